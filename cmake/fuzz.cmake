@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every tests/fuzz/fuzz_NAME.c is a libFuzzer program; its seeds are in tests/fuzz/corpus/NAME.
+file(GLOB fuzzers CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
+foreach(source ${fuzzers})
+  get_filename_component(name ${source} NAME_WE)
+  add_executable(${name} ${source} $<TARGET_OBJECTS:runtime> $<TARGET_OBJECTS:toml>)
+  target_include_directories(${name} PRIVATE runtime tests)
+  target_link_libraries(${name} PRIVATE dependencies)
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+endforeach()
+target_compile_options(runtime PRIVATE -fsanitize=fuzzer-no-link)

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// A byte buffer that grows, and memory that is there or the process is not.
+#ifndef CC_BASE_BUFFER_H
+#define CC_BASE_BUFFER_H
+#include "relay.h"
+#include <stddef.h>
+
+struct cc_buffer {
+  char *data;
+  size_t size;
+  size_t capacity;
+};
+
+// malloc, realloc and strndup that abort when there is no memory. Freed with free.
+void *cc_alloc(size_t size);            // zeroed
+void *cc_realloc(void *memory, size_t size);
+char *cc_copy_text(const char *text, size_t size); // ends with NUL
+
+// Overwrites memory in a way the compiler keeps; for secrets.
+void cc_wipe(void *memory, size_t size);
+
+// A zeroed struct cc_buffer is an empty buffer. cc_buffer_free leaves one behind;
+// cc_buffer_wipe also overwrites what was held.
+void cc_buffer_reserve(struct cc_buffer *buffer, size_t extra);
+void cc_buffer_add(struct cc_buffer *buffer, const void *data, size_t size);
+void cc_buffer_add_text(struct cc_buffer *buffer, const char *text);
+void cc_buffer_printf(struct cc_buffer *buffer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void cc_buffer_drop(struct cc_buffer *buffer, size_t size); // removes size bytes from the front
+void cc_buffer_clear(struct cc_buffer *buffer);             // keeps the memory
+void cc_buffer_free(struct cc_buffer *buffer);
+void cc_buffer_wipe(struct cc_buffer *buffer);
+
+struct cc_slice cc_slice(const char *data, size_t size);
+struct cc_slice cc_slice_text(const char *text);
+bool cc_slice_is(struct cc_slice slice, const char *text);         // equal
+bool cc_slice_is_nocase(struct cc_slice slice, const char *text);  // equal, ASCII case apart
+bool cc_slice_same_nocase(struct cc_slice a, struct cc_slice b);
+#endif

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// The name and the sentence of every error: the only table of them.
+#include "base/error.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct entry {
+  const char *name;
+  const char *text;
+};
+
+#define ENTRY(code, sentence) [-(code)] = {#code, sentence}
+
+static const struct entry entries[] = {
+    ENTRY(CC_OK, "no error"),
+    ENTRY(CC_ESTALE, "this exchange or attempt has ended"),
+    ENTRY(CC_EINVAL, "an argument is malformed or out of range"),
+    ENTRY(CC_ESTATE, "not allowed at this point of the exchange"),
+    ENTRY(CC_ELIMIT, "a limit has been reached"),
+    ENTRY(CC_ENOTFOUND, "there is no such thing"),
+    ENTRY(CC_ESYSTEM, "the operating system refused"),
+    ENTRY(CC_EADDRESS, "the address is in use or not of this machine"),
+    ENTRY(CC_EDNS, "the host name could not be resolved"),
+    ENTRY(CC_EREFUSED, "the connection was refused"),
+    ENTRY(CC_ECONNECT, "the connection could not be made"),
+    ENTRY(CC_ECONNECT_TIMEOUT, "no connection in time"),
+    ENTRY(CC_ETLS, "the TLS handshake failed"),
+    ENTRY(CC_EPROXY, "the HTTP proxy refused the tunnel"),
+    ENTRY(CC_EADDRESS_FORBIDDEN, "plain http is allowed to loopback and private addresses only"),
+    ENTRY(CC_ERESET, "the connection was reset"),
+    ENTRY(CC_EEOF, "the connection was closed in the middle of a message"),
+    ENTRY(CC_EHEAD_TIMEOUT, "no response head in time"),
+    ENTRY(CC_EIDLE_TIMEOUT, "silence for too long in the middle of a message"),
+    ENTRY(CC_EWRITE_TIMEOUT, "the peer takes no more bytes"),
+    ENTRY(CC_ETOTAL_TIMEOUT, "the whole exchange took too long"),
+    ENTRY(CC_ECANCELLED, "given up by the policy"),
+    ENTRY(CC_ECLIENT_GONE, "the client closed its connection"),
+    ENTRY(CC_EHTTP, "the HTTP message is malformed"),
+    ENTRY(CC_EHEAD_SIZE, "the HTTP head or its number of headers is over the limit"),
+    ENTRY(CC_ETARGET_SIZE, "the request target is over the limit"),
+    ENTRY(CC_EBODY_SIZE, "the body is over the limit"),
+    ENTRY(CC_EREDIRECT, "the upstream answered with a redirect, which is never followed"),
+    ENTRY(CC_EUPGRADE, "the upstream answered with a protocol switch, which is never done"),
+    ENTRY(CC_EJSON, "the text is not one JSON value in UTF-8"),
+    ENTRY(CC_EJSON_DEPTH, "the JSON is nested deeper than 1000"),
+    ENTRY(CC_EJSON_OBJECT, "the JSON is not an object"),
+    ENTRY(CC_EMODEL, "\"model\" must be there once, as a non-empty string"),
+    ENTRY(CC_ESTREAM_ERROR, "the stream began with an error event"),
+    ENTRY(CC_EEMPTY, "the upstream answered success without a body"),
+    ENTRY(CC_ENOTJSON, "the upstream answered success with something else than was asked for"),
+    ENTRY(CC_EGATE_TIMEOUT, "no content in time after the response head"),
+    ENTRY(CC_EEVENT_SIZE, "one event of the stream is larger than the limit"),
+    ENTRY(CC_ETRUNCATED, "the stream ended before its last event"),
+    ENTRY(CC_EFRAME, "the event stream has a damaged frame"),
+    ENTRY(CC_EEXPECT, "an Expect header other than 100-continue"),
+};
+
+_Static_assert(sizeof entries / sizeof *entries == 1 - CC_ELAST, "every cc_error has an entry");
+
+static _Thread_local char system_text[256];
+
+const char *cc_error_name(int error) {
+  if (error > 0 || error < CC_ELAST) return "CC_EUNKNOWN";
+  return entries[-error].name;
+}
+
+const char *cc_error_text(int error) {
+  if (error > 0 || error < CC_ELAST) return "unknown error";
+  return entries[-error].text;
+}
+
+const char *cc_system_error(void) {
+  return system_text;
+}
+
+int cc_fail(int error, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(system_text, sizeof system_text, format, arguments);
+  va_end(arguments);
+  return error;
+}
+
+int cc_fail_errno(int error, const char *what) {
+  return cc_fail(error, "%s: %s", what, strerror(errno));
+}

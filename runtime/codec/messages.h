@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the relay must know of a Messages API body and its answer: one validating pass.
+#ifndef CC_CODEC_MESSAGES_H
+#define CC_CODEC_MESSAGES_H
+#include "codec/json.h"
+
+// Validates body and fills out (slices into body). CC_OK, CC_EJSON, CC_EJSON_DEPTH,
+// CC_EJSON_OBJECT, CC_EMODEL; out->error_offset tells where. A doubled top-level "model", escaped
+// or not, is CC_EMODEL.
+int cc_messages_scan(const char *body, size_t size, struct cc_scan *out);
+
+// What a stream event, given its event name and data, means to the relay.
+enum cc_messages_event {
+  CC_MESSAGES_OTHER,   // content: the gate opens
+  CC_MESSAGES_START,   // message_start: does not open the gate
+  CC_MESSAGES_PING,    // neither does a ping or a comment
+  CC_MESSAGES_DELTA,   // message_delta
+  CC_MESSAGES_STOP,    // message_stop
+  CC_MESSAGES_ERROR
+};
+// The name is the event field's, else the data's "type".
+enum cc_messages_event cc_messages_event(struct cc_slice name, struct cc_slice data);
+
+// The decoded error.type of an error body or error event's data into out (with NUL, cut to
+// capacity); "" when there is none.
+void cc_messages_error_type(struct cc_slice data, char *out, size_t capacity);
+
+// True when body is JSON in the shape {"type":"error","error":{...}}.
+bool cc_messages_is_error(struct cc_slice body);
+#endif

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Splits a server-sent event stream (WHATWG HTML 9.2) into whole events without changing a byte.
+#ifndef CC_CODEC_SSE_H
+#define CC_CODEC_SSE_H
+#include "base/buffer.h"
+
+// State between two pieces of a stream. Zeroed is the start.
+struct cc_sse {
+  size_t scanned;    // bytes of the pending event already looked at
+  bool line_begun;   // the current line has a byte
+  bool after_cr;     // the last byte was CR
+};
+
+// The end of the first whole event in data, given that data begins at the start of an event and
+// that the first sse->scanned bytes were seen before: returns its size with the blank line that
+// ends it, or 0 when the event is not whole yet. LF, CR and CRLF end lines, also mixed; a CR as
+// the last byte of data is decided only when the next byte is known, unless it ends an event by
+// itself (then a following LF belongs to the next event's start and is skipped there).
+size_t cc_sse_event(struct cc_sse *sse, const char *data, size_t size);
+
+struct cc_sse_fields {
+  struct cc_slice event; // last "event:" value, or empty
+  struct cc_slice data;  // the value of the only "data:" line, or of all joined by LF in joined
+  bool comment_only;     // no field at all: a comment or blank event
+};
+
+// Reads the fields of one whole event (with an optional BOM at its start). joined is used when
+// there are several data lines.
+void cc_sse_fields(const char *event, size_t size, struct cc_buffer *joined,
+                   struct cc_sse_fields *out);
+#endif

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// Token usage from message_start, message_delta and JSON answers: cumulative, the last one wins.
+#ifndef CC_CODEC_USAGE_H
+#define CC_CODEC_USAGE_H
+#include "codec/json.h"
+
+// Reads every usage figure found in the JSON text of an event's data or of a whole answer
+// ("usage" at the top or inside "message"), into usage. Figures that are absent keep their value;
+// cache_creation_input_tokens without a split by time counts as 5 minutes. True when any was found.
+bool cc_usage_read(struct cc_slice json, struct cc_usage *usage);
+#endif

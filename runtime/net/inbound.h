@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// One client connection: requests in, one after the other; answers out.
+#ifndef CC_NET_INBOUND_H
+#define CC_NET_INBOUND_H
+#include "codec/http1.h"
+#include "net/stream.h"
+#include "net/timer.h"
+
+struct cc_inbound;
+
+struct cc_inbound_settings {
+  struct cc_http1_limits limits;
+  uint32_t body_bytes, head_ms, body_ms, keepalive_ms, write_ms;
+};
+
+// What the server above is told. user is inbound->user, its own.
+struct cc_inbound_events {
+  void (*head)(struct cc_inbound *in, const struct cc_http1_head *head); // a request begins
+  void (*body)(struct cc_inbound *in, struct cc_slice piece);
+  void (*complete)(struct cc_inbound *in);    // the request is whole
+  void (*pause_point)(struct cc_inbound *in); // all bytes at hand are used, request still open
+  void (*refuse)(struct cc_inbound *in, int error); // malformed or too slow: answer it, then it closes
+  void (*drain)(struct cc_inbound *in);       // the client takes bytes again
+  void (*gone)(struct cc_inbound *in, int error); // CC_ECLIENT_GONE or CC_EWRITE_TIMEOUT; no call after it
+  void (*closed)(struct cc_inbound *in);      // its memory goes after this
+};
+
+struct cc_inbound {
+  struct cc_stream stream;
+  struct cc_timer timer;
+  struct cc_http1 *parser;
+  const struct cc_inbound_events *events;
+  struct cc_inbound_settings *settings; // the listener's, outlives the connection
+  void *server;               // whom the events are for
+  void *user;                 // the exchange under way, or NULL
+  struct cc_inbound *next, *previous;
+  struct cc_buffer ahead;     // bytes that came before their time
+  int32_t listener;
+  uint8_t phase;
+  uint8_t handles;
+  bool held;                  // body not let in yet
+  bool keep;                  // connection may carry another request
+  bool chunked;               // the answer under way
+  bool headless;              // the answer must have no body (HEAD, 204, 304)
+  bool draining;
+  double body_left;           // bytes the answer still owes under Content-Length
+  double received;            // body bytes of this request
+  double began;               // loop time of the first byte of this request
+  char peer[48];
+};
+
+// Adopts a connection that server has pending.
+struct cc_inbound *cc_inbound_accept(uv_stream_t *server, struct cc_inbound_settings *settings,
+                                     const struct cc_inbound_events *events, void *owner);
+
+// Lets the body in; with Expect: 100-continue says so first.
+void cc_inbound_admit(struct cc_inbound *in);
+
+// Writes the head: status, the given headers, Date, and the framing: length of the body, or -1 for
+// pieces (chunked, or until close for HTTP/1.0). Unread request body: the rest is read and thrown
+// away within bounds, or the connection closes after the answer.
+int cc_inbound_head(struct cc_inbound *in, int status, const struct cc_header *headers,
+                    uint32_t count, double length);
+int cc_inbound_write(struct cc_inbound *in, const struct cc_slice *parts, unsigned count);
+// The answer is complete: the connection goes on to the next request, or closes.
+void cc_inbound_end(struct cc_inbound *in);
+// Breaks the connection without completing the answer; reset: with RST.
+void cc_inbound_break(struct cc_inbound *in, bool reset);
+
+size_t cc_inbound_queued(const struct cc_inbound *in);
+// No further request on this connection; an idle one closes now.
+void cc_inbound_drain(struct cc_inbound *in);
+#endif

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// Host names to addresses. Each name has at most one look-up under way, on a thread of its own, so
+// a hanging one holds up nobody but its own waiters, who have a deadline.
+#ifndef CC_NET_RESOLVE_H
+#define CC_NET_RESOLVE_H
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <uv.h>
+
+enum { CC_ADDRESSES = 8 };
+
+union cc_address {
+  struct sockaddr any;
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+};
+
+struct cc_addresses {
+  union cc_address list[CC_ADDRESSES]; // port is 0
+  int count;
+};
+
+struct cc_resolver;
+struct cc_lookup; // one waiter
+
+struct cc_resolver *cc_resolver_new(uv_loop_t *loop);
+// Waiters are dropped without being told. Look-ups still hanging end by themselves later, without
+// touching freed memory.
+void cc_resolver_close(struct cc_resolver *resolver);
+
+// Asks for host (a name or a literal, up to 253 bytes). done is called later from the loop, never
+// from within, with CC_OK and at least one address, or CC_EDNS. Answers are kept 30 s, failures
+// 2 s; when a name fails that once worked, its last good addresses (up to 1 h old) are used.
+// Literals and "localhost" (::1, then 127.0.0.1) need no look-up.
+struct cc_lookup *cc_resolve(struct cc_resolver *resolver, const char *host,
+                             void (*done)(void *data, int error, const struct cc_addresses *found),
+                             void *data);
+// Forgets a waiter; not after done.
+void cc_resolve_cancel(struct cc_lookup *lookup);
+
+// Is the address loopback, private, link-local or unique-local?
+bool cc_address_is_private(const union cc_address *address);
+#endif

@@ -1,0 +1,527 @@
+// SPDX-License-Identifier: Apache-2.0
+// The border between C and Lua: everything Lua can see of the runtime, and nothing else.
+//
+// C compiles this file; the same bytes, without the lines that begin with '#', go to ffi.cdef
+// (lua/ccrelay/c.lua). So it holds only enums, structs and prototypes.
+//
+// Conventions
+// - int results are CC_OK or a negative enum cc_error, unless the prototype says otherwise.
+// - Times are milliseconds in a double: cc_now() never jumps, cc_time() is the wall clock.
+// - An id is a whole number below 2^53 carried in a double. It names a slot and the slot's
+//   generation, so an id kept too long is answered with CC_ESTALE, never with another's data.
+// - Bytes that come out (struct cc_slice) are borrowed until the next cc_next. Bytes that go in
+//   are copied before the call returns.
+// - Text that goes in is pointer and length and need not end with NUL, unless it says path.
+#ifndef CC_RELAY_H
+#define CC_RELAY_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#pragma GCC visibility push(default)
+
+struct cc_relay;
+
+typedef double cc_id;
+
+struct cc_slice {
+  const char *data;
+  uint32_t size;
+};
+
+// ---- Errors ------------------------------------------------------------------------------------
+
+enum cc_error {
+  CC_OK = 0,
+  CC_ESTALE = -1,           // the id names something that has ended
+  CC_EINVAL = -2,           // an argument is malformed or out of range
+  CC_ESTATE = -3,           // not allowed at this point of the exchange
+  CC_ELIMIT = -4,           // a named limit has been reached
+  CC_ENOTFOUND = -5,        // there is no such thing
+  CC_ESYSTEM = -6,          // the operating system refused; the log has its words
+  CC_EADDRESS = -7,         // the address to listen on is in use, or not of this machine
+  CC_EDNS = -8,             // the host name could not be resolved
+  CC_EREFUSED = -9,         // the connection was refused
+  CC_ECONNECT = -10,        // the connection could not be made
+  CC_ECONNECT_TIMEOUT = -11, // no connection (TLS included) in time
+  CC_ETLS = -12,            // the TLS handshake failed or the certificate is not acceptable
+  CC_EPROXY = -13,          // the HTTP proxy refused the tunnel
+  CC_EADDRESS_FORBIDDEN = -14, // plain http to an address that is not loopback or private
+  CC_ERESET = -15,          // the connection was reset
+  CC_EEOF = -16,            // the connection was closed before the message was complete
+  CC_EHEAD_TIMEOUT = -17,   // no response head in time
+  CC_EIDLE_TIMEOUT = -18,   // silence for too long in the middle of a message
+  CC_EWRITE_TIMEOUT = -19,  // the peer takes no more bytes
+  CC_ETOTAL_TIMEOUT = -20,  // the whole exchange took too long
+  CC_ECANCELLED = -21,      // given up by the policy
+  CC_ECLIENT_GONE = -22,    // the client closed its connection
+  CC_EHTTP = -23,           // the HTTP message is malformed
+  CC_EHEAD_SIZE = -24,      // the head, or its number of headers, is over the limit
+  CC_ETARGET_SIZE = -25,    // the request target is over the limit
+  CC_EBODY_SIZE = -26,      // the body is over the limit
+  CC_EREDIRECT = -27,       // the upstream answered with a redirect, which is never followed
+  CC_EUPGRADE = -28,        // a protocol switch, which is never done
+  CC_EJSON = -29,           // not one JSON value in strict UTF-8
+  CC_EJSON_DEPTH = -30,     // JSON nested deeper than 1000
+  CC_EJSON_OBJECT = -31,    // JSON, but not an object
+  CC_EMODEL = -32,          // "model" is missing, empty, not a string, or there twice
+  CC_ESTREAM_ERROR = -33,   // the stream's first content is an error event
+  CC_EEMPTY = -34,          // success without a body
+  CC_ENOTJSON = -35,        // success, but neither JSON nor an event stream
+  CC_EGATE_TIMEOUT = -36,   // no content before the gate's time was over
+  CC_EEVENT_SIZE = -37,     // one event is larger than the limit
+  CC_ETRUNCATED = -38,      // the stream ended without its last event
+  CC_EFRAME = -39,          // a damaged event-stream frame
+  CC_EEXPECT = -40,         // an Expect header other than 100-continue
+  CC_ELAST = -40
+};
+
+// The name ("CC_EDNS") or the sentence of an error. Static text; "CC_EUNKNOWN" for other values.
+const char *cc_error_name(int error);
+const char *cc_error_text(int error);
+
+// ---- The loop ----------------------------------------------------------------------------------
+
+enum cc_event_type {
+  CC_EVENT_NONE = 0,
+  CC_EVENT_READY = 1,    // id: an exchange whose request head is here, and its body if detail is 1
+  CC_EVENT_BODY = 2,     // id: the rest of the body of an accepted exchange is here
+  CC_EVENT_OUTCOME = 3,  // id: attempt number detail of this exchange has come to something
+  CC_EVENT_TIMER = 4,    // id: the exchange's timer rang (0: the timer number detail of the process)
+  CC_EVENT_WRITABLE = 5, // id: the client of a streaming answer takes bytes again
+  CC_EVENT_DONE = 6,     // id: the exchange has ended; cc_report still works until the next cc_next
+  CC_EVENT_FILE = 7,     // detail: the watch whose folder has changed
+  CC_EVENT_CHILD = 8,    // detail: the worker slot whose process has ended
+  CC_EVENT_MESSAGE = 9,  // detail: the worker slot it came from (-1: the master); see cc_message
+  CC_EVENT_SIGNAL = 10   // detail: the signal number
+};
+
+struct cc_event {
+  uint32_t type;
+  int32_t detail;
+  cc_id id;
+};
+
+// Bounds and deadlines of a process. Zero means none for the deadlines and for connections.
+struct cc_settings {
+  uint32_t head_bytes;      // request and response heads
+  uint32_t headers;         // number of header fields in a head
+  uint32_t target_bytes;    // request target
+  uint32_t body_bytes;      // request body
+  uint32_t connections;     // client connections of this process
+  uint32_t event_bytes;     // one event of a stream
+  uint32_t buffer_bytes;    // bytes waiting for a slow peer before its source is paused
+  uint32_t head_ms;         // request head, absolute
+  uint32_t body_ms;         // between two reads of a request body
+  uint32_t keepalive_ms;    // idle client connection
+  uint32_t write_ms;        // a peer that takes no byte
+  uint32_t total_ms;        // whole exchange
+  uint32_t connect_ms;      // resolving, connecting and TLS of an attempt
+  uint32_t idle_ms;         // between two reads of a response body
+  uint32_t ping_ms;         // silence of a stream before the client gets a ping
+  uint32_t pool_idle_ms;    // idle upstream connection
+  uint32_t pool_age_ms;     // upstream connection, from its start
+  uint32_t pool_size;       // idle upstream connections of one origin
+};
+
+// A relay with its loop for this process; never fails (allocation failure aborts).
+struct cc_relay *cc_open(void);
+
+// Closes everything at once and frees the relay. Ids become void.
+void cc_close(struct cc_relay *relay);
+
+// Fills in the settings in force; cc_configure replaces them for everything that starts later.
+void cc_settings(struct cc_relay *relay, struct cc_settings *settings);
+int cc_configure(struct cc_relay *relay, const struct cc_settings *settings);
+
+// Runs the loop until there is one event and fills it in. False when nothing is left that could
+// make an event (all listeners, exchanges, timers, watches and channels closed).
+bool cc_next(struct cc_relay *relay, struct cc_event *event);
+
+double cc_now(void);
+double cc_time(void);
+
+// Fills size bytes at out from the system's random source.
+int cc_random(void *out, uint32_t size);
+
+// A timer of the process: event TIMER with id 0 and this detail after delay_ms. Starting a number
+// again moves it; a negative delay stops it. number is 0 to 15.
+int cc_timer(struct cc_relay *relay, int number, double delay_ms);
+
+// Watches the folder path for changes of any file in it: returns a watch number of 0 or more (the
+// same one for the same folder), or an error. Quick changes are not merged.
+int cc_watch(struct cc_relay *relay, const char *path);
+void cc_unwatch(struct cc_relay *relay, int watch);
+
+// Turns signal number into events.
+int cc_signal(struct cc_relay *relay, int number);
+
+// ---- Listeners ---------------------------------------------------------------------------------
+
+struct cc_listen {
+  struct cc_slice host;     // address without brackets; empty for a unix socket
+  uint32_t port;            // 0: the system's choice
+  struct cc_slice path;     // unix socket
+  uint32_t copies;          // sockets that share the address (SO_REUSEPORT), one per worker
+  struct cc_slice cert;     // PEM files; both empty: no TLS
+  struct cc_slice key;
+};
+
+// Binds and listens, without accepting: returns a listener number of 0 or more, or CC_EADDRESS,
+// CC_ETLS (certificate or key unusable), CC_EINVAL. cc_system_error() tells more.
+int cc_listen(struct cc_relay *relay, const struct cc_listen *spec);
+
+// The port a listener is bound to, or 0.
+uint32_t cc_listener_port(struct cc_relay *relay, int listener);
+
+// Accepts on copy number copy of a listener in this process. The copies stay open in the master,
+// so that what waits for a dead worker is served by its replacement.
+int cc_accept(struct cc_relay *relay, int listener, uint32_t copy);
+
+// Stops accepting everywhere in this process, closes idle client connections, answers the rest
+// with "connection: close".
+void cc_drain(struct cc_relay *relay);
+
+// Ends every exchange still going: a committed event stream gets a typed error event, everything
+// else is cut.
+void cc_abandon(struct cc_relay *relay);
+
+// What the operating system said at the last CC_ESYSTEM, CC_EADDRESS or CC_ETLS of this thread.
+const char *cc_system_error(void);
+
+// ---- Master and workers ------------------------------------------------------------------------
+
+// Makes the shared mapping with room for workers processes. Once, before anything that uses it.
+int cc_share(uint32_t workers);
+
+// Forks a worker for slot. In the child: returns 1 and replaces *relay by a fresh relay that has
+// the parent's listeners (not accepting) and the channel to the master; ends when the master ends.
+// In the parent: returns 0. Else an error.
+int cc_fork(struct cc_relay **relay, uint32_t slot);
+
+struct cc_worker {
+  int32_t pid;              // 0: none
+  int32_t status;           // exit code, or minus the signal, of the last process in this slot
+  double started;           // cc_time() of its start
+  double beat;              // cc_now() of its last look at the loop
+  double busy;              // cc_now() since when it has been in Lua; 0: it waits
+  double exchanges;         // open exchanges
+};
+int cc_worker(uint32_t slot, struct cc_worker *out);
+
+// Sends signal number to the process in slot.
+int cc_kill(uint32_t slot, int number);
+
+// Sends a message over the channel: from the master to a worker's slot, from a worker to -1.
+// Up to 16 MiB.
+int cc_send(struct cc_relay *relay, int slot, const char *data, uint32_t size);
+
+// The bytes of the MESSAGE event just returned.
+int cc_message(struct cc_relay *relay, struct cc_slice *out);
+
+// ---- Cells: named numbers that all processes share and a reload leaves alone -------------------
+
+// The cell called name (1 to 63 bytes), made with 0 and "" when new: returns its number, or
+// CC_ELIMIT when the table is full.
+int cc_cell(const char *name, uint32_t size);
+double cc_cell_get(int cell);
+void cc_cell_set(int cell, double value);
+// Adds and returns the new value. Values are whole numbers within 2^53; fractions are cut.
+double cc_cell_add(int cell, double value);
+// Sets desired if the cell holds expected.
+bool cc_cell_swap(int cell, double expected, double desired);
+// A short text in the cell (up to 191 bytes, longer is cut): reading copies it out, returns size.
+int cc_cell_text(int cell, char *out, uint32_t capacity);
+void cc_cell_write(int cell, const char *text, uint32_t size);
+// The name of a cell for listing, 0 to cc_cells()-1; an empty slice past the end.
+int cc_cells(void);
+int cc_cell_name(int cell, struct cc_slice *out);
+
+// ---- Limits: sliding windows of 60 s, shared like cells ----------------------------------------
+
+struct cc_rates {           // a minute; 0: unlimited
+  double requests;
+  double tokens;
+  double input_tokens;
+  double output_tokens;
+};
+
+struct cc_ticket {          // one reservation
+  int32_t limit;
+  uint32_t second;          // where it was booked
+  double input_tokens;
+  double output_tokens;
+};
+
+// The limit called name (1 to 63 bytes): returns its number, or CC_ELIMIT when the table is full.
+int cc_limit(const char *name, uint32_t size);
+
+// The configured rates, and rates and remainders learned from a provider's headers. The stricter
+// one of the two counts. remaining and reset_ms (cc_now) describe one kind: 0 requests, 1 tokens,
+// 2 input, 3 output.
+void cc_limit_configure(int limit, const struct cc_rates *rates);
+void cc_limit_learn(int limit, uint32_t kind, double rate, double remaining, double reset_ms,
+                    double now_ms);
+
+// Books one request and its estimated tokens, such that no 60 s window is over any rate: CC_OK
+// and the ticket; or CC_ELIMIT, *wait_ms until it would fit, and nothing booked.
+int cc_limit_reserve(int limit, double now_ms, double input_tokens, double output_tokens,
+                     struct cc_ticket *ticket, double *wait_ms);
+
+// Replaces the estimate by what was really used. cc_limit_release takes all back (never sent).
+void cc_limit_settle(const struct cc_ticket *ticket, double now_ms, double input_tokens,
+                     double output_tokens);
+void cc_limit_release(const struct cc_ticket *ticket, double now_ms);
+
+// The least free share over all configured rates, 0 to 1; 1 when unlimited.
+double cc_limit_headroom(int limit, double now_ms);
+
+// What the last 60 s hold: rates fills with usage.
+void cc_limit_usage(int limit, double now_ms, struct cc_rates *used);
+
+// ---- Exchange: the client's request ------------------------------------------------------------
+
+struct cc_request {
+  struct cc_slice method;
+  struct cc_slice path;     // as sent, without the query
+  struct cc_slice query;    // without '?'
+  struct cc_slice peer;     // address of the client, "unix" for a unix socket
+  int32_t listener;
+  int32_t error;            // CC_OK, or why the request was refused before Lua saw it
+  uint32_t headers;
+  uint32_t body_bytes;      // received so far
+  double started;           // cc_now() of its first byte
+};
+
+int cc_request(struct cc_relay *relay, cc_id exchange, struct cc_request *out);
+
+// The first header called name (any case): CC_OK or CC_ENOTFOUND. Index runs from 0.
+int cc_request_header(struct cc_relay *relay, cc_id exchange, const char *name, uint32_t size,
+                      struct cc_slice *value);
+int cc_request_header_at(struct cc_relay *relay, cc_id exchange, uint32_t index,
+                         struct cc_slice *name, struct cc_slice *value);
+
+// Lets the body in (sends 100-continue when the client waits for it): CC_OK when it is whole
+// already, CC_ESTATE when a BODY event will tell.
+int cc_request_accept(struct cc_relay *relay, cc_id exchange);
+
+int cc_request_body(struct cc_relay *relay, cc_id exchange, struct cc_slice *out);
+
+enum cc_feature {           // what a Messages body asks for
+  CC_HAS_SIGNATURES = 1,    // thinking blocks with signatures in the history
+  CC_HAS_PDF = 2,           // a document block that is not plain text
+  CC_HAS_IMAGE_URL = 4,     // an image by URL
+  CC_HAS_TOOL_FORCED = 8,   // tool_choice of type any or tool
+  CC_HAS_TOOLS = 16,
+  CC_HAS_THINKING = 32,
+  CC_HAS_CACHE_CONTROL = 64
+};
+
+struct cc_scan {
+  struct cc_slice model;    // raw text between the quotes
+  bool stream;
+  uint32_t features;
+  double max_tokens;        // 0 when absent
+  uint32_t error_offset;    // byte at which the text stops being what it should be
+};
+
+// Validates the whole body as one JSON object (RFC 8259, strict UTF-8) with one non-empty string
+// "model", and finds what routing needs. CC_EJSON*, CC_EMODEL with error_offset otherwise.
+// Remembered: asking again costs nothing.
+int cc_request_scan(struct cc_relay *relay, cc_id exchange, struct cc_scan *out);
+
+// The raw JSON text of the member at a dotted path ("metadata.user_id"); of doubled names the
+// last. CC_ENOTFOUND when absent.
+int cc_request_field(struct cc_relay *relay, cc_id exchange, const char *path, uint32_t size,
+                     struct cc_slice *json);
+
+// Event TIMER for this exchange after delay_ms; one at a time, a negative delay stops it.
+int cc_exchange_timer(struct cc_relay *relay, cc_id exchange, double delay_ms);
+
+// ---- Attempt: one try at one upstream ----------------------------------------------------------
+
+struct cc_origin {
+  bool tls;
+  bool allow_public_http;   // plain http to a public address is refused without it
+  struct cc_slice host;
+  uint32_t port;
+  struct cc_slice ca_file;      // extra CA, PEM
+  struct cc_slice proxy_host;   // HTTP proxy to go through; empty: none
+  uint32_t proxy_port;
+  struct cc_slice proxy_auth;   // value for Proxy-Authorization, or empty
+};
+
+// The number of an origin, the same for equal contents. Its pool outlives reloads. CC_EINVAL for
+// a bad host, CC_ETLS when ca_file cannot be used.
+int cc_origin(struct cc_relay *relay, const struct cc_origin *spec);
+
+enum cc_framing {
+  CC_FRAMING_MESSAGES = 0,  // a Messages answer: JSON, or SSE held at the gate
+  CC_FRAMING_OPAQUE = 1     // anything: passed on from the head
+};
+
+struct cc_try {
+  uint32_t framing;         // enum cc_framing
+  bool stream;              // the client asked for a stream, so success must be an event stream
+  uint32_t head_ms;         // until the response head; for !stream until the connection stands
+  uint32_t gate_bytes;      // held at most
+  uint32_t gate_ms;         // from the head to the first content event
+};
+
+// Begins an attempt at an origin: returns its number, 0 or 1. The third ends the older of the
+// first two. CC_ESTATE after the answer was chosen or while the body is not whole.
+int cc_try(struct cc_relay *relay, cc_id exchange, int origin, const struct cc_try *spec);
+
+// What is sent. The method is the client's unless set. The target is what goes behind the origin.
+// Headers may be added in any order; cc_try_pass adds those of the client that may travel (all but
+// hop-by-hop, credentials, cookie, host, content-length, expect, accept-encoding); of an equal
+// name, what the script set wins.
+int cc_try_method(struct cc_relay *relay, cc_id exchange, int attempt, const char *text,
+                  uint32_t size);
+int cc_try_target(struct cc_relay *relay, cc_id exchange, int attempt, const char *text,
+                  uint32_t size);
+int cc_try_header(struct cc_relay *relay, cc_id exchange, int attempt, const char *name,
+                  uint32_t name_size, const char *value, uint32_t value_size);
+int cc_try_pass(struct cc_relay *relay, cc_id exchange, int attempt);
+
+// Splices into this attempt's view of the body: sets a top-level member to JSON text (adds it at
+// the end when absent) or removes it with its comma. All other bytes stay as they came.
+int cc_try_set(struct cc_relay *relay, cc_id exchange, int attempt, const char *field,
+               uint32_t field_size, const char *json, uint32_t json_size);
+int cc_try_remove(struct cc_relay *relay, cc_id exchange, int attempt, const char *field,
+                  uint32_t field_size);
+
+// Sends it. The OUTCOME event follows, always.
+int cc_try_send(struct cc_relay *relay, cc_id exchange, int attempt);
+
+// Gives an attempt up; no OUTCOME follows any more.
+int cc_try_cancel(struct cc_relay *relay, cc_id exchange, int attempt);
+
+struct cc_usage {           // tokens, as the provider counted them; the last figure of each wins
+  double input;
+  double output;
+  double cache_read;
+  double cache_5m;
+  double cache_1h;
+};
+
+struct cc_outcome {
+  int32_t error;            // CC_OK: the answer is good so far
+  int32_t status;           // HTTP status, 0 without a head
+  bool complete;            // the whole body is held
+  bool sent;                // the request may have reached the upstream
+  bool reused;              // it went over a pooled connection
+  uint32_t headers;
+  struct cc_slice body;     // what is held of it (an SSE answer: its held events)
+  double connect_ms;        // time until connected, from sending
+  double head_ms;           // until the head; 0 without one
+  double gate_ms;           // until the outcome
+  uint32_t changed_bytes;   // of the body, by splices
+  struct cc_slice detail;   // what TLS or the system said, or ""
+};
+
+int cc_outcome(struct cc_relay *relay, cc_id exchange, int attempt, struct cc_outcome *out);
+int cc_outcome_header(struct cc_relay *relay, cc_id exchange, int attempt, const char *name,
+                      uint32_t size, struct cc_slice *value);
+int cc_outcome_header_at(struct cc_relay *relay, cc_id exchange, int attempt, uint32_t index,
+                         struct cc_slice *name, struct cc_slice *value);
+
+// ---- Answer ------------------------------------------------------------------------------------
+
+// A header of the answer: replaces the upstream's of that name; an empty value removes it.
+int cc_answer_header(struct cc_relay *relay, cc_id exchange, const char *name, uint32_t name_size,
+                     const char *value, uint32_t value_size);
+
+// Gives the client this attempt's answer: what is held, then the rest as it comes. Other attempts
+// are given up. break_with_event: a stream that dies ends with a typed error event, not by a cut.
+int cc_answer_outcome(struct cc_relay *relay, cc_id exchange, int attempt, bool break_with_event);
+
+// Gives the client an answer of our own.
+int cc_answer(struct cc_relay *relay, cc_id exchange, int status, const char *body, uint32_t size);
+
+// Begins an answer of our own in pieces. cc_answer_write returns CC_OK, or CC_ELIMIT when taken
+// but the client is slow: a WRITABLE event tells when to go on.
+int cc_answer_begin(struct cc_relay *relay, cc_id exchange, int status);
+int cc_answer_write(struct cc_relay *relay, cc_id exchange, const char *data, uint32_t size);
+int cc_answer_end(struct cc_relay *relay, cc_id exchange);
+
+// Breaks the connection to the client, with RST or FIN; before or within an answer. raw bytes, if
+// any, are written first just as they are.
+int cc_answer_break(struct cc_relay *relay, cc_id exchange, bool reset, const char *raw,
+                    uint32_t size);
+
+struct cc_report {
+  int32_t status;           // sent to the client; 0: none
+  int32_t error;            // CC_OK: all of the answer was handed over and was whole
+  int32_t attempt;          // whose answer it was; -1: our own
+  uint32_t attempts;        // tries sent
+  double request_bytes;
+  double response_bytes;    // body bytes to the client
+  double started;
+  double first_byte_ms;     // from the start to the first byte of the answer; 0: none
+  double total_ms;
+  uint32_t events;          // of a stream
+  uint32_t pings;           // made here
+  bool stream;
+  bool usage_known;
+  struct cc_usage usage;
+  struct cc_slice stream_error; // error.type of an error event that was passed on, or ""
+};
+
+int cc_report(struct cc_relay *relay, cc_id exchange, struct cc_report *out);
+
+// ---- Log ---------------------------------------------------------------------------------------
+
+// Where lines go: "stdout", "stderr" or a path. A line is written whole by a thread of its own;
+// when the sink is stuck, lines are dropped and counted, and the relay goes on.
+int cc_log_open(const char *path);
+void cc_log(const char *line, uint32_t size);
+double cc_log_dropped(void);
+// Waits until all lines are written, for wait_ms at most.
+void cc_log_flush(double wait_ms);
+
+// ---- Small things ------------------------------------------------------------------------------
+
+// "0.1.0"; the library versions in use ("libuv 1.44.2, llhttp 8.1.0, ..."); and this file.
+const char *cc_version(void);
+const char *cc_libraries(void);
+const char *cc_relay_header(void);
+
+// SHA-256 of data, 32 bytes at out; and comparing of secrets in constant time.
+int cc_sha256(const char *data, uint32_t size, uint8_t *out);
+bool cc_equal(const uint8_t *a, const uint8_t *b, uint32_t size);
+
+// Decodes a JSON string (text with its quotes) into out: returns its size, or an error. A lone
+// surrogate becomes U+FFFD.
+int cc_json_decode(const char *text, uint32_t size, char *out, uint32_t capacity);
+
+// True when text is one JSON value in strict UTF-8, nothing else.
+bool cc_json_valid(const char *text, uint32_t size);
+
+// Parses TOML 1.0 and returns its JSON text (malloc'ed; free with cc_free): CC_OK, or CC_EINVAL
+// with the parser's words as text and *line set. Dates become strings.
+int cc_toml(const char *text, uint32_t size, char **out, uint32_t *out_size, uint32_t *line);
+void cc_free(void *memory);
+
+// The file at path, without following a link at its end, without blocking on a FIFO or device:
+// CC_OK and malloc'ed bytes; CC_ENOTFOUND, CC_ESYSTEM, CC_ELIMIT when over limit bytes, CC_EINVAL
+// when it is no regular file. Facts are filled in on CC_OK.
+struct cc_file {
+  char *data;
+  uint32_t size;
+  uint32_t owner;
+  uint32_t group;
+  uint32_t mode;
+};
+int cc_file_read(const char *path, uint32_t limit, bool follow, struct cc_file *out);
+// The running user and its primary group.
+uint32_t cc_user(void);
+uint32_t cc_group(void);
+// Names of the entries of a folder that end in suffix, joined by NUL (malloc'ed).
+int cc_folder(const char *path, const char *suffix, char **out, uint32_t *out_size);
+// Sets the name ps shows, and whether this process may dump core (secrets!).
+void cc_process(const char *title);
+int cc_getpid(void);
+bool cc_terminal(int fd);
+
+#pragma GCC visibility pop
+#endif
