@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Every tests/fuzz/fuzz_NAME.c is a libFuzzer program; its seeds are in tests/fuzz/corpus/NAME.
+# The target "fuzzers" builds them all.
 file(GLOB fuzzers CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
+add_custom_target(fuzzers)
 foreach(source ${fuzzers})
   get_filename_component(name ${source} NAME_WE)
   add_executable(${name} ${source} $<TARGET_OBJECTS:runtime> $<TARGET_OBJECTS:toml>)
@@ -8,5 +10,6 @@ foreach(source ${fuzzers})
   target_link_libraries(${name} PRIVATE dependencies)
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  add_dependencies(fuzzers ${name})
 endforeach()
 target_compile_options(runtime PRIVATE -fsanitize=fuzzer-no-link)

@@ -1,1 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
+# What is installed, and the Debian package made of it (cpack -G DEB).
+install(TARGETS ccrelay RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+foreach(folder lua providers policies examples)
+  install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ccrelay/${folder} OPTIONAL)
+endforeach()
+install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_NAME ccrelay)
+set(CPACK_PACKAGE_CONTACT "The ccrelay project <ccrelay@localhost>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Scriptable relay for clients of the Anthropic Messages API")
+set(CPACK_PACKAGE_DESCRIPTION
+  "Stands between Claude Code, or any client of the Anthropic Messages API, and LLM\n"
+  "providers. Policies written in Lua choose the provider of each request and what\n"
+  "happens when one fails; a saved policy is in force for the next request.")
+string(REPLACE ";" "" CPACK_PACKAGE_DESCRIPTION "${CPACK_PACKAGE_DESCRIPTION}")
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
+  OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION net)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "lua-cjson, lua-yaml, ca-certificates")
+include(CPack)

@@ -1,0 +1,44 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Holds the direction of the layers: who may include what in runtime/. One line for each rule.
+set -u
+cd "$(dirname "$0")/../runtime" || exit 1
+failed=0
+
+# rule WHAT PATTERN FILE...: no FILE may have an #include that matches PATTERN.
+rule() {
+  what=$1 pattern=$2
+  shift 2
+  found=$(grep -nE "^[[:space:]]*#[[:space:]]*include[[:space:]]+[<\"]($pattern)" "$@" /dev/null 2>/dev/null)
+  if [ -z "$found" ]; then
+    echo "ok - $what"
+    return
+  fi
+  failed=1
+  echo "not ok - $what"
+  echo "$found" | sed 's/^/  runtime\//'
+}
+
+# The C files below runtime/ for which no argument (a pattern of paths) matches.
+all_but() {
+  all=$(find . -name '*.[ch]' -o -name '*.cpp' | sed 's|^\./||' | sort)
+  for pattern; do all=$(echo "$all" | grep -vE "^($pattern)\$"); done
+  echo "$all"
+}
+
+top='attempt|exchange|shared|cell|limit|guard'
+# shellcheck disable=SC2046 # lists of files without blanks in their names
+{
+  rule "base includes base only" "codec/|sign/|net/|($top)\.h" base/*.[ch]
+  rule "codec includes base and codec only" "sign/|net/|($top)\.h" codec/*.[ch] codec/*.cpp
+  rule "sign includes base, codec and sign only" "net/|($top)\.h" sign/*.[ch]
+  rule "net does not look up to attempts and exchanges" "($top)\.h" net/*.[ch]
+  rule "nobody but main.c opens Lua" "guard\.h" $(all_but 'main\.c' 'guard\.[ch]')
+  rule "uv.h only in net and relay.c" "uv\.h" $(all_but 'net/.*' 'relay\.c')
+  rule "mbedTLS only in base/mbed, net/tls and sign" "mbedtls/|psa/" $(all_but 'base/mbed\.[ch]' 'net/tls.*' 'sign/.*')
+  rule "llhttp.h only in codec/http1.c" "llhttp\.h" $(all_but 'codec/http1\.c')
+  rule "Lua's headers only in main.c and guard.c" "lua\.h|lauxlib\.h|lualib\.h|luajit\.h" $(all_but 'main\.c' 'guard\.[ch]')
+  rule "toml++ only in codec/toml.cpp" "toml\+\+|toml\.hpp" $(all_but 'codec/toml\.cpp')
+  rule "codec and sign do no I/O" "sys/socket\.h|netdb\.h|fcntl\.h|poll\.h|sys/epoll\.h" codec/*.[ch] codec/*.cpp sign/*.[ch]
+}
+exit $failed
