@@ -4,7 +4,8 @@
 //
 // Ownership: the struct is a member of its owner's. cc_stream_close starts closing; the closed
 // callback tells when the memory may go, nothing else does. No callback but closed comes after
-// cc_stream_close.
+// cc_stream_close. Whatever cc_stream_accept and cc_stream_connect return, the stream is then to be
+// closed.
 #ifndef CC_NET_STREAM_H
 #define CC_NET_STREAM_H
 #include "base/buffer.h"
@@ -15,8 +16,11 @@ struct cc_tls_config;
 
 // What the owner is told. read: bytes, borrowed for the call. end: no more will come, CC_OK for a
 // clean end (with TLS: close_notify), CC_EEOF for TLS without it, CC_ERESET or another error; the
-// stream is still to be closed. drain: all that was written has gone to the system. ready: the
-// connection stands, TLS included (error: CC_OK or why not).
+// stream is still to be closed. After a clean end writing goes on to work, and end comes once more,
+// with the error, when that fails. While reading is on, what the peer said before it broke the
+// connection is read first. drain: all that was written has gone to the system. ready: the
+// connection stands, TLS included (error: CC_OK or why not; then no end follows). ready and drain
+// may be NULL.
 struct cc_stream_events {
   void (*ready)(struct cc_stream *stream, int error);
   void (*read)(struct cc_stream *stream, const char *data, size_t size);
@@ -25,12 +29,16 @@ struct cc_stream_events {
   void (*closed)(struct cc_stream *stream);
 };
 
-// What a layer (plain, TLS) does for a stream.
+// What a layer (TLS) does for a stream.
 struct cc_layer {
   int (*start)(struct cc_stream *stream);
+  // No parts: goes on with what waits in the layer.
   int (*write)(struct cc_stream *stream, const struct cc_slice *parts, unsigned count);
-  void (*input)(struct cc_stream *stream, const char *data, size_t size); // raw bytes came
+  // Raw bytes came, or (size 0) the bytes held back while reading was off may be used now.
+  void (*input)(struct cc_stream *stream, const char *data, size_t size);
+  void (*eof)(struct cc_stream *stream);    // the peer sent FIN
   void (*finish)(struct cc_stream *stream); // orderly end of sending (close_notify)
+  const char *(*detail)(const struct cc_stream *stream);
   void (*free)(struct cc_stream *stream);
 };
 
@@ -45,22 +53,30 @@ struct cc_stream {
   const struct cc_layer *layer; // NULL: plain
   void *tls;
   size_t queued;                // bytes the system has not taken yet
-  bool reading;
+  bool reading;                 // the owner's wish
   bool closing;
-  bool ended;
+  bool ended;                   // end has been told
   void *data;                   // the owner's
+  // the rest is stream.c's and the layer's
+  bool standing;                // connected, handshake done
+  bool broken;                  // the end that was told was an error
+  bool held;                    // the layer holds bytes back while reading is off
+  int failure;                  // first error; writing is over
+  int system;                   // the system's word for it
+  size_t waiting;               // bytes of queued that the layer holds
+  struct cc_later *later;
 };
 
-// Takes a connection from a listening socket and starts reading paused. server is of the same
-// kind (tcp or pipe).
+// Takes a connection from a listening socket (tcp or pipe); it stands, with reading off.
 int cc_stream_accept(struct cc_stream *stream, uv_stream_t *server,
                      const struct cc_stream_events *events);
-// Connects to an address; ready follows.
+// Connects to an address; ready follows, never from within, with CC_EREFUSED,
+// CC_ECONNECT_TIMEOUT or CC_ECONNECT when that fails.
 int cc_stream_connect(struct cc_stream *stream, uv_loop_t *loop, const struct sockaddr *address,
                       const struct cc_stream_events *events);
 // Puts TLS on a connected stream; ready follows. host: the name to check, client only (an IP
 // address literal is checked against iPAddress names). Both are for use before any application
-// byte was exchanged.
+// byte was exchanged. CC_ETLS when it cannot begin; then ready does not follow.
 int cc_stream_tls_client(struct cc_stream *stream, struct cc_tls_config *config, const char *host);
 int cc_stream_tls_server(struct cc_stream *stream, struct cc_tls_config *config);
 
@@ -68,7 +84,7 @@ int cc_stream_tls_server(struct cc_stream *stream, struct cc_tls_config *config)
 // when the stream is dead (end follows or has come). Callers look at queued for back-pressure.
 int cc_stream_write(struct cc_stream *stream, const struct cc_slice *parts, unsigned count);
 
-void cc_stream_read(struct cc_stream *stream);  // reading on
+void cc_stream_read(struct cc_stream *stream);  // reading on; nothing is called from within
 void cc_stream_pause(struct cc_stream *stream); // reading off
 
 // Ends: what is queued is still sent (close), or thrown away and the peer gets RST (reset).
@@ -76,8 +92,17 @@ void cc_stream_pause(struct cc_stream *stream); // reading off
 void cc_stream_close(struct cc_stream *stream);
 void cc_stream_reset(struct cc_stream *stream);
 
-// Words for the last TLS failure ("" when none): for logs, borrowed.
+// Words for what TLS or the system last failed with ("" when nothing): for logs, borrowed.
 const char *cc_stream_detail(const struct cc_stream *stream);
-// The peer's address as text.
+// The peer's address as text without port; "unix" for a unix socket.
 void cc_stream_peer(const struct cc_stream *stream, char *out, size_t capacity);
+
+// ---- For layers only ---------------------------------------------------------------------------
+
+int cc_stream_raw_write(struct cc_stream *stream, const struct cc_slice *parts, unsigned count);
+void cc_stream_raw_read(struct cc_stream *stream, bool on);
+// The handshake is done: tells ready and goes on as the owner wishes.
+void cc_stream_stands(struct cc_stream *stream);
+// Nothing more will come: tells end (ready before the connection stands), once.
+void cc_stream_over(struct cc_stream *stream, int error);
 #endif

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bytes between a socket and its owner. What the system takes at once is never copied; what it
+// refuses is copied into blocks that libuv sends later. Idle connections hold no read memory: all
+// streams of a thread read into one space.
+#include "net/stream.h"
+#include <arpa/inet.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { READ_SPACE = 65536, BLOCK = 32768, GROUP = 16, CLOSE_MS = 5000 };
+
+struct block {
+  uv_write_t request;
+  size_t size;
+  char data[];
+};
+
+struct cc_later {
+  uv_timer_t timer;
+  struct cc_stream *stream;
+};
+
+static _Thread_local char read_space[READ_SPACE];
+
+static void keep_sigpipe_away(void) {
+  static _Thread_local bool done;
+  if (done) return;
+  done = true;
+  struct sigaction now;
+  if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_DFL) signal(SIGPIPE, SIG_IGN);
+}
+
+static int error_of(int status) {
+  switch (status) {
+  case UV_ECONNRESET:
+  case UV_ECONNABORTED:
+  case UV_EPIPE:
+  case UV_ETIMEDOUT:
+    return CC_ERESET;
+  default:
+    return CC_ESYSTEM;
+  }
+}
+
+static int connect_error_of(int status) {
+  if (status == UV_ECONNREFUSED) return CC_EREFUSED;
+  return status == UV_ETIMEDOUT ? CC_ECONNECT_TIMEOUT : CC_ECONNECT;
+}
+
+// ---- Later: a timer that exists only while something waits for it ------------------------------
+
+static void free_later(uv_handle_t *handle) {
+  free(handle);
+}
+
+static void drop_later(struct cc_stream *stream) {
+  if (!stream->later) return;
+  uv_close((uv_handle_t *)&stream->later->timer, free_later);
+  stream->later = NULL;
+}
+
+static void shut(struct cc_stream *stream);
+
+static void later_rang(uv_timer_t *timer) {
+  struct cc_stream *stream = ((struct cc_later *)timer)->stream;
+  drop_later(stream);
+  if (stream->closing)
+    shut(stream);
+  else if (stream->failure && !stream->broken)
+    cc_stream_over(stream, stream->failure);
+  else if (stream->reading && stream->held)
+    stream->layer->input(stream, NULL, 0);
+}
+
+static void set_later(struct cc_stream *stream, uint64_t ms) {
+  if (!stream->later) {
+    stream->later = cc_alloc(sizeof *stream->later);
+    stream->later->stream = stream;
+    uv_timer_init(stream->uv.handle.loop, &stream->later->timer);
+  }
+  uv_timer_start(&stream->later->timer, later_rang, ms, 0);
+}
+
+// ---- Ending and closing ------------------------------------------------------------------------
+
+void cc_stream_over(struct cc_stream *stream, int error) {
+  if (stream->closing || stream->broken || (stream->ended && !error)) return;
+  stream->ended = true;
+  if (error) {
+    stream->broken = true;
+    stream->failure = error;
+  }
+  cc_stream_raw_read(stream, false);
+  if (stream->standing)
+    stream->events->end(stream, error);
+  else if (stream->events->ready)
+    stream->events->ready(stream, stream->layer && error == CC_ERESET ? CC_ETLS : error);
+}
+
+static void closed(uv_handle_t *handle) {
+  struct cc_stream *stream = (struct cc_stream *)handle;
+  if (stream->layer) stream->layer->free(stream);
+  stream->layer = NULL;
+  stream->events->closed(stream);
+}
+
+static void shut(struct cc_stream *stream) {
+  drop_later(stream);
+  if (!uv_is_closing(&stream->uv.handle)) uv_close(&stream->uv.handle, closed);
+}
+
+void cc_stream_close(struct cc_stream *stream) {
+  if (stream->closing) return;
+  stream->closing = true;
+  cc_stream_raw_read(stream, false);
+  if (stream->layer && stream->standing && !stream->failure) stream->layer->finish(stream);
+  if (stream->queued && !stream->failure)
+    set_later(stream, CLOSE_MS);
+  else
+    shut(stream);
+}
+
+void cc_stream_reset(struct cc_stream *stream) {
+  stream->closing = true;
+  drop_later(stream);
+  if (uv_is_closing(&stream->uv.handle)) return;
+  cc_stream_raw_read(stream, false);
+  if (stream->uv.handle.type != UV_TCP || uv_tcp_close_reset(&stream->uv.tcp, closed) != 0)
+    uv_close(&stream->uv.handle, closed);
+}
+
+// ---- Writing -----------------------------------------------------------------------------------
+
+static void count_queued(struct cc_stream *stream) {
+  stream->queued = uv_stream_get_write_queue_size(&stream->uv.stream) + stream->waiting;
+}
+
+// A peer may answer and then break the connection: its answer is still there to be read.
+static void write_failed(struct cc_stream *stream, int status) {
+  if (stream->failure) return;
+  stream->system = status;
+  stream->failure = error_of(status);
+  bool lost = status == UV_EPIPE || status == UV_ECONNRESET;
+  if (lost && !stream->ended && uv_is_active(&stream->uv.handle)) return;
+  cc_stream_over(stream, stream->failure);
+}
+
+static void free_block(struct block *block) {
+  cc_wipe(block->data, block->size);
+  free(block);
+}
+
+static void wrote(uv_write_t *request, int status) {
+  struct cc_stream *stream = (struct cc_stream *)request->handle;
+  free_block((struct block *)request);
+  if (uv_is_closing(&stream->uv.handle)) return;
+  if (status < 0) write_failed(stream, status);
+  if (!stream->failure && stream->waiting) stream->layer->write(stream, NULL, 0);
+  count_queued(stream);
+  if (stream->closing) {
+    if (!stream->queued || stream->failure) shut(stream);
+  } else if (!stream->queued && !stream->failure && stream->events->drain) {
+    stream->events->drain(stream);
+  }
+}
+
+static struct block *new_block(size_t size) {
+  struct block *block = cc_alloc(sizeof *block + size);
+  block->size = 0;
+  return block;
+}
+
+static void send_block(struct cc_stream *stream, struct block *block) {
+  uv_buf_t piece = uv_buf_init(block->data, (unsigned)block->size);
+  int status = uv_write(&block->request, &stream->uv.stream, &piece, 1, wrote);
+  if (!status) return;
+  free_block(block);
+  stream->system = status;
+  stream->failure = error_of(status);
+  set_later(stream, 0);
+}
+
+// Copies what is left of parts after the first skip bytes into blocks.
+static void queue(struct cc_stream *stream, const struct cc_slice *parts, unsigned count,
+                  size_t skip, size_t left) {
+  struct block *block = NULL;
+  for (unsigned i = 0; i < count && !stream->failure;) {
+    if (skip >= parts[i].size) {
+      skip -= parts[i++].size;
+      continue;
+    }
+    size_t capacity = left < BLOCK ? left : BLOCK;
+    if (!block) block = new_block(capacity);
+    size_t fits = capacity - block->size;
+    size_t size = parts[i].size - skip < fits ? parts[i].size - skip : fits;
+    memcpy(block->data + block->size, parts[i].data + skip, size);
+    block->size += size;
+    skip += size;
+    if (block->size < capacity) continue;
+    left -= block->size;
+    send_block(stream, block);
+    block = NULL;
+  }
+}
+
+// Returns how many bytes the system took at once. An error shows again when the rest is queued,
+// and is then told from the loop.
+static size_t try_write(struct cc_stream *stream, const struct cc_slice *parts, unsigned count) {
+  size_t taken = 0;
+  while (count) {
+    uv_buf_t pieces[GROUP];
+    size_t size = 0;
+    unsigned group = count < GROUP ? count : GROUP;
+    for (unsigned i = 0; i < group; i++) {
+      pieces[i] = uv_buf_init((char *)parts[i].data, parts[i].size);
+      size += parts[i].size;
+    }
+    int result = size ? uv_try_write(&stream->uv.stream, pieces, group) : 0;
+    if (result > 0) taken += (size_t)result;
+    if (result < 0 || (size_t)result < size) break;
+    parts += group;
+    count -= group;
+  }
+  return taken;
+}
+
+int cc_stream_raw_write(struct cc_stream *stream, const struct cc_slice *parts, unsigned count) {
+  if (stream->failure) return stream->failure;
+  size_t size = 0;
+  for (unsigned i = 0; i < count; i++)
+    size += parts[i].size;
+  size_t taken = try_write(stream, parts, count);
+  if (taken < size) queue(stream, parts, count, taken, size - taken);
+  count_queued(stream);
+  return stream->failure;
+}
+
+int cc_stream_write(struct cc_stream *stream, const struct cc_slice *parts, unsigned count) {
+  if (stream->failure) return stream->failure;
+  if (stream->closing || !stream->standing) return CC_ESTATE;
+  if (!stream->layer) return cc_stream_raw_write(stream, parts, count);
+  int error = count ? stream->layer->write(stream, parts, count) : CC_OK;
+  count_queued(stream);
+  return error;
+}
+
+// ---- Reading -----------------------------------------------------------------------------------
+
+static void give_space(uv_handle_t *handle, size_t hint, uv_buf_t *out) {
+  (void)handle, (void)hint;
+  *out = uv_buf_init(read_space, sizeof read_space);
+}
+
+static void came(uv_stream_t *handle, ssize_t size, const uv_buf_t *buffer) {
+  struct cc_stream *stream = (struct cc_stream *)handle;
+  if (size > 0) {
+    if (stream->layer)
+      stream->layer->input(stream, buffer->base, (size_t)size);
+    else
+      stream->events->read(stream, buffer->base, (size_t)size);
+  } else if (size == UV_EOF && stream->layer && !stream->failure) {
+    stream->layer->eof(stream);
+  } else if (size < 0) {
+    if (size != UV_EOF && !stream->failure) stream->system = (int)size;
+    int error = size == UV_EOF ? CC_OK : error_of((int)size);
+    cc_stream_over(stream, stream->failure ? stream->failure : error);
+  }
+}
+
+void cc_stream_raw_read(struct cc_stream *stream, bool on) {
+  if (on && !stream->ended && !stream->closing)
+    uv_read_start(&stream->uv.stream, give_space, came);
+  else
+    uv_read_stop(&stream->uv.stream);
+}
+
+void cc_stream_read(struct cc_stream *stream) {
+  stream->reading = true;
+  if (!stream->standing || stream->ended || stream->closing) return;
+  if (stream->held)
+    set_later(stream, 0);
+  else
+    cc_stream_raw_read(stream, true);
+}
+
+void cc_stream_pause(struct cc_stream *stream) {
+  stream->reading = false;
+  if (!stream->standing || stream->closing) return;
+  cc_stream_raw_read(stream, false);
+  if (stream->failure && !stream->broken) set_later(stream, 0);
+}
+
+// ---- Beginning ---------------------------------------------------------------------------------
+
+static void clear(struct cc_stream *stream, const struct cc_stream_events *events) {
+  void *data = stream->data;
+  memset(stream, 0, sizeof *stream);
+  stream->data = data;
+  stream->events = events;
+  keep_sigpipe_away();
+}
+
+int cc_stream_accept(struct cc_stream *stream, uv_stream_t *server,
+                     const struct cc_stream_events *events) {
+  clear(stream, events);
+  bool tcp = server->type == UV_TCP;
+  if (tcp)
+    uv_tcp_init(server->loop, &stream->uv.tcp);
+  else
+    uv_pipe_init(server->loop, &stream->uv.pipe, 0);
+  int status = uv_accept(server, &stream->uv.stream);
+  if (status) {
+    stream->system = status;
+    stream->failure = CC_ESYSTEM;
+    return CC_ESYSTEM;
+  }
+  if (tcp) uv_tcp_nodelay(&stream->uv.tcp, 1);
+  stream->standing = true;
+  return CC_OK;
+}
+
+void cc_stream_stands(struct cc_stream *stream) {
+  stream->standing = true;
+  if (stream->events->ready) stream->events->ready(stream, CC_OK);
+  if (!stream->closing && stream->standing) cc_stream_raw_read(stream, stream->reading);
+}
+
+static void connected(uv_connect_t *request, int status) {
+  struct cc_stream *stream = (struct cc_stream *)request->handle;
+  free(request);
+  if (stream->closing) return;
+  if (status) {
+    stream->system = status;
+    cc_stream_over(stream, connect_error_of(status));
+    return;
+  }
+  uv_tcp_nodelay(&stream->uv.tcp, 1);
+  cc_stream_stands(stream);
+}
+
+int cc_stream_connect(struct cc_stream *stream, uv_loop_t *loop, const struct sockaddr *address,
+                      const struct cc_stream_events *events) {
+  clear(stream, events);
+  uv_tcp_init(loop, &stream->uv.tcp);
+  uv_connect_t *request = cc_alloc(sizeof *request);
+  int status = uv_tcp_connect(request, &stream->uv.tcp, address, connected);
+  if (!status) return CC_OK;
+  free(request);
+  stream->system = status;
+  stream->failure = connect_error_of(status);
+  set_later(stream, 0);
+  return CC_OK;
+}
+
+// ---- Telling -----------------------------------------------------------------------------------
+
+const char *cc_stream_detail(const struct cc_stream *stream) {
+  const char *text = stream->layer ? stream->layer->detail(stream) : "";
+  return *text || !stream->system ? text : uv_strerror(stream->system);
+}
+
+static void address_text(const struct sockaddr_storage *address, char *out, size_t capacity) {
+  const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)address;
+  if (address->ss_family == AF_INET)
+    uv_ip4_name((const struct sockaddr_in *)address, out, capacity);
+  else if (address->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr))
+    uv_inet_ntop(AF_INET, six->sin6_addr.s6_addr + 12, out, capacity);
+  else if (address->ss_family == AF_INET6)
+    uv_ip6_name(six, out, capacity);
+}
+
+void cc_stream_peer(const struct cc_stream *stream, char *out, size_t capacity) {
+  snprintf(out, capacity, "%s", stream->uv.handle.type == UV_NAMED_PIPE ? "unix" : "");
+  if (stream->uv.handle.type != UV_TCP) return;
+  struct sockaddr_storage address;
+  int size = sizeof address;
+  memset(&address, 0, sizeof address);
+  if (uv_tcp_getpeername(&stream->uv.tcp, (struct sockaddr *)&address, &size) == 0)
+    address_text(&address, out, capacity);
+}
