@@ -364,7 +364,8 @@ struct cc_try {
   bool stream;              // the client asked for a stream, so success must be an event stream
   uint32_t head_ms;         // until the response head; for !stream until the connection stands
   uint32_t gate_bytes;      // held at most
-  uint32_t gate_ms;         // from the head to the first content event
+  uint32_t gate_ms;         // from the head to the first content event; 0: no bound
+  bool gate_opens;          // what happens then: the gate opens, or CC_EGATE_TIMEOUT
 };
 
 // Begins an attempt at an origin: returns its number, 0 or 1. The third ends the older of the
@@ -405,7 +406,7 @@ struct cc_usage {           // tokens, as the provider counted them; the last fi
 };
 
 struct cc_outcome {
-  int32_t error;            // CC_OK: the answer is good so far
+  int32_t error;            // CC_OK: transport and gate found no fault; the status may be one
   int32_t status;           // HTTP status, 0 without a head
   bool complete;            // the whole body is held
   bool sent;                // the request may have reached the upstream
@@ -417,6 +418,9 @@ struct cc_outcome {
   double gate_ms;           // until the outcome
   uint32_t changed_bytes;   // of the body, by splices
   struct cc_slice detail;   // what TLS or the system said, or ""
+  struct cc_slice error_type; // error.type of the body or of the first event, or ""
+  bool usage_known;         // what an attempt that is not chosen has used so far
+  struct cc_usage usage;
 };
 
 int cc_outcome(struct cc_relay *relay, cc_id exchange, int attempt, struct cc_outcome *out);
@@ -497,8 +501,11 @@ int cc_json_decode(const char *text, uint32_t size, char *out, uint32_t capacity
 // True when text is one JSON value in strict UTF-8, nothing else.
 bool cc_json_valid(const char *text, uint32_t size);
 
-// Parses TOML 1.0 and returns its JSON text (malloc'ed; free with cc_free): CC_OK, or CC_EINVAL
-// with the parser's words as text and *line set. Dates become strings.
+// Parses TOML 1.0. CC_OK and JSON text in which every value tells its line (0: unknown):
+// {"line":n,"table":{name:value}}, {"line":n,"list":[value]} or {"line":n,"type":t,"text":"..."}
+// where t is string, integer (exact decimal), float, boolean or date. Or CC_EINVAL, CC_ELIMIT (over
+// 100000 values or 32 levels) with the reason as text and *line (0: unknown). The text is malloc'ed
+// in every case: free it with cc_free.
 int cc_toml(const char *text, uint32_t size, char **out, uint32_t *out_size, uint32_t *line);
 void cc_free(void *memory);
 
