@@ -3,11 +3,20 @@
 // a hanging one holds up nobody but its own waiters, who have a deadline.
 #ifndef CC_NET_RESOLVE_H
 #define CC_NET_RESOLVE_H
+#include "relay.h"
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <uv.h>
 
-enum { CC_ADDRESSES = 8 };
+enum {
+  CC_ADDRESSES = 8,          // of one name; more are left out
+  CC_RESOLVE_HOST = 253,     // bytes of a host name
+  CC_RESOLVE_THREADS = 64,   // look-ups under way; beyond, a name fails at once
+  CC_RESOLVE_NAMES = 2048,   // names remembered
+  CC_RESOLVE_GOOD_MS = 30000,
+  CC_RESOLVE_FAILED_MS = 2000,
+  CC_RESOLVE_STALE_MS = 3600000
+};
 
 union cc_address {
   struct sockaddr any;
@@ -38,6 +47,19 @@ struct cc_lookup *cc_resolve(struct cc_resolver *resolver, const char *host,
 // Forgets a waiter; not after done.
 void cc_resolve_cancel(struct cc_lookup *lookup);
 
-// Is the address loopback, private, link-local or unique-local?
+// Reads a literal IPv4 or IPv6 address (the latter also in brackets); port becomes 0. False for
+// anything else.
+bool cc_address_parse(const char *host, union cc_address *out);
+// Is the address loopback, private, link-local, unique-local, or unspecified (0.0.0.0 and ::, which
+// reach this machine)? An IPv4 address inside an IPv6 one (::ffff:0:0/96) is judged as IPv4.
 bool cc_address_is_private(const union cc_address *address);
+void cc_address_set_port(union cc_address *address, uint16_t port);
+
+// What a resolver asks, so that tests can put their own in place right after cc_resolver_new.
+// look_up runs on a thread and may block; it fills in addresses and returns CC_OK, or CC_EDNS.
+struct cc_resolver_system {
+  int (*look_up)(const char *host, struct cc_addresses *found);
+  uint64_t (*now)(const uv_loop_t *loop); // ms
+};
+void cc_resolver_replace(struct cc_resolver *resolver, const struct cc_resolver_system *system);
 #endif
