@@ -18,6 +18,7 @@ else()
   add_library(llhttp OBJECT ${llhttp_source}/llhttp.c ${llhttp_source}/api.c ${llhttp_source}/http.c)
   target_include_directories(llhttp SYSTEM PUBLIC ${llhttp_include})
   target_compile_options(llhttp PRIVATE -w)
+  target_compile_definitions(llhttp PRIVATE LLHTTP_STRICT_MODE=1) # 8.1 compiles loose without
   target_link_libraries(dependencies INTERFACE llhttp $<TARGET_OBJECTS:llhttp>)
   target_include_directories(dependencies SYSTEM INTERFACE ${llhttp_include})
 endif()

@@ -21,11 +21,11 @@ size_t cc_sse_event(struct cc_sse *sse, const char *data, size_t size);
 struct cc_sse_fields {
   struct cc_slice event; // last "event:" value, or empty
   struct cc_slice data;  // the value of the only "data:" line, or of all joined by LF in joined
-  bool comment_only;     // no field at all: a comment or blank event
+  bool comment_only;     // neither an event nor a data field: no client sees anything of it
 };
 
-// Reads the fields of one whole event (with an optional BOM at its start). joined is used when
-// there are several data lines.
+// Reads the fields of one whole event. A BOM at its start is skipped (the standard skips only that
+// of the stream). joined is overwritten when there are several data lines.
 void cc_sse_fields(const char *event, size_t size, struct cc_buffer *joined,
                    struct cc_sse_fields *out);
 #endif

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// The strict look at raw bytes that goes before llhttp, and the meaning of a head after it. Part
+// of http1.c; nobody else includes this.
+#ifndef CC_CODEC_HTTP1_SCAN_H
+#define CC_CODEC_HTTP1_SCAN_H
+#include "codec/http1.h"
+
+enum cc_http1_scanned {
+  CC_HTTP1_SCAN_MORE = 0,  // all bytes looked at
+  CC_HTTP1_SCAN_FIRST = 1, // the first line has ended
+  CC_HTTP1_SCAN_END = 2    // the section (head, trailers, size line) has ended
+};
+
+// The scanner of a head or of trailers. Zeroed is the start of a head.
+struct cc_http1_lines {
+  uint8_t state;
+  uint8_t spaces;  // in the first line
+  uint32_t size;   // bytes so far
+  uint32_t target; // bytes of the target so far
+  uint32_t count;  // header lines
+};
+
+// Sets the scanner to the start of trailers.
+void cc_http1_lines_trailers(struct cc_http1_lines *lines);
+
+// Looks at bytes until something ends and says how many were used. CR stands only before LF, LF
+// only after CR, no other control but tab, no line begins with white space. CC_EHTTP,
+// CC_EHEAD_SIZE, CC_ETARGET_SIZE at the first byte that shows it, so the verdict does not depend
+// on how the bytes are cut.
+int cc_http1_scan_lines(struct cc_http1_lines *lines, const struct cc_http1_limits *limits,
+                        const char *data, size_t size, size_t *used);
+
+// The scanner of a chunk's size line with the line end of the chunk before it.
+enum { CC_HTTP1_EXTENSION = 1024, CC_HTTP1_EXTENSIONS = 16384 };
+struct cc_http1_chunk {
+  uint8_t state; // zero: at the start of a size line
+  uint8_t digits;
+  uint32_t extension;  // bytes of extensions in this line
+  uint32_t extensions; // in this message
+  uint64_t left;       // bytes of this chunk
+};
+void cc_http1_chunk_after_data(struct cc_http1_chunk *chunk);
+int cc_http1_scan_size(struct cc_http1_chunk *chunk, const char *data, size_t size, size_t *used);
+
+// Reads the first line (with its CRLF) into method, target, status and minor.
+int cc_http1_first_line(enum cc_http1_kind kind, const char *line, size_t size,
+                        struct cc_http1_head *head);
+
+// Draws the conclusions from the header table: framing, Host, target, persistence. Removes
+// headers that must not be seen. bodyless: no body whatever the head says.
+int cc_http1_conclude(enum cc_http1_kind kind, bool bodyless, struct cc_http1_head *head,
+                      struct cc_header *table);
+
+// Trailers are whole: every name a token, none that would frame a message.
+int cc_http1_check_trailers(const char *data, size_t size);
+#endif
