@@ -23,59 +23,99 @@ enum cc_json_token {
 struct cc_json {
   const char *text;
   size_t size;
-  size_t at;           // next byte; after an error: where it is
+  size_t at;           // next byte; after an error: the first byte that does not fit
   struct cc_slice raw; // the token just returned, strings with their quotes
   uint32_t depth;      // containers open after it
   uint8_t state;
   uint8_t nesting[(CC_JSON_DEPTH + 8) / 8]; // a bit per level: object or array
 };
 
+// Texts of 4 GiB and more are refused by the first cc_json_next.
 void cc_json_init(struct cc_json *json, const char *text, size_t size);
 
-// The next token (enum cc_json_token), or CC_EJSON, CC_EJSON_DEPTH.
+// The next token (enum cc_json_token), or CC_EJSON, CC_EJSON_DEPTH. An error, and END, are
+// returned again when asked again.
 int cc_json_next(struct cc_json *json);
 
 // Skips the value whose first token has just been returned, with all inside. raw becomes its
-// whole span. Returns CC_OK or an error.
+// whole span. Returns CC_OK or an error; a token that is an error is returned as it is.
 int cc_json_skip(struct cc_json *json, int token);
 
-// Does the raw string or key (with quotes) mean text, escapes decoded?
+// Does the raw string or key (with quotes) mean text, escapes decoded? A lone surrogate equals
+// nothing.
 bool cc_json_is(struct cc_slice raw, const char *text);
 bool cc_json_same(struct cc_slice raw, struct cc_slice text);
 
-// A top-level member of an object with its spans, found by decoded name; of doubled ones the last.
+// Decodes a raw string (with quotes, as the reader returned it) into out, as many whole characters
+// as fit, without NUL. Returns the size of the whole. A lone surrogate becomes U+FFFD.
+size_t cc_json_text(struct cc_slice raw, char *out, size_t capacity);
+
+// The value of a raw number that is whole and lies within 0 to 2^53; false for all others.
+bool cc_json_whole(struct cc_slice raw, double *out);
+
+// A member of an object with its spans.
 struct cc_json_member {
-  struct cc_slice key;   // with quotes
+  struct cc_slice key; // with quotes
   struct cc_slice value;
 };
+
+// Within an object: the next member, its value skipped. CC_JSON_KEY, CC_JSON_OBJECT_END, or an
+// error.
+int cc_json_next_member(struct cc_json *json, struct cc_json_member *out);
+
+// A member found by decoded name; of doubled ones the last. The whole text is validated.
 // CC_OK, CC_ENOTFOUND, CC_EJSON*. path is dotted ("metadata.user_id"); only objects are entered.
 int cc_json_find(const char *text, size_t size, struct cc_slice path, struct cc_json_member *out);
 
 // Appends text as a JSON string with quotes and the escapes it needs; bytes that are not UTF-8
-// become U+FFFD.
+// become U+FFFD, one for each.
 void cc_json_quote(struct cc_buffer *out, const char *text, size_t size);
 
 // One edit of a text, and the list that makes the edited view. Positions are of the original.
 struct cc_edit {
   size_t start;
   size_t removed;
-  char *insert; // owned
+  const char *insert; // borrowed from the list's fields
   size_t insert_size;
+  size_t view; // where insert begins in the edited view
 };
+
+// What was asked for one field, and the first top-level members of the text, so that later edits
+// need not read it again. Both are the list's own business.
+struct cc_edit_field;
+struct cc_edit_member {
+  uint32_t key;
+  uint32_t key_size;
+  uint32_t value;
+  uint32_t value_size;
+};
+
 struct cc_edits {
   struct cc_edit *items; // ordered by start, never overlapping
   uint32_t count;
+  uint32_t capacity;
+  struct cc_edit_field *fields;
+  uint32_t field_count;
+  struct cc_edit_member *members;
+  uint32_t member_count;
+  uint32_t open; // the byte behind the object's brace
+  bool indexed;  // members are all there are
 };
-// Adds the edit that sets the top-level member field to json (added as the last member when
-// absent; all of doubled ones are replaced by one), or removes it with one comma. Doing it again
-// for the same field replaces the earlier edit. CC_EJSON when json is no JSON value, CC_EINVAL
-// when text is no object or field is "".
+
+// Zeroed is an empty list. All calls for one list are made with one and the same text.
+// cc_edits_set adds the edit that sets the top-level member field to json (added as the last
+// member when absent; of doubled ones the first is set, the others are removed), cc_edits_remove
+// one that removes it, all of doubled ones, each with one comma; nothing happens when it is
+// absent. Doing either again for the same field replaces the earlier edit. Valid text stays
+// valid. CC_EJSON when json is no JSON value, CC_EJSON_DEPTH when it would be too deep inside
+// text, CC_EINVAL when text is no JSON object or field is "" or not UTF-8.
 int cc_edits_set(struct cc_edits *edits, const char *text, size_t size, struct cc_slice field,
                  struct cc_slice json);
 int cc_edits_remove(struct cc_edits *edits, const char *text, size_t size, struct cc_slice field);
 void cc_edits_free(struct cc_edits *edits);
+
 // The size of the edited view, the number of bytes that differ (removed + inserted), and its part
-// that begins at offset: the longest piece that is contiguous in memory.
+// that begins at offset: the longest piece that is contiguous in memory, empty at the end.
 size_t cc_edits_size(const struct cc_edits *edits, size_t size);
 size_t cc_edits_changed(const struct cc_edits *edits);
 struct cc_slice cc_edits_piece(const struct cc_edits *edits, const char *text, size_t size,

@@ -11,11 +11,11 @@ int cc_messages_scan(const char *body, size_t size, struct cc_scan *out);
 
 // What a stream event, given its event name and data, means to the relay.
 enum cc_messages_event {
-  CC_MESSAGES_OTHER,   // content: the gate opens
-  CC_MESSAGES_START,   // message_start: does not open the gate
-  CC_MESSAGES_PING,    // neither does a ping or a comment
-  CC_MESSAGES_DELTA,   // message_delta
-  CC_MESSAGES_STOP,    // message_stop
+  CC_MESSAGES_OTHER, // content: the gate opens
+  CC_MESSAGES_START, // message_start: does not open the gate
+  CC_MESSAGES_PING,  // neither does a ping or a comment
+  CC_MESSAGES_DELTA, // message_delta
+  CC_MESSAGES_STOP,  // message_stop
   CC_MESSAGES_ERROR
 };
 // The name is the event field's, else the data's "type".

@@ -5,7 +5,9 @@
 #include "codec/json.h"
 
 // Reads every usage figure found in the JSON text of an event's data or of a whole answer
-// ("usage" at the top or inside "message"), into usage. Figures that are absent keep their value;
-// cache_creation_input_tokens without a split by time counts as 5 minutes. True when any was found.
+// ("usage" at the top or inside "message"), into usage. Figures that are absent, or no whole
+// numbers from 0 to 2^53, keep their value. What cache_creation_input_tokens holds beyond the
+// known split by time counts as 5 minutes. True when any was found; text that is not one JSON
+// object changes nothing.
 bool cc_usage_read(struct cc_slice json, struct cc_usage *usage);
 #endif

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+// Splices. Which comma goes with a removed member depends on which of its neighbours stay, so the
+// list keeps what was asked for each field and lays out all splices anew after each call.
+#include "codec/json.h"
+#include "codec/json_scan.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { INDEX_LIMIT = 256 };
+
+struct cc_edit_field {
+  char *name;
+  size_t name_size;
+  char *text; // ,"name":json or NULL to remove the field
+  size_t text_size;
+  size_t json_at;
+  bool met; // while laying out: the text has it
+};
+
+// ---- The members of the text -------------------------------------------------------------------
+
+struct walk {
+  const struct cc_edits *edits;
+  const char *text;
+  struct cc_json json;
+  uint32_t next;
+};
+
+static int read_member(struct cc_json *json, struct cc_edit_member *out) {
+  struct cc_json_member member;
+  int token = cc_json_next_member(json, &member);
+  if (token != CC_JSON_KEY) return token;
+  out->key = (uint32_t)(member.key.data - json->text);
+  out->key_size = member.key.size;
+  out->value = (uint32_t)(member.value.data - json->text);
+  out->value_size = member.value.size;
+  return token;
+}
+
+static void walk_start(struct walk *walk, const struct cc_edits *edits, const char *text,
+                       size_t size) {
+  walk->edits = edits;
+  walk->text = text;
+  walk->next = 0;
+  if (edits->indexed) return;
+  cc_json_init(&walk->json, text, size);
+  cc_json_next(&walk->json);
+}
+
+static bool walk_next(struct walk *walk, struct cc_edit_member *out) {
+  const struct cc_edits *edits = walk->edits;
+  if (!edits->indexed) return read_member(&walk->json, out) == CC_JSON_KEY;
+  if (walk->next == edits->member_count) return false;
+  *out = edits->members[walk->next++];
+  return true;
+}
+
+// Reads the text once, remembering its members if they are not too many.
+static int prepare(struct cc_edits *edits, const char *text, size_t size) {
+  if (edits->open) return CC_OK;
+  struct cc_json json;
+  cc_json_init(&json, text, size);
+  if (cc_json_next(&json) != CC_JSON_OBJECT) return CC_EINVAL;
+  uint32_t open = (uint32_t)json.at, count = 0;
+  struct cc_edit_member index[INDEX_LIMIT], member;
+  int token;
+  while ((token = read_member(&json, &member)) == CC_JSON_KEY) {
+    if (count < INDEX_LIMIT) index[count] = member;
+    if (count <= INDEX_LIMIT) count++;
+  }
+  if (token < 0 || cc_json_next(&json) != CC_JSON_END) return CC_EINVAL;
+  edits->open = open;
+  edits->indexed = count <= INDEX_LIMIT;
+  if (!edits->indexed) return CC_OK;
+  edits->members = cc_alloc(count * sizeof *index);
+  memcpy(edits->members, index, count * sizeof *index);
+  edits->member_count = count;
+  return CC_OK;
+}
+
+// ---- Laying out --------------------------------------------------------------------------------
+
+static void add_edit(struct cc_edits *edits, size_t start, size_t removed, const char *insert,
+                     size_t insert_size) {
+  struct cc_edit *last = edits->count ? &edits->items[edits->count - 1] : NULL;
+  size_t behind = last ? last->start + last->removed : 0;
+  if (last && behind == start && !last->insert_size && !insert_size) {
+    last->removed += removed;
+    return;
+  }
+  size_t view = (last ? last->view + last->insert_size : 0) + (start - behind);
+  if (edits->count == edits->capacity) {
+    edits->capacity = edits->capacity ? edits->capacity * 2 : 8;
+    edits->items = cc_realloc(edits->items, edits->capacity * sizeof *edits->items);
+  }
+  edits->items[edits->count++] = (struct cc_edit){start, removed, insert, insert_size, view};
+}
+
+static struct cc_edit_field *field_of(struct cc_edits *edits, struct cc_slice key) {
+  for (uint32_t i = 0; i < edits->field_count; i++) {
+    struct cc_edit_field *field = &edits->fields[i];
+    if (cc_json_same(key, cc_slice(field->name, field->name_size))) return field;
+  }
+  return NULL;
+}
+
+static void replace(struct cc_edits *edits, const char *text, const struct cc_edit_member *member,
+                    const struct cc_edit_field *field) {
+  const char *json = field->text + field->json_at;
+  size_t size = field->text_size - field->json_at;
+  if (size == member->value_size && memcmp(json, text + member->value, size) == 0) return;
+  add_edit(edits, member->value, member->value_size, json, size);
+}
+
+// Members ahead of the first that stays go with the comma behind them, later ones with the comma
+// before them, and if none stays they go with all the commas between them.
+static void lay_out(struct cc_edits *edits, const char *text, size_t size) {
+  struct walk walk;
+  struct cc_edit_member member;
+  size_t first = edits->open, last = edits->open;
+  bool kept = false;
+  edits->count = 0;
+  for (uint32_t i = 0; i < edits->field_count; i++)
+    edits->fields[i].met = false;
+  walk_start(&walk, edits, text, size);
+  for (bool any = false; walk_next(&walk, &member); any = true) {
+    struct cc_edit_field *field = field_of(edits, cc_slice(text + member.key, member.key_size));
+    bool gone = field && (!field->text || field->met);
+    size_t end = (size_t)member.value + member.value_size;
+    if (!any) first = member.key;
+    if (gone && kept) add_edit(edits, last, end - last, NULL, 0);
+    if (!gone && !kept && member.key > first) add_edit(edits, first, member.key - first, NULL, 0);
+    if (!gone && field) replace(edits, text, &member, field);
+    if (field) field->met = true;
+    kept = kept || !gone;
+    last = end;
+  }
+  if (!kept && last > first) add_edit(edits, first, last - first, NULL, 0);
+  for (uint32_t i = 0; i < edits->field_count; i++) {
+    struct cc_edit_field *field = &edits->fields[i];
+    if (field->met || !field->text) continue;
+    add_edit(edits, last, 0, field->text + !kept, field->text_size - !kept);
+    kept = true;
+  }
+}
+
+// ---- Asking ------------------------------------------------------------------------------------
+
+static bool is_name(struct cc_slice field) {
+  size_t at = 0, size;
+  while (at < field.size && (size = cc_utf8_size(field.data + at, field.size - at)))
+    at += size;
+  return field.size && at == field.size;
+}
+
+// The field's entry, made when new, without its text.
+static struct cc_edit_field *claim(struct cc_edits *edits, struct cc_slice name) {
+  for (uint32_t i = 0; i < edits->field_count; i++) {
+    struct cc_edit_field *field = &edits->fields[i];
+    if (field->name_size != name.size || memcmp(field->name, name.data, name.size)) continue;
+    free(field->text);
+    field->text = NULL;
+    return field;
+  }
+  size_t size = (edits->field_count + 1) * sizeof *edits->fields;
+  edits->fields = cc_realloc(edits->fields, size);
+  struct cc_edit_field *field = &edits->fields[edits->field_count++];
+  *field =
+      (struct cc_edit_field){.name = cc_copy_text(name.data, name.size), .name_size = name.size};
+  return field;
+}
+
+// Is json a value that may stand one level down?
+static int check_value(struct cc_slice value) {
+  struct cc_json json;
+  cc_json_init(&json, value.data, value.size);
+  int token;
+  bool deep = false;
+  while ((token = cc_json_next(&json)) > CC_JSON_END)
+    deep = deep || json.depth == CC_JSON_DEPTH;
+  return token == CC_JSON_END && deep ? CC_EJSON_DEPTH : token;
+}
+
+int cc_edits_set(struct cc_edits *edits, const char *text, size_t size, struct cc_slice field,
+                 struct cc_slice json) {
+  if (!is_name(field)) return CC_EINVAL;
+  int status = check_value(json);
+  if (status == CC_OK) status = prepare(edits, text, size);
+  if (status < 0) return status;
+  struct cc_buffer insert = {0};
+  cc_buffer_add(&insert, ",", 1);
+  cc_json_quote(&insert, field.data, field.size);
+  cc_buffer_add(&insert, ":", 1);
+  struct cc_edit_field *entry = claim(edits, field);
+  entry->json_at = insert.size;
+  cc_buffer_add(&insert, json.data, json.size);
+  entry->text = insert.data;
+  entry->text_size = insert.size;
+  lay_out(edits, text, size);
+  return CC_OK;
+}
+
+int cc_edits_remove(struct cc_edits *edits, const char *text, size_t size, struct cc_slice field) {
+  if (!is_name(field)) return CC_EINVAL;
+  int status = prepare(edits, text, size);
+  if (status < 0) return status;
+  claim(edits, field);
+  lay_out(edits, text, size);
+  return CC_OK;
+}
+
+void cc_edits_free(struct cc_edits *edits) {
+  for (uint32_t i = 0; i < edits->field_count; i++) {
+    free(edits->fields[i].name);
+    free(edits->fields[i].text);
+  }
+  free(edits->fields);
+  free(edits->members);
+  free(edits->items);
+  *edits = (struct cc_edits){0};
+}
+
+// ---- The edited view ---------------------------------------------------------------------------
+
+size_t cc_edits_size(const struct cc_edits *edits, size_t size) {
+  if (!edits->count) return size;
+  const struct cc_edit *last = &edits->items[edits->count - 1];
+  return last->view + last->insert_size + (size - last->start - last->removed);
+}
+
+size_t cc_edits_changed(const struct cc_edits *edits) {
+  size_t changed = 0;
+  for (uint32_t i = 0; i < edits->count; i++)
+    changed += edits->items[i].removed + edits->items[i].insert_size;
+  return changed;
+}
+
+// The number of edits whose place in the view is at offset or before it.
+static uint32_t edits_until(const struct cc_edits *edits, size_t offset) {
+  uint32_t low = 0, high = edits->count;
+  while (low < high) {
+    uint32_t middle = low + (high - low) / 2;
+    if (edits->items[middle].view <= offset) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+struct cc_slice cc_edits_piece(const struct cc_edits *edits, const char *text, size_t size,
+                               size_t offset) {
+  if (offset >= cc_edits_size(edits, size)) return cc_slice("", 0);
+  uint32_t next = edits_until(edits, offset);
+  size_t start = offset, end = next < edits->count ? edits->items[next].start : size;
+  if (next) {
+    const struct cc_edit *edit = &edits->items[next - 1];
+    size_t into = offset - edit->view;
+    if (into < edit->insert_size) return cc_slice(edit->insert + into, edit->insert_size - into);
+    start = edit->start + edit->removed + (into - edit->insert_size);
+  }
+  return cc_slice(text + start, end - start);
+}

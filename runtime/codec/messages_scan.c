@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+// One pass over a request body. A place says what an open container is to the Messages API;
+// whatever has no place (tool inputs, schemas, unknown fields) is only validated, so that words in
+// them mean nothing.
+#include "codec/messages.h"
+#include <string.h>
+
+enum place {
+  PLACE_NONE,
+  PLACE_BODY,
+  PLACE_SYSTEM,
+  PLACE_TOOLS,
+  PLACE_ITEM,     // of system or tools: only its cache_control counts
+  PLACE_CHOICE,   // tool_choice
+  PLACE_THINKING, // thinking
+  PLACE_MESSAGES,
+  PLACE_MESSAGE,
+  PLACE_BLOCKS, // content
+  PLACE_BLOCK,
+  PLACE_SOURCE // source of a block
+};
+
+enum key {
+  KEY_OTHER,
+  KEY_MODEL,
+  KEY_STREAM,
+  KEY_MAX_TOKENS,
+  KEY_MESSAGES,
+  KEY_SYSTEM,
+  KEY_TOOLS,
+  KEY_TOOL_CHOICE,
+  KEY_THINKING,
+  KEY_CACHE_CONTROL,
+  KEY_CONTENT,
+  KEY_TYPE,
+  KEY_SOURCE,
+  KEY_SIGNATURE,
+  KEY_DATA,
+  KEY_COUNT
+};
+
+static const struct {
+  const char *text;
+  uint32_t size;
+} key_names[KEY_COUNT] = {
+    [KEY_MODEL] = {"model", 5},
+    [KEY_STREAM] = {"stream", 6},
+    [KEY_MAX_TOKENS] = {"max_tokens", 10},
+    [KEY_MESSAGES] = {"messages", 8},
+    [KEY_SYSTEM] = {"system", 6},
+    [KEY_TOOLS] = {"tools", 5},
+    [KEY_TOOL_CHOICE] = {"tool_choice", 11},
+    [KEY_THINKING] = {"thinking", 8},
+    [KEY_CACHE_CONTROL] = {"cache_control", 13},
+    [KEY_CONTENT] = {"content", 7},
+    [KEY_TYPE] = {"type", 4},
+    [KEY_SOURCE] = {"source", 6},
+    [KEY_SIGNATURE] = {"signature", 9},
+    [KEY_DATA] = {"data", 4},
+};
+
+// What an open block has shown so far, in any order.
+enum {
+  SEEN_THINKING = 1,
+  SEEN_DOCUMENT = 2,
+  SEEN_IMAGE = 4,
+  SEEN_SIGNED = 8,
+  SEEN_PLAIN = 16, // source of type text or content
+  SEEN_URL = 32,
+  SEEN_OTHER = 64 // source of any other type
+};
+
+struct level {
+  uint8_t place;
+  uint8_t key; // the member under way, for an object
+  uint8_t seen;
+};
+
+struct scan {
+  struct cc_json json;
+  struct cc_scan *out;
+  bool model_bad; // error_offset tells where
+  bool model_met;
+  struct level levels[CC_JSON_DEPTH + 1];
+};
+
+static enum key key_of(struct cc_slice raw) {
+  char decoded[16];
+  const char *name = raw.data + 1;
+  size_t size = raw.size - 2;
+  if (memchr(name, '\\', size)) {
+    size = cc_json_text(raw, decoded, sizeof decoded);
+    name = decoded;
+  }
+  for (int i = KEY_OTHER + 1; i < KEY_COUNT; i++) {
+    if (size == key_names[i].size && memcmp(name, key_names[i].text, size) == 0) return (enum key)i;
+  }
+  return KEY_OTHER;
+}
+
+static size_t offset_of(const struct scan *scan) {
+  return (size_t)(scan->json.raw.data - scan->json.text);
+}
+
+static void bad_model(struct scan *scan) {
+  if (scan->model_bad) return;
+  scan->model_bad = true;
+  scan->out->error_offset = (uint32_t)offset_of(scan);
+}
+
+static void read_model(struct scan *scan, int token) {
+  struct cc_slice raw = scan->json.raw;
+  if (token != CC_JSON_STRING || raw.size == 2) {
+    bad_model(scan);
+    return;
+  }
+  scan->out->model = cc_slice(raw.data + 1, raw.size - 2);
+}
+
+// A scalar or the start of a container as the value of a key of the body.
+static void body_value(struct scan *scan, uint8_t key, int token) {
+  struct cc_scan *out = scan->out;
+  if (key == KEY_MODEL) read_model(scan, token);
+  if (key == KEY_STREAM) out->stream = token == CC_JSON_TRUE;
+  if (key == KEY_MAX_TOKENS) {
+    out->max_tokens = 0;
+    if (token == CC_JSON_NUMBER) cc_json_whole(scan->json.raw, &out->max_tokens);
+  }
+}
+
+static uint8_t block_type(struct cc_slice raw) {
+  if (cc_json_is(raw, "text") || cc_json_is(raw, "tool_use")) return 0;
+  if (cc_json_is(raw, "thinking") || cc_json_is(raw, "redacted_thinking")) return SEEN_THINKING;
+  if (cc_json_is(raw, "document")) return SEEN_DOCUMENT;
+  return cc_json_is(raw, "image") ? SEEN_IMAGE : 0;
+}
+
+static uint8_t source_type(struct cc_slice raw) {
+  if (cc_json_is(raw, "text") || cc_json_is(raw, "content")) return SEEN_PLAIN;
+  return cc_json_is(raw, "url") ? SEEN_URL : SEEN_OTHER;
+}
+
+// The value of "type" where its text tells something.
+static void type_value(struct scan *scan, struct level *level, int token) {
+  struct cc_slice raw = token == CC_JSON_STRING ? scan->json.raw : cc_slice("\"\"", 2);
+  uint32_t *features = &scan->out->features;
+  bool text = raw.size > 2;
+  switch (level->place) {
+  case PLACE_BLOCK:
+    level->seen |= block_type(raw);
+    break;
+  case PLACE_SOURCE:
+    level[-1].seen |= source_type(raw);
+    break;
+  case PLACE_CHOICE:
+    if (cc_json_is(raw, "any") || cc_json_is(raw, "tool")) *features |= CC_HAS_TOOL_FORCED;
+    break;
+  case PLACE_THINKING:
+    if (text && !cc_json_is(raw, "disabled")) *features |= CC_HAS_THINKING;
+    break;
+  default:
+    break;
+  }
+}
+
+static bool has_cache_control(uint8_t place) {
+  return place == PLACE_BODY || place == PLACE_ITEM || place == PLACE_MESSAGE ||
+         place == PLACE_BLOCK;
+}
+
+// Takes the first token of any value in level.
+static void take_value(struct scan *scan, struct level *level, int token) {
+  if (level->place == PLACE_BODY) body_value(scan, level->key, token);
+  if (level->place == PLACE_TOOLS) scan->out->features |= CC_HAS_TOOLS;
+  switch (level->key) {
+  case KEY_TYPE:
+    type_value(scan, level, token);
+    break;
+  case KEY_CACHE_CONTROL:
+    if (token != CC_JSON_NULL && has_cache_control(level->place)) {
+      scan->out->features |= CC_HAS_CACHE_CONTROL;
+    }
+    break;
+  case KEY_SIGNATURE:
+  case KEY_DATA:
+    if (level->place == PLACE_BLOCK && token == CC_JSON_STRING && scan->json.raw.size > 2) {
+      level->seen |= SEEN_SIGNED;
+    }
+    break;
+  default:
+    break;
+  }
+}
+
+static enum place place_in_body(uint8_t key, bool object) {
+  switch (key) {
+  case KEY_SYSTEM:
+    return object ? PLACE_NONE : PLACE_SYSTEM;
+  case KEY_TOOLS:
+    return object ? PLACE_NONE : PLACE_TOOLS;
+  case KEY_TOOL_CHOICE:
+    return object ? PLACE_CHOICE : PLACE_NONE;
+  case KEY_THINKING:
+    return object ? PLACE_THINKING : PLACE_NONE;
+  case KEY_MESSAGES:
+    return object ? PLACE_NONE : PLACE_MESSAGES;
+  default:
+    return PLACE_NONE;
+  }
+}
+
+static enum place place_in_block(const struct level *level, bool object) {
+  if (level->key == KEY_CONTENT) return object ? PLACE_BLOCK : PLACE_BLOCKS;
+  bool source = level->key == KEY_SOURCE && level->place == PLACE_BLOCK && object;
+  return source ? PLACE_SOURCE : PLACE_NONE;
+}
+
+// What a container that opens in level is.
+static enum place place_in(const struct level *level, bool object) {
+  switch (level->place) {
+  case PLACE_BODY:
+    return place_in_body(level->key, object);
+  case PLACE_SYSTEM:
+  case PLACE_TOOLS:
+    return object ? PLACE_ITEM : PLACE_NONE;
+  case PLACE_MESSAGES:
+    return object ? PLACE_MESSAGE : PLACE_NONE;
+  case PLACE_BLOCKS:
+    return object ? PLACE_BLOCK : PLACE_NONE;
+  case PLACE_MESSAGE:
+  case PLACE_BLOCK:
+  case PLACE_SOURCE:
+    return place_in_block(level, object);
+  default:
+    return PLACE_NONE;
+  }
+}
+
+static int take_container(struct scan *scan, int token) {
+  struct level *level = &scan->levels[scan->json.depth - 1];
+  take_value(scan, level, token);
+  enum place place = place_in(level, token == CC_JSON_OBJECT);
+  if (place == PLACE_NONE) return cc_json_skip(&scan->json, token);
+  level[1] = (struct level){.place = (uint8_t)place};
+  return CC_OK;
+}
+
+static void end_block(struct scan *scan, uint8_t seen) {
+  uint32_t *features = &scan->out->features;
+  if (seen & SEEN_THINKING && seen & SEEN_SIGNED) *features |= CC_HAS_SIGNATURES;
+  if (seen & SEEN_IMAGE && seen & SEEN_URL) *features |= CC_HAS_IMAGE_URL;
+  bool plain = seen & SEEN_PLAIN && !(seen & (SEEN_URL | SEEN_OTHER));
+  if (seen & SEEN_DOCUMENT && !plain) *features |= CC_HAS_PDF;
+}
+
+static void take_key(struct scan *scan, struct level *level) {
+  level->key = (uint8_t)key_of(scan->json.raw);
+  if (level->place != PLACE_BODY || level->key != KEY_MODEL) return;
+  if (scan->model_met) bad_model(scan);
+  scan->model_met = true;
+}
+
+static int take_token(struct scan *scan, int token) {
+  struct level *level = &scan->levels[scan->json.depth];
+  switch (token) {
+  case CC_JSON_KEY:
+    take_key(scan, level);
+    return CC_OK;
+  case CC_JSON_OBJECT:
+  case CC_JSON_ARRAY:
+    return take_container(scan, token);
+  case CC_JSON_OBJECT_END:
+    if (level[1].place == PLACE_BLOCK) end_block(scan, level[1].seen);
+    return CC_OK;
+  case CC_JSON_ARRAY_END:
+    return CC_OK;
+  default:
+    take_value(scan, level, token);
+    return CC_OK;
+  }
+}
+
+static int read_body(struct scan *scan) {
+  struct cc_json *json = &scan->json;
+  int token = cc_json_next(json);
+  bool object = token == CC_JSON_OBJECT;
+  scan->levels[1].place = object ? PLACE_BODY : PLACE_NONE;
+  while (object && (token = cc_json_next(json)) > CC_JSON_END) {
+    int status = take_token(scan, token);
+    if (status < 0) return status;
+  }
+  if (object || token < 0) return token;
+  scan->out->error_offset = (uint32_t)offset_of(scan);
+  token = cc_json_skip(json, token);
+  if (token == CC_OK) token = cc_json_next(json);
+  return token < 0 ? token : CC_EJSON_OBJECT;
+}
+
+static int refuse(struct cc_scan *out, int error, size_t offset) {
+  *out = (struct cc_scan){.error_offset = (uint32_t)offset};
+  return error;
+}
+
+int cc_messages_scan(const char *body, size_t size, struct cc_scan *out) {
+  struct scan scan = {.out = out};
+  *out = (struct cc_scan){0};
+  cc_json_init(&scan.json, body, size);
+  int status = read_body(&scan);
+  if (status == CC_EJSON_OBJECT) return refuse(out, status, out->error_offset);
+  if (status < 0) return refuse(out, status, scan.json.at);
+  if (!scan.model_met) return refuse(out, CC_EMODEL, offset_of(&scan));
+  return scan.model_bad ? refuse(out, CC_EMODEL, out->error_offset) : CC_OK;
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "codec/usage.h"
+
+// What one usage object says; a figure is there when its bit is set.
+struct figures {
+  unsigned known;
+  double value[6];
+};
+
+enum { INPUT, OUTPUT, CACHE_READ, CACHE_MADE, CACHE_5M, CACHE_1H };
+
+static const char *const names[] = {
+    [INPUT] = "input_tokens",
+    [OUTPUT] = "output_tokens",
+    [CACHE_READ] = "cache_read_input_tokens",
+    [CACHE_MADE] = "cache_creation_input_tokens",
+    [CACHE_5M] = "ephemeral_5m_input_tokens",
+    [CACHE_1H] = "ephemeral_1h_input_tokens",
+};
+
+static bool knows(const struct figures *figures, int figure) {
+  return figures->known >> figure & 1;
+}
+
+static bool is_object(struct cc_slice value) {
+  return value.data[0] == '{';
+}
+
+static void read_figure(struct figures *figures, const struct cc_json_member *member, int first,
+                        int last) {
+  char c = member->value.data[0];
+  for (int i = first; i <= last; i++) {
+    if (!cc_json_is(member->key, names[i])) continue;
+    bool number = c >= '0' && c <= '9';
+    if (number && cc_json_whole(member->value, &figures->value[i])) figures->known |= 1u << i;
+  }
+}
+
+// Starts reading the members of an object that is known to be valid.
+static void enter(struct cc_json *json, struct cc_slice object) {
+  cc_json_init(json, object.data, object.size);
+  cc_json_next(json);
+}
+
+static void read_cache_creation(struct figures *figures, struct cc_slice object) {
+  struct cc_json json;
+  struct cc_json_member member;
+  enter(&json, object);
+  while (cc_json_next_member(&json, &member) == CC_JSON_KEY)
+    read_figure(figures, &member, CACHE_5M, CACHE_1H);
+}
+
+static void read_usage(struct figures *figures, struct cc_slice object) {
+  struct cc_json json;
+  struct cc_json_member member;
+  enter(&json, object);
+  while (cc_json_next_member(&json, &member) == CC_JSON_KEY) {
+    read_figure(figures, &member, INPUT, CACHE_MADE);
+    if (cc_json_is(member.key, "cache_creation") && is_object(member.value)) {
+      read_cache_creation(figures, member.value);
+    }
+  }
+}
+
+static void read_message(struct figures *figures, struct cc_slice object) {
+  struct cc_json json;
+  struct cc_json_member member;
+  enter(&json, object);
+  while (cc_json_next_member(&json, &member) == CC_JSON_KEY) {
+    if (cc_json_is(member.key, "usage") && is_object(member.value)) {
+      read_usage(figures, member.value);
+    }
+  }
+}
+
+static void apply(const struct figures *figures, struct cc_usage *usage) {
+  const double *value = figures->value;
+  if (knows(figures, INPUT)) usage->input = value[INPUT];
+  if (knows(figures, OUTPUT)) usage->output = value[OUTPUT];
+  if (knows(figures, CACHE_READ)) usage->cache_read = value[CACHE_READ];
+  if (knows(figures, CACHE_5M)) usage->cache_5m = value[CACHE_5M];
+  if (knows(figures, CACHE_1H)) usage->cache_1h = value[CACHE_1H];
+  if (!knows(figures, CACHE_MADE)) return;
+  double made = value[CACHE_MADE];
+  bool split = knows(figures, CACHE_5M) || knows(figures, CACHE_1H);
+  if (!split && usage->cache_1h > made) usage->cache_1h = made;
+  if (!split || usage->cache_5m + usage->cache_1h < made) usage->cache_5m = made - usage->cache_1h;
+}
+
+bool cc_usage_read(struct cc_slice text, struct cc_usage *usage) {
+  struct cc_json json;
+  struct cc_json_member member;
+  struct figures figures = {0};
+  int token;
+  cc_json_init(&json, text.data, text.size);
+  if (cc_json_next(&json) != CC_JSON_OBJECT) return false;
+  while ((token = cc_json_next_member(&json, &member)) == CC_JSON_KEY) {
+    if (!is_object(member.value)) continue;
+    if (cc_json_is(member.key, "usage")) read_usage(&figures, member.value);
+    if (cc_json_is(member.key, "message")) read_message(&figures, member.value);
+  }
+  if (token < 0 || cc_json_next(&json) != CC_JSON_END) return false;
+  apply(&figures, usage);
+  return figures.known != 0;
+}
