@@ -73,43 +73,47 @@ static bool is_hex(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-// Behind the escape whose backslash is at *at; false with *at at the byte that does not fit.
-static bool skip_escape(const char **at, const char *end) {
-  const char *next = *at + 1;
-  bool known = next < end && *next && strchr("\"\\/bfnrtu", *next);
-  int digits = known && *next == 'u' ? 4 : 0;
-  if (known) next++;
-  while (known && digits && next < end && is_hex(*next)) {
-    next++;
-    digits--;
+// Behind the escape whose backslash is at at; *good is false when at the byte that does not fit.
+static const char *skip_escape(const char *at, const char *end, bool *good) {
+  static const uint8_t digits[256] = {['"'] = 1, ['\\'] = 1, ['/'] = 1, ['b'] = 1, ['f'] = 1,
+                                      ['n'] = 1, ['r'] = 1,  ['t'] = 1, ['u'] = 5};
+  *good = false;
+  if (++at == end || !digits[(uint8_t)*at]) return at;
+  const char *last = at + digits[(uint8_t)*at];
+  while (++at < last) {
+    if (at == end || !is_hex(*at)) return at;
   }
-  *at = next;
-  return known && !digits;
+  *good = true;
+  return at;
 }
 
-// Behind the characters beyond ASCII at *at; false with *at at the one that is no UTF-8.
-static bool skip_wide(const char **at, const char *end) {
-  while (*at < end && (uint8_t) * *at >= 0x80) {
-    size_t size = cc_utf8_size(*at, (size_t)(end - *at));
-    if (!size) return false;
-    *at += size;
+// Behind the characters beyond ASCII at at; *good is false when at one that is no UTF-8.
+static const char *skip_wide(const char *at, const char *end, bool *good) {
+  while (at < end && (uint8_t)*at >= 0x80) {
+    size_t size = cc_utf8_size(at, (size_t)(end - at));
+    *good = size > 0;
+    if (!size) return at;
+    at += size;
   }
-  return true;
+  return at;
 }
 
 static int read_string(struct cc_json *json, int token) {
   const char *end = json->text + json->size;
   const char *at = json->text + json->at + 1;
-  for (;;) {
+  for (bool good = true; good;) {
     at = cc_json_plain(at, end);
-    if (at == end) return fail(json, end);
+    if (at == end) break;
     if (*at == '"') return take(json, at + 1, token);
     if (*at == '\\') {
-      if (!skip_escape(&at, end)) return fail(json, at);
-    } else if ((uint8_t)*at < 0x20 || !skip_wide(&at, end)) {
-      return fail(json, at);
+      at = skip_escape(at, end, &good);
+    } else if ((uint8_t)*at >= 0x80) {
+      at = skip_wide(at, end, &good);
+    } else {
+      good = false;
     }
   }
+  return fail(json, at);
 }
 
 static const char *skip_digits(const char *at, const char *end) {
@@ -290,8 +294,21 @@ bool cc_json_valid(const char *text, uint32_t size) {
   return finish(&json) == CC_JSON_END;
 }
 
+// Up to 15 digits and nothing else, as nearly all are.
+static bool read_digits(struct cc_slice raw, double *out) {
+  uint64_t value = 0;
+  if (raw.size == 0 || raw.size > 15) return false;
+  for (uint32_t i = 0; i < raw.size; i++) {
+    if (!is_digit(raw.data + i, raw.data + raw.size)) return false;
+    value = value * 10 + (uint64_t)(raw.data[i] - '0');
+  }
+  *out = (double)value;
+  return true;
+}
+
 bool cc_json_whole(struct cc_slice raw, double *out) {
   char copy[40];
+  if (read_digits(raw, out)) return true;
   if (raw.size == 0 || raw.size >= sizeof copy) return false;
   memcpy(copy, raw.data, raw.size);
   copy[raw.size] = 0;

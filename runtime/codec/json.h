@@ -3,6 +3,7 @@
 #ifndef CC_CODEC_JSON_H
 #define CC_CODEC_JSON_H
 #include "base/buffer.h"
+#include <string.h>
 
 enum { CC_JSON_DEPTH = 1000 };
 
@@ -42,9 +43,12 @@ int cc_json_next(struct cc_json *json);
 int cc_json_skip(struct cc_json *json, int token);
 
 // Does the raw string or key (with quotes) mean text, escapes decoded? A lone surrogate equals
-// nothing.
-bool cc_json_is(struct cc_slice raw, const char *text);
+// nothing. cc_json_is is for words: text is not "".
 bool cc_json_same(struct cc_slice raw, struct cc_slice text);
+static inline bool cc_json_is(struct cc_slice raw, const char *text) {
+  bool starts = raw.size > 2 && (raw.data[1] == *text || raw.data[1] == '\\');
+  return starts && cc_json_same(raw, (struct cc_slice){text, (uint32_t)strlen(text)});
+}
 
 // Decodes a raw string (with quotes, as the reader returned it) into out, as many whole characters
 // as fit, without NUL. Returns the size of the whole. A lone surrogate becomes U+FFFD.
@@ -91,18 +95,22 @@ struct cc_edit_member {
 };
 
 struct cc_edits {
-  struct cc_edit *items; // ordered by start, never overlapping
+  struct cc_edit *items; // ordered by start, never overlapping; laid out when first looked at
   uint32_t count;
   uint32_t capacity;
   struct cc_edit_field *fields;
   uint32_t field_count;
   struct cc_edit_member *members;
   uint32_t member_count;
+  const char *text;
+  size_t size;
   uint32_t open; // the byte behind the object's brace
   bool indexed;  // members are all there are
+  bool stale;    // items are not what was asked for last
 };
 
-// Zeroed is an empty list. All calls for one list are made with one and the same text.
+// Zeroed is an empty list. All calls for one list are made with one and the same text, which
+// stays where it is.
 // cc_edits_set adds the edit that sets the top-level member field to json (added as the last
 // member when absent; of doubled ones the first is set, the others are removed), cc_edits_remove
 // one that removes it, all of doubled ones, each with one comma; nothing happens when it is
@@ -116,8 +124,8 @@ void cc_edits_free(struct cc_edits *edits);
 
 // The size of the edited view, the number of bytes that differ (removed + inserted), and its part
 // that begins at offset: the longest piece that is contiguous in memory, empty at the end.
-size_t cc_edits_size(const struct cc_edits *edits, size_t size);
-size_t cc_edits_changed(const struct cc_edits *edits);
-struct cc_slice cc_edits_piece(const struct cc_edits *edits, const char *text, size_t size,
+size_t cc_edits_size(struct cc_edits *edits, size_t size);
+size_t cc_edits_changed(struct cc_edits *edits);
+struct cc_slice cc_edits_piece(struct cc_edits *edits, const char *text, size_t size,
                                size_t offset);
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Splices. Which comma goes with a removed member depends on which of its neighbours stay, so the
-// list keeps what was asked for each field and lays out all splices anew after each call.
+// list keeps what was asked for each field and lays out all splices when the view is wanted.
 #include "codec/json.h"
 #include "codec/json_scan.h"
 #include <stdlib.h>
@@ -21,7 +21,6 @@ struct cc_edit_field {
 
 struct walk {
   const struct cc_edits *edits;
-  const char *text;
   struct cc_json json;
   uint32_t next;
 };
@@ -37,13 +36,11 @@ static int read_member(struct cc_json *json, struct cc_edit_member *out) {
   return token;
 }
 
-static void walk_start(struct walk *walk, const struct cc_edits *edits, const char *text,
-                       size_t size) {
+static void walk_start(struct walk *walk, const struct cc_edits *edits) {
   walk->edits = edits;
-  walk->text = text;
   walk->next = 0;
   if (edits->indexed) return;
-  cc_json_init(&walk->json, text, size);
+  cc_json_init(&walk->json, edits->text, edits->size);
   cc_json_next(&walk->json);
 }
 
@@ -69,6 +66,8 @@ static int prepare(struct cc_edits *edits, const char *text, size_t size) {
     if (count <= INDEX_LIMIT) count++;
   }
   if (token < 0 || cc_json_next(&json) != CC_JSON_END) return CC_EINVAL;
+  edits->text = text;
+  edits->size = size;
   edits->open = open;
   edits->indexed = count <= INDEX_LIMIT;
   if (!edits->indexed) return CC_OK;
@@ -104,33 +103,36 @@ static struct cc_edit_field *field_of(struct cc_edits *edits, struct cc_slice ke
   return NULL;
 }
 
-static void replace(struct cc_edits *edits, const char *text, const struct cc_edit_member *member,
+static void replace(struct cc_edits *edits, const struct cc_edit_member *member,
                     const struct cc_edit_field *field) {
   const char *json = field->text + field->json_at;
   size_t size = field->text_size - field->json_at;
-  if (size == member->value_size && memcmp(json, text + member->value, size) == 0) return;
+  if (size == member->value_size && memcmp(json, edits->text + member->value, size) == 0) return;
   add_edit(edits, member->value, member->value_size, json, size);
 }
 
 // Members ahead of the first that stays go with the comma behind them, later ones with the comma
 // before them, and if none stays they go with all the commas between them.
-static void lay_out(struct cc_edits *edits, const char *text, size_t size) {
+static void lay_out(struct cc_edits *edits) {
+  if (!edits->stale) return;
   struct walk walk;
   struct cc_edit_member member;
   size_t first = edits->open, last = edits->open;
   bool kept = false;
+  edits->stale = false;
   edits->count = 0;
   for (uint32_t i = 0; i < edits->field_count; i++)
     edits->fields[i].met = false;
-  walk_start(&walk, edits, text, size);
+  walk_start(&walk, edits);
   for (bool any = false; walk_next(&walk, &member); any = true) {
-    struct cc_edit_field *field = field_of(edits, cc_slice(text + member.key, member.key_size));
+    struct cc_edit_field *field =
+        field_of(edits, cc_slice(edits->text + member.key, member.key_size));
     bool gone = field && (!field->text || field->met);
     size_t end = (size_t)member.value + member.value_size;
     if (!any) first = member.key;
     if (gone && kept) add_edit(edits, last, end - last, NULL, 0);
     if (!gone && !kept && member.key > first) add_edit(edits, first, member.key - first, NULL, 0);
-    if (!gone && field) replace(edits, text, &member, field);
+    if (!gone && field) replace(edits, &member, field);
     if (field) field->met = true;
     kept = kept || !gone;
     last = end;
@@ -196,7 +198,7 @@ int cc_edits_set(struct cc_edits *edits, const char *text, size_t size, struct c
   cc_buffer_add(&insert, json.data, json.size);
   entry->text = insert.data;
   entry->text_size = insert.size;
-  lay_out(edits, text, size);
+  edits->stale = true;
   return CC_OK;
 }
 
@@ -205,7 +207,7 @@ int cc_edits_remove(struct cc_edits *edits, const char *text, size_t size, struc
   int status = prepare(edits, text, size);
   if (status < 0) return status;
   claim(edits, field);
-  lay_out(edits, text, size);
+  edits->stale = true;
   return CC_OK;
 }
 
@@ -222,13 +224,15 @@ void cc_edits_free(struct cc_edits *edits) {
 
 // ---- The edited view ---------------------------------------------------------------------------
 
-size_t cc_edits_size(const struct cc_edits *edits, size_t size) {
+size_t cc_edits_size(struct cc_edits *edits, size_t size) {
+  lay_out(edits);
   if (!edits->count) return size;
   const struct cc_edit *last = &edits->items[edits->count - 1];
   return last->view + last->insert_size + (size - last->start - last->removed);
 }
 
-size_t cc_edits_changed(const struct cc_edits *edits) {
+size_t cc_edits_changed(struct cc_edits *edits) {
+  lay_out(edits);
   size_t changed = 0;
   for (uint32_t i = 0; i < edits->count; i++)
     changed += edits->items[i].removed + edits->items[i].insert_size;
@@ -249,7 +253,7 @@ static uint32_t edits_until(const struct cc_edits *edits, size_t offset) {
   return low;
 }
 
-struct cc_slice cc_edits_piece(const struct cc_edits *edits, const char *text, size_t size,
+struct cc_slice cc_edits_piece(struct cc_edits *edits, const char *text, size_t size,
                                size_t offset) {
   if (offset >= cc_edits_size(edits, size)) return cc_slice("", 0);
   uint32_t next = edits_until(edits, offset);

@@ -86,10 +86,6 @@ bool cc_json_same(struct cc_slice raw, struct cc_slice text) {
   return expected == last;
 }
 
-bool cc_json_is(struct cc_slice raw, const char *text) {
-  return cc_json_same(raw, cc_slice_text(text));
-}
-
 // The longest part of text, not over limit bytes, that does not end inside a character.
 static size_t whole_characters(struct cc_slice text, size_t limit) {
   if (text.size <= limit) return text.size;

@@ -20,22 +20,23 @@ enum place {
   PLACE_SOURCE // source of a block
 };
 
+// Ordered by size, as their names below.
 enum key {
   KEY_OTHER,
-  KEY_MODEL,
-  KEY_STREAM,
-  KEY_MAX_TOKENS,
-  KEY_MESSAGES,
-  KEY_SYSTEM,
-  KEY_TOOLS,
-  KEY_TOOL_CHOICE,
-  KEY_THINKING,
-  KEY_CACHE_CONTROL,
-  KEY_CONTENT,
   KEY_TYPE,
-  KEY_SOURCE,
-  KEY_SIGNATURE,
   KEY_DATA,
+  KEY_MODEL,
+  KEY_TOOLS,
+  KEY_STREAM,
+  KEY_SYSTEM,
+  KEY_SOURCE,
+  KEY_CONTENT,
+  KEY_MESSAGES,
+  KEY_THINKING,
+  KEY_SIGNATURE,
+  KEY_MAX_TOKENS,
+  KEY_TOOL_CHOICE,
+  KEY_CACHE_CONTROL,
   KEY_COUNT
 };
 
@@ -43,21 +44,27 @@ static const struct {
   const char *text;
   uint32_t size;
 } key_names[KEY_COUNT] = {
-    [KEY_MODEL] = {"model", 5},
-    [KEY_STREAM] = {"stream", 6},
-    [KEY_MAX_TOKENS] = {"max_tokens", 10},
-    [KEY_MESSAGES] = {"messages", 8},
-    [KEY_SYSTEM] = {"system", 6},
-    [KEY_TOOLS] = {"tools", 5},
-    [KEY_TOOL_CHOICE] = {"tool_choice", 11},
-    [KEY_THINKING] = {"thinking", 8},
-    [KEY_CACHE_CONTROL] = {"cache_control", 13},
-    [KEY_CONTENT] = {"content", 7},
     [KEY_TYPE] = {"type", 4},
-    [KEY_SOURCE] = {"source", 6},
-    [KEY_SIGNATURE] = {"signature", 9},
     [KEY_DATA] = {"data", 4},
+    [KEY_MODEL] = {"model", 5},
+    [KEY_TOOLS] = {"tools", 5},
+    [KEY_STREAM] = {"stream", 6},
+    [KEY_SYSTEM] = {"system", 6},
+    [KEY_SOURCE] = {"source", 6},
+    [KEY_CONTENT] = {"content", 7},
+    [KEY_MESSAGES] = {"messages", 8},
+    [KEY_THINKING] = {"thinking", 8},
+    [KEY_SIGNATURE] = {"signature", 9},
+    [KEY_MAX_TOKENS] = {"max_tokens", 10},
+    [KEY_TOOL_CHOICE] = {"tool_choice", 11},
+    [KEY_CACHE_CONTROL] = {"cache_control", 13},
 };
+
+// The first key whose name is of a size, for the sizes there are.
+static const uint8_t first_of_size[] = {
+    [4] = KEY_TYPE,        [5] = KEY_MODEL,        [6] = KEY_STREAM,
+    [7] = KEY_CONTENT,     [8] = KEY_MESSAGES,     [9] = KEY_SIGNATURE,
+    [10] = KEY_MAX_TOKENS, [11] = KEY_TOOL_CHOICE, [13] = KEY_CACHE_CONTROL};
 
 // What an open block has shown so far, in any order.
 enum {
@@ -85,15 +92,16 @@ struct scan {
 };
 
 static enum key key_of(struct cc_slice raw) {
-  char decoded[16];
+  char decoded[sizeof first_of_size];
   const char *name = raw.data + 1;
   size_t size = raw.size - 2;
   if (memchr(name, '\\', size)) {
     size = cc_json_text(raw, decoded, sizeof decoded);
     name = decoded;
   }
-  for (int i = KEY_OTHER + 1; i < KEY_COUNT; i++) {
-    if (size == key_names[i].size && memcmp(name, key_names[i].text, size) == 0) return (enum key)i;
+  if (size >= sizeof first_of_size || !first_of_size[size]) return KEY_OTHER;
+  for (int i = first_of_size[size]; i < KEY_COUNT && key_names[i].size == size; i++) {
+    if (memcmp(name, key_names[i].text, size) == 0) return (enum key)i;
   }
   return KEY_OTHER;
 }
