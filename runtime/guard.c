@@ -1,2 +1,70 @@
 // SPDX-License-Identifier: Apache-2.0
-typedef int cc_guard_is_empty;
+#include "guard.h"
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+enum { C_STACK = 64 * 1024 * 1024 };
+
+struct budget {
+  size_t used, limit;
+};
+
+static void *allocate(void *data, void *memory, size_t old_size, size_t size) {
+  struct budget *budget = data;
+  if (!memory) old_size = 0;
+  if (size > old_size && budget->used + (size - old_size) > budget->limit) return NULL;
+  if (!size) {
+    free(memory);
+    budget->used -= old_size;
+    return NULL;
+  }
+  void *moved = realloc(memory, size);
+  if (moved) budget->used += size - old_size;
+  return moved;
+}
+
+// Recursion through C functions (gsub callbacks) ends in "stack overflow" only when the C stack
+// is deep enough for LuaJIT's own limit to come first.
+static void deepen_stack(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= C_STACK) return;
+  limit.rlim_cur = limit.rlim_max < C_STACK ? limit.rlim_max : C_STACK;
+  setrlimit(RLIMIT_STACK, &limit);
+}
+
+lua_State *cc_guard_open(size_t limit) {
+  deepen_stack();
+  struct budget *budget = calloc(1, sizeof *budget);
+  if (!budget) return NULL;
+  budget->limit = limit;
+  lua_State *L = lua_newstate(allocate, budget);
+  if (L)
+    luaL_openlibs(L);
+  else
+    free(budget);
+  return L;
+}
+
+static int trace(lua_State *L) {
+  const char *message = lua_tostring(L, 1);
+  luaL_traceback(L, L, message ? message : "(error object is not a string)", 1);
+  return 1;
+}
+
+int cc_guard_call(lua_State *L, int arguments, int results) {
+  int base = lua_gettop(L) - arguments;
+  lua_pushcfunction(L, trace);
+  lua_insert(L, base);
+  int result = lua_pcall(L, arguments, results, base);
+  lua_remove(L, base);
+  return result;
+}
+
+void cc_guard_close(lua_State *L) {
+  void *budget;
+  lua_getallocf(L, &budget);
+  lua_close(L);
+  free(budget);
+}

@@ -181,6 +181,10 @@ int cc_accept(struct cc_relay *relay, int listener, uint32_t copy);
 // with "connection: close".
 void cc_drain(struct cc_relay *relay);
 
+// Client connections that are open, and exchanges that are not over.
+uint32_t cc_connections(struct cc_relay *relay);
+uint32_t cc_exchanges(struct cc_relay *relay);
+
 // Ends every exchange still going: a committed event stream gets a typed error event, everything
 // else is cut.
 void cc_abandon(struct cc_relay *relay);

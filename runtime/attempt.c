@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sending: from the adapter's draft to the last byte of the request, with the one silent retry
+// that a pooled connection which died unnoticed is worth.
+#include "engine.h"
+#include "gate.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { WRITE_PIECE = 256 * 1024 };
+
+static struct cc_relay *relay_of(const struct cc_attempt *attempt) {
+  return attempt->exchange->relay;
+}
+
+static uint64_t now_of(const struct cc_attempt *attempt) {
+  return uv_now(&relay_of(attempt)->loop);
+}
+
+// ---- Deadlines ---------------------------------------------------------------------------------
+
+// A head deadline is absolute; while bytes are on their way the write deadline runs beside it.
+static void arm(struct cc_attempt *attempt) {
+  uint64_t now = now_of(attempt), due = attempt->head_due;
+  uint32_t write_ms = relay_of(attempt)->settings.write_ms;
+  bool connected = attempt->connected_at > 0;
+  if (attempt->phase == CC_SENDING && connected && write_ms && (!due || now + write_ms < due))
+    due = now + write_ms;
+  if (due)
+    cc_timer_set(&attempt->timer, due > now ? due - now : 1);
+  else
+    cc_timer_stop(&attempt->timer);
+}
+
+static void rang(struct cc_timer *timer) {
+  struct cc_attempt *attempt = timer->data;
+  uint64_t now = now_of(attempt);
+  bool head_late = attempt->head_due && now >= attempt->head_due;
+  switch (attempt->phase) {
+  case CC_SENDING:
+    cc_gate_fail(attempt, head_late ? CC_EHEAD_TIMEOUT : CC_EWRITE_TIMEOUT);
+    break;
+  case CC_EXPECTING:
+    cc_gate_fail(attempt, CC_EHEAD_TIMEOUT);
+    break;
+  case CC_HOLDING:
+    cc_gate_timeout(attempt);
+    break;
+  case CC_PUMPING:
+    cc_pump_fail(attempt, CC_EIDLE_TIMEOUT);
+    break;
+  default:
+    break;
+  }
+}
+
+// ---- The head ----------------------------------------------------------------------------------
+
+static void add_field(struct cc_buffer *wire, struct cc_slice name, struct cc_slice value) {
+  cc_buffer_add(wire, name.data, name.size);
+  cc_buffer_add(wire, ": ", 2);
+  cc_buffer_add(wire, value.data, value.size);
+  cc_buffer_add(wire, "\r\n", 2);
+}
+
+static void add_passed(struct cc_attempt *attempt) {
+  const struct cc_http1_head *head = attempt->exchange->head;
+  if (!attempt->pass || !head) return;
+  const struct cc_header *connection = cc_http1_find(head, cc_slice_text("connection"));
+  for (uint32_t i = 0; i < head->headers; i++) {
+    struct cc_slice name = head->header[i].name;
+    if (!cc_fields_may_go_up(name) || cc_fields_find(&attempt->fields, name) >= 0) continue;
+    if (connection && cc_fields_listed(connection->value, name)) continue;
+    add_field(&attempt->wire, name, head->header[i].value);
+  }
+}
+
+static bool announces_length(const struct cc_attempt *attempt) {
+  if (attempt->body_size) return true;
+  struct cc_slice method = cc_slice(attempt->method.data, attempt->method.size);
+  return cc_slice_is(method, "POST") || cc_slice_is(method, "PUT") || cc_slice_is(method, "PATCH");
+}
+
+static void build_head(struct cc_attempt *attempt) {
+  struct cc_buffer *wire = &attempt->wire;
+  cc_buffer_clear(wire);
+  cc_buffer_add(wire, attempt->method.data, attempt->method.size);
+  cc_buffer_add(wire, " ", 1);
+  cc_buffer_add_text(wire, cc_outbound_prefix(attempt->out));
+  cc_buffer_add(wire, attempt->target.data, attempt->target.size);
+  cc_buffer_add_text(wire, " HTTP/1.1\r\nHost: ");
+  cc_buffer_add_text(wire, cc_outbound_host(attempt->out));
+  cc_buffer_add_text(wire, "\r\n");
+  const char *auth = cc_outbound_proxy_auth(attempt->out);
+  if (auth && *cc_outbound_prefix(attempt->out))
+    add_field(wire, cc_slice_text("Proxy-Authorization"), cc_slice_text(auth));
+  for (uint32_t i = 0; i < attempt->fields.count; i++)
+    if (cc_fields_value(&attempt->fields, i).size)
+      add_field(wire, cc_fields_name(&attempt->fields, i), cc_fields_value(&attempt->fields, i));
+  add_passed(attempt);
+  cc_buffer_add_text(wire, "Accept-Encoding: identity\r\n");
+  if (announces_length(attempt))
+    cc_buffer_printf(wire, "Content-Length: %zu\r\n", attempt->body_size);
+  cc_buffer_add_text(wire, "\r\n");
+}
+
+// ---- Sending -----------------------------------------------------------------------------------
+
+static size_t next_parts(struct cc_attempt *attempt, struct cc_slice parts[2]) {
+  size_t count = 0;
+  if (attempt->wire_sent < attempt->wire.size)
+    parts[count++] =
+        cc_slice(attempt->wire.data + attempt->wire_sent, attempt->wire.size - attempt->wire_sent);
+  if (attempt->body_sent < attempt->body_size) {
+    struct cc_buffer *body = &attempt->exchange->body;
+    struct cc_slice piece =
+        cc_edits_piece(&attempt->edits, body->data, body->size, attempt->body_sent);
+    if (piece.size > WRITE_PIECE) piece.size = WRITE_PIECE;
+    parts[count++] = piece;
+    attempt->body_sent += piece.size;
+  }
+  attempt->wire_sent = attempt->wire.size;
+  return count;
+}
+
+static bool all_sent(const struct cc_attempt *attempt) {
+  return attempt->wire_sent == attempt->wire.size && attempt->body_sent == attempt->body_size;
+}
+
+// Writes until the system takes no more; what it refused is in the stream's own memory. When the
+// head of the answer is already here, sending goes on behind it and moves no phase.
+static void send_more(struct cc_attempt *attempt) {
+  while (attempt->out && !all_sent(attempt) && !attempt->out->stream.queued && !attempt->dirty) {
+    struct cc_slice parts[2];
+    size_t count = next_parts(attempt, parts);
+    attempt->sent = true;
+    if (cc_outbound_write(attempt->out, parts, (unsigned)count) != CC_OK) return;
+  }
+  if (attempt->phase != CC_SENDING) return;
+  if (all_sent(attempt) && !attempt->out->stream.queued) attempt->phase = CC_EXPECTING;
+  arm(attempt);
+}
+
+static void ready(struct cc_outbound *out) {
+  struct cc_attempt *attempt = out->user;
+  attempt->reused = out->reused;
+  attempt->connected_at = cc_now();
+  if (!attempt->spec.stream && attempt->spec.framing == CC_FRAMING_MESSAGES) attempt->head_due = 0;
+  bool head_only = attempt->method.size == 4 && memcmp(attempt->method.data, "HEAD", 4) == 0;
+  cc_outbound_begin(out, head_only);
+  build_head(attempt);
+  attempt->wire_sent = attempt->body_sent = 0;
+  send_more(attempt);
+}
+
+static void drain(struct cc_outbound *out) {
+  send_more(out->user);
+}
+
+static bool worth_retry(const struct cc_attempt *attempt, int error) {
+  bool died = error == CC_ERESET || error == CC_EEOF;
+  bool before_answer = attempt->phase == CC_SENDING || attempt->phase == CC_EXPECTING;
+  return died && before_answer && attempt->reused && !attempt->retried &&
+         !cc_http1_busy(attempt->out->parser);
+}
+
+static const struct cc_outbound_events events;
+
+static void connect_upstream(struct cc_attempt *attempt, bool fresh) {
+  attempt->phase = CC_SENDING;
+  attempt->connected_at = 0;
+  attempt->out = cc_pool_take(relay_of(attempt)->pool, attempt->origin, fresh, &events, attempt);
+  arm(attempt);
+}
+
+static void fail(struct cc_outbound *out, int error) {
+  struct cc_attempt *attempt = out->user;
+  snprintf(attempt->detail, sizeof attempt->detail, "%s", out->detail);
+  if (worth_retry(attempt, error)) {
+    attempt->out = NULL;
+    attempt->retried = true;
+    connect_upstream(attempt, true);
+    return;
+  }
+  attempt->out = NULL;
+  if (attempt->phase == CC_PUMPING)
+    cc_pump_fail(attempt, error);
+  else
+    cc_gate_fail(attempt, error);
+}
+
+static void got_body(struct cc_outbound *out, struct cc_slice piece) {
+  struct cc_attempt *attempt = out->user;
+  if (attempt->phase == CC_PUMPING)
+    cc_pump_body(attempt, piece);
+  else
+    cc_gate_body(attempt, piece);
+}
+
+static void got_end(struct cc_outbound *out) {
+  struct cc_attempt *attempt = out->user;
+  attempt->out = NULL;
+  attempt->complete = true;
+  if (attempt->dirty || !all_sent(attempt))
+    cc_outbound_drop(out);
+  else
+    cc_outbound_release(out);
+  if (attempt->phase == CC_PUMPING)
+    cc_pump_end(attempt);
+  else
+    cc_gate_end(attempt);
+}
+
+static void got_head(struct cc_outbound *out, const struct cc_http1_head *head) {
+  struct cc_attempt *attempt = out->user;
+  if (head->status >= 400 && !all_sent(attempt)) attempt->dirty = true;
+  attempt->head_at = cc_now();
+  attempt->head_due = 0;
+  cc_timer_stop(&attempt->timer);
+  attempt->phase = CC_HOLDING;
+  cc_gate_head(attempt, head);
+}
+
+static const struct cc_outbound_events events = {ready, drain, got_head, got_body, got_end, fail};
+
+// ---- Life --------------------------------------------------------------------------------------
+
+struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int origin,
+                                  const struct cc_try *spec) {
+  struct cc_attempt *attempt = cc_alloc(sizeof *attempt);
+  attempt->exchange = exchange;
+  attempt->index = index;
+  attempt->origin = origin;
+  attempt->spec = *spec;
+  attempt->content_length = -1;
+  cc_timer_init(&attempt->timer, &exchange->relay->loop, rang);
+  attempt->timer.data = attempt;
+  return attempt;
+}
+
+void cc_attempt_send(struct cc_attempt *attempt) {
+  struct cc_buffer *body = &attempt->exchange->body;
+  attempt->body_size = cc_edits_size(&attempt->edits, body->size);
+  attempt->changed = (uint32_t)cc_edits_changed(&attempt->edits);
+  attempt->sent_at = cc_now();
+  if (attempt->spec.head_ms) attempt->head_due = now_of(attempt) + attempt->spec.head_ms;
+  connect_upstream(attempt, false);
+}
+
+bool cc_attempt_needs_body(const struct cc_attempt *attempt) {
+  return attempt->out && !all_sent(attempt) && !attempt->dirty;
+}
+
+void cc_attempt_close(struct cc_attempt *attempt) {
+  attempt->phase = CC_CLOSED;
+  cc_timer_stop(&attempt->timer);
+  if (attempt->out) cc_outbound_drop(attempt->out);
+  attempt->out = NULL;
+}
+
+static void gone(uv_handle_t *handle) {
+  struct cc_timer *timer = (struct cc_timer *)handle;
+  free(timer->data);
+}
+
+void cc_attempt_free(struct cc_attempt *attempt) {
+  cc_attempt_close(attempt);
+  cc_buffer_free(&attempt->method);
+  cc_buffer_free(&attempt->target);
+  cc_buffer_wipe(&attempt->wire);
+  cc_buffer_free(&attempt->held);
+  cc_fields_free(&attempt->fields);
+  cc_fields_free(&attempt->headers);
+  cc_edits_free(&attempt->edits);
+  cc_timer_close(&attempt->timer, gone);
+}

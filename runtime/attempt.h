@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// One try at one upstream: sent, held at the gate until its outcome is known, then pumped (pump.c)
+// or given up. It belongs to its exchange.
+#ifndef CC_ATTEMPT_H
+#define CC_ATTEMPT_H
+#include "codec/json.h"
+#include "codec/sse.h"
+#include "fields.h"
+#include "net/outbound.h"
+
+enum cc_attempt_phase {
+  CC_DRAFT,     // being written by the adapter
+  CC_SENDING,   // from connecting to the last byte of the request
+  CC_EXPECTING, // request sent, no head yet
+  CC_HOLDING,   // head there, gate closed
+  CC_SETTLED,   // OUTCOME posted
+  CC_PUMPING,   // chosen
+  CC_CLOSED     // given up
+};
+
+enum cc_body_kind { CC_BODY_JSON, CC_BODY_SSE, CC_BODY_OPAQUE, CC_BODY_FAULT };
+
+struct cc_attempt {
+  struct cc_exchange *exchange;
+  int index;
+  int origin;
+  struct cc_try spec;
+  uint8_t phase;
+  uint8_t kind; // enum cc_body_kind, from the head on
+  bool retried; // the one silent retry is used up
+  bool sent;
+  bool complete; // the whole answer has come
+  bool dirty;    // answered before the request was sent: never pooled
+  bool content_seen, stop_seen, error_seen;
+  bool usage_known;
+  struct cc_outbound *out; // NULL when not connected
+  struct cc_timer timer;
+  uint64_t head_due; // loop time; 0: none
+  // request
+  struct cc_buffer method, target;
+  struct cc_fields fields;
+  bool pass;
+  struct cc_edits edits;
+  struct cc_buffer wire; // the head as sent
+  size_t wire_sent, body_sent, body_size;
+  // answer
+  int status;
+  bool reused;
+  struct cc_fields headers;
+  double content_length;
+  struct cc_buffer held;
+  struct cc_sse sse;
+  size_t seen; // bytes of held that are whole, observed events
+  struct cc_usage usage;
+  uint32_t events;
+  int error;
+  uint32_t changed;
+  double sent_at, connected_at, head_at, settled_at;
+  char detail[120];
+  char error_type[48];
+};
+
+struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int origin,
+                                  const struct cc_try *spec);
+
+// Connects and sends what was drafted. The body of the exchange is still needed until
+// cc_attempt_needs_body is false.
+void cc_attempt_send(struct cc_attempt *attempt);
+bool cc_attempt_needs_body(const struct cc_attempt *attempt);
+
+// Gives it up: no event comes from it any more.
+void cc_attempt_close(struct cc_attempt *attempt);
+// Gives it up and frees it.
+void cc_attempt_free(struct cc_attempt *attempt);
+
+// pump.c: hands the held bytes and all that follows to the client of the exchange.
+void cc_pump_start(struct cc_attempt *attempt);
+void cc_pump_body(struct cc_attempt *attempt, struct cc_slice piece);
+void cc_pump_end(struct cc_attempt *attempt);
+void cc_pump_fail(struct cc_attempt *attempt, int error);
+// The client takes bytes again; the client has heard nothing for ping_ms.
+void cc_pump_drained(struct cc_attempt *attempt);
+void cc_pump_ping(struct cc_attempt *attempt);
+
+// Looks at the whole events of held from attempt->seen on: counts them, reads usage, notes stop
+// and error. Returns when an event decided (enum cc_messages_event) or all are seen (PING).
+int cc_attempt_observe(struct cc_attempt *attempt, const char *data, size_t size);
+#endif

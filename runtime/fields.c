@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fields.h"
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+void cc_fields_add(struct cc_fields *fields, struct cc_slice name, struct cc_slice value) {
+  if (fields->count == fields->capacity) {
+    fields->capacity = fields->capacity ? fields->capacity * 2 : 8;
+    fields->items = cc_realloc(fields->items, fields->capacity * sizeof *fields->items);
+  }
+  struct cc_field *field = &fields->items[fields->count++];
+  *field = (struct cc_field){(uint32_t)fields->text.size, name.size,
+                             (uint32_t)fields->text.size + name.size, value.size};
+  cc_buffer_add(&fields->text, name.data, name.size);
+  cc_buffer_add(&fields->text, value.data, value.size);
+}
+
+void cc_fields_set(struct cc_fields *fields, struct cc_slice name, struct cc_slice value) {
+  uint32_t kept = 0;
+  for (uint32_t i = 0; i < fields->count; i++)
+    if (!cc_slice_same_nocase(cc_fields_name(fields, i), name))
+      fields->items[kept++] = fields->items[i];
+  fields->count = kept;
+  cc_fields_add(fields, name, value);
+}
+
+int cc_fields_find(const struct cc_fields *fields, struct cc_slice name) {
+  for (uint32_t i = 0; i < fields->count; i++)
+    if (cc_slice_same_nocase(cc_fields_name(fields, i), name)) return (int)i;
+  return -1;
+}
+
+struct cc_slice cc_fields_name(const struct cc_fields *fields, uint32_t index) {
+  const struct cc_field *field = &fields->items[index];
+  return cc_slice(fields->text.data + field->name, field->name_size);
+}
+
+struct cc_slice cc_fields_value(const struct cc_fields *fields, uint32_t index) {
+  const struct cc_field *field = &fields->items[index];
+  return cc_slice(fields->text.data + field->value, field->value_size);
+}
+
+void cc_fields_free(struct cc_fields *fields) {
+  cc_buffer_wipe(&fields->text);
+  free(fields->items);
+  *fields = (struct cc_fields){0};
+}
+
+static bool among(struct cc_slice name, const char *const *names) {
+  for (; *names; names++)
+    if (cc_slice_is_nocase(name, *names)) return true;
+  return false;
+}
+
+bool cc_fields_is_hop(struct cc_slice name) {
+  static const char *const names[] = {"connection",
+                                      "keep-alive",
+                                      "te",
+                                      "trailer",
+                                      "upgrade",
+                                      "transfer-encoding",
+                                      "proxy-connection",
+                                      "proxy-authorization",
+                                      "proxy-authenticate",
+                                      NULL};
+  return among(name, names);
+}
+
+bool cc_fields_may_go_up(struct cc_slice name) {
+  static const char *const names[] = {
+      "authorization",   "x-api-key",        "api-key",           "cookie",         "host",
+      "content-length",  "expect",           "accept-encoding",   "x-goog-api-key", "forwarded",
+      "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",      NULL};
+  return !cc_fields_is_hop(name) && !among(name, names);
+}
+
+bool cc_fields_may_go_down(struct cc_slice name) {
+  static const char *const names[] = {
+      "content-length", "set-cookie", "alt-svc", "date", "strict-transport-security", NULL};
+  return !cc_fields_is_hop(name) && !among(name, names);
+}
+
+bool cc_fields_listed(struct cc_slice connection, struct cc_slice name) {
+  const char *at = connection.data, *end = connection.data + connection.size;
+  while (at < end) {
+    while (at < end && (*at == ',' || *at == ' ' || *at == '\t'))
+      at++;
+    const char *stop = at;
+    while (stop < end && *stop != ',' && *stop != ' ' && *stop != '\t')
+      stop++;
+    if (cc_slice_same_nocase(cc_slice(at, (size_t)(stop - at)), name)) return true;
+    at = stop;
+  }
+  return false;
+}

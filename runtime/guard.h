@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The LuaJIT state of this process and its bounds. Together with main.c the only user of lua.h.
+#ifndef CC_GUARD_H
+#define CC_GUARD_H
+#include <lua.h>
+#include <stddef.h>
+
+// A state with the standard libraries whose memory is capped at limit bytes: beyond it Lua code
+// gets "not enough memory" as an ordinary error.
+lua_State *cc_guard_open(size_t limit);
+
+// Calls the function below its arguments with a traceback on errors: 0, or the message on the
+// stack. Like lua_pcall.
+int cc_guard_call(lua_State *L, int arguments, int results);
+
+void cc_guard_close(lua_State *L);
+#endif
