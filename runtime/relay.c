@@ -49,6 +49,7 @@ void cc_relay_post(struct cc_relay *relay, uint32_t type, int32_t detail, cc_id 
 
 // What was posted before an exchange was over must not reach Lua after it.
 static bool is_void(struct cc_relay *relay, const struct cc_event *event) {
+  if (event->type == CC_EVENT_FETCH) return false;
   if (event->type == CC_EVENT_MESSAGE) return !cc_channels_take(relay, event->detail);
   if (!event->id || event->type == CC_EVENT_DONE) return false;
   struct cc_exchange *exchange = cc_relay_exchange(relay, event->id);
@@ -68,6 +69,7 @@ static bool take_event(struct cc_relay *relay, struct cc_event *event) {
 bool cc_next(struct cc_relay *relay, struct cc_event *event) {
   if (relay->delivered) cc_exchange_free(relay->delivered);
   relay->delivered = NULL;
+  cc_fetches_free(relay, false);
   while (!take_event(relay, event)) {
     cc_shared_busy(0);
     int alive = uv_run(&relay->loop, UV_RUN_ONCE);
@@ -76,6 +78,7 @@ bool cc_next(struct cc_relay *relay, struct cc_event *event) {
     cc_shared_busy(now);
     if (!alive && !relay->event_count) return false;
   }
+  if (event->type == CC_EVENT_FETCH) cc_fetch_told(relay, event->id);
   if (event->type == CC_EVENT_DONE) relay->delivered = cc_relay_exchange(relay, event->id);
   return true;
 }
@@ -293,6 +296,7 @@ static void free_exchanges(struct cc_relay *relay) {
 void cc_close(struct cc_relay *relay) {
   relay->closing = true;
   free_exchanges(relay);
+  cc_fetches_free(relay, true);
   cc_listeners_close(relay->listeners);
   cc_channels_close(relay);
   cc_watches_close(relay->watches);

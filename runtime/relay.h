@@ -92,7 +92,8 @@ enum cc_event_type {
   CC_EVENT_FILE = 7,     // detail: the watch whose folder has changed
   CC_EVENT_CHILD = 8,    // detail: the worker slot whose process has ended
   CC_EVENT_MESSAGE = 9,  // detail: the worker slot it came from (-1: the master); see cc_message
-  CC_EVENT_SIGNAL = 10   // detail: the signal number
+  CC_EVENT_SIGNAL = 10,  // detail: the signal number
+  CC_EVENT_FETCH = 11    // id: a request of our own has its answer; see cc_fetched
 };
 
 struct cc_event {
@@ -476,6 +477,34 @@ struct cc_report {
 };
 
 int cc_report(struct cc_relay *relay, cc_id exchange, struct cc_report *out);
+
+// ---- Fetch: a request of the relay's own, for credentials and status ---------------------------
+
+struct cc_fetch {
+  int32_t origin;
+  struct cc_slice method;
+  struct cc_slice target;
+  struct cc_slice headers;  // lines "Name: value", each ended by LF
+  struct cc_slice body;
+  uint32_t timeout_ms;      // over all
+  uint32_t answer_bytes;    // of the answer's body, at most
+};
+
+// Sends it: returns its id, or an error below 0. The FETCH event follows, always. Redirects are
+// not followed: their status is the answer.
+cc_id cc_fetch(struct cc_relay *relay, const struct cc_fetch *spec);
+
+struct cc_fetched {
+  int32_t error;
+  int32_t status;
+  struct cc_slice body;
+  struct cc_slice detail;
+};
+
+// What came of a fetch, and its headers; until the next cc_next after the FETCH event.
+int cc_fetched(struct cc_relay *relay, cc_id id, struct cc_fetched *out);
+int cc_fetched_header(struct cc_relay *relay, cc_id id, const char *name, uint32_t size,
+                      struct cc_slice *value);
 
 // ---- Log ---------------------------------------------------------------------------------------
 
