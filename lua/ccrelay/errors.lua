@@ -1,0 +1,82 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Errors in the shape of the Messages API: which type goes with which status, and the body.
+local json = require 'ccrelay.json'
+
+local M = {}
+
+local TYPES = {
+  [400] = 'invalid_request_error',
+  [401] = 'authentication_error',
+  [402] = 'billing_error',
+  [403] = 'permission_error',
+  [404] = 'not_found_error',
+  [408] = 'timeout_error',
+  [409] = 'conflict_error',
+  [413] = 'request_too_large',
+  [424] = 'api_error',
+  [429] = 'rate_limit_error',
+  [500] = 'api_error',
+  [504] = 'timeout_error',
+  [529] = 'overloaded_error',
+}
+
+local STATUSES = { timeout_error = 504, api_error = 500 }
+for status, kind in pairs(TYPES) do STATUSES[kind] = STATUSES[kind] or status end
+
+--- The error type that goes with an HTTP status.
+---@param status integer
+---@return string
+function M.type_of(status)
+  return TYPES[status] or (status >= 500 and 'api_error' or 'invalid_request_error')
+end
+
+--- The HTTP status that goes with an error type; unknown types are 500.
+---@param kind string
+---@return integer
+function M.status_of(kind)
+  return STATUSES[kind] or 500
+end
+
+--- An error body.
+---@param kind string
+---@param message string
+---@param request_id string
+---@return string
+function M.body(kind, message, request_id)
+  return '{"type":"error","error":{"type":' .. json.quote(kind) .. ',"message":' .. json.quote(message)
+    .. '},"request_id":' .. json.quote(request_id) .. '}'
+end
+
+--- The error object of a decoded body in Anthropic's shape, or nil.
+---@param value any
+---@return { type: string, message: string, details: table? }?
+function M.shaped(value)
+  if type(value) ~= 'table' or value.type ~= 'error' then return nil end
+  local inner = value.error
+  if type(inner) == 'table' and type(inner.type) == 'string' and type(inner.message) == 'string' then return inner end
+  return nil
+end
+
+local function message_in(value)
+  if type(value) ~= 'table' then return nil end
+  for _, key in ipairs { 'message', 'Message', 'error_description', 'detail' } do
+    if type(value[key]) == 'string' and value[key] ~= '' then return value[key] end
+  end
+  return nil
+end
+
+--- The message of an error body in any shape, word for word; the text itself when it has none.
+---@param value any decoded body
+---@param text string the body
+---@return string
+function M.message_of(value, text)
+  if type(value) == 'table' then
+    if type(value[1]) == 'table' then value = value[1] end
+    local inner = message_in(value.error) or message_in(value)
+      or (type(value.error) == 'string' and value.error ~= '' and value.error) or nil
+    if inner then return inner end
+  end
+  return (string.gsub(string.gsub(text, '^%s+', ''), '%s+$', ''))
+end
+
+return M

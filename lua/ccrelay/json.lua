@@ -1,0 +1,106 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- JSON of the relay's own making: errors, lists, log lines. Bodies of requests never come through here.
+local cjson = require 'cjson'
+
+local M = {}
+
+local ESCAPES = { ['"'] = '\\"', ['\\'] = '\\\\', ['\n'] = '\\n', ['\r'] = '\\r', ['\t'] = '\\t' }
+local ARRAY = {}
+
+local function escape(character)
+  return ESCAPES[character] or string.format('\\u%04x', string.byte(character))
+end
+
+local function sequence_end(text, index, lead)
+  local extra = lead >= 0xF0 and 3 or lead >= 0xE0 and 2 or 1
+  local low = lead == 0xE0 and 0xA0 or lead == 0xF0 and 0x90 or 0x80
+  local high = lead == 0xED and 0x9F or lead == 0xF4 and 0x8F or 0xBF
+  for offset = 1, extra do
+    local byte = string.byte(text, index + offset)
+    if not byte or byte < low or byte > high then return nil end
+    low, high = 0x80, 0xBF
+  end
+  return index + extra
+end
+
+--- Replaces what is no UTF-8 by U+FFFD.
+---@param text string
+---@return string
+function M.clean(text)
+  if not string.find(text, '[\128-\255]') then return text end
+  local out, index, size = {}, 1, #text
+  while index <= size do
+    local lead = string.byte(text, index)
+    local last = lead < 0x80 and index or (lead >= 0xC2 and lead <= 0xF4) and sequence_end(text, index, lead) or nil
+    out[#out + 1] = last and string.sub(text, index, last) or '\239\191\189'
+    index = (last or index) + 1
+  end
+  return table.concat(out)
+end
+
+--- A JSON string, quotes included.
+---@param text string
+---@return string
+function M.quote(text)
+  return '"' .. string.gsub(M.clean(text), '[%c"\\\127]', escape) .. '"'
+end
+
+--- Marks a table as an array, so that an empty one is [].
+---@param list table
+---@return table
+function M.array(list)
+  return setmetatable(list, ARRAY)
+end
+
+local encode
+
+local function encode_array(list, depth)
+  local out = {}
+  for index = 1, #list do out[index] = encode(list[index], depth) end
+  return '[' .. table.concat(out, ',') .. ']'
+end
+
+local function encode_object(object, depth)
+  local keys = {}
+  for key in pairs(object) do keys[#keys + 1] = tostring(key) end
+  table.sort(keys)
+  for index, key in ipairs(keys) do
+    keys[index] = M.quote(key) .. ':' .. encode(object[key], depth)
+  end
+  return '{' .. table.concat(keys, ',') .. '}'
+end
+
+function encode(value, depth)
+  local kind = type(value)
+  if kind == 'string' then return M.quote(value) end
+  if kind == 'boolean' then return tostring(value) end
+  if kind == 'number' then
+    if value ~= value or value == math.huge or value == -math.huge then error('a number without a JSON form', 0) end
+    return value % 1 == 0 and math.abs(value) < 2 ^ 53 and string.format('%d', value) or string.format('%.14g', value)
+  end
+  if value == nil or value == cjson.null then return 'null' end
+  if kind ~= 'table' then error('a ' .. kind .. ' has no JSON form', 0) end
+  if depth > 100 then error('a table nested too deeply for JSON', 0) end
+  if getmetatable(value) == ARRAY or #value > 0 then return encode_array(value, depth + 1) end
+  return encode_object(value, depth + 1)
+end
+
+--- The JSON text of a value; keys of objects in alphabetical order.
+---@param value any
+---@return string
+function M.encode(value)
+  return encode(value, 0)
+end
+
+--- The value of a JSON text, or nil when it is none. JSON null becomes M.null inside tables.
+---@param text string
+---@return any
+function M.decode(text)
+  local ok, value = pcall(cjson.decode, text)
+  if ok and value ~= cjson.null then return value end
+  return nil
+end
+
+M.null = cjson.null
+
+return M
