@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limit.h"
+#include "shared.h"
+
+enum { REQUESTS, INPUT, OUTPUT };                             // what a window holds
+enum { RATE_REQUESTS, RATE_TOKENS, RATE_INPUT, RATE_OUTPUT }; // what has a rate
+enum { KINDS = CC_WINDOW_KINDS, RATES = CC_RATE_KINDS, SECONDS = CC_WINDOW_SECONDS };
+enum { AMOUNT_BITS = 27, MS_BITS = 10, TRIES = 64 };
+
+static const uint64_t AMOUNT = (UINT64_C(1) << AMOUNT_BITS) - 1;
+static const uint64_t WINDOW_MS = 60000;
+static const uint64_t SET_BACK_MS = 300000;
+static const uint64_t LEARN_MS = 3600000;
+static const uint64_t LAST_MS = UINT64_C(4200000000) * 1000; // seconds fit in 32 bits
+
+struct amounts {
+  uint64_t of[KINDS];
+};
+
+static uint64_t second_of(uint64_t word, unsigned place) {
+  return (word >> (AMOUNT_BITS + MS_BITS)) * SECONDS + place;
+}
+
+static uint64_t lap_of(uint64_t word) {
+  return word >> (AMOUNT_BITS + MS_BITS);
+}
+
+static uint64_t ms_of(uint64_t word) {
+  return word >> AMOUNT_BITS & ((1u << MS_BITS) - 1);
+}
+
+static uint64_t word_of(uint64_t lap, uint64_t ms, uint64_t amount) {
+  return (lap << MS_BITS | ms) << AMOUNT_BITS | amount;
+}
+
+// The first ms at which a word counts no more.
+static uint64_t end_of(uint64_t word, unsigned place) {
+  return second_of(word, place) * 1000 + ms_of(word) + WINDOW_MS + 1;
+}
+
+// A time of the caller on the limit's line; latest stands in for what makes no sense.
+static uint64_t placed(double now_ms, int64_t skew, uint64_t latest) {
+  if (!(now_ms >= 0) || now_ms > (double)LAST_MS) return latest;
+  int64_t time = (int64_t)now_ms + skew;
+  return time >= 0 && (uint64_t)time <= LAST_MS ? (uint64_t)time : latest;
+}
+
+static uint64_t look_at_clock(struct cc_shared_limit *limit, double now_ms) {
+  uint64_t latest = atomic_load(&limit->latest);
+  uint64_t now = placed(now_ms, atomic_load(&limit->skew), latest);
+  return now > latest ? now : latest;
+}
+
+static uint64_t move_clock(struct cc_shared_limit *limit, double now_ms) {
+  for (;;) {
+    int64_t skew = atomic_load(&limit->skew);
+    uint64_t latest = atomic_load(&limit->latest);
+    uint64_t now = placed(now_ms, skew, latest);
+    if (now + SET_BACK_MS < latest) {
+      atomic_compare_exchange_strong(&limit->skew, &skew, skew + (int64_t)(latest - now));
+    } else if (now <= latest) {
+      return latest;
+    } else if (atomic_compare_exchange_strong(&limit->latest, &latest, now)) {
+      return now;
+    }
+  }
+}
+
+static struct amounts measure(struct cc_shared_limit *limit, uint64_t now) {
+  struct amounts sums = {{0}};
+  for (unsigned kind = 0; kind < KINDS; kind++) {
+    for (unsigned place = 0; place < SECONDS; place++) {
+      uint64_t word = atomic_load(&limit->window[kind][place]);
+      if (word & AMOUNT && end_of(word, place) > now) sums.of[kind] += word & AMOUNT;
+    }
+  }
+  return sums;
+}
+
+static uint64_t amount_of(const struct amounts *amounts, unsigned rate) {
+  if (rate == RATE_REQUESTS) return amounts->of[REQUESTS];
+  uint64_t input = rate == RATE_OUTPUT ? 0 : amounts->of[INPUT];
+  uint64_t output = rate == RATE_INPUT ? 0 : amounts->of[OUTPUT];
+  return input + output;
+}
+
+// The rate in force, 0 when there is none.
+static double rate_of(struct cc_shared_limit *limit, unsigned rate) {
+  double configured = atomic_load(&limit->configured[rate]);
+  double learned = atomic_load(&limit->learned[rate]);
+  if (configured <= 0) return learned;
+  return learned > 0 && learned < configured ? learned : configured;
+}
+
+static bool fits(double rate, uint64_t others, uint64_t amount) {
+  return rate <= 0 || others == 0 || (double)(others + amount) <= rate;
+}
+
+// What of one second counts towards a rate, and until when.
+static uint64_t second_at(struct cc_shared_limit *limit, unsigned rate, uint64_t second,
+                          uint64_t now, uint64_t *end) {
+  uint64_t held = 0;
+  unsigned place = (unsigned)(second % SECONDS);
+  *end = now;
+  for (unsigned kind = 0; kind < KINDS; kind++) {
+    uint64_t word = atomic_load(&limit->window[kind][place]);
+    if (second_of(word, place) != second || end_of(word, place) <= now) continue;
+    struct amounts only = {{0}};
+    only.of[kind] = word & AMOUNT;
+    uint64_t amount = amount_of(&only, rate);
+    if (amount && end_of(word, place) > *end) *end = end_of(word, place);
+    held += amount;
+  }
+  return held;
+}
+
+// How long until an amount fits under a rate that it does not fit under now.
+static uint64_t wait_for(struct cc_shared_limit *limit, unsigned rate, uint64_t now,
+                         uint64_t amount) {
+  double most = rate_of(limit, rate);
+  uint64_t second = now / 1000, end;
+  uint64_t first = second >= SECONDS - 1 ? second - (SECONDS - 1) : 0;
+  struct amounts sums = measure(limit, now);
+  uint64_t left = amount_of(&sums, rate);
+  for (uint64_t at = first; at <= second; at++) {
+    uint64_t held = second_at(limit, rate, at, now, &end);
+    if (!held) continue;
+    left -= held < left ? held : left;
+    if (fits(most, left, amount)) return end - now;
+  }
+  return WINDOW_MS + 1;
+}
+
+static bool in_force(uint64_t left, uint64_t now) {
+  return (left >> 32) * 1000 > now;
+}
+
+// 0 if the amounts fit on top of what is there; else the ms until they will.
+static uint64_t shortage(struct cc_shared_limit *limit, uint64_t now,
+                         const struct amounts *amounts) {
+  struct amounts sums = measure(limit, now);
+  uint64_t longest = 0;
+  for (unsigned rate = 0; rate < RATES; rate++) {
+    uint64_t amount = amount_of(amounts, rate), wait = 0;
+    uint64_t left = atomic_load(&limit->left[rate]);
+    if (!fits(rate_of(limit, rate), amount_of(&sums, rate), amount))
+      wait = wait_for(limit, rate, now, amount);
+    if (wait > longest) longest = wait;
+    if (!in_force(left, now) || amount <= (uint32_t)left) continue;
+    wait = (left >> 32) * 1000 - now;
+    if (wait > longest) longest = wait;
+  }
+  return longest;
+}
+
+static bool is_limited(struct cc_shared_limit *limit, unsigned kind) {
+  if (kind == REQUESTS) return rate_of(limit, RATE_REQUESTS) > 0;
+  return rate_of(limit, RATE_TOKENS) > 0 ||
+         rate_of(limit, kind == INPUT ? RATE_INPUT : RATE_OUTPUT) > 0;
+}
+
+static bool is_now(struct cc_shared_limit *limit, uint64_t now) {
+  return atomic_load(&limit->latest) / 1000 == now / 1000;
+}
+
+// Adds to the word of now's second: false when that word is full or serves a later second.
+static bool add(struct cc_shared_limit *limit, unsigned kind, uint64_t now, uint64_t amount) {
+  uint64_t lap = now / 1000 / SECONDS, ms = now % 1000;
+  _Atomic uint64_t *window = &limit->window[kind][now / 1000 % SECONDS];
+  uint64_t before = atomic_load(window), after;
+  do {
+    uint64_t held = lap_of(before) == lap ? before & AMOUNT : 0;
+    if (lap_of(before) > lap || held + amount > AMOUNT) return false;
+    uint64_t last = lap_of(before) == lap && ms_of(before) > ms ? ms_of(before) : ms;
+    after = word_of(lap, last, held + amount);
+  } while (!atomic_compare_exchange_weak(window, &before, after));
+  return true;
+}
+
+// Changes what a second holds, within what a word can hold, if the word still serves it.
+static void change(struct cc_shared_limit *limit, unsigned kind, uint64_t second,
+                   double change_by) {
+  _Atomic uint64_t *window = &limit->window[kind][second % SECONDS];
+  uint64_t before = atomic_load(window), after;
+  do {
+    if (lap_of(before) != second / SECONDS) return;
+    double held = (double)(before & AMOUNT) + change_by;
+    uint64_t amount = held <= 0 ? 0 : held >= (double)AMOUNT ? AMOUNT : (uint64_t)held;
+    after = (before & ~AMOUNT) | amount;
+  } while (!atomic_compare_exchange_weak(window, &before, after));
+}
+
+// Adds all the amounts, or none. What has no rate and would overflow its word is not counted.
+static bool add_all(struct cc_shared_limit *limit, uint64_t now, struct amounts *amounts) {
+  for (unsigned kind = 0; kind < KINDS; kind++) {
+    if (!amounts->of[kind] || add(limit, kind, now, amounts->of[kind])) continue;
+    if (!is_limited(limit, kind) && is_now(limit, now)) {
+      amounts->of[kind] = 0;
+      continue;
+    }
+    while (kind-- > 0)
+      change(limit, kind, now / 1000, -(double)amounts->of[kind]);
+    return false;
+  }
+  return true;
+}
+
+static bool is_over(struct cc_shared_limit *limit, uint64_t now, const struct amounts *own) {
+  struct amounts sums = measure(limit, now);
+  for (unsigned rate = 0; rate < RATES; rate++) {
+    uint64_t sum = amount_of(&sums, rate), amount = amount_of(own, rate);
+    if (!fits(rate_of(limit, rate), sum > amount ? sum - amount : 0, amount)) return true;
+  }
+  return false;
+}
+
+// Takes from a remainder in force: false when it has too little.
+static bool take_left(_Atomic uint64_t *left, uint64_t now, uint64_t amount) {
+  uint64_t before = atomic_load(left);
+  do {
+    if (!in_force(before, now)) return true;
+    if ((uint32_t)before < amount) return false;
+  } while (!atomic_compare_exchange_weak(left, &before, before - amount));
+  return true;
+}
+
+static void give_left(_Atomic uint64_t *left, uint64_t now, uint64_t amount) {
+  uint64_t before = atomic_load(left);
+  do {
+    if (!in_force(before, now) || UINT32_MAX - (uint32_t)before < amount) return;
+  } while (!atomic_compare_exchange_weak(left, &before, before + amount));
+}
+
+static bool take_all_left(struct cc_shared_limit *limit, uint64_t now, const struct amounts *own) {
+  for (unsigned rate = 0; rate < RATES; rate++) {
+    if (take_left(&limit->left[rate], now, amount_of(own, rate))) continue;
+    while (rate-- > 0)
+      give_left(&limit->left[rate], now, amount_of(own, rate));
+    return false;
+  }
+  return true;
+}
+
+static bool book(struct cc_shared_limit *limit, uint64_t now, struct amounts *own) {
+  if (!add_all(limit, now, own)) return false;
+  if (!is_over(limit, now, own) && is_now(limit, now) && take_all_left(limit, now, own))
+    return true;
+  for (unsigned kind = 0; kind < KINDS; kind++)
+    change(limit, kind, now / 1000, -(double)own->of[kind]);
+  return false;
+}
+
+int cc_limit(const char *name, uint32_t size) {
+  return cc_shared_named(CC_TABLE_LIMITS, name, size);
+}
+
+void cc_limit_configure(int number, const struct cc_rates *rates) {
+  struct cc_shared_limit *limit = cc_shared_limit(number);
+  if (!limit) return;
+  const double by_rate[RATES] = {rates->requests, rates->tokens, rates->input_tokens,
+                                 rates->output_tokens};
+  for (unsigned rate = 0; rate < RATES; rate++)
+    atomic_store(&limit->configured[rate], by_rate[rate] > 0 ? by_rate[rate] : 0);
+}
+
+static uint64_t rounded_up(double value) {
+  uint64_t below = (uint64_t)value;
+  return below + ((double)below < value);
+}
+
+static void learn_left(_Atomic uint64_t *left, uint64_t now, uint64_t reset, double remaining) {
+  uint64_t second = (reset + 999) / 1000, before = atomic_load(left), after;
+  uint64_t some = remaining >= UINT32_MAX ? UINT32_MAX : (uint64_t)remaining;
+  do {
+    uint64_t known = before >> 32;
+    after = second << 32 | some;
+    if (!in_force(before, now)) continue;
+    if (known > second + 1) return;
+    if (second > known + 1) continue;
+    if (known > second) after = known << 32 | some;
+    if ((uint32_t)before < some) after = (after >> 32 << 32) | (uint32_t)before;
+  } while (!atomic_compare_exchange_weak(left, &before, after));
+}
+
+void cc_limit_learn(int number, uint32_t rate, double per_minute, double remaining, double reset_ms,
+                    double now_ms) {
+  struct cc_shared_limit *limit = cc_shared_limit(number);
+  if (!limit || rate >= RATES) return;
+  if (per_minute > 0) atomic_store(&limit->learned[rate], per_minute);
+  double away = reset_ms - now_ms;
+  if (!(remaining >= 0) || !(away > 0)) return;
+  if (away > (double)LEARN_MS) away = (double)LEARN_MS;
+  uint64_t now = look_at_clock(limit, now_ms);
+  learn_left(&limit->left[rate], now, now + rounded_up(away), remaining);
+}
+
+static uint64_t counted(double tokens) {
+  if (!(tokens > 0)) return 0;
+  return tokens >= (double)AMOUNT ? AMOUNT : rounded_up(tokens);
+}
+
+int cc_limit_reserve(int number, double now_ms, double input_tokens, double output_tokens,
+                     struct cc_ticket *ticket, double *wait_ms) {
+  struct cc_shared_limit *limit = cc_shared_limit(number);
+  *ticket = (struct cc_ticket){.limit = -1};
+  *wait_ms = 0;
+  if (!limit) return CC_EINVAL;
+  for (int i = 0; i < TRIES; i++) {
+    struct amounts own = {{1, counted(input_tokens), counted(output_tokens)}};
+    uint64_t now = move_clock(limit, now_ms);
+    *wait_ms = (double)shortage(limit, now, &own);
+    if (*wait_ms > 0) return CC_ELIMIT;
+    if (!book(limit, now, &own)) continue;
+    *ticket = (struct cc_ticket){number, (uint32_t)(now / 1000), (double)own.of[INPUT],
+                                 (double)own.of[OUTPUT]};
+    return CC_OK;
+  }
+  *wait_ms = 1;
+  return CC_ELIMIT;
+}
+
+void cc_limit_settle(const struct cc_ticket *ticket, double now_ms, double input_tokens,
+                     double output_tokens) {
+  struct cc_shared_limit *limit = cc_shared_limit(ticket->limit);
+  (void)now_ms;
+  if (!limit) return;
+  change(limit, INPUT, ticket->second, (double)counted(input_tokens) - ticket->input_tokens);
+  change(limit, OUTPUT, ticket->second, (double)counted(output_tokens) - ticket->output_tokens);
+}
+
+void cc_limit_release(const struct cc_ticket *ticket, double now_ms) {
+  struct cc_shared_limit *limit = cc_shared_limit(ticket->limit);
+  if (!limit) return;
+  cc_limit_settle(ticket, now_ms, 0, 0);
+  change(limit, REQUESTS, ticket->second, -1);
+}
+
+static double smaller(double a, double b) {
+  return a < b ? a : b;
+}
+
+double cc_limit_headroom(int number, double now_ms) {
+  struct cc_shared_limit *limit = cc_shared_limit(number);
+  if (!limit) return 1;
+  double least = 1;
+  uint64_t now = look_at_clock(limit, now_ms);
+  struct amounts sums = measure(limit, now);
+  for (unsigned rate = 0; rate < RATES; rate++) {
+    double most = rate_of(limit, rate), free = 1;
+    uint64_t left = atomic_load(&limit->left[rate]);
+    if (most > 0) free = 1 - (double)amount_of(&sums, rate) / most;
+    if (in_force(left, now) && most > 0) free = smaller(free, (double)(uint32_t)left / most);
+    if (in_force(left, now) && !(uint32_t)left) free = 0;
+    least = smaller(least, free);
+  }
+  return least > 0 ? least : 0;
+}
+
+void cc_limit_usage(int number, double now_ms, struct cc_rates *used) {
+  struct cc_shared_limit *limit = cc_shared_limit(number);
+  *used = (struct cc_rates){0};
+  if (!limit) return;
+  struct amounts sums = measure(limit, look_at_clock(limit, now_ms));
+  used->requests = (double)amount_of(&sums, RATE_REQUESTS);
+  used->tokens = (double)amount_of(&sums, RATE_TOKENS);
+  used->input_tokens = (double)amount_of(&sums, RATE_INPUT);
+  used->output_tokens = (double)amount_of(&sums, RATE_OUTPUT);
+}
