@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// The log: what relay.h says about cc_log and its kin. Lines wait in a ring of 1 MiB for a thread
+// that writes them; "\n" is added. Before cc_log_open they go to stderr.
+//
+// - cc_log never waits for the sink: a line that finds no room, is longer than 256 KiB, or meets a
+//   sink that fails, is dropped and counted.
+// - Lines are written whole: to a pipe, terminal or socket in writes of at most 4096 bytes, which
+//   pipes keep together when several processes write; to a file in one append.
+// - A file is made with mode 0600, and opened anew when it was moved or removed (looked at once a
+//   second while there is something to write). If that fails, the old one is used on.
+// - Lines not yet written when cc_log_open is called go to the new sink. On an error it keeps the
+//   old one.
+// - A forked child begins with an empty ring, a count of 0 and the sink of its parent; its thread
+//   starts with its first line.
+// - No signal is delivered to the writing thread, and a closed pipe raises none.
+#ifndef CC_BASE_LOG_H
+#define CC_BASE_LOG_H
+#include "relay.h"
+
+// Writes what the sink takes at once, drops the rest, ends the thread and frees everything. The
+// log can be used again afterwards; it begins at stderr.
+void cc_log_close(void);
+#endif
