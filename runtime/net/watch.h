@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Folders watched for changes of what is in them.
+// Folders that are watched for changes of the files in them.
+//
+// A folder that is removed, moved away or replaced stays watched by its path: its loss is told as
+// a change, its path is tried again twice a second, and its return is told as a change too.
 #ifndef CC_NET_WATCH_H
 #define CC_NET_WATCH_H
 #include "relay.h"
 #include <uv.h>
 
-struct cc_watches;
+struct cc_watch; // a list of watched folders
 
-// changed is called from the loop with data and the number of the watch; quick changes are not
-// merged. Watches do not keep the loop alive.
-struct cc_watches *cc_watches_new(uv_loop_t *loop, void (*changed)(void *data, int number),
-                                  void *data);
+// changed is called from the loop for every change, with the number of the folder. It may add,
+// remove and close.
+struct cc_watch *cc_watch_new(uv_loop_t *loop, void (*changed)(void *data, int number), void *data);
 
-// Watches the folder path: its number, 0 or more, the same for the same path; CC_ENOTFOUND when
-// there is no such folder, CC_ESYSTEM.
-int cc_watches_add(struct cc_watches *watches, const char *path);
-void cc_watches_remove(struct cc_watches *watches, int number);
+// Watches the folder path: its number, 0 or more, the same for the same folder however it is
+// spelled (one cc_watch_remove then ends it). CC_ENOTFOUND when it is no folder, CC_ELIMIT for
+// more than 64, CC_ESYSTEM.
+int cc_watch_add(struct cc_watch *list, const char *path);
+void cc_watch_remove(struct cc_watch *list, int number); // a number not in use: nothing
 
-// Stops all; frees itself when the loop has run.
-void cc_watches_close(struct cc_watches *watches);
+// Ends all watches; the list frees itself when the loop has run.
+void cc_watch_close(struct cc_watch *list);
 #endif
