@@ -1,0 +1,158 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The configuration: found, read, checked and filled in, or refused with every fault it has.
+local check = require 'ccrelay.config.check'
+local describe = require 'ccrelay.config.describe'
+local document = require 'ccrelay.config.document'
+local embedded = require 'ccrelay.config.embedded'
+local fault = require 'ccrelay.config.fault'
+local file = require 'ccrelay.config.file'
+local json = require 'ccrelay.json'
+local rules = require 'ccrelay.config.rules'
+local schema = require 'ccrelay.config.schema'
+local show = require 'ccrelay.config.show'
+require 'ccrelay.config.providers'
+
+local M = {}
+
+local CLOUDS = { 'azure', 'bedrock', 'vertex' }
+
+local parsers = {
+  yaml = function(text) return require('ccrelay.config.yaml').parse(text) end,
+  toml = function(text) return require('ccrelay.config.toml').parse(text) end,
+}
+parsers.yml = parsers.yaml
+
+--- The folder that holds lua/, providers/ and policies/.
+---@return string
+function M.root()
+  return (debug.getinfo(1, 'S').source:match '^@(.*)lua/ccrelay/config%.lua$' or '') .. '.'
+end
+
+local function known_types(root, adapters)
+  local seen, list = {}, {}
+  local function add(name)
+    if not seen[name] then seen[name], list[#list + 1] = true, name end
+  end
+  for _, name in ipairs(file.scripts(root .. '/providers')) do add(name) end
+  for _, name in ipairs(CLOUDS) do add(name) end
+  for name in pairs(adapters) do add(name) end
+  table.sort(list)
+  return list
+end
+
+local function refusal(name, line, message)
+  return nil, { fault.new { file = name, line = line, path = '', message = message } }
+end
+
+local function unreadable(text)
+  if #text > file.MOST_BYTES then return ('larger than %d bytes'):format(file.MOST_BYTES) end
+  if text:find '^\254\255' or text:find '^\255\254' then return 'this is UTF-16, expected UTF-8' end
+  if text:find '%z' then return 'there is a NUL byte in the file, expected text in UTF-8' end
+end
+
+local function parse(text, format, name)
+  local parser = parsers[format]
+  if not parser then return refusal(name, nil, 'the name ends in neither .yaml, .yml nor .toml') end
+  local reason = unreadable(text)
+  if reason then return refusal(name, nil, reason) end
+  local root, wrong = parser(text)
+  if not root then return refusal(name, wrong.line, wrong.message) end
+  if root.kind ~= 'map' then
+    return refusal(name, root.line, ('found %s, expected a mapping'):format(document.describe(root)))
+  end
+  return root
+end
+
+local function read(options, env)
+  if options.data then return document.from(options.data), 'table', options.name end
+  local text = options.text
+  if not text and not options.path then return document.from(embedded.data(env)), 'table', 'embedded default' end
+  if not text then
+    local bytes, reason = file.read(options.path, { insecure = options.check_permissions == false })
+    if not bytes then return refusal(options.path, nil, reason) end
+    text = bytes
+  end
+  local format = options.format or (options.path or ''):match '%.(%a+)$'
+  local root, faults = parse(text, format, options.path)
+  if not root then return nil, faults end
+  return root, format == 'yml' and 'yaml' or format, options.path
+end
+
+local function override(map, changes)
+  for _, name in ipairs(changes.names) do
+    local change, present = changes.values[name], map.values[name]
+    if change.kind == 'map' and present and present.kind == 'map' then
+      override(present, change)
+    else
+      document.take(map, name)
+      document.put(map, name, change)
+    end
+  end
+end
+
+---@class ccrelay.LoadOptions
+---@field path string? the file; without path, text and data the embedded default is loaded
+---@field text string? in place of reading the file
+---@field format 'yaml'|'yml'|'toml'? else by the name of the file
+---@field data table? configuration as plain Lua tables, by the same schema
+---@field name string? what data is called in faults
+---@field env (fun(name: string): string?)? os.getenv unless given
+---@field check_permissions boolean? false: whoever may have written the file, and links are followed
+---@field adapters table<string, table>? adapters by type; their schema and defaults count
+---@field override table? values in place of those written, for options of the command line
+---@field dir string? the folder of providers/ and policies/, M.root() unless given
+
+--- Loads a configuration: plain tables with every default filled in, by the names of the schema.
+--- server.listen and server.auth.api_key are lists, whatever was written. Every provider has keys (maybe
+--- empty), each with an id "NAME/NUMBER" by its place in the file. source tells where it came from.
+---@param options ccrelay.LoadOptions?
+---@return table? configuration, ccrelay.Fault[] warnings_or_faults
+function M.load(options)
+  options = options or {}
+  local env = options.env or os.getenv
+  local root, format, name = read(options, env)
+  if not root then return nil, format end
+  local dir, adapters = options.dir or M.root(), options.adapters or {}
+  local self = check.new { file = name, format = format, env = env, adapters = adapters,
+    types = known_types(dir, adapters), policies = file.scripts(dir .. '/policies'), join = check.join }
+  if not root.values.providers then
+    document.put(root, 'providers', document.from(embedded.data(env)).values.providers)
+  end
+  if options.override then override(root, document.from(options.override)) end
+  local configuration = self:section(root, schema.fields, '')
+  rules.apply(self, configuration)
+  if #self.faults > 0 then return nil, fault.sorted(self.faults) end
+  configuration.source = name
+  return configuration, fault.sorted(self.warnings)
+end
+
+--- The file to load: path itself when given, else the first of the search order that exists.
+---@param path string?
+---@param env (fun(name: string): string?)?
+---@return string? path nil: there is none, the embedded default is due
+function M.find(path, env)
+  return file.find(path, env or os.getenv)
+end
+
+--- The configuration without any file.
+---@param env (fun(name: string): string?)?
+---@return table? configuration, ccrelay.Fault[] warnings_or_faults
+function M.embedded(env)
+  return M.load { env = env }
+end
+
+--- One JSON text of the configuration in force, secrets masked, keys in alphabetical order.
+---@param configuration table
+---@return string
+function M.effective_json(configuration)
+  return json.encode(show.effective(configuration))
+end
+
+M.text = fault.text
+M.effective = show.effective
+M.restarts = show.restarts
+M.json_schema = describe.json_schema
+M.reference = describe.reference
+M.init_text = describe.init_text
+
+return M

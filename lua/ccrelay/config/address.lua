@@ -1,0 +1,141 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Addresses as text: what to listen on, and base URLs.
+local bit = require 'bit'
+
+local M = {}
+
+---@class ccrelay.Address
+---@field host string? without brackets; "localhost" has become 127.0.0.1
+---@field port integer?
+---@field path string? of a unix socket
+---@field loopback boolean not reachable from other machines
+
+local LONGEST_HOST = 253
+local LONGEST_SOCKET = 107
+
+--- The four bytes of a dotted address, or nil.
+---@param text string
+---@return integer[]?
+function M.ipv4(text)
+  local bytes = { text:match '^(%d+)%.(%d+)%.(%d+)%.(%d+)$' }
+  if #bytes == 0 then return nil end
+  for i, digits in ipairs(bytes) do
+    if #digits > 3 or digits:find '^0%d' or tonumber(digits) > 255 then return nil end
+    bytes[i] = tonumber(digits)
+  end
+  return bytes
+end
+
+local function groups(text, out)
+  if text == '' then return true end
+  for group in (text .. ':'):gmatch '([^:]*):' do
+    local last = M.ipv4(group)
+    if last then
+      out[#out + 1] = last[1] * 256 + last[2]
+      out[#out + 1] = last[3] * 256 + last[4]
+    elseif group:find '^%x%x?%x?%x?$' then
+      out[#out + 1] = tonumber(group, 16)
+    else
+      return false
+    end
+  end
+  return true
+end
+
+--- The eight groups of an IPv6 address, or nil.
+---@param text string
+---@return integer[]?
+function M.ipv6(text)
+  if not text:find ':' then return nil end
+  if text:find '%.' and not M.ipv4(text:match '[^:]*$') then return nil end
+  local head, tail = text:match '^(.-)::(.*)$'
+  local left, right = {}, {}
+  if not groups(head or text, left) or not groups(tail or '', right) then return nil end
+  local missing = 8 - #left - #right
+  if head and missing < 1 or not head and missing ~= 0 then return nil end
+  for _ = 1, missing do left[#left + 1] = 0 end
+  for _, group in ipairs(right) do left[#left + 1] = group end
+  return left
+end
+
+local function private4(a, b)
+  if a == 127 then return 'loopback' end
+  if a == 10 or a == 172 and bit.band(b, 240) == 16 or a == 192 and b == 168 or a == 169 and b == 254 then
+    return 'private'
+  end
+  return 'public'
+end
+
+--- 'loopback', 'private' or 'public' for a literal, nil for a name.
+---@param host string
+---@return string?
+function M.reach(host)
+  local four = M.ipv4(host)
+  if four then return private4(four[1], four[2]) end
+  local six = M.ipv6(host)
+  if not six then return nil end
+  local zeros = six[1] + six[2] + six[3] + six[4] + six[5] == 0
+  if zeros and six[6] == 0 and six[7] == 0 and six[8] == 1 then return 'loopback' end
+  if zeros and six[6] == 0xffff then return private4(bit.rshift(six[7], 8), bit.band(six[7], 255)) end
+  if bit.band(six[1], 0xfe00) == 0xfc00 or bit.band(six[1], 0xffc0) == 0xfe80 then return 'private' end
+  return 'public'
+end
+
+local function port_of(digits)
+  local port = #digits <= 5 and digits:find '^%d+$' and not digits:find '^0%d' and tonumber(digits)
+  return port and port <= 65535 and port or nil
+end
+
+--- Reads "host:port", "[v6]:port" or "unix:/path".
+---@param text string
+---@return ccrelay.Address? address nil when it is none of these
+function M.listen(text)
+  local path = text:match '^unix:(.+)$'
+  if path then
+    if path:sub(1, 1) ~= '/' or #path > LONGEST_SOCKET then return nil end
+    return { path = path, loopback = true }
+  end
+  local host, digits = text:match '^%[([%x:.]+)%]:(%d+)$'
+  if host and not M.ipv6(host) then return nil end
+  if not host then
+    host, digits = text:match '^([^:]+):(%d+)$'
+    if host == 'localhost' then host = '127.0.0.1' end
+    if not host or not M.ipv4(host) then return nil end
+  end
+  local port = port_of(digits)
+  if not port then return nil end
+  return { host = host, port = port, loopback = M.reach(host) == 'loopback' }
+end
+
+local function host_name(host)
+  if #host > LONGEST_HOST or host:find '%.%.' or host:find '^[.-]' then return false end
+  local last = host:match '([^.]+)%.?$'
+  return host:find '^[%w._-]+$' ~= nil and not last:find '^%d+$' and not last:find '^0[xX]%x*$'
+end
+
+---@class ccrelay.Url
+---@field scheme string
+---@field host string without brackets
+---@field port integer
+---@field path string without a slash at its end
+
+--- Reads an http or https URL without user, query and fragment.
+---@param text string
+---@return ccrelay.Url? url nil when it is not one
+function M.url(text)
+  local scheme, rest = text:match '^([hH][tT][tT][pP][sS]?)://([^%s%c?#]+)$'
+  if not scheme then return nil end
+  scheme = scheme:lower()
+  local authority, path = rest:match '^([^/]*)(.*)$'
+  local host, tail = authority:match '^%[([%x:.]+)%](.*)$'
+  if host and not M.ipv6(host) then return nil end
+  if not host then
+    host, tail = authority:match '^([^:@]+)(.*)$'
+    if not host or not M.ipv4(host) and not host_name(host) then return nil end
+  end
+  local port = tail == '' and (scheme == 'https' and 443 or 80) or tail:sub(1, 1) == ':' and port_of(tail:sub(2))
+  if not port or port == 0 then return nil end
+  return { scheme = scheme, host = host, port = port, path = (path:gsub('/+$', '')) }
+end
+
+return M

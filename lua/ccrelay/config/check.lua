@@ -1,0 +1,209 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Walks a document along the schema: values with defaults filled in on one side, every fault and
+-- warning on the other.
+local document = require 'ccrelay.config.document'
+local expand = require 'ccrelay.config.expand'
+local fault = require 'ccrelay.config.fault'
+local types = require 'ccrelay.config.types'
+
+local M = {}
+
+---@class ccrelay.Check
+---@field file string?
+---@field format 'yaml'|'toml'|'table'
+---@field env fun(name: string): string?
+---@field faults ccrelay.Fault[]
+---@field warnings ccrelay.Fault[]
+---@field lines table<string, integer> where each path stands
+---@field skip string? the unset variable that makes the list member at hand be skipped
+local Check = {}
+Check.__index = Check
+
+---@param fields table file, format, env
+---@return ccrelay.Check
+function M.new(fields)
+  fields.faults, fields.warnings, fields.lines = {}, {}, {}
+  return setmetatable(fields, Check)
+end
+
+--- Adds a fault; its line is that of the path unless given.
+function Check:fault(fields)
+  fields.file, fields.line = self.file, fields.line or self.lines[fields.path]
+  self.faults[#self.faults + 1] = fault.new(fields)
+end
+
+function Check:warn(path, message, line)
+  local fields = { file = self.file, path = path, line = line or self.lines[path], message = message }
+  self.warnings[#self.warnings + 1] = fault.new(fields)
+end
+
+--- The path of a member of a mapping.
+---@param path string
+---@param name string
+---@return string
+function M.join(path, name)
+  if not name:find '^[%w_-]+$' then name = '"' .. fault.printable(name) .. '"' end
+  return path == '' and name or path .. '.' .. name
+end
+
+local function names(rows)
+  local list = {}
+  for i, row in ipairs(rows) do list[i] = row[1] end
+  return list
+end
+
+--- The row called name.
+function M.find(rows, name)
+  for _, row in ipairs(rows) do
+    if row[1] == name then return row end
+  end
+end
+
+function Check:unset(variable, row, path)
+  if row.unset == 'skip' then
+    self.skip = variable
+  elseif row.unset == 'absent' then
+    self:warn(path, ('the variable %s is not set, so this key counts as absent'):format(variable))
+  else
+    self:fault { path = path, message = ('the variable %s is not set (or empty) and has no default'):format(variable) }
+  end
+end
+
+local function found(node, text, row)
+  if text == '' and node.text ~= '' then return 'nothing behind ' .. fault.printable(node.text) end
+  if text ~= node.text and row.secret then return 'the value of a variable (not shown)' end
+  return document.describe(node, row.secret)
+end
+
+function Check:scalar(node, row, path)
+  local text, unset, malformed = node.text, nil, nil
+  if node.type == 'string' then text, unset, malformed = expand.expand(node.text, self.env) end
+  if malformed then return self:fault { path = path, found = malformed, expected = '${NAME} or ${NAME:-default}' } end
+  if unset then return self:unset(unset, row, path) end
+  if types.beside(text, node, row) then return text end
+  local value, expected, hint = types.readers[row.type](text, node, row, text ~= node.text)
+  if value == nil then
+    self:fault { path = path, found = found(node, text, row), expected = expected, hint = hint }
+  end
+  return value
+end
+
+--- A deep copy of plain data.
+function M.copy(value)
+  if type(value) ~= 'table' then return value end
+  local result = {}
+  for k, v in pairs(value) do result[k] = M.copy(v) end
+  return result
+end
+
+function Check:default(row, path)
+  if row.required then return self:fault { path = path, message = 'this key is required' } end
+  if row.type == 'section' and not row.optional then return self:section(document.map(), row.fields, path) end
+  if type(row.default) == 'string' then return (expand.expand(row.default, self.env)) end
+  return M.copy(row.default)
+end
+
+--- Checks a mapping against rows; every row without a key gets its default.
+---@param node ccrelay.Node
+---@param rows table[]
+---@param path string
+---@return table values
+function Check:section(node, rows, path)
+  local values = {}
+  for _, name in ipairs(node.names) do
+    local row, at = M.find(rows, name), M.join(path, name)
+    self.lines[at] = node.lines[name]
+    if row then
+      values[name] = self:value(node.values[name], row, at)
+    else
+      self:fault { path = at, message = 'there is no such key', hint = fault.nearest(name, names(rows)) }
+    end
+  end
+  for _, row in ipairs(rows) do
+    local name, at = row[1], M.join(path, row[1])
+    if not node.values[name] then
+      self.lines[at] = self.lines[at] or node.line
+      values[name] = self:default(row, at)
+    end
+  end
+  return values
+end
+
+function Check:members(node, row, path)
+  local values = {}
+  for i, item in ipairs(node.items) do
+    local at = ('%s[%d]'):format(path, i - 1)
+    self.lines[at], self.skip = item.line, nil
+    local value = self:value(item, row.item, at)
+    if self.skip then
+      self:warn(at, ('skipped, because the variable %s is not set'):format(self.skip))
+      values.skipped = (values.skipped or 0) + 1
+    elseif value ~= nil then
+      if row.numbered then value.id = i end
+      values[#values + 1] = value
+    end
+    self.skip = nil
+  end
+  return values
+end
+
+function Check:list(node, row, path)
+  if node.kind == 'scalar' and row.single and node.type ~= 'null' then
+    local value = self:value(node, row.item, path)
+    return { value }
+  end
+  if node.kind ~= 'list' and not (node.kind == 'map' and self.format == 'table' and #node.names == 0) then
+    local expected = row.single and types.expected(row.item) .. ', or a list of them' or 'a list'
+    return self:fault { path = path, found = document.describe(node, row.secret), expected = expected }
+  end
+  local items = node.items or {}
+  if row.filled and #items == 0 then
+    return self:fault { path = path, found = 'an empty list', expected = 'at least one member' }
+  end
+  if row.most and #items > row.most then
+    return self:fault { path = path, found = #items .. ' members', expected = ('at most %d'):format(row.most) }
+  end
+  return self:members({ items = items }, row, path)
+end
+
+function Check:map(node, row, path)
+  if #node.names > row.most then
+    return self:fault { path = path, found = #node.names .. ' members', expected = ('at most %d'):format(row.most) }
+  end
+  local values = {}
+  for _, name in ipairs(node.names) do
+    local at = M.join(path, name)
+    self.lines[at] = node.lines[name]
+    if name == '' or name:find '[%z\1-\31\127]' then
+      self:fault { path = at, message = 'this name is empty or has control characters' }
+    end
+    values[name] = self:value(node.values[name], row.item, at)
+  end
+  return values
+end
+
+--- Checks any value against its row; nil when it is faulty, skipped or absent.
+---@param node ccrelay.Node
+---@param row table
+---@param path string
+---@return any
+function Check:value(node, row, path)
+  if row.type == 'any' then return self:warn(path, 'accepted for compatibility, but not used') end
+  if row.type == 'list' then return self:list(node, row, path) end
+  local mapping = row.type == 'section' or row.type == 'map' or row.type == 'provider'
+  if mapping and node.kind == 'scalar' and node.type == 'null' and not row.strict then
+    node = document.map(node.line)
+  end
+  if node.kind ~= (mapping and 'map' or 'scalar') then
+    return self:fault { path = path, found = document.describe(node, row.secret), expected = types.expected(row) }
+  end
+  if row.type == 'section' then return self:section(node, row.fields, path) end
+  if row.type == 'map' then return self:map(node, row, path) end
+  if row.type == 'provider' then return self:provider(node, row, path) end
+  return self:scalar(node, row, path)
+end
+
+--- The class, to which ccrelay.config.providers adds the check of one provider.
+M.Check = Check
+
+return M

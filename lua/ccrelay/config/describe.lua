@@ -1,0 +1,108 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The schema told to others: a JSON Schema for editors, the reference page, the starter file.
+local json = require 'ccrelay.json'
+local schema = require 'ccrelay.config.schema'
+local starter = require 'ccrelay.config.starter'
+
+local M = {}
+
+local VARIABLE = { type = 'string', pattern = '\\$\\{[A-Za-z_][A-Za-z0-9_]*(:-[^{}]*)?\\}' }
+
+local of_type
+
+local function object(rows)
+  local properties, required = {}, {}
+  for _, row in ipairs(rows) do
+    local property = of_type(row)
+    property.description = row.doc
+    if row.default ~= nil and not row.secret and row.type ~= 'map' and row.type ~= 'list' then
+      property.default = row.default
+    end
+    properties[row[1]] = property
+    if row.required and not row.only then required[#required + 1] = row[1] end
+  end
+  local result = { type = 'object', properties = properties, additionalProperties = false }
+  if #required > 0 then result.required = json.array(required) end
+  return result
+end
+
+local function any_of(row, first)
+  local options = { first, VARIABLE }
+  if row.also then options[3] = { enum = json.array(row.also) } end
+  return { anyOf = json.array(options) }
+end
+
+local makers = {
+  section = function(row) return object(row.fields) end,
+  provider = function(row) return object(row.fields) end,
+  any = function() return { description = '' } end,
+  map = function(row) return { type = 'object', additionalProperties = of_type(row.item) } end,
+  list = function(row)
+    local list = { type = 'array', items = of_type(row.item), maxItems = row.most, minItems = row.filled and 1 or nil }
+    return row.single and { anyOf = json.array { of_type(row.item), list } } or list
+  end,
+  integer = function(row)
+    return any_of(row, { type = 'integer', minimum = row.min or 0, maximum = row.max or 2147483647 })
+  end,
+  boolean = function(row) return any_of(row, { type = 'boolean' }) end,
+  choice = function(row) return any_of(row, { enum = json.array(row.of) }) end,
+}
+
+function of_type(row)
+  local maker = makers[row.type]
+  return maker and maker(row) or { type = 'string' }
+end
+
+--- A JSON Schema (draft 2020-12) for editors, as a table for ccrelay.json.
+---@return table
+function M.json_schema()
+  local result = object(schema.fields)
+  result['$schema'] = 'https://json-schema.org/draft/2020-12/schema'
+  result.title = 'ccrelay configuration'
+  return result
+end
+
+local function default_text(row)
+  if row.required then return 'required' end
+  if row.default == nil or type(row.default) == 'table' and #row.default == 0 then return '' end
+  if type(row.default) == 'table' then return '`' .. table.concat(row.default, ', ') .. '`' end
+  return row.default == '' and '`""`' or '`' .. tostring(row.default) .. '`'
+end
+
+local function type_text(row)
+  local words = { section = 'section', string = 'text', any = 'anything', listen = 'address', url = 'URL' }
+  local word = words[row.type] or row.type
+  if row.type == 'choice' then word = table.concat(row.of, ', ') end
+  if row.type == 'list' then word = 'list of ' .. (words[row.item.type] or row.item.type) .. 's' end
+  if row.type == 'map' then word = 'text to text' end
+  if row.type == 'integer' and row.min and row.min > -1 then word = ('integer from %d'):format(row.min) end
+  return row.also and word .. ', ' .. table.concat(row.also, ', ') or word
+end
+
+local function lines(rows, path, out)
+  for _, row in ipairs(rows) do
+    local name = path .. row[1]
+    local doc = row.only and row.doc .. ' (type ' .. table.concat(row.only, ', ') .. ')' or row.doc
+    out[#out + 1] = ('| `%s` | %s | %s | %s | %s |'):format(
+      name, type_text(row), default_text(row), row.reload == 'restart' and 'restart' or 'reload', doc)
+    local inner = row.fields or row.item and row.item.fields
+    if inner then lines(inner, name .. (row.type == 'list' and '[].' or '.'), out) end
+  end
+  return out
+end
+
+--- The reference of all keys, in Markdown.
+---@return string
+function M.reference()
+  local out = { '| key | type | default | takes effect | |', '|---|---|---|---|---|' }
+  return table.concat(lines(schema.fields, '', out), '\n') .. '\n'
+end
+
+--- A commented configuration to start from.
+---@param format 'yaml'|'toml'
+---@return string
+function M.init_text(format)
+  return starter[format](schema)
+end
+
+return M

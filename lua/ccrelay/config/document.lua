@@ -1,0 +1,104 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The tree that every format is read into: values with the line they stand on, nothing resolved that
+-- only the schema can decide.
+local fault = require 'ccrelay.config.fault'
+
+local M = {}
+
+---@class ccrelay.Node
+---@field kind 'map'|'list'|'scalar'
+---@field line integer?
+---@field names string[]? of a map: its keys, in order
+---@field values table<string, ccrelay.Node>? of a map
+---@field lines table<string, integer>? of a map: where each key stands
+---@field items ccrelay.Node[]? of a list
+---@field type 'string'|'integer'|'float'|'boolean'|'null'|'date'? of a scalar
+---@field text string? of a scalar: as written
+---@field plain boolean? of a scalar: written without quotes in YAML, so text is what counts
+
+M.MOST_VALUES = 100000
+M.DEEPEST = 32
+
+function M.map(line)
+  return { kind = 'map', line = line, names = {}, values = {}, lines = {} }
+end
+
+function M.list(line)
+  return { kind = 'list', line = line, items = {} }
+end
+
+function M.scalar(type, text, line)
+  return { kind = 'scalar', type = type, text = text, line = line }
+end
+
+--- Adds name to a map; false when it is there already.
+function M.put(map, name, node, line)
+  if map.values[name] then return false end
+  map.names[#map.names + 1] = name
+  map.values[name], map.lines[name] = node, line
+  return true
+end
+
+--- Takes name out of a map and returns what it held.
+function M.take(map, name)
+  local node = map.values[name]
+  map.values[name], map.lines[name] = nil, nil
+  for i, other in ipairs(map.names) do
+    if other == name then
+      table.remove(map.names, i)
+      break
+    end
+  end
+  return node
+end
+
+local function from(value, depth)
+  local kind = type(value)
+  if depth > M.DEEPEST then error('a table is nested too deep', 0) end
+  if kind == 'string' or kind == 'boolean' then return M.scalar(kind, tostring(value)) end
+  if kind == 'number' then
+    local whole = value % 1 == 0 and math.abs(value) < 2 ^ 53
+    return M.scalar(whole and 'integer' or 'float', whole and ('%d'):format(value) or tostring(value))
+  end
+  if kind ~= 'table' then error('a ' .. kind .. ' cannot be configuration', 0) end
+  if #value > 0 then
+    local list = M.list()
+    for i, item in ipairs(value) do list.items[i] = from(item, depth + 1) end
+    return list
+  end
+  local map, names = M.map(), {}
+  for name in pairs(value) do names[#names + 1] = tostring(name) end
+  table.sort(names)
+  for _, name in ipairs(names) do M.put(map, name, from(value[name], depth + 1)) end
+  return map
+end
+
+--- The tree of plain Lua tables, for configuration that a script writes. An empty table is a map.
+---@param value table
+---@return ccrelay.Node? document, string? message
+function M.from(value)
+  local ok, result = pcall(from, value, 1)
+  if not ok then return nil, result end
+  return result
+end
+
+local articles = {
+  integer = 'the number ', float = 'the number ', boolean = '', date = 'the date ', string = 'the text ',
+}
+
+--- What a node is, in words. Of a secret only its size is told.
+---@param node ccrelay.Node
+---@param secret boolean?
+---@return string
+function M.describe(node, secret)
+  if node.kind == 'map' then return #node.names == 0 and 'an empty mapping' or 'a mapping' end
+  if node.kind == 'list' then return #node.items == 0 and 'an empty list' or 'a list' end
+  if node.type == 'null' then return 'nothing' end
+  if node.type == 'string' and node.text == '' then return 'an empty text' end
+  if secret then return ('a text of %d characters (not shown)'):format(#node.text) end
+  local text = fault.printable(node.text)
+  if node.type == 'string' then text = '"' .. text .. '"' end
+  return articles[node.type] .. text
+end
+
+return M

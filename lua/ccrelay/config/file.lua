@@ -1,0 +1,112 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Files that hold or decide over secrets: where to look for the configuration, who may have written
+-- it, and its bytes.
+local bit = require 'bit'
+local ffi = require 'ffi'
+local C = require 'ccrelay.c'
+
+local M = {}
+
+local OTHERS_WRITE = 2
+local GROUP_WRITE = 16
+
+M.MOST_BYTES = 4 * 1024 * 1024
+
+local function own_group(facts)
+  if facts.owner == C.cc_user() then return C.cc_group() end
+  if facts.owner == 0 then return 0 end
+end
+
+--- Why a file must not be trusted, or nil. Judges the file alone, not its folders.
+---@param facts {owner: integer, group: integer, mode: integer}
+---@return string?
+function M.distrust(facts)
+  if facts.owner ~= 0 and facts.owner ~= C.cc_user() then
+    return ('it belongs to user %d, not to root or the running user'):format(facts.owner)
+  end
+  if bit.band(facts.mode, OTHERS_WRITE) ~= 0 then return 'everybody may write to it (chmod o-w)' end
+  if bit.band(facts.mode, GROUP_WRITE) ~= 0 and facts.group ~= own_group(facts) then
+    return ('group %d may write to it (chmod g-w)'):format(facts.group)
+  end
+end
+
+local reasons = {
+  [tonumber(C.CC_ENOTFOUND)] = function() return 'there is no such file' end,
+  [tonumber(C.CC_ELIMIT)] = function(limit) return ('the file is larger than %d bytes'):format(limit) end,
+  [tonumber(C.CC_EINVAL)] = function() return 'this is not a regular file' end,
+  [tonumber(C.CC_ESYSTEM)] = function() return ffi.string(C.cc_system_error()) end,
+}
+
+--- Reads a file whole. Unless insecure is set, a symbolic link is not followed, and a file that
+--- someone else could have written is refused.
+---@param path string
+---@param options {limit: integer?, insecure: boolean?}?
+---@return string? text, string? reason
+function M.read(path, options)
+  local limit = options and options.limit or M.MOST_BYTES
+  local insecure = options and options.insecure or false
+  if path:find '%z' then return nil, 'there is no such file' end
+  local file = ffi.new 'struct cc_file'
+  local status = C.cc_file_read(path, limit, insecure, file)
+  if status ~= C.CC_OK then
+    local reason = reasons[status]
+    return nil, reason and reason(limit) or ffi.string(C.cc_error_text(status))
+  end
+  local text = ffi.string(file.data, file.size)
+  C.cc_free(file.data)
+  local distrust = not insecure and M.distrust { owner = file.owner, group = file.group, mode = file.mode }
+  if distrust then return nil, 'refused: ' .. distrust .. ', or --insecure-permissions' end
+  return text
+end
+
+local function is_there(path)
+  local file = ffi.new 'struct cc_file'
+  local status = C.cc_file_read(path, 0, true, file)
+  if status == C.CC_OK then C.cc_free(file.data) end
+  return status ~= C.CC_ENOTFOUND
+end
+
+--- The places where a configuration is looked for, in order.
+---@param env fun(name: string): string?
+---@return string[]
+function M.places(env)
+  local function variable(name)
+    local value = env(name)
+    return value ~= '' and value or nil
+  end
+  local folders, places = { '.' }, {}
+  local home = variable 'HOME'
+  local shared = variable 'XDG_CONFIG_HOME' or home and home .. '/.config'
+  if shared then folders[2] = shared .. '/ccrelay' end
+  folders[#folders + 1] = '/etc/ccrelay'
+  for _, folder in ipairs(folders) do
+    places[#places + 1] = folder .. '/config.yaml'
+    places[#places + 1] = folder .. '/config.toml'
+  end
+  return places
+end
+
+--- The path given, or the first place that has a file; nil when none has.
+---@param path string?
+---@param env fun(name: string): string?
+---@return string?
+function M.find(path, env)
+  if path then return path end
+  for _, place in ipairs(M.places(env)) do
+    if is_there(place) then return place end
+  end
+end
+
+--- Names of the files in folder that end in .lua, without it, sorted.
+---@param folder string
+---@return string[]
+function M.scripts(folder)
+  local out, size, names = ffi.new 'char *[1]', ffi.new 'uint32_t[1]', {}
+  if C.cc_folder(folder, '.lua', out, size) ~= C.CC_OK then return names end
+  for name in ffi.string(out[0], size[0]):gmatch '[^%z]+' do names[#names + 1] = (name:gsub('%.lua$', '')) end
+  C.cc_free(out[0])
+  table.sort(names)
+  return names
+end
+
+return M

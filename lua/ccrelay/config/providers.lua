@@ -1,0 +1,143 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- One entry of providers: which keys its type has, what TOML's grammar misplaced, and what follows
+-- from the values.
+local address = require 'ccrelay.config.address'
+local check = require 'ccrelay.config.check'
+local document = require 'ccrelay.config.document'
+local fault = require 'ccrelay.config.fault'
+
+local Check = check.Check
+local M = {}
+
+local function holds(list, value)
+  for _, member in ipairs(list) do
+    if member == value then return true end
+  end
+  return false
+end
+
+local function text_of(node)
+  return node and node.kind == 'scalar' and node.text or nil
+end
+
+-- Behind [[providers.keys]] or [providers.model_mapping] TOML puts models into that table.
+local function adopt(self, node, from, at, path)
+  local models = from and from.kind == 'map' and from.values.models
+  if not models or models.kind ~= 'list' then return end
+  local line = from.lines.models
+  document.take(from, 'models')
+  if document.put(node, 'models', models, line) then
+    local message = ('taken as %s.models; write it before the first [table] of this provider'):format(path)
+    self:warn(at .. '.models', message, line)
+  else
+    self:fault { path = at .. '.models', line = line, message = ('%s.models is there twice'):format(path) }
+  end
+end
+
+local function adopt_models(self, node, path)
+  local keys = node.values.keys
+  for i, key in ipairs(keys and keys.kind == 'list' and keys.items or {}) do
+    adopt(self, node, key, ('%s.keys[%d]'):format(path, i - 1), path)
+  end
+  adopt(self, node, node.values.model_mapping, path .. '.model_mapping', path)
+end
+
+local function without_demand(row)
+  local copy = {}
+  for k, v in pairs(row) do copy[k] = v end
+  copy.required, copy.default = nil, nil
+  return copy
+end
+
+local function rows_of(self, row, type, node, path)
+  local rows, known = {}, holds(self.types, type)
+  local adapter = self.adapters[type]
+  for _, field in ipairs(row.fields) do
+    local name = field[1]
+    if not field.only or holds(field.only, type) then
+      rows[#rows + 1] = field
+    elseif not known then
+      rows[#rows + 1] = without_demand(field)
+    elseif node.values[name] then
+      self:fault { path = path .. '.' .. name, line = node.lines[name],
+        message = 'this key belongs to type ' .. fault.either(field.only) }
+      document.take(node, name)
+    end
+  end
+  for _, field in ipairs(adapter and adapter.schema or {}) do
+    local listed = false
+    field.type = field.type or field[2]
+    for _, other in ipairs(rows) do listed = listed or other[1] == field[1] end
+    if not listed then rows[#rows + 1] = field end
+  end
+  return rows, adapter
+end
+
+local function check_type(self, type, path)
+  if not type or holds(self.types, type) then return end
+  self:fault { path = path .. '.type', found = ('the text "%s"'):format(fault.printable(type)),
+    expected = 'one of ' .. table.concat(self.types, ', '), hint = fault.nearest(type, self.types) }
+end
+
+local function check_url(self, values, path)
+  local url = values.base_url and address.url(values.base_url)
+  if url and url.scheme == 'http' and not values.allow_http and address.reach(url.host) == 'public' then
+    self:fault { path = path .. '.base_url', found = 'http to the public address ' .. url.host,
+      expected = 'https (or allow_http: true)' }
+  end
+end
+
+local function check_aws(self, values, node, path)
+  local id, secret = values.aws_access_key_id, values.aws_secret_access_key
+  if (id == nil) == (secret == nil) then return end
+  local missing = id and 'aws_secret_access_key' or 'aws_access_key_id'
+  if node.values[missing] then
+    values.aws_access_key_id, values.aws_secret_access_key, values.aws_session_token = nil, nil, nil
+    self:warn(path, missing .. ' is absent, so the AWS credential chain is used')
+  else
+    self:fault { path = path, line = node.line,
+      message = 'aws_access_key_id and aws_secret_access_key go together; ' .. missing .. ' is missing' }
+  end
+end
+
+local checks = {
+  bedrock = check_aws,
+  azure = function(self, _, node, path)
+    if not node.values.azure_resource_name and not node.values.base_url then
+      self:fault { path = path .. '.azure_resource_name', line = node.line,
+        message = 'this key is required unless base_url is set' }
+    end
+  end,
+}
+
+local function finish_keys(self, values, node, path)
+  values.keys = values.keys or {}
+  local keys = values.keys
+  for _, key in ipairs(keys) do key.id = ('%s/%d'):format(values.name or '?', key.id) end
+  if keys.skipped and #keys == 0 and values.enabled then
+    values.enabled = false
+    self:warn(path, 'disabled, because all of its keys were skipped', node.line)
+  end
+  keys.skipped = nil
+end
+
+---@param node ccrelay.Node
+---@param row table
+---@param path string
+---@return table values
+function Check:provider(node, row, path)
+  if self.format == 'toml' then adopt_models(self, node, path) end
+  local type = text_of(node.values.type)
+  local rows, adapter = rows_of(self, row, type, node, path)
+  local values = self:section(node, rows, path)
+  check_type(self, values.type, path)
+  for name, default in pairs(adapter and adapter.defaults or {}) do
+    if not node.values[name] and check.find(rows, name) then values[name] = check.copy(default) end
+  end
+  check_url(self, values, path)
+  if checks[type] then checks[type](self, values, node, path) end
+  finish_keys(self, values, node, path)
+  return values
+end
+
+return M

@@ -1,0 +1,124 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What no single key can say: names that refer to each other, addresses that need authentication,
+-- sums over all providers.
+local address = require 'ccrelay.config.address'
+local fault = require 'ccrelay.config.fault'
+
+local M = {}
+
+local MOST_KEYS = 4096
+local MOST_MODELS = 10000
+
+local function quoted(name)
+  return '"' .. fault.printable(name) .. '"'
+end
+
+local function provider_names(self, configuration)
+  local seen, names = {}, {}
+  for i, provider in ipairs(configuration.providers or {}) do
+    local name = provider.name
+    if name and seen[name] then
+      self:fault { path = ('providers[%d].name'):format(i - 1), found = quoted(name) .. ' once more',
+        expected = ('a unique name, providers[%d] has it already'):format(seen[name]) }
+    elseif name then
+      seen[name], names[#names + 1] = i - 1, name
+    end
+  end
+  return seen, names
+end
+
+local function routing(self, configuration)
+  local route = configuration.routing
+  local seen, names = provider_names(self, configuration)
+  local function refers(path, name)
+    if not name or seen[name] then return end
+    self:fault { path = path, found = quoted(name), expected = 'the name of a provider',
+      hint = fault.nearest(name, names) }
+  end
+  refers('routing.default_provider', route.default_provider)
+  local prefixes = {}
+  for prefix in pairs(route.model_mapping or {}) do prefixes[#prefixes + 1] = prefix end
+  table.sort(prefixes)
+  for _, prefix in ipairs(prefixes) do
+    refers(self.join('routing.model_mapping', prefix), route.model_mapping[prefix])
+  end
+  for _, name in ipairs(self.policies) do
+    if name == route.strategy then return end
+  end
+  if route.strategy then
+    self:fault { path = 'routing.strategy', found = quoted(route.strategy),
+      expected = 'a file in policies/: ' .. table.concat(self.policies, ', '),
+      hint = fault.nearest(route.strategy, self.policies) }
+  end
+end
+
+local function totals(self, configuration)
+  local keys, models = 0, 0
+  for _, provider in ipairs(configuration.providers or {}) do
+    keys, models = keys + #provider.keys, models + #(provider.models or {})
+  end
+  if keys > MOST_KEYS then
+    self:fault { path = 'providers', found = keys .. ' keys in all', expected = ('at most %d'):format(MOST_KEYS) }
+  end
+  if models > MOST_MODELS then
+    self:fault { path = 'providers', found = models .. ' models in all', expected = ('at most %d'):format(MOST_MODELS) }
+  end
+end
+
+local function clients(self, auth)
+  local names, keys = {}, {}
+  for i, key in ipairs(auth.api_key or {}) do keys[key] = ('server.auth.api_key[%d]'):format(i - 1) end
+  for i, client in ipairs(auth.clients or {}) do
+    local path = ('server.auth.clients[%d]'):format(i - 1)
+    if client.name and names[client.name] then
+      self:fault { path = path .. '.name', found = quoted(client.name) .. ' once more', expected = 'a unique name' }
+    end
+    if client.key and keys[client.key] then
+      self:fault { path = path .. '.key', message = 'this key is also that of ' .. keys[client.key] }
+    end
+    if client.name then names[client.name] = true end
+    if client.key then keys[client.key] = path end
+  end
+end
+
+local function entrances(self, configuration)
+  local auth, admin = configuration.server.auth or {}, configuration.admin or {}
+  local guarded = auth.api_key or auth.clients or (auth.bearer_secret or '') ~= ''
+  for _, text in ipairs(configuration.server.listen or {}) do
+    local listen = address.listen(text)
+    if listen and not listen.loopback and not guarded then
+      self:fault { path = 'server.listen', found = text .. ', which other machines can reach',
+        expected = 'server.auth with api_key, clients or bearer_secret, or a loopback address' }
+    end
+  end
+  local listen = admin.listen and address.listen(admin.listen)
+  if listen and not listen.loopback and admin.token == '' then
+    self:fault { path = 'admin.listen', found = admin.listen .. ', which other machines can reach',
+      expected = 'admin.token, or a loopback address' }
+  end
+end
+
+local function compatibility(self, configuration)
+  if configuration.cache.mode == 'ha' then
+    self:fault { path = 'cache.mode', found = 'ha, which does not exist yet', expected = 'single or disabled' }
+  end
+  if configuration.server.enable_http2 then
+    self:warn('server.enable_http2', 'HTTP/2 does not exist yet; HTTP/1.1 is served')
+  end
+  local enabled = false
+  for _, provider in ipairs(configuration.providers or {}) do enabled = enabled or provider.enabled end
+  if configuration.providers and not enabled then self:warn('providers', 'none of them is enabled') end
+end
+
+--- Adds the faults that only the whole configuration shows.
+---@param self ccrelay.Check with policies, the known strategy names
+---@param configuration table
+function M.apply(self, configuration)
+  routing(self, configuration)
+  totals(self, configuration)
+  clients(self, configuration.server.auth or {})
+  entrances(self, configuration)
+  compatibility(self, configuration)
+end
+
+return M

@@ -1,0 +1,191 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Every key of the configuration, declared once. Validation, the starter file, the reference page and
+-- the JSON Schema are made from this table.
+--
+-- A row is { name, type, ... }:
+--   default    value when the key is absent (a text may hold ${NAME:-default})
+--   required   absent is a fault
+--   min, max   of an integer; 0 to 2147483647 unless said
+--   of         the texts a choice allows;  also: texts allowed beside the type's own values
+--   fields     rows of a section;  optional: an absent section stays absent
+--   item       row of the members of a list or of the values of a map;  most: how many at most
+--   single     one value may stand for a list of one
+--   filled     an empty list or text is a fault
+--   secret     never shown
+--   strict     decides who may enter: nothing written behind the key is a fault
+--   unset      an unset ${NAME}: 'skip' skips the list member, 'absent' the key; else it is a fault
+--   only       provider types that have this key
+--   reload     'restart' when a change needs one; every other key changes with a reload
+--   start      the starter file shows it, not commented out;  example: shown there for the default
+--   doc        one line
+local byte_range = { min = 1 }
+
+local function row(fields, more)
+  for name, value in pairs(more) do fields[name] = value end
+  return fields
+end
+
+local function limit(name, doc)
+  return { name, 'integer', default = 0, doc = doc .. ' a minute, 0 = unlimited' }
+end
+
+local text = { type = 'string' }
+
+local server = {
+  { 'listen', 'list', item = { type = 'listen' }, single = true, filled = true, strict = true, reload = 'restart',
+    default = { '127.0.0.1:8787' }, most = 64, start = true,
+    doc = 'host:port, [v6]:port or unix:/path, or a list of them; port 0 is the system\'s choice' },
+  { 'workers', 'integer', default = 'auto', also = { 'auto' }, min = 1, max = 64, reload = 'restart',
+    doc = 'processes that relay; auto = the number of CPUs, 4 at most' },
+  { 'timeout_ms', 'integer', default = 600000, doc = 'the whole exchange, 0 = none' },
+  { 'max_concurrent', 'integer', default = 0,
+    doc = 'exchanges at a time, 0 = unlimited; over it 529 with retry-after' },
+  row({ 'max_body_bytes', 'integer', default = 33554432, doc = 'request body; 413 above it' }, byte_range),
+  { 'enable_http2', 'boolean', default = false, doc = 'accepted for compatibility; HTTP/1.1 is what is served' },
+  { 'tls', 'section', optional = true, strict = true, reload = 'restart', doc = 'serve https', fields = {
+    { 'cert', 'path', required = true, example = '/etc/ccrelay/cert.pem', doc = 'PEM file with the certificate chain' },
+    { 'key', 'path', required = true, example = '/etc/ccrelay/key.pem', doc = 'PEM file with the private key' },
+  } },
+  { 'auth', 'section', strict = true, doc = 'who may use the relay', fields = {
+    { 'api_key', 'list', item = { type = 'string', secret = true, filled = true }, single = true, filled = true,
+      strict = true, most = 4096, secret = true, example = '${PROXY_API_KEY}',
+      doc = 'key or keys taken in x-api-key or as a bearer' },
+    { 'clients', 'list', filled = true, strict = true, most = 4096,
+      example = { { name = 'alice', key = '${ALICE_KEY}' } }, doc = 'named clients', item = {
+      type = 'section', fields = {
+        { 'name', 'name', required = true, doc = 'shown in logs and figures' },
+        { 'key', 'string', required = true, secret = true, filled = true, doc = 'the client\'s key' },
+      } } },
+    { 'allow_bearer', 'boolean', default = false, doc = 'take Authorization: Bearer' },
+    { 'bearer_secret', 'string', default = '', secret = true, strict = true,
+      doc = 'the bearer that is taken; empty: one of the keys above, or any when there are none' },
+    { 'allow_subscription', 'boolean', default = false,
+      doc = 'pass Claude subscription tokens on, unchanged, to a provider of type anthropic' },
+  } },
+}
+
+local key = {
+  type = 'section', fields = {
+    { 'key', 'string', required = true, secret = true, filled = true, unset = 'skip', doc = 'the credential' },
+    limit('rpm_limit', 'requests'),
+    limit('tpm_limit', 'tokens in total'),
+    limit('itpm_limit', 'input tokens'),
+    limit('otpm_limit', 'output tokens'),
+    { 'priority', 'integer', default = 1, min = -2147483647, doc = 'failover order, higher first' },
+    { 'weight', 'integer', default = 1, doc = 'share in weighted strategies' },
+  },
+}
+
+local function cloud(type, name, fields)
+  fields[1], fields[2], fields.only = name, fields[2] or 'string', { type }
+  return fields
+end
+
+local provider = {
+  { 'name', 'name', required = true, start = true, doc = 'unique' },
+  { 'type', 'name', required = true, start = true, doc = 'an adapter: a file in providers/' },
+  { 'enabled', 'boolean', default = true, doc = 'false sets it aside' },
+  { 'base_url', 'url', example = 'https://api.anthropic.com',
+    doc = 'each type has its own; http only to loopback and private addresses' },
+  { 'allow_http', 'boolean', default = false, doc = 'http to public addresses too' },
+  { 'keys', 'list', item = key, strict = true, numbered = true, most = 4096, default = {},
+    doc = 'credentials with their limits; none: one upstream with the adapter\'s or the client\'s own' },
+  { 'pooling', 'section', doc = 'choice among the keys', fields = {
+    { 'enabled', 'boolean', default = true, doc = 'false uses the first key only' },
+    { 'strategy', 'choice', of = { 'least_loaded', 'round_robin', 'random', 'weighted' }, default = 'least_loaded',
+      doc = 'order of keys of equal priority' },
+  } },
+  { 'model_mapping', 'map', item = text, most = 10000, default = {}, example = { ['claude-sonnet-4-5'] = 'GLM-4.7' },
+    doc = 'model asked for: model sent; the exact name, then the longest prefix ending in *' },
+  { 'models', 'list', item = text, most = 10000, default = {}, example = { 'claude-sonnet-4-5' },
+    doc = 'shown in /v1/models' },
+  { 'ca_file', 'path', example = '/etc/ssl/certs/ca-certificates.crt',
+    doc = 'PEM file with further certificate authorities' },
+  { 'allowed_betas', 'list', item = text, most = 1000, only = { 'bedrock', 'azure', 'vertex' },
+    doc = 'anthropic-beta values passed on beside the adapter\'s own' },
+  cloud('bedrock', 'aws_region', { required = true, unset = 'absent', doc = 'AWS region' }),
+  cloud('bedrock', 'aws_access_key_id', { unset = 'absent', secret = true, doc = 'absent: the AWS credential chain' }),
+  cloud('bedrock', 'aws_secret_access_key', { unset = 'absent', secret = true, doc = 'goes with aws_access_key_id' }),
+  cloud('bedrock', 'aws_session_token', { unset = 'absent', secret = true, doc = 'of temporary credentials' }),
+  cloud('bedrock', 'aws_profile', { unset = 'absent', doc = 'profile in the AWS files' }),
+  cloud('azure', 'azure_resource_name', { doc = 'required unless base_url is set' }),
+  cloud('azure', 'azure_deployment_id', { doc = 'deployment for every model that is not mapped' }),
+  cloud('azure', 'azure_api_version', { default = '2024-06-01', doc = 'Azure API version' }),
+  cloud('azure', 'azure_auth', { [2] = 'choice', of = { 'api_key', 'entra_id' }, default = 'api_key',
+    doc = 'how Azure is told who we are' }),
+  cloud('vertex', 'gcp_project_id', { required = true, doc = 'Google Cloud project' }),
+  cloud('vertex', 'gcp_region', { required = true, doc = 'Google Cloud region' }),
+}
+
+local routing = {
+  { 'strategy', 'name', default = 'failover', start = true, doc = 'a policy: a file in policies/' },
+  { 'failover_timeout', 'integer', default = 5000,
+    doc = 'ms without a response head before the next candidate is tried, 0 = off' },
+  { 'model_mapping', 'map', item = text, most = 10000, default = {},
+    example = { ['claude-opus'] = 'anthropic', ['glm-4'] = 'zai' }, doc = 'for model_based: prefix of a model: provider' },
+  { 'default_provider', 'name', example = 'anthropic', doc = 'for model_based: the provider of every other model' },
+  { 'debug', 'boolean', default = false, doc = 'X-CC-Relay-Strategy, -Provider and -Attempts on answers' },
+}
+
+local health = {
+  { 'health_check', 'section', doc = 'connects to providers whose circuit is open; never a paid call', fields = {
+    { 'enabled', 'boolean', default = true, doc = 'false: only live requests probe' },
+    { 'interval_ms', 'integer', default = 10000, min = 100, doc = 'between two probes' },
+  } },
+  { 'circuit_breaker', 'section', doc = 'sets a failing provider aside', fields = {
+    { 'failure_threshold', 'integer', default = 5, min = 1, doc = 'failures in a row that open the circuit' },
+    { 'open_duration_ms', 'integer', default = 30000, doc = 'until it is tried again' },
+    { 'half_open_probes', 'integer', default = 3, min = 1, doc = 'successes that close it' },
+  } },
+}
+
+local logging = {
+  { 'level', 'choice', of = { 'debug', 'info', 'warn', 'error' }, default = 'info', doc = 'what is logged' },
+  { 'format', 'choice', of = { 'text', 'json' }, default = 'text', doc = 'how a line looks' },
+  { 'output', 'path', default = 'stderr', doc = 'stdout, stderr or a file' },
+  { 'pretty', 'boolean', default = 'auto', also = { 'auto' }, doc = 'colours; auto = on a terminal' },
+  { 'debug_options', 'section', doc = 'more, at level debug', fields = {
+    { 'log_request_body', 'boolean', default = false, doc = 'the beginning of request bodies' },
+    { 'log_response_headers', 'boolean', default = false, doc = 'headers of upstream answers' },
+    { 'log_tls_metrics', 'boolean', default = false, doc = 'TLS version, cipher and times' },
+    { 'max_body_log_size', 'integer', default = 1000, doc = 'bytes of a body in the log' },
+  } },
+}
+
+local cache = {
+  { 'mode', 'choice', of = { 'single', 'ha', 'disabled' }, default = 'single',
+    doc = 'where limits, breakers and signature facts live; ha does not exist yet and is refused' },
+  { 'ristretto', 'any', doc = 'accepted for compatibility, not used' },
+  { 'olric', 'any', doc = 'accepted for compatibility, not used' },
+}
+
+local root = {
+  type = 'section',
+  fields = {
+    { 'server', 'section', fields = server, doc = 'the listener for clients' },
+    { 'providers', 'list', item = { type = 'provider', fields = provider }, filled = true, strict = true, most = 1024,
+      doc = 'where requests can go; none written: anthropic, zai and ollama as without a file' },
+    { 'routing', 'section', fields = routing, doc = 'which provider, in which order' },
+    { 'health', 'section', fields = health, doc = 'probes and circuit breakers' },
+    { 'logging', 'section', fields = logging, doc = 'the log' },
+    { 'metrics', 'section', doc = 'Prometheus text on the admin listener', fields = {
+      { 'enabled', 'boolean', default = true, doc = 'serve /metrics' },
+    } },
+    { 'admin', 'section', strict = true, doc = 'dashboard, metrics and status; a listener of its own', fields = {
+      { 'listen', 'listen', default = '127.0.0.1:8788', also = { 'off' }, strict = true, reload = 'restart',
+        doc = 'host:port or unix:/path; off switches it off' },
+      { 'token', 'string', default = '${CCRELAY_ADMIN_TOKEN:-}', secret = true, strict = true,
+        doc = 'needed to enter; required off loopback' },
+    } },
+    { 'cache', 'section', fields = cache, doc = 'shared state' },
+  },
+}
+
+local function settle(member)
+  member.type = member.type or member[2]
+  for _, field in ipairs(member.fields or {}) do settle(field) end
+  if member.item then settle(member.item) end
+  return member
+end
+
+return settle(root)

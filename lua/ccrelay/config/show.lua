@@ -1,0 +1,79 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A configuration for the eye: a copy with every secret masked; and what a change of it needs.
+local json = require 'ccrelay.json'
+local schema = require 'ccrelay.config.schema'
+
+local M = {}
+
+local MASK = '***'
+
+local show
+
+local function list(value, row)
+  local result = {}
+  for i, item in ipairs(value) do result[i] = show(item, row.item) end
+  return json.array(result)
+end
+
+local function plain(value)
+  local result = {}
+  for name, item in pairs(value) do result[name] = item end
+  return result
+end
+
+local function section(value, rows)
+  local result = {}
+  for _, row in ipairs(rows) do
+    if value[row[1]] ~= nil then result[row[1]] = show(value[row[1]], row) end
+  end
+  return result
+end
+
+function show(value, row)
+  if row.type == 'list' then return list(value, row) end
+  if row.type == 'map' then return plain(value) end
+  if row.fields then return section(value, row.fields) end
+  if row.secret and value ~= '' then return MASK end
+  return value
+end
+
+--- A copy that can be shown and encoded: secrets masked, empty lists marked as such.
+---@param configuration table
+---@return table
+function M.effective(configuration)
+  return show(configuration, schema)
+end
+
+local function same(a, b)
+  if type(a) ~= 'table' or type(b) ~= 'table' then return a == b end
+  for k, v in pairs(a) do
+    if not same(v, b[k]) then return false end
+  end
+  for k in pairs(b) do
+    if a[k] == nil then return false end
+  end
+  return true
+end
+
+local function restarts(old, new, rows, path, out)
+  for _, row in ipairs(rows) do
+    local name = row[1]
+    local a, b = old and old[name], new and new[name]
+    if row.reload == 'restart' then
+      if not same(a, b) then out[#out + 1] = path .. name end
+    elseif row.fields then
+      restarts(a, b, row.fields, path .. name .. '.', out)
+    end
+  end
+  return out
+end
+
+--- The paths whose change takes effect only with a restart.
+---@param old table
+---@param new table
+---@return string[]
+function M.restarts(old, new)
+  return restarts(old, new, schema.fields, '', {})
+end
+
+return M

@@ -1,0 +1,171 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The starter file, in both formats, from the schema. What stands behind a bare '#' is the default or
+-- an example and may be uncommented line by line; prose stands behind '# '.
+local json = require 'ccrelay.json'
+
+local M = {}
+
+local INTRODUCTION = [[
+# Configuration of ccrelay. A line that begins with a bare # shows a default or an example.
+# ${NAME} and ${NAME:-default} are replaced by environment variables in every text.
+]]
+
+local providers = {
+  { name = 'anthropic', type = 'anthropic', key = '${ANTHROPIC_API_KEY}', priority = 2, whole = true },
+  { name = 'zai', type = 'zai', key = '${ZAI_API_KEY}', priority = 1 },
+  { name = 'ollama', type = 'ollama', key = 'ollama', priority = 0 },
+}
+
+local function literal(value, equals)
+  if type(value) == 'string' then return json.quote(value) end
+  if type(value) ~= 'table' then return tostring(value) end
+  local parts = {}
+  if #value > 0 then
+    for i, item in ipairs(value) do parts[i] = literal(item, equals) end
+    return '[' .. table.concat(parts, ', ') .. ']'
+  end
+  for name, item in pairs(value) do parts[#parts + 1] = json.quote(name) .. equals .. literal(item, equals) end
+  table.sort(parts)
+  return '{' .. table.concat(parts, ', ') .. '}'
+end
+
+local function example(row)
+  if row.example ~= nil then return row.example end
+  if row.single then return row.default[1] end
+  return row.default
+end
+
+local function shown(row)
+  return row.type ~= 'any' and not row.only and not row.numbered
+end
+
+local function begun(rows)
+  for _, row in ipairs(rows) do
+    if row.start then return true end
+  end
+  return false
+end
+
+local function line(row, value, style, active)
+  local text = ('%s%s%s'):format(row[1], style.equals, literal(value, style.equals))
+  return ('%s%s  # %s'):format(active and '' or '#', text, row.doc)
+end
+
+local yaml = { equals = ': ' }
+
+local function yaml_rows(rows, indent, active, out)
+  for _, row in ipairs(rows) do
+    if row.type == 'section' then
+      local open = active and begun(row.fields)
+      out[#out + 1] = ('%s%s%s:  # %s'):format(indent, open and '' or '#', row[1], row.doc)
+      yaml_rows(row.fields, indent .. '  ', open, out)
+    elseif shown(row) then
+      out[#out + 1] = indent .. line(row, example(row), yaml, active and row.start)
+    end
+  end
+end
+
+local function optional(fields)
+  local rows = {}
+  for _, row in ipairs(fields) do
+    if not row.start and shown(row) then rows[#rows + 1] = row end
+  end
+  return rows
+end
+
+local function limits(fields)
+  local rows = {}
+  for _, row in ipairs(fields) do
+    if row[1] ~= 'key' and row[1] ~= 'priority' then rows[#rows + 1] = row end
+  end
+  return rows
+end
+
+local function key_fields(fields)
+  for _, row in ipairs(fields) do
+    if row.numbered then return row.item.fields end
+  end
+end
+
+local function yaml_providers(row, out)
+  local fields = row.item.fields
+  out[#out + 1] = row[1] .. ':'
+  for _, provider in ipairs(providers) do
+    out[#out + 1] = ('  - name: %s'):format(provider.name)
+    out[#out + 1] = ('    type: %s'):format(provider.type)
+    if provider.whole then yaml_rows(optional(fields), '    ', false, out) end
+    out[#out + 1] = '    keys:'
+    out[#out + 1] = ('      - key: "%s"'):format(provider.key)
+    out[#out + 1] = ('        priority: %d  # higher is tried first'):format(provider.priority)
+    if provider.whole then yaml_rows(limits(key_fields(fields)), '        ', false, out) end
+  end
+end
+
+---@param schema table
+---@return string
+function M.yaml(schema)
+  local out = {}
+  for _, row in ipairs(schema.fields) do
+    out[#out + 1] = '\n# ' .. row.doc
+    if row.type == 'list' then
+      yaml_providers(row, out)
+    else
+      local open = begun(row.fields)
+      out[#out + 1] = (open and '' or '#') .. row[1] .. ':'
+      yaml_rows(row.fields, '  ', open, out)
+    end
+  end
+  return INTRODUCTION .. table.concat(out, '\n') .. '\n'
+end
+
+local toml = { equals = ' = ' }
+
+local function toml_rows(rows, path, active, out)
+  for _, row in ipairs(rows) do
+    if row.type ~= 'section' and shown(row) then
+      out[#out + 1] = line(row, example(row), toml, active and row.start)
+    end
+  end
+  for _, row in ipairs(rows) do
+    if row.type == 'section' then
+      local open = active and begun(row.fields)
+      out[#out + 1] = ('%s[%s.%s]  # %s'):format(open and '' or '#', path, row[1], row.doc)
+      toml_rows(row.fields, path .. '.' .. row[1], open, out)
+    end
+  end
+end
+
+local function toml_providers(row, out)
+  local fields = row.item.fields
+  for _, provider in ipairs(providers) do
+    out[#out + 1] = '[[providers]]'
+    out[#out + 1] = ('name = "%s"'):format(provider.name)
+    out[#out + 1] = ('type = "%s"'):format(provider.type)
+    if provider.whole then toml_rows(optional(fields), 'providers', false, out) end
+    out[#out + 1] = '[[providers.keys]]'
+    out[#out + 1] = ('key = "%s"'):format(provider.key)
+    out[#out + 1] = ('priority = %d  # higher is tried first'):format(provider.priority)
+    if provider.whole then toml_rows(limits(key_fields(fields)), 'providers.keys', false, out) end
+    out[#out + 1] = ''
+  end
+  out[#out] = nil
+end
+
+---@param schema table
+---@return string
+function M.toml(schema)
+  local out = {}
+  for _, row in ipairs(schema.fields) do
+    out[#out + 1] = '\n# ' .. row.doc
+    if row.type == 'list' then
+      toml_providers(row, out)
+    else
+      local open = begun(row.fields)
+      out[#out + 1] = ('%s[%s]'):format(open and '' or '#', row[1])
+      toml_rows(row.fields, row[1], open, out)
+    end
+  end
+  return INTRODUCTION .. table.concat(out, '\n') .. '\n'
+end
+
+return M

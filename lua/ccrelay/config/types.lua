@@ -1,0 +1,130 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- From the text of a scalar to the value the schema wants, or what was expected instead. YAML 1.1 and
+-- 1.2 read some plain scalars differently; those are taken as text where text is due, else refused.
+local address = require 'ccrelay.config.address'
+local fault = require 'ccrelay.config.fault'
+
+local M = {}
+
+local LARGEST = 2147483647
+local LONGEST_NAME = 48
+local LONGEST_TEXT = 65536
+
+---@alias ccrelay.Reader fun(text: string, node: ccrelay.Node, row: table, expanded: boolean): any, string?, string?
+
+local function is_text(node)
+  return node.type == 'string' or node.type == 'date' or node.plain and node.type ~= 'null'
+end
+
+local function among(row)
+  return row.also and fault.either(row.also) .. ' or ' or ''
+end
+
+local function integer_range(row)
+  local from, to = row.min or 0, row.max or LARGEST
+  return ('%sa whole number from %d to %d'):format(among(row), from, to), from, to
+end
+
+M.readers = {}
+
+---@type ccrelay.Reader
+function M.readers.integer(text, node, row, expanded)
+  local expected, from, to = integer_range(row)
+  if node.type ~= 'integer' and not expanded then
+    if node.plain and text:find '^[-+]?%d[%d_:]+$' then expected = expected .. ' in plain decimal digits' end
+    return nil, expected
+  end
+  local sign, digits = text:match '^([-+]?)(%d+)$'
+  if not digits or digits:find '^0%d' then
+    return nil, expected .. ' in plain decimal digits, without a leading zero or prefix'
+  end
+  local value = #digits <= 15 and tonumber(digits)
+  if value and sign == '-' and value > 0 then value = -value end
+  if not value or value < from or value > to then return nil, expected end
+  return value
+end
+
+local yaml_booleans = { yes = true, no = true, on = true, off = true, y = true, n = true }
+
+---@type ccrelay.Reader
+function M.readers.boolean(text, node, row, expanded)
+  local word = text:lower()
+  if (node.type == 'boolean' or expanded) and (word == 'true' or word == 'false') then return word == 'true' end
+  local expected = (row.also and table.concat(row.also, ', ') .. ', ' or '') .. 'true or false'
+  if yaml_booleans[word] then expected = expected .. '; readers of YAML disagree about ' .. text end
+  return nil, expected
+end
+
+---@type ccrelay.Reader
+function M.readers.string(text, node, row)
+  if not is_text(node) then return nil, 'a text' .. (node.plain and '' or ' in quotes') end
+  if row.filled and text == '' then return nil, 'a text that is not empty' end
+  if #text > LONGEST_TEXT then return nil, ('a text of at most %d bytes'):format(LONGEST_TEXT) end
+  if text:find '[%z\1-\31\127]' then return nil, 'a text without control characters and line breaks' end
+  if row.secret and text:find '[^\33-\126]' then return nil, 'visible ASCII characters without spaces' end
+  return text
+end
+
+---@type ccrelay.Reader
+function M.readers.name(text, node, row)
+  local value, expected = M.readers.string(text, node, row)
+  if not value then return nil, expected end
+  if #text > LONGEST_NAME or not text:find '^[%w_][%w_.@:+-]*$' then
+    return nil, ('a name: up to %d letters, digits, and _ . @ : + -'):format(LONGEST_NAME)
+  end
+  return text
+end
+
+---@type ccrelay.Reader
+function M.readers.path(text, node)
+  return M.readers.string(text, node, { filled = true })
+end
+
+---@type ccrelay.Reader
+function M.readers.choice(text, node, row)
+  local expected = fault.either(row.of)
+  if not is_text(node) then return nil, expected end
+  for _, word in ipairs(row.of) do
+    if word == text then return text end
+  end
+  return nil, expected, fault.nearest(text, row.of)
+end
+
+---@type ccrelay.Reader
+function M.readers.listen(text, node, row)
+  if is_text(node) and address.listen(text) then return text end
+  return nil, among(row) .. 'host:port with an IP address or localhost, [v6]:port, or unix:/path'
+end
+
+---@type ccrelay.Reader
+function M.readers.url(text, node)
+  local url = is_text(node) and address.url(text)
+  if not url then return nil, 'http:// or https://, a host, and at most a port and a path' end
+  return (text:gsub('/+$', ''))
+end
+
+--- Is the text one of those allowed beside the type's own values?
+---@param text string
+---@param node ccrelay.Node
+---@param row table
+---@return boolean
+function M.beside(text, node, row)
+  if not row.also or not is_text(node) then return false end
+  for _, word in ipairs(row.also) do
+    if word == text then return true end
+  end
+  return false
+end
+
+--- What a row takes, in words, for a value of another kind.
+---@param row table
+---@return string
+function M.expected(row)
+  if row.type == 'section' or row.type == 'provider' or row.type == 'map' then return 'a mapping' end
+  if row.type == 'list' then return 'a list' end
+  local node = { kind = 'scalar', type = 'null' }
+  local _, expected = M.readers[row.type]('', node, row, false)
+  return expected
+end
+
+return M
