@@ -7,6 +7,7 @@
 #include "net/resolve.h"
 #include "net/stream.h"
 #include "net/timer.h"
+#include <sys/queue.h>
 
 struct cc_pool;
 struct cc_outbound;
@@ -23,7 +24,8 @@ struct cc_origin_key { // texts end with NUL and are owned by the origin
 };
 
 // What the user of a connection is told. Every error is final: the connection is closed and gone
-// after fail returns, the user forgets its pointer.
+// after fail returns, the user forgets its pointer. Any call may release, drop, pause or resume its
+// connection; after release and drop nothing more is told. drain may be NULL.
 struct cc_outbound_events {
   void (*ready)(struct cc_outbound *out);                  // stands (also for a pooled one)
   void (*drain)(struct cc_outbound *out);                  // takes bytes again
@@ -40,38 +42,58 @@ struct cc_outbound {
   void *user;                 // the user's; NULL while pooled
   bool reused;                // has carried a message before
   bool tls_failed;
-  // the rest is outbound.c's and pool.c's
+  char detail[120];           // words for a failure: TLS, the proxy, the system; "" when none
+  // the rest is of outbound.c, dial.c, tunnel.c and pool.c
   struct cc_pool *pool;
-  struct cc_origin *origin;
-  struct cc_outbound *next, *previous;
+  struct cc_pool_origin *origin;
+  TAILQ_ENTRY(cc_outbound) entry, later_entry;
+  struct cc_outbounds *list;  // where it is: busy, idle or leaving
+  struct cc_outbounds *later; // told from the loop
   struct cc_timer timer;
   struct cc_lookup *lookup;
   struct cc_addresses addresses;
-  int address;
+  int address;                // the next one to try
+  int failure;                // why the addresses so far were of no use
   uint64_t born;
+  uint64_t deadline;          // of connecting; 0: none
+  struct cc_buffer kept;      // bytes that came while paused
+  size_t kept_used;
+  int over;                   // with held and finished: how the peer ended
   uint8_t phase;
   uint8_t handles;            // open handles; freed when none
+  bool open;                  // the stream is
   bool paused;
-  char detail[120];
+  bool held;                  // the response goes on with kept when resumed
+  bool finished;              // the peer ended while paused
+  bool spent;                 // never to be used again
 };
 
-// A pool of origins and their connections for one loop.
+TAILQ_HEAD(cc_outbounds, cc_outbound);
+
+// A pool of origins and their connections for one loop. Zero: no limit of time; size 0 keeps no
+// connection. New settings are for what begins, or is given back, later.
 struct cc_pool_settings {
   uint32_t idle_ms, age_ms, size, connect_ms;
   struct cc_http1_limits limits;
 };
 struct cc_pool *cc_pool_new(uv_loop_t *loop, struct cc_resolver *resolver);
 void cc_pool_configure(struct cc_pool *pool, const struct cc_pool_settings *settings);
-void cc_pool_close(struct cc_pool *pool); // closes all; frees itself when the loop has run
+// Closes all, telling nobody; frees itself when the loop has run. Before cc_resolver_close.
+void cc_pool_close(struct cc_pool *pool);
 
-// The origin's number, the same for equal keys (contents are copied), or CC_EINVAL, CC_ETLS.
+// The origin's number, the same for equal keys (contents are copied) as long as the pool lives, or
+// CC_EINVAL, CC_ETLS. A ca_file that has changed is read again; when that fails the old one stays.
 int cc_pool_origin(struct cc_pool *pool, const struct cc_origin_key *key);
 
 // Takes the most recently used idle connection of an origin, unless fresh; else begins a new one.
 // events->ready follows from the loop, never from within. Connecting has connect_ms over
-// all (lookup, addresses one after the other, proxy, TLS).
+// all (lookup, addresses one after the other, proxy, TLS). A pooled connection may still fail with
+// reused set: the peer had closed it.
 struct cc_outbound *cc_pool_take(struct cc_pool *pool, int origin, bool fresh,
                                  const struct cc_outbound_events *events, void *user);
+
+// Idle connections of an origin.
+int cc_pool_idle(struct cc_pool *pool, int origin);
 
 // What the head must begin with: the Host value, the value of Proxy-Authorization (or NULL) and
 // the prefix of the target ("" or "http://host:port" when an HTTP proxy relays plain http).
@@ -79,12 +101,19 @@ const char *cc_outbound_host(const struct cc_outbound *out);
 const char *cc_outbound_proxy_auth(const struct cc_outbound *out);
 const char *cc_outbound_prefix(const struct cc_outbound *out);
 
-// Writes; see cc_stream_write. The user watches out->stream.queued.
+// A message is under way from here on: once after ready, before the request is written. Bytes or an
+// end from the peer before it are CC_ERESET. head_request: the answer has no body.
+void cc_outbound_begin(struct cc_outbound *out, bool head_request);
+
+// Writes; see cc_stream_write. CC_ESTATE before cc_outbound_begin. The user watches
+// out->stream.queued.
 int cc_outbound_write(struct cc_outbound *out, const struct cc_slice *parts, unsigned count);
+// No head, body, end or fail for what the peer does, until resumed; also in the middle of a read.
 void cc_outbound_pause(struct cc_outbound *out);
 void cc_outbound_resume(struct cc_outbound *out); // nothing is called from within
 
-// Gives the connection back after end: it is pooled if it may be used again, else closed.
+// Gives the connection back after end: it is pooled if it may be used again, else closed. A user
+// that has not written its whole request drops it instead.
 void cc_outbound_release(struct cc_outbound *out);
 // Gives it up at any point: closed at once, no further call.
 void cc_outbound_drop(struct cc_outbound *out);

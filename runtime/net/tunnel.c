@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The way through an HTTP proxy for https: CONNECT, and an answer of 2xx with nothing behind it.
+#include "net/dial.h"
+#include <stdio.h>
+
+static void refuse(struct cc_outbound *out, const char *words) {
+  snprintf(out->detail, sizeof out->detail, "%s", words);
+  cc_outbound_fail(out, CC_EPROXY);
+}
+
+void cc_tunnel(struct cc_outbound *out) {
+  const struct cc_pool_origin *origin = out->origin;
+  struct cc_buffer text = {0};
+  const char *auth = origin->key.proxy_auth;
+  out->phase = CC_PHASE_TUNNELLING;
+  cc_http1_expect_no_body(out->parser);
+  cc_buffer_printf(&text, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n", origin->authority,
+                   origin->authority);
+  if (auth) {
+    cc_buffer_add_text(&text, "Proxy-Authorization: ");
+    cc_buffer_add_text(&text, auth);
+    cc_buffer_add_text(&text, "\r\n");
+  }
+  cc_buffer_add_text(&text, "\r\n");
+  struct cc_slice whole = cc_slice(text.data, text.size);
+  cc_stream_write(&out->stream, &whole, 1); // a failure shows as the stream's end
+  cc_buffer_wipe(&text);
+  cc_stream_read(&out->stream);
+}
+
+static void answered(struct cc_outbound *out, int status, size_t more) {
+  if (status / 100 != 2) {
+    snprintf(out->detail, sizeof out->detail, "the proxy answered %d", status);
+    cc_outbound_fail(out, CC_EPROXY);
+  } else if (more) {
+    refuse(out, "the proxy sent bytes of its own into the tunnel");
+  } else {
+    cc_stream_pause(&out->stream);
+    cc_http1_reset(out->parser);
+    cc_dial_secure(out);
+  }
+}
+
+void cc_tunnel_read(struct cc_outbound *out, const char *data, size_t size) {
+  struct cc_slice piece;
+  int step;
+  while ((step = cc_http1_next(out->parser, &data, &size, &piece)) == CC_HTTP1_HEAD) {
+    int status = cc_http1_head(out->parser)->status;
+    if (status < 200) continue;
+    answered(out, status, size);
+    return;
+  }
+  if (step != CC_HTTP1_MORE) refuse(out, "the proxy's answer is malformed");
+}
+
+void cc_tunnel_end(struct cc_outbound *out) {
+  refuse(out, "the proxy closed the connection");
+}
