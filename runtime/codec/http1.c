@@ -272,10 +272,11 @@ static int chunk_size(struct cc_http1 *parser, const char **data, size_t *size) 
   size_t used;
   if (!*size) return CC_HTTP1_MORE;
   int result = cc_http1_scan_size(&parser->chunk, *data, *size, &used);
-  if (result < 0 || agree(parser, *data, used, 0)) return CC_EHTTP;
+  if (result < 0) return CC_EHTTP;
   *data += used;
   *size -= used;
   if (result != CC_HTTP1_SCAN_END) return CC_HTTP1_MORE;
+  if (agree(parser, parser->chunk.line, parser->chunk.line_size, 0)) return CC_EHTTP;
   parser->phase = parser->chunk.left ? CHUNK_DATA : TRAILERS;
   cc_http1_lines_trailers(&parser->lines);
   return AGAIN;

@@ -158,11 +158,16 @@ static int size_tail(char byte) {
   return byte == ';' ? NAME_START : byte == '\r' ? SIZE_LF : CC_EHTTP;
 }
 
+static void keep(struct cc_http1_chunk *chunk, char byte) {
+  chunk->line[chunk->line_size++] = byte;
+}
+
 static int size_digit(struct cc_http1_chunk *chunk, char byte) {
   int value = hex_value(byte);
   if (value < 0) return chunk->digits ? size_tail(byte) : CC_EHTTP;
   if (++chunk->digits > 16 || chunk->left >> 48) return CC_EHTTP;
   chunk->left = chunk->left * 16 + (unsigned)value;
+  keep(chunk, byte);
   return SIZE;
 }
 
@@ -207,12 +212,16 @@ static int size_byte(struct cc_http1_chunk *chunk, char byte) {
 
 void cc_http1_chunk_after_data(struct cc_http1_chunk *chunk) {
   *chunk = (struct cc_http1_chunk){.state = DATA_CR, .extensions = chunk->extensions};
+  keep(chunk, '\r');
+  keep(chunk, '\n');
 }
 
 int cc_http1_scan_size(struct cc_http1_chunk *chunk, const char *data, size_t size, size_t *used) {
   for (size_t i = 0; i < size; i++) {
     if (chunk->state == SIZE_LF) {
       *used = i + 1;
+      keep(chunk, '\r');
+      keep(chunk, '\n');
       return data[i] == '\n' ? CC_HTTP1_SCAN_END : CC_EHTTP;
     }
     int state = size_byte(chunk, data[i]);

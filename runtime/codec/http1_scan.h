@@ -30,11 +30,14 @@ void cc_http1_lines_trailers(struct cc_http1_lines *lines);
 int cc_http1_scan_lines(struct cc_http1_lines *lines, const struct cc_http1_limits *limits,
                         const char *data, size_t size, size_t *used);
 
-// The scanner of a chunk's size line with the line end of the chunk before it.
+// The scanner of a chunk's size line with the line end of the chunk before it. line keeps it
+// without extensions, about which llhttp 8.1 and 9.x disagree.
 enum { CC_HTTP1_EXTENSION = 1024, CC_HTTP1_EXTENSIONS = 16384 };
 struct cc_http1_chunk {
   uint8_t state; // zero: at the start of a size line
   uint8_t digits;
+  uint8_t line_size;
+  char line[20];
   uint32_t extension;  // bytes of extensions in this line
   uint32_t extensions; // in this message
   uint64_t left;       // bytes of this chunk
