@@ -122,7 +122,8 @@ local routing = {
   { 'failover_timeout', 'integer', default = 5000,
     doc = 'ms without a response head before the next candidate is tried, 0 = off' },
   { 'model_mapping', 'map', item = text, most = 10000, default = {},
-    example = { ['claude-opus'] = 'anthropic', ['glm-4'] = 'zai' }, doc = 'for model_based: prefix of a model: provider' },
+    example = { ['claude-opus'] = 'anthropic', ['glm-4'] = 'zai' },
+    doc = 'for model_based: prefix of a model: provider' },
   { 'default_provider', 'name', example = 'anthropic', doc = 'for model_based: the provider of every other model' },
   { 'debug', 'boolean', default = false, doc = 'X-CC-Relay-Strategy, -Provider and -Attempts on answers' },
 }

@@ -1,0 +1,74 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The command line: finds the file of a verb in ccrelay/cli/ and runs it.
+local config = require 'ccrelay.config'
+local fault = require 'ccrelay.config.fault'
+local file = require 'ccrelay.config.file'
+local options = require 'ccrelay.cli.options'
+
+local M = {}
+
+local aliases = { serve = 'run', ['--version'] = 'version', ['-v'] = 'version', ['--help'] = 'help', ['-h'] = 'help' }
+
+---@class ccrelay.Verb
+---@field summary string one line
+---@field usage string how it is used, several lines
+---@field run fun(arguments: string[]): integer takes the arguments behind the verb, returns the exit code
+
+local function load_verb(name)
+  local verb = require('ccrelay.cli.' .. name)
+  return type(verb) == 'table' and verb.run and verb.summary and verb or nil
+end
+
+--- The names of all verbs, sorted.
+---@return string[]
+function M.verbs()
+  local names = {}
+  for _, name in ipairs(file.scripts(config.root() .. '/lua/ccrelay/cli')) do
+    if name ~= 'options' and load_verb(name) then names[#names + 1] = name end
+  end
+  return names
+end
+
+--- The verb called name (or its alias), or nil and what to say.
+---@param name string
+---@return ccrelay.Verb? verb, string name_or_message
+function M.verb(name)
+  name = aliases[name] or name
+  local names = M.verbs()
+  for _, known in ipairs(names) do
+    if known == name then return load_verb(name), name end
+  end
+  local near = fault.nearest(name, names)
+  return nil, ('unknown command "%s"%s'):format(fault.printable(name), near and '; did you mean "' .. near .. '"?' or '')
+end
+
+local function dispatch(arguments)
+  if #arguments == 0 then
+    io.stderr:write(load_verb('help').overview())
+    return options.codes.usage
+  end
+  local verb, name = M.verb(arguments[1])
+  if not verb then
+    io.stderr:write('ccrelay: ', name, '\nccrelay help shows all commands\n')
+    return options.codes.usage
+  end
+  local rest = {}
+  for i = 2, #arguments do rest[i - 1] = arguments[i] end
+  if options.wants_help(rest) then
+    io.stdout:write(verb.usage)
+    return options.codes.ok
+  end
+  return verb.run(rest)
+end
+
+--- Runs a command line (without the name of the program).
+---@param arguments string[]
+---@return integer exit_code
+function M.main(arguments)
+  local ok, result = xpcall(dispatch, debug.traceback, arguments)
+  if ok then return result end
+  io.stderr:write('ccrelay: ', tostring(result), '\n')
+  return options.codes.failure
+end
+
+return M

@@ -1,0 +1,96 @@
+-- SPDX-License-Identifier: Apache-2.0
+local command = require 'ccrelay.config.command'
+local config = require 'ccrelay.config'
+local fault = require 'ccrelay.config.fault'
+local json = require 'ccrelay.json'
+local options = require 'ccrelay.cli.options'
+
+local M = {}
+
+M.summary = 'check, begin or show a configuration'
+M.usage = [[
+usage: ccrelay config validate [--config F]    check a configuration, tell every fault
+       ccrelay config show [--config F]        what is in force, as JSON, secrets masked
+       ccrelay config init [--format yaml|toml] [--output F]
+                                               a commented file to begin with, on stdout or into a new file
+       ccrelay config schema [--format json|markdown]
+                                               JSON Schema for editors, or all keys as a table
+
+Without --config the first of these is taken: ./config.yaml, ./config.toml, config.yaml and
+config.toml in $XDG_CONFIG_HOME/ccrelay (or ~/.config/ccrelay), then in /etc/ccrelay; if there is
+none, the built-in configuration.
+
+  --insecure-permissions   take the file even if others may write to it
+]]
+
+local codes = options.codes
+local verbs = {}
+
+function verbs.validate(values)
+  local configuration = command.load(values)
+  if not configuration then return codes.configuration end
+  io.stdout:write(configuration.source, ': valid\n')
+  return codes.ok
+end
+
+function verbs.show(values)
+  local configuration = command.load(values)
+  if not configuration then return codes.configuration end
+  io.stdout:write(config.effective_json(configuration), '\n')
+  return codes.ok
+end
+
+local function create(path, text)
+  local present = io.open(path, 'r')
+  if present then
+    present:close()
+    return nil, path .. ' is there already'
+  end
+  local out, message = io.open(path, 'w')
+  if not out then return nil, message end
+  local ok = out:write(text) and out:close()
+  return ok, 'cannot write ' .. path
+end
+
+function verbs.init(values)
+  local by_name = values.output and values.output:match '%.toml$' and 'toml'
+  local text = config.init_text(values.format or by_name or 'yaml')
+  if not values.output then
+    io.stdout:write(text)
+    return codes.ok
+  end
+  local ok, message = create(values.output, text)
+  if ok then return codes.ok end
+  io.stderr:write('ccrelay config init: ', message, '\n')
+  return codes.failure
+end
+
+function verbs.schema(values)
+  local markdown = values.format == 'markdown'
+  io.stdout:write(markdown and config.reference() or json.encode(config.json_schema()) .. '\n')
+  return codes.ok
+end
+
+local specs = {
+  validate = command.options,
+  show = command.options,
+  init = { { name = 'format', type = 'choice', of = { 'yaml', 'toml' } }, { name = 'output', type = 'text' } },
+  schema = { { name = 'format', type = 'choice', of = { 'json', 'markdown' } } },
+}
+
+function M.run(arguments)
+  local name = arguments[1]
+  if not name then return options.misuse('config', 'one of validate, show, init, schema is missing') end
+  if not verbs[name] then
+    local near = fault.nearest(name, { 'validate', 'show', 'init', 'schema' })
+    local hint = near and ('; did you mean "%s"?'):format(near) or ''
+    return options.misuse('config', ('unknown command "%s"%s'):format(fault.printable(name), hint))
+  end
+  local rest = {}
+  for i = 2, #arguments do rest[i - 1] = arguments[i] end
+  local values, message = options.parse(rest, specs[name], 0)
+  if not values then return options.misuse('config', message) end
+  return verbs[name](values)
+end
+
+return M

@@ -1,0 +1,38 @@
+-- SPDX-License-Identifier: Apache-2.0
+local options = require 'ccrelay.cli.options'
+
+local M = {}
+
+M.summary = 'what the commands do and how they are used'
+M.usage = [[
+usage: ccrelay help [COMMAND]
+
+Shows all commands, or how one of them is used.
+]]
+
+--- All commands with their summaries.
+---@return string
+function M.overview()
+  local cli = require 'ccrelay.cli'
+  local lines = { 'usage: ccrelay COMMAND [OPTIONS]', '' }
+  for _, name in ipairs(cli.verbs()) do
+    lines[#lines + 1] = ('  %-10s %s'):format(name, require('ccrelay.cli.' .. name).summary)
+  end
+  lines[#lines + 1] = '\nccrelay help COMMAND tells more.\n'
+  return table.concat(lines, '\n')
+end
+
+function M.run(arguments)
+  local values, rest = options.parse(arguments, {}, 1)
+  if not values then return options.misuse('help', rest) end
+  if not rest[1] then
+    io.stdout:write(M.overview())
+    return options.codes.ok
+  end
+  local verb, message = require('ccrelay.cli').verb(rest[1])
+  if not verb then return options.misuse('help', message) end
+  io.stdout:write(verb.usage)
+  return options.codes.ok
+end
+
+return M

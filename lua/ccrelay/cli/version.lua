@@ -1,0 +1,22 @@
+-- SPDX-License-Identifier: Apache-2.0
+local ffi = require 'ffi'
+local C = require 'ccrelay.c'
+local options = require 'ccrelay.cli.options'
+
+local M = {}
+
+M.summary = 'the version of ccrelay and of its libraries'
+M.usage = [[
+usage: ccrelay version
+
+Shows the version of ccrelay and of the libraries it runs with.
+]]
+
+function M.run(arguments)
+  local values, message = options.parse(arguments, {}, 0)
+  if not values then return options.misuse('version', message) end
+  io.stdout:write('ccrelay ', ffi.string(C.cc_version()), '\n', ffi.string(C.cc_libraries()), '\n')
+  return options.codes.ok
+end
+
+return M

@@ -1,0 +1,32 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- How a command takes its configuration: the options for it, loading, and telling of faults.
+local config = require 'ccrelay.config'
+
+local M = {}
+
+--- Options that every command with a configuration has.
+M.options = {
+  { name = 'config', type = 'text' },
+  { name = 'insecure-permissions', type = 'flag' },
+}
+
+--- Writes faults or warnings to stderr, one a line.
+---@param list ccrelay.Fault[]
+---@param prefix string?
+function M.tell(list, prefix)
+  for _, fault in ipairs(list) do io.stderr:write(prefix or '', config.text(fault), '\n') end
+end
+
+--- Loads what --config names or the search order finds, and tells of warnings and faults.
+---@param values {config: string?, insecure_permissions: boolean?} parsed options
+---@param more ccrelay.LoadOptions? adapters, override, ...
+---@return table? configuration nil after faults were told: exit code 78 is due
+function M.load(values, more)
+  local options = { path = config.find(values.config), check_permissions = not values.insecure_permissions }
+  for name, value in pairs(more or {}) do options[name] = value end
+  local configuration, list = config.load(options)
+  M.tell(list, configuration and 'warning: ' or nil)
+  return configuration
+end
+
+return M
