@@ -83,6 +83,11 @@ static void set_later(struct cc_stream *stream, uint64_t ms) {
   uv_timer_start(&stream->later->timer, later_rang, ms, 0);
 }
 
+void cc_stream_fail_later(struct cc_stream *stream, int error) {
+  stream->failure = error;
+  set_later(stream, 0);
+}
+
 // ---- Ending and closing ------------------------------------------------------------------------
 
 void cc_stream_over(struct cc_stream *stream, int error) {
@@ -161,7 +166,7 @@ static void wrote(uv_write_t *request, int status) {
   count_queued(stream);
   if (stream->closing) {
     if (!stream->queued || stream->failure) shut(stream);
-  } else if (!stream->queued && !stream->failure && stream->events->drain) {
+  } else if (!stream->queued && stream->standing && !stream->failure && stream->events->drain) {
     stream->events->drain(stream);
   }
 }
@@ -178,8 +183,7 @@ static void send_block(struct cc_stream *stream, struct block *block) {
   if (!status) return;
   free_block(block);
   stream->system = status;
-  stream->failure = error_of(status);
-  set_later(stream, 0);
+  cc_stream_fail_later(stream, error_of(status));
 }
 
 // Copies what is left of parts after the first skip bytes into blocks.
@@ -349,8 +353,7 @@ int cc_stream_connect(struct cc_stream *stream, uv_loop_t *loop, const struct so
   if (!status) return CC_OK;
   free(request);
   stream->system = status;
-  stream->failure = connect_error_of(status);
-  set_later(stream, 0);
+  cc_stream_fail_later(stream, connect_error_of(status));
   return CC_OK;
 }
 

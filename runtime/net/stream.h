@@ -105,4 +105,6 @@ void cc_stream_raw_read(struct cc_stream *stream, bool on);
 void cc_stream_stands(struct cc_stream *stream);
 // Nothing more will come: tells end (ready before the connection stands), once.
 void cc_stream_over(struct cc_stream *stream, int error);
+// The same, later from the loop; writing fails at once.
+void cc_stream_fail_later(struct cc_stream *stream, int error);
 #endif

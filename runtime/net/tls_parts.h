@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of TLS share. Nobody else includes it.
+#ifndef CC_NET_TLS_PARTS_H
+#define CC_NET_TLS_PARTS_H
+#include "base/mbed.h"
+#include "net/tls.h"
+#include <sys/stat.h>
+
+struct cc_tls_session;
+
+struct cc_tls_config {
+  unsigned references;
+  bool server;
+  mbedtls_ssl_config ssl;
+  mbedtls_x509_crt chain; // server: its certificate chain; client: ca_file, then the system's
+  mbedtls_pk_context key; // server
+  mbedtls_ssl_ticket_context tickets;
+  char *ca_file;
+  struct stat ca_stamp; // of ca_file when it was read
+  bool system;          // holds the system's store
+  struct cc_tls_session *sessions;
+  struct cc_tls_config *next; // of the clients in this process
+};
+
+// What the verification of a server's chain is about and what it found.
+struct cc_tls_check {
+  const char *host; // as the certificate must name it
+  bool asked;       // a certificate was looked at: this is no resumed session
+  bool unnamed;     // it names nothing by subjectAltName
+  bool self_signed;
+};
+
+extern const mbedtls_x509_crt_profile cc_tls_profile;
+
+// Fills config->chain with what a client trusts: ca_file (may be NULL) and the system's store,
+// which is read once a process and shared.
+int cc_tls_trust_load(struct cc_tls_config *config);
+void cc_tls_trust_free(struct cc_tls_config *config);
+
+// The verify callback; data is a struct cc_tls_check.
+int cc_tls_check_certificate(void *data, mbedtls_x509_crt *certificate, int depth, uint32_t *flags);
+// Words for verification flags, and for the TLS alert number.
+void cc_tls_flags_text(uint32_t flags, const struct cc_tls_check *check, char *out,
+                       size_t capacity);
+const char *cc_tls_alert_text(int alert);
+
+// Is host an IP address literal?
+bool cc_tls_is_address(const char *host);
+
+// Sessions of a client by server: offered to a handshake (returns the second it was born in, 0 when
+// there is none), kept after it (born: of the session that was resumed, or 0), forgotten when it
+// fails.
+uint64_t cc_tls_session_offer(struct cc_tls_config *config, mbedtls_ssl_context *ssl,
+                              const char *host, uint16_t port);
+void cc_tls_session_keep(struct cc_tls_config *config, const mbedtls_ssl_context *ssl,
+                         const char *host, uint16_t port, uint64_t born);
+void cc_tls_session_forget(struct cc_tls_config *config, const char *host, uint16_t port);
+void cc_tls_sessions_free(struct cc_tls_config *config);
+#endif

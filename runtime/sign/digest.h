@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// SHA-256 and HMAC-SHA-256. cc_sha256 and cc_equal are in relay.h.
+#ifndef CC_SIGN_DIGEST_H
+#define CC_SIGN_DIGEST_H
+#include "relay.h"
+
+enum { CC_DIGEST_SIZE = 32, CC_DIGEST_BLOCK = 64 };
+
+// A SHA-256 in the making. After finish it may be started again.
+struct cc_digest {
+  _Alignas(8) uint8_t state[160];
+};
+void cc_digest_start(struct cc_digest *digest);
+void cc_digest_add(struct cc_digest *digest, const void *data, size_t size);
+void cc_digest_finish(struct cc_digest *digest, uint8_t out[CC_DIGEST_SIZE]); // wipes the state
+
+// An HMAC-SHA-256 in the making. The key is not kept.
+struct cc_hmac {
+  struct cc_digest inner;
+  uint8_t outer_key[CC_DIGEST_BLOCK];
+};
+void cc_hmac_start(struct cc_hmac *hmac, const void *key, size_t size);
+void cc_hmac_add(struct cc_hmac *hmac, const void *data, size_t size);
+void cc_hmac_finish(struct cc_hmac *hmac, uint8_t out[CC_DIGEST_SIZE]); // wipes the state
+
+// HMAC-SHA-256 of data at once; out may be key.
+void cc_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size,
+                    uint8_t out[CC_DIGEST_SIZE]);
+
+// Lower case hexadecimal digits of bytes, and a NUL: 2 * size + 1 bytes at out.
+void cc_hex(const void *bytes, size_t size, char *out);
+#endif
