@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// A saved policy is in force for the next request and disturbs none that is under way; a broken
+// one changes nothing and is named with its line.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { renameSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { Relay, ask, binary, patience, post, provider, root } from './support/relay.mjs';
+import { Upstream, healthy } from './support/upstream.mjs';
+
+const run = promisify(execFile);
+
+const only = (name) => `local relay = require 'ccrelay'
+
+return function(exchange)
+  return exchange:first(relay.upstreams(exchange, {provider = '${name}'}))
+end
+`;
+
+async function set(t, { gap = 0 } = {}) {
+  const a = await Upstream.start(t, 'alpha', healthy({ text: 'served by alpha '.repeat(20), gap }));
+  const b = await Upstream.start(t, 'beta', healthy({ text: 'served by beta '.repeat(20), gap }));
+  const relay = await Relay.start(t, { config: { providers: [provider(a), provider(b)] }, policy: only('alpha') });
+  return { a, b, relay };
+}
+
+const served = async (relay) => JSON.parse((await post(relay, ask())).text).content[0].text.match(/alpha|beta/)[0];
+
+/** Milliseconds until `count` requests in a row are served by `name`. */
+async function until(relay, name, limit, count = 8) {
+  const start = performance.now();
+  let row = 0;
+  let first = 0;
+  while (performance.now() - start < limit) {
+    if ((await served(relay)) === name) {
+      if (row === 0) first = performance.now() - start;
+      row += 1;
+      if (row === count) return first;
+    } else row = 0;
+  }
+  return Infinity;
+}
+
+for (const how of ['written', 'renamed over']) {
+  test(`a policy that is ${how} is in force at once, 100 streams go on`, async (t) => {
+    const { relay } = await set(t, { gap: 60 });
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 200 });
+    t.after(() => agent.destroy());
+    const streams = Array.from({ length: 100 }, () => post(relay, ask({ stream: true }), { agent }));
+    await sleep(500);
+    if (how === 'written') relay.savePolicy(only('beta'));
+    else {
+      writeFileSync(`${relay.policyPath}.new`, only('beta'), { mode: 0o600 });
+      renameSync(`${relay.policyPath}.new`, relay.policyPath);
+    }
+    const took = await until(relay, 'beta', 5000 * patience);
+    t.diagnostic(`in force after ${took.toFixed(0)} ms`);
+    assert.ok(took < 1500 * patience, `the new policy was in force after ${took} ms`);
+    for (const answer of await Promise.all(streams)) {
+      assert.equal(answer.status, 200);
+      assert.match(answer.text, /alpha/);
+      assert.ok(answer.text.endsWith('data: {"type":"message_stop"}\n\n'));
+    }
+  });
+}
+
+const broken = {
+  'a syntax error': ["local relay = require 'ccrelay'\nreturn function(exchange\n", /policy\.lua:[23]/],
+  'an error while loading': ["\n\nerror('on purpose')\n", /policy\.lua:3/],
+  'no function': ['return 42\n', /policy\.lua/],
+  'an empty file': ['', /policy\.lua/],
+};
+for (const [what, [text, place]] of Object.entries(broken)) {
+  test(`an edit with ${what} changes nothing and is named`, async (t) => {
+    const { relay } = await set(t);
+    assert.equal(await served(relay), 'alpha');
+    relay.expectTraceback = true;
+    const mark = relay.output.length;
+    relay.savePolicy(text);
+    const seen = performance.now() + 5000 * patience;
+    while (!place.test(relay.output.slice(mark))) {
+      assert.ok(performance.now() < seen, `${place} was not printed\n${relay.output.slice(mark)}`);
+      await sleep(20);
+    }
+    for (let n = 0; n < 8; n += 1) assert.equal(await served(relay), 'alpha');
+    const status = await run(binary, ['status', '--config', relay.configPath], { env: { ...process.env, HOME: relay.folder, CCRELAY_ROOT: root } })
+      .catch((error) => error);
+    assert.match(`${status.stdout}${status.stderr}`, place);
+    relay.savePolicy(only('beta'));
+    assert.ok((await until(relay, 'beta', 5000 * patience)) < Infinity, 'a good edit after a bad one is not taken');
+  });
+}
+
+test('a policy that throws costs one exchange only', async (t) => {
+  const { relay } = await set(t);
+  relay.expectTraceback = true;
+  relay.savePolicy(`local relay = require 'ccrelay'
+return function(exchange)
+  if exchange.header['x-throw'] then error('on purpose ' .. exchange.header['x-throw']) end
+  return exchange:first(relay.upstreams(exchange, {provider = 'beta'}))
+end
+`);
+  assert.ok((await until(relay, 'beta', 5000 * patience)) < Infinity);
+  const answer = await post(relay, ask(), { headers: { 'x-throw': 'here' } });
+  assert.equal(answer.status, 500);
+  assert.equal(JSON.parse(answer.text).error.type, 'api_error');
+  assert.ok(!answer.text.includes('on purpose'), 'the words of the script went to the client');
+  await relay.printed(/policy\.lua:3/);
+  assert.equal(await served(relay), 'beta');
+});
+
+test('a policy that loops for ever costs one exchange only', async (t) => {
+  const { relay } = await set(t);
+  relay.expectTraceback = true;
+  relay.savePolicy(`local relay = require 'ccrelay'
+return function(exchange)
+  while exchange.header['x-loop'] do end
+  return exchange:first(relay.upstreams(exchange, {provider = 'beta'}))
+end
+`);
+  assert.ok((await until(relay, 'beta', 5000 * patience)) < Infinity);
+  const answer = await post(relay, ask(), { headers: { 'x-loop': '1' } });
+  assert.equal(answer.status, 500, answer.text);
+  for (let n = 0; n < 8; n += 1) assert.equal(await served(relay), 'beta');
+});
+
+test('a changed configuration is in force for the next request', async (t) => {
+  const a = await Upstream.start(t, 'alpha');
+  const b = await Upstream.start(t, 'beta');
+  const relay = await Relay.start(t, { config: { providers: [provider(a)] } });
+  assert.equal(await served(relay), 'alpha');
+  relay.configure({ providers: [provider(b)] });
+  assert.ok((await until(relay, 'beta', 5000 * patience)) < Infinity);
+  relay.configure({ providers: [{ ...provider(a), colour: 'blue' }] });
+  await relay.printed(/colour/);
+  for (let n = 0; n < 8; n += 1) assert.equal(await served(relay), 'beta');
+});
+
+test('200 reloads under load lose nothing and leak no descriptor', async (t) => {
+  const { relay } = await set(t);
+  for (let n = 0; n < 20; n += 1) await served(relay);
+  const before = relay.descriptors();
+  let going = true;
+  let count = 0;
+  const load = Promise.all([1, 2, 3, 4].map(async () => {
+    while (going) {
+      const answer = await post(relay, ask({ stream: true }));
+      assert.equal(answer.status, 200);
+      assert.match(answer.text, /message_stop/);
+      count += 1;
+    }
+  }));
+  for (let n = 0; n < 200; n += 1) {
+    relay.savePolicy(`${only(n % 2 ? 'alpha' : 'beta')}-- ${n}\n`);
+    await sleep(n % 10 === 0 ? 130 : 5);
+  }
+  relay.savePolicy(only('beta'));
+  assert.ok((await until(relay, 'beta', 5000 * patience)) < Infinity);
+  going = false;
+  await load;
+  await sleep(300);
+  t.diagnostic(`${count} exchanges meanwhile`);
+  assert.ok(count > 20);
+  assert.ok(relay.descriptors() <= before + 16, `${before} descriptors before, ${relay.descriptors()} after`);
+});

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts the real binary with a configuration of its own and sees to it that it ends well: by
+// SIGTERM, with code 0, without a report of a sanitizer and without a secret in what it printed.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
+export const binary = process.env.CCRELAY_BIN ?? path.join(root, 'build/plain/ccrelay');
+export const canary = process.env.CCRELAY_CANARY ?? 'CANARY7f3a9d';
+/** Sanitized builds are slower; waits are longer there, never different. */
+export const patience = Number(process.env.CCRELAY_PATIENCE ?? 1);
+export const secret = (name) => `sk-ant-api03-${canary}-${name}`;
+
+const taken = new Set();
+
+/** A port nobody uses at the moment, never the same twice. */
+export async function freePort() {
+  const server = net.createServer();
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  const { port } = server.address();
+  await new Promise((done) => server.close(done));
+  if (taken.has(port)) return freePort();
+  taken.add(port);
+  return port;
+}
+
+/** A provider entry for an upstream of the test. */
+export function provider(upstream, more = {}) {
+  const { key = secret(upstream.name ?? 'dead'), priority = 1, ...rest } = more;
+  return { name: upstream.name ?? 'dead', type: 'anthropic', base_url: upstream.url, keys: [{ key, priority }], ...rest };
+}
+
+/** The usual pair: the first is asked before the second. */
+export function pair(first, second) {
+  return [provider(first, { priority: 2 }), provider(second, { priority: 1 })];
+}
+
+export class Relay {
+  /**
+   * config: sections that replace the defaults; policy: text of a policy file, or undefined for
+   * the strategy of the configuration; args, env: more of them.
+   */
+  static async start(t, { config = {}, policy, args = [], env = {}, ready = true, file } = {}) {
+    const relay = new Relay(t.name);
+    relay.folder = mkdtempSync(path.join(tmpdir(), 'ccrelay-test-'));
+    relay.port = await freePort();
+    relay.adminPort = await freePort();
+    relay.configPath = path.join(relay.folder, 'config.yaml');
+    relay.policyPath = file ?? path.join(relay.folder, 'policy.lua');
+    relay.configure(config);
+    if (policy !== undefined) relay.savePolicy(policy);
+    const verb = ['run', ...(policy !== undefined || file ? [relay.policyPath] : []), '--config', relay.configPath, ...args];
+    relay.spawn(verb, env);
+    t.after(() => relay.stop());
+    if (ready) await relay.ready();
+    return relay;
+  }
+
+  constructor(name) {
+    this.name = name;
+    this.output = '';
+    this.expectedCode = 0;
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** Writes the configuration (JSON is YAML) with the ports of this relay filled in. */
+  configure(config) {
+    const { server, admin, ...rest } = config;
+    const whole = {
+      server: { listen: `127.0.0.1:${this.port}`, workers: 2, ...server },
+      admin: { listen: `127.0.0.1:${this.adminPort}`, ...admin },
+      logging: { level: 'debug', format: 'json', output: 'stderr' },
+      ...rest,
+    };
+    writeFileSync(this.configPath, JSON.stringify(whole, null, 1), { mode: 0o600 });
+  }
+
+  savePolicy(text) {
+    writeFileSync(this.policyPath, text, { mode: 0o600 });
+  }
+
+  spawn(args, env) {
+    const { PATH, LANG, LC_ALL, ASAN_OPTIONS, TSAN_OPTIONS, CCRELAY_ROOT } = process.env;
+    const base = { PATH, LANG, LC_ALL, ASAN_OPTIONS, TSAN_OPTIONS, CCRELAY_ROOT: CCRELAY_ROOT ?? root };
+    const clean = Object.fromEntries(Object.entries({ ...base, HOME: this.folder, ...env }).filter(([, value]) => value !== undefined));
+    const wrap = (process.env.CCRELAY_WRAP ?? '').split(' ').filter(Boolean);
+    const [command, ...rest] = [...wrap, binary, ...args];
+    this.child = spawn(command, rest, { env: clean, cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (bytes) => { this.output += bytes; });
+    this.exited = new Promise((done) => {
+      this.child.on('error', (error) => { this.output += `cannot start ${command}: ${error.message}\n`; done({ code: -1 }); });
+      this.child.on('close', (code, signal) => { this.ended = { code, signal }; done(this.ended); });
+    });
+  }
+
+  async ready(limit = 10_000 * patience) {
+    const until = performance.now() + limit;
+    while (performance.now() < until) {
+      if (this.ended) break;
+      const answer = await get(`${this.url}/health`).catch(() => null);
+      if (answer?.status === 200) return;
+      await sleep(20);
+    }
+    throw new Error(`the relay is not ready\n${this.output}`);
+  }
+
+  /** Waits until what it has printed matches. */
+  async printed(pattern, limit = 5_000 * patience) {
+    const until = performance.now() + limit;
+    while (!pattern.test(this.output)) {
+      if (performance.now() > until) throw new Error(`${pattern} was not printed\n${this.output}`);
+      await sleep(10);
+    }
+  }
+
+  /** Process ids of the master and its workers. */
+  processes() {
+    const children = (pid) => {
+      const file = `/proc/${pid}/task/${pid}/children`;
+      const own = existsSync(file) ? readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number) : [];
+      return own.flatMap((child) => [child, ...children(child)]);
+    };
+    return [this.child.pid, ...children(this.child.pid)];
+  }
+
+  descriptors() {
+    return this.processes().map((pid) => {
+      try { return readdirSync(`/proc/${pid}/fd`).length; } catch { return 0; }
+    }).reduce((sum, count) => sum + count, 0);
+  }
+
+  commandLines() {
+    return this.processes().map((pid) => {
+      try { return readFileSync(`/proc/${pid}/cmdline`, 'latin1'); } catch { return ''; }
+    }).join('\n');
+  }
+
+  async stop() {
+    if (this.stopped) return;
+    this.stopped = true;
+    const lines = this.ended ? '' : this.commandLines();
+    if (!this.ended) this.child.kill('SIGTERM');
+    const late = sleep(15_000 * patience, 'late', { ref: false });
+    if ((await Promise.race([this.exited, late])) === 'late') {
+      const pids = this.processes();
+      for (const pid of pids) try { process.kill(pid, 'SIGKILL'); } catch { /* gone */ }
+      this.keep();
+      assert.fail(`the relay did not end on SIGTERM\n${this.output}`);
+    }
+    this.keep();
+    rmSync(this.folder, { recursive: true, force: true });
+    assert.ok(!this.output.includes(canary), `a secret was printed\n${this.output}`);
+    assert.ok(!lines.includes(canary), 'a secret stands in a command line');
+    assert.doesNotMatch(this.output, /ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer/, 'a report of a sanitizer');
+    if (!this.expectTraceback) assert.doesNotMatch(this.output, /stack traceback/);
+    assert.equal(this.ended.code, this.expectedCode, `exit code (signal ${this.ended.signal})\n${this.output}`);
+  }
+
+  keep() {
+    const folder = process.env.CCRELAY_OUTPUT;
+    if (!folder) return;
+    mkdirSync(folder, { recursive: true });
+    const name = this.name.replace(/[^\w]+/g, '-').slice(0, 60);
+    appendFileSync(path.join(folder, `${name}.log`), this.output);
+  }
+}
+
+/** GET without a pool, for polling. */
+export function get(url, headers = {}) {
+  return send(url, { headers });
+}
+
+/** One request over a connection of its own, or over `agent`: status, headers, body, or a rejection. */
+export function send(url, { method = 'GET', headers = {}, body, agent = false, onData } = {}) {
+  const given = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined));
+  return new Promise((done, fail) => {
+    const request = http.request(url, { method, headers: given, agent }, (answer) => {
+      const parts = [];
+      answer.on('data', (bytes) => { parts.push(bytes); onData?.(bytes, request); });
+      answer.on('error', (error) => { error.received = Buffer.concat(parts).toString(); fail(error); });
+      answer.on('end', () => {
+        const bytes = Buffer.concat(parts);
+        done({ status: answer.statusCode, headers: answer.headers, raw: answer.rawHeaders.join('\n'), bytes, text: bytes.toString() });
+      });
+    });
+    request.on('error', fail);
+    if (body !== undefined) request.write(body);
+    request.end();
+  });
+}
+
+export const version = { 'anthropic-version': '2023-06-01', 'content-type': 'application/json' };
+
+/** POST of a Messages body (object or bytes) to a relay. */
+export function post(relay, body, { headers = {}, target = '/v1/messages?beta=true', ...rest } = {}) {
+  const bytes = Buffer.isBuffer(body) || typeof body === 'string' ? Buffer.from(body) : Buffer.from(JSON.stringify(body));
+  return send(relay.url + target, { method: 'POST', headers: { ...version, 'content-length': bytes.length, ...headers }, body: bytes, ...rest });
+}
+
+export const ask = (more = {}) => ({ model: 'claude-test-1', max_tokens: 64, messages: [{ role: 'user', content: 'hi' }], ...more });
