@@ -184,7 +184,7 @@ do_claude() {
   if [ ! -e "$CCRELAY_CLAUDE/complete" ]; then
     rm -rf "$CCRELAY_CLAUDE"
     mkdir -p "$CCRELAY_CLAUDE" && cp "$from"/package*.json "$CCRELAY_CLAUDE" || return 1
-    (cd "$CCRELAY_CLAUDE" && timeout 400 npm ci --no-progress) || return 1
+    (cd "$CCRELAY_CLAUDE" && timeout 400 npm ci --no-progress --ignore-scripts) || return 1
     touch "$CCRELAY_CLAUDE/complete"
   fi
   timeout 400 node --test --test-reporter=tap "$from"/*.test.mjs

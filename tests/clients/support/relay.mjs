@@ -45,7 +45,7 @@ export function pair(first, second) {
 export class Relay {
   /**
    * config: sections that replace the defaults; policy: text of a policy file, or undefined for
-   * the strategy of the configuration; args, env: more of them.
+   * the strategy of the configuration; args, env: more of them. config null: no configuration.
    */
   static async start(t, { config = {}, policy, args = [], env = {}, ready = true, file } = {}) {
     const relay = new Relay(t.name);
@@ -54,9 +54,10 @@ export class Relay {
     relay.adminPort = await freePort();
     relay.configPath = path.join(relay.folder, 'config.yaml');
     relay.policyPath = file ?? path.join(relay.folder, 'policy.lua');
-    relay.configure(config);
+    if (config) relay.configure(config);
     if (policy !== undefined) relay.savePolicy(policy);
-    const verb = ['run', ...(policy !== undefined || file ? [relay.policyPath] : []), '--config', relay.configPath, ...args];
+    const source = config ? ['--config', relay.configPath] : ['--listen', `127.0.0.1:${relay.port}`];
+    const verb = ['run', ...(policy !== undefined || file ? [relay.policyPath] : []), ...source, ...args];
     relay.spawn(verb, env);
     t.after(() => relay.stop());
     if (ready) await relay.ready();

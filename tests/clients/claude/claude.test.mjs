@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// Claude Code itself reads a file through a tool call and finishes, whatever the first provider does.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Relay, pair, patience, provider, root, secret } from '../support/relay.mjs';
+import { Upstream, faults, healthy, refusing } from '../support/upstream.mjs';
+
+const home = process.env.CCRELAY_CLAUDE;
+const program = home && path.join(home, `node_modules/@anthropic-ai/claude-code-${process.platform}-${process.arch}/claude`);
+const clientKey = secret('claude-client');
+
+/** A scratch folder with a file that holds a word nobody can guess. */
+function scene(t) {
+  const folder = mkdtempSync(path.join(tmpdir(), 'ccrelay-claude-'));
+  mkdirSync(path.join(folder, 'home'));
+  mkdirSync(path.join(folder, 'work'));
+  const word = `heron-${Math.random().toString(36).slice(2, 10)}`;
+  const file = path.join(folder, 'work', 'note.txt');
+  writeFileSync(file, `The word is ${word}.\n`);
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return { folder, word, file };
+}
+
+const flat = (asked) => asked.messages.flatMap((m) => (Array.isArray(m.content) ? m.content : [{ type: 'text', text: m.content }]));
+
+// The first turn asks for the file, the second quotes what came back.
+function reader(file) {
+  return healthy((asked) => {
+    const result = flat(asked).findLast((block) => block.type === 'tool_result');
+    if (result) return { text: `It reads: ${JSON.stringify(result.content)}` };
+    if (!asked.tools?.some((tool) => tool.name === 'Read')) return { text: 'A title' };
+    return { blocks: [{ type: 'text', text: 'I read it.' }, { type: 'tool_use', id: 'toolu_read1', name: 'Read', input: { file_path: file } }] };
+  });
+}
+
+function claude(url, scene, more = {}, limit = 90_000) {
+  const { PATH, LANG } = process.env;
+  const env = {
+    PATH, LANG, HOME: path.join(scene.folder, 'home'), TMPDIR: scene.folder, ANTHROPIC_BASE_URL: url, ANTHROPIC_API_KEY: clientKey,
+    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1', DISABLE_AUTOUPDATER: '1', ...more,
+  };
+  const child = spawn(program, ['-p', `Read the file ${scene.file} and tell me its word.`, '--allowedTools', 'Read', '--output-format', 'json'],
+    { env, cwd: path.join(scene.folder, 'work'), stdio: ['ignore', 'pipe', 'pipe'] });
+  const seen = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr']) child[name].on('data', (bytes) => { seen[name] += bytes; });
+  const timer = setTimeout(() => child.kill('SIGKILL'), limit);
+  return new Promise((done) => child.on('close', (code) => { clearTimeout(timer); done({ code, ...seen }); }));
+}
+
+function finished(run, word) {
+  assert.equal(run.code, 0, `${run.stdout}\n${run.stderr}`);
+  const result = JSON.parse(run.stdout);
+  assert.equal(result.is_error, false, run.stdout);
+  assert.ok(result.result.includes(word), run.stdout);
+}
+
+test('the program is there', () => {
+  assert.ok(program, 'CCRELAY_CLAUDE names no folder');
+});
+
+test('Claude Code works with the provider of the tests', async (t) => {
+  const here = scene(t);
+  const upstream = await Upstream.start(t, 'alone', reader(here.file));
+  finished(await claude(upstream.url, here), here.word);
+});
+
+async function relayed(t, here, first, second, more = {}) {
+  const providers = first ? pair(first, second) : [provider(second)];
+  return Relay.start(t, {
+    config: { server: { auth: { api_key: clientKey } }, providers, routing: { strategy: 'failover', failover_timeout: 1500 * patience }, ...more },
+  });
+}
+
+test('Claude Code reads a file through the relay', async (t) => {
+  const here = scene(t);
+  const upstream = await Upstream.start(t, 'main', reader(here.file));
+  const relay = await relayed(t, here, null, upstream);
+  finished(await claude(relay.url, here), here.word);
+  const turns = upstream.requests.filter((request) => request.target.startsWith('/v1/messages'));
+  assert.equal(turns.length, 2);
+  for (const turn of turns) {
+    assert.equal(turn.headers['x-api-key'], secret('main'));
+    assert.ok(!turn.head.includes(clientKey));
+    assert.match(turn.headers['anthropic-beta'], /claude-code-/);
+    assert.match(turn.headers['x-claude-code-session-id'], /./);
+  }
+});
+
+const matrix = {
+  'answers 429': faults.status(429, 'rate_limit_error', { 'retry-after': '90' }),
+  'answers 500': faults.status(500, 'api_error'),
+  'answers 529': faults.status(529, 'overloaded_error'),
+  'refuses the connection': null,
+  'resets before the head': faults.reset(),
+  'answers 200, then an error event': faults.errorEvent(),
+  'stalls': faults.stall(),
+};
+for (const [what, fault] of Object.entries(matrix)) {
+  test(`Claude Code finishes when the first provider ${what}`, async (t) => {
+    const here = scene(t);
+    const first = fault ? await Upstream.start(t, 'first', fault) : Object.assign(await refusing(), { name: 'first' });
+    const second = await Upstream.start(t, 'second', reader(here.file));
+    const relay = await relayed(t, here, first, second);
+    finished(await claude(relay.url, here), here.word);
+    assert.equal(second.requests.filter((request) => request.target.startsWith('/v1/messages')).length, 2);
+  });
+}
+
+test('Claude Code goes on after a stream that died in the middle', async (t) => {
+  const here = scene(t);
+  const upstream = await Upstream.start(t, 'main', [faults.cut(5, 'reset', { text: 'a text that is never finished, alas' }), reader(here.file)]);
+  const relay = await relayed(t, here, null, upstream);
+  finished(await claude(relay.url, here), here.word);
+  assert.ok(upstream.requests.length >= 3);
+});
+
+test('Claude Code reads a file with the mock of the examples as its provider', async (t) => {
+  const here = scene(t);
+  const mock = await Relay.start(t, { file: path.join(root, 'examples/mock.lua'), config: null });
+  finished(await claude(mock.url, here), here.word);
+});
