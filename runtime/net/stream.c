@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { READ_SPACE = 65536, BLOCK = 32768, GROUP = 16, CLOSE_MS = 5000 };
 
@@ -257,20 +258,36 @@ static void give_space(uv_handle_t *handle, size_t hint, uv_buf_t *out) {
   *out = uv_buf_init(read_space, sizeof read_space);
 }
 
+// libuv may show the end of file where data and a reset came at once; the socket knows better.
+static int true_end(const struct cc_stream *stream, int status) {
+  int fd, error = 0;
+  socklen_t size = sizeof error;
+  if (status != UV_EOF || uv_fileno(&stream->uv.handle, &fd) != 0) return status;
+  if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0 || !error) return status;
+  return uv_translate_sys_error(error);
+}
+
+static void stopped(struct cc_stream *stream, int status) {
+  if (stream->failure) {
+    cc_stream_over(stream, stream->failure);
+  } else if (status != UV_EOF) {
+    stream->system = status;
+    cc_stream_over(stream, error_of(status));
+  } else if (stream->layer) {
+    stream->layer->eof(stream);
+  } else {
+    cc_stream_over(stream, CC_OK);
+  }
+}
+
 static void came(uv_stream_t *handle, ssize_t size, const uv_buf_t *buffer) {
   struct cc_stream *stream = (struct cc_stream *)handle;
-  if (size > 0) {
-    if (stream->layer)
-      stream->layer->input(stream, buffer->base, (size_t)size);
-    else
-      stream->events->read(stream, buffer->base, (size_t)size);
-  } else if (size == UV_EOF && stream->layer && !stream->failure) {
-    stream->layer->eof(stream);
-  } else if (size < 0) {
-    if (size != UV_EOF && !stream->failure) stream->system = (int)size;
-    int error = size == UV_EOF ? CC_OK : error_of((int)size);
-    cc_stream_over(stream, stream->failure ? stream->failure : error);
-  }
+  if (size < 0)
+    stopped(stream, true_end(stream, (int)size));
+  else if (size && stream->layer)
+    stream->layer->input(stream, buffer->base, (size_t)size);
+  else if (size)
+    stream->events->read(stream, buffer->base, (size_t)size);
 }
 
 void cc_stream_raw_read(struct cc_stream *stream, bool on) {
