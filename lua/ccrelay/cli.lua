@@ -15,8 +15,7 @@ local aliases = { serve = 'run', ['--version'] = 'version', ['-v'] = 'version', 
 ---@field run fun(arguments: string[]): integer takes the arguments behind the verb, returns the exit code
 
 local function load_verb(name)
-  local verb = require('ccrelay.cli.' .. name)
-  return type(verb) == 'table' and verb.run and verb.summary and verb or nil
+  return require('ccrelay.cli.' .. name)
 end
 
 --- The names of all verbs, sorted.
@@ -24,7 +23,7 @@ end
 function M.verbs()
   local names = {}
   for _, name in ipairs(file.scripts(config.root() .. '/lua/ccrelay/cli')) do
-    if name ~= 'options' and load_verb(name) then names[#names + 1] = name end
+    if name ~= 'options' then names[#names + 1] = name end
   end
   return names
 end

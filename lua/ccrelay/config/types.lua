@@ -7,7 +7,7 @@ local fault = require 'ccrelay.config.fault'
 local M = {}
 
 local LARGEST = 2147483647
-local LONGEST_NAME = 48
+local LONGEST_NAME = 40
 local LONGEST_TEXT = 65536
 
 ---@alias ccrelay.Reader fun(text: string, node: ccrelay.Node, row: table, expanded: boolean): any, string?, string?
