@@ -118,7 +118,7 @@ void cc_dial_secure(struct cc_outbound *out) {
     return;
   }
   out->phase = CC_PHASE_SECURING;
-  int error = cc_stream_tls_client(&out->stream, origin->trust->config, origin->key.host);
+  int error = cc_stream_tls_client(&out->stream, origin->config, origin->key.host);
   if (error) cc_dial_secured(out, error);
 }
 

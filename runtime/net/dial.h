@@ -20,18 +20,9 @@ enum {
   CC_PHASE_CLOSED
 };
 
-struct cc_trust { // one TLS configuration for all origins with the same ca_file
-  SLIST_ENTRY(cc_trust) entry;
-  char *ca_file; // NULL: the system's store alone
-  struct timespec changed;
-  ino_t inode;
-  off_t size;
-  struct cc_tls_config *config;
-};
-
 struct cc_pool_origin {
   struct cc_origin_key key; // host without brackets
-  struct cc_trust *trust;
+  struct cc_tls_config *config; // NULL without TLS
   char *authority;          // host:port
   char *host;               // the same without the scheme's default port
   char *prefix;
@@ -46,7 +37,6 @@ struct cc_pool {
   struct cc_pool_settings settings;
   struct cc_pool_origin **origins;
   int origin_count;
-  SLIST_HEAD(, cc_trust) trusts;
   struct cc_outbounds busy, leaving;
   struct cc_outbounds later, telling;
   uint32_t references; // the idle handle and every connection
@@ -78,7 +68,6 @@ void cc_tunnel_end(struct cc_outbound *out);
 
 // origin.c
 void cc_pool_origin_free(struct cc_pool_origin *origin);
-void cc_trust_free(struct cc_trust *trust);
 
 // pool.c
 void cc_pool_move(struct cc_outbound *out, struct cc_outbounds *list);

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/dial.h"
 #include "net/tls.h"
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static bool same_text(const char *a, const char *b) {
   return a && b ? strcmp(a, b) == 0 : a == b;
@@ -46,53 +44,6 @@ static char *copy_host(const char *host) {
   return cc_copy_text(host + 1, strlen(host) - 2);
 }
 
-// ---- TLS configurations ------------------------------------------------------------------------
-
-static struct cc_trust *find_trust(struct cc_pool *pool, const char *ca_file) {
-  struct cc_trust *trust;
-  SLIST_FOREACH(trust, &pool->trusts, entry) {
-    if (same_text(trust->ca_file, ca_file)) return trust;
-  }
-  return NULL;
-}
-
-static bool unchanged(const struct cc_trust *trust, const struct stat *now) {
-  return trust->size == now->st_size && trust->inode == now->st_ino &&
-         trust->changed.tv_sec == now->st_ctim.tv_sec &&
-         trust->changed.tv_nsec == now->st_ctim.tv_nsec;
-}
-
-static int trust_for(struct cc_pool *pool, const char *ca_file, struct cc_trust **out) {
-  struct cc_trust *trust = find_trust(pool, ca_file);
-  struct stat now = {0};
-  struct cc_tls_config *config;
-  bool seen = ca_file && stat(ca_file, &now) == 0;
-  *out = trust;
-  if (trust && (!ca_file || (seen && unchanged(trust, &now)))) return CC_OK;
-  int error = cc_tls_client_new(ca_file, &config);
-  if (error) return error;
-  if (trust) {
-    cc_tls_release(trust->config);
-  } else {
-    *out = trust = cc_alloc(sizeof *trust);
-    trust->ca_file = copy(ca_file);
-    SLIST_INSERT_HEAD(&pool->trusts, trust, entry);
-  }
-  trust->config = config;
-  trust->changed = now.st_ctim;
-  trust->size = now.st_size;
-  trust->inode = now.st_ino;
-  return CC_OK;
-}
-
-void cc_trust_free(struct cc_trust *trust) {
-  cc_tls_release(trust->config);
-  free(trust->ca_file);
-  free(trust);
-}
-
-// ---- Origins -----------------------------------------------------------------------------------
-
 static char *text_of(struct cc_buffer *buffer) {
   cc_buffer_add(buffer, "", 1);
   return buffer->data;
@@ -106,7 +57,7 @@ static char *authority(const struct cc_origin_key *key, const char *scheme, bool
   return text_of(&text);
 }
 
-static struct cc_pool_origin *new_origin(const struct cc_origin_key *key, struct cc_trust *trust) {
+static struct cc_pool_origin *new_origin(const struct cc_origin_key *key) {
   struct cc_pool_origin *origin = cc_alloc(sizeof *origin);
   union cc_address address;
   bool relayed = !key->tls && key->proxy_host, unusual = key->port != (key->tls ? 443 : 80);
@@ -115,7 +66,6 @@ static struct cc_pool_origin *new_origin(const struct cc_origin_key *key, struct
   origin->key.ca_file = copy(key->ca_file);
   origin->key.proxy_host = copy_host(key->proxy_host);
   origin->key.proxy_auth = copy(key->proxy_auth);
-  origin->trust = trust;
   origin->authority = authority(&origin->key, "", true);
   origin->host = authority(&origin->key, "", unusual);
   origin->prefix = relayed ? authority(&origin->key, "http://", unusual) : copy("");
@@ -126,6 +76,7 @@ static struct cc_pool_origin *new_origin(const struct cc_origin_key *key, struct
 }
 
 void cc_pool_origin_free(struct cc_pool_origin *origin) {
+  cc_tls_release(origin->config);
   struct cc_origin_key *key = &origin->key;
   if (key->proxy_auth) cc_wipe(key->proxy_auth, strlen(key->proxy_auth));
   free(key->proxy_auth);
@@ -152,14 +103,18 @@ static int find_origin(const struct cc_pool *pool, const struct cc_origin_key *k
 }
 
 int cc_pool_origin(struct cc_pool *pool, const struct cc_origin_key *key) {
-  struct cc_trust *trust = NULL;
+  struct cc_tls_config *config = NULL;
   if (!valid_key(key)) return CC_EINVAL;
-  int error = key->tls ? trust_for(pool, key->ca_file, &trust) : CC_OK;
+  int error = key->tls ? cc_tls_client_new(key->ca_file, &config) : CC_OK;
   if (error) return error;
   int number = find_origin(pool, key);
-  if (number < pool->origin_count) return number;
-  size_t size = sizeof(struct cc_pool_origin *) * (size_t)(pool->origin_count + 1);
-  pool->origins = cc_realloc(pool->origins, size);
-  pool->origins[pool->origin_count] = new_origin(key, trust);
-  return pool->origin_count++;
+  if (number == pool->origin_count) {
+    size_t size = sizeof(struct cc_pool_origin *) * (size_t)++pool->origin_count;
+    pool->origins = cc_realloc(pool->origins, size);
+    pool->origins[number] = new_origin(key);
+  }
+  struct cc_pool_origin *origin = pool->origins[number];
+  cc_tls_release(origin->config);
+  origin->config = config;
+  return number;
 }

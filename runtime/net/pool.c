@@ -131,11 +131,6 @@ void cc_pool_release(struct cc_pool *pool) {
     cc_pool_origin_free(pool->origins[i]);
   }
   free(pool->origins);
-  while (!SLIST_EMPTY(&pool->trusts)) {
-    struct cc_trust *trust = SLIST_FIRST(&pool->trusts);
-    SLIST_REMOVE_HEAD(&pool->trusts, entry);
-    cc_trust_free(trust);
-  }
   free(pool);
 }
 
