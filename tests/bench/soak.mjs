@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// usage: node soak.mjs SECONDS. Loads the relay with streams, plain answers, faults, clients that
+// go away and reloads; then memory, descriptors and counters must be where they were.
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Relay, ask, get, pair, post, version } from '../clients/support/relay.mjs';
+import { Upstream, faults, healthy } from '../clients/support/upstream.mjs';
+
+const seconds = Number(process.argv[2] ?? 60);
+const CLIENTS = 24;
+const FAULTY = 0.01;
+const endings = [];
+const scene = { name: 'soak', after: (end) => endings.push(end) };
+let failed = 0;
+
+function check(good, what) {
+  console.log(`${good ? 'ok' : 'not ok'} - ${what}`);
+  if (!good) failed = 1;
+}
+
+const bad = [faults.reset(), faults.garbage(), faults.errorEvent(), faults.empty(), faults.close(), faults.cut(1)];
+const good = healthy(() => ({ text: 'x'.repeat(400), gap: 2 }));
+const first = await Upstream.start(scene, 'first', (request, reply) =>
+  (Math.random() < FAULTY ? bad[Math.floor(Math.random() * bad.length)] : good)(request, reply));
+const second = await Upstream.start(scene, 'second', good);
+const relay = await Relay.start(scene, {
+  config: {
+    providers: pair(first, second), routing: { strategy: 'failover', failover_timeout: 2000 },
+    logging: { level: 'warn', format: 'json', output: 'stderr' },
+    health: { health_check: { enabled: false }, circuit_breaker: { failure_threshold: 1000, open_duration_ms: 1000, half_open_probes: 3 } },
+  },
+  policy: "local relay = require 'ccrelay'\nreturn function(exchange) return exchange:first(relay.upstreams(exchange)) end\n",
+});
+
+function resident() {
+  return relay.processes().map((pid) => {
+    try { return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]); } catch { return 0; }
+  }).reduce((sum, size) => sum + size, 0);
+}
+
+const seen = { asked: 0, served: 0, left: 0, wrong: 0 };
+const agent = new http.Agent({ keepAlive: true, maxSockets: CLIENTS });
+
+function leave() {
+  return new Promise((done) => {
+    const request = http.request(`${relay.url}/v1/messages`, { method: 'POST', headers: version, agent: false }, (answer) => {
+      answer.on('error', () => {});
+      answer.once('data', () => { request.destroy(); });
+    });
+    request.on('error', () => {});
+    request.on('close', done);
+    request.end(JSON.stringify(ask({ stream: true })));
+  });
+}
+
+async function client(until) {
+  while (performance.now() < until) {
+    seen.asked += 1;
+    if (Math.random() < 0.02) {
+      await leave();
+      seen.left += 1;
+      continue;
+    }
+    const answer = await post(relay, ask({ stream: Math.random() < 0.7 }), { agent }).catch((error) => error);
+    const whole = answer.status === 200 && /message_stop|"end_turn"/.test(answer.text);
+    seen[whole ? 'served' : 'wrong'] += 1;
+    if (!whole && seen.wrong < 4) console.log(`# ${answer.status ?? answer.message} ${answer.text ?? answer.received ?? ''}`.slice(0, 300));
+  }
+}
+
+async function reloads(until) {
+  for (let n = 0; performance.now() < until; n += 1) {
+    await sleep(1000);
+    relay.savePolicy(`local relay = require 'ccrelay'\nreturn function(exchange) return exchange:first(relay.upstreams(exchange)) end\n-- ${n}\n`);
+  }
+}
+
+const load = (time) => {
+  const until = performance.now() + time;
+  return Promise.all([reloads(until), ...Array.from({ length: CLIENTS }, () => client(until))]);
+};
+
+await load(Math.max(3, seconds / 4) * 1000);
+await sleep(1500);
+const before = { memory: resident(), files: relay.descriptors() };
+await load(seconds * 1000);
+await sleep(1500);
+const after = { memory: resident(), files: relay.descriptors() };
+console.log(`# ${JSON.stringify(seen)}, KiB ${before.memory} -> ${after.memory}, descriptors ${before.files} -> ${after.files}`);
+
+check(seen.wrong === 0, `every answer was whole (${seen.wrong} of ${seen.asked} were not)`);
+check(seen.served + seen.left + seen.wrong === seen.asked, 'no request was lost');
+check(after.memory - before.memory < 4096 + seconds * 8, `memory stays (${after.memory - before.memory} KiB more)`);
+check(after.files - before.files <= 8, `descriptors stay (${after.files - before.files} more)`);
+check((await get(`${relay.url}/health`)).status === 200, 'the relay is well');
+agent.destroy();
+for (const end of endings.reverse()) await end();
+check(relay.ended?.code === 0, 'the relay ended well');
+process.exit(failed);
