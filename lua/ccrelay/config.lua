@@ -102,13 +102,7 @@ end
 ---@field override table? values in place of those written, for options of the command line
 ---@field dir string? the folder of providers/ and policies/, M.root() unless given
 
---- Loads a configuration: plain tables with every default filled in, by the names of the schema.
---- server.listen and server.auth.api_key are lists, whatever was written. Every provider has keys (maybe
---- empty), each with an id "NAME/NUMBER" by its place in the file. source tells where it came from.
----@param options ccrelay.LoadOptions?
----@return table? configuration, ccrelay.Fault[] warnings_or_faults
-function M.load(options)
-  options = options or {}
+local function load(options)
   local env = options.env or os.getenv
   local root, format, name = read(options, env)
   if not root then return nil, format end
@@ -121,9 +115,21 @@ function M.load(options)
   if options.override then override(root, document.from(options.override)) end
   local configuration = self:section(root, schema.fields, '')
   rules.apply(self, configuration)
-  if #self.faults > 0 then return nil, fault.sorted(self.faults) end
+  if #self.faults > 0 then return nil, self:refusal() end
   configuration.source = name
   return configuration, fault.sorted(self.warnings)
+end
+
+--- Loads a configuration: plain tables with every default filled in, by the names of the schema.
+--- server.listen and server.auth.api_key are lists, whatever was written. Every provider has keys (maybe
+--- empty), each with an id "NAME/NUMBER" by its place in the file. source tells where it came from.
+---@param options ccrelay.LoadOptions?
+---@return table? configuration, ccrelay.Fault[] warnings_or_faults
+function M.load(options)
+  local pause = collectgarbage('setpause', 105)
+  local configuration, list = load(options or {})
+  collectgarbage('setpause', pause)
+  return configuration, list
 end
 
 --- The file to load: path itself when given, else the first of the search order that exists.

@@ -20,7 +20,7 @@ extern "C" {
 
 namespace {
 
-enum { MOST_VALUES = 100000, MOST_TABLES = 20000, MOST_DOTS = 32, DEEPEST = 32 };
+enum { MOST_VALUES = 65536, MOST_TABLES = 20000, MOST_DOTS = 32, DEEPEST = 32 };
 
 // A lexer that knows just enough to count values, and what makes tables: headers and dots in keys.
 class Measure {
@@ -50,7 +50,7 @@ private:
   }
 
   void judge() {
-    if (values_ > MOST_VALUES) reason_ = "more than 100000 values";
+    if (values_ > MOST_VALUES) reason_ = "more than 65536 values";
     if (tables_ > MOST_TABLES) reason_ = "more than 20000 tables";
     if (dots_ > MOST_DOTS) reason_ = "a key with more than 32 dots";
   }

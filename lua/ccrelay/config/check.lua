@@ -15,6 +15,7 @@ local M = {}
 ---@field faults ccrelay.Fault[]
 ---@field warnings ccrelay.Fault[]
 ---@field lines table<string, integer> where each path stands
+---@field more integer faults beyond the first thousand
 ---@field skip string? the unset variable that makes the list member at hand be skipped
 local Check = {}
 Check.__index = Check
@@ -22,14 +23,28 @@ Check.__index = Check
 ---@param fields table file, format, env
 ---@return ccrelay.Check
 function M.new(fields)
-  fields.faults, fields.warnings, fields.lines = {}, {}, {}
+  fields.faults, fields.warnings, fields.lines, fields.more = {}, {}, {}, 0
   return setmetatable(fields, Check)
 end
 
 --- Adds a fault; its line is that of the path unless given.
 function Check:fault(fields)
+  if #self.faults >= fault.MOST then
+    self.more = self.more + 1
+    return
+  end
   fields.file, fields.line = self.file, fields.line or self.lines[fields.path]
   self.faults[#self.faults + 1] = fault.new(fields)
+end
+
+--- All faults, sorted; a thousand at most, then how many more.
+---@return ccrelay.Fault[]
+function Check:refusal()
+  local list = fault.sorted(self.faults)
+  if self.more > 0 then
+    list[#list + 1] = fault.new { file = self.file, path = '', message = ('and %d more'):format(self.more) }
+  end
+  return list
 end
 
 function Check:warn(path, message, line)
@@ -103,6 +118,11 @@ function Check:default(row, path)
   return M.copy(row.default)
 end
 
+function Check:unknown(name, line, rows, path)
+  local hint = #self.faults < fault.MOST and fault.nearest(name, names(rows)) or nil
+  self:fault { path = M.join(path, name), line = line, message = 'there is no such key', hint = hint }
+end
+
 --- Checks a mapping against rows; every row without a key gets its default.
 ---@param node ccrelay.Node
 ---@param rows table[]
@@ -111,12 +131,13 @@ end
 function Check:section(node, rows, path)
   local values = {}
   for _, name in ipairs(node.names) do
-    local row, at = M.find(rows, name), M.join(path, name)
-    self.lines[at] = node.lines[name]
+    local row = M.find(rows, name)
     if row then
+      local at = M.join(path, name)
+      self.lines[at] = node.lines[name]
       values[name] = self:value(node.values[name], row, at)
     else
-      self:fault { path = at, message = 'there is no such key', hint = fault.nearest(name, names(rows)) }
+      self:unknown(name, node.lines[name], rows, path)
     end
   end
   for _, row in ipairs(rows) do

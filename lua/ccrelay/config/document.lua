@@ -16,7 +16,8 @@ local M = {}
 ---@field text string? of a scalar: as written
 ---@field plain boolean? of a scalar: written without quotes in YAML, so text is what counts
 
-M.MOST_VALUES = 100000
+M.MOST_VALUES = 65536
+M.MOST_MEMBERS = 16384
 M.DEEPEST = 32
 
 function M.map(line)

@@ -12,7 +12,7 @@ local M = {}
 ---@field message string? a sentence, for what is not a matter of found and expected
 
 local LONGEST_NAME = 64
-local MOST_FAULTS = 1000
+M.MOST = 1000
 
 --- Text of the file made fit for a message: control characters escaped, cut at 64 bytes.
 ---@param text string
@@ -49,7 +49,7 @@ function M.new(fields)
   return setmetatable(fields, metatable)
 end
 
---- Sorts by line (stable) and keeps the first thousand.
+--- Sorts by line; equal lines keep their order.
 ---@param faults ccrelay.Fault[]
 ---@return ccrelay.Fault[]
 function M.sorted(faults)
@@ -60,11 +60,6 @@ function M.sorted(faults)
     if x ~= y then return x < y end
     return order[a] < order[b]
   end)
-  local more = #faults - MOST_FAULTS
-  if more > 0 then
-    for i = #faults, MOST_FAULTS + 1, -1 do faults[i] = nil end
-    faults[MOST_FAULTS + 1] = M.new { file = faults[1].file, path = '', message = ('and %d more'):format(more) }
-  end
   return faults
 end
 

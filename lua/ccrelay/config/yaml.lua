@@ -49,6 +49,10 @@ function Builder:count(size)
   end
 end
 
+function Builder:members(number)
+  if number > document.MOST_MEMBERS then fail(self.line, ('more than %d members'):format(document.MOST_MEMBERS)) end
+end
+
 function Builder:alias(event)
   local target = self.anchors[event.anchor]
   if not target then fail(self.line, ('found *%s, but no &%s before it'):format(event.anchor, event.anchor)) end
@@ -70,6 +74,7 @@ function Builder:sequence()
     local event = self:event()
     if event.type == 'SEQUENCE_END' then return list end
     list.items[#list.items + 1] = self:node(event)
+    self:members(#list.items)
   end
 end
 
@@ -96,6 +101,7 @@ function Builder:mapping()
     local name, merges = self:key(event)
     local line = self.line
     local node = self:node(self:event())
+    self:members(#map.names)
     if merges and not merged then
       merged, merged_line = node, line
     elseif merges or not document.put(map, name, node, line) then
