@@ -3,7 +3,9 @@
 # builds and runs them all.
 pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
 file(GLOB_RECURSE tests CONFIGURE_DEPENDS tests/test_*.c)
-add_library(under_test STATIC $<TARGET_OBJECTS:runtime> $<TARGET_OBJECTS:toml>)
+file(GLOB support CONFIGURE_DEPENDS tests/support/*.c)
+add_library(under_test STATIC ${support} $<TARGET_OBJECTS:runtime> $<TARGET_OBJECTS:toml>)
+target_include_directories(under_test PRIVATE runtime tests)
 target_link_libraries(under_test PUBLIC dependencies)
 set(programs "")
 foreach(source ${tests})

@@ -33,7 +33,7 @@ struct cc_relay {
   struct cc_inbound_settings inbound_settings;
   struct cc_resolver *resolver;
   struct cc_pool *pool;
-  struct cc_watches *watches;
+  struct cc_watch *watches;
   struct cc_listeners *listeners;
   struct cc_channels *channels; // worker.c
   struct cc_fetch_job *fetches;

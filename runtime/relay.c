@@ -192,11 +192,11 @@ static void folder_changed(void *data, int watch) {
 }
 
 int cc_watch(struct cc_relay *relay, const char *path) {
-  return cc_watches_add(relay->watches, path);
+  return cc_watch_add(relay->watches, path);
 }
 
 void cc_unwatch(struct cc_relay *relay, int watch) {
-  cc_watches_remove(relay->watches, watch);
+  cc_watch_remove(relay->watches, watch);
 }
 
 // ---- Listeners and origins ---------------------------------------------------------------------
@@ -272,7 +272,7 @@ struct cc_relay *cc_open(void) {
   relay->loop.data = relay;
   relay->resolver = cc_resolver_new(&relay->loop);
   relay->pool = cc_pool_new(&relay->loop, relay->resolver);
-  relay->watches = cc_watches_new(&relay->loop, folder_changed, relay);
+  relay->watches = cc_watch_new(&relay->loop, folder_changed, relay);
   relay->settings = defaults;
   relay->listeners = cc_listeners_new(&relay->loop, &relay->inbound_settings,
                                       &relay->settings.connections, &cc_exchange_inbound, relay);
@@ -299,7 +299,7 @@ void cc_close(struct cc_relay *relay) {
   cc_fetches_free(relay, true);
   cc_listeners_close(relay->listeners);
   cc_channels_close(relay);
-  cc_watches_close(relay->watches);
+  cc_watch_close(relay->watches);
   cc_pool_close(relay->pool);
   cc_resolver_close(relay->resolver);
   for (int i = 0; i < CC_TIMERS; i++)

@@ -35,7 +35,7 @@ int cc_try(struct cc_relay *relay, cc_id id, int origin, const struct cc_try *sp
   struct cc_exchange *exchange = cc_relay_exchange(relay, id);
   if (!exchange) return CC_ESTALE;
   if (!exchange->complete || exchange->phase != CC_WAITING || !exchange->inbound) return CC_ESTATE;
-  if (spec->framing > CC_FRAMING_OPAQUE) return CC_EINVAL;
+  if (origin < 0 || spec->framing > CC_FRAMING_OPAQUE) return CC_EINVAL;
   int number = vacate(exchange);
   struct cc_attempt *attempt = cc_attempt_new(exchange, number, origin, spec);
   cc_buffer_add(&attempt->method, exchange->line.data, exchange->method_size);

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -55,6 +56,11 @@ uint32_t cc_group(void) {
 
 bool cc_terminal(int fd) {
   return isatty(fd) == 1;
+}
+
+int cc_cpus(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
 int cc_random(void *out, uint32_t size) {

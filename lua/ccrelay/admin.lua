@@ -1,0 +1,114 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The admin listener: status for people and programs, without any secret. Only reading.
+local ffi = require 'ffi'
+local C = require 'ccrelay.c'
+local auth = require 'ccrelay.auth'
+local errors = require 'ccrelay.errors'
+local json = require 'ccrelay.json'
+local upstream = require 'ccrelay.upstream'
+
+local M = {}
+
+local function workers(master)
+  local list, facts = json.array {}, ffi.new 'struct cc_worker'
+  for slot = 0, master.workers - 1 do
+    if C.cc_worker(slot, facts) == C.CC_OK then
+      list[#list + 1] = { slot = slot, pid = facts.pid, exchanges = facts.exchanges,
+        uptime_ms = math.floor(C.cc_time() - facts.started) }
+    end
+  end
+  return list
+end
+
+local function counters()
+  local all, name = {}, ffi.new 'struct cc_slice'
+  for number = 0, C.cc_cells() - 1 do
+    if C.cc_cell_name(number, name) == C.CC_OK then
+      local text = ffi.string(name.data, name.size)
+      local short = text:match '^count:(.+)$'
+      if short then all[short] = C.cc_cell_get(number) end
+    end
+  end
+  return all
+end
+
+--- What the relay is and does, as a table for JSON.
+---@param master table
+---@return table
+function M.status(master)
+  local generation = master.generation
+  return {
+    version = ffi.string(C.cc_version()),
+    pid = C.cc_getpid(),
+    uptime_ms = math.floor(C.cc_time() - master.started),
+    listen = json.array(master.where),
+    policy = master.bundle.policy and master.bundle.policy.path or generation.configuration.routing.strategy,
+    configuration = generation.configuration.source,
+    generation = { number = master.number, loaded = math.floor(master.loaded) },
+    reloads = { done = master.reloads, refused = master.failed, fault = master.last_fault },
+    restarts = master.restarts,
+    draining = master.draining or false,
+    workers = workers(master),
+    upstreams = json.array(upstream.describe(generation)),
+    counters = counters(),
+    log_dropped = C.cc_log_dropped(),
+  }
+end
+
+local function respond(relay, id, status, body, extra)
+  for name, value in pairs(extra or {}) do C.cc_answer_header(relay, id, name, #name, value, #value) end
+  C.cc_answer(relay, id, status, body, #body)
+end
+
+local function refuse(relay, id, status, message, extra)
+  respond(relay, id, status, errors.body(errors.type_of(status), message, 'admin'), extra)
+end
+
+local pages = {
+  ['/status'] = function(master) return json.encode(M.status(master)) end,
+  ['/health'] = function() return '{"status":"ok"}' end,
+}
+
+local function header(relay, id, name)
+  local value = ffi.new 'struct cc_slice'
+  if C.cc_request_header(relay, id, name, #name, value) ~= C.CC_OK then return nil end
+  return ffi.string(value.data, value.size)
+end
+
+local function same(a, b)
+  local left, right = ffi.new 'uint8_t[32]', ffi.new 'uint8_t[32]'
+  C.cc_sha256(a, #a, left)
+  C.cc_sha256(b, #b, right)
+  return C.cc_equal(left, right, 32)
+end
+
+local function may_enter(master, relay, id)
+  local token = master.generation.configuration.admin.token
+  if token == '' then return true end
+  local given = (header(relay, id, 'authorization') or ''):match '^[Bb]earer%s+(.+)$' or ''
+  return same(given, token)
+end
+
+--- Answers a request that came in on the admin listener.
+---@param master table
+---@param id number
+function M.answer(master, id)
+  local relay, request = master.relay, ffi.new 'struct cc_request'
+  if C.cc_request(relay, id, request) ~= C.CC_OK then return end
+  local method, path = ffi.string(request.method.data, request.method.size), ffi.string(request.path.data, request.path.size)
+  local local_only = master.generation.configuration.admin.token == ''
+  if local_only and not auth.is_local(header(relay, id, 'host'), header(relay, id, 'origin')) then
+    return refuse(relay, id, 403, 'this listener answers loopback names only')
+  end
+  if not may_enter(master, relay, id) then
+    return refuse(relay, id, 401, 'the admin token is missing or wrong', { ['www-authenticate'] = 'Bearer' })
+  end
+  local page = pages[path]
+  if not page then return refuse(relay, id, 404, 'there is no ' .. path .. ' here: /status, /health') end
+  if method ~= 'GET' and method ~= 'HEAD' then
+    return refuse(relay, id, 405, path .. ' takes GET', { allow = 'GET, HEAD' })
+  end
+  respond(relay, id, 200, page(master), { ['content-type'] = 'application/json', ['cache-control'] = 'no-store' })
+end
+
+return M

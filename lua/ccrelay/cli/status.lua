@@ -1,0 +1,96 @@
+-- SPDX-License-Identifier: Apache-2.0
+local ffi = require 'ffi'
+local C = require 'ccrelay.c'
+local address = require 'ccrelay.config.address'
+local command = require 'ccrelay.config.command'
+local json = require 'ccrelay.json'
+local options = require 'ccrelay.cli.options'
+
+local M = {}
+
+M.summary = 'what a running relay does'
+M.usage = [[
+usage: ccrelay status [--config F] [--admin ADDRESS] [--format text|json]
+
+Asks the admin listener of a running relay: admin.listen of the configuration, or ADDRESS.
+
+  --format json            all of it, for programs
+]]
+
+local specs = {
+  { name = 'config', type = 'text' },
+  { name = 'admin', type = 'text' },
+  { name = 'format', type = 'choice', of = { 'text', 'json' } },
+  { name = 'insecure-permissions', type = 'flag' },
+}
+
+local function slice(text)
+  return { data = text, size = #text }
+end
+
+local function fetch(where, token)
+  local relay = C.cc_open()
+  local origin = C.cc_origin(relay, ffi.new('struct cc_origin', { host = slice(where.host), port = where.port }))
+  local headers = token ~= '' and 'Authorization: Bearer ' .. token .. '\n' or ''
+  local id = C.cc_fetch(relay, ffi.new('struct cc_fetch', {
+    origin = origin, method = slice 'GET', target = slice '/status', headers = slice(headers),
+    timeout_ms = 5000, answer_bytes = 4 * 1024 * 1024,
+  }))
+  local event, got = ffi.new 'struct cc_event', ffi.new 'struct cc_fetched'
+  local status, body = nil, ffi.string(C.cc_error_text(id < 0 and id or C.CC_EINVAL))
+  while id > 0 and C.cc_next(relay, event) do
+    if event.type == C.CC_EVENT_FETCH then
+      C.cc_fetched(relay, id, got)
+      status = got.error == C.CC_OK and got.status or nil
+      body = status and ffi.string(got.body.data, got.body.size) or ffi.string(C.cc_error_text(got.error))
+      break
+    end
+  end
+  C.cc_close(relay)
+  return status, body
+end
+
+local function seconds(milliseconds)
+  return ('%d s'):format(milliseconds / 1000)
+end
+
+local function lines_of(status)
+  local out = {
+    ('ccrelay %s, pid %d, up %s'):format(status.version, status.pid, seconds(status.uptime_ms)),
+    ('listening on   %s'):format(table.concat(status.listen, ', ')),
+    ('configuration  %s'):format(status.configuration),
+    ('policy         %s'):format(status.policy),
+    ('generation     %d (%d reloads, %d refused)'):format(status.generation.number, status.reloads.done, status.reloads.refused),
+  }
+  if status.reloads.fault then out[#out + 1] = 'last fault     ' .. status.reloads.fault end
+  for _, worker in ipairs(status.workers) do
+    out[#out + 1] = ('worker %d       pid %d, %d open, up %s'):format(worker.slot, worker.pid, worker.exchanges,
+      seconds(worker.uptime_ms))
+  end
+  for _, one in ipairs(status.upstreams) do
+    out[#out + 1] = ('upstream       %s (%s): %s'):format(one.key_id or one.provider, one.type, one.state)
+  end
+  return out
+end
+
+function M.run(arguments)
+  local values, rest = options.parse(arguments, specs, 0)
+  if not values then return options.misuse('status', rest) end
+  local configuration = command.load(values)
+  if not configuration then return options.codes.configuration end
+  local where = address.listen(values.admin or configuration.admin.listen)
+  if not where or not where.host then return options.misuse('status', 'there is no admin address: host:port is needed') end
+  local status, body = fetch(where, configuration.admin.token)
+  if status ~= 200 then
+    io.stderr:write(('ccrelay status: %s:%d: %s\n'):format(where.host, where.port, status and status .. ' ' .. body or body))
+    return options.codes.unavailable
+  end
+  if values.format == 'json' then
+    io.stdout:write(body, '\n')
+  else
+    io.stdout:write(table.concat(lines_of(json.decode(body)), '\n'), '\n')
+  end
+  return options.codes.ok
+end
+
+return M

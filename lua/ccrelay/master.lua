@@ -1,0 +1,356 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The process that starts and watches the workers, builds and checks every generation first, and
+-- answers on the admin listener.
+local ffi = require 'ffi'
+local C = require 'ccrelay.c'
+local address = require 'ccrelay.config.address'
+local admin = require 'ccrelay.admin'
+local config = require 'ccrelay.config'
+local json = require 'ccrelay.json'
+local settings = require 'ccrelay.settings'
+local source = require 'ccrelay.source'
+local worker = require 'ccrelay.worker'
+
+local M = {}
+
+local EXIT_UNAVAILABLE = 69
+local SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGCHLD = 1, 2, 9, 15, 17
+local TIMER_RELOAD, TIMER_CHECK, TIMER_DRAIN, TIMER_RESPAWN = 0, 1, 2, 3
+local QUIET_MS = 100      -- a save is often several changes
+local CHECK_MS = 500
+local FLUSH_MS = 1000
+local DEFAULT_ADMIN = '127.0.0.1:8788'
+local STUCK_MS = 5000     -- in Lua without a look at the loop
+local RESPAWN_MS = 1000   -- a worker that dies younger than this is replaced that much later
+
+---@class ccrelay.Master
+---@field relay ffi.cdata*
+---@field options ccrelay.RunOptions
+---@field bundle ccrelay.Bundle
+---@field generation table
+---@field number integer of the generation in force
+local Master = {}
+Master.__index = Master
+
+local function text_of_faults(faults)
+  local lines = {}
+  for _, one in ipairs(faults) do lines[#lines + 1] = config.text(one) end
+  return table.concat(lines, '\n')
+end
+
+-- ---- Listening --------------------------------------------------------------------------------
+
+local function slice(text)
+  return { data = text, size = #text }
+end
+
+local function listen(relay, text, copies, tls)
+  local where = address.listen(text)
+  local number = C.cc_listen(relay, ffi.new('struct cc_listen', {
+    host = slice(where.host or ''),
+    port = where.port or 0,
+    path = slice(where.path or ''),
+    copies = copies,
+    cert = slice(tls and tls.cert or ''),
+    key = slice(tls and tls.key or ''),
+  }))
+  if number >= 0 then
+    if where.port == 0 then
+      local shown = where.host:find(':', 1, true) and '[' .. where.host .. ']' or where.host
+      return number, ('%s:%d'):format(shown, C.cc_listener_port(relay, number))
+    end
+    return number, text
+  end
+  return nil, ('%s: %s (%s)'):format(text, ffi.string(C.cc_error_text(number)), ffi.string(C.cc_system_error()))
+end
+
+function Master:say(level, text)
+  self.generation.journal:say(level, text)
+end
+
+function Master:listen()
+  local configuration, shown = self.generation.configuration, {}
+  self.listeners = {}
+  for _, text in ipairs(configuration.server.listen) do
+    local number, where = listen(self.relay, text, self.workers, configuration.server.tls)
+    if not number then return nil, where end
+    self.listeners[#self.listeners + 1] = number
+    shown[#shown + 1] = where
+  end
+  self.where = shown
+  return true
+end
+
+function Master:listen_admin()
+  local setting = self.generation.configuration.admin.listen
+  if setting == 'off' then return true end
+  local number, where = listen(self.relay, setting, 1)
+  if number then
+    C.cc_accept(self.relay, number, 0)
+    self.admin_where = where
+    return true
+  end
+  if setting == DEFAULT_ADMIN then
+    self:say('warn', 'no admin listener: ' .. where)
+    return true
+  end
+  return nil, where
+end
+
+-- ---- Workers ----------------------------------------------------------------------------------
+
+--- Starts a worker: true in the worker itself.
+function Master:spawn(slot)
+  local box = ffi.new('struct cc_relay *[1]', self.relay)
+  C.cc_log_flush(FLUSH_MS)
+  local result = C.cc_fork(box, slot)
+  if result == 1 then
+    self.relay = box[0]
+    self.slot = slot
+    return true
+  end
+  if result < 0 then self:say('error', 'cannot start a worker: ' .. ffi.string(C.cc_system_error())) end
+  return false
+end
+
+function Master:alive()
+  local count, facts = 0, ffi.new 'struct cc_worker'
+  for slot = 0, self.workers - 1 do
+    if C.cc_worker(slot, facts) == C.CC_OK and facts.pid > 0 then count = count + 1 end
+  end
+  return count
+end
+
+--- A worker has ended. True in the process that replaces it.
+function Master:child_ended(slot)
+  local facts = ffi.new 'struct cc_worker'
+  C.cc_worker(slot, facts)
+  if self.waiting then
+    self.waiting.left[slot] = nil
+    self:settle()
+  end
+  if self.draining then
+    if facts.status ~= 0 then self.code = 1 end
+    return false
+  end
+  self.restarts = self.restarts + 1
+  local how = facts.status < 0 and 'was killed by signal ' .. -facts.status or 'ended with code ' .. facts.status
+  self:say('error', ('worker %d %s; starting another'):format(slot, how))
+  if C.cc_time() - facts.started < RESPAWN_MS then
+    self.late[#self.late + 1] = slot
+    C.cc_timer(self.relay, TIMER_RESPAWN, RESPAWN_MS)
+    return false
+  end
+  return self:spawn(slot)
+end
+
+function Master:respawn()
+  while #self.late > 0 do
+    if self:spawn(table.remove(self.late)) then return true end
+  end
+  return false
+end
+
+function Master:kill_stuck()
+  local facts, now = ffi.new 'struct cc_worker', C.cc_now()
+  for slot = 0, self.workers - 1 do
+    local known = C.cc_worker(slot, facts) == C.CC_OK and facts.pid > 0
+    if known and facts.busy > 0 and now - facts.busy > STUCK_MS then
+      self:say('error', ('worker %d has been busy in a script for %d ms and is killed'):format(slot, now - facts.busy))
+      C.cc_kill(slot, SIGKILL)
+    end
+  end
+  C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
+end
+
+function Master:tell(message)
+  local text = json.encode(message)
+  for slot = 0, self.workers - 1 do C.cc_send(self.relay, slot, text, #text) end
+end
+
+-- ---- Reload -----------------------------------------------------------------------------------
+
+function Master:watch()
+  if not self.options.watch then return end
+  for _, folder in ipairs(source.folders(self.options, self.bundle)) do
+    if C.cc_watch(self.relay, folder) < 0 then self:say('warn', 'cannot watch ' .. folder) end
+  end
+end
+
+function Master:reload_failed(faults)
+  self.failed = self.failed + 1
+  self.last_fault = text_of_faults(faults)
+  self:say('error', 'reload refused, the running generation stays:\n' .. self.last_fault)
+end
+
+function Master:reload(forced)
+  if self.draining then return end
+  if self.waiting then
+    self.again = true
+    return
+  end
+  local bundle, faults = source.read(self.options)
+  if not bundle then return self:reload_failed(faults) end
+  if not forced and source.same(bundle, self.refused or self.bundle) then return end
+  local generation, notes = source.build(bundle, self.options)
+  if not generation then
+    self.refused = bundle
+    return self:reload_failed(notes)
+  end
+  self.refused = nil
+  for _, note in ipairs(notes) do self:say('warn', config.text(note)) end
+  for _, key in ipairs(config.restarts(self.generation.configuration, generation.configuration)) do
+    self:say('warn', key .. ' has changed: that needs a restart')
+  end
+  self:prepare(bundle, generation)
+end
+
+--- First of two steps: every worker builds the generation aside.
+function Master:prepare(bundle, generation)
+  local left = {}
+  for slot = 0, self.workers - 1 do left[slot] = true end
+  self.waiting = { bundle = bundle, generation = generation, left = left, number = self.number + 1 }
+  self:tell { type = 'prepare', number = self.number + 1, bundle = bundle }
+end
+
+--- Second step, when all have answered: all swap, or none.
+function Master:settle()
+  local waiting = self.waiting
+  if not waiting or next(waiting.left) then return end
+  self.waiting = nil
+  if waiting.fault then
+    self:reload_failed { { path = '', message = waiting.fault } }
+  else
+    self:tell { type = 'commit', number = waiting.number }
+    self.number = waiting.number
+    self.generation, self.bundle = waiting.generation, waiting.bundle
+    self.reloads = self.reloads + 1
+    self.last_fault = nil
+    self.loaded = C.cc_time()
+    self:say('info', ('generation %d is in force'):format(self.number))
+    self:watch()
+  end
+  if self.again then
+    self.again = false
+    self:reload(false)
+  end
+end
+
+function Master:message(slot)
+  local bytes = ffi.new 'struct cc_slice'
+  C.cc_message(self.relay, bytes)
+  local message = json.decode(ffi.string(bytes.data, bytes.size))
+  if message.type ~= 'ready' or not self.waiting or message.number ~= self.waiting.number then return end
+  self.waiting.left[slot] = nil
+  self.waiting.fault = self.waiting.fault or message.fault
+  self:settle()
+end
+
+-- ---- End --------------------------------------------------------------------------------------
+
+function Master:drain(signal)
+  if self.draining then
+    self:say('warn', 'second signal: ending what is still going')
+    self.code = 1
+    return self:tell { type = 'abandon' }
+  end
+  self.draining = true
+  self:say('info', ('signal %d: no new requests, %d workers finish theirs'):format(signal, self:alive()))
+  C.cc_drain(self.relay)
+  self:tell { type = 'drain' }
+  local limit = self.generation.configuration.server.timeout_ms
+  if limit > 0 then C.cc_timer(self.relay, TIMER_DRAIN, limit) end
+end
+
+-- ---- The loop ---------------------------------------------------------------------------------
+
+function Master:timer(number)
+  if number == TIMER_RELOAD then self:reload(false) end
+  if number == TIMER_CHECK then self:kill_stuck() end
+  if number == TIMER_DRAIN then self:drain(SIGTERM) end
+  return number == TIMER_RESPAWN and self:respawn()
+end
+
+function Master:signal(number)
+  if number == SIGHUP then return self:reload(true) end
+  self:drain(number)
+end
+
+--- Handles one event. True in a process that has become a worker by it.
+function Master:event(event)
+  local kind = event.type
+  if kind == C.CC_EVENT_CHILD then return self:child_ended(event.detail) end
+  if kind == C.CC_EVENT_TIMER then return self:timer(event.detail) end
+  if kind == C.CC_EVENT_READY then
+    admin.answer(self, event.id)
+  elseif kind == C.CC_EVENT_MESSAGE then
+    self:message(event.detail)
+  elseif kind == C.CC_EVENT_FILE then
+    C.cc_timer(self.relay, TIMER_RELOAD, QUIET_MS)
+  elseif kind == C.CC_EVENT_SIGNAL then
+    self:signal(event.detail)
+  end
+  return false
+end
+
+function Master:loop()
+  local event = ffi.new 'struct cc_event'
+  while C.cc_next(self.relay, event) do
+    if self:event(event) then return worker.run(self) end
+    if self.draining and self:alive() == 0 then break end
+  end
+  self:say('info', 'stopped')
+  C.cc_log_flush(FLUSH_MS)
+  C.cc_close(self.relay)
+  return self.code
+end
+
+local function count_of(setting)
+  if setting ~= 'auto' then return setting end
+  return math.min(4, C.cc_cpus())
+end
+
+function Master:prepare_process()
+  local configuration = self.generation.configuration
+  self.workers = count_of(configuration.server.workers)
+  local result = C.cc_share(self.workers)
+  if result ~= C.CC_OK then return nil, ffi.string(C.cc_system_error()) end
+  C.cc_process 'ccrelay: master'
+  self.relay = C.cc_open()
+  settings.apply(self.relay, configuration)
+  return true
+end
+
+function Master:start()
+  local ok, reason = self:prepare_process()
+  if ok then ok, reason = self:listen() end
+  if ok then ok, reason = self:listen_admin() end
+  if not ok then return nil, reason end
+  for _, number in ipairs { SIGHUP, SIGINT, SIGTERM, SIGCHLD } do C.cc_signal(self.relay, number) end
+  self:watch()
+  return true
+end
+
+--- Runs until told to end: the process's exit code. In a worker it returns the worker's.
+---@param options ccrelay.RunOptions
+---@param bundle ccrelay.Bundle
+---@param generation table
+---@return integer code, string? reason
+function M.run(options, bundle, generation)
+  local self = setmetatable({
+    options = options, bundle = bundle, generation = generation,
+    number = 1, reloads = 0, failed = 0, restarts = 0, late = {}, code = 0, loaded = C.cc_time(), started = C.cc_time(),
+  }, Master)
+  local ok, reason = self:start()
+  if not ok then return EXIT_UNAVAILABLE, reason end
+  for slot = 0, self.workers - 1 do
+    if self:spawn(slot) then return worker.run(self) end
+  end
+  local policy = bundle.policy and bundle.policy.path or generation.configuration.routing.strategy
+  self:say('info', ('listening on %s with %d workers, policy %s'):format(table.concat(self.where, ', '), self.workers, policy))
+  if self.admin_where then self:say('info', 'status and metrics on ' .. self.admin_where) end
+  C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
+  return self:loop()
+end
+
+return M

@@ -1,0 +1,95 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A process that relays: it runs the loop with the generation it was given, and swaps it when the
+-- master says so.
+local ffi = require 'ffi'
+local C = require 'ccrelay.c'
+local config = require 'ccrelay.config'
+local json = require 'ccrelay.json'
+local loop = require 'ccrelay.loop'
+local settings = require 'ccrelay.settings'
+local source = require 'ccrelay.source'
+
+local M = {}
+
+local SIGINT, SIGTERM, SIGHUP = 2, 15, 1
+local TIMER_DRAIN = 0
+local LOOK_MS = 50
+local FLUSH_MS = 1000
+
+local Worker = {}
+Worker.__index = Worker
+
+function Worker:send(message)
+  local text = json.encode(message)
+  C.cc_send(self.relay, -1, text, #text)
+end
+
+function Worker:prepare(message)
+  local generation, faults = source.build(message.bundle, self.options)
+  self.prepared = generation and { number = message.number, generation = generation }
+  local fault = not generation and config.text(faults[1]) or nil
+  self:send { type = 'ready', number = message.number, fault = fault }
+end
+
+function Worker:commit(message)
+  local prepared = self.prepared
+  if not prepared or prepared.number ~= message.number then return end
+  self.prepared = nil
+  self.current = prepared.generation
+  settings.apply(self.relay, self.current.configuration)
+end
+
+function Worker:drain()
+  if self.draining then return end
+  self.draining = true
+  C.cc_drain(self.relay)
+  C.cc_timer(self.relay, TIMER_DRAIN, 0)
+end
+
+function Worker:abandon()
+  self.code = 1
+  C.cc_abandon(self.relay)
+end
+
+local messages = { prepare = Worker.prepare, commit = Worker.commit, drain = Worker.drain, abandon = Worker.abandon }
+
+function Worker:on_message()
+  local bytes = ffi.new 'struct cc_slice'
+  C.cc_message(self.relay, bytes)
+  local message = json.decode(ffi.string(bytes.data, bytes.size))
+  messages[message.type](self, message)
+end
+
+-- A signal sent to the whole group (Ctrl-C) is the master's to handle.
+function Worker:on_signal(number)
+  if number == SIGTERM then self:drain() end
+end
+
+--- True when the worker has nothing left to do.
+function Worker:on_timer()
+  if C.cc_exchanges(self.relay) == 0 and C.cc_connections(self.relay) == 0 then return true end
+  C.cc_timer(self.relay, TIMER_DRAIN, LOOK_MS)
+  return false
+end
+
+function Worker:generation()
+  return self.current
+end
+
+--- Runs a worker in the process that master.lua forked; returns its exit code when drained.
+---@param master table
+---@return integer code
+function M.run(master)
+  local self = setmetatable({
+    relay = master.relay, options = master.options, current = master.generation, slot = master.slot, code = 0,
+  }, Worker)
+  C.cc_process(('ccrelay: worker %d'):format(self.slot))
+  for _, number in ipairs { SIGINT, SIGTERM, SIGHUP } do C.cc_signal(self.relay, number) end
+  for _, number in ipairs(master.listeners) do C.cc_accept(self.relay, number, self.slot) end
+  loop.run(self.relay, self)
+  C.cc_log_flush(FLUSH_MS)
+  C.cc_close(self.relay)
+  return self.code
+end
+
+return M

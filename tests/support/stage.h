@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// A relay with two scripted upstreams and a policy in C: try A, then B unless A's outcome was good,
+// return the last. For tests of what the runtime does around it.
+#ifndef CC_TEST_STAGE_H
+#define CC_TEST_STAGE_H
+#include "relay.h"
+#include "support/peer.h"
+
+struct stage {
+  struct cc_relay *relay;
+  struct peer_upstream *upstream[2];
+  int origin[2];
+  uint16_t port;
+  struct cc_try spec;
+  bool break_with_event;
+  int outcomes;
+  struct cc_outcome outcome[4]; // slices are of no use later
+  struct cc_report report;
+  struct cc_scan scan;
+  int scan_result;
+  int exchanges;              // DONE seen
+};
+
+void stage_open(struct stage *stage, const struct peer_reply *a, int a_count,
+                const struct peer_reply *b, int b_count);
+// Sends a request and runs the relay until the client has its answer and the exchange is over.
+// Returns what the client got (freed by stage_close).
+const char *stage_ask(struct stage *stage, const char *request, size_t size, const char *until);
+// A streaming Messages request.
+extern const char stage_stream_request[];
+void stage_close(struct stage *stage);
+#endif

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// What happens after the answer was chosen: bytes arrive unchanged, by whole events, and a stream
+// that dies never ends cleanly.
+#include "support/stage.h"
+#include "base/buffer.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define SSE_HEAD "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+#define START                                                                                      \
+  "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{"               \
+  "\"input_tokens\":7,\"cache_read_input_tokens\":5,\"cache_creation\":{"                          \
+  "\"ephemeral_5m_input_tokens\":3,\"ephemeral_1h_input_tokens\":2},\"output_tokens\":1}}}\n\n"
+#define CONTENT "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n"
+#define DELTA                                                                                      \
+  "event: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":42}}\n\n"
+#define STOP "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+#define HALF "event: content_block_delta\ndata: {\"type\":\"content_blo"
+
+static const struct peer_reply unused = {"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n", 0, PEER_CLOSE};
+
+static const char *ask(struct stage *stage, const struct peer_reply *reply, const char *until) {
+  stage_open(stage, reply, 1, &unused, 1);
+  return stage_ask(stage, stage_stream_request, strlen(stage_stream_request), until);
+}
+
+// The body of a chunked answer, decoded; complete tells whether the last chunk came.
+static char *decode(const char *answer, bool *complete) {
+  struct cc_buffer body = {0};
+  const char *at = strstr(answer, "\r\n\r\n") + 4;
+  *complete = false;
+  while (*at) {
+    size_t size = strtoul(at, NULL, 16);
+    at = strstr(at, "\r\n");
+    if (!at) break;
+    *complete = size == 0;
+    if (!size) break;
+    cc_buffer_add(&body, at + 2, size);
+    at += 2 + size + 2;
+  }
+  cc_buffer_add(&body, "", 1);
+  return body.data;
+}
+
+static void expect_body(const char *answer, const char *body, bool complete) {
+  bool whole;
+  char *got = decode(answer, &whole);
+  assert_string_equal(got, body);
+  assert_int_equal(whole, complete);
+  free(got);
+}
+
+static void a_whole_stream_passes(void **state) {
+  (void)state;
+  struct stage stage;
+  static const struct peer_reply reply = {SSE_HEAD START CONTENT DELTA STOP, 0, PEER_CLOSE};
+  const char *got = ask(&stage, &reply, NULL);
+  expect_body(got, START CONTENT DELTA STOP, true);
+  assert_int_equal(stage.report.error, CC_OK);
+  assert_int_equal(stage.report.events, 4);
+  assert_true(stage.report.usage_known);
+  assert_int_equal(stage.report.usage.input, 7);
+  assert_int_equal(stage.report.usage.output, 42);
+  assert_int_equal(stage.report.usage.cache_read, 5);
+  assert_int_equal(stage.report.usage.cache_5m, 3);
+  assert_int_equal(stage.report.usage.cache_1h, 2);
+  stage_close(&stage);
+}
+
+static void a_cut_stream_never_ends_cleanly(void **state) {
+  (void)state;
+  static const enum peer_end ends[] = {PEER_CLOSE, PEER_RESET};
+  for (int i = 0; i < 2; i++) {
+    struct stage stage;
+    struct peer_reply reply = {SSE_HEAD START CONTENT HALF, 0, ends[i]};
+    const char *got = ask(&stage, &reply, NULL);
+    bool complete;
+    char *body = decode(got, &complete);
+    assert_false(complete);
+    if (ends[i] == PEER_CLOSE) assert_string_equal(body, START CONTENT);
+    assert_null(strstr(body, "content_blo\"")); // never half an event
+    assert_int_not_equal(stage.report.error, CC_OK);
+    free(body);
+    stage_close(&stage);
+  }
+}
+
+static void a_policy_may_ask_for_an_error_event(void **state) {
+  (void)state;
+  struct stage stage;
+  static const struct peer_reply reply = {SSE_HEAD START CONTENT HALF, 0, PEER_CLOSE};
+  stage_open(&stage, &reply, 1, &unused, 1);
+  stage.break_with_event = true;
+  const char *got =
+      stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  bool complete;
+  char *body = decode(got, &complete);
+  assert_true(complete);
+  static const char begin[] = START CONTENT "event: error\ndata: {\"type\":\"error\",";
+  assert_memory_equal(body, begin, sizeof begin - 1);
+  assert_int_equal(stage.report.error, CC_ETRUNCATED);
+  free(body);
+  stage_close(&stage);
+}
+
+static void an_error_event_in_the_stream_passes(void **state) {
+  (void)state;
+  struct stage stage;
+#define ERROR                                                                                      \
+  "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":"   \
+  "\"m\"}}\n\n"
+  static const struct peer_reply reply = {SSE_HEAD START CONTENT ERROR, 0, PEER_CLOSE};
+  const char *got = ask(&stage, &reply, NULL);
+  expect_body(got, START CONTENT ERROR, true);
+  assert_string_equal(stage.report.stream_error.data, "overloaded_error");
+  stage_close(&stage);
+}
+
+static void silence_gets_pings_and_then_an_end(void **state) {
+  (void)state;
+  struct stage stage;
+  static const struct peer_reply reply = {SSE_HEAD START CONTENT HALF, 0, PEER_HANG};
+  stage_open(&stage, &reply, 1, &unused, 1);
+  struct cc_settings settings;
+  cc_settings(stage.relay, &settings);
+  settings.ping_ms = 20;
+  settings.idle_ms = 200;
+  cc_configure(stage.relay, &settings);
+  const char *got =
+      stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  bool complete;
+  char *body = decode(got, &complete);
+  assert_false(complete);
+  static const char begin[] = START CONTENT "event: ping\ndata: {\"type\":\"ping\"}\n\n";
+  assert_memory_equal(body, begin, sizeof begin - 1);
+  assert_true(stage.report.pings >= 1);
+  assert_int_equal(stage.report.error, CC_EIDLE_TIMEOUT);
+  free(body);
+  stage_close(&stage);
+}
+
+static void the_total_time_ends_an_exchange(void **state) {
+  (void)state;
+  struct stage stage;
+  static const struct peer_reply reply = {"", 0, PEER_HANG};
+  stage_open(&stage, &reply, 1, &unused, 1);
+  struct cc_settings settings;
+  cc_settings(stage.relay, &settings);
+  settings.total_ms = 100;
+  cc_configure(stage.relay, &settings);
+  const char *got =
+      stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  assert_memory_equal(got, "HTTP/1.1 504", 12);
+  assert_non_null(strstr(got, "timeout_error"));
+  assert_int_equal(stage.report.error, CC_ETOTAL_TIMEOUT);
+  stage_close(&stage);
+}
+
+static void a_client_that_goes_ends_the_upstream(void **state) {
+  (void)state;
+  struct stage stage;
+  static const struct peer_reply reply = {SSE_HEAD START CONTENT, 0, PEER_HANG};
+  ask(&stage, &reply, "content_block_start");
+  assert_int_equal(stage.report.error, CC_ECLIENT_GONE);
+  stage_close(&stage); // waits for the upstream's thread, which waits for the end
+}
+
+static void big_events_have_a_bound(void **state) {
+  (void)state;
+  struct stage stage;
+  struct cc_buffer bytes = {0};
+  cc_buffer_add_text(&bytes, SSE_HEAD START CONTENT "event: content_block_delta\ndata: ");
+  for (int i = 0; i < 40000; i++) cc_buffer_add_text(&bytes, "xxxxxxxxxx");
+  struct peer_reply reply = {bytes.data, bytes.size, PEER_HANG};
+  stage_open(&stage, &reply, 1, &unused, 1);
+  struct cc_settings settings;
+  cc_settings(stage.relay, &settings);
+  settings.event_bytes = 100000;
+  cc_configure(stage.relay, &settings);
+  const char *got =
+      stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  expect_body(got, START CONTENT, false);
+  assert_int_equal(stage.report.error, CC_EEVENT_SIZE);
+  stage_close(&stage);
+  cc_buffer_free(&bytes);
+}
+
+static const char json_request[] = "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n"
+                                   "Connection: close\r\nContent-Length: 15\r\n\r\n"
+                                   "{\"model\":\"m-1\"}";
+
+static void json_answers_pass_with_their_usage(void **state) {
+  (void)state;
+  struct stage stage;
+  struct cc_buffer bytes = {0};
+  cc_buffer_add_text(&bytes, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+                             "content-length: 200064\r\n\r\n{\"content\":\"");
+  for (int i = 0; i < 200000; i++) cc_buffer_add(&bytes, "y", 1);
+  cc_buffer_add_text(&bytes, "\",\"usage\":{\"input_tokens\":12,\"output_tokens\":3456}} ");
+  struct peer_reply reply = {bytes.data, bytes.size, PEER_KEEP};
+  stage_open(&stage, &reply, 1, &unused, 1);
+  stage.spec.stream = false;
+  const char *got = stage_ask(&stage, json_request, strlen(json_request), NULL);
+  assert_non_null(strstr(got, "content-length: 200064\r\n"));
+  assert_string_equal(strstr(got, "\r\n\r\n"), strstr(bytes.data, "\r\n\r\n"));
+  assert_int_equal(stage.report.usage.output, 3456);
+  assert_int_equal(stage.report.error, CC_OK);
+  stage_close(&stage);
+  cc_buffer_free(&bytes);
+}
+
+static void a_dead_pooled_connection_is_retried_unseen(void **state) {
+  (void)state;
+  struct stage stage;
+  static const struct peer_reply replies[] = {
+      {"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", 0, PEER_KEEP},
+      {"", 0, PEER_CLOSE}, // takes the second request and dies
+      {"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{\"ok\":1}", 0, PEER_CLOSE},
+  };
+  stage_open(&stage, replies, 3, &unused, 1);
+  stage.spec.stream = false;
+  stage_ask(&stage, json_request, strlen(json_request), NULL);
+  const char *got = stage_ask(&stage, json_request, strlen(json_request), NULL);
+  assert_non_null(strstr(got, "{\"ok\":1}"));
+  assert_int_equal(stage.report.attempts, 1);
+  assert_int_equal(peer_upstream_requests(stage.upstream[0]), 3);
+  assert_int_equal(peer_upstream_connections(stage.upstream[0]), 2);
+  assert_int_equal(peer_upstream_requests(stage.upstream[1]), 0);
+  stage_close(&stage);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_whole_stream_passes),
+      cmocka_unit_test(a_cut_stream_never_ends_cleanly),
+      cmocka_unit_test(a_policy_may_ask_for_an_error_event),
+      cmocka_unit_test(an_error_event_in_the_stream_passes),
+      cmocka_unit_test(silence_gets_pings_and_then_an_end),
+      cmocka_unit_test(the_total_time_ends_an_exchange),
+      cmocka_unit_test(a_client_that_goes_ends_the_upstream),
+      cmocka_unit_test(big_events_have_a_bound),
+      cmocka_unit_test(json_answers_pass_with_their_usage),
+      cmocka_unit_test(a_dead_pooled_connection_is_retried_unseen),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
