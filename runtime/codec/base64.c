@@ -51,6 +51,7 @@ bool cc_base64_decode(struct cc_buffer *out, const char *text, size_t size) {
 
 void cc_base64_encode(struct cc_buffer *out, const void *data, size_t size) {
   const uint8_t *in = data;
+  if (!size) return;
   cc_buffer_reserve(out, (size + 2) / 3 * 4);
   char *at = out->data + out->size;
   for (size_t i = 0; i < size; i += 3, at += 4) {

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+// cmocka.h needs the four above.
+#include "codec/edit_model.h"
+#include <cmocka.h>
+#include <stdio.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+// Operations as text: "field=json" sets, "field" removes.
+static int ask(struct cc_edits *edits, const char *text, const char *op) {
+  const char *equals = strchr(op, '=');
+  size_t size = strlen(text);
+  if (!equals) return cc_edits_remove(edits, text, size, cc_slice_text(op));
+  return cc_edits_set(edits, text, size, cc_slice(op, (size_t)(equals - op)),
+                      cc_slice_text(equals + 1));
+}
+
+static void expect(const char *text, const char *const *ops, const char *expected) {
+  struct cc_edits edits = {0};
+  struct cc_buffer view = {0};
+  for (size_t i = 0; i < 6 && ops[i]; i++)
+    assert_int_equal(ask(&edits, text, ops[i]), CC_OK);
+  assert_null(model_view(&edits, cc_slice_text(text), &view));
+  cc_buffer_add(&view, "", 1);
+  assert_string_equal(view.data, expected);
+  cc_buffer_free(&view);
+  cc_edits_free(&edits);
+}
+
+static void splices_exactly(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    const char *ops[6];
+    const char *expected;
+  } cases[] = {
+      // Setting what is there changes the value alone.
+      {"{ \"a\" : 1 , \"b\" : 2 }", {"a=\"x\""}, "{ \"a\" : \"x\" , \"b\" : 2 }"},
+      {"{\"a\":1,\"b\":[1, 2]}", {"b={}"}, "{\"a\":1,\"b\":{}}"},
+      {"{\"mod\\u0065l\":\"a\"}", {"model=\"b\""}, "{\"mod\\u0065l\":\"b\"}"},
+      {"{\"x\":{\"a\":1},\"a\":2}", {"a=3"}, "{\"x\":{\"a\":1},\"a\":3}"},
+      {"{\"a\":1e2,\"b\":1.0}", {"b=1"}, "{\"a\":1e2,\"b\":1}"},
+      // Adding.
+      {"{}", {"a=1"}, "{\"a\":1}"},
+      {" {\n} ", {"a=1"}, " {\"a\":1\n} "},
+      {"{ \"a\": 1 }", {"b=2"}, "{ \"a\": 1,\"b\":2 }"},
+      {"{}", {"a=1", "b=2"}, "{\"a\":1,\"b\":2}"},
+      {"{}", {"q\"\n=1"}, "{\"q\\\"\\n\":1}"},
+      // Removing takes one comma.
+      {"{\"a\":1}", {"a"}, "{}"},
+      {"{ \"a\":1 }", {"a"}, "{  }"},
+      {"{\"a\":1,\"b\":2}", {"a"}, "{\"b\":2}"},
+      {"{\"a\":1,\"b\":2}", {"b"}, "{\"a\":1}"},
+      {"{\n  \"a\": 1,\n  \"b\": 2,\n  \"c\": 3\n}", {"a"}, "{\n  \"b\": 2,\n  \"c\": 3\n}"},
+      {"{\n  \"a\": 1,\n  \"b\": 2,\n  \"c\": 3\n}", {"b"}, "{\n  \"a\": 1,\n  \"c\": 3\n}"},
+      {"{\n  \"a\": 1,\n  \"b\": 2,\n  \"c\": 3\n}", {"c"}, "{\n  \"a\": 1,\n  \"b\": 2\n}"},
+      {"{\"a\":1 , \"b\":2 , \"c\":3}", {"b"}, "{\"a\":1 , \"c\":3}"},
+      {"{\"a\":1}", {"b"}, "{\"a\":1}"},
+      // Neighbours, in every order.
+      {"{\"a\":1,\"b\":2,\"c\":3}", {"a", "b"}, "{\"c\":3}"},
+      {"{\"a\":1,\"b\":2,\"c\":3}", {"b", "a"}, "{\"c\":3}"},
+      {"{\"a\":1,\"b\":2,\"c\":3}", {"b", "c"}, "{\"a\":1}"},
+      {"{\"a\":1,\"b\":2,\"c\":3}", {"c", "b"}, "{\"a\":1}"},
+      {"{\"a\":1,\"b\":2,\"c\":3}", {"a", "c"}, "{\"b\":2}"},
+      {"{\"a\":1, \"b\":2, \"c\":3}", {"c", "a", "b"}, "{}"},
+      {"{ \"a\":1, \"b\":2, \"c\":3 }", {"b", "a", "c"}, "{  }"},
+      // Together with additions.
+      {"{\"a\":1}", {"a", "b=2"}, "{\"b\":2}"},
+      {"{\"a\":1}", {"b=2", "a"}, "{\"b\":2}"},
+      {"{\"a\":1,\"b\":2}", {"c=3", "b", "d=4"}, "{\"a\":1,\"c\":3,\"d\":4}"},
+      {"{\"a\":1,\"b\":2}", {"b", "a", "c=3", "d=4"}, "{\"c\":3,\"d\":4}"},
+      {"{\"a\":1,\"b\":2,\"c\":3}", {"c", "b=9", "d=4"}, "{\"a\":1,\"b\":9,\"d\":4}"},
+      {"{\"a\":1,\"b\":2}", {"b=3", "a"}, "{\"b\":3}"},
+      // Again for the same field.
+      {"{\"a\":1}", {"a=2", "a=3"}, "{\"a\":3}"},
+      {"{\"a\":1}", {"a", "a=3"}, "{\"a\":3}"},
+      {"{\"a\":1}", {"a=3", "a"}, "{}"},
+      {"{}", {"a=1", "a"}, "{}"},
+      {"{}", {"a=1", "b=2", "a=3"}, "{\"a\":3,\"b\":2}"},
+      // Doubled members.
+      {"{\"a\":1,\"b\":2,\"a\":3}", {"a=4"}, "{\"a\":4,\"b\":2}"},
+      {"{\"a\":1,\"b\":2,\"a\":3}", {"a"}, "{\"b\":2}"},
+      {"{\"a\":1,\"\\u0061\":2,\"a\":3}", {"a=4"}, "{\"a\":4}"},
+      {"{\"a\":1,\"a\":2,\"b\":0,\"a\":3,\"a\":4}", {"a"}, "{\"b\":0}"},
+      {"{\"a\":1,\"b\":2,\"a\":3,\"b\":4}", {"b", "a=5"}, "{\"a\":5}"},
+      {"{\"a\":1,\"b\":2,\"b\":3}", {"c=4"}, "{\"a\":1,\"b\":2,\"b\":3,\"c\":4}"},
+  };
+  for (size_t i = 0; i < COUNT(cases); i++)
+    expect(cases[i].text, cases[i].ops, cases[i].expected);
+}
+
+static void counts_changed_bytes(void **state) {
+  (void)state;
+  static const char text[] = "{\"model\":\"a\",\"stream\":true}";
+  struct cc_edits edits = {0};
+  assert_int_equal(cc_edits_changed(&edits), 0);
+  assert_int_equal(cc_edits_size(&edits, sizeof text - 1), sizeof text - 1);
+  assert_int_equal(ask(&edits, text, "model=\"a\""), CC_OK);
+  assert_int_equal(cc_edits_changed(&edits), 0);
+  assert_int_equal(ask(&edits, text, "none"), CC_OK);
+  assert_int_equal(cc_edits_changed(&edits), 0);
+  assert_int_equal(ask(&edits, text, "model=\"abc\""), CC_OK);
+  assert_int_equal(cc_edits_changed(&edits), 3 + 5);
+  assert_int_equal(ask(&edits, text, "stream"), CC_OK);
+  assert_int_equal(cc_edits_changed(&edits), 3 + 5 + strlen(",\"stream\":true"));
+  cc_edits_free(&edits);
+  assert_int_equal(cc_edits_size(&edits, 9), 9);
+}
+
+static void refuses_nonsense(void **state) {
+  (void)state;
+  static const char text[] = "{\"a\":1}";
+  static const char *const not_json[] = {"",   " ",        "x",         "1 2", "{",
+                                         "\"", "\"\xff\"", "1,\"b\":2", "1}"};
+  static const char *const no_object[] = {"", "[1]", "7", "{", "{\"a\":1", "{\"a\":1}}", "x"};
+  struct cc_edits edits = {0};
+  struct cc_slice one = cc_slice_text("1"), field = cc_slice_text("a");
+  for (size_t i = 0; i < COUNT(not_json); i++)
+    assert_int_equal(cc_edits_set(&edits, text, sizeof text - 1, field, cc_slice_text(not_json[i])),
+                     CC_EJSON);
+  for (size_t i = 0; i < COUNT(no_object); i++) {
+    size_t size = strlen(no_object[i]);
+    assert_int_equal(cc_edits_set(&edits, no_object[i], size, field, one), CC_EINVAL);
+    assert_int_equal(cc_edits_remove(&edits, no_object[i], size, field), CC_EINVAL);
+  }
+  static const char *const not_names[] = {"", "\xff", "a\xc3", "\xed\xa0\x80"};
+  for (size_t i = 0; i < COUNT(not_names); i++) {
+    struct cc_slice name = cc_slice_text(not_names[i]);
+    assert_int_equal(cc_edits_set(&edits, text, sizeof text - 1, name, one), CC_EINVAL);
+    assert_int_equal(cc_edits_remove(&edits, text, sizeof text - 1, name), CC_EINVAL);
+  }
+  assert_int_equal(cc_edits_size(&edits, sizeof text - 1), sizeof text - 1);
+  cc_edits_free(&edits);
+}
+
+// A value as deep as JSON may be is one too deep inside an object.
+static void keeps_depth(void **state) {
+  (void)state;
+  char deep[2 * CC_JSON_DEPTH];
+  memset(deep, '[', CC_JSON_DEPTH);
+  memset(deep + CC_JSON_DEPTH, ']', CC_JSON_DEPTH);
+  struct cc_edits edits = {0};
+  struct cc_slice field = cc_slice_text("a");
+  assert_true(cc_json_valid(deep, sizeof deep));
+  assert_int_equal(cc_edits_set(&edits, "{}", 2, field, cc_slice(deep, sizeof deep)),
+                   CC_EJSON_DEPTH);
+  struct cc_slice less = cc_slice(deep + 1, sizeof deep - 2);
+  assert_int_equal(cc_edits_set(&edits, "{}", 2, field, less), CC_OK);
+  struct cc_buffer view = {0};
+  assert_null(model_view(&edits, cc_slice_text("{}"), &view));
+  assert_true(cc_json_valid(view.data, (uint32_t)view.size));
+  cc_buffer_free(&view);
+  cc_edits_free(&edits);
+}
+
+// A refused edit leaves the earlier ones as they are.
+static void survives_refusals(void **state) {
+  (void)state;
+  static const char text[] = "{\"a\":1}";
+  struct cc_edits edits = {0};
+  struct cc_buffer view = {0};
+  assert_int_equal(ask(&edits, text, "a=2"), CC_OK);
+  assert_int_equal(ask(&edits, text, "a=x"), CC_EJSON);
+  assert_null(model_view(&edits, cc_slice_text(text), &view));
+  assert_memory_equal(view.data, "{\"a\":2}", 7);
+  cc_buffer_free(&view);
+  cc_edits_free(&edits);
+}
+
+// ---- Properties --------------------------------------------------------------------------------
+
+static uint32_t seed = 1;
+
+static uint32_t pick(uint32_t limit) {
+  seed ^= seed << 13;
+  seed ^= seed >> 17;
+  seed ^= seed << 5;
+  return seed % limit;
+}
+
+static void add_space(struct cc_buffer *text) {
+  static const char *const spaces[] = {"", "", "", " ", "\n", "\r\n  ", "\t"};
+  cc_buffer_add_text(text, spaces[pick(COUNT(spaces))]);
+}
+
+static const char *const values[] = {"1",        "\"x\"",       "[]",   "{\"a\":{\"b\":[1]}}",
+                                     "\"a,b}\"", "[1, 2]",      "null", "-1.5e+7",
+                                     "\"\\\"\"", "\"\\ud83d\"", "{}",   "[{\"model\":1}]"};
+
+static void make_object(struct cc_buffer *text, uint32_t members) {
+  static const char *const keys[] = {"a", "b",   "c",        "mod\\u0065l", "model", "\\u0061",
+                                     "",  "x y", "\xc3\xa4", "\\u00e4",     "stream"};
+  add_space(text);
+  cc_buffer_add_text(text, "{");
+  for (uint32_t i = 0; i < members; i++) {
+    if (i) cc_buffer_add_text(text, ",");
+    add_space(text);
+    cc_buffer_printf(text, "\"%s\"", keys[pick(COUNT(keys))]);
+    add_space(text);
+    cc_buffer_add_text(text, ":");
+    add_space(text);
+    cc_buffer_add_text(text, values[pick(COUNT(values))]);
+    add_space(text);
+  }
+  if (!members) add_space(text);
+  cc_buffer_add_text(text, "}");
+  add_space(text);
+}
+
+static void check_random(uint32_t members) {
+  static const char *const fields[] = {"a", "b", "c", "model", "\xc3\xa4", "stream", "new", "n\"2"};
+  struct model_op ops[8];
+  uint32_t count = 1 + pick(8);
+  for (uint32_t i = 0; i < count; i++) {
+    ops[i].remove = pick(2);
+    ops[i].field = cc_slice_text(fields[pick(COUNT(fields))]);
+    ops[i].json = cc_slice_text(values[pick(COUNT(values))]);
+  }
+  struct cc_buffer text = {0};
+  make_object(&text, members);
+  const char *fault = model_check(cc_slice(text.data, text.size), ops, count);
+  if (fault) {
+    for (uint32_t i = 0; i < count; i++)
+      print_error("%s %.*s %.*s\n", ops[i].remove ? "remove" : "set", (int)ops[i].field.size,
+                  ops[i].field.data, (int)ops[i].json.size, ops[i].json.data);
+    fail_msg("%s: %.*s", fault, (int)text.size, text.data);
+  }
+  cc_buffer_free(&text);
+}
+
+static void behaves_like_the_model(void **state) {
+  (void)state;
+  for (int i = 0; i < 20000; i++)
+    check_random(pick(7));
+}
+
+// Around the number of members that are remembered, and far beyond it.
+static void takes_many_members(void **state) {
+  (void)state;
+  for (uint32_t members = 250; members < 262; members++)
+    for (int i = 0; i < 5; i++)
+      check_random(members);
+  check_random(5000);
+}
+
+// Each removed member stands alone: as many edits as can be.
+static void takes_many_edits(void **state) {
+  (void)state;
+  struct cc_buffer text = {0};
+  cc_buffer_add_text(&text, "{\"b\":0");
+  for (int i = 0; i < 3000; i++)
+    cc_buffer_add_text(&text, ",\"a\":1,\"b\":0");
+  cc_buffer_add_text(&text, "}");
+  struct model_op ops[] = {{true, cc_slice_text("a"), {0}}};
+  assert_null(model_check(cc_slice(text.data, text.size), ops, 1));
+  cc_buffer_free(&text);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(splices_exactly),    cmocka_unit_test(counts_changed_bytes),
+      cmocka_unit_test(refuses_nonsense),   cmocka_unit_test(keeps_depth),
+      cmocka_unit_test(survives_refusals),  cmocka_unit_test(behaves_like_the_model),
+      cmocka_unit_test(takes_many_members), cmocka_unit_test(takes_many_edits),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

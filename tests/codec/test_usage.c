@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+// cmocka.h needs the four above.
+#include "codec/usage.h"
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static bool read(const char *text, struct cc_usage *usage) {
+  size_t size = strlen(text);
+  char *copy = malloc(size + 1);
+  memcpy(copy, text, size);
+  bool found = cc_usage_read(cc_slice(copy, size), usage);
+  free(copy);
+  return found;
+}
+
+static void expect(const struct cc_usage *usage, struct cc_usage expected) {
+  assert_true(usage->input == expected.input);
+  assert_true(usage->output == expected.output);
+  assert_true(usage->cache_read == expected.cache_read);
+  assert_true(usage->cache_5m == expected.cache_5m);
+  assert_true(usage->cache_1h == expected.cache_1h);
+}
+
+static void follows_a_stream(void **state) {
+  (void)state;
+  struct cc_usage usage = {0};
+  assert_true(read("{\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"usage\":{"
+                   "\"input_tokens\":10,\"cache_creation_input_tokens\":300,"
+                   "\"cache_read_input_tokens\":4000,\"cache_creation\":{"
+                   "\"ephemeral_5m_input_tokens\":100,\"ephemeral_1h_input_tokens\":200},"
+                   "\"output_tokens\":1,\"service_tier\":\"standard\"}}}",
+                   &usage));
+  expect(&usage, (struct cc_usage){10, 1, 4000, 100, 200});
+  assert_false(
+      read("{\"type\":\"content_block_delta\",\"delta\":{\"text\":\"\\\"usage\\\"\"}}", &usage));
+  assert_true(read("{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},"
+                   "\"usage\":{\"output_tokens\":42}}",
+                   &usage));
+  expect(&usage, (struct cc_usage){10, 42, 4000, 100, 200});
+  // The total alone, repeated, does not undo the split.
+  assert_true(read("{\"type\":\"message_delta\",\"usage\":{\"input_tokens\":12,"
+                   "\"cache_creation_input_tokens\":300,\"cache_read_input_tokens\":4001,"
+                   "\"output_tokens\":50}}",
+                   &usage));
+  expect(&usage, (struct cc_usage){12, 50, 4001, 100, 200});
+}
+
+static void reads_a_whole_answer(void **state) {
+  (void)state;
+  struct cc_usage usage = {0};
+  assert_true(
+      read("{\"id\":\"msg_1\",\"type\":\"message\",\"content\":[{\"type\":\"text\",\"text\":"
+           "\"{\\\"usage\\\":{\\\"input_tokens\\\":9}}\"}],\"us\\u0061ge\":{"
+           "\"output_tokens\":5,\"input\\u005ftokens\":3}} ",
+           &usage));
+  expect(&usage, (struct cc_usage){3, 5, 0, 0, 0});
+}
+
+static void splits_the_cache(void **state) {
+  (void)state;
+  static const struct {
+    struct cc_usage before;
+    const char *figures;
+    double five, hour;
+  } cases[] = {
+      {{0, 0, 0, 0, 0}, "\"cache_creation_input_tokens\":7", 7, 0},
+      {{0, 0, 0, 0, 0}, "\"cache_creation_input_tokens\":7,\"cache_creation\":null", 7, 0},
+      {{0, 0, 0, 0, 0}, "\"cache_creation_input_tokens\":7,\"cache_creation\":{}", 7, 0},
+      {{0, 0, 0, 0, 0}, "\"cache_creation\":{\"ephemeral_1h_input_tokens\":7}", 0, 7},
+      {{0, 0, 0, 0, 0},
+       "\"cache_creation\":{\"ephemeral_1h_input_tokens\":7},\"cache_creation_input_tokens\":9",
+       2,
+       7},
+      {{0, 0, 0, 0, 0},
+       "\"cache_creation_input_tokens\":9,\"cache_creation\":{\"ephemeral_5m_input_tokens\":9,"
+       "\"ephemeral_1h_input_tokens\":0}",
+       9,
+       0},
+      {{0, 0, 0, 0, 0},
+       "\"cache_creation_input_tokens\":5,\"cache_creation\":{\"ephemeral_5m_input_tokens\":4,"
+       "\"ephemeral_1h_input_tokens\":4}",
+       4,
+       4},
+      {{0, 0, 0, 1, 8}, "\"cache_creation_input_tokens\":20", 12, 8},
+      {{0, 0, 0, 1, 8}, "\"cache_creation_input_tokens\":5", 0, 5},
+      {{0, 0, 0, 1, 8}, "\"cache_creation_input_tokens\":0", 0, 0},
+      {{0, 0, 0, 1, 8}, "\"output_tokens\":0", 1, 8},
+      {{0, 0, 0, 1, 8}, "\"cache_creation\":{\"ephemeral_5m_input_tokens\":3}", 3, 8},
+  };
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    char text[256] = "{\"usage\":{";
+    struct cc_usage usage = cases[i].before;
+    strcat(strcat(text, cases[i].figures), "}}");
+    assert_true(read(text, &usage));
+    if (usage.cache_5m != cases[i].five || usage.cache_1h != cases[i].hour) {
+      fail_msg("case %zu: %g %g", i, usage.cache_5m, usage.cache_1h);
+    }
+  }
+}
+
+static void ignores_nonsense(void **state) {
+  (void)state;
+  static const char *const values[] = {"-1",
+                                       "1.5",
+                                       "1e400",
+                                       "-1e400",
+                                       "\"7\"",
+                                       "null",
+                                       "true",
+                                       "[7]",
+                                       "{}",
+                                       "1e-5",
+                                       "-0",
+                                       "\"\"",
+                                       "18446744073709551616",
+                                       "9007199254740993000"};
+  static const char *const names[] = {"input_tokens", "output_tokens", "cache_read_input_tokens",
+                                      "cache_creation_input_tokens"};
+  for (size_t i = 0; i < COUNT(values); i++)
+    for (size_t k = 0; k < COUNT(names); k++) {
+      char text[256] = "{\"usage\":{\"";
+      struct cc_usage usage = {1, 2, 3, 4, 5};
+      strcat(strcat(strcat(strcat(text, names[k]), "\":"), values[i]), "}}");
+      assert_false(read(text, &usage));
+      expect(&usage, (struct cc_usage){1, 2, 3, 4, 5});
+    }
+}
+
+static void leaves_other_text_alone(void **state) {
+  (void)state;
+  static const char *const texts[] = {
+      "",
+      "[]",
+      "[{\"usage\":{\"input_tokens\":9}}]",
+      "{}",
+      "{\"usage\":7}",
+      "{\"usage\":[{\"input_tokens\":9}]}",
+      "{\"usage\":{\"x\":{\"input_tokens\":9}}}",
+      "{\"usage\":{\"ephemeral_5m_input_tokens\":9}}",
+      "{\"usage\":{\"cache_creation\":{\"input_tokens\":9}}}",
+      "{\"usage\":{\"cache_creation\":[9]}}",
+      "{\"x\":{\"usage\":{\"input_tokens\":9}}}",
+      "{\"message\":{\"x\":{\"usage\":{\"input_tokens\":9}}}}",
+      "{\"message\":{\"message\":{\"usage\":{\"input_tokens\":9}}}}",
+      "{\"message\":[{\"usage\":{\"input_tokens\":9}}]}",
+      "{\"input_tokens\":9}",
+      "{\"usage\":{\"input_tokens\":9}",
+      "{\"usage\":{\"input_tokens\":9}}}",
+      "{\"usage\":{\"input_tokens\":9},\"x\":\"\xff\"}",
+      "<html>",
+  };
+  for (size_t i = 0; i < COUNT(texts); i++) {
+    struct cc_usage usage = {1, 2, 3, 4, 5};
+    if (read(texts[i], &usage)) fail_msg("found in %s", texts[i]);
+    expect(&usage, (struct cc_usage){1, 2, 3, 4, 5});
+  }
+}
+
+static void takes_the_last(void **state) {
+  (void)state;
+  struct cc_usage usage = {0};
+  assert_true(
+      read("{\"usage\":{\"input_tokens\":1,\"input_tokens\":2,\"output_tokens\":1e3}}", &usage));
+  expect(&usage, (struct cc_usage){2, 1000, 0, 0, 0});
+  assert_true(read("{\"usage\":{\"input_tokens\":3,\"input_tokens\":-4}}", &usage));
+  expect(&usage, (struct cc_usage){3, 1000, 0, 0, 0});
+  assert_true(read("{\"usage\":{\"input_tokens\":0}}", &usage));
+  expect(&usage, (struct cc_usage){0, 1000, 0, 0, 0});
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(follows_a_stream),        cmocka_unit_test(reads_a_whole_answer),
+      cmocka_unit_test(splits_the_cache),        cmocka_unit_test(ignores_nonsense),
+      cmocka_unit_test(leaves_other_text_alone), cmocka_unit_test(takes_the_last),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
