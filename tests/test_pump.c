@@ -116,7 +116,7 @@ static void an_error_event_in_the_stream_passes(void **state) {
   static const struct peer_reply reply = {SSE_HEAD START CONTENT ERROR, 0, PEER_CLOSE};
   const char *got = ask(&stage, &reply, NULL);
   expect_body(got, START CONTENT ERROR, true);
-  assert_string_equal(stage.report.stream_error.data, "overloaded_error");
+  assert_string_equal(stage.stream_error, "overloaded_error");
   stage_close(&stage);
 }
 

@@ -91,7 +91,8 @@ static void *serve(void *data) {
   while (open && read_request(served.fd, &in)) {
     pthread_mutex_lock(&served.upstream->lock);
     cc_buffer_clear(&served.upstream->last);
-    cc_buffer_add(&served.upstream->last, in.data, in.size);
+    cc_buffer_add(&served.upstream->last, in.data, in.size + 1); // with the NUL of read_request
+    served.upstream->last.size--;
     pthread_mutex_unlock(&served.upstream->lock);
     cc_buffer_clear(&in);
     open = reply(served.upstream, served.fd, atomic_fetch_add(&served.upstream->requests, 1));

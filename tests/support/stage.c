@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/stage.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,6 +79,7 @@ static void handle(struct stage *stage, const struct cc_event *event) {
     break;
   case CC_EVENT_DONE:
     cc_report(stage->relay, event->id, &stage->report);
+    snprintf(stage->stream_error, sizeof stage->stream_error, "%s", stage->report.stream_error.data);
     stage->exchanges++;
     break;
   default: // the clock, so that a client that ended is noticed

@@ -16,6 +16,7 @@ struct stage {
   int outcomes;
   struct cc_outcome outcome[4]; // slices are of no use later
   struct cc_report report;
+  char stream_error[48];
   struct cc_scan scan;
   int scan_result;
   int exchanges;              // DONE seen
