@@ -537,8 +537,8 @@ bool cc_json_valid(const char *text, uint32_t size);
 // Parses TOML 1.0. CC_OK and JSON text in which every value tells its line (0: unknown):
 // {"line":n,"table":{name:value}}, {"line":n,"list":[value]} or {"line":n,"type":t,"text":"..."}
 // where t is string, integer (exact decimal), float, boolean or date. Or CC_EINVAL, CC_ELIMIT (over
-// 65536 values, 20000 tables or 32 levels) with the reason as text and *line (0: unknown). The
-// text is malloc'ed in every case: free it with cc_free.
+// 65536 values, 20000 tables, 16384 members of one or 32 levels) with the reason as text and *line
+// (0: unknown). The text is malloc'ed in every case: free it with cc_free.
 int cc_toml(const char *text, uint32_t size, char **out, uint32_t *out_size, uint32_t *line);
 void cc_free(void *memory);
 

@@ -5,6 +5,8 @@
 extern "C" {
 #include "relay.h"
 }
+#include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
@@ -20,7 +22,13 @@ extern "C" {
 
 namespace {
 
-enum { MOST_VALUES = 65536, MOST_TABLES = 20000, MOST_DOTS = 32, DEEPEST = 32 };
+enum {
+  MOST_VALUES = 65536,
+  MOST_TABLES = 20000,
+  MOST_MEMBERS = 16384,
+  MOST_DOTS = 32,
+  DEEPEST = 32
+};
 
 // A lexer that knows just enough to count values, and what makes tables: headers and dots in keys.
 class Measure {
@@ -90,7 +98,7 @@ private:
 class Writer {
 public:
   bool node(const toml::node &node, int depth) {
-    if (depth > DEEPEST) return false;
+    if (depth > DEEPEST) return refuse("values nested deeper than 32 levels", node);
     out_ += "{\"line\":" + std::to_string(node.source().begin.line) + ",";
     bool fits = true;
     if (const toml::table *table = node.as_table())
@@ -106,9 +114,22 @@ public:
   const std::string &text() const {
     return out_;
   }
+  const char *reason() const {
+    return reason_;
+  }
+  uint32_t line() const {
+    return line_;
+  }
 
 private:
+  bool refuse(const char *reason, const toml::node &node) {
+    reason_ = reason;
+    line_ = node.source().begin.line;
+    return false;
+  }
+
   bool members(const toml::table &table, int depth) {
+    if (table.size() > MOST_MEMBERS) return refuse("more than 16384 members", table);
     out_ += "\"table\":{";
     const char *comma = "";
     for (auto &&[key, value] : table) {
@@ -123,6 +144,7 @@ private:
   }
 
   bool items(const toml::array &array, int depth) {
+    if (array.size() > MOST_MEMBERS) return refuse("more than 16384 members", array);
     out_ += "\"list\":[";
     const char *comma = "";
     for (auto &&item : array) {
@@ -173,6 +195,8 @@ private:
   }
 
   std::string out_;
+  const char *reason_ = nullptr;
+  uint32_t line_ = 0;
 };
 
 int give(int status, std::string_view text, char **out, uint32_t *out_size) {
@@ -199,7 +223,8 @@ extern "C" int cc_toml(const char *text, uint32_t size, char **out, uint32_t *ou
   }
   Writer writer;
   if (!writer.node(result.table(), 0)) {
-    return give(CC_ELIMIT, "nested deeper than 32 levels", out, out_size);
+    *line = writer.line();
+    return give(CC_ELIMIT, writer.reason(), out, out_size);
   }
   return give(CC_OK, writer.text(), out, out_size);
 }

@@ -86,6 +86,7 @@ return {
   { 'toml', 'many values', function() return 'a=[' .. fill '1,' end },
   { 'toml', 'many keys', function() return counted('k%d=%d\n', 90000) end },
   { 'toml', 'just as many keys as can be read', function() return counted('k%d=%d\n', 60000) end },
+  { 'toml', 'many small tables', function() return 'p=[' .. ('{a=1,b=2},'):rep(16000) .. ']' end },
   { 'toml', 'one key over and over', function() return fill 'a=1\n' end },
   { 'toml', 'many headers', function() return counted('[[k%d]]\n', 90000) end },
   { 'toml', 'many dotted keys', function() return counted('k%d.a=%d\n', 90000) end },

@@ -45,7 +45,8 @@ function M.parse(text)
   local result = ffi.string(out[0], size[0])
   C.cc_free(out[0])
   if status ~= C.CC_OK then
-    return nil, { line = line[0] > 0 and line[0] or nil, message = 'this is not TOML: ' .. result }
+    local what = status == C.CC_ELIMIT and 'found ' or 'this is not TOML: '
+    return nil, { line = line[0] > 0 and line[0] or nil, message = what .. result }
   end
   local root = node(json.decode(result))
   if #root.names == 0 then return nil, { message = 'the file is empty' } end

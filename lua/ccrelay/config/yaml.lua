@@ -45,12 +45,12 @@ end
 function Builder:count(size)
   self.values = self.values + size
   if self.values > document.MOST_VALUES then
-    fail(self.line, ('more than %d values'):format(document.MOST_VALUES))
+    fail(self.line, ('found more than %d values'):format(document.MOST_VALUES))
   end
 end
 
 function Builder:members(number)
-  if number > document.MOST_MEMBERS then fail(self.line, ('more than %d members'):format(document.MOST_MEMBERS)) end
+  if number > document.MOST_MEMBERS then fail(self.line, ('found more than %d members'):format(document.MOST_MEMBERS)) end
 end
 
 function Builder:alias(event)
@@ -119,7 +119,7 @@ function Builder:node(event)
   if event.type == 'ALIAS' then return self:alias(event) end
   local before, anchor, mark = self.values, event.anchor, {}
   self.depth = self.depth + 1
-  if self.depth > document.DEEPEST then fail(self.line, ('nested deeper than %d levels'):format(document.DEEPEST)) end
+  if self.depth > document.DEEPEST then fail(self.line, ('found values nested deeper than %d levels'):format(document.DEEPEST)) end
   self:count(1)
   if anchor then self.anchors[anchor] = mark end
   mark.node = builders[event.type](self, event)
