@@ -79,6 +79,7 @@ void cc_dial(struct cc_outbound *out) {
   const struct cc_origin_key *key = &out->origin->key;
   uint32_t limit = out->pool->settings.connect_ms;
   out->phase = CC_PHASE_RESOLVING;
+  uv_update_time(out->pool->idle.loop); // it may be long since the loop has run
   if (limit) out->deadline = now(out) + limit;
   cc_timer_set(&out->timer, limit);
   const char *host = key->proxy_host ? key->proxy_host : key->host;

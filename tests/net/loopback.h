@@ -106,6 +106,20 @@ static inline int accept_from(struct listener listener) {
   return fd;
 }
 
+// A port on which nothing listens: bound, so that nobody else takes it.
+static inline struct listener closed_port(const char *host) {
+  struct listener listener = listen_on(host, 0, 1);
+  close(listener.fd);
+  union cc_address address;
+  cc_address_parse(host, &address);
+  cc_address_set_port(&address, listener.port);
+  int on = 1;
+  listener.fd = socket(AF_INET, SOCK_STREAM, 0);
+  setsockopt(listener.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  assert_int_equal(bind(listener.fd, &address.any, sizeof address.v4), 0);
+  return listener;
+}
+
 static inline void peer_send_bytes(int fd, const char *data, size_t size) {
   assert_int_equal(send(fd, data, size, MSG_NOSIGNAL), (ssize_t)size);
 }
@@ -260,6 +274,25 @@ static inline int open_message(struct user *user, struct listener listener) {
   request(user);
   peer_read_head(peer);
   return peer;
+}
+
+static inline void dial(struct user *user, const struct cc_origin_key *key) {
+  *user = (struct user){0};
+  int origin = cc_pool_origin(pool, key);
+  assert_true(origin >= 0);
+  take(user, origin, false);
+}
+
+static inline void await(struct user *user) {
+  run_until(*user->calls);
+}
+
+static inline void assert_fails(const struct cc_origin_key *key, int error) {
+  struct user user;
+  dial(&user, key);
+  await(&user);
+  assert_string_equal(user.calls, "f");
+  assert_int_equal(user.error, error);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

@@ -1,25 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a connection comes to stand: addresses one after the other, deadlines, addresses that are
-// forbidden, proxies, and what is told when it does not.
+// forbidden, and what is told when it does not.
 #include "loopback.h"
 #include "net/dial.h"
-#include "net/tls.h"
 
 static const uint16_t no_port;
-
-// A port on which nothing listens: bound, so that nobody else takes it.
-static struct listener closed_port(const char *host) {
-  struct listener listener = listen_on(host, 0, 1);
-  close(listener.fd);
-  union cc_address address;
-  cc_address_parse(host, &address);
-  cc_address_set_port(&address, listener.port);
-  int on = 1;
-  listener.fd = socket(AF_INET, SOCK_STREAM, 0);
-  setsockopt(listener.fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  assert_int_equal(bind(listener.fd, &address.any, sizeof address.v4), 0);
-  return listener;
-}
 
 // A listener whose queue is full: the system leaves further connections without an answer.
 struct silent {
@@ -44,25 +29,6 @@ static void close_silent(struct silent *silent) {
     close(silent->fill[i]);
   }
   close(silent->listener.fd);
-}
-
-static void dial(struct user *user, const struct cc_origin_key *key) {
-  *user = (struct user){0};
-  int origin = cc_pool_origin(pool, key);
-  assert_true(origin >= 0);
-  take(user, origin, false);
-}
-
-static void await(struct user *user) {
-  run_until(*user->calls);
-}
-
-static void assert_fails(const struct cc_origin_key *key, int error) {
-  struct user user;
-  dial(&user, key);
-  await(&user);
-  assert_string_equal(user.calls, "f");
-  assert_int_equal(user.error, error);
 }
 
 // ---- Names and addresses -----------------------------------------------------------------------
@@ -224,180 +190,6 @@ static void a_private_address_behind_a_public_one_serves(void **state) {
   close(listener.fd);
 }
 
-// ---- Proxies -----------------------------------------------------------------------------------
-
-static struct cc_origin_key through(struct listener proxy, bool tls, char *host) {
-  return (struct cc_origin_key){.host = host,
-                                .port = tls ? 443 : 80,
-                                .tls = tls,
-                                .proxy_host = "127.0.0.1",
-                                .proxy_port = proxy.port,
-                                .proxy_auth = "Basic Zm9v"};
-}
-
-static void a_proxy_relays_plain_http(void **state) {
-  (void)state;
-  struct listener proxy = listen_any();
-  struct cc_origin_key key = through(proxy, false, "name.example");
-  struct user user;
-  dial(&user, &key);
-  await(&user);
-  assert_string_equal(user.calls, "r");
-  assert_string_equal(cc_outbound_host(user.out), "name.example");
-  assert_string_equal(cc_outbound_prefix(user.out), "http://name.example");
-  assert_string_equal(cc_outbound_proxy_auth(user.out), "Basic Zm9v");
-  drop(&user);
-  key.port = 8080;
-  key.host = "[fc00::1]";
-  dial(&user, &key);
-  assert_string_equal(cc_outbound_host(user.out), "[fc00::1]:8080");
-  assert_string_equal(cc_outbound_prefix(user.out), "http://[fc00::1]:8080");
-  drop(&user);
-  struct cc_origin_key direct = {.host = "127.0.0.1", .port = proxy.port};
-  dial(&user, &direct);
-  assert_string_equal(cc_outbound_prefix(user.out), "");
-  assert_null(cc_outbound_proxy_auth(user.out));
-  drop(&user);
-  close(proxy.fd);
-}
-
-static void a_public_literal_is_forbidden_through_a_proxy_too(void **state) {
-  (void)state;
-  struct listener proxy = listen_any();
-  struct cc_origin_key key = through(proxy, false, "224.0.0.1");
-  assert_fails(&key, CC_EADDRESS_FORBIDDEN);
-  key.allow_public_http = true;
-  struct user user;
-  dial(&user, &key);
-  await(&user);
-  assert_string_equal(user.calls, "r");
-  drop(&user);
-  close(proxy.fd);
-}
-
-static int connect_head(struct user *user, struct listener proxy, const char *host) {
-  struct cc_origin_key key = through(proxy, true, (char *)host);
-  dial(user, &key);
-  run_until(user->out->phase == CC_PHASE_TUNNELLING);
-  return accept_from(proxy);
-}
-
-static void a_tunnel_is_asked_for(void **state) {
-  (void)state;
-  struct listener proxy = listen_any();
-  struct user user;
-  int peer = connect_head(&user, proxy, "name.example");
-  assert_string_equal(peer_read_head(peer), "CONNECT name.example:443 HTTP/1.1\r\n"
-                                            "Host: name.example:443\r\n"
-                                            "Proxy-Authorization: Basic Zm9v\r\n\r\n");
-  assert_string_equal(cc_outbound_prefix(user.out), "");
-  assert_null(cc_outbound_proxy_auth(user.out)); // nothing of it reaches the upstream
-  drop(&user);
-  close(peer);
-  peer = connect_head(&user, proxy, "[::1]");
-  const char *wanted = "CONNECT [::1]:443 HTTP/1.1\r\nHost: [::1]:443\r\n";
-  assert_memory_equal(peer_read_head(peer), wanted, strlen(wanted));
-  drop(&user);
-  close(peer);
-  close(proxy.fd);
-}
-
-static void tls_begins_in_the_tunnel(void **state) {
-  (void)state;
-  static const char *const good[] = {
-      "HTTP/1.1 200 Connection established\r\n\r\n",
-      "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 201 x\r\nContent-Length: 12\r\n\r\n"};
-  for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-    struct listener proxy = listen_any();
-    struct user user;
-    unsigned char record[3];
-    int peer = connect_head(&user, proxy, "name.example");
-    peer_read_head(peer);
-    peer_send(peer, good[i]);
-    run_until(user.out->phase == CC_PHASE_SECURING);
-    run_some();
-    assert_int_equal(recv(peer, record, 3, 0), 3);
-    assert_int_equal(record[0], 22); // a handshake record
-    assert_int_equal(record[1], 3);
-    close(peer);
-    await(&user);
-    assert_int_equal(user.error, CC_ETLS);
-    close(proxy.fd);
-  }
-}
-
-struct refusal {
-  const char *answer;
-  const char *detail;
-};
-
-static void a_refused_tunnel_is_the_proxys_fault(void **state) {
-  (void)state;
-  static const struct refusal refusals[] = {
-      {"HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 9\r\n\r\nforbidden",
-       "the proxy answered 407"},
-      {"HTTP/1.1 302 Found\r\nlocation: /\r\n\r\n", "the proxy answered 302"},
-      {"SSH-2.0-OpenSSH\r\n\r\n", "the proxy's answer is malformed"},
-      {"HTTP/1.1 101 x\r\nupgrade: a\r\nconnection: upgrade\r\n\r\n",
-       "the proxy's answer is malformed"},
-      {"HTTP/1.1 200 OK\r\n\r\n\x16\x03\x03", "the proxy sent bytes of its own into the tunnel"},
-      {"HTTP/1.1 200 OK\r\n", "the proxy closed the connection"},
-      {"", "the proxy closed the connection"},
-  };
-  for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-    struct listener proxy = listen_any();
-    struct user user;
-    int peer = connect_head(&user, proxy, "name.example");
-    peer_read_head(peer);
-    peer_send(peer, refusals[i].answer);
-    shutdown(peer, SHUT_WR);
-    await(&user);
-    assert_string_equal(user.calls, "f");
-    assert_int_equal(user.error, CC_EPROXY);
-    assert_string_equal(user.detail, refusals[i].detail);
-    peer_await_end(peer);
-    close(peer);
-    close(proxy.fd);
-  }
-}
-
-static void a_silent_proxy_is_a_timeout(void **state) {
-  (void)state;
-  struct listener proxy = listen_any();
-  struct user user;
-  settings.connect_ms = 300;
-  configure();
-  int peer = connect_head(&user, proxy, "name.example");
-  peer_send(peer, "HTTP/1.1 200");
-  await(&user);
-  assert_int_equal(user.error, CC_ECONNECT_TIMEOUT);
-  assert_string_equal(user.detail, "no answer from the proxy");
-  close(peer);
-  close(proxy.fd);
-}
-
-static void a_silent_tls_server_is_a_timeout(void **state) {
-  (void)state;
-  struct listener listener = listen_any();
-  settings.connect_ms = 300;
-  configure();
-  struct cc_origin_key key = {.host = "127.0.0.1", .port = listener.port, .tls = true};
-  struct user user;
-  dial(&user, &key);
-  await(&user);
-  assert_int_equal(user.error, CC_ECONNECT_TIMEOUT);
-  assert_string_equal(user.detail, "no end of the TLS handshake");
-  close(listener.fd);
-}
-
-static void a_refusing_proxy_is_refused(void **state) {
-  (void)state;
-  struct listener refusing = closed_port("127.0.0.1");
-  struct cc_origin_key key = through(refusing, true, "name.example");
-  assert_fails(&key, CC_EREFUSED);
-  close(refusing.fd);
-}
-
 // ---- Keys --------------------------------------------------------------------------------------
 
 static void malformed_origins_are_refused(void **state) {
@@ -440,14 +232,6 @@ int main(void) {
       CASE(a_hanging_name_is_a_timeout),
       CASE(plain_http_goes_to_private_addresses_only),
       CASE(a_private_address_behind_a_public_one_serves),
-      CASE(a_proxy_relays_plain_http),
-      CASE(a_public_literal_is_forbidden_through_a_proxy_too),
-      CASE(a_tunnel_is_asked_for),
-      CASE(tls_begins_in_the_tunnel),
-      CASE(a_refused_tunnel_is_the_proxys_fault),
-      CASE(a_silent_proxy_is_a_timeout),
-      CASE(a_silent_tls_server_is_a_timeout),
-      CASE(a_refusing_proxy_is_refused),
       CASE(malformed_origins_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
