@@ -96,21 +96,23 @@ static bool fits(double rate, uint64_t others, uint64_t amount) {
   return rate <= 0 || others == 0 || (double)(others + amount) <= rate;
 }
 
-// What of one second counts towards a rate, and until when.
-static uint64_t second_at(struct cc_shared_limit *limit, unsigned rate, uint64_t second,
-                          uint64_t now, uint64_t *end) {
-  uint64_t held = 0;
+// What of one second stops counting towards a rate next after *end, and when: moves *end there.
+// 0 when nothing of it does.
+static uint64_t ending_next(struct cc_shared_limit *limit, unsigned rate, uint64_t second,
+                            uint64_t *end) {
+  uint64_t held = 0, next = UINT64_MAX;
   unsigned place = (unsigned)(second % SECONDS);
-  *end = now;
   for (unsigned kind = 0; kind < KINDS; kind++) {
     uint64_t word = atomic_load(&limit->window[kind][place]);
-    if (second_of(word, place) != second || end_of(word, place) <= now) continue;
+    uint64_t ends = end_of(word, place);
     struct amounts only = {{0}};
     only.of[kind] = word & AMOUNT;
     uint64_t amount = amount_of(&only, rate);
-    if (amount && end_of(word, place) > *end) *end = end_of(word, place);
-    held += amount;
+    if (!amount || second_of(word, place) != second || ends <= *end || ends > next) continue;
+    held = ends < next ? amount : held + amount;
+    next = ends;
   }
+  if (held) *end = next;
   return held;
 }
 
@@ -118,15 +120,16 @@ static uint64_t second_at(struct cc_shared_limit *limit, unsigned rate, uint64_t
 static uint64_t wait_for(struct cc_shared_limit *limit, unsigned rate, uint64_t now,
                          uint64_t amount) {
   double most = rate_of(limit, rate);
-  uint64_t second = now / 1000, end;
+  uint64_t second = now / 1000;
   uint64_t first = second >= SECONDS - 1 ? second - (SECONDS - 1) : 0;
   struct amounts sums = measure(limit, now);
   uint64_t left = amount_of(&sums, rate);
   for (uint64_t at = first; at <= second; at++) {
-    uint64_t held = second_at(limit, rate, at, now, &end);
-    if (!held) continue;
-    left -= held < left ? held : left;
-    if (fits(most, left, amount)) return end - now;
+    uint64_t end = now, held;
+    while ((held = ending_next(limit, rate, at, &end))) {
+      left -= held < left ? held : left;
+      if (fits(most, left, amount)) return end - now;
+    }
   }
   return WINDOW_MS + 1;
 }
