@@ -1,0 +1,89 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What the specs of the configuration share: a folder with adapters and policies by name only, an
+-- environment of their own, and loading that tells of faults as text.
+local config = require 'ccrelay.config'
+
+local M = {}
+
+local function shell(command)
+  assert(os.execute(command) == 0 or os.execute(command) == true, command)
+end
+
+--- A new empty folder; the caller removes it with M.remove.
+---@return string
+function M.folder()
+  local name = os.tmpname()
+  os.remove(name)
+  shell('mkdir -p ' .. name)
+  return name
+end
+
+---@param folder string
+function M.remove(folder)
+  shell('rm -rf ' .. folder)
+end
+
+---@param path string
+---@param text string
+function M.write(path, text)
+  local file = assert(io.open(path, 'wb'))
+  assert(file:write(text))
+  file:close()
+end
+
+---@param path string
+---@return string?
+function M.read(path)
+  local file = io.open(path, 'rb')
+  if not file then return nil end
+  local text = file:read '*a'
+  file:close()
+  return text
+end
+
+local tree
+
+--- A folder with the types and strategies of CONFIG.md, made once.
+---@return string
+function M.tree()
+  if tree then return tree end
+  tree = M.folder()
+  shell(('mkdir %s/providers %s/policies'):format(tree, tree))
+  for _, name in ipairs { 'anthropic', 'zai', 'minimax', 'ollama' } do M.write(tree .. '/providers/' .. name .. '.lua', '') end
+  local policies = { 'failover', 'round_robin', 'weighted_round_robin', 'shuffle', 'model_based', 'least_loaded' }
+  for _, name in ipairs(policies) do M.write(tree .. '/policies/' .. name .. '.lua', '') end
+  return tree
+end
+
+--- Loads text with only the given variables set.
+---@param text string
+---@param format string?
+---@param variables table<string, string>?
+---@param more table?
+---@return table? configuration, table warnings_or_faults
+function M.load(text, format, variables, more)
+  local options = { text = text, format = format or 'yaml', dir = M.tree() }
+  options.env = function(name) return variables and variables[name] end
+  for name, value in pairs(more or {}) do options[name] = value end
+  return config.load(options)
+end
+
+--- The faults of text, one a line, or "" when it has none.
+---@return string
+function M.faults(text, format, variables, more)
+  local configuration, list = M.load(text, format, variables, more)
+  if configuration then return '' end
+  local lines = {}
+  for i, fault in ipairs(list) do lines[i] = config.text(fault) end
+  return table.concat(lines, '\n')
+end
+
+--- Loads text that has no fault.
+---@return table configuration, table warnings
+function M.good(text, format, variables, more)
+  local configuration, list = M.load(text, format, variables, more)
+  if not configuration then error('refused: ' .. config.text(list[1]), 2) end
+  return configuration, list
+end
+
+return M
