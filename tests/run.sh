@@ -46,7 +46,7 @@ export CCRELAY_OUTPUT=$build/output
 export CCRELAY_BIN=$build/plain/ccrelay
 export CCRELAY_LIB=$build/plain/libccrelay.so
 export CCRELAY_ROOT=$root
-export LC_ALL=C.UTF-8 CTEST_OUTPUT_ON_FAILURE=1 CMOCKA_MESSAGE_OUTPUT=STDOUT
+export LC_ALL=C.UTF-8 CMOCKA_MESSAGE_OUTPUT=STDOUT
 export npm_config_update_notifier=false npm_config_fund=false npm_config_audit=false
 unset CLICOLOR_FORCE NODE_OPTIONS LUA_PATH LUA_CPATH LUA_INIT
 unset "${!ANTHROPIC_@}" "${!AWS_@}" "${!CLAUDE_@}" http_proxy HTTP_PROXY https_proxy HTTPS_PROXY ALL_PROXY all_proxy 2>/dev/null
@@ -61,8 +61,7 @@ passed=0 failed=0 skipped=0 table=
 count_one() { echo 1 0 0; }
 
 count_ctest() {
-  awk '/^(.*: )?\[       OK \] /{p++} /^(.*: )?\[  FAILED  \] .*[a-z]/{if ($0 !~ /test\(s\)/) f++}
-       /^(.*: )?\[  SKIPPED \] .*[a-z]/{if ($0 !~ /test\(s\)/) s++}
+  awk '/test\(s\)/{next} /\[       OK \] /{p++} /\[  FAILED  \] /{if (!seen[$0]++) f++} /\[  SKIPPED \] /{if (!seen[$0]++) s++}
        /tests failed out of/{split($0, n, ", "); split(n[2], m, " "); programs = m[1]}
        END {if (f < programs) f = programs; print p + 0, f + 0, s + 0}' "$1"
 }
