@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is said of a Messages body must agree with what finding each field says.
+#include "codec/base64.h"
+#include "codec/messages.h"
+#include "codec/usage.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK(condition)                                                                           \
+  do {                                                                                             \
+    if (!(condition)) abort();                                                                     \
+  } while (0)
+
+static int find(const char *text, size_t size, const char *path, struct cc_json_member *out) {
+  return cc_json_find(text, size, cc_slice_text(path), out);
+}
+
+static void check_scan(const char *text, size_t size) {
+  struct cc_scan scan;
+  struct cc_json_member member;
+  int status = cc_messages_scan(text, size, &scan);
+  int found = find(text, size, "model", &member);
+  CHECK(scan.error_offset <= size);
+  if (found < 0 && found != CC_ENOTFOUND) {
+    CHECK(status == found);
+  } else if (status == CC_OK) {
+    CHECK(found == CC_OK && member.value.data + 1 == scan.model.data);
+    CHECK(member.value.size == scan.model.size + 2 && scan.model.size > 0);
+    found = find(text, size, "stream", &member);
+    CHECK(scan.stream == (found == CC_OK && cc_slice_is(member.value, "true")));
+    CHECK(scan.max_tokens >= 0 && scan.max_tokens <= 9007199254740992.0);
+  } else {
+    CHECK(status == CC_EMODEL && !scan.model.data && !scan.features);
+  }
+}
+
+static void check_answer(struct cc_slice data) {
+  char type[16];
+  struct cc_usage usage = {0};
+  bool error = cc_messages_is_error(data);
+  bool found = cc_usage_read(data, &usage);
+  CHECK((!error && !found) || cc_json_valid(data.data, data.size));
+  CHECK(usage.input >= 0 && usage.output >= 0 && usage.cache_read >= 0);
+  CHECK(usage.cache_5m >= 0 && usage.cache_1h >= 0);
+  memset(type, '!', sizeof type);
+  cc_messages_error_type(data, type, sizeof type);
+  CHECK(memchr(type, 0, sizeof type));
+  enum cc_messages_event event = cc_messages_event(cc_slice("", 0), data);
+  CHECK(event >= CC_MESSAGES_OTHER && event <= CC_MESSAGES_ERROR);
+  CHECK(cc_messages_event(data, cc_slice("{}", 2)) <= CC_MESSAGES_ERROR);
+}
+
+// Only one text stands for some bytes.
+static void check_base64(const char *text, size_t size) {
+  struct cc_buffer out = {0}, again = {0};
+  if (cc_base64_decode(&out, text, size)) {
+    cc_base64_encode(&again, out.data, out.size);
+    CHECK(again.size == size && (size == 0 || memcmp(again.data, text, size) == 0));
+  }
+  cc_buffer_free(&out);
+  cc_buffer_free(&again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  check_scan((const char *)data, size);
+  check_answer(cc_slice((const char *)data, size));
+  check_base64((const char *)data, size);
+  return 0;
+}
