@@ -183,7 +183,6 @@ int cc_signal(struct cc_relay *relay, int number) {
   struct cc_signal_watch *watch = &relay->signals[relay->signal_count++];
   watch->relay = relay;
   uv_signal_init(&relay->loop, &watch->handle);
-  uv_unref((uv_handle_t *)&watch->handle);
   return uv_signal_start(&watch->handle, signalled, number) == 0 ? CC_OK : CC_EINVAL;
 }
 

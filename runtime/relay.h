@@ -135,7 +135,7 @@ void cc_settings(struct cc_relay *relay, struct cc_settings *settings);
 int cc_configure(struct cc_relay *relay, const struct cc_settings *settings);
 
 // Runs the loop until there is one event and fills it in. False when nothing is left that could
-// make an event (all listeners, exchanges, timers, watches and channels closed).
+// make an event (no listener, exchange, timer, signal or channel is open).
 bool cc_next(struct cc_relay *relay, struct cc_event *event);
 
 double cc_now(void);

@@ -7,11 +7,16 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+
 #include <cmocka.h>
 
-#define SSE_HEAD "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nrequest-id: req_"
-#define START "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":7}}}\n\n"
-#define CONTENT "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n"
+#define SSE_HEAD                                                                                   \
+  "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\nrequest-id: req_"
+#define START                                                                                      \
+  "event: message_start\ndata: "                                                                   \
+  "{\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":7}}}\n\n"
+#define CONTENT                                                                                    \
+  "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n"
 #define STOP "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 #define PING "event: ping\ndata: {\"type\":\"ping\"}\n\n"
 
@@ -48,8 +53,8 @@ static void statuses_fail_over(void **state) {
   static const int statuses[] = {400, 401, 408, 409, 429, 500, 502, 503, 529};
   for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
     char bytes[256];
-    snprintf(bytes, sizeof bytes, "HTTP/1.1 %d Oh\r\nrequest-id: req_a\r\ncontent-length: 2\r\n\r\n{}",
-             statuses[i]);
+    snprintf(bytes, sizeof bytes,
+             "HTTP/1.1 %d Oh\r\nrequest-id: req_a\r\ncontent-length: 2\r\n\r\n{}", statuses[i]);
     expect_second((struct peer_reply){bytes, 0, PEER_KEEP}, CC_OK, statuses[i]);
   }
 }
@@ -65,17 +70,19 @@ static void broken_transport_fails_over(void **state) {
 
 static void streams_without_content_fail_over(void **state) {
   (void)state;
-  expect_second((struct peer_reply){SSE_HEAD "a\r\n\r\n" START
+  expect_second((struct peer_reply){SSE_HEAD
+                                    "a\r\n\r\n" START
                                     "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":"
                                     "\"overloaded_error\",\"message\":\"m\"}}\n\n",
                                     0, PEER_CLOSE},
                 CC_ESTREAM_ERROR, 200);
-  expect_second((struct peer_reply){SSE_HEAD "a\r\n\r\n" START PING, 0, PEER_HANG}, CC_EGATE_TIMEOUT,
-                200);
+  expect_second((struct peer_reply){SSE_HEAD "a\r\n\r\n" START PING, 0, PEER_HANG},
+                CC_EGATE_TIMEOUT, 200);
   expect_second((struct peer_reply){SSE_HEAD "a\r\n\r\n" START, 0, PEER_CLOSE}, CC_ETRUNCATED, 200);
   expect_second((struct peer_reply){SSE_HEAD "a\r\n\r\n", 0, PEER_CLOSE}, CC_EEMPTY, 200);
-  expect_second((struct peer_reply){SSE_HEAD "a\r\ncontent-length: 500\r\n\r\n" START, 0, PEER_CLOSE},
-                CC_EEOF, 200);
+  expect_second(
+      (struct peer_reply){SSE_HEAD "a\r\ncontent-length: 500\r\n\r\n" START, 0, PEER_CLOSE},
+      CC_EEOF, 200);
 }
 
 static void wrong_success_fails_over(void **state) {
@@ -100,8 +107,7 @@ static void refused_fails_over(void **state) {
   stage_open(&stage, &good, 1, &good, 1);
   struct cc_origin closed = {.host = {"127.0.0.1", 9}, .port = 1};
   stage.origin[0] = cc_origin(stage.relay, &closed);
-  const char *got =
-      stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
   assert_int_equal(stage.outcome[0].error, CC_EREFUSED);
   assert_false(stage.outcome[0].sent);
   assert_non_null(strstr(got, "message_stop"));
@@ -112,13 +118,13 @@ static void the_last_error_goes_back_as_it_came(void **state) {
   (void)state;
   static const struct peer_reply first = {
       "HTTP/1.1 500 Oh\r\nrequest-id: req_a\r\ncontent-length: 5\r\n\r\nfirst", 0, PEER_KEEP};
-  static const struct peer_reply last = {"HTTP/1.1 529 Oh\r\nrequest-id: req_z\r\nX-Should-Retry: true\r\n"
-                                         "set-cookie: canary=1\r\ncontent-length: 6\r\n\r\n{\"z\":1",
-                                         0, PEER_KEEP};
+  static const struct peer_reply last = {
+      "HTTP/1.1 529 Oh\r\nrequest-id: req_z\r\nX-Should-Retry: true\r\n"
+      "set-cookie: canary=1\r\ncontent-length: 6\r\n\r\n{\"z\":1",
+      0, PEER_KEEP};
   struct stage stage;
   stage_open(&stage, &first, 1, &last, 1);
-  const char *got =
-      stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
   assert_memory_equal(got, "HTTP/1.1 529", 12);
   assert_non_null(strstr(got, "request-id: req_z"));
   assert_non_null(strstr(got, "X-Should-Retry: true"));

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens after the answer was chosen: bytes arrive unchanged, by whole events, and a stream
 // that dies never ends cleanly.
-#include "support/stage.h"
 #include "base/buffer.h"
+#include "support/stage.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 #define SSE_HEAD "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
@@ -15,13 +16,15 @@
   "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{"               \
   "\"input_tokens\":7,\"cache_read_input_tokens\":5,\"cache_creation\":{"                          \
   "\"ephemeral_5m_input_tokens\":3,\"ephemeral_1h_input_tokens\":2},\"output_tokens\":1}}}\n\n"
-#define CONTENT "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n"
+#define CONTENT                                                                                    \
+  "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n"
 #define DELTA                                                                                      \
   "event: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":42}}\n\n"
 #define STOP "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 #define HALF "event: content_block_delta\ndata: {\"type\":\"content_blo"
 
-static const struct peer_reply unused = {"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n", 0, PEER_CLOSE};
+static const struct peer_reply unused = {"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n", 0,
+                                         PEER_CLOSE};
 
 static const char *ask(struct stage *stage, const struct peer_reply *reply, const char *until) {
   stage_open(stage, reply, 1, &unused, 1);
@@ -95,8 +98,7 @@ static void a_policy_may_ask_for_an_error_event(void **state) {
   static const struct peer_reply reply = {SSE_HEAD START CONTENT HALF, 0, PEER_CLOSE};
   stage_open(&stage, &reply, 1, &unused, 1);
   stage.break_with_event = true;
-  const char *got =
-      stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
   bool complete;
   char *body = decode(got, &complete);
   assert_true(complete);
@@ -111,7 +113,7 @@ static void an_error_event_in_the_stream_passes(void **state) {
   (void)state;
   struct stage stage;
 #define ERROR                                                                                      \
-  "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":"   \
+  "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":"  \
   "\"m\"}}\n\n"
   static const struct peer_reply reply = {SSE_HEAD START CONTENT ERROR, 0, PEER_CLOSE};
   const char *got = ask(&stage, &reply, NULL);
@@ -130,8 +132,7 @@ static void silence_gets_pings_and_then_an_end(void **state) {
   settings.ping_ms = 20;
   settings.idle_ms = 200;
   cc_configure(stage.relay, &settings);
-  const char *got =
-      stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
   bool complete;
   char *body = decode(got, &complete);
   assert_false(complete);
@@ -152,8 +153,7 @@ static void the_total_time_ends_an_exchange(void **state) {
   cc_settings(stage.relay, &settings);
   settings.total_ms = 100;
   cc_configure(stage.relay, &settings);
-  const char *got =
-      stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
   assert_memory_equal(got, "HTTP/1.1 504", 12);
   assert_non_null(strstr(got, "timeout_error"));
   assert_int_equal(stage.report.error, CC_ETOTAL_TIMEOUT);
@@ -174,15 +174,15 @@ static void big_events_have_a_bound(void **state) {
   struct stage stage;
   struct cc_buffer bytes = {0};
   cc_buffer_add_text(&bytes, SSE_HEAD START CONTENT "event: content_block_delta\ndata: ");
-  for (int i = 0; i < 40000; i++) cc_buffer_add_text(&bytes, "xxxxxxxxxx");
+  for (int i = 0; i < 40000; i++)
+    cc_buffer_add_text(&bytes, "xxxxxxxxxx");
   struct peer_reply reply = {bytes.data, bytes.size, PEER_HANG};
   stage_open(&stage, &reply, 1, &unused, 1);
   struct cc_settings settings;
   cc_settings(stage.relay, &settings);
   settings.event_bytes = 100000;
   cc_configure(stage.relay, &settings);
-  const char *got =
-      stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
   expect_body(got, START CONTENT, false);
   assert_int_equal(stage.report.error, CC_EEVENT_SIZE);
   stage_close(&stage);
@@ -199,7 +199,8 @@ static void json_answers_pass_with_their_usage(void **state) {
   struct cc_buffer bytes = {0};
   cc_buffer_add_text(&bytes, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
                              "content-length: 200064\r\n\r\n{\"content\":\"");
-  for (int i = 0; i < 200000; i++) cc_buffer_add(&bytes, "y", 1);
+  for (int i = 0; i < 200000; i++)
+    cc_buffer_add(&bytes, "y", 1);
   cc_buffer_add_text(&bytes, "\",\"usage\":{\"input_tokens\":12,\"output_tokens\":3456}} ");
   struct peer_reply reply = {bytes.data, bytes.size, PEER_KEEP};
   stage_open(&stage, &reply, 1, &unused, 1);
