@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/file.h"
+#include "base/process.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[64], path[128];
+
+static const char *in_folder(const char *name) {
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  return path;
+}
+
+static void put(const char *name, const char *text, size_t size, mode_t mode) {
+  int fd = open(in_folder(name), O_CREAT | O_WRONLY | O_TRUNC, mode);
+  assert_true(fd >= 0);
+  assert_int_equal(write(fd, text, size), size);
+  assert_int_equal(fchmod(fd, mode), 0);
+  close(fd);
+}
+
+static int make_folder(void **state) {
+  (void)state;
+  strcpy(folder, "/tmp/ccrelay-file-XXXXXX");
+  return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state) {
+  (void)state;
+  char command[128];
+  snprintf(command, sizeof command, "rm -rf '%s'", folder);
+  return system(command);
+}
+
+static void a_file_is_read_with_its_facts(void **state) {
+  (void)state;
+  struct cc_file file;
+  put("plain", "a\0bc", 4, 0640);
+  assert_int_equal(cc_file_read(in_folder("plain"), 4, false, &file), CC_OK);
+  assert_int_equal(file.size, 4);
+  assert_memory_equal(file.data, "a\0bc", 5);
+  assert_int_equal(file.mode, 0640);
+  assert_int_equal(file.owner, cc_user());
+  assert_int_equal(file.group, cc_group());
+  cc_free(file.data);
+  put("empty", "", 0, 0600);
+  assert_int_equal(cc_file_read(in_folder("empty"), 0, false, &file), CC_OK);
+  assert_int_equal(file.size, 0);
+  assert_string_equal(file.data, "");
+  cc_free(file.data);
+}
+
+static void the_limit_holds(void **state) {
+  (void)state;
+  struct cc_file file;
+  static char large[20000];
+  memset(large, 'l', sizeof large);
+  put("large", large, sizeof large, 0600);
+  assert_int_equal(cc_file_read(in_folder("large"), 19999, false, &file), CC_ELIMIT);
+  assert_null(file.data);
+  assert_int_equal(cc_file_read(in_folder("large"), 20000, false, &file), CC_OK);
+  assert_int_equal(file.size, 20000);
+  assert_memory_equal(file.data, large, 20000);
+  cc_free(file.data);
+  assert_int_equal(cc_file_read(in_folder("large"), UINT32_MAX, false, &file), CC_OK);
+  cc_free(file.data);
+}
+
+static void a_file_without_a_size_is_read(void **state) {
+  (void)state;
+  struct cc_file file;
+  assert_int_equal(cc_file_read("/proc/self/status", 100000, false, &file), CC_OK);
+  assert_true(file.size > 100);
+  assert_memory_equal(file.data, "Name:", 5);
+  cc_free(file.data);
+  assert_int_equal(cc_file_read("/proc/self/status", 50, false, &file), CC_ELIMIT);
+  assert_null(file.data);
+}
+
+static void links_are_followed_only_if_wanted(void **state) {
+  (void)state;
+  struct cc_file file;
+  put("target", "t", 1, 0600);
+  assert_int_equal(symlink("target", in_folder("link")), 0);
+  assert_int_equal(cc_file_read(path, 10, false, &file), CC_EINVAL);
+  assert_null(file.data);
+  assert_int_equal(cc_file_read(path, 10, true, &file), CC_OK);
+  assert_int_equal(file.size, 1);
+  cc_free(file.data);
+}
+
+static void what_is_no_file_is_refused(void **state) {
+  (void)state;
+  struct cc_file file;
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  assert_int_equal(cc_file_read(in_folder("missing"), 10, true, &file), CC_ENOTFOUND);
+  put("plain", "x", 1, 0600);
+  assert_int_equal(cc_file_read(in_folder("plain/below"), 10, true, &file), CC_ENOTFOUND);
+  assert_int_equal(cc_file_read(folder, 10, true, &file), CC_EINVAL);
+  assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
+  assert_int_equal(cc_file_read(path, 10, true, &file), CC_EINVAL); // and does not hang
+  assert_int_equal(cc_file_read("/dev/zero", 10, true, &file), CC_EINVAL);
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  strcpy(address.sun_path, in_folder("socket"));
+  assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+  assert_int_equal(cc_file_read(path, 10, true, &file), CC_EINVAL);
+  close(fd);
+  assert_null(file.data);
+}
+
+static void a_file_of_others_is_refused(void **state) {
+  (void)state;
+  int status;
+  struct cc_file file;
+  put("locked", "x", 1, 0000);
+  pid_t child = fork();
+  if (child == 0) {
+    if (cc_user() == 0 && setuid(65534) != 0) _exit(1);
+    if (cc_file_read(in_folder("locked"), 10, true, &file) != CC_ESYSTEM) _exit(2);
+    _exit(strstr(cc_system_error(), strerror(EACCES)) ? 0 : 3);
+  }
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_folder_lists_names_by_suffix(void **state) {
+  (void)state;
+  char *names;
+  uint32_t size;
+  assert_int_equal(cc_folder(folder, ".lua", &names, &size), CC_OK);
+  assert_int_equal(size, 0);
+  assert_non_null(names);
+  cc_free(names);
+  put("b.lua", "", 0, 0600);
+  put("a.lua", "", 0, 0600);
+  put("c.txt", "", 0, 0600);
+  put(".lua", "", 0, 0600);
+  put("lua", "", 0, 0600);
+  assert_int_equal(cc_folder(folder, ".lua", &names, &size), CC_OK);
+  assert_int_equal(size, 16);
+  assert_memory_equal(names, ".lua\0a.lua\0b.lua", 17);
+  cc_free(names);
+  assert_int_equal(cc_folder(folder, "", &names, &size), CC_OK);
+  assert_int_equal(size, 26);
+  cc_free(names);
+}
+
+static void a_missing_folder_is_not_found(void **state) {
+  (void)state;
+  char *names;
+  uint32_t size;
+  put("plain", "", 0, 0600);
+  assert_int_equal(cc_folder(in_folder("missing"), "", &names, &size), CC_ENOTFOUND);
+  assert_null(names);
+  assert_int_equal(cc_folder(in_folder("plain"), "", &names, &size), CC_ENOTFOUND);
+}
+
+static void too_many_names_are_refused(void **state) {
+  (void)state;
+  char *names, name[300];
+  uint32_t size;
+  memset(name, 'n', sizeof name);
+  for (int i = 0; i < 4200; i++) {
+    snprintf(name + 246, 16, "%07d", i);
+    char full[400];
+    snprintf(full, sizeof full, "%s/%s", folder, name);
+    int fd = open(full, O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+  }
+  assert_int_equal(cc_folder(folder, "", &names, &size), CC_ELIMIT);
+  assert_null(names);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      TEST(a_file_is_read_with_its_facts),  TEST(the_limit_holds),
+      TEST(a_file_without_a_size_is_read),  TEST(links_are_followed_only_if_wanted),
+      TEST(what_is_no_file_is_refused),     TEST(a_file_of_others_is_refused),
+      TEST(a_folder_lists_names_by_suffix), TEST(a_missing_folder_is_not_found),
+      TEST(too_many_names_are_refused),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
