@@ -215,7 +215,12 @@ static void finish(struct cc_stream *stream) {
 
 static void shake(struct cc_stream *stream) {
   struct tls *tls = stream->tls;
-  int result = mbedtls_ssl_handshake(&tls->ssl);
+  size_t before;
+  int result;
+  do {
+    before = tls->raw_size;
+    result = mbedtls_ssl_handshake(&tls->ssl);
+  } while (wants(result) && tls->raw_size && tls->raw_size < before);
   if (wants(result)) {
     flush(stream);
   } else if (result) {
@@ -228,9 +233,11 @@ static void shake(struct cc_stream *stream) {
   }
 }
 
-// False when no more can be read for now.
+// False when no more can be read for now. mbedTLS may want to read where bytes are left, or a
+// ticket is only to be told: it does so only after it took some.
 static bool pull(struct cc_stream *stream) {
   struct tls *tls = stream->tls;
+  size_t before = tls->raw_size;
   int result = mbedtls_ssl_read(&tls->ssl, (unsigned char *)read_space, sizeof read_space);
   flush(stream); // before anyone else may use the space
   if (result > 0) {
@@ -242,7 +249,7 @@ static bool pull(struct cc_stream *stream) {
     keep_session(tls);
     return true;
   }
-  if (wants(result)) return false;
+  if (wants(result)) return tls->raw_size < before;
   if (result == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY)
     cc_stream_over(stream, CC_OK);
   else

@@ -92,6 +92,16 @@ static inline void step(struct pair *pair) {
       step(pair);                                                                                  \
   } while (0)
 
+// The same for what no event of the loop shows.
+#define WAIT_UNTIL(pair, condition)                                                                \
+  do {                                                                                             \
+    while (!(condition)) {                                                                         \
+      uv_sleep(5);                                                                                 \
+      uv_run(&(pair)->loop, UV_RUN_NOWAIT);                                                        \
+      if ((pair)->late) fail_msg("nothing came of it");                                            \
+    }                                                                                              \
+  } while (0)
+
 // Turns the loop a few times, for what must not happen.
 static inline void idle(struct pair *pair) {
   for (int i = 0; i < 20; i++) {
