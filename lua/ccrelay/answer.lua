@@ -1,0 +1,209 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Answers of the relay's own: errors, lists, and what a policy says by itself.
+local C = require 'ccrelay.c'
+local errors = require 'ccrelay.errors'
+local ffi = require 'ffi'
+local json = require 'ccrelay.json'
+local turn = require 'ccrelay.turn'
+
+local M = {}
+
+-- What a script returns after it answered by itself.
+M.GIVEN = setmetatable({}, { __metatable = false, __tostring = function() return 'an answer already given' end })
+
+local function refused(what, code)
+  error(what .. ': ' .. ffi.string(C.cc_error_text(code)), 0)
+end
+
+--- Sets a header of the answer; "" removes the upstream's of that name.
+---@param exchange ccrelay.Exchange
+---@param name string
+---@param value string
+function M.header(exchange, name, value)
+  local code = C.cc_answer_header(exchange.relay, exchange.handle, name, #name, value, #value)
+  if code == C.CC_EINVAL or code == C.CC_ELIMIT then refused('the answer\'s header "' .. name .. '"', code) end
+end
+
+--- The request id of an answer the relay makes up itself.
+---@param exchange ccrelay.Exchange
+---@return string
+function M.request_id(exchange)
+  return 'req_ccr_' .. exchange.id
+end
+
+--- Gives a whole answer.
+---@param exchange ccrelay.Exchange
+---@param status integer
+---@param body string
+---@param request_id string? an upstream's, if it is its error that is told
+function M.give(exchange, status, body, request_id)
+  M.header(exchange, 'request-id', request_id or M.request_id(exchange))
+  local code = C.cc_answer(exchange.relay, exchange.handle, status, body, #body)
+  if code == C.CC_EINVAL then refused('the answer with status ' .. tostring(status), code) end
+  exchange.answered = true
+end
+
+--- Gives a value as JSON with status 200.
+---@param exchange ccrelay.Exchange
+---@param value any
+function M.json(exchange, value)
+  M.header(exchange, 'content-type', 'application/json')
+  M.give(exchange, 200, json.encode(value))
+end
+
+--- Marks the answer with what routing.debug shows.
+---@param exchange ccrelay.Exchange
+---@param provider string?
+function M.debug(exchange, provider)
+  local generation = exchange.generation
+  local routing = generation.configuration.routing
+  if not routing or not routing.debug then return end
+  M.header(exchange, 'x-cc-relay-strategy', generation.strategy)
+  if provider then M.header(exchange, 'x-cc-relay-provider', provider) end
+  M.header(exchange, 'x-cc-relay-attempts', tostring(#exchange.trail))
+end
+
+--- Whole seconds for retry-after, within what clients wait for.
+---@param seconds number
+---@return string
+function M.seconds(seconds)
+  return string.format('%d', math.min(math.max(math.ceil(seconds), 1), 30))
+end
+
+---@class ccrelay.ErrorOptions
+---@field type string? else by the status
+---@field retry_after number? seconds
+---@field should_retry boolean?
+---@field headers table<string, string>?
+---@field failure string? name for the log
+---@field request_id string? the upstream's
+
+--- Gives an error in the shape of the Messages API.
+---@param exchange ccrelay.Exchange
+---@param status integer
+---@param message string
+---@param options ccrelay.ErrorOptions?
+function M.error(exchange, status, message, options)
+  options = options or {}
+  local kind = options.type or errors.type_of(status)
+  exchange.failure = options.failure or exchange.failure or kind
+  M.header(exchange, 'content-type', 'application/json')
+  if options.retry_after then M.header(exchange, 'retry-after', M.seconds(options.retry_after)) end
+  if options.should_retry ~= nil then M.header(exchange, 'x-should-retry', tostring(options.should_retry)) end
+  for name, value in pairs(options.headers or {}) do M.header(exchange, name, value) end
+  local request_id = options.request_id or M.request_id(exchange)
+  M.give(exchange, status, errors.body(kind, message, request_id), request_id)
+end
+
+-- ---- What policies call ------------------------------------------------------------------------
+
+local function set_headers(exchange, headers, level)
+  for name, value in pairs(headers or {}) do
+    if type(name) ~= 'string' or type(value) ~= 'string' and type(value) ~= 'number' then
+      error('headers of an answer are texts by name', level + 1)
+    end
+    M.header(exchange, name, tostring(value))
+  end
+end
+
+local function check_status(status, level)
+  status = status or 200
+  if type(status) ~= 'number' or status % 1 ~= 0 or status < 200 or status > 599 then
+    error('the status of an answer is a whole number from 200 to 599', level + 1)
+  end
+  return status
+end
+
+--- Answers without an upstream: { status =, headers =, body = }; a table as body becomes JSON.
+---@param exchange ccrelay.Exchange
+---@param answer { status: integer?, headers: table<string, string>?, body: string|table|nil }
+---@return table given to be returned by the policy
+function M.respond(exchange, answer)
+  turn.check(exchange, 'respond')
+  local status = check_status(answer.status, 2)
+  local body = answer.body or ''
+  if type(body) == 'table' then body = json.encode(body) end
+  if type(body) ~= 'string' then error('the body of an answer is a text or a table', 2) end
+  set_headers(exchange, answer.headers, 2)
+  M.give(exchange, status, body)
+  return M.GIVEN
+end
+
+--- Breaks the connection to the client: { reset = true } with RST, { raw = bytes } after these bytes.
+---@param exchange ccrelay.Exchange
+---@param how { reset: boolean?, raw: string? }?
+---@return table given
+function M.abort(exchange, how)
+  turn.check(exchange, 'abort')
+  how = how or {}
+  local raw = how.raw or ''
+  exchange.answered = true
+  C.cc_answer_break(exchange.relay, exchange.handle, how.reset or false, raw, #raw)
+  return M.GIVEN
+end
+
+---@class ccrelay.Writer
+---@field exchange ccrelay.Exchange
+local Writer = {}
+Writer.__index = Writer
+Writer.__metatable = false
+
+local function check_open(writer, action)
+  local exchange = writer.exchange
+  if not writer.open or exchange.ended then error('writer:' .. action .. ' was called after the answer ended', 3) end
+  return exchange
+end
+
+--- Writes bytes; waits while the client is slow.
+---@param bytes string
+function Writer:write(bytes)
+  local exchange = check_open(self, 'write')
+  local code = C.cc_answer_write(exchange.relay, exchange.handle, bytes, #bytes)
+  if code == C.CC_ELIMIT then
+    turn.await(exchange, turn.WRITABLE)
+  elseif code ~= C.CC_OK then
+    turn.vanish(exchange)
+  end
+end
+
+--- Waits so many milliseconds.
+---@param milliseconds number
+function Writer:sleep(milliseconds)
+  turn.sleep(check_open(self, 'sleep'), milliseconds)
+end
+
+--- Breaks the connection in the middle of the answer.
+---@param how { reset: boolean?, raw: string? }?
+function Writer:abort(how)
+  local exchange = check_open(self, 'abort')
+  how = how or {}
+  local raw = how.raw or ''
+  self.open = false
+  C.cc_answer_break(exchange.relay, exchange.handle, how.reset or false, raw, #raw)
+end
+
+for _, name in ipairs { 'write', 'sleep', 'abort' } do Writer[name] = turn.entrance(Writer[name]) end
+
+--- Answers in pieces: produce(writer) writes them. The answer ends when it returns.
+---@param exchange ccrelay.Exchange
+---@param produce fun(writer: ccrelay.Writer)
+---@param answer { status: integer?, headers: table<string, string>? }?
+---@return table given
+function M.stream(exchange, produce, answer)
+  turn.check(exchange, 'stream')
+  answer = answer or {}
+  local status = check_status(answer.status, 2)
+  M.header(exchange, 'content-type', 'text/event-stream')
+  M.header(exchange, 'cache-control', 'no-cache')
+  M.header(exchange, 'request-id', M.request_id(exchange))
+  set_headers(exchange, answer.headers, 2)
+  C.cc_answer_begin(exchange.relay, exchange.handle, status)
+  exchange.answered = true
+  local writer = setmetatable({ exchange = exchange, open = true }, Writer)
+  turn.script(produce, writer)
+  if writer.open and not exchange.ended then C.cc_answer_end(exchange.relay, exchange.handle) end
+  writer.open = false
+  return M.GIVEN
+end
+
+return M

@@ -1,0 +1,297 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- One try at one upstream, from the reservation to its outcome; and the ways to make several.
+local C = require 'ccrelay.c'
+local Outcome = require 'ccrelay.outcome'
+local Request = require 'ccrelay.request'
+local Upstream = require 'ccrelay.upstream'
+local ffi = require 'ffi'
+local health = require 'ccrelay.health'
+local ratelimit = require 'ccrelay.ratelimit'
+local turn = require 'ccrelay.turn'
+
+---@class ccrelay.Attempt
+---@field number integer
+---@field upstream ccrelay.Upstream
+---@field slot ccrelay.Slot
+---@field counted boolean its limits and health count
+---@field probe boolean
+---@field ticket ffi.cdata*?
+---@field open boolean sent, and its end not seen yet
+
+local M = {}
+
+local ticket_type = ffi.typeof 'struct cc_ticket'
+local spec = ffi.new 'struct cc_try'
+local wait = ffi.new 'double[1]'
+
+-- ---- Admission ---------------------------------------------------------------------------------
+
+local function admit(exchange, attempt)
+  local slot, now = attempt.slot, C.cc_now()
+  local admitted, probe = health.admit(slot.provider, now)
+  if not admitted then return 'overloaded', 1000 end
+  attempt.probe = probe
+  if not slot.limit or attempt.upstream.credential ~= 'own' then return nil end
+  local ticket = ticket_type()
+  local input, output = exchange:estimate()
+  if C.cc_limit_reserve(slot.limit, now, input, output, ticket, wait) == C.CC_ELIMIT then
+    if probe then health.withdraw(slot.provider) end
+    return 'limited', wait[0]
+  end
+  attempt.ticket = ticket
+  return nil
+end
+
+-- It never reached the upstream: nothing was used and nothing learned.
+local function give_back(attempt)
+  if attempt.probe then health.withdraw(attempt.slot.provider) end
+  if attempt.ticket then C.cc_limit_release(attempt.ticket, C.cc_now()) end
+  attempt.probe, attempt.ticket = false, nil
+end
+
+--- An attempt whose end nobody waits for any more. What it reserved stays booked: it may have been sent.
+---@param attempt ccrelay.Attempt
+function M.drop(attempt)
+  if attempt.probe then health.withdraw(attempt.slot.provider) end
+  attempt.probe = false
+end
+
+-- ---- Sending -----------------------------------------------------------------------------------
+
+local function fill_spec(exchange, attempt, more)
+  local generation = exchange.generation
+  local configuration, gate = generation.configuration, generation.policy.gate
+  if more == nil then more = Upstream.remains(exchange, attempt.upstream) end
+  local patience = configuration.routing.failover_timeout
+  spec.framing = exchange.endpoint == 'passthrough' and C.CC_FRAMING_OPAQUE or C.CC_FRAMING_MESSAGES
+  spec.stream = exchange.endpoint == 'messages' and exchange.stream
+  spec.head_ms = more and patience > 0 and patience or configuration.server.timeout_ms
+  spec.gate_bytes, spec.gate_ms = gate.bytes, gate.ms
+  spec.gate_opens = not more
+  return spec
+end
+
+local function apply_edits(exchange, request)
+  for _, edit in ipairs(exchange.edits or {}) do
+    if edit.json then request:set_json(edit.name, edit.json) else request:remove(edit.name) end
+  end
+end
+
+local function prepare(exchange, attempt)
+  local adapter = attempt.slot.provider.adapter
+  local request = Request.new(exchange, attempt.number, attempt.upstream)
+  if exchange.endpoint == 'messages' then apply_edits(exchange, request) end
+  C.cc_try_pass(exchange.relay, exchange.handle, attempt.number)
+  if adapter.prepare then adapter.prepare(request, attempt.upstream) else request:pass() end
+  return attempt.slot.provider.scheme.apply(request, attempt.upstream, adapter)
+end
+
+local function cancel(exchange, attempt)
+  C.cc_try_cancel(exchange.relay, exchange.handle, attempt.number)
+  attempt.open = false
+end
+
+local function send(exchange, attempt)
+  local ok, ready, message = pcall(prepare, exchange, attempt)
+  if not ok or not ready then
+    cancel(exchange, attempt)
+    give_back(attempt)
+    if not ok then error(ready, 0) end
+    return Outcome.unsent(exchange, attempt, 'credentials', message)
+  end
+  local code = C.cc_try_send(exchange.relay, exchange.handle, attempt.number)
+  if code ~= C.CC_OK then
+    cancel(exchange, attempt)
+    give_back(attempt)
+    if turn.is_over(code) then turn.vanish(exchange) end
+    error('the request could not be sent: ' .. ffi.string(C.cc_error_text(code)), 0)
+  end
+end
+
+--- Begins an attempt. When nothing could be sent, returns nil and the outcome that this is.
+---@param exchange ccrelay.Exchange
+---@param upstream ccrelay.Upstream
+---@param more boolean? whether another would be tried after it; else by the candidates left
+---@return ccrelay.Attempt?
+---@return ccrelay.Outcome?
+function M.start(exchange, upstream, more)
+  if not Upstream.is(upstream) then error('exchange:try takes one of relay.upstreams(exchange)', 3) end
+  local slot = upstream.slot
+  local attempt = { upstream = upstream, slot = slot, counted = exchange.endpoint == 'messages', probe = false,
+    number = -1, open = false }
+  if attempt.counted then
+    local reason, pause = admit(exchange, attempt)
+    if reason then return nil, Outcome.refused(exchange, attempt, reason, pause) end
+  end
+  local origin, message = slot.provider:origin(exchange.relay)
+  if not origin then
+    give_back(attempt)
+    return nil, Outcome.unsent(exchange, attempt, 'address', message)
+  end
+  local number = C.cc_try(exchange.relay, exchange.handle, origin, fill_spec(exchange, attempt, more))
+  if number < 0 then
+    give_back(attempt)
+    if turn.is_over(number) then turn.vanish(exchange) end
+    error('no attempt can be made now: ' .. ffi.string(C.cc_error_text(number)), 0)
+  end
+  attempt.number = number
+  exchange.tried[slot] = true
+  exchange.holders[number] = attempt
+  attempt.open = true
+  local unsent = send(exchange, attempt)
+  if unsent then return nil, unsent end
+  return attempt
+end
+
+-- ---- Outcome -----------------------------------------------------------------------------------
+
+-- Health learns from an attempt what the provider and the key are worth.
+local function note(exchange, attempt, outcome)
+  local slot, now = attempt.slot, C.cc_now()
+  local provider, own = slot.provider, attempt.upstream.credential ~= 'client'
+  local rules = exchange.generation.configuration.health.circuit_breaker
+  local verdict = outcome.verdict
+  if verdict == 'good' then
+    if attempt.probe then health.success(provider, true, rules) end
+  elseif verdict == 'failed' then
+    if health.failure(provider, attempt.probe, rules, now) then
+      exchange.generation.journal:line('warn', 'circuit opened', { 'provider', provider.name })
+    end
+  else
+    if attempt.probe then health.withdraw(provider) end
+    if verdict == 'overloaded' then health.overloaded(provider, outcome.retry_after, now) end
+    if own and verdict == 'exhausted' then health.exhausted(slot, outcome.retry_after or outcome.reset_after, now) end
+    if own and (verdict == 'refused' or verdict == 'spent') then
+      health[verdict](slot, now)
+      exchange.generation.journal:line('warn', 'key put aside', { 'key', slot.id, 'status', outcome.status })
+    end
+  end
+  attempt.probe = false
+end
+
+local function settle(attempt, outcome)
+  if outcome.ok then return end
+  if not outcome.sent then return give_back(attempt) end
+  if attempt.ticket then
+    C.cc_limit_settle(attempt.ticket, C.cc_now(), outcome.used_input, outcome.used_output)
+    attempt.ticket = nil
+  end
+end
+
+--- The outcome of an attempt whose event has come.
+---@param exchange ccrelay.Exchange
+---@param attempt ccrelay.Attempt
+---@return ccrelay.Outcome
+function M.finish(exchange, attempt)
+  local outcome = Outcome.new(exchange, attempt)
+  if not outcome then
+    M.drop(attempt)
+    turn.vanish(exchange)
+  end
+  local trail = exchange.trail
+  trail[#trail + 1] = outcome
+  if attempt.counted then
+    if outcome.status and attempt.upstream.credential == 'own' then ratelimit.learn(exchange, attempt) end
+    note(exchange, attempt, outcome)
+    settle(attempt, outcome)
+  end
+  if not outcome.ok then
+    attempt.open = false
+    exchange.last = outcome
+  end
+  return outcome
+end
+
+-- ---- What policies call ------------------------------------------------------------------------
+
+local function try(exchange, upstream, more)
+  local attempt, outcome = M.start(exchange, upstream, more)
+  if not attempt then return outcome end
+  repeat
+    local _, number = turn.await(exchange, turn.OUTCOME)
+  until number == attempt.number
+  return M.finish(exchange, attempt)
+end
+
+--- Tries an upstream and waits for what comes of it.
+---@param exchange ccrelay.Exchange
+---@param upstream ccrelay.Upstream
+---@return ccrelay.Outcome
+function M.try(exchange, upstream)
+  turn.check(exchange, 'try')
+  return try(exchange, upstream)
+end
+
+--- Tries upstreams in their order until one outcome is not retryable; returns the last outcome, nil
+--- for an empty list.
+---@param exchange ccrelay.Exchange
+---@param list ccrelay.Upstream[]
+---@return ccrelay.Outcome?
+function M.first(exchange, list)
+  turn.check(exchange, 'first')
+  local outcome
+  for index, upstream in ipairs(list) do
+    outcome = try(exchange, upstream, index < #list)
+    if not outcome.retryable then break end
+  end
+  return outcome
+end
+
+---@class ccrelay.Race
+---@field list ccrelay.Upstream[]
+---@field next integer
+---@field running table<integer, ccrelay.Attempt> by number
+---@field count integer
+---@field outcome ccrelay.Outcome?
+
+-- Starts the next upstream that can be started.
+local function start_next(exchange, race)
+  while race.next <= #race.list do
+    local attempt, outcome = M.start(exchange, race.list[race.next], race.next < #race.list)
+    race.next = race.next + 1
+    if attempt then
+      race.running[attempt.number] = attempt
+      race.count = race.count + 1
+      return
+    end
+    race.outcome = outcome
+  end
+end
+
+local function call_off(exchange, race)
+  for _, attempt in pairs(race.running) do
+    cancel(exchange, attempt)
+    M.drop(attempt)
+  end
+  C.cc_exchange_timer(exchange.relay, exchange.handle, -1)
+end
+
+--- Tries the first, and after after_ms (or its failure) the next beside it; the first good answer
+--- wins and the other attempt is given up.
+---@param exchange ccrelay.Exchange
+---@param list ccrelay.Upstream[]
+---@param options { after_ms: number? }?
+---@return ccrelay.Outcome?
+function M.race(exchange, list, options)
+  turn.check(exchange, 'race')
+  local after = options and options.after_ms or 0
+  local race = { list = list, next = 1, running = {}, count = 0 }
+  start_next(exchange, race)
+  if after > 0 then C.cc_exchange_timer(exchange.relay, exchange.handle, after) else start_next(exchange, race) end
+  while race.count > 0 do
+    local kind, number = turn.await(exchange, turn.OUTCOME + turn.TIMER)
+    if kind == turn.TIMER then
+      if race.count < 2 then start_next(exchange, race) end
+    elseif race.running[number] then
+      local attempt = race.running[number]
+      race.running[number], race.count = nil, race.count - 1
+      race.outcome = M.finish(exchange, attempt)
+      if not race.outcome.retryable then break end
+      start_next(exchange, race)
+    end
+  end
+  call_off(exchange, race)
+  return race.outcome
+end
+
+return M

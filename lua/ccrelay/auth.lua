@@ -1,0 +1,114 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Who a client is: every configured key is compared, by digest and in constant time, whatever was sent.
+local C = require 'ccrelay.c'
+local address = require 'ccrelay.config.address'
+local ffi = require 'ffi'
+
+---@class ccrelay.Caller
+---@field kind 'open'|'key'|'bearer'|'subscription'
+---@field name string? the configured client
+---@field passes boolean whether its credential goes to a transparent provider
+
+---@class ccrelay.Auth
+---@field entries { digest: ffi.cdata*, kind: string, name: string? }[]
+---@field open boolean nobody has to show a key
+local Auth = {}
+Auth.__index = Auth
+
+local M = {}
+
+local digest_type = ffi.typeof 'uint8_t[32]'
+local SUBSCRIPTION = 'sk-ant-oat'
+
+local function digest(text, out)
+  C.cc_sha256(text, #text, out)
+  return out
+end
+
+local function add(entries, secret, kind, name)
+  if type(secret) ~= 'string' or secret == '' then return end
+  entries[#entries + 1] = { digest = digest(secret, digest_type()), kind = kind, name = name }
+end
+
+--- The rules of server.auth.
+---@param rules table?
+---@return ccrelay.Auth
+function M.new(rules)
+  rules = rules or {}
+  local entries = {}
+  local keys = rules.api_key or {}
+  for _, key in ipairs(type(keys) == 'table' and keys or { keys }) do add(entries, key, 'key', nil) end
+  for _, client in ipairs(rules.clients or {}) do add(entries, client.key, 'key', client.name) end
+  add(entries, rules.bearer_secret, 'bearer', nil)
+  return setmetatable({
+    entries = entries,
+    open = #entries == 0 and not rules.allow_bearer,
+    any_bearer = #entries == 0 and rules.allow_bearer or false,
+    subscription = rules.allow_subscription or false,
+  }, Auth)
+end
+
+local seen = digest_type()
+
+-- The entry a presented secret is; the work is the same for every secret of a length.
+function Auth:match(presented, bearer)
+  digest(presented, seen)
+  local found
+  for index = 1, #self.entries do
+    local entry = self.entries[index]
+    if C.cc_equal(seen, entry.digest, 32) and (bearer or entry.kind ~= 'bearer') then found = found or entry end
+  end
+  return presented ~= '' and found or nil
+end
+
+--- The token of an Authorization: Bearer header, "" when it is none.
+---@param value string?
+---@return string
+function M.bearer(value)
+  if not value or not string.find(value, '^[Bb][Ee][Aa][Rr][Ee][Rr][ \t]') then return '' end
+  return (string.gsub(string.gsub(string.sub(value, 8), '^[ \t]+', ''), '[ \t]+$', ''))
+end
+
+local function caller(kind, passes, name)
+  return { kind = kind, passes = passes, name = name }
+end
+
+local function is_subscription(token)
+  return string.sub(token, 1, #SUBSCRIPTION) == SUBSCRIPTION and #token > #SUBSCRIPTION
+end
+
+--- Who sent these credentials: nil for nobody who may.
+---@param authorization string?
+---@param api_key string?
+---@return ccrelay.Caller?
+function Auth:identify(authorization, api_key)
+  local token, key = M.bearer(authorization), api_key or ''
+  local by_token, by_key = self:match(token, true), self:match(key, false)
+  if by_token and by_key and token ~= key then return nil end
+  local entry = by_key or by_token
+  if entry then return caller(entry.kind, false, entry.name) end
+  if self.subscription and is_subscription(token) then return caller('subscription', true) end
+  if self.any_bearer then return token ~= '' and caller('bearer', true) or nil end
+  if self.open then return caller('open', (authorization or '') ~= '' or key ~= '') end
+  return nil
+end
+
+local function is_loopback(authority)
+  if not authority then return false end
+  local host = string.match(authority, '^%[([%x:.]+)%]:?%d*$') or string.match(authority, '^([^:]+):?%d*$')
+  if not host then return false end
+  host = string.lower(string.gsub(host, '%.$', ''))
+  return host == 'localhost' or address.reach(host) == 'loopback'
+end
+
+--- Whether a request to a listener that asks for no key comes from this machine by name: a web page
+--- whose own name leads here must not.
+---@param host string?
+---@param origin string?
+---@return boolean
+function M.is_local(host, origin)
+  if not is_loopback(host) then return false end
+  return not origin or is_loopback(string.match(origin, '^https?://([^/]*)$'))
+end
+
+return M

@@ -1,0 +1,112 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Named numbers that all processes share and a reload leaves alone.
+local C = require 'ccrelay.c'
+local ffi = require 'ffi'
+
+local M = {}
+
+local LONGEST_NAME = 63
+local TEXT_BYTES = 192
+
+local numbers = {}
+local text_buffer = ffi.new('char[?]', TEXT_BYTES)
+local digest = ffi.new 'uint8_t[32]'
+
+--- The first bytes of the SHA-256 of a text, as hex digits.
+---@param text string
+---@param bytes integer
+---@return string
+function M.digest(text, bytes)
+  C.cc_sha256(text, #text, digest)
+  local out = {}
+  for index = 1, bytes do out[index] = string.format('%02x', digest[index - 1]) end
+  return table.concat(out)
+end
+
+--- A name that fits a cell or limit: long ones end in a digest.
+---@param name string
+---@return string
+function M.fit(name)
+  if #name <= LONGEST_NAME then return name end
+  return string.sub(name, 1, LONGEST_NAME - 17) .. '~' .. M.digest(name, 8)
+end
+
+--- The number of the cell called name, made when new; negative when the table is full.
+---@param name string
+---@return integer
+function M.number(name)
+  local number = numbers[name]
+  if not number then
+    local short = M.fit(name)
+    number = C.cc_cell(short, #short)
+    if number >= 0 then numbers[name] = number end
+  end
+  return number
+end
+
+--- Adds to the cell called name; a full table counts nothing.
+---@param name string
+---@param value number
+function M.add(name, value)
+  C.cc_cell_add(M.number(name), value)
+end
+
+---@class ccrelay.Cell
+local Cell = {}
+Cell.__index = Cell
+Cell.__metatable = false
+
+-- A script may name its cells while it is loaded, before there is anything shared.
+local function number_of(self)
+  local number = M.number('policy:' .. self.name)
+  if number < 0 then error('there is no room for the cell "' .. self.name .. '"', 3) end
+  return number
+end
+
+---@return number
+function Cell:get()
+  return C.cc_cell_get(number_of(self))
+end
+
+---@param value number
+function Cell:set(value)
+  C.cc_cell_set(number_of(self), value)
+end
+
+--- Adds and returns the new value. Whole numbers only: fractions are cut.
+---@param value number? 1 unless given
+---@return number
+function Cell:add(value)
+  return C.cc_cell_add(number_of(self), value or 1)
+end
+
+--- Sets desired if the cell holds expected.
+---@param expected number
+---@param desired number
+---@return boolean
+function Cell:swap(expected, desired)
+  return C.cc_cell_swap(number_of(self), expected, desired)
+end
+
+--- The short text of the cell.
+---@return string
+function Cell:text()
+  local size = C.cc_cell_text(number_of(self), text_buffer, TEXT_BYTES)
+  return size > 0 and ffi.string(text_buffer, size) or ''
+end
+
+--- Replaces the text; what is over 191 bytes is cut.
+---@param text string
+function Cell:write(text)
+  C.cc_cell_write(number_of(self), text, #text)
+end
+
+--- The cell a policy calls name. Cells of policies have names of their own, apart from the relay's.
+---@param name string
+---@return ccrelay.Cell
+function M.of_policy(name)
+  if type(name) ~= 'string' or name == '' then error('relay.cell takes a name', 3) end
+  return setmetatable({ name = name }, Cell)
+end
+
+return M

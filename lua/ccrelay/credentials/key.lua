@@ -1,0 +1,34 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A provider's own key in one header; or the client's credential, untouched, where it may travel.
+local M = {}
+
+local SUBSCRIPTION = 'sk-ant-oat'
+
+local function pass_on(request)
+  for _, name in ipairs { 'authorization', 'x-api-key' } do
+    local value = request:client_header(name)
+    if value and value ~= '' then request:header(name, value) end
+  end
+end
+
+--- Adds the credential to a request.
+---@param request ccrelay.Request
+---@param _ ccrelay.Upstream
+---@param adapter table
+---@return boolean? ok nil with a message when there is no credential
+---@return string? message
+function M.apply(request, _, adapter)
+  if request.credential == 'client' then
+    pass_on(request)
+  elseif request.key then
+    local token = string.sub(request.key, 1, #SUBSCRIPTION) == SUBSCRIPTION
+    if adapter.key_header == 'authorization' or token then
+      request:header('authorization', 'Bearer ' .. request.key)
+    else
+      request:header(adapter.key_header or 'x-api-key', request.key)
+    end
+  end
+  return true
+end
+
+return M

@@ -1,0 +1,137 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Gives the client what a policy returned: an upstream's answer as it came, or the error it stands for.
+local C = require 'ccrelay.c'
+local answer = require 'ccrelay.answer'
+local errors = require 'ccrelay.errors'
+
+local M = {}
+
+local function is_held(exchange, outcome)
+  return exchange.holders[outcome.attempt] == outcome.holder
+end
+
+-- retry-after as the policy wants it, else the upstream's, within what clients wait for.
+local function retry_after(outcome)
+  if outcome.retry_after == outcome.told_retry_after then
+    return outcome.retry_after and answer.seconds(outcome.retry_after) or ''
+  end
+  return outcome.retry_after and string.format('%d', math.max(math.ceil(outcome.retry_after), 0)) or ''
+end
+
+local function mark(exchange, outcome)
+  if not outcome.headers['request-id'] then answer.header(exchange, 'request-id', answer.request_id(exchange)) end
+  answer.debug(exchange, outcome.upstream.provider)
+end
+
+local function pass(exchange, outcome)
+  if outcome.ok and not (is_held(exchange, outcome) and outcome.holder.open) then
+    error('the policy returned an outcome that was given up', 0)
+  end
+  if not outcome.ok then
+    answer.header(exchange, 'retry-after', retry_after(outcome))
+    if (tonumber(outcome.headers['retry-after-ms']) or 0) > 30000 then answer.header(exchange, 'retry-after-ms', '') end
+  end
+  mark(exchange, outcome)
+  local with_event = exchange.generation.policy.break_with == 'event'
+  C.cc_answer_outcome(exchange.relay, exchange.handle, outcome.attempt, with_event)
+  exchange.answered, exchange.chosen = true, outcome.holder
+end
+
+local function travels(name)
+  return name == 'x-should-retry' or string.sub(name, 1, 10) == 'anthropic-'
+end
+
+-- An upstream's error in the relay's words: status and message stay.
+local function retell(exchange, outcome, status, kind, message)
+  local headers = {}
+  for name, value in pairs(outcome.headers) do
+    if travels(name) then headers[name] = value end
+  end
+  local pause = retry_after(outcome)
+  if pause ~= '' then headers['retry-after'] = pause end
+  answer.debug(exchange, outcome.upstream.provider)
+  answer.error(exchange, status, message, {
+    type = kind, headers = headers, failure = outcome.error or kind, request_id = outcome.headers['request-id'],
+  })
+end
+
+local function passes_unread(outcome)
+  local encoding = outcome.headers['content-encoding']
+  if encoding and string.lower(encoding) ~= 'identity' then return true end
+  return not outcome.complete and string.find(outcome.body, '^%s*{%s*"type"%s*:%s*"error"') ~= nil
+end
+
+local function http_error(exchange, outcome)
+  if is_held(exchange, outcome) and (outcome.shaped or passes_unread(outcome)) then
+    exchange.failure = outcome.type
+    return pass(exchange, outcome)
+  end
+  local message = errors.message_of(outcome.decoded, outcome.body)
+  if message == '' then
+    message = string.format('provider "%s" answered %d without a body', outcome.upstream.provider, outcome.status)
+  end
+  return retell(exchange, outcome, outcome.status, outcome.type, message)
+end
+
+-- An error event, or an error inside a success: its data as the body, with the status of its type.
+local function told_error(exchange, outcome)
+  exchange.failure = outcome.error
+  answer.header(exchange, 'content-type', 'application/json')
+  local pause = retry_after(outcome)
+  if pause ~= '' then answer.header(exchange, 'retry-after', pause) end
+  answer.debug(exchange, outcome.upstream.provider)
+  answer.give(exchange, outcome.status, outcome.body, outcome.headers['request-id'])
+end
+
+local function transport_error(exchange, outcome)
+  local provider = outcome.upstream.provider
+  local reason = outcome.reason or outcome.error
+  if outcome.detail and outcome.detail ~= '' then reason = reason .. ' (' .. outcome.detail .. ')' end
+  local message = exchange.generation.journal.clean(string.format('provider "%s": %s', provider, reason))
+  answer.debug(exchange, provider)
+  answer.error(exchange, outcome.timeout and 504 or 502, message, { type = outcome.type, failure = outcome.error })
+end
+
+local function refusal_text(exchange, refusal, seconds)
+  if refusal.kind == 'limited' then
+    return string.format('every key for model "%s" is at its rate limit; the next is free in %d s',
+      exchange.model, seconds)
+  end
+  return string.format('every upstream for model "%s" is overloaded or failing; the next is tried in %d s',
+    exchange.model, seconds)
+end
+
+--- Answers an exchange for which there was no candidate.
+---@param exchange ccrelay.Exchange
+function M.no_candidate(exchange)
+  local refusal = exchange.refusal
+  local model = exchange.model or ''
+  answer.debug(exchange, nil)
+  if refusal and refusal.ready then
+    local seconds = math.max(math.ceil((refusal.ready - C.cc_now()) / 1000), 1)
+    local status = refusal.kind == 'limited' and 429 or 529
+    return answer.error(exchange, status, refusal_text(exchange, refusal, seconds),
+      { retry_after = seconds, failure = refusal.kind })
+  end
+  if refusal and refusal.kind == 'unsupported' then
+    local message = string.format('provider "%s" cannot take %s', refusal.provider, refusal.feature)
+    return answer.error(exchange, 400, message, { failure = 'unsupported' })
+  end
+  return answer.error(exchange, 404, 'no provider serves the model "' .. model .. '"', { failure = 'no_candidate' })
+end
+
+--- Gives the client an outcome.
+---@param exchange ccrelay.Exchange
+---@param outcome ccrelay.Outcome
+function M.outcome(exchange, outcome)
+  if outcome.refused then
+    if not exchange.last then return M.no_candidate(exchange) end
+    outcome = exchange.last
+  end
+  if outcome.ok then return pass(exchange, outcome) end
+  if outcome.event then return told_error(exchange, outcome) end
+  if outcome.error or not outcome.status then return transport_error(exchange, outcome) end
+  return http_error(exchange, outcome)
+end
+
+return M

@@ -1,0 +1,196 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The end of an exchange: limits settled with what was really used, health, figures, one log line.
+local C = require 'ccrelay.c'
+local Outcome = require 'ccrelay.outcome'
+local answer = require 'ccrelay.answer'
+local attempts = require 'ccrelay.attempt'
+local cell = require 'ccrelay.cell'
+local ffi = require 'ffi'
+local health = require 'ccrelay.health'
+local turn = require 'ccrelay.turn'
+
+local M = {}
+
+local report = ffi.new 'struct cc_report'
+local request = ffi.new 'struct cc_request'
+local INNOCENT = {
+  [C.CC_OK] = true, [C.CC_ECANCELLED] = true, [C.CC_ECLIENT_GONE] = true, [C.CC_EWRITE_TIMEOUT] = true,
+  [C.CC_ETOTAL_TIMEOUT] = true,
+}
+
+local function text(slice)
+  return slice.size > 0 and ffi.string(slice.data, slice.size) or ''
+end
+
+-- ---- Faults of scripts -------------------------------------------------------------------------
+
+--- An error in the coroutine of an exchange: 500 with its id, the words and the way there in the log.
+---@param exchange ccrelay.Exchange
+---@param message any
+---@param traceback string
+function M.fault(exchange, message, traceback)
+  local words = type(message) == 'string' and message or 'an error that is a ' .. type(message)
+  exchange.script_error, exchange.failure = words, 'script'
+  cell.add('count:script_errors', 1)
+  exchange.generation.journal:say('error', 'script error: ' .. words,
+    { 'id', exchange.id, 'traceback', traceback }, 4)
+  if exchange.ended then return end
+  if exchange.answered then
+    C.cc_answer_break(exchange.relay, exchange.handle, false, '', 0)
+    return
+  end
+  local ok = pcall(answer.error, exchange, 500, 'the relay failed on this request; its log tells why under '
+    .. answer.request_id(exchange), { failure = 'script' })
+  if not ok then C.cc_answer_break(exchange.relay, exchange.handle, false, '', 0) end
+end
+
+-- ---- Settling ----------------------------------------------------------------------------------
+
+local function judge_stream(exchange, attempt)
+  local generation, now = exchange.generation, C.cc_now()
+  local provider, rules = attempt.slot.provider, generation.configuration.health.circuit_breaker
+  local kind = text(report.stream_error)
+  if kind == 'overloaded_error' then
+    health.overloaded(provider, nil, now)
+  elseif kind == 'rate_limit_error' then
+    if attempt.upstream.credential ~= 'client' then health.exhausted(attempt.slot, nil, now) end
+  elseif kind == 'api_error' or not INNOCENT[report.error] then
+    health.failure(provider, false, rules, now)
+  elseif report.error == C.CC_OK and report.status < 300 then
+    health.success(provider, false, rules)
+  end
+end
+
+local function settle(exchange)
+  for _, attempt in pairs(exchange.holders) do
+    local is_chosen = attempt == exchange.chosen
+    if is_chosen and attempt.counted and exchange.endpoint == 'messages' then judge_stream(exchange, attempt) end
+    if is_chosen and attempt.ticket and report.usage_known then
+      local input, output = Outcome.charged(report.usage)
+      C.cc_limit_settle(attempt.ticket, C.cc_now(), input, output)
+    elseif attempt.open then
+      attempts.drop(attempt)
+    end
+  end
+end
+
+-- ---- Figures -----------------------------------------------------------------------------------
+
+local function count(exchange, provider)
+  cell.add('count:exchanges', 1)
+  cell.add('count:status_' .. (report.status > 0 and math.floor(report.status / 100) .. 'xx' or 'none'), 1)
+  cell.add('count:attempts', #exchange.trail)
+  if exchange.refused then cell.add('count:refused', 1) end
+  for _, outcome in ipairs(exchange.trail) do
+    local name = outcome.upstream.provider
+    cell.add('count:attempts:' .. name, 1)
+    if not outcome.ok then cell.add('count:failures:' .. name, 1) end
+  end
+  if provider and report.usage_known then
+    local usage = report.usage
+    cell.add('count:tokens_input:' .. provider, usage.input + usage.cache_5m + usage.cache_1h)
+    cell.add('count:tokens_cached:' .. provider, usage.cache_read)
+    cell.add('count:tokens_output:' .. provider, usage.output)
+  end
+end
+
+-- ---- The line ----------------------------------------------------------------------------------
+
+local function trail_of(exchange)
+  local parts = {}
+  for index, outcome in ipairs(exchange.trail) do
+    local what = outcome.event and outcome.type or outcome.error or outcome.status
+    parts[index] = outcome.upstream.key_id .. ':' .. tostring(what)
+  end
+  return #parts > 0 and table.concat(parts, ',') or nil
+end
+
+local function error_of(exchange)
+  if exchange.failure then return exchange.failure end
+  if text(report.stream_error) ~= '' then return text(report.stream_error) end
+  return report.error ~= C.CC_OK and ffi.string(C.cc_error_name(report.error)) or nil
+end
+
+local fields = {}
+
+local function put(at, name, value)
+  fields[at + 1], fields[at + 2] = name, value
+  return at + 2
+end
+
+local function put_usage(at)
+  if not report.usage_known then return at end
+  local usage = report.usage
+  at = put(at, 'input_tokens', usage.input)
+  at = put(at, 'output_tokens', usage.output)
+  at = put(at, 'cache_read_tokens', usage.cache_read)
+  return put(at, 'cache_write_tokens', usage.cache_5m + usage.cache_1h)
+end
+
+local function round(milliseconds)
+  return math.floor(milliseconds * 10 + 0.5) / 10
+end
+
+local function put_answer(exchange, at)
+  at = put(at, 'status', report.status)
+  at = put(at, 'attempts', #exchange.trail)
+  at = put(at, 'tried', trail_of(exchange))
+  at = put(at, 'error', error_of(exchange))
+  at = put(at, 'first_byte_ms', round(report.first_byte_ms))
+  at = put(at, 'total_ms', round(report.total_ms))
+  at = put(at, 'request_bytes', report.request_bytes)
+  return put(at, 'response_bytes', report.response_bytes)
+end
+
+local function write_line(exchange, upstream)
+  local journal, cache = exchange.generation.journal, exchange.cache
+  local at = put(0, 'id', exchange.id)
+  at = put(at, 'client', exchange.client)
+  at = put(at, 'peer', exchange.peer)
+  at = put(at, 'method', exchange.method)
+  at = put(at, 'path', journal.clean(exchange.path))
+  at = put(at, 'model', cache.model and journal.clean(cache.model) or nil)
+  at = put(at, 'stream', cache.stream or report.stream)
+  at = put(at, 'provider', upstream and upstream.provider or nil)
+  at = put(at, 'key', upstream and upstream.key_id or nil)
+  at = put_answer(exchange, at)
+  at = put_usage(at)
+  local chosen = exchange.trail[#exchange.trail]
+  at = put(at, 'changed_bytes', chosen and chosen.changed_bytes or nil)
+  at = put(at, 'prefix_broken', exchange.prefix_broken or nil)
+  journal:line('info', 'exchange', fields, at)
+end
+
+-- ---- The policy's own end ----------------------------------------------------------------------
+
+local function tell_policy(exchange, upstream)
+  local on_done = exchange.generation.policy.on_done
+  if not on_done or exchange.endpoint ~= 'messages' then return end
+  local usage = report.usage
+  local facts = {
+    status = report.status, error = error_of(exchange), attempts = #exchange.trail, upstream = upstream,
+    first_byte_ms = report.first_byte_ms, total_ms = report.total_ms, usage_known = report.usage_known,
+    input_tokens = usage.input, output_tokens = usage.output, cache_read_tokens = usage.cache_read,
+    cache_write_tokens = usage.cache_5m + usage.cache_1h,
+  }
+  local ok, message = pcall(turn.script, on_done, exchange, facts)
+  if not ok then M.fault(exchange, message, '') end
+end
+
+--- Closes the books on an exchange whose DONE event has come.
+---@param exchange ccrelay.Exchange
+function M.finish(exchange)
+  if C.cc_report(exchange.relay, exchange.handle, report) ~= C.CC_OK then return end
+  if C.cc_request(exchange.relay, exchange.handle, request) == C.CC_OK and request.error ~= C.CC_OK then
+    exchange.refused = true
+    exchange.failure = ffi.string(C.cc_error_name(request.error))
+  end
+  local chosen = exchange.chosen
+  local upstream = chosen and chosen.upstream or nil
+  settle(exchange)
+  tell_policy(exchange, upstream)
+  count(exchange, upstream and upstream.provider)
+  write_line(exchange, upstream)
+end
+
+return M

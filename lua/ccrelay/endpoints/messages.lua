@@ -1,0 +1,44 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- POST /v1/messages: the policy decides, and what it returns is what the client gets.
+local C = require 'ccrelay.c'
+local Outcome = require 'ccrelay.outcome'
+local answer = require 'ccrelay.answer'
+local deliver = require 'ccrelay.deliver'
+local ffi = require 'ffi'
+local turn = require 'ccrelay.turn'
+
+local M = {}
+
+--- Whether the body is one that can be served; answers when it is not.
+---@param exchange ccrelay.Exchange
+---@return boolean
+function M.accepts(exchange)
+  local encoding = exchange.header['content-encoding']
+  if encoding and string.lower(encoding) ~= 'identity' then
+    answer.error(exchange, 400, 'request_body_encoding_unsupported: send the body without content-encoding',
+      { failure = 'content_encoding' })
+    return false
+  end
+  local code, offset = exchange:inspect()
+  if turn.is_over(code) then turn.vanish(exchange) end
+  if code ~= C.CC_OK then
+    local message = string.format('%s (at byte %d of the body)', ffi.string(C.cc_error_text(code)), offset)
+    answer.error(exchange, 400, message, { failure = ffi.string(C.cc_error_name(code)) })
+    return false
+  end
+  return true
+end
+
+---@param exchange ccrelay.Exchange
+function M.serve(exchange)
+  if not M.accepts(exchange) then return end
+  exchange.endpoint = 'messages'
+  local result = turn.script(exchange.generation.policy.route, exchange)
+  if exchange.answered then return end
+  if Outcome.is(result, exchange) then return deliver.outcome(exchange, result) end
+  local none = result == nil and exchange.asked and #exchange.candidates == 0
+  if none then return deliver.no_candidate(exchange) end
+  error('the policy returned ' .. (result == nil and 'nothing' or 'a ' .. type(result)) .. ', expected an outcome', 0)
+end
+
+return M

@@ -1,0 +1,60 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- GET /v1/models and /v1/models/{id}, from memory: what providers list, and the names clients use
+-- for it.
+local answer = require 'ccrelay.answer'
+local json = require 'ccrelay.json'
+
+local M = {}
+
+local PREFIX = '/v1/models/'
+local CREATED = '2025-01-01T00:00:00Z'
+
+local function add(list, seen, id)
+  if seen[id] or string.sub(id, -1) == '*' then return end
+  seen[id] = true
+  list[#list + 1] = { type = 'model', id = id, display_name = id, created_at = CREATED }
+end
+
+local function sorted_names(mapping)
+  local names = {}
+  for name in pairs(mapping) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+--- Every model, once, in the order of the configuration.
+---@param generation ccrelay.Generation
+---@return table[] models
+---@return table<string, boolean> seen
+function M.list(generation)
+  local list, seen = json.array {}, {}
+  for _, provider in ipairs(generation.providers) do
+    for _, id in ipairs(provider.settings.models or {}) do add(list, seen, id) end
+    for _, id in ipairs(sorted_names(provider.settings.model_mapping or {})) do add(list, seen, id) end
+  end
+  return list, seen
+end
+
+local function unescape(text)
+  return (string.gsub(text, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+local function one(exchange, list, seen)
+  local id = unescape(string.sub(exchange.path, #PREFIX + 1))
+  if not seen[id] then return answer.error(exchange, 404, 'there is no model "' .. id .. '"') end
+  for _, model in ipairs(list) do
+    if model.id == id then return answer.json(exchange, model) end
+  end
+end
+
+---@param exchange ccrelay.Exchange
+function M.serve(exchange)
+  local list, seen = M.list(exchange.generation)
+  if string.sub(exchange.path, 1, #PREFIX) == PREFIX then return one(exchange, list, seen) end
+  answer.json(exchange, {
+    data = list, has_more = false, first_id = list[1] and list[1].id or json.null,
+    last_id = list[#list] and list[#list].id or json.null,
+  })
+end
+
+return M

@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- GET /v1/providers: which providers there are and how they are, without anything secret.
+local C = require 'ccrelay.c'
+local answer = require 'ccrelay.answer'
+local health = require 'ccrelay.health'
+local json = require 'ccrelay.json'
+
+local M = {}
+
+-- A provider is as well as the best of its keys.
+local function state_of(provider, now)
+  local slots = #provider.slots > 0 and provider.slots or { provider.keyless }
+  local state
+  for _, slot in ipairs(slots) do
+    state = health.state(slot, now)
+    if state == 'ready' then break end
+  end
+  return state
+end
+
+---@param exchange ccrelay.Exchange
+function M.serve(exchange)
+  local list, now = json.array {}, C.cc_now()
+  for index, provider in ipairs(exchange.generation.providers) do
+    list[index] = {
+      name = provider.name, type = provider.type, state = state_of(provider, now),
+      models = json.array { unpack(provider.settings.models or {}) },
+    }
+  end
+  answer.json(exchange, { data = list })
+end
+
+return M

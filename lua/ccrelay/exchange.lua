@@ -1,0 +1,297 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- One client request and its answer, as policies and endpoints see it. Views are read when asked for.
+local C = require 'ccrelay.c'
+local answer = require 'ccrelay.answer'
+local attempt = require 'ccrelay.attempt'
+local ffi = require 'ffi'
+local json = require 'ccrelay.json'
+local random = require 'ccrelay.random'
+local turn = require 'ccrelay.turn'
+
+---@class ccrelay.Exchange
+---@field id string
+---@field method string
+---@field path string without the query
+---@field query string
+---@field peer string address of the client
+---@field model string? what the client asks for
+---@field stream boolean
+---@field max_tokens number 0 when absent
+---@field session string? Claude Code's session
+---@field class string? main, subagent, workflow, compaction, auxiliary
+---@field agent string? id of the agent
+---@field agent_type string?
+---@field parent_agent string?
+---@field client string? name of the configured client
+---@field header table<string, string?> by name, in any case
+---@field tokens_estimate integer of the request
+---@field has_signatures boolean thinking blocks with signatures in the history
+local methods, views = {}, {}
+
+local Exchange = { __metatable = false }
+
+local M = {}
+
+local ANYONE = { kind = 'open', passes = false }
+local TYPICAL_OUTPUT = 1024
+local BYTES_PER_TOKEN = 4
+
+function Exchange.__index(self, name)
+  local method = methods[name]
+  if method then return method end
+  local view = views[name]
+  if not view then error('an exchange has no "' .. tostring(name) .. '"', 2) end
+  local cache = self.cache
+  local value = cache[name]
+  if value == nil then
+    value = view(self)
+    cache[name] = value
+  end
+  return value
+end
+
+function Exchange.__newindex(_, name)
+  error('exchange.' .. tostring(name) .. ' cannot be assigned; to edit the body use exchange:set', 2)
+end
+
+--- An exchange whose head is here.
+---@param relay ffi.cdata*
+---@param handle number
+---@param generation ccrelay.Generation
+---@return ccrelay.Exchange
+function M.new(relay, handle, generation)
+  return setmetatable({
+    relay = relay, handle = handle, generation = generation, caller = ANYONE, endpoint = false, coroutine = false,
+    waiting = false, ended = false, answered = false, cache = {}, edits = false, candidates = {}, tried = {},
+    trail = {}, holders = {}, refusal = false, asked = false, last = false, chosen = false, failure = false,
+    prefix_broken = false, script_error = false, refused = false,
+  }, Exchange)
+end
+
+-- ---- Views -------------------------------------------------------------------------------------
+
+local request = ffi.new 'struct cc_request'
+local slice = ffi.new 'struct cc_slice'
+local scan = ffi.new 'struct cc_scan'
+
+local function text(from)
+  return from.size > 0 and ffi.string(from.data, from.size) or ''
+end
+
+local function read_request(self)
+  local cache = self.cache
+  if C.cc_request(self.relay, self.handle, request) ~= C.CC_OK then return cache end
+  cache.method, cache.path, cache.query, cache.peer =
+    text(request.method), text(request.path), text(request.query), text(request.peer)
+  return cache
+end
+
+for _, name in ipairs { 'method', 'path', 'query', 'peer' } do
+  views[name] = function(self) return read_request(self)[name] or '' end
+end
+
+function views.body_bytes(self)
+  return C.cc_request(self.relay, self.handle, request) == C.CC_OK and request.body_bytes or 0
+end
+
+function views.id()
+  return random.id()
+end
+
+local function request_header(self, name)
+  local code = C.cc_request_header(self.relay, self.handle, name, #name, slice)
+  return code == C.CC_OK and text(slice) or nil
+end
+
+local Header = { __metatable = false }
+
+function Header.__index(self, name)
+  return request_header(rawget(self, 1), tostring(name))
+end
+
+function Header.__newindex()
+  error('headers of the request are read-only', 2)
+end
+
+function views.header(self)
+  return setmetatable({ self }, Header)
+end
+
+for name, header in pairs {
+  session = 'x-claude-code-session-id', class = 'x-claude-code-request-class', agent = 'x-claude-code-agent-id',
+  agent_type = 'x-claude-code-agent-type', parent_agent = 'x-claude-code-parent-agent-id',
+} do
+  views[name] = function(self) return request_header(self, header) end
+end
+
+function views.client(self)
+  return self.caller.name
+end
+
+local decoded = ffi.new('char[?]', 256)
+
+local function decode(quoted)
+  local size = #quoted
+  if ffi.sizeof(decoded) < size then decoded = ffi.new('char[?]', size) end
+  local length = C.cc_json_decode(quoted, size, decoded, size)
+  return length >= 0 and ffi.string(decoded, length) or nil
+end
+
+--- Reads what routing needs out of the body: CC_OK, or what is wrong with it and where.
+---@return integer code
+---@return integer offset
+function methods:inspect()
+  local cache = self.cache
+  if cache.scan_code then return cache.scan_code, cache.scan_offset end
+  local code = C.cc_request_scan(self.relay, self.handle, scan)
+  if code == C.CC_ESTATE or code == C.CC_ESTALE then return code, 0 end
+  cache.scan_code, cache.scan_offset = code, scan.error_offset
+  if code == C.CC_OK then
+    local raw = text(scan.model)
+    cache.model = cache.model or (string.find(raw, '\\', 1, true) and decode('"' .. raw .. '"') or raw)
+    cache.stream, cache.feature_bits, cache.max_tokens = scan.stream, scan.features, scan.max_tokens
+  end
+  return code, scan.error_offset
+end
+
+local function inspected(name, otherwise)
+  return function(self)
+    local value = self:inspect() == C.CC_OK and self.cache[name]
+    return value or otherwise
+  end
+end
+
+views.model = inspected('model', nil)
+views.stream = inspected('stream', false)
+views.max_tokens = inspected('max_tokens', 0)
+views.feature_bits = inspected('feature_bits', 0)
+
+function views.has_signatures(self)
+  return require('bit').band(self.feature_bits, C.CC_HAS_SIGNATURES) ~= 0
+end
+
+function views.tokens_estimate(self)
+  return math.ceil(self.body_bytes / BYTES_PER_TOKEN)
+end
+
+--- Bits of what the body asks for.
+---@return integer
+function methods:features()
+  return self.feature_bits
+end
+
+--- Tokens to reserve: input and output.
+---@return number
+---@return number
+function methods:estimate()
+  local most = self.max_tokens
+  return self.tokens_estimate, most > 0 and math.min(most, TYPICAL_OUTPUT) or TYPICAL_OUTPUT
+end
+
+--- The body's member at a dotted path: texts, numbers and booleans as such, lists and objects as
+--- their JSON text, nil when absent or null.
+---@param path string
+---@return string|number|boolean|nil
+function methods:field(path)
+  if self.ended then error('exchange:field was called after the exchange ended', 2) end
+  if C.cc_request_field(self.relay, self.handle, path, #path, slice) ~= C.CC_OK then return nil end
+  local raw = text(slice)
+  local first = string.byte(raw)
+  if first == 34 then return decode(raw) end
+  if first == 123 or first == 91 then return raw end
+  if raw == 'true' or raw == 'false' then return raw == 'true' end
+  return tonumber(raw)
+end
+
+-- ---- Edits -------------------------------------------------------------------------------------
+
+local HISTORY = { system = true, tools = true, messages = true }
+
+local function edit(self, name, value)
+  local edits = self.edits or {}
+  for index = #edits, 1, -1 do
+    if edits[index].name == name then table.remove(edits, index) end
+  end
+  edits[#edits + 1] = { name = name, json = value }
+  self.edits = edits
+end
+
+local function check_edit(self, action, name)
+  turn.check(self, action)
+  if type(name) ~= 'string' or name == '' then error('exchange:' .. action .. ' takes the name of a member', 3) end
+  if HISTORY[name] then
+    error('"' .. name .. '" is part of the history: exchange:rewrite changes it, and breaks prompt caches', 3)
+  end
+  if name == 'stream' then error('"stream" is the client\'s decision', 3) end
+end
+
+--- Sets a top-level member of the body in every later attempt.
+---@param name string
+---@param value string|number|boolean|table
+function methods:set(name, value)
+  check_edit(self, 'set', name)
+  if name == 'model' then
+    if type(value) ~= 'string' or value == '' then error('the model is a text', 2) end
+    self:inspect()
+    self.cache.model = value
+  else
+    edit(self, name, json.encode(value))
+  end
+end
+
+--- Removes a top-level member of the body in every later attempt.
+---@param name string
+function methods:remove(name)
+  check_edit(self, 'remove', name)
+  if name == 'model' then error('the model cannot be removed', 2) end
+  edit(self, name, false)
+end
+
+--- Replaces system, tools or messages by a JSON text. What providers have cached of the
+--- conversation, and the signatures in it, are void then.
+---@param name string
+---@param value string JSON text
+function methods:rewrite(name, value)
+  turn.check(self, 'rewrite')
+  if not HISTORY[name] then error('exchange:rewrite is for system, tools and messages', 2) end
+  if type(value) ~= 'string' or not C.cc_json_valid(value, #value) then error('exchange:rewrite takes JSON text', 2) end
+  self.prefix_broken = true
+  edit(self, name, value)
+end
+
+-- ---- Actions -----------------------------------------------------------------------------------
+
+--- Waits so many milliseconds.
+---@param milliseconds number
+function methods:sleep(milliseconds)
+  turn.check(self, 'sleep')
+  if type(milliseconds) ~= 'number' or not (milliseconds >= 0 and milliseconds < 2 ^ 31) then
+    error('exchange:sleep takes milliseconds', 2)
+  end
+  turn.sleep(self, milliseconds)
+end
+
+methods.try = attempt.try
+methods.first = attempt.first
+methods.race = attempt.race
+methods.respond = answer.respond
+methods.abort = answer.abort
+
+for _, name in ipairs { 'sleep', 'try', 'first', 'race' } do
+  methods[name] = turn.entrance(methods[name])
+end
+
+-- exchange.stream tells whether the client wants a stream; exchange:stream(fn) answers with one. So
+-- that both can be, a boolean may be called, by an exchange alone.
+local stream = turn.entrance(answer.stream)
+
+debug.setmetatable(true, {
+  __call = function(value, self, ...)
+    if type(self) ~= 'table' or debug.getmetatable(self) ~= Exchange then
+      error('attempt to call a boolean value (' .. tostring(value) .. ')', 2)
+    end
+    return stream(self, ...)
+  end,
+})
+
+return M

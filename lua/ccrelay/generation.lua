@@ -1,0 +1,257 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- One loaded set of configuration, adapters and policy: built aside, and complete or not at all.
+local C = require 'ccrelay.c'
+local Auth = require 'ccrelay.auth'
+local Provider = require 'ccrelay.provider'
+local fault = require 'ccrelay.config.fault'
+local health = require 'ccrelay.health'
+local journal = require 'ccrelay.journal'
+local json = require 'ccrelay.json'
+local relay = require 'ccrelay.init'
+local sandbox = require 'ccrelay.sandbox'
+local turn = require 'ccrelay.turn'
+
+---@class ccrelay.Policy
+---@field route fun(exchange: ccrelay.Exchange): ccrelay.Outcome?
+---@field on_done fun(exchange: ccrelay.Exchange, report: table)?
+---@field gate { bytes: integer, ms: integer }
+---@field break_with 'close'|'event'
+
+---@class ccrelay.Generation
+---@field configuration table
+---@field providers ccrelay.Provider[] the enabled ones
+---@field policy ccrelay.Policy
+---@field strategy string name of the policy
+---@field auth ccrelay.Auth
+---@field journal ccrelay.Journal
+local Generation = {}
+Generation.__index = Generation
+
+local M = {}
+
+local GATE_BYTES, GATE_MS = 65536, 10000
+local MOST_GATE_BYTES, MOST_GATE_MS = 4 * 1024 * 1024, 600000
+
+local function failed(file, message)
+  local line, rest = string.match(message, '^[^\n]-:(%d+): (.*)$')
+  return fault.new { file = file, line = tonumber(line), path = '', message = rest or message }
+end
+
+-- ---- Scripts -----------------------------------------------------------------------------------
+
+local function traceback(message)
+  return type(message) == 'string' and message or 'an error that is a ' .. type(message)
+end
+
+local function run(text, file, environment)
+  local chunk, message = sandbox.compile(text, file, environment)
+  if not chunk then return nil, failed(file, message) end
+  local ok, result = xpcall(turn.script, traceback, chunk)
+  sandbox.leave()
+  if not ok then return nil, failed(file, result) end
+  return result
+end
+
+local ADAPTER_KEYS = {
+  name = 'string', defaults = 'table', schema = 'table', credentials = 'string|function', framing = 'string',
+  models = 'table', prepare = 'function', classify = 'function', supports = 'table', base_url = 'function',
+  key_header = 'string', key_optional = 'boolean', transparent = 'boolean',
+}
+
+local function check_members(file, what, value, allowed)
+  for name, member in pairs(value) do
+    local kinds = allowed[name]
+    if not kinds then
+      return failed(file, what .. ' has no "' .. tostring(name) .. '"; it may have ' .. sandbox.names(allowed))
+    end
+    if not string.find('|' .. kinds .. '|', '|' .. type(member) .. '|', 1, true) then
+      return failed(file, '"' .. name .. '" of ' .. what .. ' is a ' .. type(member) .. ', expected a ' .. kinds)
+    end
+  end
+  return nil
+end
+
+local function load_adapter(text, file)
+  local modules = { ccrelay = { json = json, now = C.cc_now, time = C.cc_time }, ['ccrelay.json'] = json }
+  local adapter, wrong = run(text, file, sandbox.environment(modules, true))
+  if wrong then return nil, wrong end
+  if type(adapter) ~= 'table' then
+    return nil, failed(file, 'an adapter returns a table, this one a ' .. type(adapter))
+  end
+  wrong = check_members(file, 'an adapter', adapter, ADAPTER_KEYS)
+  if wrong then return nil, wrong end
+  return adapter
+end
+
+--- The adapters among texts of scripts, by their type.
+---@param scripts table<string, string> by name: "providers/NAME.lua"
+---@return table<string, table>? adapters
+---@return ccrelay.Fault[] faults
+function M.adapters(scripts)
+  local adapters, faults, files = {}, {}, {}
+  for file in pairs(scripts) do files[#files + 1] = file end
+  table.sort(files)
+  for _, file in ipairs(files) do
+    local name = string.match(file, '^providers/([%w_-]+)%.lua$')
+    if name then
+      local adapter, wrong = load_adapter(scripts[file], file)
+      adapters[name], faults[#faults + 1] = adapter, wrong
+    end
+  end
+  if #faults > 0 then return nil, faults end
+  return adapters, faults
+end
+
+-- ---- The policy --------------------------------------------------------------------------------
+
+local POLICY_KEYS = { route = 'function', on_done = 'function', gate = 'table', break_with = 'string' }
+local GATE_KEYS = { bytes = 'number', ms = 'number' }
+
+local function whole(value, most)
+  return value % 1 == 0 and value >= 0 and value <= most
+end
+
+local function check_gate(file, gate)
+  local wrong = check_members(file, 'gate', gate, GATE_KEYS)
+  if wrong then return wrong end
+  if not whole(gate.bytes or 1, MOST_GATE_BYTES) then
+    return failed(file, 'gate.bytes is a whole number up to 4 MiB')
+  end
+  if not whole(gate.ms or 0, MOST_GATE_MS) then return failed(file, 'gate.ms is a whole number up to 600000') end
+  return nil
+end
+
+local function policy_of(file, value)
+  if type(value) == 'function' then value = { route = value } end
+  if type(value) ~= 'table' then
+    return nil, failed(file, 'a policy returns a function or a table with route, this one a ' .. type(value))
+  end
+  local wrong = check_members(file, 'a policy', value, POLICY_KEYS) or check_gate(file, value.gate or {})
+  if wrong then return nil, wrong end
+  if not value.route then return nil, failed(file, 'the policy has no route') end
+  local break_with = value.break_with or 'close'
+  if break_with ~= 'close' and break_with ~= 'event' then
+    return nil, failed(file, 'break_with is "close" or "event", found "' .. break_with .. '"')
+  end
+  local gate = value.gate or {}
+  return {
+    route = value.route, on_done = value.on_done, break_with = break_with,
+    gate = { bytes = gate.bytes or GATE_BYTES, ms = gate.ms or GATE_MS },
+  }
+end
+
+local function policy_source(options)
+  if options.policy_text then return options.policy_path or 'policy.lua', options.policy_text end
+  local file = 'policies/' .. options.configuration.routing.strategy .. '.lua'
+  local text = (options.scripts or {})[file]
+  if not text then return file, nil, failed(file, 'there is no such policy (routing.strategy)') end
+  return file, text
+end
+
+local function load_policy(self, options)
+  local file, text, missing = policy_source(options)
+  if missing then return nil, missing end
+  local context = { journal = self.journal, routing = self.configuration.routing, declared = {} }
+  local value, wrong = run(text, file, sandbox.environment { ccrelay = relay.bind(context) })
+  if wrong then return nil, wrong end
+  local declared = context.declared
+  context.declared = nil
+  self.policy, wrong = policy_of(file, value)
+  if wrong then return nil, wrong end
+  self.strategy = string.match(file, '([^/]*)%.lua$') or file
+  return declared, nil, file
+end
+
+-- ---- Providers ---------------------------------------------------------------------------------
+
+local function complete(declared, options, file)
+  local configuration, faults = require('ccrelay.config').load {
+    data = { providers = declared }, name = file, adapters = options.adapters, env = options.env,
+  }
+  if not configuration then return nil, faults end
+  return configuration.providers
+end
+
+local function scheme_of(name)
+  if type(name) ~= 'string' or not string.find(name, '^[%l_]+$') then return nil end
+  local ok, module = pcall(require, 'ccrelay.credentials.' .. name)
+  return ok and module or nil
+end
+
+local function add_provider(self, settings, options, faults)
+  local path = 'providers.' .. tostring(settings.name)
+  local function wrong(message)
+    faults[#faults + 1] = fault.new { file = options.configuration.source, path = path, message = message }
+  end
+  local adapter = options.adapters[settings.type]
+  if not adapter then return wrong('there is no adapter providers/' .. tostring(settings.type) .. '.lua') end
+  local provider, message = Provider.new(settings, adapter, #self.providers + 1, options.env or os.getenv)
+  if not provider then return wrong(message) end
+  provider.scheme = scheme_of(provider.credentials)
+  if not provider.scheme then
+    return wrong('there is no credential scheme "' .. tostring(provider.credentials) .. '"')
+  end
+  self.providers[provider.index] = provider
+end
+
+local function add_providers(self, list, options)
+  local faults = {}
+  for _, settings in ipairs(list) do
+    if settings.enabled ~= false then add_provider(self, settings, options, faults) end
+  end
+  return faults
+end
+
+local function terminal_of(configuration)
+  local output = (configuration.logging or {}).output
+  return output == 'stdout' and C.cc_terminal(1) or output == 'stderr' and C.cc_terminal(2) or false
+end
+
+---@class ccrelay.BuildOptions
+---@field configuration table complete, as ccrelay.config loads it
+---@field adapters table<string, table> as M.adapters gives them
+---@field scripts table<string, string>? texts by name, for the policy that routing.strategy names
+---@field policy_path string?
+---@field policy_text string? the policy itself, in place of routing.strategy
+---@field env (fun(name: string): string?)?
+
+--- Builds a generation: nothing in force changes by it.
+---@param options ccrelay.BuildOptions
+---@return ccrelay.Generation?
+---@return ccrelay.Fault[] faults
+function M.build(options)
+  local configuration = options.configuration
+  local self = setmetatable({
+    configuration = configuration, providers = {}, serving = {}, serving_count = 0, attached = false,
+    auth = Auth.new(configuration.server.auth), journal = journal.new(configuration, terminal_of(configuration)),
+  }, Generation)
+  local declared, wrong, file = load_policy(self, options)
+  if not declared then return nil, { wrong } end
+  local list = configuration.providers
+  if #declared > 0 then
+    local faults
+    list, faults = complete(declared, options, file)
+    if not list then return nil, faults end
+    self.configuration = setmetatable({ providers = list }, { __index = configuration })
+    self.journal = journal.new(self.configuration, terminal_of(configuration))
+  end
+  local faults = add_providers(self, list, options)
+  if #faults > 0 then return nil, faults end
+  return self, {}
+end
+
+--- Ties the generation to what processes share; once, when it is first used in a process.
+function Generation:attach()
+  if self.attached then return end
+  self.attached = true
+  for _, provider in ipairs(self.providers) do provider:attach() end
+end
+
+--- Takes the place of another in force: keys that were put aside get a new chance.
+---@param before ccrelay.Generation?
+function Generation:succeed(before)
+  self:attach()
+  if before and before ~= self then health.forget(self) end
+end
+
+return M

@@ -1,0 +1,183 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What is known about providers and keys, shared by all processes: which key is put aside until
+-- when, which provider cools down, and the circuit breaker of each.
+local C = require 'ccrelay.c'
+local ffi = require 'ffi'
+
+local M = {}
+
+local MINUTE, HOUR = 60000, 3600000
+local OVERLOAD_MS, LONGEST_OVERLOAD_MS = 3000, 30000
+local EXHAUSTED_MS, LONGEST_EXHAUSTED_MS = 10000, HOUR
+local REFUSED_MS = 10 * MINUTE
+local SPENT_MS = HOUR
+
+-- A breaker is one number, so that one swap moves it:
+--   0 ... PROBING-1       closed, so many failures in a row
+--   below 0               open until that moment, negated
+--   PROBING + t*1000 + n  half open: n probes went well; t is when the one under way began, 0: none
+local PROBING = 1000000
+local LEASE_MS = 2 * MINUTE
+
+local LIMITED = 'rate limit'
+local reason = ffi.new 'char[192]'
+
+local function probe_of(value)
+  local rest = value - PROBING
+  return math.floor(rest / 1000), rest % 1000
+end
+
+---@alias ccrelay.BreakerState 'closed'|'open'|'half_open'
+
+--- The state of a provider's breaker and, while it lets nothing through, the moment it may.
+---@param provider ccrelay.Provider
+---@param now number
+---@return ccrelay.BreakerState state
+---@return number? ready
+function M.breaker(provider, now)
+  local value = C.cc_cell_get(provider.breaker)
+  if value < 0 then
+    if now < -value then return 'open', -value end
+    return 'half_open'
+  end
+  if value < PROBING then return 'closed' end
+  local began = probe_of(value)
+  if began > 0 and now < began + LEASE_MS then return 'half_open', now + 1000 end
+  return 'half_open'
+end
+
+--- Asks the breaker to let an attempt through: whether it does, and whether the attempt is a probe.
+---@param provider ccrelay.Provider
+---@param now number
+---@return boolean admitted
+---@return boolean probe
+function M.admit(provider, now)
+  for _ = 1, 16 do
+    local value = C.cc_cell_get(provider.breaker)
+    if value >= 0 and value < PROBING then return true, false end
+    local state, ready = M.breaker(provider, now)
+    if state == 'open' or ready then return false, false end
+    local _, well = probe_of(value < 0 and PROBING or value)
+    local began = math.max(math.floor(now), 1)
+    if C.cc_cell_swap(provider.breaker, value, PROBING + began * 1000 + well) then return true, true end
+  end
+  return false, false
+end
+
+--- A probe came to nothing either way.
+---@param provider ccrelay.Provider
+function M.withdraw(provider)
+  local value = C.cc_cell_get(provider.breaker)
+  if value >= PROBING then
+    local _, well = probe_of(value)
+    C.cc_cell_swap(provider.breaker, value, PROBING + well)
+  end
+end
+
+--- An attempt went well.
+---@param provider ccrelay.Provider
+---@param probe boolean
+---@param rules table health.circuit_breaker
+function M.success(provider, probe, rules)
+  local value = C.cc_cell_get(provider.breaker)
+  if value == 0 then return end
+  if value > 0 and value < PROBING then
+    C.cc_cell_swap(provider.breaker, value, 0)
+  elseif probe and value >= PROBING then
+    local _, well = probe_of(value)
+    local enough = well + 1 >= math.min(rules.half_open_probes, 999)
+    C.cc_cell_swap(provider.breaker, value, enough and 0 or PROBING + well + 1)
+  end
+end
+
+--- An attempt failed by the provider's fault. True when this opened the circuit.
+---@param provider ccrelay.Provider
+---@param probe boolean
+---@param rules table health.circuit_breaker
+---@param now number
+---@return boolean opened
+function M.failure(provider, probe, rules, now)
+  for _ = 1, 16 do
+    local value = C.cc_cell_get(provider.breaker)
+    local half_open = value >= PROBING
+    if value < 0 or half_open and not probe then return false end
+    local open = half_open or value + 1 >= rules.failure_threshold
+    local after = open and -math.floor(now + rules.open_duration_ms) or math.min(value + 1, PROBING - 1)
+    if open and after == 0 then after = -1 end
+    if C.cc_cell_swap(provider.breaker, value, after) then return open end
+  end
+  return false
+end
+
+local function extend(cell, until_ms, why)
+  if C.cc_cell_get(cell) < until_ms then
+    C.cc_cell_set(cell, math.floor(until_ms))
+    C.cc_cell_write(cell, why, #why)
+  end
+end
+
+--- Why a key is put aside: 'rate limit', 'refused' or 'budget'.
+---@param slot ccrelay.Slot
+---@return string
+function M.reason(slot)
+  return ffi.string(reason, C.cc_cell_text(slot.health, reason, 192))
+end
+
+--- The provider said it is overloaded.
+---@param provider ccrelay.Provider
+---@param retry_after number? seconds
+---@param now number
+function M.overloaded(provider, retry_after, now)
+  local pause = retry_after and math.max(retry_after * 1000, 1000) or OVERLOAD_MS
+  extend(provider.cooling, now + math.min(pause, LONGEST_OVERLOAD_MS), 'overloaded')
+end
+
+--- The key has used up what it may.
+---@param slot ccrelay.Slot
+---@param retry_after number? seconds
+---@param now number
+function M.exhausted(slot, retry_after, now)
+  local pause = retry_after and math.max(retry_after * 1000, 1000) or EXHAUSTED_MS
+  extend(slot.health, now + math.min(pause, LONGEST_EXHAUSTED_MS), LIMITED)
+end
+
+--- The provider does not take the key.
+---@param slot ccrelay.Slot
+---@param now number
+function M.refused(slot, now)
+  extend(slot.health, now + REFUSED_MS, 'refused')
+end
+
+--- The key's budget is spent.
+---@param slot ccrelay.Slot
+---@param now number
+function M.spent(slot, now)
+  extend(slot.health, now + SPENT_MS, 'budget')
+end
+
+--- Forgets which keys are put aside: a reload may have cured what was wrong with them.
+---@param generation ccrelay.Generation
+function M.forget(generation)
+  for _, provider in ipairs(generation.providers) do
+    for _, slot in ipairs(provider.slots) do C.cc_cell_set(slot.health, 0) end
+  end
+end
+
+---@alias ccrelay.UpstreamState 'ready'|'limited'|'aside'|'cooling'|'open'|'half_open'
+
+--- The state of a key at its provider and, unless it may be tried now, when it may.
+---@param slot ccrelay.Slot
+---@param now number
+---@return ccrelay.UpstreamState state
+---@return number? ready
+function M.state(slot, now)
+  local aside = C.cc_cell_get(slot.health)
+  if aside > now then return M.reason(slot) == LIMITED and 'limited' or 'aside', aside end
+  local cooling = C.cc_cell_get(slot.provider.cooling)
+  if cooling > now then return 'cooling', cooling end
+  local breaker, ready = M.breaker(slot.provider, now)
+  if breaker == 'closed' then return 'ready' end
+  return breaker, ready
+end
+
+return M

@@ -1,0 +1,118 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What the log says: one line an exchange, and whatever else the relay has to tell.
+local C = require 'ccrelay.c'
+local json = require 'ccrelay.json'
+local redact = require 'ccrelay.redact'
+
+---@class ccrelay.Journal
+---@field level integer
+---@field json boolean
+---@field colour boolean
+---@field clean fun(text: string): string
+local Journal = {}
+Journal.__index = Journal
+
+local M = {}
+
+local LEVELS = { debug = 1, info = 2, warn = 3, error = 4 }
+local NAMES = { 'debug', 'info', 'warn', 'error' }
+local COLOURS = { '\27[2m', '\27[32m', '\27[33m', '\27[31m' }
+local LONGEST_LINE = 16 * 1024
+
+--- A journal for a configuration.
+---@param configuration table
+---@param terminal boolean? whether the lines go to a terminal
+---@return ccrelay.Journal
+function M.new(configuration, terminal)
+  local logging = configuration.logging or {}
+  local pretty = logging.pretty
+  if pretty == nil or pretty == 'auto' then pretty = terminal or false end
+  return setmetatable({
+    level = LEVELS[logging.level or 'info'],
+    json = logging.format == 'json',
+    colour = pretty and logging.format ~= 'json',
+    clean = redact.new(configuration),
+  }, Journal)
+end
+
+local last_second, last_text = -1, ''
+
+--- A wall-clock time as RFC 3339 text in UTC.
+---@param milliseconds number
+---@return string
+function M.stamp(milliseconds)
+  local second = math.floor(milliseconds / 1000)
+  if second ~= last_second then
+    last_second, last_text = second, os.date('!%Y-%m-%dT%H:%M:%S', second)
+  end
+  return string.format('%s.%03dZ', last_text, milliseconds - second * 1000)
+end
+
+local function plain(value)
+  if type(value) ~= 'string' then return tostring(value) end
+  if value ~= '' and not string.find(value, '[%c%s"=\\\127-\255]') then return value end
+  return json.quote(value)
+end
+
+local function text_line(self, level, message, fields, count)
+  local name = string.format('%-5s', NAMES[level])
+  if self.colour then name = COLOURS[level] .. name .. '\27[0m' end
+  local parts = { M.stamp(C.cc_time()), name, (string.gsub(json.clean(message), '[%c\127]', ' ')) }
+  for index = 1, count, 2 do
+    local value = fields[index + 1]
+    if value ~= nil then parts[#parts + 1] = fields[index] .. '=' .. plain(value) end
+  end
+  return table.concat(parts, ' ')
+end
+
+local function json_line(level, message, fields, count)
+  local parts = {
+    '"time":"' .. M.stamp(C.cc_time()) .. '"', '"level":"' .. NAMES[level] .. '"', '"message":' .. json.quote(message),
+  }
+  for index = 1, count, 2 do
+    local value = fields[index + 1]
+    if value ~= nil then parts[#parts + 1] = json.quote(fields[index]) .. ':' .. json.encode(value) end
+  end
+  return '{' .. table.concat(parts, ',') .. '}'
+end
+
+--- Whether lines of this level are written.
+---@param level string
+---@return boolean
+function Journal:writes(level)
+  return LEVELS[level] >= self.level
+end
+
+--- Writes a line of fields that hold nothing secret: names and values in turn, count of both
+--- together; nil values are left out.
+---@param level string
+---@param message string
+---@param fields any[]?
+---@param count integer?
+function Journal:line(level, message, fields, count)
+  local number = LEVELS[level]
+  if number < self.level then return end
+  fields = fields or {}
+  count = count or #fields
+  local text = self.json and json_line(number, message, fields, count)
+    or text_line(self, number, message, fields, count)
+  C.cc_log(text, #text)
+end
+
+--- Writes a line whose words may hold a secret: it passes the filter first.
+---@param level string
+---@param message string
+---@param fields any[]?
+---@param count integer?
+function Journal:say(level, message, fields, count)
+  if LEVELS[level] < self.level then return end
+  local safe = {}
+  count = count or #(fields or {})
+  for index = 1, count do
+    local value = fields[index]
+    safe[index] = type(value) == 'string' and self.clean(string.sub(value, 1, LONGEST_LINE)) or value
+  end
+  self:line(level, self.clean(string.sub(message, 1, LONGEST_LINE)), safe, count)
+end
+
+return M

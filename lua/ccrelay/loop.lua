@@ -1,0 +1,131 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The loop of a worker: one event after the other, a coroutine for each exchange.
+local C = require 'ccrelay.c'
+local Exchange = require 'ccrelay.exchange'
+local done = require 'ccrelay.done'
+local ffi = require 'ffi'
+local random = require 'ccrelay.random'
+local sandbox = require 'ccrelay.sandbox'
+local serve = require 'ccrelay.serve'
+local turn = require 'ccrelay.turn'
+
+---@class ccrelay.Worker what the process does beside relaying; every handler is optional
+---@field generation fun(self): ccrelay.Generation the one in force
+---@field on_message (fun(self, slot: integer))?
+---@field on_signal (fun(self, number: integer): boolean?)?
+---@field on_timer (fun(self, number: integer): boolean?)? true ends the loop, as from every handler
+---@field on_file (fun(self, watch: integer): boolean?)?
+---@field on_child (fun(self, slot: integer): boolean?)?
+
+---@class ccrelay.Loop
+---@field relay ffi.cdata*
+---@field worker ccrelay.Worker
+---@field generation ccrelay.Generation?
+---@field exchanges table<number, ccrelay.Exchange>
+---@field idle thread[] coroutines at rest
+local Loop = {}
+Loop.__index = Loop
+
+local M = {}
+
+local IDLE = {}
+local MOST_IDLE = 256
+
+local function body(exchange)
+  while true do
+    serve.run(exchange)
+    exchange = coroutine.yield(IDLE)
+  end
+end
+
+function Loop:rest(thread)
+  local idle = self.idle
+  if #idle < MOST_IDLE then idle[#idle + 1] = thread end
+end
+
+-- Lets an exchange go on until it waits or is served.
+function Loop:resume(exchange, first, second)
+  local thread = exchange.coroutine
+  exchange.waiting = false
+  local ok, what = coroutine.resume(thread, first, second)
+  sandbox.leave()
+  if not ok then
+    exchange.coroutine = false
+    done.fault(exchange, what, debug.traceback(thread))
+  elseif what == IDLE then
+    exchange.coroutine = false
+    self:rest(thread)
+  end
+end
+
+function Loop:in_force()
+  local generation = self.worker:generation()
+  if generation ~= self.generation then
+    generation:succeed(self.generation)
+    self.generation = generation
+  end
+  return generation
+end
+
+local handlers = {}
+
+handlers[C.CC_EVENT_READY] = function(self, handle)
+  local exchange = Exchange.new(self.relay, handle, self:in_force())
+  self.exchanges[handle] = exchange
+  local idle = self.idle
+  exchange.coroutine = table.remove(idle) or coroutine.create(body)
+  self:resume(exchange, exchange)
+end
+
+local function waker(kind)
+  return function(self, handle, detail)
+    local exchange = self.exchanges[handle]
+    if exchange and turn.awaits(exchange, kind) then self:resume(exchange, kind, detail) end
+  end
+end
+
+handlers[C.CC_EVENT_OUTCOME] = waker(turn.OUTCOME)
+handlers[C.CC_EVENT_WRITABLE] = waker(turn.WRITABLE)
+handlers[C.CC_EVENT_BODY] = waker(turn.BODY)
+local timer = waker(turn.TIMER)
+
+handlers[C.CC_EVENT_TIMER] = function(self, handle, detail)
+  if handle == 0 then return self:tell('on_timer', detail) end
+  return timer(self, handle, detail)
+end
+
+handlers[C.CC_EVENT_DONE] = function(self, handle)
+  local exchange = self.exchanges[handle] or Exchange.new(self.relay, handle, self:in_force())
+  self.exchanges[handle] = nil
+  exchange.ended, exchange.coroutine = true, false
+  local ok, message = pcall(done.finish, exchange)
+  sandbox.leave()
+  if not ok then exchange.generation.journal:say('error', 'bookkeeping failed: ' .. tostring(message)) end
+end
+
+function Loop:tell(name, detail)
+  local handler = self.worker[name]
+  return handler and handler(self.worker, detail) == true
+end
+
+for event, name in pairs {
+  [C.CC_EVENT_FILE] = 'on_file', [C.CC_EVENT_CHILD] = 'on_child', [C.CC_EVENT_MESSAGE] = 'on_message',
+  [C.CC_EVENT_SIGNAL] = 'on_signal',
+} do
+  handlers[event] = function(self, _, detail) return self:tell(name, detail) end
+end
+
+--- Relays until nothing is left that could make an event, or a handler of the worker returns true.
+---@param relay ffi.cdata*
+---@param worker ccrelay.Worker
+function M.run(relay, worker)
+  random.renew()
+  local self = setmetatable({ relay = relay, worker = worker, generation = nil, exchanges = {}, idle = {} }, Loop)
+  local event = ffi.new 'struct cc_event'
+  while C.cc_next(relay, event) do
+    local handler = handlers[event.type]
+    if handler and handler(self, event.id, event.detail) then return end
+  end
+end
+
+return M

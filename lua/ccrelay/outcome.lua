@@ -1,0 +1,226 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What an attempt came to. Whether trying another upstream makes sense is decided here and nowhere else.
+local C = require 'ccrelay.c'
+local errors = require 'ccrelay.errors'
+local ffi = require 'ffi'
+local json = require 'ccrelay.json'
+local ratelimit = require 'ccrelay.ratelimit'
+
+---@class ccrelay.Outcome
+---@field ok boolean an answer with success, good so far
+---@field status integer? of the answer; of an error event the status that goes with its type
+---@field error string? what went wrong below HTTP ("CC_EREFUSED"), or limited, overloaded, credentials, address
+---@field type string? error type of the Messages API
+---@field message string? of an error in Anthropic's shape
+---@field retryable boolean
+---@field upstream ccrelay.Upstream
+---@field attempt integer number of the try
+---@field retry_after number? seconds; a policy may set it, and the client gets that
+---@field headers table<string, string?>
+---@field body string? of a failure
+---@field verdict string what health makes of it
+local Outcome = {}
+
+local M = {}
+
+local NEUTRAL = { [C.CC_ECANCELLED] = true, [C.CC_ECLIENT_GONE] = true, [C.CC_ETOTAL_TIMEOUT] = true }
+local TIMEOUTS = {
+  [C.CC_ECONNECT_TIMEOUT] = true, [C.CC_EHEAD_TIMEOUT] = true, [C.CC_EIDLE_TIMEOUT] = true,
+  [C.CC_EWRITE_TIMEOUT] = true, [C.CC_ETOTAL_TIMEOUT] = true, [C.CC_EGATE_TIMEOUT] = true,
+}
+local RETRYABLE = { [401] = true, [402] = true, [403] = true, [408] = true, [409] = true, [429] = true }
+local VERDICTS = {
+  [401] = 'refused', [402] = 'spent', [403] = 'refused', [408] = 'neutral', [409] = 'neutral', [429] = 'exhausted',
+  [529] = 'overloaded',
+}
+
+local raw = ffi.new 'struct cc_outcome'
+local name_slice, value_slice = ffi.new 'struct cc_slice', ffi.new 'struct cc_slice'
+
+local function text(slice)
+  return slice.size > 0 and ffi.string(slice.data, slice.size) or ''
+end
+
+-- ---- Headers -----------------------------------------------------------------------------------
+
+local Live = { __metatable = false }
+
+function Live.__index(self, name)
+  local exchange, number = rawget(self, 1), rawget(self, 2)
+  return ratelimit.header(exchange, number, tostring(name))
+end
+
+local Kept = { __metatable = false }
+
+function Kept.__index(self, name)
+  return rawget(self, string.lower(tostring(name)))
+end
+
+local function keep_headers(exchange, number, count)
+  local headers = {}
+  for index = 0, count - 1 do
+    C.cc_outcome_header_at(exchange.relay, exchange.handle, number, index, name_slice, value_slice)
+    headers[string.lower(text(name_slice))] = text(value_slice)
+  end
+  return setmetatable(headers, Kept)
+end
+
+function Outcome.__index(self, name)
+  if name ~= 'body' or not rawget(self, 'ok') then return nil end
+  local exchange = rawget(self, 'exchange')
+  local code = C.cc_outcome(exchange.relay, exchange.handle, rawget(self, 'attempt'), raw)
+  return code == C.CC_OK and text(raw.body) or nil
+end
+
+-- ---- Judgement ---------------------------------------------------------------------------------
+
+--- The data of the error event in the held part of a stream, else the text itself.
+---@param body string
+---@return string
+local function error_data(body)
+  if not string.find(body, 'data:', 1, true) or string.find(body, '^%s*{') then return body end
+  local event, lines, found = '', {}, nil
+  for line in string.gmatch(string.gsub(body, '\r\n?', '\n') .. '\n\n', '([^\n]*)\n') do
+    if line == '' then
+      local data = table.concat(lines, '\n')
+      if event == 'error' or string.find(data, '"type"%s*:%s*"error"') then found = found or data end
+      event, lines = '', {}
+    end
+    local name, value = string.match(line, '^(%a+): ?(.*)$')
+    if name == 'event' then event = value elseif name == 'data' then lines[#lines + 1] = value end
+  end
+  return found or body
+end
+
+local function is_spend_limit(outcome)
+  local details = outcome.shaped and outcome.shaped.details
+  return not outcome.retry_after and type(details) == 'table' and details.error_code == 'enforced_spend_limit_reached'
+end
+
+local function judge_status(outcome, client_credential)
+  local status = outcome.status
+  outcome.type = outcome.type or errors.type_of(status)
+  outcome.retryable = RETRYABLE[status] or status >= 500
+  outcome.verdict = VERDICTS[status] or (status >= 500 and 'failed' or 'good')
+  if status >= 500 and outcome.type == 'overloaded_error' then outcome.verdict = 'overloaded' end
+  if status == 429 and is_spend_limit(outcome) then outcome.verdict = 'spent' end
+  if client_credential and (status == 401 or status == 403) then outcome.retryable = false end
+end
+
+local function judge_error(outcome, code)
+  outcome.error = ffi.string(C.cc_error_name(code))
+  outcome.timeout = TIMEOUTS[code] or false
+  outcome.type = outcome.timeout and 'timeout_error' or 'api_error'
+  outcome.retryable = not NEUTRAL[code]
+  outcome.verdict = NEUTRAL[code] and 'neutral' or 'failed'
+  outcome.reason = ffi.string(C.cc_error_text(code))
+end
+
+-- A failure is kept whole: the attempt's place may be needed for another.
+local function keep_failure(exchange, attempt, outcome)
+  local body = error_data(text(raw.body))
+  outcome.body, outcome.complete, outcome.detail = body, raw.complete, text(raw.detail)
+  outcome.headers = keep_headers(exchange, attempt.number, raw.headers)
+  local decoded = body ~= '' and json.decode(body) or nil
+  outcome.decoded, outcome.shaped = decoded, errors.shaped(decoded)
+  if outcome.shaped then outcome.type, outcome.message = outcome.shaped.type, outcome.shaped.message end
+  outcome.retry_after = ratelimit.retry_after(outcome.headers['retry-after'])
+  outcome.told_retry_after = outcome.retry_after
+end
+
+local function judge(exchange, attempt, outcome)
+  local code, status = raw.error, raw.status
+  local client_credential = attempt.upstream.credential == 'client'
+  local success = status >= 200 and status < 300
+  if success and outcome.shaped and code ~= C.CC_OK then
+    outcome.error, outcome.event = ffi.string(C.cc_error_name(code)), true
+    outcome.status = errors.status_of(outcome.type)
+    judge_status(outcome, client_credential)
+  elseif code ~= C.CC_OK then
+    if success then outcome.status = nil end
+    judge_error(outcome, code)
+  else
+    judge_status(outcome, client_credential)
+  end
+  if status == 429 and not outcome.retry_after then
+    outcome.reset_after = ratelimit.reset_after(exchange, attempt.number)
+  end
+end
+
+local function new(exchange, attempt)
+  return setmetatable({
+    exchange = exchange, upstream = attempt.upstream, attempt = attempt.number, holder = attempt, ok = false,
+    retryable = false, verdict = 'neutral', sent = false, used_input = 0, used_output = 0, changed_bytes = 0,
+  }, Outcome)
+end
+
+--- Reads what came of an attempt.
+---@param exchange ccrelay.Exchange
+---@param attempt ccrelay.Attempt
+---@return ccrelay.Outcome? outcome nil when the exchange is over
+function M.new(exchange, attempt)
+  local outcome = new(exchange, attempt)
+  local code = C.cc_outcome(exchange.relay, exchange.handle, attempt.number, raw)
+  if code ~= C.CC_OK then return nil end
+  outcome.status = raw.status > 0 and raw.status or nil
+  outcome.sent, outcome.changed_bytes, outcome.head_ms = raw.sent, raw.changed_bytes, raw.head_ms
+  if raw.usage_known then outcome.used_input, outcome.used_output = M.charged(raw.usage) end
+  if raw.error == C.CC_OK and raw.status >= 200 and raw.status < 300 then
+    outcome.ok, outcome.verdict = true, 'good'
+    outcome.headers = setmetatable({ exchange, attempt.number }, Live)
+  else
+    keep_failure(exchange, attempt, outcome)
+    judge(exchange, attempt, outcome)
+  end
+  local classify = attempt.slot.provider.adapter.classify
+  if classify and not outcome.ok then classify(outcome) end
+  return outcome
+end
+
+--- Tokens that count towards limits: what is read from a cache does not.
+---@param usage ffi.cdata*
+---@return number input
+---@return number output
+function M.charged(usage)
+  return usage.input + usage.cache_5m + usage.cache_1h, usage.output
+end
+
+--- The outcome of an attempt that limits ('limited') or a breaker ('overloaded') did not let begin.
+---@param exchange ccrelay.Exchange
+---@param attempt ccrelay.Attempt
+---@param reason 'limited'|'overloaded'
+---@param pause number milliseconds
+---@return ccrelay.Outcome
+function M.refused(exchange, attempt, reason, pause)
+  local outcome = new(exchange, attempt)
+  outcome.error, outcome.retryable, outcome.refused = reason, true, true
+  outcome.type = reason == 'limited' and 'rate_limit_error' or 'overloaded_error'
+  outcome.retry_after, outcome.headers = pause / 1000, {}
+  require('ccrelay.upstream').refuse(exchange, reason, C.cc_now() + pause, attempt.slot.provider)
+  return outcome
+end
+
+--- The outcome of an attempt that had no credential or no usable address.
+---@param exchange ccrelay.Exchange
+---@param attempt ccrelay.Attempt
+---@param reason 'credentials'|'address'
+---@param message string?
+---@return ccrelay.Outcome
+function M.unsent(exchange, attempt, reason, message)
+  local outcome = new(exchange, attempt)
+  outcome.error, outcome.retryable, outcome.type, outcome.headers = reason, true, 'api_error', {}
+  outcome.reason = message or ('no ' .. reason)
+  exchange.last = outcome
+  exchange.trail[#exchange.trail + 1] = outcome
+  return outcome
+end
+
+--- Whether a value is an outcome of this exchange.
+---@param value any
+---@param exchange ccrelay.Exchange
+---@return boolean
+function M.is(value, exchange)
+  return type(value) == 'table' and debug.getmetatable(value) == Outcome and rawget(value, 'exchange') == exchange
+end
+
+return M

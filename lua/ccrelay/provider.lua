@@ -1,0 +1,205 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- One configured provider: its adapter, where it is, which models it answers for, its keys as slots.
+local C = require 'ccrelay.c'
+local address = require 'ccrelay.config.address'
+local cell = require 'ccrelay.cell'
+local ffi = require 'ffi'
+local proxy = require 'ccrelay.proxy'
+
+---@class ccrelay.Slot what an attempt is made at: a provider with one of its keys, or without
+---@field provider ccrelay.Provider
+---@field id string "name/1"; the provider's name without keys
+---@field key string?
+---@field priority integer
+---@field weight integer
+---@field order integer place in the configuration
+---@field limit integer? number of its limit
+---@field rates number[]? requests, tokens, input, output tokens a minute
+---@field health integer cell that says until when the key is put aside
+
+---@class ccrelay.Provider
+---@field name string
+---@field type string
+---@field index integer
+---@field settings table its entry in the configuration
+---@field adapter table
+---@field base ccrelay.Url
+---@field slots ccrelay.Slot[]
+---@field credentials string name of a module in credentials/
+---@field scheme table that module
+---@field keyless ccrelay.Slot for credentials of the client or of the adapter itself
+---@field breaker integer
+---@field cooling integer
+local Provider = {}
+Provider.__index = Provider
+
+local M = {}
+
+local function split_names(names)
+  local exact, prefixes = {}, {}
+  for name, value in pairs(names) do
+    local prefix = string.match(name, '^(.*)%*$')
+    if prefix then
+      prefixes[#prefixes + 1] = { prefix = prefix, value = value }
+    else
+      exact[name] = value
+    end
+  end
+  table.sort(prefixes, function(a, b) return #a.prefix > #b.prefix end)
+  return exact, prefixes
+end
+
+local function look_up(exact, prefixes, name)
+  local value = exact[name]
+  if value then return value end
+  for _, entry in ipairs(prefixes) do
+    if string.sub(name, 1, #entry.prefix) == entry.prefix then return entry.value end
+  end
+  return nil
+end
+
+--- Whether its models or the left side of its mapping name the model.
+---@param model string
+---@return boolean
+function Provider:claims(model)
+  return look_up(self.listed, self.listed_prefixes, model) ~= nil
+    or look_up(self.mapped, self.mapped_prefixes, model) ~= nil
+end
+
+--- The name the model is sent under.
+---@param model string
+---@return string
+function Provider:map(model)
+  return look_up(self.mapped, self.mapped_prefixes, model) or model
+end
+
+--- Whether the adapter can do something. What it does not mention it can, but for the endpoints
+--- that only some providers have.
+---@param feature string
+---@return boolean
+function Provider:supports(feature)
+  local supports = self.adapter.supports
+  local value = supports and supports[feature]
+  if value == nil then return feature ~= 'batches' and feature ~= 'files' end
+  return value
+end
+
+--- Counts the turns of a round-robin pool, over all processes.
+---@return number
+function Provider:next_turn()
+  return C.cc_cell_add(self.turns, 1)
+end
+
+local function new_slot(provider, key, order)
+  local slot = {
+    provider = provider, id = key and key.id or provider.name, key = key and key.key,
+    priority = key and key.priority or 1, weight = key and key.weight or 1, order = order,
+  }
+  slot.rates = key and { key.rpm_limit or 0, key.tpm_limit or 0, key.itpm_limit or 0, key.otpm_limit or 0 }
+  slot.health, slot.limit = -1, nil
+  return slot
+end
+
+local function add_slots(provider)
+  local keys = provider.settings.keys or {}
+  local first = keys[1] or {}
+  local pooling = provider.settings.pooling or {}
+  for index, key in ipairs(keys) do
+    if pooling.enabled == false and index > 1 then break end
+    provider.slots[index] = new_slot(provider, key, index)
+  end
+  provider.keyless = new_slot(provider, nil, 0)
+  provider.keyless.priority, provider.keyless.weight = first.priority or 1, first.weight or 1
+  for _, slot in ipairs(provider.slots) do
+    provider.keyless.priority = math.max(provider.keyless.priority, slot.priority)
+  end
+end
+
+local function base_of(settings, adapter)
+  local text = settings.base_url or (adapter.defaults or {}).base_url
+  if adapter.base_url then
+    local made, message = adapter.base_url(settings)
+    if not made then return nil, message or 'the adapter gave no base address' end
+    text = made
+  end
+  if not text then return nil, 'base_url is missing' end
+  local url = address.url(text)
+  if not url then return nil, 'base_url "' .. text .. '" is no http or https address' end
+  return url
+end
+
+--- A provider, or nil and what is wrong with it.
+---@param settings table entry of the configuration
+---@param adapter table
+---@param index integer
+---@param env fun(name: string): string?
+---@return ccrelay.Provider?
+---@return string? message
+function M.new(settings, adapter, index, env)
+  local base, message = base_of(settings, adapter)
+  if not base then return nil, message end
+  local through, complaint = proxy.of(base, env)
+  if complaint then return nil, complaint end
+  local credentials = adapter.credentials or 'key'
+  if type(credentials) == 'function' then credentials = credentials(settings) end
+  local listed = {}
+  for _, model in ipairs(settings.models or {}) do listed[model] = true end
+  local provider = setmetatable({
+    name = settings.name, type = settings.type, index = index, settings = settings, adapter = adapter, base = base,
+    proxy = through, credentials = credentials, slots = {}, origins = setmetatable({}, { __mode = 'k' }),
+  }, Provider)
+  provider.listed, provider.listed_prefixes = split_names(listed)
+  provider.mapped, provider.mapped_prefixes = split_names(settings.model_mapping or {})
+  provider.breaker, provider.cooling, provider.turns = -1, -1, -1
+  add_slots(provider)
+  return provider
+end
+
+local function attach_slot(slot)
+  slot.health = cell.number('key:' .. slot.id .. ':' .. (slot.key and cell.digest(slot.key, 4) or ''))
+  if not slot.rates then return end
+  local name = cell.fit(slot.id)
+  slot.limit = C.cc_limit(name, #name)
+  C.cc_limit_configure(slot.limit, ffi.new('struct cc_rates', slot.rates))
+end
+
+--- Ties the provider to what is shared by all processes. A generation is built before there is
+--- anything to share, so this comes with its first use.
+function Provider:attach()
+  self.breaker = cell.number('breaker:' .. self.name)
+  self.cooling = cell.number('cooling:' .. self.name)
+  self.turns = cell.number('turns:' .. self.name)
+  attach_slot(self.keyless)
+  for _, slot in ipairs(self.slots) do attach_slot(slot) end
+end
+
+local spec = ffi.new 'struct cc_origin'
+
+local function put(slice, text)
+  slice.data, slice.size = text, #text
+end
+
+--- The number of the provider's origin in this process.
+---@param relay ffi.cdata*
+---@return integer? origin
+---@return string? message
+function Provider:origin(relay)
+  local number = self.origins[relay]
+  if number then return number end
+  local through = self.proxy or { host = '', port = 0, auth = '' }
+  spec.tls = self.base.scheme == 'https'
+  spec.allow_public_http = self.settings.allow_http or false
+  put(spec.host, self.base.host)
+  spec.port = self.base.port
+  local ca_file = self.settings.ca_file or ''
+  put(spec.ca_file, ca_file)
+  put(spec.proxy_host, through.host)
+  spec.proxy_port = through.port
+  put(spec.proxy_auth, through.auth)
+  number = C.cc_origin(relay, spec)
+  if number < 0 then return nil, ffi.string(C.cc_error_text(number)) end
+  self.origins[relay] = number
+  return number
+end
+
+return M

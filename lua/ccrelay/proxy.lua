@@ -1,0 +1,96 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Which HTTP proxy an upstream is reached through, by the usual variables and curl's rules.
+local address = require 'ccrelay.config.address'
+local bit = require 'bit'
+
+local M = {}
+
+local ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+local DEFAULT_PORT = 1080
+
+local function digit(value, index)
+  local at = bit.band(bit.rshift(value, 18 - 6 * index), 63) + 1
+  return string.sub(ALPHABET, at, at)
+end
+
+--- Base64 with padding.
+---@param text string
+---@return string
+function M.base64(text)
+  local out = {}
+  for index = 1, #text, 3 do
+    local a, b, c = string.byte(text, index, index + 2)
+    local value = a * 65536 + (b or 0) * 256 + (c or 0)
+    out[#out + 1] = digit(value, 0) .. digit(value, 1)
+    out[#out + 1] = (b and digit(value, 2) or '=') .. (c and digit(value, 3) or '=')
+  end
+  return table.concat(out)
+end
+
+local function unescape(text)
+  return (string.gsub(text, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end))
+end
+
+---@class ccrelay.Proxy
+---@field host string
+---@field port integer
+---@field auth string value for Proxy-Authorization, or ""
+
+local function parse(text, name)
+  local scheme, rest = string.match(text, '^(%a[%w+.-]*)://(.*)$')
+  rest = string.gsub(rest or text, '/+$', '')
+  if scheme and string.lower(scheme) ~= 'http' then
+    return nil, name .. ': only http proxies are supported, not ' .. string.lower(scheme)
+  end
+  local user, place = string.match(rest, '^(.*)@([^@]*)$')
+  place = place or rest
+  local ported = string.find(place, ':%d+$') and not string.find(place, '^[^%[]*:.*:') or string.find(place, '%]:%d+$')
+  local url = address.url('http://' .. place .. (ported and '' or ':' .. DEFAULT_PORT))
+  if not url or url.path ~= '' then return nil, name .. ' is not the address of an http proxy' end
+  local auth = user and user ~= '' and 'Basic ' .. M.base64(unescape(user)) or ''
+  return { host = url.host, port = url.port, auth = auth }
+end
+
+local function either(env, name)
+  for _, variant in ipairs { string.lower(name), name } do
+    local value = env(variant)
+    if value and value ~= '' then return value, variant end
+  end
+  return nil
+end
+
+local function exempts(entry, host, port)
+  local name, digits = string.match(entry, '^(%[?[%x:]*%]?.-):(%d+)$')
+  if digits and not address.ipv6(entry) then
+    if tonumber(digits) ~= port then return false end
+    entry = name
+  end
+  entry = string.lower(string.gsub(string.gsub(entry, '^%[(.*)%]$', '%1'), '^%*?%.', ''))
+  if entry == '' then return false end
+  return host == entry or string.sub(host, -#entry - 1) == '.' .. entry
+end
+
+local function is_exempt(env, host, port)
+  host = string.lower(string.gsub(host, '%.$', ''))
+  if host == 'localhost' or address.reach(host) == 'loopback' then return true end
+  local list = either(env, 'NO_PROXY')
+  if not list then return false end
+  for entry in string.gmatch(list, '[^%s,]+') do
+    if entry == '*' or exempts(entry, host, port) then return true end
+  end
+  return false
+end
+
+--- The proxy for an upstream: nil when there is none, nil and a message when it is named wrongly.
+---@param url ccrelay.Url
+---@param env fun(name: string): string?
+---@return ccrelay.Proxy?
+---@return string? message
+function M.of(url, env)
+  local value, name = either(env, url.scheme == 'https' and 'HTTPS_PROXY' or 'HTTP_PROXY')
+  if not value then value, name = either(env, 'ALL_PROXY') end
+  if not value or is_exempt(env, url.host, url.port) then return nil end
+  return parse(value, name)
+end
+
+return M

@@ -1,0 +1,132 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What an adapter and a credential scheme say about one attempt: target, headers, edits of the body.
+local C = require 'ccrelay.c'
+local ffi = require 'ffi'
+local json = require 'ccrelay.json'
+local turn = require 'ccrelay.turn'
+
+---@class ccrelay.Request
+---@field model string? the name the upstream knows
+---@field original_model string? the name the client sent
+---@field stream boolean
+---@field endpoint 'messages'|'count_tokens'|'passthrough'
+---@field path string as the client sent it
+---@field query string without '?'
+---@field base string path of the base address, without a slash at its end
+---@field settings table the provider's entry in the configuration
+---@field features integer enum cc_feature
+---@field key string? the relay's own key for this attempt
+---@field max_tokens number
+local Request = {}
+Request.__index = Request
+Request.__metatable = false
+
+local M = {}
+
+local slice = ffi.new 'struct cc_slice'
+
+local function must(self, code, what)
+  if code == C.CC_OK then return end
+  if turn.is_over(code) then turn.vanish(self.exchange) end
+  error(what .. ': ' .. ffi.string(C.cc_error_text(code)), 3)
+end
+
+--- The client's header, or nil.
+---@param name string
+---@return string?
+function Request:client_header(name)
+  return self.exchange.header[name]
+end
+
+--- Where it goes, from the leading slash on.
+---@param target string
+function Request:target(target)
+  must(self, C.cc_try_target(self.relay, self.handle, self.number, target, #target), 'the target of the request')
+end
+
+---@param method string
+function Request:method(method)
+  must(self, C.cc_try_method(self.relay, self.handle, self.number, method, #method), 'the method of the request')
+end
+
+--- Sets a header; it wins over the client's of that name. "" keeps the client's back.
+---@param name string
+---@param value string
+function Request:header(name, value)
+  local code = C.cc_try_header(self.relay, self.handle, self.number, name, #name, value, #value)
+  must(self, code, 'the header "' .. name .. '"')
+end
+
+--- Sets a top-level member of the body to a JSON text.
+---@param field string
+---@param text string
+function Request:set_json(field, text)
+  local code = C.cc_try_set(self.relay, self.handle, self.number, field, #field, text, #text)
+  must(self, code, 'the member "' .. field .. '"')
+end
+
+--- Sets a top-level member of the body to a value.
+---@param field string
+---@param value string|number|boolean|table
+function Request:set(field, value)
+  self:set_json(field, json.encode(value))
+end
+
+--- Removes a top-level member of the body; one that is absent is no fault.
+---@param field string
+function Request:remove(field)
+  local code = C.cc_try_remove(self.relay, self.handle, self.number, field, #field)
+  if code ~= C.CC_ENOTFOUND then must(self, code, 'the member "' .. field .. '"') end
+end
+
+--- The raw JSON text of the client's member at a dotted path, or nil.
+---@param path string
+---@return string?
+function Request:raw(path)
+  local code = C.cc_request_field(self.relay, self.handle, path, #path, slice)
+  return code == C.CC_OK and ffi.string(slice.data, slice.size) or nil
+end
+
+--- The client's body as it came.
+---@return string
+function Request:body()
+  local code = C.cc_request_body(self.relay, self.handle, slice)
+  return code == C.CC_OK and slice.size > 0 and ffi.string(slice.data, slice.size) or ''
+end
+
+--- Puts the upstream's name of the model into the body, if it is another.
+function Request:rename()
+  if self.model and self.model ~= self.original_model then self:set('model', self.model) end
+end
+
+--- What an adapter without a prepare of its own does: the same path and query behind the base
+--- address, and the model's other name.
+function Request:pass()
+  local query = self.query ~= '' and '?' .. self.query or ''
+  self:target(self.base .. self.path .. query)
+  self:rename()
+end
+
+local function sent_model(exchange)
+  local code = C.cc_request_field(exchange.relay, exchange.handle, 'model', 5, slice)
+  if code ~= C.CC_OK then return nil end
+  return json.decode('[' .. ffi.string(slice.data, slice.size) .. ']')[1]
+end
+
+--- The request of an attempt that has a number.
+---@param exchange ccrelay.Exchange
+---@param number integer
+---@param upstream ccrelay.Upstream
+---@return ccrelay.Request
+function M.new(exchange, number, upstream)
+  local slot = upstream.slot
+  return setmetatable({
+    exchange = exchange, relay = exchange.relay, handle = exchange.handle, number = number,
+    model = upstream.model or nil, original_model = upstream.model and sent_model(exchange), stream = exchange.stream,
+    endpoint = exchange.endpoint, path = exchange.path, query = exchange.query, base = slot.provider.base.path,
+    settings = slot.provider.settings, features = exchange.feature_bits, max_tokens = exchange.max_tokens,
+    key = slot.key, credential = upstream.credential,
+  }, Request)
+end
+
+return M

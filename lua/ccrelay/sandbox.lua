@@ -1,0 +1,171 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The world a policy or adapter runs in: no way out, nothing it can change for others, and no
+-- string function that can run for minutes where no deadline reaches it.
+local bit = require 'bit'
+
+local M = {}
+
+local LONGEST_SUBJECT = 4096
+local LONGEST_RESULT = 1024 * 1024
+local MOST_STEPS = 2e8
+local DEEPEST = 16
+
+local depth = 0
+
+-- How long a match may take at worst: every repetition in the pattern may try every place of the
+-- subject, and so may the start of a pattern without an anchor.
+local function check(subject, pattern)
+  subject, pattern = tostring(subject), tostring(pattern)
+  if #subject > LONGEST_SUBJECT then
+    error('a text of ' .. #subject .. ' bytes is too long for a pattern; the limit is ' .. LONGEST_SUBJECT, 3)
+  end
+  local anchored = string.byte(pattern) == 94
+  local steps, divisor = 1, 1
+  for _ in string.gmatch(anchored and pattern or pattern .. '*', '[%*%+%-]') do
+    steps = steps * math.max(#subject, 1) / divisor
+    divisor = divisor + 1
+  end
+  if steps > MOST_STEPS then error('the pattern "' .. pattern .. '" is too costly for a text this long', 3) end
+end
+
+local bounded = {}
+for name, value in pairs(string) do bounded[name] = value end
+bounded.dump = nil
+
+function bounded.find(subject, pattern, init, plain)
+  if not plain then check(subject, pattern) end
+  return string.find(subject, pattern, init, plain)
+end
+
+function bounded.match(subject, pattern, init)
+  check(subject, pattern)
+  return string.match(subject, pattern, init)
+end
+
+function bounded.gmatch(subject, pattern)
+  check(subject, pattern)
+  return string.gmatch(subject, pattern)
+end
+bounded.gfind = nil
+
+function bounded.gsub(subject, pattern, replacement, most)
+  check(subject, pattern)
+  if type(replacement) ~= 'function' then
+    if type(replacement) == 'string' and #replacement > LONGEST_SUBJECT then error('the replacement is too long', 2) end
+    return string.gsub(subject, pattern, replacement, most)
+  end
+  if depth >= DEEPEST then error('gsub within gsub, too deep', 2) end
+  depth = depth + 1
+  local ok, text, count = pcall(string.gsub, subject, pattern, replacement, most)
+  depth = depth - 1
+  if not ok then error(text, 0) end
+  return text, count
+end
+
+function bounded.rep(text, count, separator)
+  local size = #tostring(text) + #(separator or '')
+  if (tonumber(count) or 0) * size > LONGEST_RESULT then
+    error('the result of rep would be over ' .. LONGEST_RESULT .. ' bytes', 2)
+  end
+  return string.rep(text, count, separator)
+end
+
+local methods = debug.getmetatable('')
+local unbounded = methods.__index
+
+--- Script code begins to run: methods of strings are the bounded ones until M.leave.
+function M.enter()
+  depth = 0
+  methods.__index = bounded
+end
+
+--- The library goes on.
+function M.leave()
+  methods.__index = unbounded
+end
+
+local function refuse_write(_, name)
+  error('globals are read-only; write "local ' .. tostring(name) .. '"', 2)
+end
+
+--- A view of a table that cannot be written to.
+---@param source table
+---@param complain (fun(self: table, name: any))?
+---@return table
+function M.frozen(source, complain)
+  return setmetatable({}, {
+    __index = source,
+    __newindex = complain or function(_, name) error('"' .. tostring(name) .. '" is read-only', 2) end,
+    __metatable = false,
+  })
+end
+
+local function copy(source, without)
+  local result = {}
+  for name, value in pairs(source) do result[name] = value end
+  for _, name in ipairs(without or {}) do result[name] = nil end
+  return result
+end
+
+local function visible_metatable(value)
+  if type(value) ~= 'table' then return nil end
+  return getmetatable(value)
+end
+
+local function requirer(modules)
+  return function(name)
+    local module = modules[name]
+    if module == nil then
+      error('a script can require only ' .. M.names(modules) .. ', not "' .. tostring(name) .. '"', 2)
+    end
+    return module
+  end
+end
+
+--- The keys of a table as text, in order.
+---@param set table
+---@return string
+function M.names(set)
+  local list = {}
+  for name in pairs(set) do list[#list + 1] = name end
+  table.sort(list)
+  return table.concat(list, ', ')
+end
+
+--- An environment of its own for one script.
+---@param modules table<string, any> what require finds
+---@param wide boolean? for adapters: string functions without bounds, and the environment's variables
+---@return table
+function M.environment(modules, wide)
+  local globals = {
+    assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, pcall = pcall, xpcall = xpcall,
+    rawequal = rawequal, rawget = rawget, select = select, setmetatable = setmetatable, tonumber = tonumber,
+    tostring = tostring, type = type, unpack = unpack, getmetatable = visible_metatable, _VERSION = _VERSION,
+    string = M.frozen(wide and copy(string, { 'dump' }) or copy(bounded)),
+    table = M.frozen(copy(table)),
+    math = M.frozen(copy(math, { 'random', 'randomseed' })),
+    bit = M.frozen(copy(bit)),
+    os = M.frozen { clock = os.clock, time = os.time, getenv = wide and os.getenv or nil },
+    require = requirer(modules),
+  }
+  local environment = M.frozen(globals, refuse_write)
+  globals._G = environment
+  setmetatable(globals, { __index = function(_, name) error('there is no global "' .. tostring(name) .. '"', 2) end })
+  return environment
+end
+
+--- Compiles text (never bytecode) and turns the JIT off for it, so that a deadline can stop it.
+---@param text string
+---@param name string the file
+---@param environment table
+---@return function? chunk
+---@return string? message
+function M.compile(text, name, environment)
+  if string.byte(text) == 27 then return nil, name .. ':1: this is bytecode, expected Lua text' end
+  local chunk, message = load(text, '@' .. name, 't', environment)
+  if not chunk then return nil, message end
+  jit.off(chunk, true)
+  return chunk
+end
+
+return M

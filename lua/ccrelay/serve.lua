@@ -1,0 +1,73 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- From the head of a request to its endpoint: route, client, capacity, body.
+local C = require 'ccrelay.c'
+local answer = require 'ccrelay.answer'
+local auth = require 'ccrelay.auth'
+local ffi = require 'ffi'
+local routes = require 'ccrelay.routes'
+local turn = require 'ccrelay.turn'
+
+local M = {}
+
+local DENIED = { should_retry = false }
+local BUSY_SECONDS = 2
+
+-- False when the caller was turned away.
+local function enter(exchange)
+  local rules, header = exchange.generation.auth, exchange.header
+  if rules.open and exchange.peer ~= 'unix' and not auth.is_local(header.host, header.origin) then
+    answer.error(exchange, 403, 'without server.auth this relay answers loopback names only (Host and Origin)', DENIED)
+    return false
+  end
+  local caller = rules:identify(header.authorization, header['x-api-key'])
+  if not caller then
+    answer.error(exchange, 401, 'the relay does not know this key', DENIED)
+    return false
+  end
+  exchange.caller = caller
+  return true
+end
+
+local facts = ffi.new 'struct cc_worker'
+
+local function is_full(exchange)
+  local most = exchange.generation.configuration.server.max_concurrent or 0
+  if most == 0 then return false end
+  local slot, count = 0, 0
+  while C.cc_worker(slot, facts) == C.CC_OK do
+    count = count + facts.exchanges
+    slot = slot + 1
+  end
+  return count > most
+end
+
+local function take_body(exchange)
+  local code = C.cc_request_accept(exchange.relay, exchange.handle)
+  if code == C.CC_ESTATE then
+    turn.await(exchange, turn.BODY)
+  elseif code ~= C.CC_OK then
+    error('the body cannot be taken: ' .. ffi.string(C.cc_error_text(code)), 0)
+  end
+end
+
+--- Serves an exchange, in its coroutine.
+---@param exchange ccrelay.Exchange
+function M.run(exchange)
+  local route = routes.find(exchange.path)
+  if not (route and route.free) and not enter(exchange) then return end
+  if not route then
+    return answer.error(exchange, 404, 'there is no ' .. exchange.path .. ' here')
+  end
+  if not route.methods[exchange.method] then
+    return answer.error(exchange, 405, exchange.path .. ' takes ' .. route.allow, { headers = { allow = route.allow } })
+  end
+  if route.free then return route.endpoint.serve(exchange) end
+  if is_full(exchange) then
+    return answer.error(exchange, 529, 'the relay is at its limit of exchanges (server.max_concurrent)',
+      { retry_after = BUSY_SECONDS })
+  end
+  take_body(exchange)
+  return route.endpoint.serve(exchange)
+end
+
+return M

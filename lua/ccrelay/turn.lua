@@ -1,0 +1,95 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The hand-over between the loop and the coroutine of an exchange.
+local C = require 'ccrelay.c'
+local bit = require 'bit'
+local sandbox = require 'ccrelay.sandbox'
+
+local M = {}
+
+-- What a coroutine waits for; several may be added up.
+M.OUTCOME, M.TIMER, M.WRITABLE, M.BODY = 1, 2, 4, 8
+
+--- Gives the loop its turn until one of the events comes: returns which, and its detail.
+---@param exchange ccrelay.Exchange
+---@param kinds integer
+---@return integer kind
+---@return integer detail
+function M.await(exchange, kinds)
+  exchange.waiting = kinds
+  return coroutine.yield()
+end
+
+--- The client has gone and the DONE event is on its way: the coroutine is not resumed again.
+---@param exchange ccrelay.Exchange
+function M.vanish(exchange)
+  exchange.waiting = false
+  while true do coroutine.yield() end
+end
+
+--- Whether a call failed only because the exchange is over.
+---@param code integer
+---@return boolean
+function M.is_over(code)
+  return code == C.CC_ESTALE or code == C.CC_ESTATE
+end
+
+--- Whether the exchange waits for events of this kind.
+---@param exchange ccrelay.Exchange
+---@param kind integer
+---@return boolean
+function M.awaits(exchange, kind)
+  return exchange.waiting and bit.band(exchange.waiting, kind) ~= 0
+end
+
+--- Refuses a call that the exchange is not in a state for.
+---@param exchange ccrelay.Exchange
+---@param action string
+function M.check(exchange, action)
+  if exchange.ended then error('exchange:' .. action .. ' was called after the exchange ended', 3) end
+  if coroutine.running() ~= exchange.coroutine then
+    error('exchange:' .. action .. ' was called from outside of the exchange\'s own script', 3)
+  end
+  if exchange.answered then error('exchange:' .. action .. ' was called after the answer was given', 3) end
+end
+
+--- Waits so many milliseconds.
+---@param exchange ccrelay.Exchange
+---@param milliseconds number
+function M.sleep(exchange, milliseconds)
+  local due = C.cc_now() + milliseconds
+  repeat
+    C.cc_exchange_timer(exchange.relay, exchange.handle, math.max(due - C.cc_now(), 0))
+    M.await(exchange, M.TIMER)
+  until C.cc_now() >= due
+end
+
+--- Runs script code: bounded string methods while it runs, not in the library below it.
+---@param script function
+---@param ... any
+---@return any
+function M.script(script, ...)
+  sandbox.enter()
+  return M.from_script(script(...))
+end
+
+function M.from_script(...)
+  sandbox.leave()
+  return ...
+end
+
+--- Enters the library from a script, and goes back to the script with the results.
+---@param inner function
+---@return function
+function M.entrance(inner)
+  return function(...)
+    sandbox.leave()
+    return M.to_script(inner(...))
+  end
+end
+
+function M.to_script(...)
+  sandbox.enter()
+  return ...
+end
+
+return M

@@ -1,0 +1,270 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Candidates: at which upstreams an exchange may be tried, and in which order.
+local C = require 'ccrelay.c'
+local ffi = require 'ffi'
+local health = require 'ccrelay.health'
+local random = require 'ccrelay.random'
+
+---@class ccrelay.Upstream a provider with one of its keys, as a policy sees it
+---@field provider string configured name
+---@field type string
+---@field key_id string
+---@field priority integer
+---@field weight integer
+---@field model string the name the model would be sent under
+---@field headroom number least free share of its limits, 0 to 1
+---@field state ccrelay.UpstreamState
+local Upstream = {}
+Upstream.__metatable = false
+
+local M = {}
+
+local MOST_REMEMBERED = 512
+local FEATURES = {
+  { 'pdf', C.CC_HAS_PDF, 'PDF documents' },
+  { 'image_url', C.CC_HAS_IMAGE_URL, 'images by URL' },
+  { 'tool_forced', C.CC_HAS_TOOL_FORCED, 'a tool_choice that forces a tool' },
+}
+
+local views = {
+  provider = function(slot) return slot.provider.name end,
+  type = function(slot) return slot.provider.type end,
+  key_id = function(slot) return slot.id end,
+  priority = function(slot) return slot.priority end,
+  weight = function(slot) return slot.weight end,
+  headroom = function(slot) return slot.limit and C.cc_limit_headroom(slot.limit, C.cc_now()) or 1 end,
+  state = function(slot) return (health.state(slot, C.cc_now())) end,
+}
+
+function Upstream:__index(name)
+  local view = views[name]
+  return view and view(rawget(self, 'slot')) or nil
+end
+
+function Upstream.__newindex(_, name)
+  error('upstream.' .. tostring(name) .. ' is read-only', 2)
+end
+
+local function new(slot, model, credential)
+  return setmetatable({ slot = slot, model = model, credential = credential }, Upstream)
+end
+
+--- Whether a value is an upstream.
+---@param value any
+---@return boolean
+function M.is(value)
+  return type(value) == 'table' and debug.getmetatable(value) == Upstream
+end
+
+local bit_band = require('bit').band
+
+-- What the body asks for that the provider cannot do.
+local function missing_feature(provider, features)
+  if features == 0 or not provider.adapter.supports then return nil end
+  for _, feature in ipairs(FEATURES) do
+    if bit_band(features, feature[2]) ~= 0 and not provider:supports(feature[1]) then return feature[3] end
+  end
+  return nil
+end
+
+--- Whose credentials an attempt at the provider uses for this caller: 'client', 'own' (its keys),
+--- 'adapter' (without a key); nil when there are none it may use.
+---@param provider ccrelay.Provider
+---@param caller ccrelay.Caller
+---@return string?
+function M.credential(provider, caller)
+  if caller.passes and provider.adapter.transparent then return 'client' end
+  if #provider.slots > 0 then return 'own' end
+  if caller.kind == 'subscription' then return nil end
+  if provider.credentials ~= 'key' or provider.adapter.key_optional then return 'adapter' end
+  return nil
+end
+
+-- The providers for a model with the name each knows it by; remembered per generation.
+local function serving(generation, model)
+  local known = generation.serving[model]
+  if known then return known end
+  local claimed = false
+  for _, provider in ipairs(generation.providers) do claimed = claimed or provider:claims(model) end
+  known = {}
+  for _, provider in ipairs(generation.providers) do
+    if not claimed or provider:claims(model) then
+      known[#known + 1] = { provider = provider, model = provider:map(model) }
+    end
+  end
+  if generation.serving_count >= MOST_REMEMBERED then generation.serving, generation.serving_count = {}, 0 end
+  generation.serving[model] = known
+  generation.serving_count = generation.serving_count + 1
+  return known
+end
+
+---@class ccrelay.Refusal why there was no candidate
+---@field kind 'none'|'unsupported'|'limited'|'overloaded'
+---@field ready number? the soonest moment of recovery
+---@field feature string?
+---@field provider string?
+
+local function refuse(exchange, kind, ready, provider, feature)
+  local refusal = exchange.refusal
+  if not refusal or not refusal.ready and (ready or refusal.kind == 'none') or ready and ready < refusal.ready then
+    exchange.refusal = { kind = kind, ready = ready, provider = provider.name, feature = feature }
+  end
+end
+
+M.refuse = refuse
+
+local ticket = ffi.new 'struct cc_ticket'
+local wait = ffi.new 'double[1]'
+
+local function has_room(exchange, slot, now)
+  if not slot.limit or C.cc_limit_headroom(slot.limit, now) > 0 then return true end
+  local input, output = exchange:estimate()
+  if C.cc_limit_reserve(slot.limit, now, input, output, ticket, wait) ~= C.CC_ELIMIT then
+    C.cc_limit_release(ticket, now)
+    return true
+  end
+  refuse(exchange, 'limited', now + wait[0], slot.provider)
+  return false
+end
+
+local function is_usable(exchange, slot, credential, now)
+  if exchange.endpoint ~= 'messages' then return true end
+  local state, ready = health.state(slot, now)
+  if ready then
+    refuse(exchange, state == 'limited' and 'limited' or 'overloaded', ready, slot.provider)
+    return false
+  end
+  return credential ~= 'own' or has_room(exchange, slot, now)
+end
+
+local ranks = {
+  least_loaded = function(slot, now) return slot.limit and -C.cc_limit_headroom(slot.limit, now) or -1 end,
+  random = function() return random.fraction() end,
+  weighted = function(slot) return -math.log(1 - random.fraction()) / math.max(slot.weight, 1e-9) end,
+  round_robin = function(slot)
+    local provider = slot.provider
+    return (slot.order - provider.turn) % #provider.slots
+  end,
+}
+
+local function rank_of(provider, now)
+  local pooling = provider.settings.pooling or {}
+  local strategy = pooling.strategy or 'least_loaded'
+  if pooling.enabled == false or #provider.slots < 2 then return nil end
+  if strategy == 'round_robin' then provider.turn = provider:next_turn() end
+  return ranks[strategy], now
+end
+
+local function comes_before(a, b)
+  local x, y = a.slot, b.slot
+  if x.priority ~= y.priority then return x.priority > y.priority end
+  if x.provider ~= y.provider then return x.provider.index < y.provider.index end
+  return a.rank < b.rank
+end
+
+local function insert(list, upstream)
+  local place = #list + 1
+  while place > 1 and comes_before(upstream, list[place - 1]) do
+    list[place] = list[place - 1]
+    place = place - 1
+  end
+  list[place] = upstream
+end
+
+local function add(exchange, list, entry, credential, now)
+  local provider = entry.provider
+  if credential ~= 'own' then
+    local slot = provider.keyless
+    if not is_usable(exchange, slot, credential, now) then return end
+    local upstream = new(slot, entry.model, credential)
+    rawset(upstream, 'rank', 0)
+    return insert(list, upstream)
+  end
+  local rank = rank_of(provider, now)
+  for _, slot in ipairs(provider.slots) do
+    if is_usable(exchange, slot, credential, now) then
+      local upstream = new(slot, entry.model, credential)
+      rawset(upstream, 'rank', rank and rank(slot, now) or 0)
+      insert(list, upstream)
+    end
+  end
+end
+
+local function passes(provider, filter)
+  if not filter then return true end
+  if filter.provider ~= nil and filter.provider ~= provider.name then return false end
+  return filter.type == nil or filter.type == provider.type
+end
+
+local function consider(exchange, list, entry, now)
+  local provider = entry.provider
+  local feature = missing_feature(provider, exchange:features())
+  if feature then return refuse(exchange, 'unsupported', nil, provider, feature) end
+  local credential = M.credential(provider, exchange.caller)
+  if not credential then return refuse(exchange, 'none', nil, provider) end
+  return add(exchange, list, entry, credential, now)
+end
+
+--- The candidates of an exchange, best first. Remembers them on the exchange.
+---@param exchange ccrelay.Exchange
+---@param filter { provider: string?, type: string? }?
+---@return ccrelay.Upstream[]
+function M.candidates(exchange, filter)
+  local list, now = {}, C.cc_now()
+  local model = exchange.model
+  if not model then return list end
+  for _, entry in ipairs(serving(exchange.generation, model)) do
+    if passes(entry.provider, filter) then consider(exchange, list, entry, now) end
+  end
+  local known = exchange.candidates
+  for _, upstream in ipairs(list) do known[#known + 1] = upstream end
+  exchange.asked = true
+  return list
+end
+
+--- Whether an untried candidate remains beside the one at hand.
+---@param exchange ccrelay.Exchange
+---@param current ccrelay.Upstream
+---@return boolean
+function M.remains(exchange, current)
+  for _, other in ipairs(exchange.candidates) do
+    if other.slot ~= current.slot and not exchange.tried[other.slot] then return true end
+  end
+  return false
+end
+
+--- An upstream at a given provider for endpoints that have no model.
+---@param provider ccrelay.Provider
+---@param caller ccrelay.Caller
+---@return ccrelay.Upstream?
+function M.at(provider, caller)
+  local credential = M.credential(provider, caller)
+  if not credential then return nil end
+  return new(credential == 'own' and provider.slots[1] or provider.keyless, nil, credential)
+end
+
+local function describe(slot, now)
+  local state, ready = health.state(slot, now)
+  return {
+    id = slot.id, priority = slot.priority, weight = slot.weight, state = state,
+    headroom = slot.limit and C.cc_limit_headroom(slot.limit, now) or 1,
+    ready_in_ms = ready and math.max(math.ceil(ready - now), 0) or nil,
+  }
+end
+
+--- Every provider with its keys and their states, without a secret: for status and lists.
+---@param generation ccrelay.Generation
+---@return table[]
+function M.describe(generation)
+  generation:attach()
+  local list, now = {}, C.cc_now()
+  for index, provider in ipairs(generation.providers) do
+    local entry = { provider = provider.name, type = provider.type, breaker = health.breaker(provider, now), keys = {} }
+    for place, slot in ipairs(provider.slots) do entry.keys[place] = describe(slot, now) end
+    if #provider.slots == 0 then entry.keys[1] = describe(provider.keyless, now) end
+    list[index] = entry
+  end
+  return list
+end
+
+return M

@@ -1,0 +1,9 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Anthropic's own API. The only type to which a client's credential may go unchanged.
+return {
+  name = 'anthropic',
+  defaults = { base_url = 'https://api.anthropic.com' },
+  credentials = 'key',
+  transparent = true,
+  supports = { batches = true, files = true },
+}
