@@ -196,7 +196,7 @@ static void stop_accepting(struct listener *listener) {
 int cc_listeners_accept(struct cc_listeners *listeners, int number, uint32_t copy) {
   if (number < 0 || (uint32_t)number >= listeners->count) return CC_EINVAL;
   struct listener *listener = listeners->list[number];
-  int fd = listener->fds[copy % listener->copies];
+  int fd = listener->copies ? listener->fds[copy % listener->copies] : -1;
   if (listener->accepting || fd < 0) return CC_ESTATE;
   struct accepting *accepting = cc_alloc(sizeof *accepting);
   accepting->listeners = listeners;
@@ -284,6 +284,7 @@ void cc_listeners_inherit(struct cc_listeners *to, struct cc_listeners *from, ui
     *listener = *old;
     listener->accepting = NULL;
     old->fds = NULL;
+    old->copies = 0;
     old->path = NULL;
     old->tls = NULL;
     for (uint32_t copy = 0; copy < listener->copies; copy++) {
