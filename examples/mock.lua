@@ -61,8 +61,8 @@ end
 
 local function fault_of(exchange)
   local header = exchange.header
-  local schedule = header['x-mock-schedule']
-  return parse_fault(header['x-mock-fault'] or schedule and next_of(split(schedule, '|'), schedule)
+  local schedule = header['x-mock-schedule'] or relay.cell('mock schedule'):text()
+  return parse_fault(header['x-mock-fault'] or schedule ~= '' and next_of(split(schedule, '|'), schedule)
     or next_of(settings.schedule, 'schedule') or settings.fault)
 end
 

@@ -206,6 +206,15 @@ int cc_fork(struct cc_relay **relay, uint32_t slot) {
   return 0;
 }
 
+int cc_child(void) {
+  pid_t parent = getpid(), pid = fork();
+  if (pid < 0) return cc_fail_errno(CC_ESYSTEM, "fork");
+  if (pid > 0) return pid;
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != parent) _exit(1);
+  return 0;
+}
+
 // ---- Ends of workers ---------------------------------------------------------------------------
 
 static int status_of(int status) {

@@ -8,12 +8,14 @@ local generation = require 'ccrelay.generation'
 local M = {}
 
 ---@class ccrelay.Bundle
----@field config {path: string, text: string}? nil: the embedded default
+---@field config {path: string, text: string}? nil: data, or the embedded default
+---@field data table? a configuration as tables
 ---@field policy {path: string, text: string}? nil: routing.strategy names it
 ---@field scripts table<string, string> text of providers/NAME.lua and policies/NAME.lua by that name
 
 ---@class ccrelay.RunOptions
 ---@field config string? path
+---@field data table? a configuration as tables, in place of any file
 ---@field policy string? path
 ---@field listen string[]?
 ---@field log_level string?
@@ -37,8 +39,8 @@ end
 ---@param options ccrelay.RunOptions
 ---@return ccrelay.Bundle? bundle, table? faults
 function M.read(options)
-  local bundle, root = { scripts = {} }, config.root()
-  local path = config.find(options.config)
+  local bundle, root = { scripts = {}, data = options.data }, config.root()
+  local path = not options.data and config.find(options.config)
   if path then
     local text, reason = file.read(path, { insecure = options.insecure })
     if not text then return fault(path, reason) end
@@ -73,6 +75,7 @@ function M.build(bundle, options)
   local configuration, notes = config.load {
     path = bundle.config and bundle.config.path,
     text = bundle.config and bundle.config.text,
+    data = bundle.data,
     adapters = adapters,
     override = overrides(options),
   }

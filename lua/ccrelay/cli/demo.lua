@@ -1,0 +1,85 @@
+-- SPDX-License-Identifier: Apache-2.0
+local C = require 'ccrelay.c'
+local cell = require 'ccrelay.cell'
+local config = require 'ccrelay.config'
+local options = require 'ccrelay.cli.options'
+local run = require 'ccrelay.cli.run'
+
+local M = {}
+
+M.summary = 'a relay over two mock providers, one of which fails now and then'
+M.usage = [[
+usage: ccrelay demo [--listen ADDRESS]
+
+Starts two mock providers on 127.0.0.1:8791 and 127.0.0.1:8792 and a relay over them. The first
+fails two of three requests; the log shows each being served by the second.
+Needs no key and no network. Ctrl-C ends it all.
+
+  --listen ADDRESS         of the relay, 127.0.0.1:8787 unless given
+]]
+
+local MOCKS = {
+  { listen = '127.0.0.1:8791', schedule = 'status=529 | | status=429;retry-after=1' },
+  { listen = '127.0.0.1:8792', schedule = '' },
+}
+
+local function start_mock(mock)
+  local pid = C.cc_child()
+  if pid ~= 0 then return pid end
+  cell.of_policy('mock schedule'):write(mock.schedule)
+  os.exit(run.start {
+    data = {
+      server = { listen = mock.listen, workers = 1 },
+      providers = { { name = 'none', type = 'anthropic' } },
+      admin = { listen = 'off' },
+      logging = { level = 'warn' },
+    },
+    policy = config.root() .. '/examples/mock.lua',
+    watch = true,
+    insecure = true,
+  })
+end
+
+local function provider(number, priority)
+  return {
+    name = 'mock-' .. number,
+    type = 'anthropic',
+    base_url = 'http://' .. MOCKS[number].listen,
+    keys = { { key = 'demo-key-' .. number, priority = priority } },
+  }
+end
+
+local function tell(listen)
+  io.stderr:write(([[
+
+Try it (again and again; the log below shows which provider served):
+
+  curl http://%s/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01' \
+    -d '{"model":"claude-demo","max_tokens":100,"stream":true,"messages":[{"role":"user","content":"Hello"}]}'
+
+or with Claude Code:
+
+  ANTHROPIC_BASE_URL=http://%s ANTHROPIC_API_KEY=demo claude
+
+]]):format(listen, listen))
+end
+
+function M.run(arguments)
+  local values, rest = options.parse(arguments, { { name = 'listen', type = 'text' } }, 0)
+  if not values then return options.misuse('demo', rest) end
+  local listen = values.listen or '127.0.0.1:8787'
+  for _, mock in ipairs(MOCKS) do
+    if start_mock(mock) < 0 then return options.codes.failure end
+  end
+  tell(listen)
+  return run.start {
+    data = {
+      server = { listen = listen, workers = 1 },
+      providers = { provider(1, 2), provider(2, 1) },
+    },
+    watch = true,
+    insecure = true,
+  }
+end
+
+return M
