@@ -49,7 +49,7 @@ function M.status(master)
     restarts = master.restarts,
     draining = master.draining or false,
     workers = workers(master),
-    upstreams = json.array(upstream.describe(generation)),
+    providers = json.array(upstream.describe(generation)),
     counters = counters(),
     log_dropped = C.cc_log_dropped(),
   }

@@ -348,7 +348,7 @@ function M.run(options, bundle, generation)
   end
   local policy = bundle.policy and bundle.policy.path or generation.configuration.routing.strategy
   self:say('info', ('listening on %s with %d workers, policy %s'):format(table.concat(self.where, ', '), self.workers, policy))
-  if self.admin_where then self:say('info', 'status and metrics on ' .. self.admin_where) end
+  if self.admin_where then self:say('info', 'status on ' .. self.admin_where) end
   C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
   return self:loop()
 end

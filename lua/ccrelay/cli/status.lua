@@ -67,8 +67,12 @@ local function lines_of(status)
     out[#out + 1] = ('worker %d       pid %d, %d open, up %s'):format(worker.slot, worker.pid, worker.exchanges,
       seconds(worker.uptime_ms))
   end
-  for _, one in ipairs(status.upstreams) do
-    out[#out + 1] = ('upstream       %s (%s): %s'):format(one.key_id or one.provider, one.type, one.state)
+  for _, provider in ipairs(status.providers) do
+    out[#out + 1] = ('provider       %s (%s), circuit %s'):format(provider.provider, provider.type, provider.breaker)
+    for _, key in ipairs(provider.keys) do
+      local wait = key.ready_in_ms and key.ready_in_ms > 0 and ', ready in ' .. seconds(key.ready_in_ms + 999) or ''
+      out[#out + 1] = ('  key          %s: %s%s'):format(key.id, key.state, wait)
+    end
   end
   return out
 end
