@@ -121,7 +121,8 @@ end)
 
 describe('config.effective_json', function()
   it('masks every secret and keeps empty lists lists', function()
-    local text = 'server:\n  auth:\n    api_key: canary-a\n    bearer_secret: canary-b\n    clients: [{name: x, key: canary-c}]\n' ..
+    local text = 'server:\n  auth:\n    api_key: canary-a\n    bearer_secret: canary-b\n' ..
+      '    clients: [{name: x, key: canary-c}]\n' ..
       'admin: {token: canary-d}\nproviders:\n  - name: b\n    type: bedrock\n    aws_region: r\n' ..
       '    aws_access_key_id: canary-e\n    aws_secret_access_key: canary-f\n    aws_session_token: canary-g\n' ..
       '    keys: [{key: canary-h}]\n'
@@ -170,7 +171,8 @@ describe('what is made from the schema', function()
 
   it('reference names every key', function()
     local reference = config.reference()
-    for _, name in ipairs { 'server.listen', 'providers[].keys[].rpm_limit', 'server.auth.clients[].name', 'cache.mode' } do
+    local names = { 'server.listen', 'providers[].keys[].rpm_limit', 'server.auth.clients[].name', 'cache.mode' }
+    for _, name in ipairs(names) do
       assert.is_truthy(reference:find('| `' .. name .. '` |', 1, true), name)
     end
   end)

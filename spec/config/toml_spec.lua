@@ -15,7 +15,8 @@ describe('TOML', function()
   it('tells the line of a fault', function()
     refused('[server]\nworkers = 1\n\ntimeout_ms = 1.5\n', ':4: server.timeout_ms: found the number 1.5')
     refused('[server]\nworkers = 1\nworkers = 2\n', ':3: this is not TOML')
-    refused('[[providers]]\nname = "a"\ntype = "zai"\n[[providers.keys]]\nkey = "k"\nprio = 1\n', ':6: providers[0].keys[0].prio')
+    refused('[[providers]]\nname = "a"\ntype = "zai"\n\n[[providers.keys]]\nkey = "k"\nprio = 1\n',
+      ':7: providers[0].keys[0].prio')
   end)
 
   it('keeps integers exact and takes its own notations', function()
@@ -27,7 +28,8 @@ describe('TOML', function()
   end)
 
   it('takes a date where text is due', function()
-    local text = '[[providers]]\nname = "a"\ntype = "azure"\nazure_resource_name = "r"\nazure_api_version = 2024-06-01\n'
+    local text = '[[providers]]\nname = "a"\ntype = "azure"\n' ..
+      'azure_resource_name = "r"\nazure_api_version = 2024-06-01\n'
     assert.equal('2024-06-01', helper.good(text, 'toml').providers[1].azure_api_version)
   end)
 
@@ -51,7 +53,8 @@ describe('models that TOML put elsewhere', function()
   end)
 
   it('are a fault when they are there twice, and a mapping when they are text', function()
-    refused(head .. 'models = []\n[[providers.keys]]\nkey = "k"\nmodels = ["m"]\n', 'providers[0].models is there twice')
+    refused(head .. 'models = []\n[[providers.keys]]\nkey = "k"\nmodels = ["m"]\n',
+      'providers[0].models is there twice')
     local got = helper.good(head .. '[providers.model_mapping]\nmodels = "m"\n', 'toml')
     assert.same({ models = 'm' }, got.providers[1].model_mapping)
   end)

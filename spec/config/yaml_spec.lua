@@ -12,13 +12,14 @@ end
 
 describe('YAML scalars', function()
   it('are text where text is due, as written', function()
-    local got = helper.good(mapping 'on: yes, 010: 0x10, 1:30: 1_000, a: 1.0, b: true, c: 2024-06-01, d: 9007199254740993')
+    local written = 'on: yes, 010: 0x10, 1:30: 1_000, a: 1.0, b: true, c: 2024-06-01, d: 9007199254740993'
+    local got = helper.good(mapping(written))
     assert.same({ on = 'yes', ['010'] = '0x10', ['1:30'] = '1_000', a = '1.0', b = 'true', c = '2024-06-01',
       d = '9007199254740993' }, got.providers[1].model_mapping)
   end)
 
-  for _, text in ipairs { '010', '0o17', '0x10', '1:30', '1_000', '1e3', '60.0', '.inf', '.nan', '2147483648', '-1', '"5"',
-    '99999999999999999999999', '~', 'true', '[]', '{}', '' } do
+  for _, text in ipairs { '010', '0o17', '0x10', '1:30', '1_000', '1e3', '60.0', '.inf', '.nan', '2147483648', '-1',
+    '"5"', '99999999999999999999999', '~', 'true', '[]', '{}', '' } do
     it('are refused where an integer is due: ' .. text, function()
       refused('server: {timeout_ms: ' .. text .. '}', 'server.timeout_ms: found')
     end)

@@ -1,0 +1,98 @@
+-- SPDX-License-Identifier: Apache-2.0
+local helper = require 'support.config_helper'
+local json = require 'cjson'
+
+local script = [[
+package.path = ROOT .. '/lua/?.lua;' .. package.path
+local config = require 'ccrelay.config'
+local load = config.load
+function config.load(options)
+  options.dir = os.getenv 'TREE'
+  return load(options)
+end
+os.exit(require('ccrelay.cli').main(arg))
+]]
+
+describe('the command line', function()
+  local folder
+
+  setup(function()
+    folder = helper.folder()
+    local pipe = io.popen 'pwd'
+    local root = pipe:read '*l'
+    pipe:close()
+    helper.write(folder .. '/cli.lua', ('local ROOT = %q\n'):format(root) .. script)
+    helper.write(folder .. '/good.yaml', 'server: {auth: {api_key: canary}}\n' ..
+      'providers: [{name: a, type: zai, keys: [{key: "${U}"}]}]')
+    helper.write(folder .. '/bad.yaml', 'server: {listn: x}')
+  end)
+  teardown(function() helper.remove(folder) end)
+
+  local function run(arguments)
+    local command = 'cd %s && TREE=%s HOME=%s XDG_CONFIG_HOME= CCRELAY_ADMIN_TOKEN= U= ' ..
+      'luajit cli.lua %s >out 2>err; echo $?'
+    local pipe = assert(io.popen(command:format(folder, helper.tree(), folder, arguments)))
+    local code = tonumber(pipe:read '*a')
+    pipe:close()
+    return code, helper.read(folder .. '/out'), helper.read(folder .. '/err')
+  end
+
+  local function expect(arguments, code, out, err)
+    local got, stdout, stderr = run(arguments)
+    assert.equal(code, got, arguments .. ': ' .. stderr)
+    assert.is_truthy(stdout:find(out, 1, true), stdout)
+    assert.is_truthy(stderr:find(err, 1, true), stderr)
+    return stdout, stderr
+  end
+
+  it('shows its commands', function()
+    expect('', 64, '', 'usage: ccrelay COMMAND')
+    expect('help config', 0, 'usage: ccrelay config validate', '')
+    expect('config show -h', 0, 'usage: ccrelay config validate', '')
+    expect('help nonsense', 64, '', 'unknown command "nonsense"')
+  end)
+
+  it('refuses what it does not know, with the nearest name', function()
+    expect('cofig', 64, '', 'did you mean "config"?')
+    expect('config vlidate', 64, '', 'did you mean "validate"?')
+    expect('config', 64, '', 'is missing')
+    expect('config validate --confg x', 64, '', 'did you mean --config?')
+    expect('version now', 64, '', 'unexpected argument "now"')
+    expect('config/../config', 64, '', 'unknown command')
+  end)
+
+  it('tells the version', function()
+    expect('version', 0, 'ccrelay ', '')
+    expect('--version', 0, 'ccrelay ', '')
+  end)
+
+  it('validates', function()
+    expect('config validate --config good.yaml', 0, 'good.yaml: valid', 'warning: good.yaml:2: providers[0].keys[0]')
+    expect('config validate --config=bad.yaml', 78, '',
+      'bad.yaml:1: server.listn: there is no such key; did you mean "listen"?')
+    expect('config validate --config none.yaml', 78, '', 'none.yaml: there is no such file')
+  end)
+
+  it('shows only JSON on stdout, without secrets and file names, in stable order', function()
+    local out, err = expect('config show --config good.yaml', 0, '', 'warning: good.yaml')
+    assert.same({ '***' }, json.decode(out).server.auth.api_key)
+    assert.is_nil((out .. err):find 'canary')
+    assert.is_nil(out:find 'good.yaml')
+    assert.equal(out, (expect('config show --config good.yaml', 0, '', '')))
+    expect('config show --config bad.yaml', 78, '', 'bad.yaml:1')
+  end)
+
+  it('writes a file to begin with, and never over another', function()
+    expect('config init --output new.toml', 0, '', '')
+    expect('config validate --config new.toml', 0, 'new.toml: valid', '')
+    expect('config init --output new.toml', 1, '', 'new.toml is there already')
+    expect('config init --output none/new.toml', 1, '', 'none/new.toml')
+    helper.write(folder .. '/new.yaml', (expect('config init', 0, 'providers:', '')))
+    expect('config validate --config new.yaml', 0, 'new.yaml: valid', '')
+  end)
+
+  it('prints the schema', function()
+    assert.is_truthy(json.decode((expect('config schema', 0, '', ''))).properties.server)
+    expect('config schema --format markdown', 0, '| `server.listen` |', '')
+  end)
+end)

@@ -1,0 +1,103 @@
+-- SPDX-License-Identifier: Apache-2.0
+local C = require 'ccrelay.c'
+local config = require 'ccrelay.config'
+local file = require 'ccrelay.config.file'
+local helper = require 'support.config_helper'
+
+describe('trust in a file', function()
+  local me, mine = C.cc_user(), C.cc_group()
+  local octal = { [644] = 420, [664] = 436, [646] = 422, [600] = 384 }
+
+  local function distrust(owner, group, mode)
+    return file.distrust { owner = owner, group = group, mode = octal[mode] }
+  end
+
+  it('goes to root and to the running user', function()
+    assert.is_nil(distrust(me, mine, 644))
+    assert.is_nil(distrust(0, 0, 600))
+    assert.is_truthy(distrust(me + 1, mine, 600))
+  end)
+
+  it('is lost when others may write, or a group that is not the owner\'s own', function()
+    assert.is_truthy(distrust(me, mine, 646))
+    assert.is_nil(distrust(me, mine, 664))
+    assert.is_truthy(distrust(me, mine + 1, 664))
+    assert.is_nil(distrust(0, 0, 664))
+    assert.is_nil(distrust(me, mine + 1, 644))
+  end)
+end)
+
+describe('reading a configuration', function()
+  local folder
+
+  before_each(function() folder = helper.folder() end)
+  after_each(function() helper.remove(folder) end)
+
+  local function load(name, more)
+    local options = { path = folder .. '/' .. name, dir = helper.tree(), env = function() end }
+    for key, value in pairs(more or {}) do options[key] = value end
+    local got, list = config.load(options)
+    return got, got and '' or config.text(list[1])
+  end
+
+  it('refuses a file that everybody may write to, unless told otherwise', function()
+    helper.write(folder .. '/c.yaml', 'routing: {}')
+    assert.equal(folder .. '/c.yaml', load('c.yaml').source)
+    assert(os.execute('chmod 666 ' .. folder .. '/c.yaml') == 0)
+    local got, fault = load 'c.yaml'
+    assert.is_nil(got)
+    assert.is_truthy(fault:find('refused: everybody may write to it', 1, true))
+    assert.is_truthy(load('c.yaml', { check_permissions = false }))
+  end)
+
+  it('refuses a symbolic link, unless told otherwise', function()
+    helper.write(folder .. '/c.yaml', 'routing: {}')
+    assert(os.execute(('ln -s c.yaml %s/l.yaml'):format(folder)) == 0)
+    local got, fault = load 'l.yaml'
+    assert.is_nil(got)
+    assert.is_truthy(fault:find('symbolic link', 1, true))
+    assert.is_truthy(load('l.yaml', { check_permissions = false }))
+  end)
+
+  it('tells what is wrong with the file itself', function()
+    helper.write(folder .. '/c.json', '{}')
+    assert(os.execute(('mkfifo %s/p.yaml; mkdir %s/d.yaml'):format(folder, folder)) == 0)
+    for name, what in pairs { ['none.yaml'] = 'there is no such file', ['c.json'] = 'neither .yaml, .yml nor .toml',
+      ['p.yaml'] = 'no regular file', ['d.yaml'] = 'no regular file' } do
+      local got, fault = load(name)
+      assert.is_nil(got)
+      assert.is_truthy(fault:find(what, 1, true), fault)
+      assert.is_truthy(fault:find(folder .. '/' .. name, 1, true), fault)
+    end
+  end)
+
+  it('knows its format by the end of its name', function()
+    helper.write(folder .. '/c.yml', 'routing: {debug: true}')
+    helper.write(folder .. '/c.toml', 'routing.debug = true')
+    assert.is_true(load('c.yml').routing.debug)
+    assert.is_true(load('c.toml').routing.debug)
+  end)
+end)
+
+describe('the search order', function()
+  it('is the current folder, the user\'s, the system\'s, and YAML before TOML', function()
+    local function places(variables)
+      return file.places(function(name) return variables[name] end)
+    end
+    assert.same({ './config.yaml', './config.toml', '/x/ccrelay/config.yaml', '/x/ccrelay/config.toml',
+      '/etc/ccrelay/config.yaml', '/etc/ccrelay/config.toml' }, places { XDG_CONFIG_HOME = '/x', HOME = '/h' })
+    assert.equal('/h/.config/ccrelay/config.yaml', places({ HOME = '/h', XDG_CONFIG_HOME = '' })[3])
+    assert.equal(4, #places {})
+  end)
+
+  it('takes the first that is there, and the path given before all', function()
+    local folder = helper.folder()
+    local function env(name) return name == 'XDG_CONFIG_HOME' and folder or nil end
+    local before = config.find(nil, env)
+    assert(os.execute('mkdir ' .. folder .. '/ccrelay') == 0)
+    helper.write(folder .. '/ccrelay/config.toml', '')
+    assert.equal(before or folder .. '/ccrelay/config.toml', config.find(nil, env))
+    assert.equal('given.yaml', config.find('given.yaml', env))
+    helper.remove(folder)
+  end)
+end)

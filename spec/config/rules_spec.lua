@@ -1,0 +1,195 @@
+-- SPDX-License-Identifier: Apache-2.0
+local config = require 'ccrelay.config'
+local helper = require 'support.config_helper'
+
+local function one(fields)
+  return 'providers: [{name: a, type: zai, ' .. fields .. '}]'
+end
+
+local function refused(text, what, variables)
+  local faults = helper.faults(text, 'yaml', variables)
+  assert.is_truthy(faults:find(what, 1, true), ('"%s" not in "%s"'):format(what, faults))
+end
+
+describe('variables', function()
+  it('are replaced once, in texts only', function()
+    local got = helper.good(one 'base_url: "https://${HOST:-h.example}/${P}", model_mapping: {"${P}": "${P}"}', nil,
+      { P = '${HOST}' })
+    assert.equal('https://h.example/${HOST}', got.providers[1].base_url)
+    assert.same({ ['${P}'] = '${HOST}' }, got.providers[1].model_mapping)
+  end)
+
+  it('cannot add structure', function()
+    local got = helper.good(one 'model_mapping: {a: "${V}"}', nil, { V = 'x, b: y}' })
+    assert.same({ a = 'x, b: y}' }, got.providers[1].model_mapping)
+    refused(one 'model_mapping: {a: "${V}"}', 'without control characters', { V = 'x\nb: y' })
+  end)
+
+  it('can hold integers and booleans', function()
+    local got = helper.good('server: {timeout_ms: "${T}"}\nrouting: {debug: "${D:-true}"}', nil, { T = '7' })
+    assert.equal(7, got.server.timeout_ms)
+    assert.is_true(got.routing.debug)
+    refused('server: {timeout_ms: "${T}"}', 'expected a whole number', { T = '0x7' })
+  end)
+
+  it('that are unset skip a key with a warning, and with all its keys the provider', function()
+    local got, warnings = helper.good(one 'keys: [{key: "${A}"}, {key: "${B}"}]', nil, { B = 'b', A = '' })
+    assert.equal(1, #got.providers[1].keys)
+    assert.equal('a/2', got.providers[1].keys[1].id)
+    assert.is_true(got.providers[1].enabled)
+    assert.equal('configuration:1: providers[0].keys[0]: skipped, because the variable A is not set',
+      config.text(warnings[1]))
+    assert.is_false(helper.good(one 'keys: [{key: "${A}"}]').providers[1].enabled)
+    assert.is_true(helper.good(one 'enabled: true').providers[1].enabled)
+  end)
+
+  it('that are unset are a fault anywhere else', function()
+    refused(one 'base_url: "${U}"', 'providers[0].base_url: the variable U is not set')
+    refused(one 'keys: [{key: k, rpm_limit: "${U}"}]', 'rpm_limit: the variable U is not set')
+    refused('server: {auth: {api_key: "${U}"}}', 'server.auth.api_key: the variable U is not set')
+    refused('server: {auth: {api_key: ["${U}"]}}', 'server.auth.api_key[0]: the variable U is not set')
+    refused('server: {auth: {clients: [{name: n, key: "${U}"}]}}', 'clients[0].key: the variable U is not set')
+    refused('admin: {token: "${U}"}', 'admin.token: the variable U is not set')
+  end)
+
+  it('never open what was meant to be closed', function()
+    refused('server: {auth: {api_key: "${U:-}"}}', 'server.auth.api_key: found nothing behind ${U:-}')
+    refused('server: {auth: {api_key: []}}', 'server.auth.api_key: found an empty list')
+    refused('server: {auth: {api_key: ""}}', 'server.auth.api_key: found an empty text')
+    refused('server: {auth: {clients: []}}', 'server.auth.clients: found an empty list')
+    refused(one 'keys: ', 'providers[0].keys: found nothing')
+  end)
+
+  it('of AWS that are unset leave the chain', function()
+    local fields = 'providers: [{name: b, type: bedrock, aws_region: r, aws_access_key_id: "${I}", ' ..
+      'aws_secret_access_key: "${S}"}]'
+    assert.is_nil(helper.good(fields).providers[1].aws_access_key_id)
+    local got = helper.good(fields, nil, { I = 'i' }).providers[1]
+    assert.same({}, { got.aws_access_key_id, got.aws_secret_access_key })
+    assert.equal('s', helper.good(fields, nil, { I = 'i', S = 's' }).providers[1].aws_secret_access_key)
+  end)
+
+  for _, text in ipairs { '${}', '${A-b}', '${1A}', 'x${A', '${A:-${B}}', '${A:-}${' } do
+    it('must be well-formed: ' .. text, function()
+      refused(one('ca_file: \'' .. text .. '\''), 'expected ${NAME} or ${NAME:-default}')
+    end)
+  end
+end)
+
+describe('addresses', function()
+  for _, text in ipairs { '0.0.0.0:1', '[::]:1', '192.168.0.1:1', '[::ffff:10.0.0.1]:1' } do
+    it('that others can reach need authentication: ' .. text, function()
+      refused(('server: {listen: "%s"}'):format(text), 'which other machines can reach')
+      refused(('server: {listen: "%s", auth: {allow_bearer: true, allow_subscription: true}}'):format(text), 'reach')
+      helper.good(('server: {listen: "%s", auth: {api_key: k}}'):format(text))
+      helper.good(('server: {listen: "%s", auth: {bearer_secret: k}}'):format(text))
+      refused(('admin: {listen: "%s"}'):format(text), 'admin.listen')
+      helper.good(('admin: {listen: "%s", token: t}'):format(text))
+    end)
+  end
+
+  for _, text in ipairs { '127.0.0.1:0', '127.9.9.9:1', 'localhost:8787', '[::1]:1', 'unix:/run/x.sock' } do
+    it('of this machine alone need none: ' .. text, function()
+      assert.same({ text }, helper.good(('server: {listen: ["%s"]}'):format(text)).server.listen)
+    end)
+  end
+
+  for _, text in ipairs { ':1', '*:1', '8787', '1.2.3:1', '1.2.3.256:1', '127.0.0.1', '127.0.0.1:65536', '[::1]',
+    '::1:1', '[1::2::3]:1', '[:::]:1', 'unix:x', 'unix:', 'example.com:1', '127.0.0.1:01', '127.0.0.01:1' } do
+    it('must be well-formed: ' .. text, function()
+      refused(('server: {listen: "%s"}'):format(text), 'server.listen: found')
+    end)
+  end
+
+  for _, text in ipairs { 'http://8.8.8.8', 'http://[2001:db8::1]:80/x', 'http://172.32.0.1', 'HTTP://1.1.1.1' } do
+    it('in public need https: ' .. text, function()
+      refused(one(('base_url: "%s"'):format(text)), 'http to the public address')
+      helper.good(one(('allow_http: true, base_url: "%s"'):format(text)))
+    end)
+  end
+
+  for _, text in ipairs { 'http://10.1.1.1', 'http://[fd00::1]', 'http://[fe80::1]:8', 'http://172.16.0.1',
+    'http://[::1]/a', 'http://host.docker.internal:11434', 'https://8.8.8.8:444/v1' } do
+    it('may be: ' .. text, function()
+      assert.equal(text, helper.good(one(('base_url: "%s"'):format(text .. '/'))).providers[1].base_url)
+    end)
+  end
+
+  for _, text in ipairs { 'ftp://x', 'x', 'https://', 'https://u@x', 'https://u:p@x', 'https://x?q', 'https://x#f',
+    'https://x:0', 'https://x:99999', 'https://1.2.3', 'https://0x7f000001', 'https://2130706433', 'https://a..b',
+    'https://[::1', 'https://x y', 'https://' .. ('a'):rep(254) } do
+    it('must be URLs: ' .. text:sub(1, 30), function()
+      refused(one(('base_url: "%s"'):format(text)), 'providers[0].base_url: found')
+    end)
+  end
+end)
+
+describe('names and types', function()
+  it('refer to what is there', function()
+    refused('routing: {strategy: failovr}', 'did you mean "failover"?')
+    refused('routing: {default_provider: ollma}', 'did you mean "ollama"?')
+    refused('routing: {model_mapping: {"glm.4": x}}', 'routing.model_mapping."glm.4": found "x"')
+    helper.good('routing: {strategy: model_based, default_provider: ollama, model_mapping: {qwen: ollama}}')
+  end)
+
+  it('own their keys', function()
+    refused(one 'aws_region: r', 'providers[0].aws_region: this key belongs to type bedrock')
+    refused('providers: [{name: b, type: bedrock}]', 'providers[0].aws_region: this key is required')
+    refused('providers: [{name: b, type: bedrock, aws_region: r, aws_access_key_id: i}]', 'go together')
+    refused('providers: [{name: v, type: vertex, gcp_region: r}]', 'gcp_project_id: this key is required')
+    refused('providers: [{name: z, type: azure}]', 'azure_resource_name: this key is required unless base_url is set')
+    local got = helper.good('providers: [{name: z, type: azure, base_url: "https://x"}]').providers[1]
+    assert.same({ '2024-06-01', 'api_key' }, { got.azure_api_version, got.azure_auth })
+  end)
+
+  it('take further keys and defaults from the adapter', function()
+    local adapters = { zai = { schema = { { 'region', 'choice', of = { 'eu', 'us' }, default = 'eu', doc = 'where' } },
+      defaults = { base_url = 'https://api.example', models = { 'm' } } } }
+    local got = helper.good(one 'enabled: true', nil, nil, { adapters = adapters }).providers[1]
+    assert.same({ 'eu', 'https://api.example', { 'm' } }, { got.region, got.base_url, got.models })
+    local faults = helper.faults(one 'region: ue', nil, nil, { adapters = adapters })
+    assert.is_truthy(faults:find('providers[0].region: found the text "ue", expected eu or us', 1, true))
+  end)
+
+  it('are unique where they must be', function()
+    refused('server: {auth: {api_key: k, clients: [{name: n, key: k}]}}', 'is also that of server.auth.api_key[0]')
+    refused('server: {auth: {clients: [{name: n, key: k}, {name: n, key: l}]}}', 'clients[1].name: found "n" once more')
+  end)
+
+  it('have a shape', function()
+    for _, name in ipairs { '"a b"', '"a/b"', '"a\\nb"', '"' .. ('x'):rep(41) .. '"', '""', '"é"' } do
+      refused(('providers: [{name: %s, type: zai}]'):format(name), 'providers[0].name: found')
+    end
+  end)
+end)
+
+describe('limits', function()
+  local function many(count, each)
+    local parts = {}
+    for i = 1, count do parts[i] = each:format(i) end
+    return table.concat(parts)
+  end
+
+  it('allow 1024 providers, 4096 keys and 10000 models', function()
+    local each = '- {name: p%d, type: zai, keys: [' .. ('{key: k},'):rep(4) .. '], models: [' .. ('m,'):rep(9) .. ']}\n'
+    local got = helper.good('providers:\n' .. many(1024, each))
+    assert.equal(1024, #got.providers)
+    assert.equal(10000, #helper.good(one('models: [' .. ('m,'):rep(10000) .. ']')).providers[1].models)
+  end)
+
+  it('are named when they are passed', function()
+    refused('providers:\n' .. many(1025, '- {name: p%d, type: zai}\n'), 'found 1025 members, expected at most 1024')
+    refused('providers:\n' .. many(2, '- {name: p%d, type: zai, keys: [' .. ('{key: k},'):rep(2049) .. ']}\n'),
+      'found 4098 keys in all, expected at most 4096')
+    refused('providers:\n' .. many(2, '- {name: p%d, type: zai, models: [' .. ('m,'):rep(5001) .. ']}\n'),
+      'found 10002 models in all, expected at most 10000')
+  end)
+end)
+
+describe('what is there for compatibility', function()
+  it('is refused when it would pretend, else warned of', function()
+    refused('cache: {mode: ha}', 'cache.mode: found ha, which does not exist yet')
+    local _, warnings = helper.good('cache: {ristretto: {a: [1]}, olric: 5}\nserver: {enable_http2: true}')
+    assert.equal(3, #warnings)
+  end)
+end)
