@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { READ_SPACE = 65536, BLOCK = 32768, GROUP = 16, CLOSE_MS = 5000 };
+enum { READ_SPACE = 65536, BLOCK = 32768, GROUP = 16, DISCARDS = 16, CLOSE_MS = 5000 };
 
 struct block {
   uv_write_t request;
@@ -117,6 +117,19 @@ static void shut(struct cc_stream *stream) {
   if (!uv_is_closing(&stream->uv.handle)) uv_close(&stream->uv.handle, closed);
 }
 
+// Bytes that nobody has read would turn the close into a reset, which destroys what was sent.
+static void discard_unread(struct cc_stream *stream) {
+  int fd;
+  if (uv_fileno(&stream->uv.handle, &fd) != 0) return;
+  for (int i = 0; i < DISCARDS; i++)
+    if (recv(fd, read_space, sizeof read_space, MSG_DONTWAIT) <= 0) return;
+}
+
+static void close_orderly(struct cc_stream *stream) {
+  if (!stream->failure) discard_unread(stream);
+  shut(stream);
+}
+
 void cc_stream_close(struct cc_stream *stream) {
   if (stream->closing) return;
   stream->closing = true;
@@ -125,7 +138,7 @@ void cc_stream_close(struct cc_stream *stream) {
   if (stream->queued && !stream->failure)
     set_later(stream, CLOSE_MS);
   else
-    shut(stream);
+    close_orderly(stream);
 }
 
 void cc_stream_reset(struct cc_stream *stream) {
@@ -166,7 +179,7 @@ static void wrote(uv_write_t *request, int status) {
   if (!stream->failure && stream->waiting) stream->layer->write(stream, NULL, 0);
   count_queued(stream);
   if (stream->closing) {
-    if (!stream->queued || stream->failure) shut(stream);
+    if (!stream->queued || stream->failure) close_orderly(stream);
   } else if (!stream->queued && stream->standing && !stream->failure && stream->events->drain) {
     stream->events->drain(stream);
   }

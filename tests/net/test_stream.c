@@ -210,10 +210,8 @@ static void sigpipe_is_ignored(void **state) {
 static void an_answer_before_a_reset_is_read(void **state) {
   (void)state;
   struct pair *pair = pair_plain();
-  end_say(&pair->client, "never read");
-  idle(pair);
   end_say(&pair->peer, "answer");
-  cc_stream_close(&pair->peer.stream); // with unread bytes: RST
+  cc_stream_reset(&pair->peer.stream);
   RUN_UNTIL(pair, pair->peer.closes);
   uv_sleep(20);
   assert_int_equal(end_say(&pair->client, "more"), CC_OK);
@@ -228,10 +226,8 @@ static void an_answer_before_a_reset_is_read(void **state) {
 static void a_reset_right_behind_bytes_is_no_clean_end(void **state) {
   (void)state;
   struct pair *pair = pair_plain();
-  end_say(&pair->client, "never read");
-  idle(pair);
   end_say(&pair->peer, "answer");
-  cc_stream_close(&pair->peer.stream);
+  cc_stream_reset(&pair->peer.stream);
   RUN_UNTIL(pair, pair->peer.closes);
   uv_sleep(20);
   end_listen(&pair->client);
@@ -244,10 +240,8 @@ static void a_reset_right_behind_bytes_is_no_clean_end(void **state) {
 static void pausing_does_not_hide_a_write_error(void **state) {
   (void)state;
   struct pair *pair = pair_plain();
-  end_say(&pair->client, "never read");
-  idle(pair);
   end_say(&pair->peer, "answer");
-  cc_stream_close(&pair->peer.stream);
+  cc_stream_reset(&pair->peer.stream);
   RUN_UNTIL(pair, pair->peer.closes);
   uv_sleep(20);
   end_say(&pair->client, "more");
@@ -276,6 +270,23 @@ static void close_delivers_what_is_queued(void **state) {
   assert_memory_equal(pair->peer.got.data, bytes, BIG);
   RUN_UNTIL(pair, pair->client.closes);
   assert_int_equal(pair->client.drains + pair->client.ends, 0);
+  free(bytes);
+  pair_free(pair);
+}
+
+static void unread_bytes_do_not_spoil_a_close(void **state) {
+  (void)state;
+  struct pair *pair = pair_plain();
+  char *bytes = pattern(100000);
+  end_write(&pair->client, bytes, 100000);
+  idle(pair);
+  end_say(&pair->peer, "answer");
+  cc_stream_close(&pair->peer.stream);
+  RUN_UNTIL(pair, pair->peer.closes);
+  end_listen(&pair->client);
+  RUN_UNTIL(pair, pair->client.ends);
+  assert_int_equal(pair->client.end_error, CC_OK);
+  assert_true(end_has(&pair->client, "answer"));
   free(bytes);
   pair_free(pair);
 }
@@ -418,6 +429,7 @@ int main(void) {
       cmocka_unit_test(a_reset_right_behind_bytes_is_no_clean_end),
       cmocka_unit_test(pausing_does_not_hide_a_write_error),
       cmocka_unit_test(close_delivers_what_is_queued),
+      cmocka_unit_test(unread_bytes_do_not_spoil_a_close),
       cmocka_unit_test(close_does_not_wait_for_ever),
       cmocka_unit_test(reset_throws_away_what_is_queued),
       cmocka_unit_test(nothing_is_told_after_close),
