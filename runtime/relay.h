@@ -203,7 +203,7 @@ int cc_share(uint32_t workers);
 // In the parent: returns 0. Else an error.
 int cc_fork(struct cc_relay **relay, uint32_t slot);
 
-// Forks a process that is no worker and ends (SIGTERM) when this one does: 0 in the child, its pid
+// Forks a process that is no worker and is killed when this one ends: 0 in the child, its pid
 // in the parent, or an error. Before anything else of this section.
 int cc_child(void);
 

@@ -210,7 +210,7 @@ int cc_child(void) {
   pid_t parent = getpid(), pid = fork();
   if (pid < 0) return cc_fail_errno(CC_ESYSTEM, "fork");
   if (pid > 0) return pid;
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);
   return 0;
 }

@@ -43,7 +43,7 @@ function M.status(master)
     uptime_ms = math.floor(C.cc_time() - master.started),
     listen = json.array(master.where),
     policy = master.bundle.policy and master.bundle.policy.path or generation.configuration.routing.strategy,
-    configuration = generation.configuration.source,
+    configuration = generation.configuration.source or 'built in',
     generation = { number = master.number, loaded = math.floor(master.loaded) },
     reloads = { done = master.reloads, refused = master.failed, fault = master.last_fault },
     restarts = master.restarts,
@@ -95,7 +95,8 @@ end
 function M.answer(master, id)
   local relay, request = master.relay, ffi.new 'struct cc_request'
   if C.cc_request(relay, id, request) ~= C.CC_OK then return end
-  local method, path = ffi.string(request.method.data, request.method.size), ffi.string(request.path.data, request.path.size)
+  local method = ffi.string(request.method.data, request.method.size)
+  local path = ffi.string(request.path.data, request.path.size)
   local local_only = master.generation.configuration.admin.token == ''
   if local_only and not auth.is_local(header(relay, id, 'host'), header(relay, id, 'origin')) then
     return refuse(relay, id, 403, 'this listener answers loopback names only')

@@ -339,7 +339,8 @@ end
 function M.run(options, bundle, generation)
   local self = setmetatable({
     options = options, bundle = bundle, generation = generation,
-    number = 1, reloads = 0, failed = 0, restarts = 0, late = {}, code = 0, loaded = C.cc_time(), started = C.cc_time(),
+    number = 1, reloads = 0, failed = 0, restarts = 0, late = {}, code = 0,
+    loaded = C.cc_time(), started = C.cc_time(),
   }, Master)
   local ok, reason = self:start()
   if not ok then return EXIT_UNAVAILABLE, reason end

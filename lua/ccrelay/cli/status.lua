@@ -60,7 +60,8 @@ local function lines_of(status)
     ('listening on   %s'):format(table.concat(status.listen, ', ')),
     ('configuration  %s'):format(status.configuration),
     ('policy         %s'):format(status.policy),
-    ('generation     %d (%d reloads, %d refused)'):format(status.generation.number, status.reloads.done, status.reloads.refused),
+    ('generation     %d (%d reloads, %d refused)'):format(status.generation.number, status.reloads.done,
+      status.reloads.refused),
   }
   if status.reloads.fault then out[#out + 1] = 'last fault     ' .. status.reloads.fault end
   for _, worker in ipairs(status.workers) do
@@ -83,10 +84,13 @@ function M.run(arguments)
   local configuration = command.load(values)
   if not configuration then return options.codes.configuration end
   local where = address.listen(values.admin or configuration.admin.listen)
-  if not where or not where.host then return options.misuse('status', 'there is no admin address: host:port is needed') end
+  if not where or not where.host then
+    return options.misuse('status', 'there is no admin address: host:port is needed')
+  end
   local status, body = fetch(where, configuration.admin.token)
   if status ~= 200 then
-    io.stderr:write(('ccrelay status: %s:%d: %s\n'):format(where.host, where.port, status and status .. ' ' .. body or body))
+    local answer = status and status .. ' ' .. body or body
+    io.stderr:write(('ccrelay status: %s:%d: %s\n'):format(where.host, where.port, answer))
     return options.codes.unavailable
   end
   if values.format == 'json' then
