@@ -24,6 +24,7 @@ struct cc_attempt {
   struct cc_exchange *exchange;
   int index;
   int origin;
+  uint32_t serial; // of the exchange's attempts, from 0
   struct cc_try spec;
   uint8_t phase;
   uint8_t kind; // enum cc_body_kind, from the head on

@@ -377,8 +377,8 @@ struct cc_try {
   bool gate_opens;          // what happens then: the gate opens, or CC_EGATE_TIMEOUT
 };
 
-// Begins an attempt at an origin: returns its number, 0 or 1. The third ends the older of the
-// first two. CC_ESTATE after the answer was chosen or while the body is not whole.
+// Begins an attempt at an origin: returns its number, 0 or 1. With both numbers taken it ends one:
+// one that is over before one that is under way, the older before the younger. CC_ESTATE after the answer was chosen or while the body is not whole.
 int cc_try(struct cc_relay *relay, cc_id exchange, int origin, const struct cc_try *spec);
 
 // What is sent. The method is the client's unless set. The target is what goes behind the origin.

@@ -21,14 +21,21 @@ static struct cc_attempt *draft(struct cc_relay *relay, cc_id id, int number, in
   return NULL;
 }
 
-// The place for a new attempt: a free one, else that of the older.
+// How readily an attempt's place is given to the next one.
+static int worth(const struct cc_attempt *attempt) {
+  if (!attempt) return 0;
+  if (attempt->phase == CC_CLOSED) return 1;
+  return attempt->phase == CC_SETTLED ? 2 : 3;
+}
+
+// The place for a new attempt: a free one, else of the one that is over, else of the older.
 static int vacate(struct cc_exchange *exchange) {
-  for (int i = 0; i < 2; i++)
-    if (!exchange->attempts[i]) return i;
-  int older = exchange->report.attempts % 2 == 0 ? 0 : 1;
-  cc_attempt_free(exchange->attempts[older]);
-  exchange->attempts[older] = NULL;
-  return older;
+  struct cc_attempt **attempts = exchange->attempts;
+  int a = worth(attempts[0]), b = worth(attempts[1]), place = a < b ? 0 : 1;
+  if (a == b) place = a && attempts[0]->serial > attempts[1]->serial ? 1 : 0;
+  if (attempts[place]) cc_attempt_free(attempts[place]);
+  attempts[place] = NULL;
+  return place;
 }
 
 int cc_try(struct cc_relay *relay, cc_id id, int origin, const struct cc_try *spec) {
@@ -40,7 +47,7 @@ int cc_try(struct cc_relay *relay, cc_id id, int origin, const struct cc_try *sp
   struct cc_attempt *attempt = cc_attempt_new(exchange, number, origin, spec);
   cc_buffer_add(&attempt->method, exchange->line.data, exchange->method_size);
   exchange->attempts[number] = attempt;
-  exchange->report.attempts++;
+  attempt->serial = exchange->report.attempts++;
   return number;
 }
 
