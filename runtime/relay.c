@@ -47,13 +47,16 @@ void cc_relay_post(struct cc_relay *relay, uint32_t type, int32_t detail, cc_id 
   relay->events[at] = (struct cc_event){type, detail, id};
 }
 
-// What was posted before an exchange was over must not reach Lua after it.
+// What was posted before an exchange or attempt was over must not reach Lua after it.
 static bool is_void(struct cc_relay *relay, const struct cc_event *event) {
   if (event->type == CC_EVENT_FETCH) return false;
   if (event->type == CC_EVENT_MESSAGE) return !cc_channels_take(relay, event->detail);
   if (!event->id || event->type == CC_EVENT_DONE) return false;
   struct cc_exchange *exchange = cc_relay_exchange(relay, event->id);
-  return !exchange || exchange->phase == CC_OVER;
+  if (!exchange || exchange->phase == CC_OVER) return true;
+  if (event->type != CC_EVENT_OUTCOME) return false;
+  const struct cc_attempt *attempt = exchange->attempts[event->detail];
+  return !attempt || attempt->phase != CC_SETTLED; // given up in the meantime
 }
 
 static bool take_event(struct cc_relay *relay, struct cc_event *event) {

@@ -123,7 +123,8 @@ struct peer_upstream *peer_upstream_start(const struct peer_reply *replies, int 
   upstream->listener = socket(AF_INET, SOCK_STREAM, 0);
   struct sockaddr_in address = loopback(0);
   socklen_t size = sizeof address;
-  if (bind(upstream->listener, (struct sockaddr *)&address, size) || listen(upstream->listener, 64) ||
+  if (bind(upstream->listener, (struct sockaddr *)&address, size) ||
+      listen(upstream->listener, 64) ||
       getsockname(upstream->listener, (struct sockaddr *)&address, &size))
     abort();
   upstream->port = ntohs(address.sin_port);

@@ -4,11 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char stage_stream_request[] = "POST /v1/messages?beta=true HTTP/1.1\r\nHost: localhost\r\n"
-                                    "Authorization: Bearer canary-client-key\r\nX-App: cli\r\n"
-                                    "Cookie: canary=1\r\nConnection: close, x-drop\r\nX-Drop: 1\r\n"
-                                    "Content-Length: 55\r\n\r\n"
-                                    "{\"model\":\"m-1\",\"stream\":true,\"max_tokens\":10,\"n\":1e400}";
+const char stage_stream_request[] =
+    "POST /v1/messages?beta=true HTTP/1.1\r\nHost: localhost\r\n"
+    "Authorization: Bearer canary-client-key\r\nX-App: cli\r\n"
+    "Cookie: canary=1\r\nConnection: close, x-drop\r\nX-Drop: 1\r\n"
+    "Content-Length: 55\r\n\r\n"
+    "{\"model\":\"m-1\",\"stream\":true,\"max_tokens\":10,\"n\":1e400}";
 
 static struct peer_client *clients[64];
 static int client_count;
@@ -79,7 +80,8 @@ static void handle(struct stage *stage, const struct cc_event *event) {
     break;
   case CC_EVENT_DONE:
     cc_report(stage->relay, event->id, &stage->report);
-    snprintf(stage->stream_error, sizeof stage->stream_error, "%s", stage->report.stream_error.data);
+    snprintf(stage->stream_error, sizeof stage->stream_error, "%s",
+             stage->report.stream_error.data);
     stage->exchanges++;
     break;
   default: // the clock, so that a client that ended is noticed
@@ -103,5 +105,6 @@ void stage_close(struct stage *stage) {
   cc_close(stage->relay);
   peer_upstream_stop(stage->upstream[0]);
   peer_upstream_stop(stage->upstream[1]);
-  while (client_count) peer_client_free(clients[--client_count]);
+  while (client_count)
+    peer_client_free(clients[--client_count]);
 }

@@ -19,7 +19,7 @@ struct stage {
   char stream_error[48];
   struct cc_scan scan;
   int scan_result;
-  int exchanges;              // DONE seen
+  int exchanges; // DONE seen
 };
 
 void stage_open(struct stage *stage, const struct peer_reply *a, int a_count,
