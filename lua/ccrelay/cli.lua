@@ -38,7 +38,8 @@ function M.verb(name)
     if known == name then return load_verb(name), name end
   end
   local near = fault.nearest(name, names)
-  return nil, ('unknown command "%s"%s'):format(fault.printable(name), near and '; did you mean "' .. near .. '"?' or '')
+  local hint = near and ('; did you mean "%s"?'):format(near) or ''
+  return nil, ('unknown command "%s"%s'):format(fault.printable(name), hint)
 end
 
 local function dispatch(arguments)

@@ -149,6 +149,9 @@ describe('names and types', function()
     assert.same({ 'eu', 'https://api.example', { 'm' } }, { got.region, got.base_url, got.models })
     local faults = helper.faults(one 'region: ue', nil, nil, { adapters = adapters })
     assert.is_truthy(faults:find('providers[0].region: found the text "ue", expected eu or us', 1, true))
+    adapters.zai.schema[2] = { 'other', 'section' }
+    faults = helper.faults(one 'region: eu', nil, nil, { adapters = adapters })
+    assert.is_truthy(faults:find('row 2 in the schema of adapter zai is malformed', 1, true))
   end)
 
   it('are unique where they must be', function()

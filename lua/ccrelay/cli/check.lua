@@ -19,7 +19,8 @@ function M.run(arguments)
   local values, rest = options.parse(arguments, command.options, 1)
   if not values then return options.misuse('check', rest) end
   local source = require 'ccrelay.source'
-  local wanted = { config = values.config, policy = rest[1], insecure = values.insecure_permissions or false, watch = false }
+  local insecure = values.insecure_permissions or false
+  local wanted = { config = values.config, policy = rest[1], insecure = insecure, watch = false }
   local bundle, faults = source.read(wanted)
   local built, notes
   if bundle then

@@ -62,7 +62,7 @@ local function take(arguments, i, specs, values)
   if not spec then
     return nil, name and unknown(specs, name) or ('unknown option %s'):format(arguments[i])
   end
-  local value, message = true, nil
+  local value, message
   if spec.type ~= 'flag' then
     if not joined then
       i = i + 1
@@ -74,7 +74,7 @@ local function take(arguments, i, specs, values)
   elseif joined then
     return nil, ('--%s takes no value'):format(name)
   end
-  local ok, twice = store(values, spec, value)
+  local ok, twice = store(values, spec, spec.type == 'flag' or value)
   if not ok then return nil, twice end
   return i + 1
 end

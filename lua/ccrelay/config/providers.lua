@@ -5,6 +5,7 @@ local address = require 'ccrelay.config.address'
 local check = require 'ccrelay.config.check'
 local document = require 'ccrelay.config.document'
 local fault = require 'ccrelay.config.fault'
+local types = require 'ccrelay.config.types'
 
 local Check = check.Check
 local M = {}
@@ -49,12 +50,21 @@ local function without_demand(row)
   return copy
 end
 
-local function rows_of(self, row, type, node, path)
-  local rows, known = {}, holds(self.types, type)
-  local adapter = self.adapters[type]
+-- A copy of a row that an adapter declares, or nil when it is none. Only scalars can be declared.
+local function adapter_row(field)
+  local row = type(field) == 'table' and check.copy(field) or {}
+  row.type = row.type or row[2]
+  if type(row[1]) ~= 'string' or not types.readers[row.type] then return nil end
+  if row.type == 'choice' and type(row.of) ~= 'table' then return nil end
+  return row
+end
+
+local function rows_of(self, row, kind, node, path)
+  local rows, known = {}, holds(self.types, kind)
+  local adapter = self.adapters[kind]
   for _, field in ipairs(row.fields) do
     local name = field[1]
-    if not field.only or holds(field.only, type) then
+    if not field.only or holds(field.only, kind) then
       rows[#rows + 1] = field
     elseif not known then
       rows[#rows + 1] = without_demand(field)
@@ -64,11 +74,14 @@ local function rows_of(self, row, type, node, path)
       document.take(node, name)
     end
   end
-  for _, field in ipairs(adapter and adapter.schema or {}) do
-    local listed = false
-    field.type = field.type or field[2]
-    for _, other in ipairs(rows) do listed = listed or other[1] == field[1] end
-    if not listed then rows[#rows + 1] = field end
+  for i, field in ipairs(adapter and adapter.schema or {}) do
+    local extra = adapter_row(field)
+    if not extra then
+      self:fault { path = path .. '.type', 
+        message = ('row %d in the schema of adapter %s is malformed'):format(i, kind) }
+    elseif not check.find(rows, extra[1]) then
+      rows[#rows + 1] = extra
+    end
   end
   return rows, adapter
 end

@@ -50,7 +50,8 @@ function Builder:count(size)
 end
 
 function Builder:members(number)
-  if number > document.MOST_MEMBERS then fail(self.line, ('found more than %d members'):format(document.MOST_MEMBERS)) end
+  local most = document.MOST_MEMBERS
+  if number > most then fail(self.line, ('found more than %d members'):format(most)) end
 end
 
 function Builder:alias(event)
@@ -119,7 +120,8 @@ function Builder:node(event)
   if event.type == 'ALIAS' then return self:alias(event) end
   local before, anchor, mark = self.values, event.anchor, {}
   self.depth = self.depth + 1
-  if self.depth > document.DEEPEST then fail(self.line, ('found values nested deeper than %d levels'):format(document.DEEPEST)) end
+  local deepest = document.DEEPEST
+  if self.depth > deepest then fail(self.line, ('found values nested deeper than %d levels'):format(deepest)) end
   self:count(1)
   if anchor then self.anchors[anchor] = mark end
   mark.node = builders[event.type](self, event)
