@@ -126,7 +126,7 @@ end
 ---@param options ccrelay.LoadOptions?
 ---@return table? configuration, ccrelay.Fault[] warnings_or_faults
 function M.load(options)
-  local pause = collectgarbage('setpause', 105)
+  local pause = collectgarbage('setpause', 150)
   local configuration, list = load(options or {})
   collectgarbage('setpause', pause)
   return configuration, list

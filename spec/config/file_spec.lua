@@ -5,17 +5,19 @@ local file = require 'ccrelay.config.file'
 local helper = require 'support.config_helper'
 
 describe('trust in a file', function()
-  local me, mine = C.cc_user(), C.cc_group()
+  local me, mine = 1000, 1001
   local octal = { [644] = 420, [664] = 436, [646] = 422, [600] = 384 }
 
   local function distrust(owner, group, mode)
-    return file.distrust { owner = owner, group = group, mode = octal[mode] }
+    return file.distrust({ owner = owner, group = group, mode = octal[mode] }, me, mine)
   end
 
   it('goes to root and to the running user', function()
     assert.is_nil(distrust(me, mine, 644))
     assert.is_nil(distrust(0, 0, 600))
     assert.is_truthy(distrust(me + 1, mine, 600))
+    local own = { owner = C.cc_user(), group = C.cc_group(), mode = octal[664] }
+    assert.is_nil(file.distrust(own))
   end)
 
   it('is lost when others may write, or a group that is not the owner\'s own', function()

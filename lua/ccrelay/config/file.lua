@@ -12,20 +12,19 @@ local GROUP_WRITE = 16
 
 M.MOST_BYTES = 4 * 1024 * 1024
 
-local function own_group(facts)
-  if facts.owner == C.cc_user() then return C.cc_group() end
-  if facts.owner == 0 then return 0 end
-end
-
 --- Why a file must not be trusted, or nil. Judges the file alone, not its folders.
 ---@param facts {owner: integer, group: integer, mode: integer}
+---@param user integer? the running user unless given
+---@param group integer? and its primary group
 ---@return string?
-function M.distrust(facts)
-  if facts.owner ~= 0 and facts.owner ~= C.cc_user() then
+function M.distrust(facts, user, group)
+  user, group = user or C.cc_user(), group or C.cc_group()
+  if facts.owner ~= 0 and facts.owner ~= user then
     return ('it belongs to user %d, not to root or the running user'):format(facts.owner)
   end
   if bit.band(facts.mode, OTHERS_WRITE) ~= 0 then return 'everybody may write to it (chmod o-w)' end
-  if bit.band(facts.mode, GROUP_WRITE) ~= 0 and facts.group ~= own_group(facts) then
+  local own = facts.owner == user and group or 0
+  if bit.band(facts.mode, GROUP_WRITE) ~= 0 and facts.group ~= own then
     return ('group %d may write to it (chmod g-w)'):format(facts.group)
   end
 end
