@@ -1,0 +1,319 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Candidates: which upstreams, in which order, and the answers when there is none.
+local stage = require 'support.stage'
+
+local TELL = [[
+local relay = require 'ccrelay'
+return function(exchange)
+  local list = {}
+  for index, upstream in ipairs(relay.upstreams(exchange, FILTER)) do
+    list[index] = upstream.key_id .. '=' .. upstream.model
+  end
+  relay.log('told ' .. table.concat(list, ' '))
+  return exchange:respond {}
+end]]
+
+local function provider(name, fields)
+  local settings = { name = name, type = 'anthropic', keys = { { key = 'sk-' .. name } } }
+  for key, value in pairs(fields or {}) do settings[key] = value end
+  return settings
+end
+
+local function candidates(providers, request, options)
+  options = options or {}
+  options.providers, options.policy = providers, (TELL:gsub('FILTER', options.filter or 'nil'))
+  local self = stage.new(options)
+  self:request(request)
+  assert.equal(0, self:count 'script error', table.concat(self.lines, '\n'))
+  for _, line in ipairs(self.lines) do
+    local told = line:match ' told ?(.*)$'
+    if told then return told end
+  end
+end
+
+local function model(name) return { body = { model = name } } end
+
+describe('candidates', function()
+  it('are all providers when none claims the model', function()
+    assert.equal('a/1=m b/1=m', candidates({ provider 'a', provider('b', { models = { 'other' } }) }, model 'm'))
+  end)
+
+  it('are the claimers alone when one claims it by a listed model', function()
+    assert.equal('b/1=m', candidates({ provider 'a', provider('b', { models = { 'm' } }) }, model 'm'))
+  end)
+
+  it('are the claimers alone when one claims it by its mapping, exactly or by prefix', function()
+    local b = provider('b', { model_mapping = { m = 'x', ['claude-opus*'] = 'y' } })
+    assert.equal('b/1=x', candidates({ provider 'a', b }, model 'm'))
+    assert.equal('b/1=y', candidates({ provider 'a', b }, model 'claude-opus-5'))
+    assert.equal('a/1=claude-haiku b/1=claude-haiku', candidates({ provider 'a', b }, model 'claude-haiku'))
+  end)
+
+  it('are not claimed by a name without a star that is but a prefix', function()
+    assert.equal('a/1=m-1 b/1=m-1', candidates({ provider 'a', provider('b', { model_mapping = { m = 'x' } }) }, model 'm-1'))
+  end)
+
+  it('map the exact name first, then the longest prefix', function()
+    local mapping = { ['claude*'] = 'short', ['claude-opus*'] = 'long', ['claude-opus-5'] = 'exact', ['*'] = 'any' }
+    local list = { provider('a', { model_mapping = mapping }) }
+    assert.equal('a/1=exact', candidates(list, model 'claude-opus-5'))
+    assert.equal('a/1=long', candidates(list, model 'claude-opus-5-5'))
+    assert.equal('a/1=short', candidates(list, model 'claude-haiku'))
+    assert.equal('a/1=any', candidates(list, model 'gpt'))
+  end)
+
+  it('are sorted by priority, then as configured', function()
+    local list = {
+      provider('a', { keys = { { key = 'k1', priority = 1 }, { key = 'k2', priority = 3 } } }),
+      provider('b', { keys = { { key = 'k3', priority = 2 }, { key = 'k4', priority = 3 }, { key = 'k5' } } }),
+    }
+    assert.equal('a/2=m b/2=m b/1=m a/1=m b/3=m', candidates(list, model 'm'))
+  end)
+
+  it('leave disabled providers out', function()
+    assert.equal('b/1=m', candidates({ provider('a', { enabled = false }), provider 'b' }, model 'm'))
+  end)
+
+  it('can be narrowed to a provider or a type', function()
+    local list = { provider 'a', provider 'b', provider('c', { type = 'zai' }) }
+    assert.equal('b/1=m', candidates(list, model 'm', { filter = '{ provider = "b" }' }))
+    assert.equal('c/1=m', candidates(list, model 'm', { filter = '{ type = "zai" }' }))
+    assert.equal('', candidates(list, model 'm', { filter = '{ provider = "nobody" }' }))
+  end)
+
+  it('use the first key alone without pooling', function()
+    local list = { provider('a', { keys = { { key = 'k1' }, { key = 'k2' } }, pooling = { enabled = false } }) }
+    assert.equal('a/1=m', candidates(list, model 'm'))
+  end)
+end)
+
+describe('an upstream', function()
+  it('shows what a policy may want to know, and is read-only', function()
+    local self = stage.new { providers = { provider('a', { keys = { { key = 'k', priority = 4, weight = 7 } } }) }, policy = [[
+      local relay = require 'ccrelay'
+      return function(exchange)
+        local u = relay.upstreams(exchange)[1]
+        relay.log(('told %s %s %s %d %d %s %d %s'):format(u.provider, u.type, u.key_id, u.priority, u.weight, u.model,
+          u.headroom, u.state))
+        relay.log('told ' .. tostring(pcall(function() u.priority = 9 end)))
+        return exchange:respond {}
+      end]] }
+    self:request()
+    assert.equal(1, self:count 'told a anthropic a/1 4 7 claude%-sonnet%-4%-5 1 ready')
+    assert.equal(1, self:count 'told false')
+  end)
+end)
+
+describe('whose credential is used', function()
+  local bearer = { authorization = 'Bearer theirs' }
+  local subscription = { authorization = 'Bearer sk-ant-oat01-x' }
+  local both = { provider 'a', provider('z', { type = 'zai', keys = { { key = 'sk-z' } } }) }
+  local bare = { provider('a', { keys = {} }), provider('z', { type = 'zai', keys = {} }),
+    provider('o', { type = 'ollama', keys = {} }) }
+
+  it('is the provider\'s without one from the client', function()
+    assert.equal('a/1=m z/1=m', candidates(both, model 'm'))
+    assert.equal('o=m', candidates(bare, model 'm'))
+  end)
+
+  it('is the client\'s at anthropic, and the provider\'s everywhere else', function()
+    assert.equal('a=m z/1=m', candidates(both, { body = { model = 'm' }, headers = bearer }))
+    assert.equal('a=m o=m', candidates(bare, { body = { model = 'm' }, headers = bearer }))
+  end)
+
+  it('is that of a subscription at anthropic; others need keys of their own', function()
+    local options = { server = { auth = { allow_subscription = true } } }
+    assert.equal('a=m z/1=m', candidates(both, { body = { model = 'm' }, headers = subscription }, options))
+    assert.equal('a=m', candidates(bare, { body = { model = 'm' }, headers = subscription }, options))
+  end)
+
+  it('never is the client\'s when it is a key of the relay', function()
+    local options = { server = { auth = { api_key = 'relay-key' } } }
+    assert.equal('a/1=m z/1=m', candidates(both, { body = { model = 'm' }, headers = { ['x-api-key'] = 'relay-key' } }, options))
+  end)
+
+  it('has the priority of the provider\'s best key', function()
+    local list = { provider('a', { keys = { { key = 'k', priority = 5 } } }), provider('z', { type = 'zai' }) }
+    assert.equal('a=m z/1=m', candidates(list, { body = { model = 'm' }, headers = bearer }))
+  end)
+end)
+
+describe('pooling', function()
+  local function order(strategy, count, fields)
+    local keys = fields or { { key = 'k1' }, { key = 'k2' }, { key = 'k3' } }
+    local self = stage.new { providers = { provider('p' .. strategy, { keys = keys, pooling = { strategy = strategy } }) } }
+    local list = {}
+    for index = 1, count do
+      local _, exchange = self:request()
+      list[index] = exchange.tries[1].headers['x-api-key']
+    end
+    return list
+  end
+
+  it('takes the least loaded key', function()
+    local keys = {}
+    for index = 1, 3 do keys[index] = { key = 'k' .. index, rpm_limit = 10 } end
+    assert.same({ 'k1', 'k2', 'k3', 'k1', 'k2', 'k3' }, order('least_loaded', 6, keys))
+  end)
+
+  it('takes turns', function()
+    local list = order('round_robin', 6)
+    local counts = {}
+    for index, key in ipairs(list) do
+      counts[key] = (counts[key] or 0) + 1
+      assert.are_not.equal(list[index - 1], key)
+    end
+    assert.same({ k1 = 2, k2 = 2, k3 = 2 }, counts)
+  end)
+
+  it('takes keys at random', function()
+    local seen = {}
+    for _, key in ipairs(order('random', 60)) do seen[key] = true end
+    assert.same({ k1 = true, k2 = true, k3 = true }, seen)
+  end)
+
+  it('takes keys by weight', function()
+    local counts = { k1 = 0, k2 = 0 }
+    for _, key in ipairs(order('weighted', 200, { { key = 'k1', weight = 9 }, { key = 'k2', weight = 1 } })) do
+      counts[key] = counts[key] + 1
+    end
+    assert.is_true(counts.k1 > 140 and counts.k2 > 4, counts.k1 .. ' ' .. counts.k2)
+  end)
+end)
+
+describe('limits', function()
+  local function limited(name, fields)
+    fields.key = 'sk-' .. name
+    return { provider(name, { keys = { fields } }) }
+  end
+
+  it('of requests turn the rest away until the window has moved', function()
+    local self = stage.new { providers = limited('rpm', { rpm_limit = 2 }) }
+    assert.equal(200, self:request().status)
+    assert.equal(200, self:request().status)
+    local answer, exchange = self:request()
+    assert.equal(429, answer.status)
+    assert.equal('rate_limit_error', answer.json.error.type)
+    assert.equal('30', answer.headers['retry-after'])
+    assert.equal(0, #exchange.tries)
+    stage.advance(61000)
+    assert.equal(200, self:request().status)
+  end)
+
+  it('let the next key serve', function()
+    local self = stage.new { providers = { provider('two', { keys = {
+      { key = 'k1', rpm_limit = 1, priority = 2 }, { key = 'k2', priority = 1 } } }) } }
+    local _, first = self:request()
+    local _, second = self:request()
+    assert.equal('k1', first.tries[1].headers['x-api-key'])
+    assert.equal('k2', second.tries[1].headers['x-api-key'])
+  end)
+
+  it('of tokens count the estimate at first, then what was really used', function()
+    local self = stage.new { providers = limited('tpm', { itpm_limit = 1000 }) }
+    self:reply('tpm', { status = 200, usage = { input = 900, output = 5 } })
+    assert.equal(200, self:request().status)
+    assert.equal(200, self:request { body = { x = ('y'):rep(200) } }.status)
+    assert.equal(429, self:request { body = { x = ('y'):rep(200) } }.status)
+    self = stage.new { providers = limited('tpm2', { itpm_limit = 1000 }) }
+    self:reply('tpm2', { status = 200, usage = { input = 5, output = 5, cache_read = 100000 } })
+    for _ = 1, 5 do assert.equal(200, self:request { body = { x = ('y'):rep(3000) } }.status) end
+  end)
+
+  it('do not count what was never sent', function()
+    local self = stage.new { providers = limited('dead', { rpm_limit = 1 }) }
+    self:reply('dead', { error = 'CC_EREFUSED' })
+    assert.equal(502, self:request().status)
+    assert.equal(502, self:request().status)
+  end)
+
+  it('count a failure as a request without tokens', function()
+    local self = stage.new { providers = limited('fail', { rpm_limit = 2, itpm_limit = 100 }) }
+    self:reply('fail', { status = 400, body = '{}' })
+    assert.equal(400, self:request { body = { x = ('y'):rep(300) } }.status)
+    assert.equal(400, self:request { body = { x = ('y'):rep(300) } }.status)
+    assert.equal(429, self:request().status)
+  end)
+
+  it('are learned from the headers of answers', function()
+    local self = stage.new { providers = limited('learn', {}) }
+    local reset = os.date('!%Y-%m-%dT%H:%M:%SZ', math.floor(stage.C.cc_time() / 1000) + 20)
+    self:reply('learn', { status = 200, headers = { ['anthropic-ratelimit-requests-limit'] = '50',
+      ['anthropic-ratelimit-requests-remaining'] = '0', ['anthropic-ratelimit-requests-reset'] = reset } })
+    assert.equal(200, self:request().status)
+    assert.equal(429, self:request().status)
+    stage.advance(21000)
+    assert.equal(200, self:request().status)
+  end)
+
+  it('are for the relay\'s own keys only', function()
+    local self = stage.new { providers = limited('own', { rpm_limit = 1 }) }
+    for _ = 1, 3 do assert.equal(200, self:request { headers = { authorization = 'Bearer theirs' } }.status) end
+  end)
+
+  it('that stop a try half way leave the last real answer to the client', function()
+    local self = stage.new { providers = {
+      provider('fails', { keys = { { key = 'k', priority = 2 } } }),
+      provider('small', { keys = { { key = 'k', priority = 1, itpm_limit = 2000 } } }) } }
+    self:reply('small', { status = 200, usage = { input = 1990, output = 1 } })
+    self:reply('fails', { error = 'CC_EREFUSED' }, { status = 500, body = '{"message":"real"}' })
+    assert.equal(200, self:request().status)
+    local answer, exchange = self:request { body = { x = ('y'):rep(4000) } }
+    assert.equal(1, #exchange.tries)
+    assert.equal(500, answer.status)
+    assert.equal('real', answer.json.error.message)
+  end)
+end)
+
+describe('no candidate', function()
+  it('is 404 for a name that nobody can serve', function()
+    local answer = stage.new { providers = { provider('z', { type = 'zai', keys = {} }) } }:request()
+    assert.equal(404, answer.status)
+    assert.equal('not_found_error', answer.json.error.type)
+  end)
+
+  it('is 404 when the only claimer is not for this client', function()
+    local self = stage.new { providers = { provider 'a', provider('z', { type = 'zai', keys = {}, models = { 'glm' } }) } }
+    assert.equal(404, self:request(model 'glm').status)
+  end)
+
+  it('is 529 when the provider is overloaded, with the soonest recovery', function()
+    local self = stage.new { providers = { provider 'a' } }
+    self:reply('a', { status = 529, headers = { ['retry-after'] = '9' }, body = '{}' }, { status = 200 })
+    assert.equal(529, self:request().status)
+    stage.advance(2000)
+    local answer, exchange = self:request()
+    assert.equal(529, answer.status)
+    assert.equal('overloaded_error', answer.json.error.type)
+    assert.equal('7', answer.headers['retry-after'])
+    assert.equal(0, #exchange.tries)
+    stage.advance(8000)
+    assert.equal(200, self:request().status)
+  end)
+
+  it('names the soonest of several recoveries', function()
+    local self = stage.new { providers = { provider 'a', provider 'b' } }
+    self:reply('a', { status = 429, headers = { ['retry-after'] = '20' }, body = '{}' })
+    self:reply('b', { status = 429, headers = { ['retry-after'] = '12' }, body = '{}' })
+    self:request()
+    local answer = self:request()
+    assert.equal(429, answer.status)
+    assert.equal('12', answer.headers['retry-after'])
+  end)
+
+  for feature, words in pairs { pdf = 'PDF', image_url = 'images by URL', tool_forced = 'tool_choice' } do
+    it('is 400 when the only provider cannot take ' .. feature, function()
+      local self = stage.new { providers = { provider('o', { type = 'ollama' }) } }
+      local answer = self:request { features = { feature } }
+      assert.equal(400, answer.status)
+      assert.equal('invalid_request_error', answer.json.error.type)
+      assert.is_truthy(answer.json.error.message:find(words, 1, true))
+      assert.is_truthy(answer.json.error.message:find '"o"')
+    end)
+  end
+
+  it('does not arise while another provider can', function()
+    assert.equal('a/1=m', candidates({ provider('o', { type = 'ollama', keys = { { key = 'k', priority = 9 } } }),
+      provider 'a' }, { body = { model = 'm' }, features = { 'pdf' } }))
+  end)
+end)
