@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Fields of a stream read whole and cut; the first byte says where. No byte may be lost.
+#include "codec/sse.h"
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+static void read_stream(const char *text, size_t size, size_t cut, struct cc_buffer *log) {
+  struct cc_sse sse = {0};
+  struct cc_buffer pending = {0}, joined = {0};
+  size_t total = 0;
+  for (size_t from = 0, to = cut; from < size; from = to, to += cut) {
+    if (to > size) to = size;
+    cc_buffer_add(&pending, text + from, to - from);
+    for (size_t whole; (whole = cc_sse_event(&sse, pending.data, pending.size));) {
+      struct cc_sse_fields fields;
+      if (whole > pending.size) abort();
+      char *event = malloc(whole);
+      memcpy(event, pending.data, whole);
+      cc_sse_fields(event, whole, &joined, &fields);
+      if (!fields.comment_only) {
+        cc_buffer_add(log, fields.event.data, fields.event.size);
+        cc_buffer_add(log, "\n", 1);
+        cc_buffer_add(log, fields.data.data, fields.data.size);
+        cc_buffer_add(log, "\r", 1);
+      }
+      free(event);
+      if (memcmp(pending.data, text + total, whole) != 0) abort();
+      total += whole;
+      cc_buffer_drop(&pending, whole);
+    }
+  }
+  if (total + pending.size != size) abort();
+  cc_buffer_free(&pending);
+  cc_buffer_free(&joined);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
+  struct cc_buffer whole = {0}, cut = {0};
+  if (size < 2) return 0;
+  const char *text = (const char *)bytes + 1;
+  size--;
+  read_stream(text, size, size, &whole);
+  read_stream(text, size, (size_t)bytes[0] % 16 + 1, &cut);
+  if (whole.size != cut.size) abort();
+  if (whole.size && memcmp(whole.data, cut.data, whole.size) != 0) abort();
+  cc_buffer_free(&whole);
+  cc_buffer_free(&cut);
+  return 0;
+}
