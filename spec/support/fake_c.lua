@@ -72,7 +72,8 @@ function fake.cc_next(_, event)
 end
 
 starts[real.CC_EVENT_OUTCOME] = function(found)
-  local attempt = state.exchanges[found.id].attempts[found.detail]
+  local exchange = state.exchanges[found.id]
+  local attempt = exchange and exchange.attempts[found.detail]
   if attempt and attempt.event == found then attempt.settled = true end
 end
 

@@ -1,0 +1,108 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- From the head of a request to its endpoint, and the errors on the way.
+local stage = require 'support.stage'
+
+describe('a path', function()
+  for path, allow in pairs {
+    ['/v1/messages'] = 'POST', ['/v1/messages/count_tokens'] = 'POST', ['/v1/models'] = 'GET, HEAD',
+    ['/v1/models/x'] = 'GET, HEAD', ['/v1/providers'] = 'GET, HEAD', ['/health'] = 'GET, HEAD', ['/'] = 'GET, HEAD',
+    ['/api/hello'] = 'GET, HEAD', ['/v1/files'] = 'GET, HEAD, POST, DELETE',
+  } do
+    it(path .. ' allows ' .. allow, function()
+      local self = stage.new()
+      local answer = self:request { method = 'PATCH', path = path }
+      assert.equal(405, answer.status)
+      assert.equal(allow, answer.headers.allow)
+      assert.equal('invalid_request_error', answer.json.error.type)
+    end)
+  end
+
+  it('decides without its query', function()
+    assert.equal(200, stage.new():request({ path = '/v1/messages?beta=true&x=/v1/nothing' }).status)
+    assert.equal(404, stage.new():request({ path = '/nothing?/v1/messages' }).status)
+  end)
+
+  for _, path in ipairs {
+    '/v1/message', '/v1/messages/', '//v1/messages', '/v1//messages', '/v1/messages/batch', '/V1/MESSAGES', '/v1/models/',
+    '/v1/%6Dessages', '/v1/messages;x', '/v1/./messages', '/healthz', '/v1/files/', '*',
+  } do
+    it(path .. ' is unknown', function()
+      local answer = stage.new():request { path = path }
+      assert.equal(404, answer.status)
+      assert.equal('not_found_error', answer.json.error.type)
+      assert.is_truthy(answer.headers['request-id'])
+    end)
+  end
+end)
+
+describe('a body', function()
+  it('is let in after the client is known, and waited for', function()
+    local self = stage.new { server = { auth = { api_key = 'relay-key-1' } } }
+    local _, exchange = self:request { body_after = 300, headers = { ['x-api-key'] = 'relay-key-1' } }
+    assert.is_true(exchange.accepted)
+    assert.equal(200, exchange.answer.status)
+    assert.equal('301', self:line().total_ms)
+    _, exchange = self:request { body_after = 300 }
+    assert.equal(401, exchange.answer.status)
+    assert.is_nil(exchange.accepted)
+    _, exchange = self:request { body_after = 300, path = '/nothing', headers = { ['x-api-key'] = 'relay-key-1' } }
+    assert.equal(404, exchange.answer.status)
+    assert.is_nil(exchange.accepted)
+  end)
+
+  it('that never comes whole leaves one line', function()
+    local self = stage.new()
+    local exchange = self:requests { body_after = 5000, gone_after = 100 }
+    assert.equal(0, #exchange.tries)
+    assert.equal(1, self:count ' exchange ')
+    assert.equal(0, self:count 'script error')
+  end)
+
+  for what, body in pairs { ['no JSON'] = '{"model":', ['no object'] = '[]', ['no model'] = '{}', nothing = '' } do
+    it('that is ' .. what .. ' is refused', function()
+      local self = stage.new()
+      local answer, exchange = self:request { body = body }
+      assert.equal(400, answer.status)
+      assert.equal('invalid_request_error', answer.json.error.type)
+      assert.equal(0, #exchange.tries)
+    end)
+  end
+
+  it('that is compressed is refused unread', function()
+    local answer, exchange = stage.new():request { headers = { ['content-encoding'] = 'gzip' } }
+    assert.equal(400, answer.status)
+    assert.is_truthy(answer.json.error.message:find 'request_body_encoding_unsupported')
+    assert.equal(0, #exchange.tries)
+    assert.equal(200, stage.new():request({ headers = { ['content-encoding'] = 'identity' } }).status)
+  end)
+end)
+
+describe('max_concurrent', function()
+  it('turns away what is over it', function()
+    local self = stage.new { server = { max_concurrent = 2 } }
+    self.state.open_elsewhere = 1
+    assert.equal(200, self:request().status)
+    self.state.open_elsewhere = 2
+    local answer = self:request()
+    assert.equal(529, answer.status)
+    assert.equal('overloaded_error', answer.json.error.type)
+    assert.is_truthy(answer.headers['retry-after'])
+  end)
+
+  it('leaves /health alone', function()
+    local self = stage.new { server = { max_concurrent = 1 } }
+    self.state.open_elsewhere = 9
+    assert.equal(200, self:request({ method = 'GET', path = '/health' }).status)
+  end)
+end)
+
+describe('no upstream', function()
+  it('is ever named by the request', function()
+    local self = stage.new()
+    local _, exchange = self:request {
+      path = '/v1/messages?base_url=http://evil.test', headers = { ['x-forwarded-host'] = 'evil.test' },
+      body = { base_url = 'http://evil.test', api_base = 'http://evil.test' },
+    }
+    assert.equal('one.test', exchange.tries[1].origin.host)
+  end)
+end)
