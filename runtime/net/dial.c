@@ -129,7 +129,6 @@ void cc_dial_secured(struct cc_outbound *out, int error) {
     return;
   }
   out->tls_failed = true;
-  say(out, cc_stream_detail(&out->stream));
   cc_outbound_fail(out, CC_ETLS);
 }
 
@@ -142,7 +141,7 @@ void cc_dial_timeout(struct cc_outbound *out) {
       [CC_PHASE_SECURING] = "no end of the TLS handshake",
   };
   const char *text = words[out->phase];
-  if (out->phase == CC_PHASE_CONNECTING && left(out)) {
+  if (out->phase == CC_PHASE_CONNECTING) {
     abandon_address(out, CC_ECONNECT_TIMEOUT, text);
     return;
   }

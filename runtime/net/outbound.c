@@ -86,7 +86,6 @@ void cc_outbound_release(struct cc_outbound *out) {
   } else if (out->spent || out->stream.ended || out->stream.failure || cc_pool_too_old(out)) {
     cc_outbound_shut(out, false);
   } else {
-    cc_pool_not_later(out);
     forget_kept(out);
     cc_http1_reset(out->parser);
     out->paused = false;

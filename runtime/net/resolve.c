@@ -81,7 +81,6 @@ static int system_look_up(const char *host, struct cc_addresses *found) {
     union cc_address *address = &found->list[found->count++];
     *address = (union cc_address){0};
     memcpy(address, item->ai_addr, item->ai_addrlen);
-    cc_address_set_port(address, 0);
   }
   freeaddrinfo(list);
   return found->count ? CC_OK : CC_EDNS;
@@ -261,7 +260,7 @@ static void ask(struct cc_lookup *lookup, struct name *name) {
     enlist(lookup, &name->waiters);
   } else if (name->failed && time - name->failed_at < CC_RESOLVE_FAILED_MS) {
     settle_failed(lookup, name);
-  } else if (!name->failed && name->good && time - name->good_at < CC_RESOLVE_GOOD_MS) {
+  } else if (name->good && time - name->good_at < CC_RESOLVE_GOOD_MS) {
     settle(lookup, CC_OK, &name->found);
   } else if (start(lookup->resolver, name)) {
     name->pending = true;

@@ -13,7 +13,6 @@ void cc_tunnel(struct cc_outbound *out) {
   struct cc_buffer text = {0};
   const char *auth = origin->key.proxy_auth;
   out->phase = CC_PHASE_TUNNELLING;
-  cc_http1_expect_no_body(out->parser);
   cc_buffer_printf(&text, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n", origin->authority,
                    origin->authority);
   if (auth) {

@@ -171,6 +171,7 @@ struct user {
   char detail[120];
   int status;
   bool reused;
+  bool tls_failed;
   bool inside; // a call is going on
   struct cc_buffer body;
   char act_at; // the call in which act is called, once
@@ -221,6 +222,7 @@ static void on_fail(struct cc_outbound *out, int error) {
   struct user *user = out->user;
   user->error = error;
   user->reused = out->reused;
+  user->tls_failed = out->tls_failed;
   strcpy(user->detail, out->detail);
   called(user, 'f');
   user->out = NULL;

@@ -219,6 +219,20 @@ static void pausing_stops_in_the_middle_of_a_read(void **state) {
   }
 }
 
+static void pausing_at_the_last_byte_holds_the_end(void **state) {
+  (void)state;
+  struct listener listener = listen_any();
+  struct user user = {.act_at = 'b', .act = pause_here};
+  int peer = open_message(&user, listener);
+  peer_send(peer, FIXED);
+  run_until(told(&user, 'b'));
+  run_some();
+  assert_string_equal(user.calls, "rhb");
+  cc_outbound_resume(user.out);
+  run_until(told(&user, 'e'));
+  finish(&user, peer, listener);
+}
+
 static void pause_each_piece(struct user *user) {
   cc_outbound_pause(user->out);
   user->act_at = 'b';
@@ -314,6 +328,35 @@ static void while_paused_the_peer_is_held_up(void **state) {
   cc_outbound_resume(user.out);
   run_until(user.body.size == total);
   finish(&user, peer, listener);
+}
+
+// Writing to a peer that has reset tells of it even while reading is off.
+static void a_failure_while_paused_waits_for_what_was_kept(void **state) {
+  (void)state;
+  static const char *const lengths[] = {"5", "9"};
+  for (int i = 0; i < 2; i++) {
+    struct listener listener = listen_any();
+    struct user user = {.act_at = 'h', .act = pause_here};
+    struct cc_slice text = cc_slice_text("more");
+    int peer = open_message(&user, listener), origin = plain_origin("127.0.0.1", listener.port);
+    peer_send(peer, "HTTP/1.1 200 OK\r\ncontent-length: ");
+    peer_send(peer, lengths[i]);
+    peer_send(peer, "\r\n\r\nhello");
+    run_until(told(&user, 'h'));
+    peer_reset(peer);
+    cc_outbound_write(user.out, &text, 1);
+    run_until(user.out->finished);
+    assert_string_equal(user.calls, "rh");
+    cc_outbound_resume(user.out);
+    run_until(told(&user, i ? 'f' : 'e'));
+    run_some();
+    assert_string_equal(user.calls, i ? "rhbf" : "rhbe");
+    if (i) assert_int_equal(user.error, CC_ERESET);
+    if (!i) give_back(&user);
+    assert_int_equal(cc_pool_idle(pool, origin), 0);
+    cc_buffer_free(&user.body);
+    close(listener.fd);
+  }
 }
 
 static void a_reset_while_paused_is_told_in_the_end(void **state) {
@@ -432,10 +475,12 @@ int main(void) {
       CASE(a_reset_is_told_as_such),
       CASE(bytes_that_nobody_asked_for_fail_the_connection),
       CASE(pausing_stops_in_the_middle_of_a_read),
+      CASE(pausing_at_the_last_byte_holds_the_end),
       CASE(pausing_at_every_piece_loses_nothing),
       CASE(resuming_within_a_call_goes_on),
       CASE(the_end_waits_for_what_was_kept),
       CASE(while_paused_the_peer_is_held_up),
+      CASE(a_failure_while_paused_waits_for_what_was_kept),
       CASE(a_reset_while_paused_is_told_in_the_end),
       CASE(dropping_is_possible_in_every_call),
       CASE(dropping_within_fail_does_no_harm),

@@ -51,6 +51,7 @@ static void a_connection_is_used_again(void **state) {
   take(&user, origin, false); // asserts that nothing is told from within
   assert_int_equal(cc_pool_idle(pool, origin), 0);
   run_until(told(&user, 'r'));
+  assert_false(uv_is_active((uv_handle_t *)&pool->idle)); // the loop may sleep again
   assert_true(user.reused);
   assert_int_equal(reached(&user, &peer, 1), 0);
   peer_send(peer, FIXED);
@@ -130,19 +131,17 @@ static void it_may_be_given_back_and_taken_within_end(void **state) {
   close(listener.fd);
 }
 
-static void pause_and_resume(struct user *user) {
+static void pause_here(struct user *user) {
   cc_outbound_pause(user->out);
-  cc_outbound_resume(user->out);
 }
 
 static void pausing_ends_with_the_user(void **state) {
   (void)state;
   struct listener listener = listen_any();
-  struct user user = {.act_at = 'b', .act = pause_and_resume};
+  struct user user = {.act_at = 'h', .act = pause_here};
   int peer = open_message(&user, listener);
-  cc_outbound_pause(user.out);
   peer_send(peer, FIXED);
-  run_some();
+  run_until(told(&user, 'h'));
   cc_outbound_resume(user.out);
   run_until(told(&user, 'e'));
   cc_outbound_pause(user.out);
@@ -353,6 +352,40 @@ static void a_stale_one_fails_marked_as_reused(void **state) {
   close(listener.fd);
 }
 
+static void one_given_back_paused_is_watched(void **state) {
+  (void)state;
+  struct listener listener = listen_any();
+  struct user user = {.act_at = 'e', .act = pause_here};
+  int peer = open_message(&user, listener), origin = origin_of(listener);
+  peer_send(peer, FIXED);
+  run_until(told(&user, 'e'));
+  give_back(&user);
+  assert_int_equal(cc_pool_idle(pool, origin), 1);
+  close(peer);
+  run_until(cc_pool_idle(pool, origin) == 0);
+  cc_buffer_free(&user.body);
+  close(listener.fd);
+}
+
+static void one_dropped_before_ready_is_forgotten(void **state) {
+  (void)state;
+  struct listener listener = listen_any();
+  int peer = pooled(listener), origin = origin_of(listener);
+  struct user user = {0};
+  take(&user, origin, false);
+  drop(&user);
+  run_some();
+  assert_string_equal(user.calls, "");
+  assert_int_equal(peer_await_end(peer), ECONNRESET);
+  close(peer);
+  peer = pooled(listener);
+  take(&user, origin, false);
+  run_until(told(&user, 'r'));
+  drop(&user);
+  close(peer);
+  close(listener.fd);
+}
+
 static void one_that_ends_before_ready_is_told_fails_only(void **state) {
   (void)state;
   struct listener listener = listen_any();
@@ -384,6 +417,7 @@ static void equal_origins_have_one_number(void **state) {
       {.host = "::1", .port = 80, .proxy_host = "q", .proxy_port = 1},
       {.host = "::1", .port = 80, .proxy_host = "p", .proxy_port = 2},
       {.host = "::1", .port = 80},
+      {.host = "::1", .port = 80, .proxy_host = "p", .proxy_port = 1, .ca_file = "c"},
       {.host = "::1", .port = 80, .proxy_host = "p", .proxy_port = 1, .proxy_auth = "a"},
       {.host = "::1", .port = 80, .proxy_host = "p", .proxy_port = 1, .allow_public_http = true},
   };
@@ -440,6 +474,26 @@ static void closing_ends_everything_without_a_word(void **state) {
   close(listener.fd);
 }
 
+static void closing_waits_for_nobody_who_is_leaving(void **state) {
+  (void)state;
+  struct listener listener = listen_any();
+  struct user user = {0};
+  int peer = open_message(&user, listener);
+  struct cc_buffer big = {0};
+  cc_buffer_reserve(&big, 16 << 20);
+  memset(big.data, 'x', 16 << 20);
+  struct cc_slice part = cc_slice(big.data, 16 << 20);
+  assert_int_equal(cc_outbound_write(user.out, &part, 1), CC_OK);
+  cc_buffer_free(&big);
+  cc_outbound_shut(user.out, false); // in order: what is queued still goes out
+  cc_pool_close(pool);
+  pool = NULL;
+  uv_run(&loop, UV_RUN_DEFAULT);
+  assert_int_equal(peer_await_end(peer), ECONNRESET);
+  close(peer);
+  close(listener.fd);
+}
+
 static void close_pool(struct user *user) {
   (void)user;
   cc_pool_close(pool);
@@ -485,10 +539,13 @@ int main(void) {
       CASE(old_ones_are_not_taken),
       CASE(an_idle_one_whose_peer_speaks_or_ends_goes_at_once),
       CASE(a_stale_one_fails_marked_as_reused),
+      CASE(one_given_back_paused_is_watched),
+      CASE(one_dropped_before_ready_is_forgotten),
       CASE(one_that_ends_before_ready_is_told_fails_only),
       CASE(equal_origins_have_one_number),
       CASE(the_host_value_names_an_unusual_port_only),
       CASE(closing_ends_everything_without_a_word),
+      CASE(closing_waits_for_nobody_who_is_leaving),
       CASE(closing_is_possible_in_every_call),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

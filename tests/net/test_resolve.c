@@ -347,6 +347,26 @@ static void the_names_remembered_are_bounded(void **state) {
   assert_int_equal(call_count(), before + 2);
 }
 
+static void a_name_under_way_is_not_forgotten(void **state) {
+  (void)state;
+  struct answer hanging = {0}, other = {0};
+  char host[32];
+  cc_resolve(resolver, "hang.example", told, &hanging);
+  await_inside(1);
+  for (int i = 0; i < CC_RESOLVE_NAMES; i++) {
+    snprintf(host, sizeof host, "n%d.example", i);
+    other.times = 0;
+    cc_resolve(resolver, host, told, &other);
+    while (!other.times) {
+      uv_run(&loop, UV_RUN_ONCE);
+    }
+  }
+  open_gate();
+  uv_run(&loop, UV_RUN_DEFAULT);
+  assert_int_equal(hanging.times, 1);
+  assert_int_equal(hanging.error, CC_OK);
+}
+
 static void the_system_knows_its_own_hosts_file(void **state) {
   (void)state;
   struct cc_resolver *own = cc_resolver_new(&loop);
@@ -404,6 +424,7 @@ int main(void) {
       CASE(late_threads_outlive_the_resolver),
       CASE(closing_from_within_a_call_ends_the_telling),
       CASE(the_names_remembered_are_bounded),
+      CASE(a_name_under_way_is_not_forgotten),
       CASE(the_system_knows_its_own_hosts_file),
       CASE(private_addresses_are_told_from_public_ones),
   };

@@ -153,6 +153,7 @@ static void a_silent_proxy_is_a_timeout(void **state) {
   struct user user;
   int peer = connect_head(&user, proxy, "name.example");
   peer_send(peer, "HTTP/1.1 200");
+  assert_int_equal(user.out->timer.due, user.out->deadline);
   time_is_over(&user);
   await(&user);
   assert_int_equal(user.error, CC_ECONNECT_TIMEOUT);
@@ -180,6 +181,9 @@ static void a_refusing_proxy_is_refused(void **state) {
   struct listener refusing = closed_port("127.0.0.1");
   struct cc_origin_key key = through(refusing, true, "name.example");
   assert_fails(&key, CC_EREFUSED);
+  key.tls = false;
+  key.proxy_host = "224.0.0.1"; // the proxy itself may be anywhere
+  assert_fails(&key, CC_ECONNECT);
   close(refusing.fd);
 }
 
@@ -307,6 +311,7 @@ static void a_certificate_must_fit(void **state) {
     await(&user);
     assert_string_equal(user.calls, "f");
     assert_int_equal(user.error, CC_ETLS);
+    assert_true(user.tls_failed);
     assert_true(strlen(user.detail) > 10);
     run_until(!server.open);
     assert_int_equal(server.got.size, 0);
