@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guard.h"
+#include "stay.h"
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdlib.h>
@@ -46,6 +47,34 @@ lua_State *cc_guard_open(size_t limit) {
     free(budget);
   return L;
 }
+
+// ---- Deadline ----------------------------------------------------------------------------------
+
+static lua_State *guarded;
+static double limit_ms;
+
+static void stop_script(lua_State *L, lua_Debug *debug) {
+  (void)debug;
+  if (cc_stay_in_script()) luaL_error(L, "the script ran for more than %d ms", (int)limit_ms);
+}
+
+// In a signal handler: lua_sethook is made for that. Once armed it looks at every instruction, so
+// that a script which catches the error meets it again.
+static void arm(void) {
+  lua_sethook(guarded, stop_script, LUA_MASKCOUNT, 1);
+}
+
+static void disarm(void) {
+  lua_sethook(guarded, NULL, 0, 0);
+}
+
+void cc_guard_deadline(lua_State *L, double ms) {
+  guarded = L;
+  limit_ms = ms;
+  cc_stay_guard(ms, arm, disarm);
+}
+
+// ---- Calls -------------------------------------------------------------------------------------
 
 static int trace(lua_State *L) {
   const char *message = lua_tostring(L, 1);

@@ -9,6 +9,10 @@
 // gets "not enough memory" as an ordinary error.
 lua_State *cc_guard_open(size_t limit);
 
+// Ends script code (cc_script) that uses more than ms of processor time in one stay in Lua: it gets
+// an error. 0: no deadline.
+void cc_guard_deadline(lua_State *L, double ms);
+
 // Calls the function below its arguments with a traceback on errors: 0, or the message on the
 // stack. Like lua_pcall.
 int cc_guard_call(lua_State *L, int arguments, int results);

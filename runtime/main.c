@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LUA_MEMORY = 512 * 1024 * 1024, EXIT_SOFTWARE = 1 };
+enum { LUA_MEMORY = 512 * 1024 * 1024, SCRIPT_MS = 50, EXIT_SOFTWARE = 1 };
 
 static bool holds_library(const char *root) {
   char path[4096];
@@ -63,6 +63,13 @@ static int run(lua_State *L) {
   return lua_isnumber(L, -1) ? (int)lua_tointeger(L, -1) : 0;
 }
 
+// CCRELAY_SCRIPT_MS is for slow machines and for tools that slow everything down.
+static double script_ms(void) {
+  const char *set = getenv("CCRELAY_SCRIPT_MS");
+  double ms = set ? strtod(set, NULL) : 0;
+  return ms > 0 ? ms : SCRIPT_MS;
+}
+
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   const char *root = find_root();
@@ -75,6 +82,7 @@ int main(int argc, char **argv) {
   set_arguments(L, argc, argv);
   set_paths(L, root);
   cc_process_init(argc, argv);
+  cc_guard_deadline(L, script_ms());
   int code = run(L);
   cc_guard_close(L);
   cc_log_flush(1000);

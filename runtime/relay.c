@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "engine.h"
 #include "shared.h"
+#include "stay.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,7 @@ static bool take_event(struct cc_relay *relay, struct cc_event *event) {
 }
 
 bool cc_next(struct cc_relay *relay, struct cc_event *event) {
+  cc_stay_end();
   if (relay->delivered) cc_exchange_free(relay->delivered);
   relay->delivered = NULL;
   cc_fetches_free(relay, false);
@@ -83,6 +85,7 @@ bool cc_next(struct cc_relay *relay, struct cc_event *event) {
   }
   if (event->type == CC_EVENT_FETCH) cc_fetch_told(relay, event->id);
   if (event->type == CC_EVENT_DONE) relay->delivered = cc_relay_exchange(relay, event->id);
+  cc_stay_begin();
   return true;
 }
 

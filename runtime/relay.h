@@ -144,6 +144,10 @@ double cc_time(void);
 // Fills size bytes at out from the system's random source.
 int cc_random(void *out, uint32_t size);
 
+// Scripts (policies, adapters) tell when their own code runs and when the library's does: only the
+// first is ended by the deadline on stays in Lua, with an ordinary error.
+void cc_script(bool inside);
+
 // A timer of the process: event TIMER with id 0 and this detail after delay_ms. Starting a number
 // again moves it; a negative delay stops it. number is 0 to 15.
 int cc_timer(struct cc_relay *relay, int number, double delay_ms);

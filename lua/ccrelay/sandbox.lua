@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The world a policy or adapter runs in: no way out, nothing it can change for others, and no
 -- string function that can run for minutes where no deadline reaches it.
+local C = require 'ccrelay.c'
 local bit = require 'bit'
 
 local M = {}
@@ -77,10 +78,12 @@ local unbounded = methods.__index
 function M.enter()
   depth = 0
   methods.__index = bounded
+  C.cc_script(true)
 end
 
 --- The library goes on.
 function M.leave()
+  C.cc_script(false)
   methods.__index = unbounded
 end
 

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// The deadline on every stay in Lua: a stay begins when cc_next returns and ends when it is called
+// again. A watching thread, asleep while nothing happens, compares the processor time of the stay
+// with the limit; waiting for a busy machine does not count. It knows nothing of Lua: guard.c does.
+#ifndef CC_STAY_H
+#define CC_STAY_H
+#include <stdbool.h>
+
+// overdue is called in a signal handler of the thread that stays, again every few ms as long as it
+// does; over at the end of a stay that was overdue. limit_ms: processor time; 0: no deadline.
+void cc_stay_guard(double limit_ms, void (*overdue)(void), void (*over)(void));
+
+void cc_stay_begin(void);
+void cc_stay_end(void);
+
+// Is a script running, rather than the library below it? (cc_script of relay.h)
+bool cc_stay_in_script(void);
+#endif
