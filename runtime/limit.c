@@ -278,8 +278,8 @@ static void learn_left(_Atomic uint64_t *left, uint64_t now, uint64_t reset, dou
     uint64_t known = before >> 32;
     after = second << 32 | some;
     if (!in_force(before, now)) continue;
-    if (known > second + 1) return;
-    if (second > known + 1) continue;
+    if (known > second + 1 && (uint32_t)before <= some) return;
+    if (known > second + 1 || second > known + 1) continue;
     if (known > second) after = known << 32 | some;
     if ((uint32_t)before < some) after = (after >> 32 << 32) | (uint32_t)before;
   } while (!atomic_compare_exchange_weak(left, &before, after));

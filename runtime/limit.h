@@ -30,7 +30,8 @@
 // less teaches nothing. What remains until the reset is one word for each kind, taken from at each
 // booking and void after the reset. A remainder below 0, or a reset that has passed, teaches
 // nothing; resets are at most an hour away. Of two reports about the same reset (to the second)
-// the smaller remainder counts, and a report about an earlier reset than the one known is old news.
+// the smaller remainder counts. A report about an earlier reset than the one known is old news,
+// unless it leaves less: then it replaces the other.
 // A release gives nothing back to a learned remainder: the provider's next answer tells it anew.
 //
 // Time. Gaps of any length are harmless: words of earlier laps do not count. A clock that is

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs work in a child, instruction by instruction, and kills it after so many: the way to try out
-// death at every point of a change to shared memory.
+// Runs work in a child, instruction by instruction, and stops it after so many: the way to try out
+// death, and the doings of others, at every point of a change to shared memory.
 #ifndef TESTS_STEP_H
 #define TESTS_STEP_H
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum step_end { STEP_KILLED, STEP_FINISHED, STEP_REFUSED };
+enum step_end { STEP_STOPPED, STEP_FINISHED, STEP_REFUSED };
 
-// How many deaths are tried, evenly over the instructions of the work.
+// At how many points it is stopped, evenly over the instructions of the work.
 #ifdef __has_feature
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define STEP_SLOW 1
@@ -23,9 +24,9 @@ enum step_end { STEP_KILLED, STEP_FINISHED, STEP_REFUSED };
 #define STEP_SLOW 1
 #endif
 #ifdef STEP_SLOW
-enum { STEP_DEATHS = 10 };
+enum { STEP_STOPS = 10 };
 #else
-enum { STEP_DEATHS = 100 };
+enum { STEP_STOPS = 24 };
 #endif
 
 static void step_child(void (*work)(void)) {
@@ -35,43 +36,70 @@ static void step_child(void (*work)(void)) {
   _exit(0);
 }
 
-// Kills work after *steps instructions; if it finishes before, says so and after how many.
-static enum step_end step_and_kill(void (*work)(void), long *steps) {
+// Starts work in a child and stops it after *steps instructions; if it finishes before, says so
+// and after how many.
+static enum step_end step_to(void (*work)(void), long *steps, pid_t *child) {
   int status = 0;
   long done = 0;
-  pid_t child = fork();
-  if (child == 0) step_child(work);
-  waitpid(child, &status, 0);
+  fflush(NULL);
+  *child = fork();
+  if (*child == 0) step_child(work);
+  waitpid(*child, &status, 0);
   if (!WIFSTOPPED(status)) return STEP_REFUSED;
   for (; done < *steps && WIFSTOPPED(status); done++) {
-    if (ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) != 0) break;
-    waitpid(child, &status, 0);
+    if (ptrace(PTRACE_SINGLESTEP, *child, NULL, NULL) != 0) break;
+    waitpid(*child, &status, 0);
   }
   *steps = done;
-  if (WIFEXITED(status)) return STEP_FINISHED;
-  kill(child, SIGKILL);
-  waitpid(child, &status, 0);
-  return STEP_KILLED;
+  return WIFEXITED(status) ? STEP_FINISHED : STEP_STOPPED;
 }
 
-// Runs work once to its end to count its instructions, then kills it on its way, again and again;
-// check runs after each death, and once when it has finished. Returns the number of deaths; 0
-// with a printed reason when there is no tracing here.
-static long step_through(void (*work)(void), void (*check)(void)) {
-  long all = 1000000, deaths = 0;
-  enum step_end end = STEP_REFUSED;
-  if (!getenv("CCRELAY_NO_PTRACE")) end = step_and_kill(work, &all);
-  if (end != STEP_FINISHED) {
-    printf("not tried: a child cannot be traced here\n");
-    return 0;
-  }
-  check();
-  long stride = all / STEP_DEATHS + 1;
-  for (long at = 1 + all % stride; at < all; at += stride, deaths++) {
+static void step_kill(pid_t child) {
+  kill(child, SIGKILL);
+  waitpid(child, NULL, 0);
+}
+
+static void step_on(pid_t child) {
+  int status = 0;
+  ptrace(PTRACE_CONT, child, NULL, NULL);
+  waitpid(child, &status, 0);
+  if (!WIFEXITED(status)) step_kill(child);
+}
+
+static bool step_is_emulated(void) {
+  const char *loaded = getenv("LD_PRELOAD");
+  return loaded && strstr(loaded, "vgpreload");
+}
+
+// The number of instructions of work; 0 with a printed reason when there is no tracing here.
+static long step_count(void (*work)(void)) {
+  long all = 1000000;
+  pid_t child;
+  enum step_end end = step_is_emulated() ? STEP_REFUSED : step_to(work, &all, &child);
+  if (end == STEP_STOPPED) step_kill(child);
+  if (end == STEP_FINISHED) return all;
+  printf("not tried: a child cannot be traced here\n");
+  return 0;
+}
+
+// Stops work at many points of its way, one run for each. With between: runs that while work
+// stands still, then lets it go on to its end; without: kills it. check runs after each. Returns
+// the number of runs, 0 when there is no tracing.
+static long step_through(void (*work)(void), void (*between)(void), void (*check)(void)) {
+  long all = step_count(work), runs = 0;
+  if (all) check();
+  long stride = all / STEP_STOPS + 1;
+  for (long at = 1 + all % stride; at < all; at += stride, runs++) {
+    pid_t child;
     long steps = at;
-    step_and_kill(work, &steps);
+    enum step_end end = step_to(work, &steps, &child);
+    if (between) between();
+    if (end == STEP_STOPPED && between)
+      step_on(child);
+    else if (end == STEP_STOPPED)
+      step_kill(child);
     check();
   }
-  return deaths;
+  return runs;
 }
 #endif

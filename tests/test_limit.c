@@ -1,43 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Limits on a clock of our own: what fits, what waits and how long, what is learned, and that no
-// window of 60 s is over a rate, with threads, processes and deaths.
-#include "limit.h"
-#include "shared.h"
-#include "step.h"
+// Limits on a clock of our own: what fits, what waits and how long, what is learned, and time.
+#include "limit_case.h"
 #include <math.h>
-#include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <string.h>
 
 #include <cmocka.h>
-
-static int limit;
-static double wait_ms;
-static struct cc_ticket ticket;
-
-static int fresh(void **state) {
-  (void)state;
-  cc_shared_close();
-  limit = cc_limit("limit", 5);
-  return 0;
-}
-
-static void rates(double requests, double tokens, double input, double output) {
-  struct cc_rates given = {requests, tokens, input, output};
-  cc_limit_configure(limit, &given);
-}
-
-static int reserve(double now, double input, double output) {
-  return cc_limit_reserve(limit, now, input, output, &ticket, &wait_ms);
-}
-
-static struct cc_rates usage(double now) {
-  struct cc_rates used;
-  cc_limit_usage(limit, now, &used);
-  return used;
-}
 
 // ---- One after the other -----------------------------------------------------------------------
 
@@ -246,6 +214,7 @@ static void of_one_reset_the_smaller_remainder_counts(void **state) {
   cc_limit_learn(limit, 0, 0, 9, 30400, 0);
   assert_int_equal(reserve(0, 0, 0), CC_OK);
   cc_limit_learn(limit, 0, 0, 9, 20000, 0); // old news
+  cc_limit_learn(limit, 0, 0, 1, 20000, 0);
   assert_int_equal(reserve(0, 0, 0), CC_OK);
   assert_int_equal(reserve(0, 0, 0), CC_ELIMIT);
   cc_limit_learn(limit, 0, 0, 1, 50000, 0); // a later window
@@ -253,6 +222,15 @@ static void of_one_reset_the_smaller_remainder_counts(void **state) {
   assert_int_equal(reserve(40000, 0, 0), CC_ELIMIT);
   cc_limit_learn(limit, 0, 0, 3, 45000, 50001); // has passed
   assert_int_equal(reserve(50001, 0, 0), CC_OK);
+}
+
+static void an_earlier_reset_counts_if_it_leaves_less(void **state) {
+  (void)state;
+  cc_limit_learn(limit, 0, 0, 9, 60000, 0);
+  cc_limit_learn(limit, 0, 0, 0, 5000, 0);
+  assert_int_equal(reserve(0, 0, 0), CC_ELIMIT);
+  assert_true(wait_ms == 5000);
+  assert_int_equal(reserve(5000, 0, 0), CC_OK);
 }
 
 static void odd_lessons_teach_nothing(void **state) {
@@ -317,263 +295,6 @@ static void times_without_sense_count_as_the_latest(void **state) {
   assert_int_equal(reserve(65001, 0, 0), CC_OK);
 }
 
-// ---- No window is over -------------------------------------------------------------------------
-
-struct booked {
-  double at, input, output;
-};
-
-enum { BOOKED = 200000 };
-static struct booked log_of[BOOKED];
-static int logged;
-
-static double part(const struct booked *one, int kind) {
-  const double parts[] = {1, one->input + one->output, one->input, one->output};
-  return parts[kind];
-}
-
-// Slides a closed window of 60 s over all that was booked; a window with one booking alone may be
-// over. Returns the fullest.
-static double fullest(int kind, double rate) {
-  double sum = 0, most = 0;
-  for (int first = 0, last = 0; last < logged; last++) {
-    sum += part(&log_of[last], kind);
-    while (log_of[last].at - log_of[first].at > 60000)
-      sum -= part(&log_of[first++], kind);
-    if (sum > part(&log_of[last], kind)) assert_true(sum <= rate);
-    if (sum > most) most = sum;
-  }
-  return most;
-}
-
-static uint64_t seed;
-
-static unsigned below(unsigned end) {
-  seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-  return (unsigned)(seed >> 33) % end;
-}
-
-static void note(double now, double input, double output) {
-  log_of[logged++] = (struct booked){now, input, output};
-}
-
-static void random_bookings_keep_every_window(void **state) {
-  (void)state;
-  for (unsigned round = 0; round < 20; round++) {
-    fresh(state);
-    seed = round, logged = 0;
-    double now = below(100000) + 0.5, refused = 0;
-    const double most[] = {200, 5000, 4000, 2000};
-    rates(most[0], most[1], most[2], most[3]);
-    for (int i = 0; i < 5000; i++) {
-      double input = below(60), output = below(30);
-      now += below(10) ? below(400) : below(9000);
-      int error = reserve(now, input, output);
-      if (error == CC_OK) note(now, input, output);
-      if (error == CC_OK) continue;
-      refused++;
-      now += wait_ms;
-      if (wait_ms > 1) assert_int_equal(reserve(now - 1, input, output), CC_ELIMIT);
-      assert_int_equal(reserve(now, input, output), CC_OK);
-      note(now, input, output);
-    }
-    assert_true(refused > 10);
-    for (int kind = 0; kind < 4; kind++)
-      fullest(kind, most[kind]);
-  }
-}
-
-static double flood(double step_ms, int tries) {
-  double until = 600000;
-  logged = 0;
-  for (double now = 0; now < until; now += step_ms)
-    for (int i = 0; i < tries && reserve(now, 0, 0) == CC_OK; i++)
-      note(now, 0, 0);
-  return logged;
-}
-
-static void a_flood_gets_the_whole_rate(void **state) {
-  const struct {
-    double step_ms;
-    int tries;
-  } floods[] = {{7, 1000}, {13, 1}, {40, 1}, {333, 20}, {1000, 30}};
-  for (unsigned i = 0; i < sizeof floods / sizeof *floods; i++) {
-    fresh(state);
-    rates(1000, 0, 0, 0);
-    assert_true(flood(floods[i].step_ms, floods[i].tries) >= 0.99 * 10 * 1000);
-    assert_true(fullest(0, 1000) == 1000);
-  }
-}
-
-// ---- Threads -----------------------------------------------------------------------------------
-
-#ifdef STEP_SLOW
-enum { THREADS = 4, PHASES = 60, TRIES = 60 };
-#else
-enum { THREADS = 4, PHASES = 300, TRIES = 200 };
-#endif
-
-static pthread_barrier_t barrier;
-static double phase_now;
-static atomic_int phase_booked, phase_tokens;
-
-// All threads hammer at one time; then the clock moves on. So the times of all bookings are known.
-static void *hammer(void *argument) {
-  uint64_t random = (uint64_t)(intptr_t)argument + 1;
-  for (int phase = 0; phase < PHASES; phase++) {
-    pthread_barrier_wait(&barrier);
-    for (int i = 0; i < TRIES; i++) {
-      struct cc_ticket own;
-      double wait;
-      random = random * 2862933555777941757u + 3037000493u;
-      int tokens = (int)(random >> 60);
-      if (cc_limit_reserve(limit, phase_now, tokens, 0, &own, &wait) != CC_OK) continue;
-      int used = random >> 40 & 1 ? tokens : tokens / 2;
-      if (i % 16 == 7) {
-        cc_limit_release(&own, phase_now);
-        continue;
-      }
-      cc_limit_settle(&own, phase_now, used, 0);
-      phase_booked++;
-      phase_tokens += used;
-    }
-    pthread_barrier_wait(&barrier);
-  }
-  return NULL;
-}
-
-static void threads_keep_every_window(void **state) {
-  (void)state;
-  pthread_t threads[THREADS];
-  const double requests = 700, tokens = 4000;
-  rates(requests, tokens, 0, 0);
-  logged = 0, seed = 5, phase_now = 12345;
-  pthread_barrier_init(&barrier, NULL, THREADS + 1);
-  for (intptr_t i = 0; i < THREADS; i++)
-    pthread_create(&threads[i], NULL, hammer, (void *)i);
-  double all = 0;
-  for (int phase = 0; phase < PHASES; phase++) {
-    phase_booked = phase_tokens = 0;
-    pthread_barrier_wait(&barrier);
-    pthread_barrier_wait(&barrier);
-    all += phase_booked;
-    for (int i = 0; i < phase_booked; i++)
-      note(phase_now, i ? 0 : phase_tokens, 0);
-    phase_now += below(7000);
-  }
-  for (int i = 0; i < THREADS; i++)
-    pthread_join(threads[i], NULL);
-  pthread_barrier_destroy(&barrier);
-  assert_true(all > PHASES);
-  assert_true(fullest(0, requests) > 0);
-  assert_true(fullest(1, tokens) > 0);
-}
-
-static _Atomic uint64_t running_ms;
-enum { RUN_SECONDS = 300 };
-static _Atomic uint32_t per_second[RUN_SECONDS + 2];
-
-// Every thread moves the clock itself and is often late with its own reading of it.
-static void *run_with_the_clock(void *argument) {
-  int thread = (int)(intptr_t)argument;
-  for (;;) {
-    struct cc_ticket own;
-    double wait;
-    uint64_t now = atomic_fetch_add(&running_ms, 3);
-    if (now >= RUN_SECONDS * 1000) return NULL;
-    if ((now / 3 + (uint64_t)thread) % 64 == 0) sched_yield();
-    for (int i = 0; i < 4; i++)
-      if (cc_limit_reserve(limit, (double)now, 0, 0, &own, &wait) == CC_OK)
-        atomic_fetch_add(&per_second[own.second], 1);
-  }
-}
-
-static void a_running_clock_keeps_every_window(void **state) {
-  (void)state;
-  pthread_t threads[THREADS];
-  const uint32_t rate = 5000;
-  rates(rate, 0, 0, 0);
-  for (intptr_t i = 0; i < THREADS; i++)
-    pthread_create(&threads[i], NULL, run_with_the_clock, (void *)i);
-  for (int i = 0; i < THREADS; i++)
-    pthread_join(threads[i], NULL);
-  uint32_t all = 0;
-  for (int first = 0; first < RUN_SECONDS; first++) {
-    uint32_t sum = 0;
-    for (int second = first; second < first + 60 && second < RUN_SECONDS; second++)
-      sum += per_second[second];
-    assert_true(sum <= rate);
-    all += per_second[first];
-  }
-  assert_true(all >= 0.99 * rate * (RUN_SECONDS / 60));
-}
-
-// ---- Processes and death -----------------------------------------------------------------------
-
-static void hammer_until_killed(void) {
-  for (double now = 0;; now = now < 500 ? now + 5 : 0) {
-    struct cc_ticket own;
-    double wait;
-    if (cc_limit_reserve(limit, 60000 + now, 10, 10, &own, &wait) != CC_OK) continue;
-    cc_limit_settle(&own, now, 5, 5);
-    cc_limit_release(&own, now);
-  }
-}
-
-static void killed_processes_leave_it_usable(void **state) {
-  (void)state;
-  const double requests = 100, tokens = 1000;
-  rates(requests, tokens, 0, 0);
-  for (int round = 0; round < 20; round++) {
-    pid_t children[3];
-    for (int i = 0; i < 3; i++)
-      if ((children[i] = fork()) == 0) hammer_until_killed();
-    usleep(500 + 397 * (useconds_t)round);
-    for (int i = 0; i < 3; i++)
-      kill(children[i], SIGKILL);
-    for (int i = 0; i < 3; i++)
-      assert_int_equal(waitpid(children[i], NULL, 0), children[i]);
-    assert_true(usage(60500).requests <= requests);
-  }
-  int admitted = 0;
-  while (reserve(120501, 10, 0) == CC_OK)
-    admitted++;
-  assert_int_equal(admitted, requests);
-}
-
-static const double stepped_now = 70000;
-
-static void book_and_settle(void) {
-  struct cc_ticket own;
-  double wait;
-  cc_limit_reserve(limit, stepped_now, 10, 10, &own, &wait);
-  cc_limit_settle(&own, stepped_now, 7, 0);
-}
-
-static void window_is_sound(void) {
-  double before = usage(stepped_now).requests, own = 0;
-  assert_true(before <= 1000);
-  while (reserve(stepped_now, 10, 10) == CC_OK) {
-    cc_limit_release(&ticket, stepped_now);
-    if (++own == 10) break;
-  }
-  assert_true(usage(stepped_now).requests == before);
-}
-
-static void death_while_booking_costs_one_request(void **state) {
-  (void)state;
-  rates(1000, 100000, 0, 0);
-  long deaths = step_through(book_and_settle, window_is_sound);
-  if (!deaths) return;
-  assert_true(usage(stepped_now).requests <= (double)deaths + 1);
-  assert_true(usage(stepped_now).tokens <= 20 * (double)deaths + 20);
-  int admitted = 0;
-  while (reserve(stepped_now + 60001, 1, 1) == CC_OK)
-    admitted++;
-  assert_int_equal(admitted, 1000);
-  printf("%ld deaths while booking\n", deaths);
-}
-
 #define TEST(name) cmocka_unit_test_setup(name, fresh)
 
 int main(void) {
@@ -594,17 +315,12 @@ int main(void) {
       TEST(what_remains_counts_until_the_reset),
       TEST(a_refusal_takes_nothing_from_what_remains),
       TEST(of_one_reset_the_smaller_remainder_counts),
+      TEST(an_earlier_reset_counts_if_it_leaves_less),
       TEST(odd_lessons_teach_nothing),
       TEST(gaps_of_any_length_are_harmless),
       TEST(a_little_back_books_at_the_latest),
       TEST(far_back_neither_empties_nor_freezes),
       TEST(times_without_sense_count_as_the_latest),
-      TEST(random_bookings_keep_every_window),
-      TEST(a_flood_gets_the_whole_rate),
-      TEST(threads_keep_every_window),
-      TEST(a_running_clock_keeps_every_window),
-      TEST(killed_processes_leave_it_usable),
-      TEST(death_while_booking_costs_one_request),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

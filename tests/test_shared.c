@@ -198,7 +198,7 @@ static void death_at_any_point_loses_no_room(void **state) {
   static bool seen[CC_LIMITS];
   numbered(CC_TABLE_LIMITS, "first", 0);
   made = 0;
-  long deaths = step_through(make_a_name, name_is_sound);
+  long deaths = step_through(make_a_name, NULL, name_is_sound);
   if (!deaths) return;
   assert_true(deaths > 5);
   for (int i = made; i < CC_LIMITS - 1; i++)
