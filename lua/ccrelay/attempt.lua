@@ -7,6 +7,7 @@ local Upstream = require 'ccrelay.upstream'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local ratelimit = require 'ccrelay.ratelimit'
+local sandbox = require 'ccrelay.sandbox'
 local turn = require 'ccrelay.turn'
 
 ---@class ccrelay.Attempt
@@ -82,7 +83,11 @@ local function prepare(exchange, attempt)
   local request = Request.new(exchange, attempt.number, attempt.upstream)
   if exchange.endpoint == 'messages' then apply_edits(exchange, request) end
   C.cc_try_pass(exchange.relay, exchange.handle, attempt.number)
-  if adapter.prepare then adapter.prepare(request, attempt.upstream) else request:pass() end
+  if adapter.prepare then
+    turn.adapter(adapter.prepare, request, attempt.upstream)
+  else
+    request:pass()
+  end
   return attempt.slot.provider.scheme.apply(request, attempt.upstream, adapter)
 end
 
@@ -93,6 +98,7 @@ end
 
 local function send(exchange, attempt)
   local ok, ready, message = pcall(prepare, exchange, attempt)
+  sandbox.leave()
   if not ok or not ready then
     cancel(exchange, attempt)
     give_back(attempt)

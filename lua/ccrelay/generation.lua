@@ -185,7 +185,9 @@ local function add_provider(self, settings, options, faults)
   end
   local adapter = options.adapters[settings.type]
   if not adapter then return wrong('there is no adapter providers/' .. tostring(settings.type) .. '.lua') end
-  local provider, message = Provider.new(settings, adapter, #self.providers + 1, options.env or os.getenv)
+  local ok, provider, message = pcall(Provider.new, settings, adapter, #self.providers + 1, options.env or os.getenv)
+  sandbox.leave()
+  if not ok then return wrong('the adapter failed: ' .. traceback(provider)) end
   if not provider then return wrong(message) end
   provider.scheme = scheme_of(provider.credentials)
   if not provider.scheme then

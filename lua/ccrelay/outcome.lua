@@ -5,6 +5,7 @@ local errors = require 'ccrelay.errors'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
 local ratelimit = require 'ccrelay.ratelimit'
+local turn = require 'ccrelay.turn'
 
 ---@class ccrelay.Outcome
 ---@field ok boolean an answer with success, good so far
@@ -173,7 +174,7 @@ function M.new(exchange, attempt)
     judge(exchange, attempt, outcome)
   end
   local classify = attempt.slot.provider.adapter.classify
-  if classify and not outcome.ok then classify(outcome) end
+  if classify and not outcome.ok then turn.adapter(classify, outcome) end
   return outcome
 end
 

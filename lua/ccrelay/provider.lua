@@ -5,6 +5,7 @@ local address = require 'ccrelay.config.address'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
 local proxy = require 'ccrelay.proxy'
+local turn = require 'ccrelay.turn'
 
 ---@class ccrelay.Slot what an attempt is made at: a provider with one of its keys, or without
 ---@field provider ccrelay.Provider
@@ -118,7 +119,7 @@ end
 local function base_of(settings, adapter)
   local text = settings.base_url or (adapter.defaults or {}).base_url
   if adapter.base_url then
-    local made, message = adapter.base_url(settings)
+    local made, message = turn.adapter(adapter.base_url, settings)
     if not made then return nil, message or 'the adapter gave no base address' end
     text = made
   end
@@ -141,7 +142,7 @@ function M.new(settings, adapter, index, env)
   local through, complaint = proxy.of(base, env)
   if complaint then return nil, complaint end
   local credentials = adapter.credentials or 'key'
-  if type(credentials) == 'function' then credentials = credentials(settings) end
+  if type(credentials) == 'function' then credentials = turn.adapter(credentials, settings) end
   local listed = {}
   for _, model in ipairs(settings.models or {}) do listed[model] = true end
   local provider = setmetatable({

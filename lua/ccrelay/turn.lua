@@ -72,6 +72,15 @@ function M.script(script, ...)
   return M.from_script(script(...))
 end
 
+--- Runs code of an adapter.
+---@param script function
+---@param ... any
+---@return any
+function M.adapter(script, ...)
+  sandbox.enter(true)
+  return M.from_script(script(...))
+end
+
 function M.from_script(...)
   sandbox.leave()
   return ...

@@ -51,6 +51,7 @@ function M.build(options)
   local providers = options.providers or { { name = 'one', type = 'anthropic', keys = { { key = 'sk-one' } } } }
   for _, provider in ipairs(providers) do
     if provider.base_url == nil then provider.base_url = 'http://' .. provider.name .. '.test' end
+    if provider.base_url == false then provider.base_url = nil end
   end
   local routing = options.routing or {}
   routing.strategy = routing.strategy or 'failover'

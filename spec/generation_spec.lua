@@ -1,0 +1,234 @@
+-- SPDX-License-Identifier: Apache-2.0
+local stage = require 'support.stage'
+
+local ROUTE = 'route = function(exchange) return exchange:respond {} end'
+
+local function fault_of(options)
+  local built, faults = stage.build(options)
+  assert.is_nil(built)
+  return faults
+end
+
+describe('a policy', function()
+  for text, expected in pairs {
+    ['return function('] = 'policy.lua:1: .*expected near', ['\n\nerror("at load")'] = 'policy.lua:3: at load',
+    ['\nlocal x = nil + 1'] = 'policy.lua:2: .*arithmetic', [''] = 'policy.lua: a policy returns a function',
+    ['return 5'] = 'policy.lua: a policy returns a function', ['return {}'] = 'policy.lua: the policy has no route',
+    ['return { route = 5 }'] = '"route" of a policy is a number, expected a function',
+    ['return { ' .. ROUTE .. ', rout = 1 }'] = 'a policy has no "rout"; it may have break_with, gate, on_done, route',
+    ['return { ' .. ROUTE .. ', on_done = {} }'] = '"on_done" of a policy is a table',
+    ['return { ' .. ROUTE .. ', gate = 5 }'] = '"gate" of a policy is a number',
+    ['return { ' .. ROUTE .. ', gate = { byte = 5 } }'] = 'gate has no "byte"',
+    ['return { ' .. ROUTE .. ', gate = { bytes = 0/0 } }'] = 'gate.bytes is a whole number',
+    ['return { ' .. ROUTE .. ', gate = { ms = -1 } }'] = 'gate.ms is a whole number',
+    ['return { ' .. ROUTE .. ', break_with = "smash" }'] = 'break_with is "close" or "event", found "smash"',
+    ['error({})'] = 'policy.lua: an error that is a table', ['\nleak = 1'] = 'policy.lua:2: globals are read%-only',
+    ['return nothing'] = 'policy.lua:1: there is no global "nothing"',
+  } do
+    it('with ' .. text:gsub('%s+', ' ') .. ' is refused by name and line', function()
+      local faults = fault_of { policy = text }
+      assert.is_truthy(faults:find(expected), faults)
+    end)
+  end
+
+  it('is found by routing.strategy, and named so', function()
+    assert.equal('round_robin', stage.build({ routing = { strategy = 'round_robin' } }).strategy)
+    assert.equal('policy', stage.build({ policy = 'return function() end' }).strategy)
+  end)
+
+  it('loaded with a long path still tells its line', function()
+    local long = 'policies/' .. ('deep/'):rep(30) .. 'failover.lua'
+    local generation = require 'ccrelay.generation'
+    local built, faults = generation.build {
+      configuration = stage.build({}).configuration, adapters = {}, policy_path = long, policy_text = '\n\nerror("x")',
+    }
+    assert.is_nil(built)
+    assert.equal(long .. ':3: x', tostring(faults[1]))
+  end)
+end)
+
+describe('an adapter', function()
+  local function with(text, more)
+    local options = { scripts = { ['providers/odd.lua'] = text }, policy = 'return function() end' }
+    for key, value in pairs(more or {}) do options[key] = value end
+    return options
+  end
+
+  for text, expected in pairs {
+    ['return {'] = 'providers/odd.lua:1:', ['\nerror("x")'] = 'providers/odd.lua:2: x',
+    ['return 5'] = 'providers/odd.lua: an adapter returns a table',
+    ['return { suports = {} }'] = 'an adapter has no "suports"', ['return { prepare = {} }'] = '"prepare" of an adapter is a table',
+    ['return io.open'] = 'there is no global "io"', ['return require "ffi"'] = 'can require only ccrelay',
+  } do
+    it('with ' .. text:gsub('%s+', ' ') .. ' is refused by name and line', function()
+      local faults = fault_of(with(text))
+      assert.is_truthy(faults:find(expected), faults)
+    end)
+  end
+
+  it('is found by the type of the provider', function()
+    local self = stage.new { scripts = { ['providers/odd.lua'] = [[
+      return { defaults = { base_url = 'http://default.test/x' }, prepare = function(request, upstream)
+        request:target(request.base .. '/odd/' .. request.model .. '/' .. upstream.key_id)
+        request:header('x-odd', request:client_header('x-in'))
+        request:header('anthropic-beta', '')
+        request:set('added', { deep = true })
+        request:remove('stream')
+        request:method('PUT')
+      end }]] }, providers = { { name = 'o', type = 'odd', keys = { { key = 'sk-o' } }, base_url = false } } }
+    local _, exchange = self:request { headers = { ['x-in'] = 'in' } }
+    local attempt = exchange.tries[1]
+    assert.equal('default.test', attempt.origin.host)
+    assert.equal('/x/odd/claude-sonnet-4-5/o/1', attempt.target)
+    assert.same({ ['x-odd'] = 'in', ['anthropic-beta'] = '', ['x-api-key'] = 'sk-o' }, attempt.headers)
+    assert.same({ added = '{"deep":true}', stream = false }, attempt.edits)
+    assert.equal('PUT', attempt.method)
+  end)
+
+  it('may make its base address from the settings', function()
+    local options = with('return { base_url = function(settings) return settings.name and nil, "no region" end }',
+      { providers = { { name = 'o', type = 'odd', base_url = false } } })
+    assert.is_truthy(fault_of(options):find 'providers.o: no region')
+    options.scripts['providers/odd.lua'] = 'return { base_url = function(s) return "https://" .. s.name .. ".example" end }'
+    assert.equal('o.example', stage.build(options).providers[1].base.host)
+  end)
+
+  it('may judge an outcome again', function()
+    local self = stage.new { scripts = { ['providers/odd.lua'] = [[
+      return { classify = function(outcome)
+        if outcome.status == 424 then outcome.retryable, outcome.type = true, 'overloaded_error' end
+      end }]] }, providers = { { name = 'o', type = 'odd', keys = { { key = 'k', priority = 2 } } },
+      { name = 'a', type = 'anthropic', keys = { { key = 'k' } } } } }
+    self:reply('o', { status = 424, body = '{"message":"model"}' })
+    local _, exchange = self:request()
+    assert.equal(2, #exchange.tries)
+  end)
+
+  it('that fails costs its exchange, and its reservation is taken back', function()
+    local self = stage.new { scripts = { ['providers/odd.lua'] = 'return { prepare = function() error("adapter") end }' },
+      providers = { { name = 'odd1', type = 'odd', keys = { { key = 'k', rpm_limit = 1 } } } } }
+    assert.equal(500, self:request().status)
+    assert.equal(500, self:request().status)
+    assert.equal(2, self:count 'script error: .*adapter')
+  end)
+
+  it('may not send broken headers', function()
+    local self = stage.new { scripts = { ['providers/odd.lua'] = [[
+      return { prepare = function(request) request:pass() request:header('x', 'a\r\nb: c') end }]] },
+      providers = { { name = 'o', type = 'odd', keys = { { key = 'k' } } } } }
+    local answer, exchange = self:request()
+    assert.equal(500, answer.status)
+    assert.is_nil(exchange.tries[1].sent)
+  end)
+
+  it('with an unknown credential scheme is refused', function()
+    local faults = fault_of(with('return { credentials = "telepathy" }', { providers = { { name = 'o', type = 'odd' } } }))
+    assert.is_truthy(faults:find 'no credential scheme "telepathy"')
+    faults = fault_of(with('return { credentials = "../key" }', { providers = { { name = 'o', type = 'odd' } } }))
+    assert.is_truthy(faults:find 'no credential scheme')
+  end)
+end)
+
+describe('a script that declares providers', function()
+  local function declaring(words)
+    return "local relay = require 'ccrelay'\n" .. words
+      .. '\nreturn function(exchange) return exchange:first(relay.upstreams(exchange)) end'
+  end
+
+  it('is the whole configuration', function()
+    local self = stage.new { policy = declaring
+      "relay.provider { name = 'x', type = 'zai', base_url = 'http://x.test', keys = { { key = 'sk-x', priority = 7 } } }" }
+    local _, exchange = self:request()
+    assert.equal('x.test', exchange.tries[1].origin.host)
+    assert.equal('sk-x', exchange.tries[1].headers['x-api-key'])
+    local answer = self:request { method = 'GET', path = '/v1/providers' }
+    assert.equal(1, #answer.json.data)
+  end)
+
+  it('is held to the same schema', function()
+    local faults = fault_of { policy = declaring "relay.provider { name = 'x', type = 'zai', kees = {} }" }
+    assert.is_truthy(faults:find 'kees', faults)
+    assert.is_truthy(faults:find 'policy.lua', faults)
+  end)
+
+  it('does so while it is loaded only', function()
+    local self = stage.new { policy = "local relay = require 'ccrelay' return function() relay.provider {} end" }
+    assert.equal(500, self:request().status)
+  end)
+
+  it('keeps its secrets out of the log', function()
+    local self = stage.new { policy = "local relay = require 'ccrelay' relay.provider { name = 'x', type = 'zai', "
+      .. "keys = { { key = 'horse-battery' } } } return function() error('horse-battery') end" }
+    self:request()
+    assert.is_nil(table.concat(self.lines):find 'horse')
+  end)
+end)
+
+describe('a build', function()
+  it('names every provider that cannot be', function()
+    local faults = fault_of { env = function(name) return name == 'https_proxy' and 'socks5://x' or nil end, providers = {
+      { name = 'a', type = 'anthropic', base_url = 'https://a.test' }, { name = 'b', type = 'anthropic', base_url = 'https://b.test' } } }
+    assert.is_truthy(faults:find 'providers.a: https_proxy: only http proxies')
+    assert.is_truthy(faults:find 'providers.b')
+  end)
+
+  it('does nothing to what is in force', function()
+    local self = stage.new()
+    stage.build { policy = 'error("x")' }
+    stage.build { routing = { strategy = 'shuffle' } }
+    assert.equal(200, self:request().status)
+    assert.equal('failover', self.current.strategy)
+  end)
+end)
+
+describe('relay', function()
+  local function told(words, options)
+    options = options or {}
+    options.policy = "local relay = require 'ccrelay' return function(exchange) relay.log('told ' .. tostring((function() "
+      .. words .. ' end)())) return exchange:respond {} end'
+    local self = stage.new(options)
+    self:request()
+    for _, line in ipairs(self.lines) do
+      local found = line:match ' told (.*)$'
+      if found then return found end
+    end
+    return nil, table.concat(self.lines, '\n')
+  end
+
+  it('has shared numbers, apart from the relay\'s own', function()
+    assert.equal('1 3 3 true 7 text', told [[
+      local cell = relay.cell('spec one')
+      return cell:add() .. ' ' .. cell:add(2) .. ' ' .. cell:get() .. ' ' .. tostring(cell:swap(3, 7)) .. ' '
+        .. relay.cell('spec one'):get() .. ' ' .. (cell:write('text') or cell:text())]])
+    assert.equal('0', told 'return relay.cell("count:exchanges"):get()')
+  end)
+
+  it('has time and randomness of the host', function()
+    assert.equal('true', told 'return relay.now() < relay.time()')
+    assert.equal('true', told 'local x = relay.random() return x >= 0 and x < 1')
+    assert.equal('true', told 'for _ = 1, 200 do local x = relay.random(3) if x < 1 or x > 3 or x % 1 ~= 0 then return x end end return true')
+    assert.is_nil(told 'return relay.random(0)')
+  end)
+
+  it('has the routing of the configuration, to read', function()
+    assert.equal('z 5000', told('return relay.routing.model_mapping.glm .. " " .. relay.routing.failover_timeout',
+      { routing = { model_mapping = { glm = 'z' } }, providers = { { name = 'z', type = 'zai', keys = { { key = 'k' } } } } }))
+  end)
+
+  it('has JSON', function()
+    assert.equal('{"a":[],"b":null} 2', told
+      'return relay.json.encode({ a = relay.json.array {}, b = relay.json.null }) .. " " .. relay.json.decode("[1,2]")[2]')
+  end)
+
+  it('logs with a level, without secrets and line breaks', function()
+    local self = stage.new { policy = "local relay = require 'ccrelay' return function(exchange) "
+      .. "relay.log('warn', 'a\\nb sk-ant-1234') relay.log('debug', 'quiet') return exchange:respond {} end" }
+    self:request()
+    assert.equal(1, self:count ' warn  a b %[redacted%]$')
+    assert.equal(0, self:count 'quiet')
+  end)
+
+  it('takes an exchange for upstreams', function()
+    assert.is_nil(told 'return relay.upstreams({})')
+  end)
+end)

@@ -1,0 +1,171 @@
+-- SPDX-License-Identifier: Apache-2.0
+local stage = require 'support.stage'
+local sandbox = require 'ccrelay.sandbox'
+
+-- Runs words as a policy; the text it returns, or the fault.
+local function run(words, setup)
+  local text = (setup or '') .. '\nreturn function(exchange) local function go() ' .. words
+    .. ' end return exchange:respond { body = tostring(go()) } end'
+  local current, faults = stage.build { policy = text }
+  if not current then return nil, faults end
+  local self = stage.new { policy = text }
+  local answer = self:request()
+  if answer.status ~= 200 then
+    for _, line in ipairs(self.lines) do
+      local message = line:match 'script error: (.*) id='
+      if message then return nil, message end
+    end
+  end
+  return answer.body
+end
+
+describe('a policy has no', function()
+  for _, name in ipairs {
+    'io', 'os.execute', 'os.exit', 'os.remove', 'os.getenv', 'os.tmpname', 'ffi', 'debug', 'load', 'loadstring', 'loadfile',
+    'dofile', 'jit', 'getfenv', 'setfenv', 'newproxy', 'string.dump', 'collectgarbage', 'package', 'module', 'rawset',
+    'coroutine', 'math.random', 'print', 'string.gfind',
+  } do
+    it(name, function()
+      local result, message = run('return ' .. name)
+      assert.is_true(result == 'nil' or (message or ''):find 'there is no global' ~= nil, tostring(result) .. tostring(message))
+    end)
+  end
+
+  it('way to other modules', function()
+    for _, name in ipairs { 'ffi', 'io', 'ccrelay.c', 'ccrelay.loop', 'jit', 'string', 'cjson' } do
+      local _, message = run('return require "' .. name .. '"')
+      assert.is_truthy(message:find 'can require only ccrelay', message)
+    end
+  end)
+
+  it('bytecode', function()
+    local dumped = string.dump(function() return function() end end)
+    local _, faults = stage.build { policy = dumped }
+    assert.equal('policy.lua:1: this is bytecode, expected Lua text', faults)
+  end)
+end)
+
+describe('what is shared', function()
+  it('is not to be written by a policy', function()
+    for _, words in ipairs {
+      'leak = 1', '_G.leak = 1', 'string.find = nil', 'table.insert = nil', 'math.floor = nil', 'os.time = nil',
+      'getmetatable("").__index = {}', 'setmetatable(_G, {})', 'setmetatable(string, {})', 'string.extra = 1',
+      'getmetatable(_G).__newindex = nil', 'setmetatable(exchange, {})',
+    } do
+      local result, message = run(words)
+      assert.is_nil(result, words)
+      assert.is_truthy(message, words)
+    end
+    assert.is_nil(rawget(_G, 'leak'))
+    assert.equal(2, ('a.b'):find('.', 1, true))
+  end)
+
+  it('is not visible behind a metatable', function()
+    assert.equal('nil', run 'return getmetatable("")')
+    assert.equal('false', run 'return getmetatable(_G)')
+    assert.equal('false', run 'return getmetatable(exchange)')
+  end)
+
+  it('leaves each generation its own world', function()
+    local text = "local count = 0 return function(exchange) count = count + 1 "
+      .. 'return exchange:respond { body = tostring(count) } end'
+    local self = stage.new { policy = text }
+    self:request()
+    assert.equal('2', self:request().body)
+    self:use { policy = text }
+    assert.equal('1', self:request().body)
+  end)
+end)
+
+describe('strings of a policy', function()
+  it('work as usual', function()
+    assert.equal('3 a b abab X-b 1', run [[
+      return ('x-y'):len() .. ' ' .. ('a,b'):match('^(%a)') .. ' ' .. string.match('a,b', ',(%a)') .. ' '
+        .. ('ab'):rep(2) .. ' ' .. ('a-b'):gsub('a', string.upper):gsub('A', 'X') .. ' ' .. ('a'):find('a', 1, true)]])
+  end)
+
+  it('take patterns on 4 KiB at most, in both ways of calling', function()
+    for _, words in ipairs {
+      'return s:find("b")', 'return string.find(s, "b")', 'return s:match("b")', 'return s:gsub("b", "c")',
+      'for x in s:gmatch("b") do end', 'return string.gmatch(s, "b")',
+    } do
+      local _, message = run('local s = ("a"):rep(5000) ' .. words)
+      assert.is_truthy(message and message:find 'too long for a pattern', words)
+    end
+    assert.equal('5000', run 'local s = ("a"):rep(4999) .. "b" return (s:find("b", 1, true))')
+  end)
+
+  it('take no pattern that could run for minutes', function()
+    local _, message = run 'return ("a"):rep(4000):find(".-.-.-.-.-b")'
+    assert.is_truthy(message:find 'too costly')
+    assert.equal('v', run 'return (" key: v "):match("^%s*(%w+)%s*:%s*(%w+)%s*$") and "v"')
+  end)
+
+  it('do not grow beyond a megabyte by rep', function()
+    local _, message = run 'return ("x"):rep(2^30)'
+    assert.is_truthy(message:find 'rep')
+    _, message = run 'return #string.rep("xy", 600000)'
+    assert.is_truthy(message:find 'rep')
+    assert.equal('1000000', run 'return #("x"):rep(1000000)')
+  end)
+
+  it('do not take gsub within gsub without end', function()
+    local _, message = run [[
+      local function again(s) return (s:gsub('.', again)) end
+      return again('a')]]
+    assert.is_truthy(message:find 'too deep')
+    assert.equal('<a>', run 'return (("a"):gsub(".", function(c) return "<" .. c .. ">" end))')
+    assert.equal('20', run [[
+      local n = 0
+      for _ = 1, 20 do pcall(string.gsub, 'a', '.', function() error('x') end) n = n + 1 end
+      return n]])
+  end)
+
+  it('are the library\'s again outside', function()
+    run 'return 1'
+    run 'error("x")'
+    assert.equal(6000, #(('a'):rep(6000):gsub('a', 'b')))
+    stage.build { policy = 'error("x")' }
+    assert.equal(6000, #(('a'):rep(6000):gsub('a', 'b')))
+  end)
+
+  it('stay bounded after the script has waited', function()
+    local self = stage.new { policy = [[
+      local relay = require 'ccrelay'
+      return function(exchange)
+        exchange:sleep(10)
+        local slept = pcall(string.find, ('a'):rep(5000), 'b')
+        exchange:try(relay.upstreams(exchange)[1])
+        local tried = pcall(function() return ('a'):rep(5000):find('b') end)
+        return exchange:respond { body = tostring(slept) .. tostring(tried) }
+      end]] }
+    assert.equal('falsefalse', self:request().body)
+  end)
+end)
+
+describe('an adapter', function()
+  it('has the environment\'s variables and unbounded string functions, and nothing else', function()
+    local environment = sandbox.environment({}, true)
+    assert.is_function(environment.os.getenv)
+    assert.equal(5000, #environment.string.gsub(('a'):rep(5000), 'a', 'b'))
+    assert.is_nil(environment.string.dump)
+    for _, name in ipairs { 'io', 'debug', 'load', 'jit', 'package', 'ffi' } do
+      assert.is_false(pcall(function() return environment[name] end), name)
+    end
+    assert.is_nil(environment.os.execute)
+  end)
+end)
+
+describe('scripts', function()
+  it('run without the JIT, so that a deadline can stop them', function()
+    local attach, seen = jit.off, {}
+    jit.off = function(...)
+      seen[#seen + 1] = { ... }
+      return attach(...)
+    end
+    local chunk = sandbox.compile('return function() end', 'x.lua', {})
+    jit.off = attach
+    assert.equal(chunk, seen[1][1])
+    assert.is_true(seen[1][2])
+  end)
+end)
