@@ -88,7 +88,8 @@ describe('addresses', function()
     end)
   end
 
-  for _, text in ipairs { '127.0.0.1:0', '127.9.9.9:1', 'localhost:8787', '[::1]:1', '[::ffff:127.0.0.1]:1', 'unix:/run/x.sock' } do
+  for _, text in ipairs { '127.0.0.1:0', '127.9.9.9:1', 'localhost:8787', '[::1]:1', '[::ffff:127.0.0.1]:1',
+    'unix:/run/x.sock' } do
     it('of this machine alone need none: ' .. text, function()
       assert.same({ text }, helper.good(('server: {listen: ["%s"]}'):format(text)).server.listen)
     end)
@@ -101,7 +102,8 @@ describe('addresses', function()
     end)
   end
 
-  for _, text in ipairs { 'http://8.8.8.8', 'http://[2001:db8::1]:80/x', 'http://172.32.0.1', 'http://[::ffff:8.8.8.8]', 'HTTP://1.1.1.1' } do
+  for _, text in ipairs { 'http://8.8.8.8', 'http://[2001:db8::1]:80/x', 'http://172.32.0.1', 'http://[::ffff:8.8.8.8]',
+    'HTTP://1.1.1.1' } do
     it('in public need https: ' .. text, function()
       refused(one(('base_url: "%s"'):format(text)), 'http to the public address')
       helper.good(one(('allow_http: true, base_url: "%s"'):format(text)))
@@ -109,7 +111,8 @@ describe('addresses', function()
   end
 
   for _, text in ipairs { 'http://10.1.1.1', 'http://[fd00::1]', 'http://[fe80::1]:8', 'http://172.16.0.1',
-    'http://[::1]/a', 'http://[::ffff:10.0.0.1]', 'http://host.docker.internal:11434', 'https://8.8.8.8:444/v1' } do
+    'http://[::1]/a', 'http://[::ffff:10.0.0.1]',
+    'http://host.docker.internal:11434', 'https://8.8.8.8:444/v1' } do
     it('may be: ' .. text, function()
       assert.equal(text, helper.good(one(('base_url: "%s"'):format(text .. '/'))).providers[1].base_url)
     end)

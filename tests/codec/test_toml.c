@@ -56,6 +56,7 @@ static void test_scalars_are_exact(void **state) {
       {"-inf", "-inf"},
       {"\"\\u0001\\n\"", "\\u0001\\u000a"},
       {"\"\\u00e9\"", "\xc3\xa9"},
+      {"\"\"\"x \\\n  \xc3\xa9y\"\"\"", "x \xc3\xa9y"},
   };
   for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
     char out[64];
@@ -68,6 +69,7 @@ static void test_faults_have_words_and_line(void **state) {
   (void)state;
   expect("a = 1\na = 2\n", CC_EINVAL, NULL, 2);
   expect("[\n", CC_EINVAL, NULL, 1);
+  expect("\xce\xbc = 1", CC_EINVAL, NULL, 1);
   expect("a = 9223372036854775808", CC_EINVAL, NULL, 1);
   expect("\n\na = \"\xff\"", CC_EINVAL, NULL, 3);
   expect("a", CC_EINVAL, NULL, 1);

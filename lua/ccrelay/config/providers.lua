@@ -77,7 +77,7 @@ local function rows_of(self, row, kind, node, path)
   for i, field in ipairs(adapter and adapter.schema or {}) do
     local extra = adapter_row(field)
     if not extra then
-      self:fault { path = path .. '.type', 
+      self:fault { path = path .. '.type',
         message = ('row %d in the schema of adapter %s is malformed'):format(i, kind) }
     elseif not check.find(rows, extra[1]) then
       rows[#rows + 1] = extra
