@@ -364,7 +364,6 @@ void cc_stream_stands(struct cc_stream *stream) {
 static void connected(uv_connect_t *request, int status) {
   struct cc_stream *stream = (struct cc_stream *)request->handle;
   free(request);
-  if (stream->closing) return;
   if (status) {
     stream->system = status;
     cc_stream_over(stream, connect_error_of(status));

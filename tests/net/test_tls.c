@@ -93,6 +93,56 @@ static void empty_records_are_bounded(void **state) {
   tls_free(pair, client);
 }
 
+static void say_more(struct end *end) {
+  end->on_read = NULL;
+  end_say(end->context, "from within");
+}
+
+// Asks the client for a new handshake; false where the version knows no such request.
+static bool request_handshake(struct pair *pair) {
+  mbedtls_ssl_context *ssl = pair->peer.stream.tls;
+  if (strcmp(mbedtls_ssl_get_version(ssl), "TLSv1.3") == 0) {
+    print_message("skipped: TLS 1.3 has no renegotiation\n");
+    return false;
+  }
+  assert_int_equal(mbedtls_ssl_renegotiate(ssl), 0);
+  return true;
+}
+
+// The client's refusal goes to the server, though the client writes elsewhere in between.
+static void a_request_to_renegotiate_is_refused(void **state) {
+  (void)state;
+  struct cc_tls_config *client;
+  struct pair *pair = tls_pair(&client);
+  if (request_handshake(pair)) {
+    pair->client.on_read = say_more;
+    pair->client.context = &pair->peer;
+    end_say(&pair->peer, "first ");
+    end_listen(&pair->client);
+    RUN_UNTIL(pair, pair->client.ends || pair->client.got.size == 17);
+    assert_true(end_has(&pair->client, "first from within"));
+    assert_false(pair->client.ends);
+  }
+  tls_free(pair, client);
+}
+
+static void a_flood_of_such_requests_is_bounded(void **state) {
+  (void)state;
+  struct cc_tls_config *client;
+  struct pair *pair = tls_pair(&client);
+  end_listen(&pair->client);
+  bool asked = request_handshake(pair);
+  for (int i = 0; i < 10000 && asked; i++)
+    mbedtls_ssl_renegotiate(pair->peer.stream.tls);
+  if (asked) {
+    end_say(&pair->peer, "x");
+    RUN_UNTIL(pair, pair->client.ends || pair->client.got.size);
+    assert_int_equal(pair->client.end_error, CC_ERESET);
+    assert_string_equal(cc_stream_detail(&pair->client.stream), "too many bytes without content");
+  }
+  tls_free(pair, client);
+}
+
 // ---- Much --------------------------------------------------------------------------------------
 
 static void much_is_queued_and_arrives(void **state) {
@@ -220,11 +270,6 @@ static void nothing_is_told_after_close(void **state) {
   assert_int_equal(pair->peer.reads, 1);
   free(bytes);
   tls_free(pair, client);
-}
-
-static void say_more(struct end *end) {
-  end->on_read = NULL;
-  end_say(end->context, "from within");
 }
 
 // What is written to another stream while this one is being read goes to that one only.
@@ -427,6 +472,8 @@ int main(void) {
       cmocka_unit_test(a_damaged_record_ends_it),
       cmocka_unit_test(a_record_over_16_kib_ends_it),
       cmocka_unit_test(empty_records_are_bounded),
+      cmocka_unit_test(a_request_to_renegotiate_is_refused),
+      cmocka_unit_test(a_flood_of_such_requests_is_bounded),
       cmocka_unit_test(much_is_queued_and_arrives),
       cmocka_unit_test(much_goes_both_ways_at_once),
       cmocka_unit_test(close_delivers_much_and_ends_orderly),

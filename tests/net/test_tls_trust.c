@@ -49,6 +49,7 @@ static const struct {
     {"address", "::2", "certificate is for another name"},
     {"weakmd5", "relay.test", "certificate is signed with a weak hash"},
     {"weaksha1", "relay.test", "certificate is signed with a weak hash"},
+    {"weaksha224", "relay.test", "certificate is signed with a weak hash"},
     {"short", "relay.test", "certificate has a weak key"},
 };
 

@@ -69,6 +69,7 @@ leaf rsa "$name" root sha256 2048
 leaf stored "$name" rsaroot
 leaf weakmd5 "$name" rsaroot md5
 leaf weaksha1 "$name" rsaroot sha1
+leaf weaksha224 "$name" rsaroot sha224
 leaf short "$name" root sha256 1024
 leaf expired "$name" root sha256 '' 20200101000000Z 20210101000000Z
 leaf future "$name" root sha256 '' 20480101000000Z 20490101000000Z
