@@ -75,9 +75,10 @@ local methods = debug.getmetatable('')
 local unbounded = methods.__index
 
 --- Script code begins to run: methods of strings are the bounded ones until M.leave.
-function M.enter()
+---@param wide boolean? an adapter's code, which has the unbounded ones
+function M.enter(wide)
   depth = 0
-  methods.__index = bounded
+  if not wide then methods.__index = bounded end
   C.cc_script(true)
 end
 
