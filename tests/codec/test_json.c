@@ -189,6 +189,9 @@ static void knows_every_byte(void **state) {
     assert_int_equal(cc_json_valid(text, sizeof text), plain);
     assert_int_equal(cc_json_valid(escape, sizeof escape), escaped);
     assert_int_equal(cc_json_is_plain((uint8_t)byte), plain);
+    char code[] = {'"', '\\', 'u', 'f', 'F', '0', (char)byte, '"'};
+    bool digit = byte && strchr("0123456789abcdefABCDEF", byte);
+    assert_int_equal(cc_json_valid(code, sizeof code), digit);
   }
 }
 
@@ -256,6 +259,10 @@ static void bounds_depth(void **state) {
   nested(text, 1001, "[", "]");
   assert_int_equal(read_all(text, 2002, &at), CC_EJSON_DEPTH);
   assert_int_equal(at, 1000);
+  nested(text, 1000, "[", "]");
+  memcpy(text + 1000, "0,[", 3);
+  assert_int_equal(read_all(text, 1003, &at), CC_EJSON_DEPTH);
+  assert_int_equal(at, 1002);
   nested(text, 999, "{\"\":", "}");
   memmove(text + 999 * 4 + 2, text + 999 * 4, 999);
   memcpy(text + 999 * 4, "[]", 2);

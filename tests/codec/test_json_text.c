@@ -43,7 +43,12 @@ static void decodes(void **state) {
       {"\"\\u0000\\u007f\\u0080\\u07ff\\u0800\\uffff\"",
        "\0\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf", 12},
       {"\"\\ud800\\udc00\\udbff\\udfff\"", "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf", 8},
+      {"\"\\u0a9f\\uB1C2\\u3d4E\\u5678\"", "\xe0\xaa\x9f\xeb\x87\x82\xe3\xb5\x8e\xe5\x99\xb8", 12},
       {"\"\\ud83d\"", "\xef\xbf\xbd", 3},
+      {"\"\\udc00\\udc00\"", "\xef\xbf\xbd\xef\xbf\xbd", 6},
+      {"\"\\ud83d\\ue000\"", "\xef\xbf\xbd\xee\x80\x80", 6},
+      {"\"\\ud7ff\\udc00\"", "\xed\x9f\xbf\xef\xbf\xbd", 6},
+      {"\"\\u0041\\ude00\"", "A\xef\xbf\xbd", 4},
       {"\"\\ude00x\"", "\xef\xbf\xbdx", 4},
       {"\"\\ud83d\\ud83d\\ude00\"", "\xef\xbf\xbd\xf0\x9f\x98\x80", 7},
       {"\"\\ud83d\\n\"", "\xef\xbf\xbd\n", 4},
@@ -135,7 +140,8 @@ static void reads_whole_numbers(void **state) {
                                     "9007199254740994",
                                     "10000000000000000000000000000000000000000000",
                                     "1e16",
-                                    ""};
+                                    "",
+                                    "1000000000000000000000000000000000000000"};
   double value = -7;
   for (size_t i = 0; i < COUNT(bad); i++)
     assert_false(cc_json_whole(cc_slice_text(bad[i]), &value));

@@ -259,6 +259,8 @@ static void finds_tools_and_thinking(void **state) {
       {"\"thinking\":{\"type\":\"disabled\"}", 0},
       {"\"thinking\":{\"type\":\"dis\\u0061bled\"}", 0},
       {"\"thinking\":{\"budget_tokens\":1}", 0},
+      {"\"thinking\":{\"type\":\"\"}", 0},
+      {"\"thinking\":{\"type\":7}", 0},
       {"\"thinking\":null", 0},
   };
   for (size_t i = 0; i < COUNT(cases); i++)
