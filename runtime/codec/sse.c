@@ -77,7 +77,8 @@ void cc_sse_fields(const char *event, size_t size, struct cc_buffer *joined,
   const char *at = event, *end = event + size;
   unsigned lines = 0;
   *out = (struct cc_sse_fields){.event = {"", 0}, .data = {"", 0}, .comment_only = true};
-  if (size >= 3 && memcmp(event, "\xef\xbb\xbf", 3) == 0) at += 3;
+  if (at < end && *at == '\n') at++; // of a CR that ended the event before
+  if (end - at >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0) at += 3;
   while (at < end) {
     const char *stop = line_end(at, end);
     const char *colon = memchr(at, ':', (size_t)(stop - at));

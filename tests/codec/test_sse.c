@@ -93,6 +93,9 @@ static void streams(void **state) {
       {"\xef\xbb\xbf"
        "data: a\n\n",
        "[|a]"},
+      {"data: a\r\n\r\n\xef\xbb\xbf"
+       "data: b\r\n\r\n",
+       "[|a][|b]"},
       {"data: 12345678901234567890\t\x01\x0b\x0c\x0e end\n\n",
        "[|12345678901234567890\t\x01\x0b\x0c\x0e end]"},
   };
