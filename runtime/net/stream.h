@@ -52,18 +52,18 @@ struct cc_stream {
   const struct cc_stream_events *events;
   const struct cc_layer *layer; // NULL: plain
   void *tls;
-  size_t queued;                // bytes the system has not taken yet
-  bool reading;                 // the owner's wish
+  size_t queued; // bytes the system has not taken yet
+  bool reading;  // the owner's wish
   bool closing;
-  bool ended;                   // end has been told
-  void *data;                   // the owner's
+  bool ended; // end has been told
+  void *data; // the owner's
   // the rest is stream.c's and the layer's
-  bool standing;                // connected, handshake done
-  bool broken;                  // the end that was told was an error
-  bool held;                    // the layer holds bytes back while reading is off
-  int failure;                  // first error; writing is over
-  int system;                   // the system's word for it
-  size_t waiting;               // bytes of queued that the layer holds
+  bool standing;  // connected, handshake done
+  bool broken;    // the end that was told was an error
+  bool held;      // the layer holds bytes back while reading is off
+  int failure;    // first error; writing is over
+  int system;     // the system's word for it
+  size_t waiting; // bytes of queued that the layer holds
   struct cc_later *later;
 };
 

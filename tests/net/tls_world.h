@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +53,7 @@ static inline struct program start_program(const char *const *arguments) {
   fcntl(pipes[1], F_SETFD, FD_CLOEXEC);
   struct program program = {fork(), pipes[1]};
   if (program.pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
     int output = open(in_world("output", ""), O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(pipes[0], 0);
     dup2(output, 1);
