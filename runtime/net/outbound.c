@@ -83,7 +83,7 @@ static void forget_kept(struct cc_outbound *out) {
 void cc_outbound_release(struct cc_outbound *out) {
   if (out->phase != CC_PHASE_ENDED || out->stream.queued) {
     cc_outbound_drop(out);
-  } else if (out->spent || out->stream.ended || out->stream.failure || cc_pool_too_old(out)) {
+  } else if (out->spent || out->finished || out->stream.failure || cc_pool_too_old(out)) {
     cc_outbound_shut(out, false);
   } else {
     forget_kept(out);

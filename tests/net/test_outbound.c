@@ -359,6 +359,47 @@ static void a_failure_while_paused_waits_for_what_was_kept(void **state) {
   }
 }
 
+static void an_end_while_paused_spends_the_connection(void **state) {
+  (void)state;
+  struct listener listener = listen_any();
+  struct user user = {.act_at = 'h', .act = pause_here};
+  int peer = open_message(&user, listener), origin = plain_origin("127.0.0.1", listener.port);
+  peer_send(peer, FIXED);
+  run_until(told(&user, 'h'));
+  user.out->stream.events->end(&user.out->stream, CC_OK);
+  cc_outbound_resume(user.out);
+  run_until(told(&user, 'e'));
+  assert_string_equal(user.calls, "rhbe");
+  give_back(&user);
+  assert_int_equal(cc_pool_idle(pool, origin), 0);
+  finish(&user, peer, listener);
+}
+
+static struct user *other;
+
+static void resume_and_drop_the_other(struct user *user) {
+  (void)user;
+  cc_outbound_resume(other->out);
+  drop(other);
+}
+
+static void dropping_after_resuming_is_forgotten(void **state) {
+  (void)state;
+  struct listener listener = listen_any();
+  struct user user = {.act_at = 'h', .act = pause_here};
+  struct user second = {.act_at = 'h', .act = resume_and_drop_the_other};
+  int peer = open_message(&user, listener), second_peer = open_message(&second, listener);
+  peer_send(peer, FIXED);
+  run_until(told(&user, 'h'));
+  other = &user;
+  peer_send(second_peer, FIXED);
+  run_until(told(&second, 'e'));
+  run_some();
+  assert_string_equal(user.calls, "rh");
+  close(peer);
+  finish(&second, second_peer, listener);
+}
+
 static void a_reset_while_paused_is_told_in_the_end(void **state) {
   (void)state;
   struct listener listener = listen_any();
@@ -481,6 +522,8 @@ int main(void) {
       CASE(the_end_waits_for_what_was_kept),
       CASE(while_paused_the_peer_is_held_up),
       CASE(a_failure_while_paused_waits_for_what_was_kept),
+      CASE(an_end_while_paused_spends_the_connection),
+      CASE(dropping_after_resuming_is_forgotten),
       CASE(a_reset_while_paused_is_told_in_the_end),
       CASE(dropping_is_possible_in_every_call),
       CASE(dropping_within_fail_does_no_harm),

@@ -205,6 +205,19 @@ static void bytes_or_an_end_after_the_response_spend_it(void **state) {
   close(listener.fd);
 }
 
+static void a_failed_write_spends_it(void **state) {
+  (void)state;
+  struct listener listener = listen_any();
+  struct user user = {0};
+  int peer = answered(&user, listener, FIXED);
+  user.out->stream.failure = CC_ERESET; // as after a write, before the end is told
+  give_back(&user);
+  assert_int_equal(cc_pool_idle(pool, origin_of(listener)), 0);
+  cc_buffer_free(&user.body);
+  close(peer);
+  close(listener.fd);
+}
+
 static void an_unsent_request_spends_it(void **state) {
   (void)state;
   struct listener listener = listen_any();
@@ -532,6 +545,7 @@ int main(void) {
       CASE(pausing_ends_with_the_user),
       CASE(responses_that_end_a_connection),
       CASE(bytes_or_an_end_after_the_response_spend_it),
+      CASE(a_failed_write_spends_it),
       CASE(an_unsent_request_spends_it),
       CASE(beyond_the_size_the_oldest_goes),
       CASE(idle_ones_go_in_time),
