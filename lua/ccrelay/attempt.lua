@@ -196,6 +196,8 @@ function M.finish(exchange, attempt)
   end
   local trail = exchange.trail
   trail[#trail + 1] = outcome
+  local journal = exchange.generation.journal
+  if journal:writes 'debug' then journal:outcome(exchange, outcome) end
   if attempt.counted then
     if outcome.status and attempt.upstream.credential == 'own' then ratelimit.learn(exchange, attempt) end
     note(exchange, attempt, outcome)

@@ -174,6 +174,12 @@ function views.tokens_estimate(self)
   return math.ceil(self.body_bytes / BYTES_PER_TOKEN)
 end
 
+--- The body as it came.
+---@return string
+function methods:body()
+  return C.cc_request_body(self.relay, self.handle, slice) == C.CC_OK and text(slice) or ''
+end
+
 --- Bits of what the body asks for.
 ---@return integer
 function methods:features()

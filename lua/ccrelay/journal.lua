@@ -7,6 +7,7 @@ local redact = require 'ccrelay.redact'
 ---@class ccrelay.Journal
 ---@field level integer
 ---@field json boolean
+---@field options table logging.debug_options
 ---@field colour boolean
 ---@field clean fun(text: string): string
 local Journal = {}
@@ -30,6 +31,7 @@ function M.new(configuration, terminal)
   return setmetatable({
     level = LEVELS[logging.level or 'info'],
     json = logging.format == 'json',
+    options = logging.debug_options or {},
     colour = pretty and logging.format ~= 'json',
     clean = redact.new(configuration),
   }, Journal)
@@ -113,6 +115,33 @@ function Journal:say(level, message, fields, count)
     safe[index] = type(value) == 'string' and self.clean(string.sub(value, 1, LONGEST_LINE)) or value
   end
   self:line(level, self.clean(string.sub(message, 1, LONGEST_LINE)), safe, count)
+end
+
+-- ---- logging.debug_options ---------------------------------------------------------------------
+
+--- Shows the beginning of a request's body, if that is wanted.
+---@param exchange ccrelay.Exchange
+function Journal:body(exchange)
+  if not self.options.log_request_body then return end
+  local most = self.options.max_body_log_size or 1000
+  self:say('debug', 'request body', { 'id', exchange.id, 'body', string.sub(exchange:body(), 1, most) })
+end
+
+--- Shows of an outcome what is wanted.
+---@param exchange ccrelay.Exchange
+---@param outcome ccrelay.Outcome
+function Journal:outcome(exchange, outcome)
+  local key = outcome.upstream.key_id
+  if self.options.log_response_headers then
+    local headers = require('ccrelay.outcome').header_lines(outcome)
+    self:say('debug', 'response headers', { 'id', exchange.id, 'key', key, 'status', outcome.status or 0, 'headers', headers })
+  end
+  if self.options.log_tls_metrics then
+    self:line('debug', 'connection', {
+      'id', exchange.id, 'key', key, 'tls', outcome.upstream.slot.provider.base.scheme == 'https',
+      'reused', outcome.reused, 'connect_ms', outcome.connect_ms, 'head_ms', outcome.head_ms, 'detail', outcome.detail or '',
+    })
+  end
 end
 
 return M

@@ -164,7 +164,8 @@ function M.new(exchange, attempt)
   local code = C.cc_outcome(exchange.relay, exchange.handle, attempt.number, raw)
   if code ~= C.CC_OK then return nil end
   outcome.status = raw.status > 0 and raw.status or nil
-  outcome.sent, outcome.changed_bytes, outcome.head_ms = raw.sent, raw.changed_bytes, raw.head_ms
+  outcome.sent, outcome.changed_bytes = raw.sent, raw.changed_bytes
+  outcome.connect_ms, outcome.head_ms, outcome.reused = raw.connect_ms, raw.head_ms, raw.reused
   if raw.usage_known then outcome.used_input, outcome.used_output = M.charged(raw.usage) end
   if raw.error == C.CC_OK and raw.status >= 200 and raw.status < 300 then
     outcome.ok, outcome.verdict = true, 'good'
@@ -176,6 +177,19 @@ function M.new(exchange, attempt)
   local classify = attempt.slot.provider.adapter.classify
   if classify and not outcome.ok then turn.adapter(classify, outcome) end
   return outcome
+end
+
+--- All headers of an outcome, one to a line.
+---@param outcome ccrelay.Outcome
+---@return string
+function M.header_lines(outcome)
+  local exchange, lines = outcome.exchange, {}
+  for index = 0, math.huge do
+    local code = C.cc_outcome_header_at(exchange.relay, exchange.handle, outcome.attempt, index, name_slice, value_slice)
+    if code ~= C.CC_OK then break end
+    lines[index + 1] = text(name_slice) .. ': ' .. text(value_slice)
+  end
+  return table.concat(lines, '\n')
 end
 
 --- Tokens that count towards limits: what is read from a cache does not.

@@ -314,6 +314,7 @@ end
 
 function fake.cc_outcome_header_at(_, id, number, index, name, value)
   local entry = sorted(find(id).attempts[number].reply.headers)[index + 1]
+  if not entry then return real.CC_ENOTFOUND end
   put(name, entry[1])
   put(value, entry[2])
   return 0

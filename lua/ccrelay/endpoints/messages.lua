@@ -33,6 +33,8 @@ end
 function M.serve(exchange)
   if not M.accepts(exchange) then return end
   exchange.endpoint = 'messages'
+  local journal = exchange.generation.journal
+  if journal:writes 'debug' then journal:body(exchange) end
   local result = turn.script(exchange.generation.policy.route, exchange)
   if exchange.answered then return end
   if Outcome.is(result, exchange) then return deliver.outcome(exchange, result) end

@@ -1,0 +1,174 @@
+-- SPDX-License-Identifier: Apache-2.0
+local stage = require 'support.stage'
+local journal = require 'ccrelay.journal'
+local json = require 'ccrelay.json'
+local redact = require 'ccrelay.redact'
+
+describe('the line of an exchange', function()
+  local function served(options, request)
+    local self = stage.new(options)
+    self:reply('one', { status = 200, body = 'twelve bytes', changed_bytes = 9, usage = { input = 1, output = 2, cache_read = 3,
+      cache_5m = 4, cache_1h = 5 } })
+    self:request(request)
+    return self:line(), self
+  end
+
+  it('tells all of it in text', function()
+    local fields = served(nil, { path = '/v1/messages?beta=true' })
+    local expected = {
+      peer = '127.0.0.1', method = 'POST', path = '/v1/messages', model = 'claude-sonnet-4-5', stream = 'false', provider = 'one',
+      key = 'one/1', status = '200', attempts = '1', tried = 'one/1:200', total_ms = '1', response_bytes = '12',
+      input_tokens = '1', output_tokens = '2', cache_read_tokens = '3', cache_write_tokens = '9', changed_bytes = '9',
+    }
+    for name, value in pairs(expected) do assert.equal(value, fields[name], name) end
+    assert.is_truthy(fields.id:find '^%x+$')
+    assert.is_nil(fields.error)
+  end)
+
+  it('tells the same in JSON', function()
+    local self = stage.new { logging = { format = 'json' } }
+    self:reply('one', { status = 200, usage = { input = 1, output = 2 } })
+    self:request()
+    assert.equal(1, #self.lines)
+    local line = json.decode(self.lines[1])
+    assert.equal('exchange', line.message)
+    assert.equal('info', line.level)
+    assert.equal(200, line.status)
+    assert.equal(false, line.stream)
+    assert.equal(2, line.output_tokens)
+    assert.is_truthy(line.time:find '^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ$')
+  end)
+
+  it('tells every try', function()
+    local self = stage.new { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'k' } } },
+      { name = 'b', type = 'anthropic', keys = { { key = 'k' } } }, { name = 'c', type = 'anthropic', keys = { { key = 'k' } } } } }
+    self:reply('a', { error = 'CC_EREFUSED' })
+    self:reply('b', { status = 529, body = '{}' })
+    self:reply('c', { error = 'CC_ESTREAM_ERROR', status = 200,
+      body = 'event: error\ndata: {"type":"error","error":{"type":"api_error","message":"x"}}\n\n' })
+    self:request()
+    local fields = self:line()
+    assert.equal('a/1:CC_EREFUSED,b/1:529,c/1:api_error', fields.tried)
+    assert.equal('CC_ESTREAM_ERROR', fields.error)
+  end)
+
+  it('tells of an error that was passed on', function()
+    local self = stage.new()
+    self:reply('one', { status = 400, body = '{"type":"error","error":{"type":"invalid_request_error","message":"m"}}' })
+    self:request()
+    assert.equal('invalid_request_error', self:line().error)
+    self:reply('one', { status = 200, ending = { error = 'CC_ETRUNCATED' } })
+    self:request()
+    assert.equal('CC_ETRUNCATED', self:line().error)
+    self:reply('one', { status = 200, ending = { stream_error = 'overloaded_error' } })
+    self:request()
+    assert.equal('overloaded_error', self:line().error)
+  end)
+
+  it('is there once for every request, whatever became of it', function()
+    local self = stage.new { server = { auth = { api_key = 'relay-key-1' } } }
+    self:requests({}, { path = '/nothing' }, { method = 'GET', path = '/health' }, { gone_after = 0 },
+      { headers = { ['x-api-key'] = 'relay-key-1' }, body = '{' })
+    assert.equal(5, self:count ' exchange ')
+  end)
+
+  it('cannot be forged by what a client sends', function()
+    local _, self = served(nil, { body = '{"model":"x\\ny status=999 \\u001b[2J"}' })
+    for _, line in ipairs(self.lines) do assert.is_nil(line:find '[%c]') end
+    assert.equal('200', (self:line().status))
+  end)
+
+  it('holds no secret', function()
+    local options = { providers = { { name = 'one', type = 'anthropic', keys = { { key = 'CANARY-provider-key' } } } },
+      server = { auth = { clients = { { name = 'al', key = 'CANARY-client-key' } } } } }
+    local _, self = served(options, { headers = { ['x-api-key'] = 'CANARY-client-key', cookie = 'CANARY' },
+      path = '/v1/messages?key=CANARY', body = { model = 'CANARY-provider-key' } })
+    self:request { path = '/CANARY-provider-key/token=CANARY' , headers = { ['x-api-key'] = 'CANARY-client-key' } }
+    assert.is_nil(table.concat(self.lines, '\n'):find 'CANARY')
+  end)
+end)
+
+describe('the journal', function()
+  it('keeps to its level', function()
+    local self = stage.new { logging = { level = 'warn' } }
+    self:request()
+    assert.equal(0, #self.lines)
+    assert.is_false(self.current.journal:writes 'info')
+    assert.is_true(self.current.journal:writes 'error')
+  end)
+
+  it('is coloured on a terminal only, and never in JSON', function()
+    local function first_line(logging, terminal)
+      local self = stage.new()
+      journal.new({ logging = logging }, terminal):line('info', 'word')
+      return self.lines[1]
+    end
+    assert.is_nil(first_line({ pretty = 'auto' }, false):find '\27')
+    assert.is_truthy(first_line({ pretty = 'auto' }, true):find '\27')
+    assert.is_truthy(first_line({ pretty = true }, false):find '\27')
+    assert.is_nil(first_line({ pretty = true, format = 'json' }, true):find '\27')
+  end)
+
+  it('quotes values that need it', function()
+    local self = stage.new()
+    self.current.journal:line('warn', 'word', { 'a', 'two words', 'b', 'x"y', 'c', nil, 'd', '' }, 8)
+    assert.equal(1, self:count 'word a="two words" b="x\\"y" d=""$')
+  end)
+end)
+
+describe('debug options', function()
+  local function lines(options)
+    local self = stage.new { logging = { level = 'debug', debug_options = options } }
+    self:reply('one', { status = 200, headers = { ['x-some'] = 'thing' } })
+    self:request { body = { text = ('z'):rep(3000) } }
+    return self
+  end
+
+  it('are silent unless asked for', function()
+    assert.equal(1, #lines(nil).lines)
+  end)
+
+  it('show the beginning of bodies', function()
+    local self = lines { log_request_body = true, max_body_log_size = 50 }
+    assert.equal(1, self:count 'request body')
+    for _, line in ipairs(self.lines) do assert.is_true(#line < 500) end
+  end)
+
+  it('show headers of answers', function()
+    assert.equal(1, lines({ log_response_headers = true }):count 'response headers .*x%-some: thing')
+  end)
+
+  it('show how the connection was made', function()
+    assert.equal(1, lines({ log_tls_metrics = true }):count 'connection .*connect_ms=')
+  end)
+end)
+
+describe('the filter', function()
+  for text, expected in pairs {
+    ['key sk-ant-api03-abc_DEF is bad'] = 'key [redacted] is bad', ['Bearer abc.def'] = 'Bearer [redacted]',
+    ['authorization: bearer   XYZ'] = 'authorization: bearer   [redacted]', ['?token=abc&x=1'] = '?token=[redacted]&x=1',
+    ['api_key=abc'] = 'api_key=[redacted]', ['client_secret=abc'] = 'client_secret=[redacted]', ['nothing here'] = 'nothing here',
+  } do
+    it('makes "' .. expected .. '"', function() assert.equal(expected, redact.looks(text)) end)
+  end
+
+  it('knows the secrets of the configuration, wherever they stand', function()
+    local clean = redact.new {
+      server = { auth = { api_key = { 'horse-battery' }, clients = { { name = 'alice-the-client', key = 'alice-secret' } },
+        bearer_secret = 'bearer-word' } },
+      providers = { { name = 'provider-name', keys = { { key = 'provider-key' } }, aws_secret_access_key = 'aws/secret+',
+        aws_session_token = 'session-token' } }, admin = { token = 'admin-token' },
+    }
+    for _, secret in ipairs {
+      'horse-battery', 'alice-secret', 'bearer-word', 'provider-key', 'aws/secret+', 'session-token', 'admin-token',
+    } do
+      assert.equal('a [redacted] b [redacted]', clean('a ' .. secret .. ' b ' .. secret))
+    end
+    assert.equal('provider-name alice-the-client', clean 'provider-name alice-the-client')
+  end)
+
+  it('takes the longer of two secrets that begin alike', function()
+    local clean = redact.new { providers = { { keys = { { key = 'same-start' }, { key = 'same-start-and-more' } } } } }
+    assert.equal('[redacted]', clean 'same-start-and-more')
+  end)
+end)
