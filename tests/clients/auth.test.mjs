@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who may ask, and which credential goes upstream: the whole table.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from './support/test.mjs';
 import { Relay, ask, get, post, provider, secret, send } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
 

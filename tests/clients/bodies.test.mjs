@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import net from 'node:net';
-import { test } from 'node:test';
+import { test } from './support/test.mjs';
 import { Relay, ask, post, provider, send, version } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
 
@@ -121,7 +121,7 @@ function withContinue(relay, body) {
       if (interim && text.includes('"stop_sequence"')) { socket.destroy(); done({ interim, final: text }); }
     });
     socket.on('close', () => done({ interim, final: text }));
-    socket.write(`POST /v1/messages HTTP/1.1\r\nHost: x\r\nanthropic-version: 2023-06-01\r\ncontent-type: application/json\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`);
+    socket.write(`POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nanthropic-version: 2023-06-01\r\ncontent-type: application/json\r\nExpect: 100-continue\r\nContent-Length: ${body.length}\r\n\r\n`);
   });
 }
 

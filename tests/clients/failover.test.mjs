@@ -2,7 +2,7 @@
 // The first provider fails in each of the known ways; the second serves, and nothing of the
 // first reaches the client: no byte, no header, no request id.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from './support/test.mjs';
 import SDK0 from 'sdk0';
 import SDK1 from 'sdk1';
 import { Relay, ask, pair, post, secret } from './support/relay.mjs';

@@ -2,7 +2,7 @@
 // The mock provider of the examples: the SDKs take it for the real one, and its faults are faults.
 import assert from 'node:assert/strict';
 import path from 'node:path';
-import { test } from 'node:test';
+import { test } from './support/test.mjs';
 import SDK0 from 'sdk0';
 import SDK1 from 'sdk1';
 import { Relay, ask, get, post, root } from './support/relay.mjs';

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { renameSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
-import { test } from 'node:test';
+import { test } from './support/test.mjs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Relay, ask, binary, patience, post, provider, root } from './support/relay.mjs';

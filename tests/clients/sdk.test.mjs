@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Both generations of the TypeScript SDK through the relay: plain, streamed, tools, errors.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from './support/test.mjs';
 import SDK0 from 'sdk0';
 import SDK1 from 'sdk1';
 import { Relay, ask, provider, secret } from './support/relay.mjs';

@@ -2,7 +2,7 @@
 // The tests' own provider, asked directly: what it says and records is what the other tests rest on.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { test } from 'node:test';
+import { test } from './support/test.mjs';
 import SDK0 from 'sdk0';
 import SDK1 from 'sdk1';
 import { ask, post } from './support/relay.mjs';

@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
+import { test } from '../support/test.mjs';
 import { Relay, pair, patience, provider, root, secret } from '../support/relay.mjs';
 import { Upstream, faults, healthy, refusing } from '../support/upstream.mjs';
 

@@ -215,6 +215,7 @@ export class Upstream {
   async serve(socket) {
     this.connections += 1;
     this.sockets.add(socket);
+    socket.setMaxListeners(0);
     socket.on('error', () => {});
     socket.on('close', () => this.sockets.delete(socket));
     const reader = new RequestReader(socket);
