@@ -23,7 +23,8 @@ local function hosts(exchange)
 end
 
 local function policy(words)
-  return "local relay = require 'ccrelay'\nreturn function(exchange)\nlocal list = relay.upstreams(exchange)\n" .. words .. '\nend'
+  return "local relay = require 'ccrelay'\nreturn function(exchange)\nlocal list = relay.upstreams(exchange)\n"
+    .. words .. '\nend'
 end
 
 describe('a try', function()
@@ -54,7 +55,8 @@ describe('a try', function()
     assert.equal(700, exchange.tries[1].head_ms)
     assert.equal(700, exchange.tries[2].head_ms)
     assert.equal(9000, exchange.tries[3].head_ms)
-    assert.same({ false, false, true }, { exchange.tries[1].gate_opens, exchange.tries[2].gate_opens, exchange.tries[3].gate_opens })
+    assert.same({ false, false, true }, { exchange.tries[1].gate_opens, exchange.tries[2].gate_opens,
+      exchange.tries[3].gate_opens })
   end)
 
   it('counts only untried candidates as remaining', function()
@@ -79,7 +81,8 @@ describe('a try', function()
   end)
 
   it('uses the policy\'s gate', function()
-    local text = "return { route = function(exchange) return exchange:first(require('ccrelay').upstreams(exchange)) end, "
+    local text = 'return { route = function(exchange) '
+      .. "return exchange:first(require('ccrelay').upstreams(exchange)) end, "
       .. 'gate = { bytes = 100, ms = 200 } }'
     local self = stage.new { policy = text }
     local _, exchange = self:request()
@@ -216,7 +219,8 @@ describe('returning an outcome', function()
   it('of an attempt that had to make room works when it was a failure', function()
     local self = three { policy = policy
       'local first = exchange:try(list[1]) exchange:try(list[2]) exchange:try(list[3]) return first' }
-    self:reply('a', { status = 400, body = '{"type":"error","error":{"type":"invalid_request_error","message":"bad x"}}' })
+    self:reply('a', { status = 400,
+      body = '{"type":"error","error":{"type":"invalid_request_error","message":"bad x"}}' })
     self:reply('b', BUSY)
     self:reply('c', BUSY)
     local answer = self:request()

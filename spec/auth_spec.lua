@@ -39,14 +39,16 @@ describe('without server.auth', function()
   it('a client\'s header goes unchanged to anthropic alone', function()
     assert.same({ 'Bearer theirs -', '- sk-relay-z' }, select(2, ask(nil, { authorization = 'Bearer theirs' })))
     assert.same({ '- theirs', '- sk-relay-z' }, select(2, ask(nil, { ['x-api-key'] = 'theirs' })))
-    assert.same({ 'Bearer a b', '- sk-relay-z' }, select(2, ask(nil, { authorization = 'Bearer a', ['x-api-key'] = 'b' })))
+    assert.same({ 'Bearer a b', '- sk-relay-z' }, select(2, ask(nil,
+      { authorization = 'Bearer a', ['x-api-key'] = 'b' })))
     assert.same({ SUBSCRIPTION .. ' -', '- sk-relay-z' }, select(2, ask(nil, { authorization = SUBSCRIPTION })))
   end)
 
   for host, status in pairs {
     ['localhost'] = 200, ['localhost:8787'] = 200, ['LOCALHOST'] = 200, ['127.0.0.1:1'] = 200, ['127.9.9.9'] = 200,
     ['[::1]:8787'] = 200, ['[::1]'] = 200, ['localhost.'] = 200, ['evil.example'] = 403, ['10.0.0.1:8787'] = 403,
-    ['localhost.evil.example'] = 403, ['127.0.0.1.evil.example'] = 403, [''] = 403, ['[::2]'] = 403, ['a@localhost'] = 403,
+    ['localhost.evil.example'] = 403, ['127.0.0.1.evil.example'] = 403, [''] = 403, ['[::2]'] = 403,
+      ['a@localhost'] = 403,
   } do
     it('host "' .. host .. '" gets ' .. status, function()
       local answer, seen = ask(nil, { host = host }, '/v1/models/x')
@@ -86,7 +88,8 @@ describe('with a key', function()
 
   for what, headers in pairs {
     ['no key'] = {}, ['an empty key'] = { ['x-api-key'] = '' }, ['a wrong key'] = { ['x-api-key'] = 'relay-key-3' },
-    ['the beginning of a key'] = { ['x-api-key'] = 'relay-key-' }, ['a longer key'] = { ['x-api-key'] = 'relay-key-11' },
+    ['the beginning of a key'] = { ['x-api-key'] = 'relay-key-' },
+      ['a longer key'] = { ['x-api-key'] = 'relay-key-11' },
     ['an empty bearer'] = { authorization = 'Bearer ' }, ['a bearer without a space'] = { authorization = 'Bearer' },
     ['a wrong bearer'] = { authorization = 'bearer x' }, ['another scheme'] = { authorization = 'Basic relay-key-1' },
     ['the bare key as authorization'] = { authorization = 'relay-key-1' },
@@ -136,14 +139,16 @@ describe('with a key', function()
   end)
 
   it('paths that do not exist do not show without a key', function()
-    for _, path in ipairs { '/v1/nothing', '//v1/messages', '/v1/messages/', '/V1/messages', '/health/', '/v1/%6dessages' } do
+    for _, path in ipairs { '/v1/nothing', '//v1/messages', '/v1/messages/', '/V1/messages', '/health/',
+      '/v1/%6dessages' } do
       assert.equal(401, ask(rules, {}, path).status)
       assert.equal(404, ask(rules, { ['x-api-key'] = 'relay-key-1' }, path).status)
     end
   end)
 
   it('an empty one in the list opens nothing', function()
-    local made = auth.new { api_key = { '' }, clients = { { name = 'x', key = '' } }, allow_bearer = false, bearer_secret = 's' }
+    local made = auth.new { api_key = { '' }, clients = { { name = 'x', key = '' } }, allow_bearer = false,
+      bearer_secret = 's' }
     assert.is_nil(made:identify(nil, ''))
     assert.is_nil(made:identify('Bearer ', ''))
     assert.is_nil(made:identify(nil, nil))

@@ -13,7 +13,8 @@ local function run(words, request, options)
 end
 
 local function tells(expression, request)
-  local _, _, told, self = run('relay.log("told " .. tostring(' .. expression .. ')) return exchange:respond {}', request)
+  local _, _, told, self = run('relay.log("told " .. tostring(' .. expression .. ')) return exchange:respond {}',
+    request)
   assert.equal(0, self:count 'script error', table.concat(self.lines, '\n'))
   return told:match '^told (.*)$'
 end
@@ -68,7 +69,8 @@ describe('views of an exchange', function()
 
   it('give members of the body', function()
     local body = { metadata = { user_id = 'u"1', list = { 1, 2 } }, temperature = 0.5, flag = false }
-    assert.equal('u"1 0.5 false [1,2] nil', tells('exchange:field "metadata.user_id" .. " " .. exchange:field "temperature"'
+    assert.equal('u"1 0.5 false [1,2] nil', tells('exchange:field "metadata.user_id" .. " " .. '
+      .. 'exchange:field "temperature"'
       .. ' .. " " .. tostring(exchange:field "flag") .. " " .. exchange:field "metadata.list" .. " " .. '
       .. 'tostring(exchange:field "nothing")', { body = body }))
   end)
@@ -158,7 +160,8 @@ describe('answers of a policy', function()
 
   for what, words in pairs {
     ['a status out of range'] = '{ status = 99 }', ['a status that is NaN'] = '{ status = 0/0 }',
-    ['a header with a line break'] = '{ headers = { a = "b\\r\\nc: d" } }', ['a header that is a table'] = '{ headers = { a = {} } }',
+    ['a header with a line break'] = '{ headers = { a = "b\\r\\nc: d" } }',
+      ['a header that is a table'] = '{ headers = { a = {} } }',
     ['a body that is a function'] = '{ body = print or next }', ['an endless table'] = '{ body = endless }',
   } do
     it('are refused with ' .. what, function()
@@ -186,13 +189,15 @@ describe('answers of a policy', function()
   end)
 
   it('in pieces wait for a slow client', function()
-    local answer = run('return exchange:stream(function(writer) for _ = 1, 3 do writer:write("x") end end)', { slow_ms = 20 })
+    local answer = run('return exchange:stream(function(writer) for _ = 1, 3 do writer:write("x") end end)',
+      { slow_ms = 20 })
     assert.equal('xxx', answer.body)
     assert.equal(40, answer.writes[3] - answer.writes[1])
   end)
 
   it('in pieces stop when the client goes', function()
-    local answer, _, _, self = run('exchange:stream(function(writer) while true do writer:write("x") writer:sleep(10) end end)',
+    local answer, _, _, self = run('exchange:stream(function(writer) '
+      .. 'while true do writer:write("x") writer:sleep(10) end end)',
       { gone_after = 35 })
     assert.equal('xxxx', answer.body)
     assert.equal('CC_ECLIENT_GONE', self:line().error)

@@ -57,7 +57,8 @@ describe('an adapter', function()
   for text, expected in pairs {
     ['return {'] = 'providers/odd.lua:1:', ['\nerror("x")'] = 'providers/odd.lua:2: x',
     ['return 5'] = 'providers/odd.lua: an adapter returns a table',
-    ['return { suports = {} }'] = 'an adapter has no "suports"', ['return { prepare = {} }'] = '"prepare" of an adapter is a table',
+    ['return { suports = {} }'] = 'an adapter has no "suports"',
+      ['return { prepare = {} }'] = '"prepare" of an adapter is a table',
     ['return io.open'] = 'there is no global "io"', ['return require "ffi"'] = 'can require only ccrelay',
   } do
     it('with ' .. text:gsub('%s+', ' ') .. ' is refused by name and line', function()
@@ -89,7 +90,8 @@ describe('an adapter', function()
     local options = with('return { base_url = function(settings) return settings.name and nil, "no region" end }',
       { providers = { { name = 'o', type = 'odd', base_url = false } } })
     assert.is_truthy(fault_of(options):find 'providers.o: no region')
-    options.scripts['providers/odd.lua'] = 'return { base_url = function(s) return "https://" .. s.name .. ".example" end }'
+    options.scripts['providers/odd.lua'] = 'return { base_url = function(settings) '
+      .. 'return "https://" .. settings.name .. ".example" end }'
     assert.equal('o.example', stage.build(options).providers[1].base.host)
   end)
 
@@ -105,7 +107,8 @@ describe('an adapter', function()
   end)
 
   it('that fails costs its exchange, and its reservation is taken back', function()
-    local self = stage.new { scripts = { ['providers/odd.lua'] = 'return { prepare = function() error("adapter") end }' },
+    local self = stage.new {
+      scripts = { ['providers/odd.lua'] = 'return { prepare = function() error("adapter") end }' },
       providers = { { name = 'odd1', type = 'odd', keys = { { key = 'k', rpm_limit = 1 } } } } }
     assert.equal(500, self:request().status)
     assert.equal(500, self:request().status)
@@ -122,7 +125,8 @@ describe('an adapter', function()
   end)
 
   it('with an unknown credential scheme is refused', function()
-    local faults = fault_of(with('return { credentials = "telepathy" }', { providers = { { name = 'o', type = 'odd' } } }))
+    local faults = fault_of(with('return { credentials = "telepathy" }',
+      { providers = { { name = 'o', type = 'odd' } } }))
     assert.is_truthy(faults:find 'no credential scheme "telepathy"')
     faults = fault_of(with('return { credentials = "../key" }', { providers = { { name = 'o', type = 'odd' } } }))
     assert.is_truthy(faults:find 'no credential scheme')
@@ -137,7 +141,7 @@ describe('a script that declares providers', function()
 
   it('is the whole configuration', function()
     local self = stage.new { policy = declaring
-      "relay.provider { name = 'x', type = 'zai', base_url = 'http://x.test', keys = { { key = 'sk-x', priority = 7 } } }" }
+      "relay.provider { name = 'x', type = 'zai', base_url = 'http://x.test', keys = { { key = 'sk-x' } } }" }
     local _, exchange = self:request()
     assert.equal('x.test', exchange.tries[1].origin.host)
     assert.equal('sk-x', exchange.tries[1].headers['x-api-key'])
@@ -166,8 +170,10 @@ end)
 
 describe('a build', function()
   it('names every provider that cannot be', function()
-    local faults = fault_of { env = function(name) return name == 'https_proxy' and 'socks5://x' or nil end, providers = {
-      { name = 'a', type = 'anthropic', base_url = 'https://a.test' }, { name = 'b', type = 'anthropic', base_url = 'https://b.test' } } }
+    local function variables(name) return name == 'https_proxy' and 'socks5://x' or nil end
+    local faults = fault_of { env = variables, providers = {
+      { name = 'a', type = 'anthropic', base_url = 'https://a.test' },
+      { name = 'b', type = 'anthropic', base_url = 'https://b.test' } } }
     assert.is_truthy(faults:find 'providers.a: https_proxy: only http proxies')
     assert.is_truthy(faults:find 'providers.b')
   end)
@@ -184,8 +190,8 @@ end)
 describe('relay', function()
   local function told(words, options)
     options = options or {}
-    options.policy = "local relay = require 'ccrelay' return function(exchange) relay.log('told ' .. tostring((function() "
-      .. words .. ' end)())) return exchange:respond {} end'
+    options.policy = "local relay = require 'ccrelay' return function(exchange) "
+      .. "relay.log('told ' .. tostring((function() " .. words .. ' end)())) return exchange:respond {} end'
     local self = stage.new(options)
     self:request()
     for _, line in ipairs(self.lines) do
@@ -206,18 +212,25 @@ describe('relay', function()
   it('has time and randomness of the host', function()
     assert.equal('true', told 'return relay.now() < relay.time()')
     assert.equal('true', told 'local x = relay.random() return x >= 0 and x < 1')
-    assert.equal('true', told 'for _ = 1, 200 do local x = relay.random(3) if x < 1 or x > 3 or x % 1 ~= 0 then return x end end return true')
+    assert.equal('true', told [[
+      for _ = 1, 200 do
+        local x = relay.random(3)
+        if x < 1 or x > 3 or x % 1 ~= 0 then return x end
+      end
+      return true]])
     assert.is_nil(told 'return relay.random(0)')
   end)
 
   it('has the routing of the configuration, to read', function()
     assert.equal('z 5000', told('return relay.routing.model_mapping.glm .. " " .. relay.routing.failover_timeout',
-      { routing = { model_mapping = { glm = 'z' } }, providers = { { name = 'z', type = 'zai', keys = { { key = 'k' } } } } }))
+      { routing = { model_mapping = { glm = 'z' } }, providers = { { name = 'z', type = 'zai',
+        keys = { { key = 'k' } } } } }))
   end)
 
   it('has JSON', function()
-    assert.equal('{"a":[],"b":null} 2', told
-      'return relay.json.encode({ a = relay.json.array {}, b = relay.json.null }) .. " " .. relay.json.decode("[1,2]")[2]')
+    assert.equal('{"a":[],"b":null} 2', told [[
+      local json = relay.json
+      return json.encode({ a = json.array {}, b = json.null }) .. ' ' .. json.decode('[1,2]')[2] ]])
   end)
 
   it('logs with a level, without secrets and line breaks', function()

@@ -4,7 +4,8 @@ local stage = require 'support.stage'
 local function failing(settings)
   return stage.new {
     providers = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-a' } } } },
-    health = { circuit_breaker = settings or { failure_threshold = 3, open_duration_ms = 30000, half_open_probes = 1 } },
+    health = { circuit_breaker = settings or { failure_threshold = 3, open_duration_ms = 30000,
+      half_open_probes = 1 } },
   }
 end
 
@@ -161,7 +162,8 @@ describe('a key', function()
     ['429 for ten seconds when nothing is said'] = { { status = 429 }, 10 },
     ['429 for an hour at most'] = { { status = 429, headers = { ['retry-after'] = '999999' } }, 3600 },
     ['429 for a second at least'] = { { status = 429, headers = { ['retry-after'] = '0' } }, 1 },
-    ['429 with a retry-after that cannot be read for ten seconds'] = { { status = 429, headers = { ['retry-after'] = 'x' } }, 10 },
+    ['429 with a retry-after that cannot be read for ten seconds'] = { { status = 429,
+      headers = { ['retry-after'] = 'x' } }, 10 },
     ['401 for ten minutes'] = { { status = 401 }, 600 },
     ['403 for ten minutes'] = { { status = 403 }, 600 },
     ['402 for long'] = { { status = 402 }, 3600 },
@@ -222,7 +224,8 @@ describe('a key', function()
 
   it('of a client is nobody\'s to judge', function()
     local self = stage.new { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-1' } } } } }
-    self:reply('a', { status = 429, body = '{}', headers = { ['retry-after'] = '100' } }, { status = 401, body = '{}' }, GOOD)
+    self:reply('a', { status = 429, body = '{}', headers = { ['retry-after'] = '100' } },
+      { status = 401, body = '{}' }, GOOD)
     local theirs = { headers = { authorization = 'Bearer theirs' } }
     assert.equal(429, self:request { headers = theirs.headers }.status)
     assert.equal(401, self:request { headers = theirs.headers }.status)

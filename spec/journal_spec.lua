@@ -7,7 +7,8 @@ local redact = require 'ccrelay.redact'
 describe('the line of an exchange', function()
   local function served(options, request)
     local self = stage.new(options)
-    self:reply('one', { status = 200, body = 'twelve bytes', changed_bytes = 9, usage = { input = 1, output = 2, cache_read = 3,
+    self:reply('one', { status = 200, body = 'twelve bytes', changed_bytes = 9,
+      usage = { input = 1, output = 2, cache_read = 3,
       cache_5m = 4, cache_1h = 5 } })
     self:request(request)
     return self:line(), self
@@ -16,7 +17,8 @@ describe('the line of an exchange', function()
   it('tells all of it in text', function()
     local fields = served(nil, { path = '/v1/messages?beta=true' })
     local expected = {
-      peer = '127.0.0.1', method = 'POST', path = '/v1/messages', model = 'claude-sonnet-4-5', stream = 'false', provider = 'one',
+      peer = '127.0.0.1', method = 'POST', path = '/v1/messages', model = 'claude-sonnet-4-5', stream = 'false',
+        provider = 'one',
       key = 'one/1', status = '200', attempts = '1', tried = 'one/1:200', total_ms = '1', response_bytes = '12',
       input_tokens = '1', output_tokens = '2', cache_read_tokens = '3', cache_write_tokens = '9', changed_bytes = '9',
     }
@@ -41,7 +43,8 @@ describe('the line of an exchange', function()
 
   it('tells every try', function()
     local self = stage.new { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'k' } } },
-      { name = 'b', type = 'anthropic', keys = { { key = 'k' } } }, { name = 'c', type = 'anthropic', keys = { { key = 'k' } } } } }
+      { name = 'b', type = 'anthropic', keys = { { key = 'k' } } },
+        { name = 'c', type = 'anthropic', keys = { { key = 'k' } } } } }
     self:reply('a', { error = 'CC_EREFUSED' })
     self:reply('b', { status = 529, body = '{}' })
     self:reply('c', { error = 'CC_ESTREAM_ERROR', status = 200,
@@ -54,7 +57,8 @@ describe('the line of an exchange', function()
 
   it('tells of an error that was passed on', function()
     local self = stage.new()
-    self:reply('one', { status = 400, body = '{"type":"error","error":{"type":"invalid_request_error","message":"m"}}' })
+    self:reply('one', { status = 400,
+      body = '{"type":"error","error":{"type":"invalid_request_error","message":"m"}}' })
     self:request()
     assert.equal('invalid_request_error', self:line().error)
     self:reply('one', { status = 200, ending = { error = 'CC_ETRUNCATED' } })
@@ -146,17 +150,21 @@ end)
 describe('the filter', function()
   for text, expected in pairs {
     ['key sk-ant-api03-abc_DEF is bad'] = 'key [redacted] is bad', ['Bearer abc.def'] = 'Bearer [redacted]',
-    ['authorization: bearer   XYZ'] = 'authorization: bearer   [redacted]', ['?token=abc&x=1'] = '?token=[redacted]&x=1',
-    ['api_key=abc'] = 'api_key=[redacted]', ['client_secret=abc'] = 'client_secret=[redacted]', ['nothing here'] = 'nothing here',
+    ['authorization: bearer   XYZ'] = 'authorization: bearer   [redacted]',
+      ['?token=abc&x=1'] = '?token=[redacted]&x=1',
+    ['api_key=abc'] = 'api_key=[redacted]', ['client_secret=abc'] = 'client_secret=[redacted]',
+      ['nothing here'] = 'nothing here',
   } do
     it('makes "' .. expected .. '"', function() assert.equal(expected, redact.looks(text)) end)
   end
 
   it('knows the secrets of the configuration, wherever they stand', function()
     local clean = redact.new {
-      server = { auth = { api_key = { 'horse-battery' }, clients = { { name = 'alice-the-client', key = 'alice-secret' } },
+      server = { auth = { api_key = { 'horse-battery' }, clients = { { name = 'alice-the-client',
+        key = 'alice-secret' } },
         bearer_secret = 'bearer-word' } },
-      providers = { { name = 'provider-name', keys = { { key = 'provider-key' } }, aws_secret_access_key = 'aws/secret+',
+      providers = { { name = 'provider-name', keys = { { key = 'provider-key' } },
+        aws_secret_access_key = 'aws/secret+',
         aws_session_token = 'session-token' } }, admin = { token = 'admin-token' },
     }
     for _, secret in ipairs {

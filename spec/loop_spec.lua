@@ -29,11 +29,13 @@ describe('an error in a script', function()
   end)
 
   it('is told without secrets', function()
-    local self = stage.new { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'correct-horse-battery' } } } },
+    local self = stage.new { providers = { { name = 'a', type = 'anthropic',
+      keys = { { key = 'correct-horse-battery' } } } },
       policy = 'return function() error("sk-ant-abc123 Bearer xyz token=tok correct-horse-battery") end' }
     self:request()
     local all = table.concat(self.lines, '\n')
-    for _, secret in ipairs { 'abc123', 'xyz', 'tok ', 'correct-horse' } do assert.is_nil(all:find(secret, 1, true), secret) end
+    for _, secret in ipairs { 'abc123', 'xyz', 'tok ', 'correct-horse' } do assert.is_nil(all:find(secret, 1, true),
+      secret) end
     assert.is_truthy(all:find('[redacted]', 1, true))
   end)
 
@@ -83,19 +85,16 @@ describe('the loop', function()
     local self = stage.new { policy = [[
       local relay = require 'ccrelay'
       return function(exchange) return exchange:try(relay.upstreams(exchange)[1]) end]] }
-    local create, made = coroutine.create, 0
-    coroutine.create = function(...)
-      made = made + 1
-      return create(...)
-    end
+    local create = spy.on(coroutine, 'create')
     self:requests({}, { at = 10 }, { at = 20 }, { at = 30 })
-    coroutine.create = create
-    assert.equal(1, made)
+    create:revert()
+    assert.spy(create).was.called(1)
   end)
 
   it('gives every exchange the generation in force at its beginning', function()
     local function answering(word)
-      return { policy = 'return function(exchange) exchange:sleep(100) return exchange:respond { body = "' .. word .. '" } end' }
+      return { policy = 'return function(exchange) exchange:sleep(100) return exchange:respond { body = "' .. word
+        .. '" } end' }
     end
     local self = stage.new(answering 'old')
     local new = stage.build(answering 'new')
@@ -169,11 +168,13 @@ describe('the counters', function()
 
   it('move by exactly one', function()
     local self = stage.new { providers = {
-      { name = 'cx', type = 'anthropic', keys = { { key = 'k' } } }, { name = 'cy', type = 'anthropic', keys = { { key = 'k' } } } } }
+      { name = 'cx', type = 'anthropic', keys = { { key = 'k' } } },
+        { name = 'cy', type = 'anthropic', keys = { { key = 'k' } } } } }
     self:reply('cx', { status = 500, body = '{}' })
     self:reply('cy', { status = 200, usage = { input = 10, output = 20, cache_read = 30, cache_5m = 1, cache_1h = 2 } })
     self:request()
-    assert.same({ 1, 1, 0, 2, 1, 1, 1, 0 }, { count 'exchanges', count 'status_2xx', count 'status_5xx', count 'attempts',
+    assert.same({ 1, 1, 0, 2, 1, 1, 1, 0 }, { count 'exchanges', count 'status_2xx', count 'status_5xx',
+      count 'attempts',
       count 'attempts:cx', count 'failures:cx', count 'attempts:cy', count 'failures:cy' })
     assert.same({ 13, 20, 30 }, { count 'tokens_input:cy', count 'tokens_output:cy', count 'tokens_cached:cy' })
   end)

@@ -9,7 +9,8 @@ end
 local function two(first, options)
   options = options or {}
   options.providers = {
-    { name = 'a', type = 'anthropic', keys = { { key = 'sk-a' } } }, { name = 'b', type = 'anthropic', keys = { { key = 'sk-b' } } },
+    { name = 'a', type = 'anthropic', keys = { { key = 'sk-a' } } },
+      { name = 'b', type = 'anthropic', keys = { { key = 'sk-b' } } },
   }
   local self = stage.new(options)
   self:reply('a', first)
@@ -33,7 +34,8 @@ describe('retryable', function()
 
   for _, error in ipairs {
     'CC_EDNS', 'CC_EREFUSED', 'CC_ECONNECT', 'CC_ECONNECT_TIMEOUT', 'CC_ETLS', 'CC_EPROXY', 'CC_ERESET', 'CC_EEOF',
-    'CC_EHEAD_TIMEOUT', 'CC_EIDLE_TIMEOUT', 'CC_EWRITE_TIMEOUT', 'CC_EHTTP', 'CC_EHEAD_SIZE', 'CC_EEMPTY', 'CC_ENOTJSON',
+    'CC_EHEAD_TIMEOUT', 'CC_EIDLE_TIMEOUT', 'CC_EWRITE_TIMEOUT', 'CC_EHTTP', 'CC_EHEAD_SIZE', 'CC_EEMPTY',
+      'CC_ENOTJSON',
     'CC_EGATE_TIMEOUT', 'CC_EEVENT_SIZE', 'CC_ETRUNCATED', 'CC_EFRAME', 'CC_EADDRESS_FORBIDDEN',
   } do
     it('is ' .. error, function() assert.is_true(goes_on { error = error }) end)
@@ -42,14 +44,16 @@ describe('retryable', function()
   it('is a redirect', function() assert.is_true(goes_on { error = 'CC_EREDIRECT', status = 302 }) end)
 
   it('is an error as the first event, unless the request is at fault', function()
-    local function event(kind) return { error = 'CC_ESTREAM_ERROR', status = 200, body = 'event: error\ndata: ' .. shaped(kind) .. '\n\n' } end
+    local function event(kind) return { error = 'CC_ESTREAM_ERROR', status = 200, body = 'event: error\ndata: '
+      .. shaped(kind) .. '\n\n' } end
     assert.is_true(goes_on(event 'overloaded_error'))
     assert.is_true(goes_on(event 'api_error'))
     assert.is_false(goes_on(event 'invalid_request_error'))
   end)
 
   it('is not the refusal of a credential the client brought', function()
-    assert.is_false(goes_on({ status = 401, body = shaped 'authentication_error' }, { authorization = 'Bearer theirs' }))
+    assert.is_false(goes_on({ status = 401, body = shaped 'authentication_error' },
+      { authorization = 'Bearer theirs' }))
     assert.is_false(goes_on({ status = 403, body = shaped 'permission_error' }, { authorization = 'Bearer theirs' }))
     assert.is_true(goes_on({ status = 429, body = shaped 'rate_limit_error' }, { authorization = 'Bearer theirs' }))
   end)
@@ -66,7 +70,8 @@ describe('an outcome', function()
         relay.log('body ' .. outcome.body)
         return outcome
       end]] }
-    self:reply('one', { status = 429, headers = { ['Retry-After'] = '7', ['x-some'] = 'thing' }, body = shaped 'rate_limit_error' })
+    self:reply('one', { status = 429, headers = { ['Retry-After'] = '7', ['x-some'] = 'thing' },
+      body = shaped 'rate_limit_error' })
     self:request()
     assert.equal(1, self:count 'told 429 rate_limit_error true 7 thing one/1')
     assert.equal(1, self:count 'body {"type":"error"')
@@ -95,7 +100,7 @@ describe('the client gets', function()
   end
 
   it('an upstream\'s error as it came', function()
-    local body = '{"type":"error","error":{"type":"invalid_request_error","message":"thinking: x"},"request_id":"req_1"}'
+    local body = '{"type":"error","error":{"type":"invalid_request_error","message":"m"},"request_id":"req_1"}'
     local answer = answer_to { status = 400, body = body, headers = {
       ['request-id'] = 'req_1', ['x-should-retry'] = 'false', ['anthropic-ratelimit-unified-status'] = 'allowed' } }
     assert.equal(400, answer.status)
@@ -114,7 +119,8 @@ describe('the client gets', function()
     assert.equal('last', answer.json.error.message)
   end)
 
-  for value, expected in pairs { ['0'] = '1', ['5'] = '5', ['30'] = '30', ['31'] = '30', ['999999'] = '30', ['1.5'] = '2' } do
+  for value, expected in pairs { ['0'] = '1', ['5'] = '5', ['30'] = '30', ['31'] = '30', ['999999'] = '30',
+    ['1.5'] = '2' } do
     it('retry-after ' .. value .. ' as ' .. expected, function()
       local answer = answer_to { status = 429, body = shaped 'rate_limit_error', headers = { ['retry-after'] = value } }
       assert.equal(expected, answer.headers['retry-after'])
@@ -137,7 +143,8 @@ describe('the client gets', function()
   end)
 
   it('the retry-after the policy chose', function()
-    local answer = answer_to({ status = 429, body = shaped 'x', headers = { ['retry-after'] = '999' } }, nil, { policy = [[
+    local answer = answer_to({ status = 429, body = shaped 'x', headers = { ['retry-after'] = '999' } }, nil,
+      { policy = [[
       return function(exchange)
         local outcome = exchange:try(require('ccrelay').upstreams(exchange)[1])
         outcome.retry_after = 90
@@ -148,12 +155,14 @@ describe('the client gets', function()
 
   it('other shapes in Anthropic\'s, with the message word for word', function()
     for body, message in pairs {
-      ['{"message":"Too many \\"tokens\\""}'] = 'Too many "tokens"', ['{"error":{"code":8,"message":"quota"}}'] = 'quota',
+      ['{"message":"Too many \\"tokens\\""}'] = 'Too many "tokens"',
+        ['{"error":{"code":8,"message":"quota"}}'] = 'quota',
       ['[{"error":{"message":"from a list"}}]'] = 'from a list', ['{"error":"plain"}'] = 'plain',
       ['{"error":{"code":"1308","message":"[1308] used up","type":"new_api_error"}}'] = '[1308] used up',
       ['<html>Bad gateway</html>\n'] = '<html>Bad gateway</html>',
     } do
-      local answer = answer_to { status = 400, body = body, headers = { ['content-type'] = 'text/html', ['x-other'] = 'no',
+      local answer = answer_to { status = 400, body = body, headers = { ['content-type'] = 'text/html',
+        ['x-other'] = 'no',
         ['request-id'] = 'req_2', ['anthropic-organization-id'] = 'org' } }
       assert.equal(400, answer.status)
       assert.same({ type = 'invalid_request_error', message = message }, answer.json.error)
@@ -178,7 +187,8 @@ describe('the client gets', function()
   end)
 
   for status, kind in pairs {
-    [400] = 'invalid_request_error', [401] = 'authentication_error', [402] = 'billing_error', [403] = 'permission_error',
+    [400] = 'invalid_request_error', [401] = 'authentication_error', [402] = 'billing_error',
+      [403] = 'permission_error',
     [404] = 'not_found_error', [408] = 'timeout_error', [409] = 'conflict_error', [413] = 'request_too_large',
     [424] = 'api_error', [429] = 'rate_limit_error', [500] = 'api_error', [503] = 'api_error', [504] = 'timeout_error',
     [529] = 'overloaded_error',
@@ -213,14 +223,16 @@ describe('the client gets', function()
   end
 
   it('502 for a redirect, and never its location', function()
-    local answer = answer_to { error = 'CC_EREDIRECT', status = 302, headers = { location = 'http://169.254.169.254/' } }
+    local answer = answer_to { error = 'CC_EREDIRECT', status = 302,
+      headers = { location = 'http://169.254.169.254/' } }
     assert.equal(502, answer.status)
     assert.is_nil(answer.headers.location)
   end)
 
   it('an error status for an error event, with its data as the body', function()
     local data = '{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
-    local answer = answer_to({ error = 'CC_ESTREAM_ERROR', status = 200, headers = { ['content-type'] = 'text/event-stream' },
+    local answer = answer_to({ error = 'CC_ESTREAM_ERROR', status = 200,
+      headers = { ['content-type'] = 'text/event-stream' },
       body = 'event: message_start\ndata: {"type":"message_start"}\n\nevent: error\r\ndata: ' .. data .. '\r\n\r\n' },
       { body = { stream = true } })
     assert.equal(529, answer.status)

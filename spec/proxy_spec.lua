@@ -39,7 +39,8 @@ describe('the proxy of an upstream', function()
   end)
 
   for list, exempt in pairs {
-    ['*'] = true, ['api.x'] = true, ['.x'] = true, ['x'] = true, ['API.X'] = true, ['*.x'] = true, ['a, api.x ,b'] = true,
+    ['*'] = true, ['api.x'] = true, ['.x'] = true, ['x'] = true, ['API.X'] = true, ['*.x'] = true,
+      ['a, api.x ,b'] = true,
     ['api.x:443'] = true, ['api.x:444'] = false, ['i.x'] = false, ['api.x.y'] = false, ['pi.x'] = false, [','] = false,
     ['y api.x'] = true,
   } do
@@ -63,7 +64,8 @@ describe('the proxy of an upstream', function()
   end)
 
   it('is told to the C side', function()
-    local self = stage.new { env = function(name) return name == 'http_proxy' and 'http://u:p@proxy.test:3128' or nil end }
+    local self = stage.new { env = function(name) return name == 'http_proxy' and 'http://u:p@proxy.test:3128'
+      or nil end }
     local _, exchange = self:request()
     assert.equal('proxy.test', exchange.tries[1].origin.proxy)
     assert.equal(3128, exchange.tries[1].origin.proxy_port)
@@ -72,7 +74,8 @@ describe('the proxy of an upstream', function()
 end)
 
 describe('base64', function()
-  for text, expected in pairs { [''] = '', f = 'Zg==', fo = 'Zm8=', foo = 'Zm9v', foob = 'Zm9vYg==', ['\255\0\254'] = '/wD+' } do
+  for text, expected in pairs { [''] = '', f = 'Zg==', fo = 'Zm8=', foo = 'Zm9v', foob = 'Zm9vYg==',
+    ['\255\0\254'] = '/wD+' } do
     it('makes "' .. expected .. '"', function() assert.equal(expected, proxy.base64(text)) end)
   end
 end)

@@ -23,7 +23,8 @@ describe('a path', function()
   end)
 
   for _, path in ipairs {
-    '/v1/message', '/v1/messages/', '//v1/messages', '/v1//messages', '/v1/messages/batch', '/V1/MESSAGES', '/v1/models/',
+    '/v1/message', '/v1/messages/', '//v1/messages', '/v1//messages', '/v1/messages/batch', '/V1/MESSAGES',
+      '/v1/models/',
     '/v1/%6Dessages', '/v1/messages;x', '/v1/./messages', '/healthz', '/v1/files/', '*',
   } do
     it(path .. ' is unknown', function()

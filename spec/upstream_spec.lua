@@ -50,7 +50,8 @@ describe('candidates', function()
   end)
 
   it('are not claimed by a name without a star that is but a prefix', function()
-    assert.equal('a/1=m-1 b/1=m-1', candidates({ provider 'a', provider('b', { model_mapping = { m = 'x' } }) }, model 'm-1'))
+    assert.equal('a/1=m-1 b/1=m-1', candidates({ provider 'a', provider('b', { model_mapping = { m = 'x' } }) },
+      model 'm-1'))
   end)
 
   it('map the exact name first, then the longest prefix', function()
@@ -89,7 +90,8 @@ end)
 
 describe('an upstream', function()
   it('shows what a policy may want to know, and is read-only', function()
-    local self = stage.new { providers = { provider('a', { keys = { { key = 'k', priority = 4, weight = 7 } } }) }, policy = [[
+    local self = stage.new { providers = { provider('a', { keys = { { key = 'k', priority = 4, weight = 7 } } }) },
+      policy = [[
       local relay = require 'ccrelay'
       return function(exchange)
         local u = relay.upstreams(exchange)[1]
@@ -129,7 +131,8 @@ describe('whose credential is used', function()
 
   it('never is the client\'s when it is a key of the relay', function()
     local options = { server = { auth = { api_key = 'relay-key' } } }
-    assert.equal('a/1=m z/1=m', candidates(both, { body = { model = 'm' }, headers = { ['x-api-key'] = 'relay-key' } }, options))
+    assert.equal('a/1=m z/1=m', candidates(both, { body = { model = 'm' }, headers = { ['x-api-key'] = 'relay-key' } },
+      options))
   end)
 
   it('has the priority of the provider\'s best key', function()
@@ -141,7 +144,8 @@ end)
 describe('pooling', function()
   local function order(strategy, count, fields)
     local keys = fields or { { key = 'k1' }, { key = 'k2' }, { key = 'k3' } }
-    local self = stage.new { providers = { provider('p' .. strategy, { keys = keys, pooling = { strategy = strategy } }) } }
+    local self = stage.new { providers = { provider('p' .. strategy,
+      { keys = keys, pooling = { strategy = strategy } }) } }
     local list = {}
     for index = 1, count do
       local _, exchange = self:request()
@@ -273,7 +277,8 @@ describe('no candidate', function()
   end)
 
   it('is 404 when the only claimer is not for this client', function()
-    local self = stage.new { providers = { provider 'a', provider('z', { type = 'zai', keys = {}, models = { 'glm' } }) } }
+    local self = stage.new { providers = { provider 'a', provider('z',
+      { type = 'zai', keys = {}, models = { 'glm' } }) } }
     assert.equal(404, self:request(model 'glm').status)
   end)
 

@@ -134,12 +134,14 @@ function Journal:outcome(exchange, outcome)
   local key = outcome.upstream.key_id
   if self.options.log_response_headers then
     local headers = require('ccrelay.outcome').header_lines(outcome)
-    self:say('debug', 'response headers', { 'id', exchange.id, 'key', key, 'status', outcome.status or 0, 'headers', headers })
+    self:say('debug', 'response headers',
+      { 'id', exchange.id, 'key', key, 'status', outcome.status or 0, 'headers', headers })
   end
   if self.options.log_tls_metrics then
     self:line('debug', 'connection', {
       'id', exchange.id, 'key', key, 'tls', outcome.upstream.slot.provider.base.scheme == 'https',
-      'reused', outcome.reused, 'connect_ms', outcome.connect_ms, 'head_ms', outcome.head_ms, 'detail', outcome.detail or '',
+      'reused', outcome.reused, 'connect_ms', outcome.connect_ms, 'head_ms', outcome.head_ms,
+      'detail', outcome.detail or '',
     })
   end
 end

@@ -185,7 +185,8 @@ end
 function M.header_lines(outcome)
   local exchange, lines = outcome.exchange, {}
   for index = 0, math.huge do
-    local code = C.cc_outcome_header_at(exchange.relay, exchange.handle, outcome.attempt, index, name_slice, value_slice)
+    local code = C.cc_outcome_header_at(exchange.relay, exchange.handle, outcome.attempt, index, name_slice,
+      value_slice)
     if code ~= C.CC_OK then break end
     lines[index + 1] = text(name_slice) .. ': ' .. text(value_slice)
   end

@@ -488,7 +488,8 @@ function M.arrive(delay, request)
   local id = #state.exchanges + 1
   local path, query = (request.path or '/v1/messages'):match '^([^?]*)%??(.*)$'
   local exchange = {
-    method = request.method or 'POST', path = path, query = query, headers = request.headers or {}, body = request.body or '',
+    method = request.method or 'POST', path = path, query = query, headers = request.headers or {}, body = request.body
+      or '',
     peer = request.peer or '127.0.0.1', complete = not request.body_after, body_after = request.body_after,
     features = request.features, refusal = request.refusal, slow_ms = request.slow_ms, at = state.now + delay,
     tries = {}, attempts = {}, set_headers = {},

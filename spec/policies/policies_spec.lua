@@ -1,0 +1,165 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What each strategy makes of the same upstreams.
+local stage = require 'support.stage'
+
+local BUSY = { status = 529, body = '{}' }
+
+local function provider(name, key, fields)
+  key.key = 'sk-' .. name
+  local settings = { name = name, type = 'anthropic', keys = { key } }
+  for field, value in pairs(fields or {}) do settings[field] = value end
+  return settings
+end
+
+local function using(strategy, providers, routing)
+  routing = routing or {}
+  routing.strategy = strategy
+  return stage.new { routing = routing, providers = providers
+    or { provider('a', {}), provider('b', {}), provider('c', {}) } }
+end
+
+local function hosts(exchange)
+  local list = {}
+  for index, attempt in ipairs(exchange.tries) do list[index] = attempt.origin.host:match '^%a+' end
+  return table.concat(list)
+end
+
+local function go(self, count, request)
+  local list = {}
+  for index = 1, count do
+    local _, exchange = self:request(request and { body = request })
+    list[index] = hosts(exchange)
+  end
+  return table.concat(list, ' ')
+end
+
+local STRATEGIES = { 'failover', 'round_robin', 'weighted_round_robin', 'shuffle', 'model_based' }
+
+for _, strategy in ipairs(STRATEGIES) do
+  describe(strategy, function()
+    it('goes through all that fail, each once, and ends with the last one\'s answer', function()
+      local self = using(strategy)
+      for _, name in ipairs { 'a', 'b', 'c' } do self:reply(name, BUSY) end
+      local answer, exchange = self:request()
+      local tried = {}
+      for name in hosts(exchange):gmatch '.' do tried[#tried + 1] = name end
+      table.sort(tried)
+      assert.same({ 'a', 'b', 'c' }, tried)
+      assert.equal(529, answer.status)
+    end)
+
+    it('stops at what cannot be retried', function()
+      local self = using(strategy)
+      for _, name in ipairs { 'a', 'b', 'c' } do self:reply(name, { status = 400, body = '{}' }) end
+      assert.equal(1, #go(self, 1))
+    end)
+
+    it('has the answer for no candidate', function()
+      local answer = using(strategy, { { name = 'z', type = 'zai', keys = {} } }):request()
+      assert.equal(404, answer.status)
+    end)
+
+    it('is 10 to 40 lines', function()
+      local _, lines = stage.read('policies/' .. strategy .. '.lua'):gsub('\n', '\n')
+      assert.is_true(lines >= 10 and lines <= 40, lines)
+    end)
+  end)
+end
+
+describe('failover', function()
+  it('takes the highest priority while it works, and comes back to it', function()
+    local self = using('failover', { provider('a', { priority = 1 }), provider('b', { priority = 3 }),
+      provider('c', { priority = 2 }) })
+    assert.equal('b b', go(self, 2))
+    self:reply('b', BUSY)
+    assert.equal('bc', go(self, 1))
+    self:reply('b', { status = 200 })
+    assert.equal('c', go(self, 1))
+    stage.advance(4000)
+    assert.equal('b', go(self, 1))
+  end)
+end)
+
+describe('round_robin', function()
+  it('begins one further each time', function()
+    local order = go(using 'round_robin', 6)
+    assert.equal(order:sub(1, 5), order:sub(7))
+    local seen = {}
+    for name in order:gmatch '%a' do seen[name] = (seen[name] or 0) + 1 end
+    assert.same({ a = 2, b = 2, c = 2 }, seen)
+  end)
+
+  it('shares its turn with other workers', function()
+    local self = using 'round_robin'
+    local first = go(self, 1)
+    self:use { routing = { strategy = 'round_robin' }, providers = { provider('a', {}), provider('b', {}),
+      provider('c', {}) } }
+    assert.are_not.equal(first, go(self, 1))
+  end)
+
+  it('goes on from its beginning when that fails', function()
+    local self = using 'round_robin'
+    self:reply('b', BUSY)
+    assert.is_truthy(go(self, 3):find 'bc')
+  end)
+end)
+
+describe('weighted_round_robin', function()
+  it('gives each its share, evenly spread', function()
+    local self = using('weighted_round_robin', { provider('a', { weight = 5 }), provider('b', { weight = 1 }),
+      provider('c', { weight = 1 }) })
+    assert.equal('a a b a c a a', go(self, 7))
+    assert.equal('a a b a c a a', go(self, 7))
+  end)
+
+  it('keeps weight 0 for the worst', function()
+    local self = using('weighted_round_robin', { provider('a', { weight = 0 }), provider('b', { weight = 1 }) })
+    assert.equal('b b b', go(self, 3))
+    self:reply('b', BUSY)
+    assert.equal('ba', go(self, 1))
+  end)
+end)
+
+describe('shuffle', function()
+  it('deals every upstream once before any comes again', function()
+    local self, orders = using 'shuffle', {}
+    for _ = 1, 12 do
+      local hand = go(self, 3)
+      orders[hand] = true
+      local seen = {}
+      for name in hand:gmatch '%a' do seen[name] = true end
+      assert.same({ a = true, b = true, c = true }, seen)
+    end
+    local different = 0
+    for _ in pairs(orders) do different = different + 1 end
+    assert.is_true(different > 1)
+  end)
+end)
+
+describe('model_based', function()
+  local providers = { provider('a', {}), provider('b', {}), provider('c', {}) }
+  local mapping = { ['claude'] = 'a', ['claude-opus'] = 'b' }
+
+  it('goes by the longest prefix', function()
+    local self = using('model_based', providers, { model_mapping = mapping, default_provider = 'c' })
+    assert.equal('a', go(self, 1, { model = 'claude-haiku' }))
+    assert.equal('b', go(self, 1, { model = 'claude-opus-5' }))
+  end)
+
+  it('goes to the default provider with every other model', function()
+    local self = using('model_based', providers, { model_mapping = mapping, default_provider = 'c' })
+    assert.equal('c', go(self, 1, { model = 'glm-4' }))
+  end)
+
+  it('stays with that provider when it fails', function()
+    local self = using('model_based', providers, { model_mapping = mapping, default_provider = 'c' })
+    self:reply('a', BUSY)
+    assert.equal('a', go(self, 1, { model = 'claude-haiku' }))
+  end)
+
+  it('goes through all without a default', function()
+    local self = using('model_based', providers)
+    self:reply('a', BUSY)
+    assert.equal('ab', go(self, 1, { model = 'glm' }))
+  end)
+end)
