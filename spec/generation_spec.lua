@@ -158,6 +158,7 @@ describe('a script that declares providers', function()
   it('does so while it is loaded only', function()
     local self = stage.new { policy = "local relay = require 'ccrelay' return function() relay.provider {} end" }
     assert.equal(500, self:request().status)
+    assert.equal(1, self:count 'relay.provider is for the time a script is loaded')
   end)
 
   it('keeps its secrets out of the log', function()

@@ -122,6 +122,7 @@ describe('the circuit', function()
     self:reply('a', { hang = true }, GOOD)
     local health = require 'ccrelay.health'
     assert.is_true(health.admit(self.current.providers[1], stage.C.cc_now()))
+    assert.is_false(health.admit(self.current.providers[1], stage.C.cc_now()))
     assert.equal(0, sent(self))
     stage.advance(121000)
     self:reply('a', GOOD)

@@ -147,6 +147,20 @@ describe('the loop', function()
     assert.equal(1, self:count ' exchange ')
   end)
 
+  it('is not woken early by a timer of before', function()
+    local self = stage.new { policy = 'return function(exchange) exchange:sleep(100) return exchange:respond {} end' }
+    local exchange = fake.arrive(0, { body = '{"model":"m"}', headers = { host = 'localhost' } })
+    local turns = 0
+    loop.run({}, { generation = function()
+      turns = turns + 1
+      fake.post(stage.C.CC_EVENT_TIMER, 1, 0)
+      return self.current
+    end })
+    assert.equal(1, turns)
+    assert.equal(200, exchange.answer.status)
+    assert.equal('100', self:line().total_ms)
+  end)
+
   it('keeps nothing of exchanges that are over', function()
     local self = stage.new()
     local kept = setmetatable({}, { __mode = 'k' })

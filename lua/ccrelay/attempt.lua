@@ -289,7 +289,7 @@ function M.race(exchange, list, options)
   while race.count > 0 do
     local kind, number = turn.await(exchange, turn.OUTCOME + turn.TIMER)
     if kind == turn.TIMER then
-      if race.count < 2 then start_next(exchange, race) end
+      start_next(exchange, race)
     elseif race.running[number] then
       local attempt = race.running[number]
       race.running[number], race.count = nil, race.count - 1

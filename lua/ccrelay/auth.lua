@@ -58,7 +58,7 @@ function Auth:match(presented, bearer)
     local entry = self.entries[index]
     if C.cc_equal(seen, entry.digest, 32) and (bearer or entry.kind ~= 'bearer') then found = found or entry end
   end
-  return presented ~= '' and found or nil
+  return found
 end
 
 --- The token of an Authorization: Bearer header, "" when it is none.

@@ -38,6 +38,13 @@ describe('count_tokens', function()
     assert.is_true(answer.json.input_tokens >= 100 and answer.json.input_tokens < 130)
   end)
 
+  it('does not ask another provider in its place', function()
+    local self = stage.new { providers = { provider('o', 'ollama'), provider('a', 'anthropic') } }
+    local answer, exchange = count(self)
+    assert.equal('true', answer.headers['x-ccrelay-estimated'])
+    assert.equal(0, #exchange.tries)
+  end)
+
   it('is an estimate when the provider answers 404', function()
     local self = stage.new()
     self:reply('one', { status = 404, body = '<html>' })

@@ -63,6 +63,7 @@ end
 local starts = {}
 
 function fake.cc_next(_, event)
+  assert(not state.inside, 'script code has not been left')
   local found = next_event()
   if not found then return false end
   state.now = math.max(state.now, found.due)
@@ -76,6 +77,8 @@ starts[real.CC_EVENT_OUTCOME] = function(found)
   local attempt = exchange and exchange.attempts[found.detail]
   if attempt and attempt.event == found then attempt.settled = true end
 end
+
+function fake.cc_script(inside) state.inside = inside end
 
 function fake.cc_now() return state.now end
 function fake.cc_time() return state.time + state.now end
