@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,16 +25,16 @@ enum step_end { STEP_STOPPED, STEP_FINISHED, STEP_REFUSED };
 #define STEP_SLOW 1
 #endif
 #ifdef STEP_SLOW
-enum { STEP_STOPS = 10 };
+enum { STEP_STOPS = 10, STEP_LATE = 20 };
 #else
-enum { STEP_STOPS = 24 };
+enum { STEP_STOPS = 24, STEP_LATE = 2 };
 #endif
 
 static void step_child(void (*work)(void)) {
   if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) _exit(3);
-  kill(getpid(), SIGSTOP);
+  syscall(SYS_kill, syscall(SYS_getpid), SIGSTOP);
   work();
-  _exit(0);
+  syscall(SYS_exit_group, 0); // known to the linker by now: few instructions behind work
 }
 
 // Starts work in a child and stops it after *steps instructions; if it finishes before, says so
@@ -82,14 +83,13 @@ static long step_count(void (*work)(void)) {
   return 0;
 }
 
-// Stops work at many points of its way, one run for each. With between: runs that while work
-// stands still, then lets it go on to its end; without: kills it. check runs after each. Returns
-// the number of runs, 0 when there is no tracing.
-static long step_through(void (*work)(void), void (*between)(void), void (*check)(void)) {
-  long all = step_count(work), runs = 0;
-  if (all) check();
-  long stride = all / STEP_STOPS + 1;
-  for (long at = 1 + all % stride; at < all; at += stride, runs++) {
+// Stops work at every stride-th instruction from first to before last, one run for each. With
+// between: runs that while work stands still, then lets it go on to its end; without: kills it.
+// check runs after each. Returns the number of runs.
+static long step_range(void (*work)(void), void (*between)(void), void (*check)(void), long first,
+                       long last, long stride) {
+  long runs = 0;
+  for (long at = first; at < last; at += stride, runs++) {
     pid_t child;
     long steps = at;
     enum step_end end = step_to(work, &steps, &child);
@@ -101,5 +101,14 @@ static long step_through(void (*work)(void), void (*between)(void), void (*check
     check();
   }
   return runs;
+}
+
+// The same evenly over all of its way, and once to its end; 0 when there is no tracing here.
+static long step_through(void (*work)(void), void (*between)(void), void (*check)(void)) {
+  long all = step_count(work);
+  if (!all) return 0;
+  check();
+  long stride = all / STEP_STOPS + 1;
+  return step_range(work, between, check, 1 + all % stride, all, stride);
 }
 #endif

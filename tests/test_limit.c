@@ -214,7 +214,6 @@ static void of_one_reset_the_smaller_remainder_counts(void **state) {
   cc_limit_learn(limit, 0, 0, 9, 30400, 0);
   assert_int_equal(reserve(0, 0, 0), CC_OK);
   cc_limit_learn(limit, 0, 0, 9, 20000, 0); // old news
-  cc_limit_learn(limit, 0, 0, 1, 20000, 0);
   assert_int_equal(reserve(0, 0, 0), CC_OK);
   assert_int_equal(reserve(0, 0, 0), CC_ELIMIT);
   cc_limit_learn(limit, 0, 0, 1, 50000, 0); // a later window

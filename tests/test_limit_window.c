@@ -334,6 +334,54 @@ static void who_comes_late_sees_the_ring_turn(void **state) {
   step_through(book_before_the_turn, turn_the_ring, the_turned_window_is_not_over);
 }
 
+static void book_a_lap_later(void) {
+  parent_booked += reserve(121500, 0, 0) == CC_OK;
+}
+
+static void the_later_lap_is_whole(void) {
+  bool within = cc_cell_get(child_booked) == 1 && cc_cell_get(child_second) == 121;
+  assert_true(usage(121500).requests == parent_booked + within);
+  fill_but_one(10, 900);
+}
+
+static void who_comes_a_lap_late_overwrites_nothing(void **state) {
+  (void)state;
+  fill_but_one(10, 900);
+  step_through(book_before_the_turn, book_a_lap_later, the_later_lap_is_whole);
+}
+
+static void learn_two(void) {
+  fill_but_one(1, 0);
+  rates(10, 0, 0, 0);
+  cc_limit_learn(limit, 0, 0, 5, 60000, 0);
+  cc_limit_learn(limit, 1, 0, 10, 60000, 0);
+}
+
+static void take_tokens_left(void) {
+  struct cc_ticket own;
+  double wait;
+  cc_cell_set(child_booked, cc_limit_reserve(limit, 0, 10, 0, &own, &wait) == CC_OK);
+}
+
+static void take_tokens_too(void) {
+  parent_booked += reserve(0, 10, 0) == CC_OK;
+}
+
+static void one_request_was_taken(void) {
+  double all = parent_booked + cc_cell_get(child_booked);
+  assert_true(all == (parent_booked || cc_cell_get(child_booked) ? 1 : 0));
+  assert_true(cc_limit_headroom(limit, 0) == 0); // no tokens left
+  cc_limit_learn(limit, 1, 0, 10, 63000, 0);
+  assert_true(cc_limit_headroom(limit, 0) == 0.4);
+  learn_two();
+}
+
+static void what_was_taken_for_nothing_is_given_back(void **state) {
+  (void)state;
+  learn_two();
+  step_through(take_tokens_left, take_tokens_too, one_request_was_taken);
+}
+
 static void book_early_in_the_second(void) {
   book_late(60100);
 }
@@ -367,6 +415,8 @@ int main(void) {
       TEST(death_while_booking_costs_one_request),
       TEST(the_last_seat_is_given_once),
       TEST(who_comes_late_sees_the_ring_turn),
+      TEST(who_comes_a_lap_late_overwrites_nothing),
+      TEST(what_was_taken_for_nothing_is_given_back),
       TEST(a_late_addition_keeps_the_latest_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,7 +152,7 @@ static int numbers[THREADS][NAMES];
 static void *name_them(void *argument) {
   int thread = (int)(intptr_t)argument;
   for (int i = 0; i < NAMES; i++) {
-    int n = thread % 2 ? NAMES - 1 - i : i;
+    int n = thread / 2 ? NAMES - 1 - i : i;
     numbers[thread][n] = numbered(CC_TABLE_CELLS, "name", n);
   }
   return NULL;
@@ -173,6 +173,8 @@ static void threads_agree_on_names(void **state) {
     for (int i = 1; i < THREADS; i++)
       assert_int_equal(numbers[i][n], numbers[0][n]);
   }
+  for (int n = NAMES; n < CC_CELLS; n++) // no room was lost where they met
+    assert_in_range(numbered(CC_TABLE_CELLS, "name", n), 0, CC_CELLS - 1);
 }
 
 static int made;
@@ -201,6 +203,9 @@ static void death_at_any_point_loses_no_room(void **state) {
   long deaths = step_through(make_a_name, NULL, name_is_sound);
   if (!deaths) return;
   assert_true(deaths > 5);
+  long all = step_count(make_a_name); // an entry is published and finished near the end
+  name_is_sound();
+  deaths += step_range(make_a_name, NULL, name_is_sound, all > 120 ? all - 120 : 1, all, STEP_LATE);
   for (int i = made; i < CC_LIMITS - 1; i++)
     assert_in_range(numbered(CC_TABLE_LIMITS, "stepped", i), 0, CC_LIMITS - 1);
   assert_int_equal(numbered(CC_TABLE_LIMITS, "stepped", CC_LIMITS), CC_ELIMIT);

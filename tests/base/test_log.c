@@ -194,13 +194,13 @@ static void a_stuck_pipe_blocks_nobody(void **state) {
 
 static void a_stuck_sink_can_be_left(void **state) {
   (void)state;
-  static char text[1000];
+  static char text[10000]; // longer than what a pipe takes at once: cut in the middle
   memset(text, 'q', sizeof text);
   assert_int_equal(mkfifo(path, 0600), 0);
   int reader = open(path, O_RDONLY | O_NONBLOCK);
   double before = cc_log_dropped();
   assert_int_equal(cc_log_open(path), CC_OK);
-  for (int i = 0; i < 500; i++)
+  for (int i = 0; i < 50; i++)
     cc_log(text, sizeof text);
   cc_log_flush(100);
   assert_int_equal(cc_log_open(second_path), CC_OK);
@@ -208,8 +208,9 @@ static void a_stuck_sink_can_be_left(void **state) {
   assert_true(cc_log_dropped() == before);
   size_t in_pipe = read_fd(reader);
   content_of(second_path);
-  assert_true(strlen(content) % 1001 == 0); // whole lines only, the one cut short included
-  assert_int_equal(strlen(content) / 1001 + in_pipe / 1001, 500);
+  assert_true(in_pipe % 10001 != 0);
+  assert_true(strlen(content) % 10001 == 0); // whole lines only, the one cut short included
+  assert_int_equal(strlen(content) / 10001 + in_pipe / 10001, 50);
   close(reader);
 }
 
@@ -247,6 +248,51 @@ static void a_closed_pipe_counts_and_goes_on(void **state) {
   read_fd(reader);
   assert_string_equal(content, "back\n");
   close(reader);
+}
+
+static void a_line_cut_short_is_ended(void **state) {
+  (void)state;
+  static char text[100000];
+  memset(text, 's', sizeof text);
+  assert_int_equal(mkfifo(path, 0600), 0);
+  int reader = open(path, O_RDONLY | O_NONBLOCK);
+  double before = cc_log_dropped();
+  assert_int_equal(cc_log_open(path), CC_OK);
+  cc_log(text, sizeof text);
+  cc_log_flush(100);
+  close(reader);
+  cc_log_flush(LONG_MS);
+  assert_true(cc_log_dropped() - before == 1);
+  reader = open(path, O_RDONLY | O_NONBLOCK);
+  size_t size = read_fd(reader);
+  line("next");
+  cc_log_flush(LONG_MS);
+  assert_true(size > 0 && content[size - 1] == 's');
+  read_fd(reader);
+  assert_string_equal(content, "\nnext\n");
+  close(reader);
+}
+
+// stderr is a blocking pipe here, and stays one.
+static void a_stuck_stderr_is_not_waited_for(void **state) {
+  (void)state;
+  int ends[2], status;
+  static char text[100000];
+  assert_int_equal(pipe(ends), 0);
+  fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], STDERR_FILENO);
+    cc_log_close();
+    double before = cc_log_dropped();
+    cc_log(text, sizeof text);
+    cc_log_flush(100);
+    cc_log_close();
+    _exit(cc_log_dropped() - before == 1 ? 0 : 1);
+  }
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  close(ends[0]), close(ends[1]);
 }
 
 static void a_full_disk_counts_and_goes_on(void **state) {
@@ -406,6 +452,8 @@ int main(void) {
       TEST(a_stuck_sink_can_be_left),
       TEST(closing_does_not_wait_for_a_stuck_sink),
       TEST(a_closed_pipe_counts_and_goes_on),
+      TEST(a_line_cut_short_is_ended),
+      TEST(a_stuck_stderr_is_not_waited_for),
       TEST(a_full_disk_counts_and_goes_on),
       TEST(a_moved_file_is_opened_anew),
       TEST(a_file_that_cannot_be_made_again_is_used_on),
