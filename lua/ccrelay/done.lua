@@ -76,21 +76,36 @@ end
 
 -- ---- Figures -----------------------------------------------------------------------------------
 
+local names = {}
+
+-- The counters of a provider, whose names are put together once.
+local function names_of(provider)
+  local found = names[provider]
+  if not found then
+    found = {}
+    for _, what in ipairs { 'attempts', 'failures', 'tokens_input', 'tokens_cached', 'tokens_output' } do
+      found[what] = 'count:' .. what .. ':' .. provider
+    end
+    names[provider] = found
+  end
+  return found
+end
+
 local function count(exchange, provider)
   cell.add('count:exchanges', 1)
   cell.add('count:status_' .. (report.status > 0 and math.floor(report.status / 100) .. 'xx' or 'none'), 1)
   cell.add('count:attempts', #exchange.trail)
   if exchange.refused then cell.add('count:refused', 1) end
   for _, outcome in ipairs(exchange.trail) do
-    local name = outcome.upstream.provider
-    cell.add('count:attempts:' .. name, 1)
-    if not outcome.ok then cell.add('count:failures:' .. name, 1) end
+    local name = names_of(outcome.upstream.provider)
+    cell.add(name.attempts, 1)
+    if not outcome.ok then cell.add(name.failures, 1) end
   end
   if provider and report.usage_known then
-    local usage = report.usage
-    cell.add('count:tokens_input:' .. provider, usage.input + usage.cache_5m + usage.cache_1h)
-    cell.add('count:tokens_cached:' .. provider, usage.cache_read)
-    cell.add('count:tokens_output:' .. provider, usage.output)
+    local usage, name = report.usage, names_of(provider)
+    cell.add(name.tokens_input, usage.input + usage.cache_5m + usage.cache_1h)
+    cell.add(name.tokens_cached, usage.cache_read)
+    cell.add(name.tokens_output, usage.output)
   end
 end
 

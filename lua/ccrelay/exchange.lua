@@ -15,6 +15,7 @@ local turn = require 'ccrelay.turn'
 ---@field query string
 ---@field peer string address of the client
 ---@field model string? what the client asks for
+---@field original_model string? the same, whatever exchange:set made of it
 ---@field stream boolean
 ---@field max_tokens number 0 when absent
 ---@field session string? Claude Code's session
@@ -148,7 +149,8 @@ function methods:inspect()
   cache.scan_code, cache.scan_offset = code, scan.error_offset
   if code == C.CC_OK then
     local raw = text(scan.model)
-    cache.model = cache.model or (string.find(raw, '\\', 1, true) and decode('"' .. raw .. '"') or raw)
+    cache.original_model = string.find(raw, '\\', 1, true) and decode('"' .. raw .. '"') or raw
+    cache.model = cache.model or cache.original_model
     cache.stream, cache.feature_bits, cache.max_tokens = scan.stream, scan.features, scan.max_tokens
   end
   return code, scan.error_offset
@@ -162,6 +164,7 @@ local function inspected(name, otherwise)
 end
 
 views.model = inspected('model', nil)
+views.original_model = inspected('original_model', nil)
 views.stream = inspected('stream', false)
 views.max_tokens = inspected('max_tokens', 0)
 views.feature_bits = inspected('feature_bits', 0)

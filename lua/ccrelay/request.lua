@@ -107,12 +107,6 @@ function Request:pass()
   self:rename()
 end
 
-local function sent_model(exchange)
-  local code = C.cc_request_field(exchange.relay, exchange.handle, 'model', 5, slice)
-  if code ~= C.CC_OK then return nil end
-  return json.decode('[' .. ffi.string(slice.data, slice.size) .. ']')[1]
-end
-
 --- The request of an attempt that has a number.
 ---@param exchange ccrelay.Exchange
 ---@param number integer
@@ -122,7 +116,7 @@ function M.new(exchange, number, upstream)
   local slot = upstream.slot
   return setmetatable({
     exchange = exchange, relay = exchange.relay, handle = exchange.handle, number = number,
-    model = upstream.model or nil, original_model = upstream.model and sent_model(exchange), stream = exchange.stream,
+    model = upstream.model or nil, original_model = exchange.original_model, stream = exchange.stream,
     endpoint = exchange.endpoint, path = exchange.path, query = exchange.query, base = slot.provider.base.path,
     settings = slot.provider.settings, features = exchange.feature_bits, max_tokens = exchange.max_tokens,
     key = slot.key, credential = upstream.credential,
