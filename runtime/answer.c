@@ -124,8 +124,13 @@ static double answer_length(const struct cc_attempt *attempt) {
   return attempt->content_length;
 }
 
-static void free_request(struct cc_exchange *exchange, const struct cc_attempt *attempt) {
+// An answer may take minutes: what only led to it is given back.
+static void shed(struct cc_exchange *exchange, struct cc_attempt *attempt) {
+  cc_fields_free(&exchange->answer);
+  cc_attempt_shed(attempt);
   if (!cc_attempt_needs_body(attempt)) cc_buffer_free(&exchange->body);
+  if (exchange->inbound) cc_http1_forget(exchange->inbound->parser);
+  exchange->head = NULL;
 }
 
 int cc_answer_outcome(struct cc_relay *relay, cc_id id, int number, bool break_with_event) {
@@ -144,9 +149,7 @@ int cc_answer_outcome(struct cc_relay *relay, cc_id id, int number, bool break_w
   close_others(exchange, attempt);
   cc_exchange_first_byte(exchange, attempt->status);
   cc_inbound_head(exchange->inbound, attempt->status, headers, count, answer_length(attempt));
-  cc_fields_free(&attempt->headers);
-  cc_fields_free(&exchange->answer);
-  free_request(exchange, attempt);
+  shed(exchange, attempt);
   if (exchange->phase != CC_OVER) cc_pump_start(attempt);
   if (exchange->phase != CC_OVER) cc_exchange_schedule(exchange);
   return CC_OK;

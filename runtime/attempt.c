@@ -250,6 +250,18 @@ bool cc_attempt_needs_body(const struct cc_attempt *attempt) {
   return attempt->out && !all_sent(attempt) && !attempt->dirty;
 }
 
+void cc_attempt_shed(struct cc_attempt *attempt) {
+  if (cc_attempt_needs_body(attempt)) return;
+  cc_buffer_free(&attempt->method);
+  cc_buffer_free(&attempt->target);
+  cc_buffer_wipe(&attempt->wire);
+  attempt->wire_sent = 0;
+  cc_fields_free(&attempt->fields);
+  cc_edits_free(&attempt->edits);
+  cc_fields_free(&attempt->headers);
+  if (attempt->out) cc_http1_forget(attempt->out->parser);
+}
+
 void cc_attempt_close(struct cc_attempt *attempt) {
   attempt->phase = CC_CLOSED;
   cc_timer_stop(&attempt->timer);

@@ -69,6 +69,9 @@ struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int o
 void cc_attempt_send(struct cc_attempt *attempt);
 bool cc_attempt_needs_body(const struct cc_attempt *attempt);
 
+// Gives back the memory that only sending needed, once all is sent.
+void cc_attempt_shed(struct cc_attempt *attempt);
+
 // Gives it up: no event comes from it any more.
 void cc_attempt_close(struct cc_attempt *attempt);
 // Gives it up and frees it.

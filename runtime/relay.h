@@ -307,7 +307,8 @@ struct cc_request {
 
 int cc_request(struct cc_relay *relay, cc_id exchange, struct cc_request *out);
 
-// The first header called name (any case): CC_OK or CC_ENOTFOUND. Index runs from 0.
+// The first header called name (any case): CC_OK or CC_ENOTFOUND. Index runs from 0. CC_ESTATE once
+// the answer has begun.
 int cc_request_header(struct cc_relay *relay, cc_id exchange, const char *name, uint32_t size,
                       struct cc_slice *value);
 int cc_request_header_at(struct cc_relay *relay, cc_id exchange, uint32_t index,

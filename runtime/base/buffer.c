@@ -34,7 +34,7 @@ void cc_wipe(void *memory, size_t size) {
 void cc_buffer_reserve(struct cc_buffer *buffer, size_t extra) {
   size_t need = buffer->size + extra;
   if (need <= buffer->capacity) return;
-  size_t capacity = buffer->capacity ? buffer->capacity * 2 : 256;
+  size_t capacity = buffer->capacity ? buffer->capacity * 2 : 64;
   if (capacity < need) capacity = need;
   buffer->data = cc_realloc(buffer->data, capacity);
   buffer->capacity = capacity;

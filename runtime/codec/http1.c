@@ -112,6 +112,16 @@ void cc_http1_free(struct cc_http1 *parser) {
   free(parser);
 }
 
+void cc_http1_forget(struct cc_http1 *parser) {
+  static const struct cc_header none;
+  struct cc_http1_head *head = &parser->head;
+  head->method = head->target = head->path = head->query = head->host = (struct cc_slice){0};
+  head->headers = 0;
+  head->header = &none;
+  parser->table = NULL;
+  cc_buffer_wipe(&parser->text);
+}
+
 void cc_http1_reset(struct cc_http1 *parser) {
   if (parser->phase == DEAD) return;
   begin(parser);

@@ -56,6 +56,10 @@ void cc_http1_free(struct cc_http1 *parser);
 // Forgets the message so that the next one can begin; releases the head's memory.
 void cc_http1_reset(struct cc_http1 *parser);
 
+// Gives back the memory of the head under way: its slices and headers are gone, its other facts
+// stay. For long bodies.
+void cc_http1_forget(struct cc_http1 *parser);
+
 // Response parser: the request was HEAD, so no body follows whatever the head says. Cleared by
 // cc_http1_reset.
 void cc_http1_expect_no_body(struct cc_http1 *parser);
