@@ -2,8 +2,8 @@
 #include "base/process.h"
 #include "base/error.h"
 #include <errno.h>
-#include <stdlib.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
