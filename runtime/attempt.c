@@ -174,7 +174,8 @@ static void connect_upstream(struct cc_attempt *attempt, bool fresh) {
 
 static void fail(struct cc_outbound *out, int error) {
   struct cc_attempt *attempt = out->user;
-  snprintf(attempt->detail, sizeof attempt->detail, "%s", out->detail);
+  free(attempt->detail);
+  attempt->detail = cc_copy_text(out->detail, strlen(out->detail));
   if (worth_retry(attempt, error)) {
     attempt->out = NULL;
     attempt->retried = true;
@@ -283,5 +284,6 @@ void cc_attempt_free(struct cc_attempt *attempt) {
   cc_fields_free(&attempt->fields);
   cc_fields_free(&attempt->headers);
   cc_edits_free(&attempt->edits);
+  free(attempt->detail);
   cc_timer_close(&attempt->timer, gone);
 }

@@ -57,7 +57,7 @@ struct cc_attempt {
   int error;
   uint32_t changed;
   double sent_at, connected_at, head_at, settled_at;
-  char detail[120];
+  char *detail; // why it failed, or NULL
   char error_type[48];
 };
 

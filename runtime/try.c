@@ -153,7 +153,7 @@ int cc_outcome(struct cc_relay *relay, cc_id id, int number, struct cc_outcome *
       .head_ms = since_sent(attempt, attempt->head_at),
       .gate_ms = since_sent(attempt, attempt->settled_at),
       .changed_bytes = attempt->changed,
-      .detail = cc_slice_text(attempt->detail),
+      .detail = cc_slice_text(attempt->detail ? attempt->detail : ""),
       .error_type = cc_slice_text(attempt->error_type),
       .usage_known = attempt->usage_known,
       .usage = attempt->usage,

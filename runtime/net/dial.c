@@ -3,6 +3,7 @@
 // deadline.
 #include "net/dial.h"
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { ADDRESS_MS = 250 };
 
@@ -32,7 +33,7 @@ static bool permitted(const struct cc_outbound *out, const union cc_address *add
 
 static void limit_address(struct cc_outbound *out) {
   if (!out->deadline) return;
-  uint64_t all = left(out), share = all / (uint64_t)(out->addresses.count - out->address);
+  uint64_t all = left(out), share = all / (uint64_t)(out->addresses->count - out->address);
   if (share < ADDRESS_MS) share = ADDRESS_MS;
   cc_timer_set(&out->timer, share < all ? share : all);
 }
@@ -50,8 +51,8 @@ static void connect_to(struct cc_outbound *out, union cc_address *address) {
 }
 
 static void next_address(struct cc_outbound *out) {
-  for (; out->address < out->addresses.count; out->address++) {
-    union cc_address *address = &out->addresses.list[out->address];
+  for (; out->address < out->addresses->count; out->address++) {
+    union cc_address *address = &out->addresses->list[out->address];
     if (out->deadline && !left(out)) break;
     if (permitted(out, address)) {
       connect_to(out, address);
@@ -59,7 +60,7 @@ static void next_address(struct cc_outbound *out) {
     }
     note(out, CC_EADDRESS_FORBIDDEN, "");
   }
-  cc_outbound_fail(out, out->address < out->addresses.count ? CC_ECONNECT_TIMEOUT : out->failure);
+  cc_outbound_fail(out, out->address < out->addresses->count ? CC_ECONNECT_TIMEOUT : out->failure);
 }
 
 static void resolved(void *data, int error, const struct cc_addresses *found) {
@@ -70,7 +71,8 @@ static void resolved(void *data, int error, const struct cc_addresses *found) {
   } else if (out->origin->forbidden) {
     cc_outbound_fail(out, CC_EADDRESS_FORBIDDEN);
   } else {
-    out->addresses = *found;
+    out->addresses = cc_alloc(sizeof *out->addresses);
+    *out->addresses = *found;
     next_address(out);
   }
 }
@@ -100,6 +102,8 @@ void cc_dial_connected(struct cc_outbound *out, int error) {
   }
   const struct cc_origin_key *key = &out->origin->key;
   say(out, "");
+  free(out->addresses);
+  out->addresses = NULL;
   if (out->deadline) cc_timer_set(&out->timer, left(out) ? left(out) : 1);
   if (key->tls && key->proxy_host) {
     cc_tunnel(out);

@@ -60,7 +60,13 @@ static void refuse(struct cc_inbound *in, int error) {
 }
 
 static void shutdown_done(uv_shutdown_t *request, int status) {
-  (void)request, (void)status;
+  (void)status;
+  free(request);
+}
+
+static void end_sending(struct cc_inbound *in) {
+  uv_shutdown_t *request = cc_alloc(sizeof *request);
+  if (uv_shutdown(request, &in->stream.uv.stream, shutdown_done)) free(request);
 }
 
 // Our end of the connection is closed, theirs may still send: closing both now would destroy the
@@ -68,7 +74,7 @@ static void shutdown_done(uv_shutdown_t *request, int status) {
 static void linger(struct cc_inbound *in) {
   in->phase = CC_INBOUND_LINGER;
   cc_buffer_free(&in->ahead);
-  if (!in->stream.layer) uv_shutdown(&in->shutdown, &in->stream.uv.stream, shutdown_done);
+  if (!in->stream.layer) end_sending(in);
   cc_timer_set(&in->timer, LINGER_MS);
   cc_stream_read(&in->stream);
 }

@@ -30,7 +30,6 @@ struct cc_inbound_events {
 struct cc_inbound {
   struct cc_stream stream;
   struct cc_timer timer;
-  uv_shutdown_t shutdown;
   struct cc_http1 *parser;
   const struct cc_inbound_events *events;
   struct cc_inbound_settings *settings; // the listener's, outlives the connection

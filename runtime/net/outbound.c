@@ -37,6 +37,7 @@ static void handle_closed(struct cc_outbound *out) {
   cc_pool_unlist(out);
   cc_http1_free(out->parser);
   cc_buffer_wipe(&out->kept);
+  free(out->addresses);
   free(out);
   cc_pool_release(pool);
 }

@@ -51,7 +51,7 @@ struct cc_outbound {
   struct cc_outbounds *later; // told from the loop
   struct cc_timer timer;
   struct cc_lookup *lookup;
-  struct cc_addresses addresses;
+  struct cc_addresses *addresses; // while connecting
   int address;                // the next one to try
   int failure;                // why the addresses so far were of no use
   uint64_t born;
