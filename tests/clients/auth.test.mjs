@@ -57,7 +57,8 @@ const table = [
 ];
 
 table.forEach(([auth, providers, headers, status, expected], n) => {
-  const say = JSON.stringify({ auth, client: headers, provider: providers ? 'zai' : 'anthropic' }).replaceAll(key, 'KEY').slice(0, 150);
+  const shown = JSON.stringify({ auth, client: headers, provider: providers ? 'zai' : 'anthropic' });
+  const say = shown.replace(/\w*CANARY\w*[-\w]*|sk-ant[-\w]*/g, 'KEY').slice(0, 150);
   test(`auth ${n + 1}: ${say}`, async (t) => {
     const { relay, upstream } = await set(t, auth, providers);
     const seen = await outcome(relay, upstream, headers);
