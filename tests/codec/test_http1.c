@@ -475,6 +475,21 @@ static void head_lives_until_reset(void **state) {
   cc_http1_free(parser);
 }
 
+static void refused_head_is_not_shown(void **state) {
+  (void)state;
+  struct cc_http1 *parser = cc_http1_new(CC_HTTP1_REQUEST, &drive_limits);
+  const char *data = GET "Host: x\r\n\r\n";
+  size_t size = strlen(data);
+  struct cc_slice body;
+  assert_int_equal(cc_http1_next(parser, &data, &size, &body), CC_EHTTP);
+  assert_null(cc_http1_head(parser));
+  assert_int_equal(cc_http1_finish(parser), CC_EHTTP);
+  cc_http1_reset(parser);
+  size = 0;
+  assert_int_equal(cc_http1_next(parser, &data, &size, &body), CC_EHTTP);
+  cc_http1_free(parser);
+}
+
 static void texts_for_heads(void **state) {
   (void)state;
   assert_true(cc_http1_is_token(cc_slice_text("a-Z0!#$%&'*+.^_`|~")));
@@ -512,6 +527,7 @@ int main(void) {
       cmocka_unit_test(trailers_and_extensions_are_bounded),
       cmocka_unit_test(bodies_are_not_copied),
       cmocka_unit_test(head_lives_until_reset),
+      cmocka_unit_test(refused_head_is_not_shown),
       cmocka_unit_test(texts_for_heads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
