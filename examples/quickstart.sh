@@ -1,0 +1,68 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# From a fresh checkout to an answer: installs what is missing, builds, starts a mock provider and
+# the relay in front of it, asks one question, and stops both. Needs no account and no key.
+#   examples/quickstart.sh          shows it
+#   examples/quickstart.sh --keep   leaves both running until Ctrl-C, to try Claude Code with
+set -eu
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=${CCRELAY_BUILD:-$root/build}/quickstart
+work=$(mktemp -d)
+pids=()
+finish() {
+  if [ ${#pids[@]} -gt 0 ]; then kill "${pids[@]}" 2>/dev/null || true; fi
+  wait
+  rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+"$root/runtime/setup.sh"
+cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCCRELAY_TESTS=OFF >"$work/build.log" &&
+  cmake --build "$build" -j "$(nproc)" --target ccrelay >>"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
+
+# The first provider is not there, so the relay goes to the second: the mock.
+cat >"$work/config.yaml" <<'TEXT'
+server: {listen: "127.0.0.1:8787"}
+admin: {listen: "off"}
+providers:
+  - {name: absent, type: anthropic, base_url: "http://127.0.0.1:9", keys: [{key: none, priority: 2}]}
+  - {name: mock, type: anthropic, base_url: "http://127.0.0.1:9001", keys: [{key: none, priority: 1}]}
+routing: {strategy: failover, debug: true}
+TEXT
+chmod 600 "$work/config.yaml"
+
+answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+start() { # PORT ARGUMENTS...
+  local port=$1 tries=0
+  shift
+  if answers "$port"; then echo "quickstart: port $port is in use" >&2; exit 69; fi
+  (cd "$work" && exec "$build/ccrelay" "$@") >"$work/$port.log" 2>&1 &
+  pids+=($!)
+  until answers "$port"; do
+    tries=$((tries + 1))
+    if [ $tries -gt 100 ]; then cat "$work/$port.log"; exit 1; fi
+    sleep 0.1
+  done
+}
+
+start 9001 run "$root/examples/mock.lua" --listen 127.0.0.1:9001
+start 8787 run --config "$work/config.yaml"
+
+body='{"model":"claude-quickstart","max_tokens":100,"messages":[{"role":"user","content":"Is anybody there?"}]}'
+echo
+echo "POST http://127.0.0.1:8787/v1/messages"
+echo "$body"
+echo
+exec 3<>/dev/tcp/127.0.0.1/8787
+printf 'POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nanthropic-version: 2023-06-01\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s' ${#body} "$body" >&3
+answer=$(timeout 20 cat <&3)
+printf '%s\n\n' "$answer"
+grep -q 'You said: Is anybody there?' <<<"$answer" || { cat "$work"/*.log; exit 1; }
+echo "The first provider was refused, the second answered. With Claude Code:"
+echo "  ANTHROPIC_BASE_URL=http://127.0.0.1:8787 ANTHROPIC_API_KEY=none claude"
+if [ "${1:-}" = --keep ]; then
+  echo "Both run until Ctrl-C."
+  wait
+fi
