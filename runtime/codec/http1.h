@@ -32,19 +32,19 @@ struct cc_header {
 
 // Slices point into memory of the parser and live until cc_http1_reset or cc_http1_free.
 struct cc_http1_head {
-  struct cc_slice method;  // request
+  struct cc_slice method; // request
   struct cc_slice target;
-  struct cc_slice path;    // of target, without query; absolute-form reduced to origin-form
+  struct cc_slice path; // of target, without query; absolute-form reduced to origin-form
   struct cc_slice query;
-  struct cc_slice host;    // request: the one valid Host
-  int status;              // response
-  int minor;               // HTTP/1.minor
+  struct cc_slice host; // request: the one valid Host
+  int status;           // response
+  int minor;            // HTTP/1.minor
   bool keep_alive;
   bool chunked;
-  bool expect_continue;    // request
-  bool until_close;        // response whose body ends with the connection
-  bool has_body;           // there is or may be a body
-  double content_length;   // -1: none given
+  bool expect_continue;  // request
+  bool until_close;      // response whose body ends with the connection
+  bool has_body;         // there is or may be a body
+  double content_length; // -1: none given
   uint32_t headers;
   const struct cc_header *header;
 };
