@@ -152,7 +152,7 @@ int cc_message(struct cc_relay *relay, struct cc_slice *out) {
 
 // ---- Forking -----------------------------------------------------------------------------------
 
-static struct cc_relay *inherited; // the master's, of no more use here
+static struct cc_relay *volatile inherited; // the master's, of no more use here, still reachable
 
 static void close_descriptor(uv_handle_t *handle, void *data) {
   uv_os_fd_t fd;
