@@ -19,7 +19,8 @@ enum {
   FILE_BATCH = 1 << 16,
   PIPE_BATCH = 4096,
   LOOK_MS = 1000,
-  STUCK_MS = 50
+  STUCK_MS = 50,
+  REST_MS = 10
 };
 
 struct sink {
@@ -33,6 +34,8 @@ struct log {
   pthread_cond_t work, idle;
   pthread_t thread;
   bool running, writing, quit, fresh;
+  bool asleep;      // the writer waits for a line, however long
+  unsigned flushes; // who waits for all lines to be written
   struct sink sink; // replaced under the mutex by the writer only, while it runs
   struct sink next; // what cc_log_open asks for, when fresh
   char *ring;       // lines, each behind its size
@@ -68,7 +71,8 @@ static void after_fork(void) {
 static void in_child(void) {
   pthread_mutex_unlock(&self.mutex);
   init_conditions();
-  self.running = self.writing = self.quit = self.torn = false;
+  self.running = self.writing = self.quit = self.torn = self.asleep = false;
+  self.flushes = 0;
   self.head = self.used = 0;
   self.dropped = 0;
 }
@@ -197,6 +201,7 @@ static bool await_sink(void) {
     bool fresh = self.fresh, quit = self.quit;
     unlock();
     if (fresh) return false;
+    if (self.sink.file) return true;
     struct pollfd wanted = {.fd = self.sink.fd, .events = POLLOUT};
     if (poll(&wanted, 1, quit ? 0 : STUCK_MS)) return true;
     if (quit) return false;
@@ -239,14 +244,37 @@ static uint32_t write_batch(size_t size) {
   }
 }
 
+static struct timespec moment(clockid_t clock, double wait_ms) {
+  struct timespec until;
+  clock_gettime(clock, &until);
+  double ms = wait_ms > 0 ? wait_ms < 3600000 ? wait_ms : 3600000 : 0;
+  long ns = until.tv_nsec + (long)((long)ms % 1000) * 1000000;
+  until.tv_sec += (time_t)(ms / 1000) + ns / 1000000000;
+  until.tv_nsec = ns % 1000000000;
+  return until;
+}
+
+// After a batch the next lines gather for a moment: a busy process writes many at once.
+static void rest(void) {
+  struct timespec until = moment(CLOCK_MONOTONIC, REST_MS);
+  while (!self.quit && !self.fresh && !self.flushes && self.used < RING_BYTES / 2)
+    if (pthread_cond_timedwait(&self.work, &self.mutex, &until)) return;
+}
+
+static void sleep_until_called(void) {
+  pthread_cond_broadcast(&self.idle);
+  self.asleep = true;
+  pthread_cond_wait(&self.work, &self.mutex);
+  self.asleep = false;
+}
+
 static void *run(void *unused) {
   lock();
   for (;;) {
     if (self.fresh) adopt();
+    if (!self.used && self.quit) break;
     if (!self.used) {
-      pthread_cond_broadcast(&self.idle);
-      if (self.quit) break;
-      pthread_cond_wait(&self.work, &self.mutex);
+      sleep_until_called();
       continue;
     }
     size_t size = ring_take(self.sink.file ? FILE_BATCH : PIPE_BATCH);
@@ -257,6 +285,9 @@ static void *run(void *unused) {
     lock();
     self.writing = false;
     self.dropped += lost;
+    if (self.used) continue;
+    pthread_cond_broadcast(&self.idle);
+    rest();
   }
   unlock();
   return unused;
@@ -274,15 +305,23 @@ static bool start(void) {
   return self.running;
 }
 
+static bool must_wake(void) {
+  bool wake = self.asleep || self.used >= RING_BYTES / 2;
+  self.asleep = false;
+  return wake;
+}
+
 void cc_log(const char *line, uint32_t size) {
+  bool wake = false;
   lock();
   if (size >= LINE_BYTES || self.used + sizeof size + size + 1 > RING_BYTES || !start()) {
     self.dropped++;
   } else {
     ring_add(line, size);
-    pthread_cond_signal(&self.work);
+    wake = must_wake();
   }
   unlock();
+  if (wake) pthread_cond_signal(&self.work);
 }
 
 double cc_log_dropped(void) {
@@ -293,22 +332,18 @@ double cc_log_dropped(void) {
 }
 
 void cc_log_flush(double wait_ms) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  double ms = wait_ms > 0 ? wait_ms < 3600000 ? wait_ms : 3600000 : 0;
-  long ns = until.tv_nsec + (long)((long)ms % 1000) * 1000000;
-  until.tv_sec += (time_t)(ms / 1000) + ns / 1000000000;
-  until.tv_nsec = ns % 1000000000;
+  struct timespec until = moment(CLOCK_MONOTONIC, wait_ms);
   lock();
+  self.flushes++;
+  if (self.running) pthread_cond_signal(&self.work);
   while (self.running && (self.used || self.writing))
     if (pthread_cond_timedwait(&self.idle, &self.mutex, &until)) break;
+  self.flushes--;
   unlock();
 }
 
 static bool join(void) {
-  struct timespec until;
-  clock_gettime(CLOCK_REALTIME, &until);
-  until.tv_sec += 2;
+  struct timespec until = moment(CLOCK_REALTIME, 2000);
   return pthread_timedjoin_np(self.thread, NULL, &until) == 0;
 }
 

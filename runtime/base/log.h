@@ -5,7 +5,8 @@
 // - cc_log never waits for the sink: a line that finds no room, is longer than 256 KiB, or meets a
 //   sink that fails, is dropped and counted.
 // - Lines are written whole: to a pipe, terminal or socket in writes of at most 4096 bytes, which
-//   pipes keep together when several processes write; to a file in one append.
+//   pipes keep together when several processes write; to a file in one append. The first line after
+//   a silence is written at once, those right behind it together, 10 ms later at most.
 // - A file is made with mode 0600, and opened anew when it was moved or removed (looked at once a
 //   second while there is something to write). If that fails, the old one is used on.
 // - Lines not yet written when cc_log_open is called go to the new sink. On an error it keeps the
