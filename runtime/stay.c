@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
-#include <unistd.h>
 
 enum { TICK_MS = 5, IDLE_TICKS = 100 };
 
@@ -13,9 +12,9 @@ static double limit;
 static void (*tell_overdue)(void);
 static void (*tell_over)(void);
 static pthread_t staying;
-static pid_t owner;       // the process whose watching thread runs
-static atomic_uint stays; // odd: in a stay
-static atomic_bool in_script;
+static bool watched;          // the watching thread of this process runs
+static atomic_uint stays;     // odd: in a stay
+static atomic_bool in_script; // of the staying thread and its signal handler alone
 static atomic_bool was_overdue;
 static atomic_bool parked;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -67,7 +66,7 @@ static void start(void) {
   pthread_t thread;
   sigset_t all, before;
   struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
-  owner = getpid();
+  watched = true;
   staying = pthread_self();
   pthread_mutex_init(&lock, NULL);
   pthread_cond_init(&wake, NULL);
@@ -79,7 +78,18 @@ static void start(void) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+// A child has no watching thread, whatever its parent had.
+static void in_child(void) {
+  watched = false;
+}
+
+static void prepare(void) {
+  pthread_atfork(NULL, NULL, in_child);
+}
+
 void cc_stay_guard(double limit_ms, void (*overdue)(void), void (*over)(void)) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, prepare);
   limit = limit_ms;
   tell_overdue = overdue;
   tell_over = over;
@@ -87,7 +97,7 @@ void cc_stay_guard(double limit_ms, void (*overdue)(void), void (*over)(void)) {
 
 void cc_stay_begin(void) {
   if (!tell_overdue || limit <= 0 || atomic_load(&stays) & 1) return;
-  if (owner != getpid()) start();
+  if (!watched) start();
   atomic_fetch_add(&stays, 1);
   if (!atomic_load(&parked)) return;
   pthread_mutex_lock(&lock);
@@ -96,17 +106,17 @@ void cc_stay_begin(void) {
 }
 
 void cc_stay_end(void) {
-  atomic_store(&in_script, false);
+  atomic_store_explicit(&in_script, false, memory_order_relaxed);
   if (!(atomic_load(&stays) & 1)) return;
   atomic_fetch_add(&stays, 1);
-  if (atomic_exchange(&was_overdue, false)) tell_over();
+  if (atomic_load(&was_overdue) && atomic_exchange(&was_overdue, false)) tell_over();
 }
 
 void cc_script(bool inside) {
-  atomic_store(&in_script, inside);
+  atomic_store_explicit(&in_script, inside, memory_order_relaxed);
   if (inside) cc_stay_begin();
 }
 
 bool cc_stay_in_script(void) {
-  return atomic_load(&in_script);
+  return atomic_load_explicit(&in_script, memory_order_relaxed);
 }
