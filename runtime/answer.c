@@ -72,6 +72,7 @@ static void write_body(struct cc_exchange *exchange, const char *data, size_t si
 static void answer_whole(struct cc_exchange *exchange, int status, const char *body, size_t size,
                          int error) {
   close_others(exchange, NULL);
+  cc_inbound_cork(exchange->inbound);
   own_head(exchange, status, (double)size);
   write_body(exchange, body, size);
   cc_exchange_end_answer(exchange);
@@ -133,6 +134,19 @@ static void shed(struct cc_exchange *exchange, struct cc_attempt *attempt) {
   exchange->head = NULL;
 }
 
+static void begin_outcome(struct cc_exchange *exchange, struct cc_attempt *attempt) {
+  struct cc_inbound *in = exchange->inbound;
+  struct cc_header headers[HEADERS + 1];
+  uint32_t count = own_headers(exchange, headers);
+  count = upstream_headers(exchange, attempt, headers, count);
+  cc_exchange_first_byte(exchange, attempt->status);
+  cc_inbound_cork(in);
+  cc_inbound_head(in, attempt->status, headers, count, answer_length(attempt));
+  shed(exchange, attempt);
+  if (exchange->phase != CC_OVER) cc_pump_start(attempt);
+  cc_inbound_uncork(in);
+}
+
 int cc_answer_outcome(struct cc_relay *relay, cc_id id, int number, bool break_with_event) {
   int error;
   struct cc_exchange *exchange = answerable(relay, id, &error);
@@ -140,17 +154,11 @@ int cc_answer_outcome(struct cc_relay *relay, cc_id id, int number, bool break_w
   struct cc_attempt *attempt = number == 0 || number == 1 ? exchange->attempts[number] : NULL;
   if (!attempt) return CC_ENOTFOUND;
   if (attempt->phase != CC_SETTLED || !attempt->status) return CC_ESTATE;
-  struct cc_header headers[HEADERS + 1];
-  uint32_t count = own_headers(exchange, headers);
-  count = upstream_headers(exchange, attempt, headers, count);
   exchange->chosen = attempt;
   exchange->break_with_event = break_with_event;
   exchange->script_due = 0;
   close_others(exchange, attempt);
-  cc_exchange_first_byte(exchange, attempt->status);
-  cc_inbound_head(exchange->inbound, attempt->status, headers, count, answer_length(attempt));
-  shed(exchange, attempt);
-  if (exchange->phase != CC_OVER) cc_pump_start(attempt);
+  begin_outcome(exchange, attempt);
   if (exchange->phase != CC_OVER) cc_exchange_schedule(exchange);
   return CC_OK;
 }

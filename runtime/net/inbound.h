@@ -37,6 +37,7 @@ struct cc_inbound {
   void *user;                           // the exchange under way, or NULL
   struct cc_inbound *next, *previous;   // the listener's
   struct cc_buffer ahead;               // bytes that came before their time
+  struct cc_buffer gathered;            // bytes that wait for cc_inbound_uncork
   int32_t listener;
   uint8_t phase;
   uint8_t handles;
@@ -48,6 +49,7 @@ struct cc_inbound {
   bool chunked;   // the answer under way
   bool headless;  // the answer must have no body (HEAD, 204, 304)
   bool sized;     // the answer has a Content-Length
+  bool corked;
   bool draining;
   bool stalling;    // bytes are queued, the write deadline runs
   bool again;       // the timer rings for the bytes in ahead
@@ -84,6 +86,11 @@ void cc_inbound_end(struct cc_inbound *in);
 // Breaks the connection without completing the answer; reset: with RST (always so for an answer
 // that ends with the connection). gone is not called.
 void cc_inbound_break(struct cc_inbound *in, bool reset);
+
+// Between the two, what is written gathers (in copies when small) and goes out in as few writes as
+// can be; cc_inbound_end and cc_inbound_break uncork.
+void cc_inbound_cork(struct cc_inbound *in);
+void cc_inbound_uncork(struct cc_inbound *in);
 
 size_t cc_inbound_queued(const struct cc_inbound *in);
 // No further request on this connection; an idle one closes now.

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { PARTS = 14 };
+enum { PARTS = 14, GATHER = 16384 };
 
 static const char *reason(int status) {
   static const struct {
@@ -119,12 +119,43 @@ static void drop_body(struct cc_inbound *in) {
   cc_stream_read(&in->stream);
 }
 
-static int put(struct cc_inbound *in, const struct cc_slice *parts, unsigned count) {
-  for (unsigned i = 0; i < count; i++)
-    in->written += parts[i].size;
+static int send_out(struct cc_inbound *in, const struct cc_slice *parts, unsigned count) {
   int error = cc_stream_write(&in->stream, parts, count);
   cc_inbound_watch_writes(in);
   return error;
+}
+
+static bool gather(struct cc_inbound *in, const struct cc_slice *parts, unsigned count,
+                   size_t size) {
+  if (!in->corked || in->gathered.size + size > GATHER) return false;
+  for (unsigned i = 0; i < count; i++)
+    cc_buffer_add(&in->gathered, parts[i].data, parts[i].size);
+  return true;
+}
+
+static int put(struct cc_inbound *in, const struct cc_slice *parts, unsigned count) {
+  struct cc_slice all[PARTS + 3];
+  size_t size = 0;
+  for (unsigned i = 0; i < count; i++)
+    size += parts[i].size;
+  in->written += (double)size;
+  if (gather(in, parts, count, size)) return CC_OK;
+  if (!in->gathered.size) return send_out(in, parts, count);
+  all[0] = cc_slice(in->gathered.data, in->gathered.size);
+  memcpy(all + 1, parts, count * sizeof *parts);
+  int error = send_out(in, all, count + 1);
+  cc_buffer_free(&in->gathered);
+  return error;
+}
+
+void cc_inbound_cork(struct cc_inbound *in) {
+  in->corked = true;
+}
+
+void cc_inbound_uncork(struct cc_inbound *in) {
+  in->corked = false;
+  if (in->gathered.size && in->phase != CC_INBOUND_CLOSED) put(in, NULL, 0);
+  cc_buffer_free(&in->gathered);
 }
 
 int cc_inbound_head(struct cc_inbound *in, int status, const struct cc_header *headers,
@@ -191,6 +222,7 @@ void cc_inbound_end(struct cc_inbound *in) {
     return;
   }
   if (in->chunked) put(in, &last, 1);
+  cc_inbound_uncork(in);
   if (in->phase == CC_INBOUND_CLOSED) return;
   if (in->stream.queued)
     in->phase = CC_INBOUND_FLUSH;
@@ -200,6 +232,7 @@ void cc_inbound_end(struct cc_inbound *in) {
 
 void cc_inbound_break(struct cc_inbound *in, bool reset) {
   bool until_close = in->answering && !in->chunked && !in->sized;
+  cc_inbound_uncork(in);
   cc_inbound_close(in, reset || until_close);
 }
 
