@@ -8,6 +8,9 @@
 
 enum { PARTS = 14, GATHER = 16384 };
 
+// What gathers for one connection at a time needs one piece of memory.
+static _Thread_local struct cc_buffer spare;
+
 static const char *reason(int status) {
   static const struct {
     int status;
@@ -142,42 +145,67 @@ static int put(struct cc_inbound *in, const struct cc_slice *parts, unsigned cou
   if (gather(in, parts, count, size)) return CC_OK;
   if (!in->gathered.size) return send_out(in, parts, count);
   all[0] = cc_slice(in->gathered.data, in->gathered.size);
-  memcpy(all + 1, parts, count * sizeof *parts);
+  for (unsigned i = 0; i < count; i++)
+    all[i + 1] = parts[i];
   int error = send_out(in, all, count + 1);
-  cc_buffer_free(&in->gathered);
+  cc_buffer_clear(&in->gathered);
   return error;
 }
 
 void cc_inbound_cork(struct cc_inbound *in) {
+  if (!in->gathered.capacity) {
+    in->gathered = spare;
+    spare = (struct cc_buffer){0};
+  }
   in->corked = true;
 }
 
-void cc_inbound_uncork(struct cc_inbound *in) {
+int cc_inbound_uncork(struct cc_inbound *in) {
+  int error = CC_OK;
   in->corked = false;
-  if (in->gathered.size && in->phase != CC_INBOUND_CLOSED) put(in, NULL, 0);
-  cc_buffer_free(&in->gathered);
+  if (in->gathered.size && in->phase != CC_INBOUND_CLOSED) {
+    struct cc_slice part = cc_slice(in->gathered.data, in->gathered.size);
+    error = send_out(in, &part, 1);
+  }
+  cc_buffer_clear(&in->gathered);
+  if (!spare.capacity)
+    spare = in->gathered;
+  else
+    cc_buffer_free(&in->gathered);
+  in->gathered = (struct cc_buffer){0};
+  return error;
+}
+
+static int build_head(struct cc_inbound *in, int status, const struct cc_header *headers,
+                      uint32_t count, double length) {
+  struct cc_buffer *head = &in->gathered;
+  cc_buffer_reserve(head, 2048);
+  cc_buffer_printf(head, "HTTP/1.1 %d %s\r\n", status, reason(status));
+  int error = add_headers(head, headers, count);
+  if (error) return error;
+  choose_framing(in, status, length);
+  add_date(head);
+  add_framing(in, head, status, length);
+  return CC_OK;
 }
 
 int cc_inbound_head(struct cc_inbound *in, int status, const struct cc_header *headers,
                     uint32_t count, double length) {
-  struct cc_buffer head = {0};
   if (in->phase == CC_INBOUND_CLOSED) return CC_ECLIENT_GONE;
   if (in->answering || in->phase == CC_INBOUND_HEAD || in->phase > CC_INBOUND_WHOLE)
     return CC_ESTATE;
-  cc_buffer_reserve(&head, 512);
-  cc_buffer_printf(&head, "HTTP/1.1 %d %s\r\n", status, reason(status));
-  int error = add_headers(&head, headers, count);
-  if (!error) {
-    choose_framing(in, status, length);
-    add_date(&head);
-    add_framing(in, &head, status, length);
+  bool corked = in->corked;
+  cc_inbound_cork(in);
+  int error = build_head(in, status, headers, count, length);
+  if (error) {
+    cc_buffer_clear(&in->gathered);
+  } else {
+    in->written += (double)in->gathered.size;
     in->answering = true;
     drop_body(in);
-    struct cc_slice part = cc_slice(head.data, head.size);
-    error = put(in, &part, 1);
   }
-  cc_buffer_free(&head);
-  return error;
+  int sent = corked ? CC_OK : cc_inbound_uncork(in);
+  return error ? error : sent;
 }
 
 static int put_chunk(struct cc_inbound *in, const struct cc_slice *parts, unsigned count) {
