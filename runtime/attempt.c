@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WRITE_PIECE = 256 * 1024 };
+enum { WRITE_PIECE = 256 * 1024, HEAD_BYTES = 1024 };
 
 static struct cc_relay *relay_of(const struct cc_attempt *attempt) {
   return attempt->exchange->relay;
@@ -83,6 +83,7 @@ static bool announces_length(const struct cc_attempt *attempt) {
 static void build_head(struct cc_attempt *attempt) {
   struct cc_buffer *wire = &attempt->wire;
   cc_buffer_clear(wire);
+  cc_buffer_reserve(wire, HEAD_BYTES);
   cc_buffer_add(wire, attempt->method.data, attempt->method.size);
   cc_buffer_add(wire, " ", 1);
   cc_buffer_add_text(wire, cc_outbound_prefix(attempt->out));

@@ -5,7 +5,10 @@
 #include "engine.h"
 #include <string.h>
 
-enum { ERROR_BODY = 64 * 1024 }; // of an error answer, as much as is held
+enum {
+  ERROR_BODY = 64 * 1024, // of an error answer, as much as is held
+  AT_ONCE = 16 * 1024     // of an announced length, as much as is made room for before it comes
+};
 
 static void settle(struct cc_attempt *attempt, int error) {
   if (attempt->phase == CC_SETTLED || attempt->phase == CC_CLOSED) return;
@@ -71,6 +74,8 @@ void cc_gate_head(struct cc_attempt *attempt, const struct cc_http1_head *head) 
     settle(attempt, CC_OK);
     return;
   }
+  if (attempt->content_length > 0 && attempt->content_length <= AT_ONCE)
+    cc_buffer_reserve(&attempt->held, (size_t)attempt->content_length);
   if (attempt->spec.gate_ms) cc_timer_set(&attempt->timer, attempt->spec.gate_ms);
 }
 

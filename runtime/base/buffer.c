@@ -105,6 +105,7 @@ bool cc_slice_is(struct cc_slice slice, const char *text) {
 }
 
 bool cc_slice_is_nocase(struct cc_slice slice, const char *text) {
+  if (slice.size && (slice.data[0] | 0x20) != (text[0] | 0x20)) return false;
   return cc_slice_same_nocase(slice, cc_slice_text(text));
 }
 

@@ -90,7 +90,7 @@ void cc_inbound_break(struct cc_inbound *in, bool reset);
 // Between the two, what is written gathers (in copies when small) and goes out in as few writes as
 // can be; cc_inbound_end and cc_inbound_break uncork.
 void cc_inbound_cork(struct cc_inbound *in);
-void cc_inbound_uncork(struct cc_inbound *in);
+int cc_inbound_uncork(struct cc_inbound *in);
 
 size_t cc_inbound_queued(const struct cc_inbound *in);
 // No further request on this connection; an idle one closes now.
