@@ -24,7 +24,8 @@ local turn = require 'ccrelay.turn'
 ---@field agent_type string?
 ---@field parent_agent string?
 ---@field client string? name of the configured client
----@field header table<string, string?> by name, in any case
+---@field header table<string, string?> by name, in any case; nil once the exchange is over
+---@field body_bytes integer
 ---@field tokens_estimate integer of the request
 ---@field has_signatures boolean thinking blocks with signatures in the history
 local methods, views = {}, {}

@@ -11,11 +11,37 @@ local relay = require 'ccrelay.init'
 local sandbox = require 'ccrelay.sandbox'
 local turn = require 'ccrelay.turn'
 
+---@class ccrelay.Report what on_done is told
+---@field status integer sent to the client, 0 for none
+---@field error string?
+---@field attempts integer
+---@field upstream ccrelay.Upstream? whose answer it was
+---@field first_byte_ms number
+---@field total_ms number
+---@field usage_known boolean
+---@field input_tokens number
+---@field output_tokens number
+---@field cache_read_tokens number
+---@field cache_write_tokens number
+
 ---@class ccrelay.Policy
----@field route fun(exchange: ccrelay.Exchange): ccrelay.Outcome?
----@field on_done fun(exchange: ccrelay.Exchange, report: table)?
+---@field route fun(exchange: ccrelay.Exchange): ccrelay.Outcome|table|nil
+---@field on_done fun(exchange: ccrelay.Exchange, report: ccrelay.Report)?
 ---@field gate { bytes: integer, ms: integer }
 ---@field break_with 'close'|'event'
+
+---@class ccrelay.Adapter
+---@field name string?
+---@field defaults table? for keys of the configuration that are absent
+---@field schema table[]? rows of keys of its own
+---@field credentials string|fun(settings: table): string|nil name of a module in credentials/
+---@field key_header string? "x-api-key" unless given
+---@field key_optional boolean?
+---@field transparent boolean? a client's own credential may go there
+---@field supports table<string, boolean>?
+---@field base_url fun(settings: table): string?, string?
+---@field prepare fun(request: ccrelay.Request, upstream: ccrelay.Upstream)?
+---@field classify fun(outcome: ccrelay.Outcome)?
 
 ---@class ccrelay.Generation
 ---@field configuration table
@@ -85,7 +111,7 @@ end
 
 --- The adapters among texts of scripts, by their type.
 ---@param scripts table<string, string> by name: "providers/NAME.lua"
----@return table<string, table>? adapters
+---@return table<string, ccrelay.Adapter>? adapters
 ---@return ccrelay.Fault[] faults
 function M.adapters(scripts)
   local adapters, faults, files = {}, {}, {}

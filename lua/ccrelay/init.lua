@@ -13,6 +13,8 @@ local M = {}
 ---@field version string
 ---@field routing table the configuration's routing: strategy, model_mapping, default_provider, ...
 ---@field json table encode(value), decode(text), array(list) for a list that may be empty, null
+---@field log fun(level: string, message: string?) relay.log(text) or relay.log(level, text)
+---@field provider fun(settings: table) declares a provider; while a script is loaded only
 local Relay = {}
 
 --- The candidates of an exchange: who can serve its model, is allowed for its client, has a closed

@@ -23,7 +23,7 @@ local turn = require 'ccrelay.turn'
 ---@field type string
 ---@field index integer
 ---@field settings table its entry in the configuration
----@field adapter table
+---@field adapter ccrelay.Adapter
 ---@field base ccrelay.Url
 ---@field slots ccrelay.Slot[]
 ---@field credentials string name of a module in credentials/

@@ -16,6 +16,7 @@ local turn = require 'ccrelay.turn'
 ---@field settings table the provider's entry in the configuration
 ---@field features integer enum cc_feature
 ---@field key string? the relay's own key for this attempt
+---@field credential 'own'|'client'|'adapter' whose credential it carries
 ---@field max_tokens number
 local Request = {}
 Request.__index = Request
