@@ -156,6 +156,7 @@ void cc_pump_ping(struct cc_attempt *attempt) {
 
 void cc_pump_start(struct cc_attempt *attempt) {
   attempt->phase = CC_PUMPING;
+  attempt->content_seen = true; // nothing is left to decide, even if the gate opened without
   stay_alive(attempt);
   if (attempt->kind == CC_BODY_SSE) {
     forward_held(attempt);

@@ -234,9 +234,30 @@ static void a_dead_pooled_connection_is_retried_unseen(void **state) {
   stage_close(&stage);
 }
 
+// The gate may open without content; the first content is then one event like every other.
+static void content_behind_an_open_gate_passes_whole(void **state) {
+  (void)state;
+  struct stage stage;
+  struct cc_buffer bytes = {0};
+  cc_buffer_add_text(&bytes, SSE_HEAD START);
+  for (int i = 0; i < 7000; i++)
+    cc_buffer_add_text(&bytes, ": nothing yet, wait\n\n");
+  cc_buffer_add_text(&bytes, CONTENT DELTA STOP);
+  struct peer_reply reply = {bytes.data, bytes.size, PEER_CLOSE};
+  stage_open(&stage, &reply, 1, &unused, 1);
+  stage.spec.gate_bytes = 1024;
+  const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  cc_buffer_add(&bytes, "", 1);
+  expect_body(got, strstr(bytes.data, "event: message_start"), true);
+  assert_int_equal(stage.report.error, CC_OK);
+  stage_close(&stage);
+  cc_buffer_free(&bytes);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_whole_stream_passes),
+      cmocka_unit_test(content_behind_an_open_gate_passes_whole),
       cmocka_unit_test(a_cut_stream_never_ends_cleanly),
       cmocka_unit_test(a_policy_may_ask_for_an_error_event),
       cmocka_unit_test(an_error_event_in_the_stream_passes),
