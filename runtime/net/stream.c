@@ -174,15 +174,18 @@ static void free_block(struct block *block) {
 static void wrote(uv_write_t *request, int status) {
   struct cc_stream *stream = (struct cc_stream *)request->handle;
   free_block((struct block *)request);
+  stream->blocks--;
   if (uv_is_closing(&stream->uv.handle)) return;
   if (status < 0) write_failed(stream, status);
   if (!stream->failure && stream->waiting) stream->layer->write(stream, NULL, 0);
   count_queued(stream);
   if (stream->closing) {
     if (!stream->queued || stream->failure) close_orderly(stream);
-  } else if (!stream->queued && stream->standing && !stream->failure && stream->events->drain) {
-    stream->events->drain(stream);
+    return;
   }
+  bool all = !stream->queued && !stream->blocks; // newer libuv tells of several blocks in a row
+  if (all && stream->standing && !stream->failure && stream->events->drain)
+    stream->events->drain(stream);
 }
 
 static struct block *new_block(size_t size) {
@@ -194,7 +197,10 @@ static struct block *new_block(size_t size) {
 static void send_block(struct cc_stream *stream, struct block *block) {
   uv_buf_t piece = uv_buf_init(block->data, (unsigned)block->size);
   int status = uv_write(&block->request, &stream->uv.stream, &piece, 1, wrote);
-  if (!status) return;
+  if (!status) {
+    stream->blocks++;
+    return;
+  }
   free_block(block);
   stream->system = status;
   cc_stream_fail_later(stream, error_of(status));

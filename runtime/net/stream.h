@@ -58,12 +58,13 @@ struct cc_stream {
   bool ended; // end has been told
   void *data; // the owner's
   // the rest is stream.c's and the layer's
-  bool standing;  // connected, handshake done
-  bool broken;    // the end that was told was an error
-  bool held;      // the layer holds bytes back while reading is off
-  int failure;    // first error; writing is over
-  int system;     // the system's word for it
-  size_t waiting; // bytes of queued that the layer holds
+  bool standing;   // connected, handshake done
+  bool broken;     // the end that was told was an error
+  bool held;       // the layer holds bytes back while reading is off
+  int failure;     // first error; writing is over
+  int system;      // the system's word for it
+  unsigned blocks; // whose end libuv has not told yet
+  size_t waiting;  // bytes of queued that the layer holds
   struct cc_later *later;
 };
 
