@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.config.address'
 local ffi = require 'ffi'
+local remember = require 'ccrelay.remember'
 
 ---@class ccrelay.Caller
 ---@field kind 'open'|'key'|'bearer'|'subscription'
@@ -94,13 +95,12 @@ function Auth:identify(authorization, api_key)
   return nil
 end
 
-local function is_loopback(authority)
-  if not authority then return false end
+local is_loopback = remember.results(function(authority)
   local host = string.match(authority, '^%[([%x:.]+)%]:?%d*$') or string.match(authority, '^([^:]+):?%d*$')
   if not host then return false end
   host = string.lower(string.gsub(host, '%.$', ''))
   return host == 'localhost' or address.reach(host) == 'loopback'
-end
+end)
 
 --- Whether a request to a listener that asks for no key comes from this machine by name: a web page
 --- whose own name leads here must not.
@@ -108,8 +108,9 @@ end
 ---@param origin string?
 ---@return boolean
 function M.is_local(host, origin)
-  if not is_loopback(host) then return false end
-  return not origin or is_loopback(string.match(origin, '^https?://([^/]*)$'))
+  if not host or not is_loopback(host) then return false end
+  local site = origin and string.match(origin, '^https?://([^/]*)$')
+  return not origin or site ~= nil and is_loopback(site)
 end
 
 return M

@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local json = require 'ccrelay.json'
 local redact = require 'ccrelay.redact'
+local remember = require 'ccrelay.remember'
 
 ---@class ccrelay.Journal
 ---@field level integer
@@ -17,6 +18,7 @@ local M = {}
 
 local LEVELS = { debug = 1, info = 2, warn = 3, error = 4 }
 local NAMES = { 'debug', 'info', 'warn', 'error' }
+local PADDED = { 'debug', 'info ', 'warn ', 'error' }
 local COLOURS = { '\27[2m', '\27[32m', '\27[33m', '\27[31m' }
 local LONGEST_LINE = 16 * 1024
 
@@ -38,33 +40,58 @@ function M.new(configuration, terminal)
 end
 
 local last_second, last_text = -1, ''
+local last_moment, last_stamp = -1, ''
 
 --- A wall-clock time as RFC 3339 text in UTC.
 ---@param milliseconds number
 ---@return string
 function M.stamp(milliseconds)
-  local second = math.floor(milliseconds / 1000)
+  local moment = math.floor(milliseconds)
+  if moment == last_moment then return last_stamp end
+  local second = math.floor(moment / 1000)
   if second ~= last_second then
     last_second, last_text = second, os.date('!%Y-%m-%dT%H:%M:%S', second)
   end
-  return string.format('%s.%03dZ', last_text, milliseconds - second * 1000)
+  last_moment, last_stamp = moment, string.format('%s.%03dZ', last_text, moment - second * 1000)
+  return last_stamp
 end
 
-local function plain(value)
-  if type(value) ~= 'string' then return tostring(value) end
-  if value ~= '' and not string.find(value, '[%c%s"=\\\127-\255]') then return value end
-  return json.quote(value)
+local function quoted(text)
+  if text ~= '' and not string.find(text, '[%c%s"=\\\127-\255]') then return text end
+  return json.quote(text)
 end
+
+local known_quoted = remember.results(quoted)
+
+local function plain(name, value)
+  local kind = type(value)
+  if kind == 'number' then return value end
+  if kind ~= 'string' then return tostring(value) end
+  if name == 'id' then return quoted(value) end
+  return known_quoted(value)
+end
+
+local title = remember.results(function(message)
+  return (string.gsub(json.clean(message), '[%c\127]', ' '))
+end)
+
+local label = remember.results(function(name) return ' ' .. name .. '=' end)
+
+local parts = {} -- of the line in the making
 
 local function text_line(self, level, message, fields, count)
-  local name = string.format('%-5s', NAMES[level])
+  local name = PADDED[level]
   if self.colour then name = COLOURS[level] .. name .. '\27[0m' end
-  local parts = { M.stamp(C.cc_time()), name, (string.gsub(json.clean(message), '[%c\127]', ' ')) }
+  parts[1], parts[2], parts[3], parts[4], parts[5] = M.stamp(C.cc_time()), ' ', name, ' ', title(message)
+  local at = 5
   for index = 1, count, 2 do
     local value = fields[index + 1]
-    if value ~= nil then parts[#parts + 1] = fields[index] .. '=' .. plain(value) end
+    if value ~= nil then
+      parts[at + 1], parts[at + 2] = label(fields[index]), plain(fields[index], value)
+      at = at + 2
+    end
   end
-  return table.concat(parts, ' ')
+  return table.concat(parts, '', 1, at)
 end
 
 local function json_line(level, message, fields, count)

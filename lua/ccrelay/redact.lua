@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Takes secrets out of text that goes to a log or an error: those of the configuration, and
 -- whatever looks like one.
+local remember = require 'ccrelay.remember'
+
 local M = {}
 
 local HIDDEN = '[redacted]'
@@ -58,7 +60,11 @@ function M.looks(text)
   return text
 end
 
---- A filter that knows the secrets of a configuration.
+local function is_clean(text, result)
+  return text == result
+end
+
+--- A filter that knows the secrets of a configuration. It remembers texts without any.
 ---@param configuration table
 ---@return fun(text: string): string
 function M.new(configuration)
@@ -67,10 +73,10 @@ function M.new(configuration)
   for _, provider in ipairs(configuration.providers or {}) do collect(provider, nil, secrets) end
   collect(configuration.admin or {}, nil, secrets)
   table.sort(secrets, by_size)
-  return function(text)
+  return remember.results(function(text)
     for index = 1, #secrets do text = cut(text, secrets[index]) end
     return M.looks(text)
-  end
+  end, is_clean)
 end
 
 return M

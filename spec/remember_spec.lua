@@ -1,0 +1,47 @@
+-- SPDX-License-Identifier: Apache-2.0
+local remember = require 'ccrelay.remember'
+
+describe('remember', function()
+  local calls
+
+  local function count(text)
+    calls = calls + 1
+    return #text > 3
+  end
+
+  before_each(function() calls = 0 end)
+
+  it('computes once for a text, false results too', function()
+    local f = remember.results(count)
+    assert.is_true(f 'long')
+    assert.is_true(f 'long')
+    assert.is_false(f 'no')
+    assert.is_false(f 'no')
+    assert.equal(2, calls)
+  end)
+
+  it('keeps what it is told to keep', function()
+    local f = remember.results(count, function(_, result) return result end)
+    f 'no'
+    f 'no'
+    f 'long'
+    f 'long'
+    assert.equal(3, calls)
+  end)
+
+  it('remembers no long text', function()
+    local f, text = remember.results(count), string.rep('x', 129)
+    f(text)
+    f(text)
+    assert.equal(2, calls)
+  end)
+
+  it('forgets rather than grow', function()
+    local f = remember.results(count)
+    for index = 1, 257 do f('text ' .. index) end
+    f 'text 257'
+    assert.equal(257, calls)
+    f 'text 1'
+    assert.equal(258, calls)
+  end)
+end)
