@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# From a fresh checkout to an answer: installs what is missing, builds, starts a mock provider and
-# the relay in front of it, asks one question, and stops both. Needs no account and no key.
+# From a fresh checkout to an answer: installs what is missing, builds, runs policies/failover.lua
+# over a provider that is not there and a mock one, asks a question, and stops them again. Needs no
+# account and no key.
 #   examples/quickstart.sh          shows it
 #   examples/quickstart.sh --keep   leaves both running until Ctrl-C, to try Claude Code with
 set -eu
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-build=${CCRELAY_BUILD:-$root/build}/quickstart
+build=${CCRELAY_BUILD:-$root/build}
 work=$(mktemp -d)
 pids=()
 finish() {
@@ -48,7 +49,7 @@ start() { # PORT ARGUMENTS...
 }
 
 start 9001 run "$root/examples/mock.lua" --listen 127.0.0.1:9001
-start 8787 run --config "$work/config.yaml"
+start 8787 run "$root/policies/failover.lua" --config "$work/config.yaml"
 
 body='{"model":"claude-quickstart","max_tokens":100,"messages":[{"role":"user","content":"Is anybody there?"}]}'
 echo
@@ -60,9 +61,12 @@ printf 'POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nanthropic-version: 2023
 answer=$(timeout 20 cat <&3)
 printf '%s\n\n' "$answer"
 grep -q 'You said: Is anybody there?' <<<"$answer" || { cat "$work"/*.log; exit 1; }
-echo "The first provider was refused, the second answered. With Claude Code:"
-echo "  ANTHROPIC_BASE_URL=http://127.0.0.1:8787 ANTHROPIC_API_KEY=none claude"
+echo "The first provider could not be reached, the second answered."
 if [ "${1:-}" = --keep ]; then
-  echo "Both run until Ctrl-C."
+  echo "Both run until Ctrl-C. With Claude Code:"
+  echo "  ANTHROPIC_BASE_URL=http://127.0.0.1:8787 ANTHROPIC_API_KEY=none claude"
   wait
 fi
+echo "Now for real, with ANTHROPIC_API_KEY or ZAI_API_KEY set, or with the key a client brings:"
+echo "  ${build#"$PWD"/}/ccrelay run policies/failover.lua"
+echo "  ANTHROPIC_BASE_URL=http://127.0.0.1:8787 claude"
