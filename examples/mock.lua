@@ -29,6 +29,7 @@ local TYPES = {
   [529] = 'overloaded_error',
 }
 local SIGNATURE = 'bW9jayBzaWduYXR1cmUg'
+local CUT_PAUSE_MS = 50 -- a reset overtakes bytes that have not been read
 local PAGE = '<html><body><h1>Bad gateway</h1></body></html>\n'
 
 -- ---- What the request says ---------------------------------------------------------------------
@@ -302,6 +303,7 @@ local function stream(exchange, message, fault)
       end
       if #text > left then
         writer:write(string.sub(text, 1, left))
+        writer:sleep(CUT_PAUSE_MS)
         writer:abort { reset = true }
         return
       end
@@ -338,7 +340,7 @@ end
 local function plain(exchange, message, fault)
   local text = json.encode(message)
   local head = 'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ' .. #text .. '\r\n\r\n'
-  if fault.cut then return exchange:abort { raw = head .. string.sub(text, 1, tonumber(fault.cut)), reset = true } end
+  if fault.cut then return exchange:abort { raw = head .. string.sub(text, 1, tonumber(fault.cut)) } end
   if fault['error-event'] then text = problem(529, 'Overloaded', fault.type) end
   return exchange:respond { headers = { ['content-type'] = 'application/json' }, body = text }
 end

@@ -204,11 +204,16 @@ do_package() {
 }
 
 do_valgrind() {
-  local program status=0
+  local program code status=0
   for program in "$build"/plain/tests/test_*; do
     echo "# $(basename "$program")"
-    timeout 900 valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
-      --suppressions="$root/tests/valgrind.supp" "$program" || status=1
+    timeout 900 valgrind -q --error-exitcode=9 --leak-check=full --show-leak-kinds=definite \
+      --errors-for-leak-kinds=definite --suppressions="$root/tests/valgrind.supp" "$program"
+    code=$?
+    if [ $code -ne 0 ]; then
+      echo "[  FAILED  ] $(basename "$program") ended with $code"
+      status=1
+    fi
   done
   return $status
 }
@@ -258,7 +263,7 @@ if [ $quick = no ]; then
   fi
   if wanted threads; then
     step build-threads count_none configure tsan all -DCCRELAY_SANITIZE=thread &&
-      step threads count_ctest do_ctest tsan -R '^test_(shared|cell|limit|log|resolve)'
+      step threads count_ctest do_ctest tsan -R '^test_(shared|cell|limit|log|resolve)$'
   fi
   if wanted fuzz; then
     CC=clang CXX=clang++ step build-fuzz count_none configure fuzz fuzzers -DCCRELAY_FUZZ=ON -DCCRELAY_TESTS=OFF \

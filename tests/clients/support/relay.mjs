@@ -184,11 +184,12 @@ export function get(url, headers = {}) {
 /** One request over a connection of its own, or over `agent`: status, headers, body, or a rejection. */
 export function send(url, { method = 'GET', headers = {}, body, agent = false, onData } = {}) {
   const given = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined));
-  return new Promise((done, fail) => {
+  const parts = [];
+  return new Promise((done, failed) => {
+    const fail = (error) => failed(Object.assign(error, { received: Buffer.concat(parts).toString() }));
     const request = http.request(url, { method, headers: given, agent }, (answer) => {
-      const parts = [];
       answer.on('data', (bytes) => { parts.push(bytes); onData?.(bytes, request); });
-      answer.on('error', (error) => { error.received = Buffer.concat(parts).toString(); fail(error); });
+      answer.on('error', fail);
       answer.on('end', () => {
         const bytes = Buffer.concat(parts);
         done({ status: answer.statusCode, headers: answer.headers, raw: answer.rawHeaders.join('\n'), bytes, text: bytes.toString() });
