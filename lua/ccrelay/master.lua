@@ -348,7 +348,8 @@ function M.run(options, bundle, generation)
     if self:spawn(slot) then return worker.run(self) end
   end
   local policy = bundle.policy and bundle.policy.path or generation.configuration.routing.strategy
-  self:say('info', ('listening on %s with %d workers, policy %s'):format(table.concat(self.where, ', '), self.workers, policy))
+  local where = table.concat(self.where, ', ')
+  self:say('info', ('listening on %s with %d workers, policy %s'):format(where, self.workers, policy))
   if self.admin_where then self:say('info', 'status on ' .. self.admin_where) end
   C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
   return self:loop()
