@@ -23,6 +23,13 @@ local function mark(exchange, outcome)
   answer.debug(exchange, outcome.upstream.provider)
 end
 
+local NOTHING = setmetatable({}, { __newindex = function() error('the answer has begun', 2) end })
+
+-- An answer may take minutes: what only led to it is let go.
+local function shed(exchange)
+  exchange.candidates, exchange.tried, exchange.cache.header = NOTHING, NOTHING, nil
+end
+
 local function pass(exchange, outcome)
   if outcome.ok and not (is_held(exchange, outcome) and outcome.holder.open) then
     error('the policy returned an outcome that was given up', 0)
@@ -35,6 +42,7 @@ local function pass(exchange, outcome)
   local with_event = exchange.generation.policy.break_with == 'event'
   C.cc_answer_outcome(exchange.relay, exchange.handle, outcome.attempt, with_event)
   exchange.answered, exchange.chosen = true, outcome.holder
+  shed(exchange)
 end
 
 local function travels(name)

@@ -6,6 +6,7 @@ local attempt = require 'ccrelay.attempt'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
 local random = require 'ccrelay.random'
+local new_table = require 'table.new'
 local turn = require 'ccrelay.turn'
 
 ---@class ccrelay.Exchange
@@ -37,11 +38,19 @@ local M = {}
 local ANYONE = { kind = 'open', passes = false }
 local TYPICAL_OUTPUT = 1024
 local BYTES_PER_TOKEN = 4
+local VIEWS = 12 -- that every exchange comes to need
+
+-- State that few exchanges have: unset it reads as false, and takes no place.
+local RARE = {
+  edits = false, refusal = false, asked = false, last = false, failure = false, prefix_broken = false,
+  script_error = false, refused = false,
+}
 
 function Exchange.__index(self, name)
   local method = methods[name]
   if method then return method end
   local view = views[name]
+  if not view and RARE[name] == false then return false end
   if not view then error('an exchange has no "' .. tostring(name) .. '"', 2) end
   local cache = self.cache
   local value = cache[name]
@@ -52,7 +61,8 @@ function Exchange.__index(self, name)
   return value
 end
 
-function Exchange.__newindex(_, name)
+function Exchange.__newindex(self, name, value)
+  if RARE[name] == false then return rawset(self, name, value) end
   error('exchange.' .. tostring(name) .. ' cannot be assigned; to edit the body use exchange:set', 2)
 end
 
@@ -64,9 +74,8 @@ end
 function M.new(relay, handle, generation)
   return setmetatable({
     relay = relay, handle = handle, generation = generation, caller = ANYONE, endpoint = false, coroutine = false,
-    waiting = false, ended = false, answered = false, cache = {}, edits = false, candidates = {}, tried = {},
-    trail = {}, holders = {}, refusal = false, asked = false, last = false, chosen = false, failure = false,
-    prefix_broken = false, script_error = false, refused = false,
+    waiting = false, ended = false, answered = false, cache = new_table(0, VIEWS), candidates = {}, tried = {},
+    trail = {}, holders = {}, chosen = false,
   }, Exchange)
 end
 
@@ -144,11 +153,13 @@ end
 ---@return integer offset
 function methods:inspect()
   local cache = self.cache
-  if cache.scan_code then return cache.scan_code, cache.scan_offset end
+  if cache.scan_code then return cache.scan_code, cache.scan_offset or 0 end
   local code = C.cc_request_scan(self.relay, self.handle, scan)
   if code == C.CC_ESTATE or code == C.CC_ESTALE then return code, 0 end
-  cache.scan_code, cache.scan_offset = code, scan.error_offset
-  if code == C.CC_OK then
+  cache.scan_code = code
+  if code ~= C.CC_OK then
+    cache.scan_offset = scan.error_offset
+  else
     local raw = text(scan.model)
     cache.original_model = string.find(raw, '\\', 1, true) and decode('"' .. raw .. '"') or raw
     cache.model = cache.model or cache.original_model

@@ -77,21 +77,21 @@ end)
 
 local label = remember.results(function(name) return ' ' .. name .. '=' end)
 
-local parts = {} -- of the line in the making
+local line = {} -- the parts of the one in the making
 
 local function text_line(self, level, message, fields, count)
   local name = PADDED[level]
   if self.colour then name = COLOURS[level] .. name .. '\27[0m' end
-  parts[1], parts[2], parts[3], parts[4], parts[5] = M.stamp(C.cc_time()), ' ', name, ' ', title(message)
+  line[1], line[2], line[3], line[4], line[5] = M.stamp(C.cc_time()), ' ', name, ' ', title(message)
   local at = 5
   for index = 1, count, 2 do
     local value = fields[index + 1]
     if value ~= nil then
-      parts[at + 1], parts[at + 2] = label(fields[index]), plain(fields[index], value)
+      line[at + 1], line[at + 2] = label(fields[index]), plain(fields[index], value)
       at = at + 2
     end
   end
-  return table.concat(parts, '', 1, at)
+  return table.concat(line, '', 1, at)
 end
 
 local function json_line(level, message, fields, count)

@@ -75,11 +75,33 @@ local function keep_headers(exchange, number, count)
   return setmetatable(headers, Kept)
 end
 
-function Outcome.__index(self, name)
-  if name ~= 'body' or not rawget(self, 'ok') then return nil end
+-- What most outcomes are takes no place in each.
+local USUAL = {
+  ok = false, retryable = false, verdict = 'neutral', sent = false, used_input = 0, used_output = 0, changed_bytes = 0,
+}
+local OF_GOOD = { verdict = 'good', sent = true }
+
+local function read(self)
   local exchange = rawget(self, 'exchange')
-  local code = C.cc_outcome(exchange.relay, exchange.handle, rawget(self, 'attempt'), raw)
-  return code == C.CC_OK and text(raw.body) or nil
+  return C.cc_outcome(exchange.relay, exchange.handle, rawget(self, 'attempt'), raw) == C.CC_OK
+end
+
+local later = {
+  connect_ms = function(self) return read(self) and raw.connect_ms or nil end,
+  head_ms = function(self) return read(self) and raw.head_ms or nil end,
+  reused = function(self) return read(self) and raw.reused end,
+}
+local later_of_good = {
+  body = function(self) return read(self) and text(raw.body) or nil end,
+  headers = function(self) return setmetatable({ rawget(self, 'exchange'), rawget(self, 'attempt') }, Live) end,
+}
+
+function Outcome.__index(self, name)
+  local good = rawget(self, 'ok')
+  local view = later[name] or good and later_of_good[name]
+  if view then return view(self) end
+  if good and OF_GOOD[name] ~= nil then return OF_GOOD[name] end
+  return USUAL[name]
 end
 
 -- ---- Judgement ---------------------------------------------------------------------------------
@@ -158,10 +180,27 @@ local function judge(exchange, attempt, outcome)
 end
 
 local function new(exchange, attempt)
+  return setmetatable({ exchange = exchange, upstream = attempt.upstream, attempt = attempt.number, holder = attempt },
+    Outcome)
+end
+
+local function good(exchange, attempt)
   return setmetatable({
-    exchange = exchange, upstream = attempt.upstream, attempt = attempt.number, holder = attempt, ok = false,
-    retryable = false, verdict = 'neutral', sent = false, used_input = 0, used_output = 0, changed_bytes = 0,
+    exchange = exchange, upstream = attempt.upstream, attempt = attempt.number, holder = attempt, ok = true,
+    status = raw.status, changed_bytes = raw.changed_bytes,
   }, Outcome)
+end
+
+local function bad(exchange, attempt)
+  local outcome = new(exchange, attempt)
+  outcome.status = raw.status > 0 and raw.status or nil
+  outcome.sent, outcome.changed_bytes = raw.sent, raw.changed_bytes
+  if raw.usage_known then outcome.used_input, outcome.used_output = M.charged(raw.usage) end
+  keep_failure(exchange, attempt, outcome)
+  judge(exchange, attempt, outcome)
+  local classify = attempt.slot.provider.adapter.classify
+  if classify then turn.adapter(classify, outcome) end
+  return outcome
 end
 
 --- Reads what came of an attempt.
@@ -169,23 +208,10 @@ end
 ---@param attempt ccrelay.Attempt
 ---@return ccrelay.Outcome? outcome nil when the exchange is over
 function M.new(exchange, attempt)
-  local outcome = new(exchange, attempt)
   local code = C.cc_outcome(exchange.relay, exchange.handle, attempt.number, raw)
   if code ~= C.CC_OK then return nil end
-  outcome.status = raw.status > 0 and raw.status or nil
-  outcome.sent, outcome.changed_bytes = raw.sent, raw.changed_bytes
-  outcome.connect_ms, outcome.head_ms, outcome.reused = raw.connect_ms, raw.head_ms, raw.reused
-  if raw.usage_known then outcome.used_input, outcome.used_output = M.charged(raw.usage) end
-  if raw.error == C.CC_OK and raw.status >= 200 and raw.status < 300 then
-    outcome.ok, outcome.verdict = true, 'good'
-    outcome.headers = setmetatable({ exchange, attempt.number }, Live)
-  else
-    keep_failure(exchange, attempt, outcome)
-    judge(exchange, attempt, outcome)
-  end
-  local classify = attempt.slot.provider.adapter.classify
-  if classify and not outcome.ok then turn.adapter(classify, outcome) end
-  return outcome
+  local well = raw.error == C.CC_OK and raw.status >= 200 and raw.status < 300
+  return (well and good or bad)(exchange, attempt)
 end
 
 --- All headers of an outcome, one to a line.

@@ -45,8 +45,8 @@ function Upstream.__newindex(_, name)
   error('upstream.' .. tostring(name) .. ' is read-only', 2)
 end
 
-local function new(slot, model, credential)
-  return setmetatable({ slot = slot, model = model, credential = credential }, Upstream)
+local function new(slot, model, credential, rank)
+  return setmetatable({ slot = slot, model = model, credential = credential, rank = rank }, Upstream)
 end
 
 --- Whether a value is an upstream.
@@ -176,16 +176,12 @@ local function add(exchange, list, entry, credential, now)
   if credential ~= 'own' then
     local slot = provider.keyless
     if not is_usable(exchange, slot, credential, now) then return end
-    local upstream = new(slot, entry.model, credential)
-    rawset(upstream, 'rank', 0)
-    return insert(list, upstream)
+    return insert(list, new(slot, entry.model, credential, 0))
   end
   local rank = rank_of(provider, now)
   for _, slot in ipairs(provider.slots) do
     if is_usable(exchange, slot, credential, now) then
-      local upstream = new(slot, entry.model, credential)
-      rawset(upstream, 'rank', rank and rank(slot, now) or 0)
-      insert(list, upstream)
+      insert(list, new(slot, entry.model, credential, rank and rank(slot, now) or 0))
     end
   end
 end
@@ -240,7 +236,7 @@ end
 function M.at(provider, caller)
   local credential = M.credential(provider, caller)
   if not credential then return nil end
-  return new(credential == 'own' and provider.slots[1] or provider.keyless, nil, credential)
+  return new(credential == 'own' and provider.slots[1] or provider.keyless, nil, credential, 0)
 end
 
 local function describe(slot, now)
