@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guard.h"
+#include "relay.h"
 #include "stay.h"
 #include <lauxlib.h>
 #include <lualib.h>
@@ -53,13 +54,16 @@ lua_State *cc_guard_open(size_t limit) {
 static lua_State *guarded;
 static double limit_ms;
 
+// The error is raised in the script alone: whoever in the library catches it must not meet it too.
+// A script that catches it is back in a script by its pcall, and meets it again.
 static void stop_script(lua_State *L, lua_Debug *debug) {
   (void)debug;
-  if (cc_stay_in_script()) luaL_error(L, "the script ran for more than %d ms", (int)limit_ms);
+  if (!cc_stay_in_script()) return;
+  cc_script(false);
+  luaL_error(L, "the script ran for more than %d ms", (int)limit_ms);
 }
 
-// In a signal handler: lua_sethook is made for that. Once armed it looks at every instruction, so
-// that a script which catches the error meets it again.
+// In a signal handler: lua_sethook is made for that. Once armed it looks at every instruction.
 static void arm(void) {
   lua_sethook(guarded, stop_script, LUA_MASKCOUNT, 1);
 }

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
+local answers = require 'ccrelay.answer'
 local sandbox = require 'ccrelay.sandbox'
 
 -- Runs words as a policy; the text it returns, or the fault.
@@ -143,6 +144,27 @@ describe('strings of a policy', function()
       end]] }
     assert.equal('falsefalse', self:request().body)
   end)
+
+  for what, words in pairs {
+    pcall = 'pcall(exchange.try, exchange, nil) local ok = pcall(string.find, ("a"):rep(5000), "b")',
+    ['the handler of xpcall'] = 'local ok xpcall(exchange.try, function() '
+      .. 'ok = pcall(string.find, ("a"):rep(5000), "b") end, exchange, nil)',
+  } do
+    it('stay bounded after ' .. what .. ' caught an error of the library', function()
+      local inside
+      local self = stage.new { policy = 'return function(exchange) ' .. words
+        .. ' return exchange:respond { body = tostring(ok) } end' }
+      local give = answers.give
+      answers.give = function(...)
+        inside = self.state.inside
+        return give(...)
+      end
+      local told = self:request().body
+      answers.give = give
+      assert.equal('false', told)
+      assert.is_true(inside)
+    end)
+  end
 end)
 
 describe('an adapter', function()

@@ -11,6 +11,8 @@ local M = {}
 -- What a script returns after it answered by itself.
 M.GIVEN = setmetatable({}, { __metatable = false, __tostring = function() return 'an answer already given' end })
 
+local MOST_HEADER_BYTES = 12 * 1024 -- that a script may add; clients take 16 KiB of head
+
 local function refused(what, code)
   error(what .. ': ' .. ffi.string(C.cc_error_text(code)), 0)
 end
@@ -98,12 +100,17 @@ end
 -- ---- What policies call ------------------------------------------------------------------------
 
 local function set_headers(exchange, headers, level)
+  local size = 0
   for name, value in pairs(headers or {}) do
     if type(name) ~= 'string' or type(value) ~= 'string' and type(value) ~= 'number' then
       error('headers of an answer are texts by name', level + 1)
     end
-    M.header(exchange, name, tostring(value))
+    size = size + #name + #tostring(value)
   end
+  if size > MOST_HEADER_BYTES then
+    error('the headers of an answer are over ' .. MOST_HEADER_BYTES .. ' bytes', level + 1)
+  end
+  for name, value in pairs(headers or {}) do M.header(exchange, name, tostring(value)) end
 end
 
 local function check_status(status, level)

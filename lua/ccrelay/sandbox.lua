@@ -88,6 +88,28 @@ function M.leave()
   methods.__index = unbounded
 end
 
+-- An error of the library leaves the library's world in force; a script that catches it goes on in
+-- its own. The handler of xpcall runs when the stack is unwound: within an error no deadline counts.
+local function catching(wide)
+  local function go_on(...)
+    if not wide then methods.__index = bounded end
+    C.cc_script(true)
+    return ...
+  end
+  local function protected(script, ...)
+    return go_on(pcall(script, ...))
+  end
+  local function handle(handler, ok, ...)
+    if ok then return true, ... end
+    local _, message = protected(handler, ...)
+    return false, message
+  end
+  local function handled(script, handler, ...)
+    return handle(handler, protected(script, ...))
+  end
+  return protected, handled
+end
+
 local function refuse_write(_, name)
   error('globals are read-only; write "local ' .. tostring(name) .. '"', 2)
 end
@@ -141,8 +163,9 @@ end
 ---@param wide boolean? for adapters: string functions without bounds, and the environment's variables
 ---@return table
 function M.environment(modules, wide)
+  local protected, handled = catching(wide)
   local globals = {
-    assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, pcall = pcall, xpcall = xpcall,
+    assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, pcall = protected, xpcall = handled,
     rawequal = rawequal, rawget = rawget, select = select, setmetatable = setmetatable, tonumber = tonumber,
     tostring = tostring, type = type, unpack = unpack, getmetatable = visible_metatable, _VERSION = _VERSION,
     string = M.frozen(wide and copy(string, { 'dump' }) or copy(bounded)),
