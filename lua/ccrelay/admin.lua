@@ -5,6 +5,7 @@ local C = require 'ccrelay.c'
 local auth = require 'ccrelay.auth'
 local errors = require 'ccrelay.errors'
 local json = require 'ccrelay.json'
+local metrics = require 'ccrelay.metrics'
 local upstream = require 'ccrelay.upstream'
 
 local M = {}
@@ -18,18 +19,6 @@ local function workers(master)
     end
   end
   return list
-end
-
-local function counters()
-  local all, name = {}, ffi.new 'struct cc_slice'
-  for number = 0, C.cc_cells() - 1 do
-    if C.cc_cell_name(number, name) == C.CC_OK then
-      local text = ffi.string(name.data, name.size)
-      local short = text:match '^count:(.+)$'
-      if short then all[short] = C.cc_cell_get(number) end
-    end
-  end
-  return all
 end
 
 --- What the relay is and does, as a table for JSON.
@@ -50,7 +39,7 @@ function M.status(master)
     draining = master.draining or false,
     workers = workers(master),
     providers = json.array(upstream.describe(generation)),
-    counters = counters(),
+    counters = metrics.counters(),
     log_dropped = C.cc_log_dropped(),
   }
 end
@@ -64,7 +53,23 @@ local function refuse(relay, id, status, message, extra)
   respond(relay, id, status, errors.body(errors.type_of(status), message, 'admin'), extra)
 end
 
+local function figures(master)
+  local open = 0
+  for _, one in ipairs(workers(master)) do open = open + one.exchanges end
+  return metrics.text(metrics.counters(), {
+    { name = 'exchanges_open', help = 'client requests under way', value = open },
+    { name = 'generation', help = 'number of the generation in force', value = master.number },
+    { name = 'reloads', help = 'reloads done', value = master.reloads },
+    { name = 'reloads_refused', help = 'reloads refused for a fault', value = master.failed },
+    { name = 'worker_restarts', help = 'workers replaced', value = master.restarts },
+    { name = 'log_lines_dropped', help = 'log lines lost to a slow sink', value = C.cc_log_dropped() },
+  })
+end
+
+local types = { ['/metrics'] = metrics.TYPE }
+
 local pages = {
+  ['/metrics'] = function(master) return figures(master) end,
   ['/status'] = function(master) return json.encode(M.status(master)) end,
   ['/health'] = function() return '{"status":"ok"}' end,
 }
@@ -105,11 +110,14 @@ function M.answer(master, id)
     return refuse(relay, id, 401, 'the admin token is missing or wrong', { ['www-authenticate'] = 'Bearer' })
   end
   local page = pages[path]
-  if not page then return refuse(relay, id, 404, 'there is no ' .. path .. ' here: /status, /health') end
+  if path == '/metrics' and not master.generation.configuration.metrics.enabled then page = nil end
+  if not page then return refuse(relay, id, 404, 'there is no ' .. path .. ' here: /status, /metrics, /health') end
   if method ~= 'GET' and method ~= 'HEAD' then
     return refuse(relay, id, 405, path .. ' takes GET', { allow = 'GET, HEAD' })
   end
-  respond(relay, id, 200, page(master), { ['content-type'] = 'application/json', ['cache-control'] = 'no-store' })
+  respond(relay, id, 200, page(master), {
+    ['content-type'] = types[path] or 'application/json', ['cache-control'] = 'no-store',
+  })
 end
 
 return M
