@@ -109,14 +109,29 @@ function Master:spawn(slot)
     self.slot = slot
     return true
   end
-  if result < 0 then self:say('error', 'cannot start a worker: ' .. ffi.string(C.cc_system_error())) end
+  if result < 0 then
+    self:say('error', 'cannot start a worker: ' .. ffi.string(C.cc_system_error()))
+    self:spawn_later(slot)
+  elseif self.waiting then
+    self:tell_prepare(slot) -- it was forked with the generation in force
+  end
   return false
 end
 
+function Master:spawn_later(slot)
+  self.late[#self.late + 1] = slot
+  C.cc_timer(self.relay, TIMER_RESPAWN, RESPAWN_MS)
+end
+
+local function is_alive(slot)
+  local facts = ffi.new 'struct cc_worker'
+  return C.cc_worker(slot, facts) == C.CC_OK and facts.pid > 0
+end
+
 function Master:alive()
-  local count, facts = 0, ffi.new 'struct cc_worker'
+  local count = 0
   for slot = 0, self.workers - 1 do
-    if C.cc_worker(slot, facts) == C.CC_OK and facts.pid > 0 then count = count + 1 end
+    if is_alive(slot) then count = count + 1 end
   end
   return count
 end
@@ -137,16 +152,18 @@ function Master:child_ended(slot)
   local how = facts.status < 0 and 'was killed by signal ' .. -facts.status or 'ended with code ' .. facts.status
   self:say('error', ('worker %d %s; starting another'):format(slot, how))
   if C.cc_time() - facts.started < RESPAWN_MS then
-    self.late[#self.late + 1] = slot
-    C.cc_timer(self.relay, TIMER_RESPAWN, RESPAWN_MS)
+    self:spawn_later(slot)
     return false
   end
   return self:spawn(slot)
 end
 
 function Master:respawn()
-  while #self.late > 0 do
-    if self:spawn(table.remove(self.late)) then return true end
+  local late = self.late
+  self.late = {}
+  if self.draining then return false end
+  for _, slot in ipairs(late) do
+    if self:spawn(slot) then return true end
   end
   return false
 end
@@ -179,7 +196,7 @@ end
 
 function Master:reload_failed(faults)
   self.failed = self.failed + 1
-  self.last_fault = text_of_faults(faults)
+  self.last_fault = self.generation.journal.clean(text_of_faults(faults))
   self:say('error', 'reload refused, the running generation stays:\n' .. self.last_fault)
 end
 
@@ -191,7 +208,10 @@ function Master:reload(forced)
   end
   local bundle, faults = source.read(self.options)
   if not bundle then return self:reload_failed(faults) end
-  if not forced and source.same(bundle, self.refused or self.bundle) then return end
+  if not forced and source.same(bundle, self.refused or self.bundle) then
+    if not self.refused then self.last_fault = nil end -- what could not be read is as it was again
+    return
+  end
   local generation, notes = source.build(bundle, self.options)
   if not generation then
     self.refused = bundle
@@ -207,10 +227,19 @@ end
 
 --- First of two steps: every worker builds the generation aside.
 function Master:prepare(bundle, generation)
-  local left = {}
-  for slot = 0, self.workers - 1 do left[slot] = true end
-  self.waiting = { bundle = bundle, generation = generation, left = left, number = self.number + 1 }
-  self:tell { type = 'prepare', number = self.number + 1, bundle = bundle }
+  local number = self.number + 1
+  local text = json.encode { type = 'prepare', number = number, bundle = bundle }
+  self.waiting = { bundle = bundle, generation = generation, left = {}, number = number, text = text }
+  for slot = 0, self.workers - 1 do
+    if is_alive(slot) then self:tell_prepare(slot) end
+  end
+  self:settle()
+end
+
+function Master:tell_prepare(slot)
+  local waiting = self.waiting
+  waiting.left[slot] = true
+  C.cc_send(self.relay, slot, waiting.text, #waiting.text)
 end
 
 --- Second step, when all have answered: all swap, or none.

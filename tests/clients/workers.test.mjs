@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Workers that die: each is replaced, runs what the others run, and never keeps a reload or the end
+// waiting.
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { test } from './support/test.mjs';
+import { Relay, ask, get, patience, post, provider, secret } from './support/relay.mjs';
+import { Upstream, healthy } from './support/upstream.mjs';
+
+const nobody = provider({ url: 'http://127.0.0.1:1' });
+const says = (word) => `return function(exchange) return exchange:respond { body = '${word}' } end\n`;
+
+async function status(relay) {
+  return JSON.parse((await get(`http://127.0.0.1:${relay.adminPort}/status`)).text);
+}
+
+async function until(what, limit = 10_000 * patience) {
+  const end = performance.now() + limit;
+  while (performance.now() < end) {
+    if (await what()) return true;
+    await sleep(20);
+  }
+  return false;
+}
+
+/** Waits until there are as many workers as there should be, all of them serving. */
+const complete = (relay, restarts) => until(async () => {
+  const now = await status(relay).catch(() => null);
+  return now?.restarts >= restarts && now.workers.every((worker) => worker.pid > 0);
+});
+
+async function answers(relay, count = 20) {
+  const seen = new Set();
+  for (let i = 0; i < count; i += 1) seen.add((await post(relay, ask())).text);
+  return [...seen];
+}
+
+test('a reload does not wait for a worker that is to be replaced later', async (t) => {
+  const relay = await Relay.start(t, { config: { providers: [nobody] }, policy: says('one') });
+  process.kill((await status(relay)).workers[1].pid, 'SIGKILL'); // younger than a second: replaced that much later
+  await relay.printed(/was killed by signal 9/);
+  relay.savePolicy(says('two'));
+  await relay.printed(/generation 2 is in force/);
+  assert.ok(await complete(relay, 1));
+  assert.deepEqual(await answers(relay), ['two']);
+  relay.savePolicy(says('three'));
+  await relay.printed(/generation 3 is in force/);
+  assert.deepEqual(await answers(relay), ['three']);
+});
+
+test('a worker that dies while a reload is prepared runs the new generation', async (t) => {
+  const relay = await Relay.start(t, { config: { server: { workers: 4 }, providers: [nobody] }, policy: says('one') });
+  await sleep(1100); // old enough to be replaced at once
+  for (let round = 2; round < 6; round += 1) {
+    const { workers } = await status(relay);
+    process.kill(workers[0].pid, 'SIGSTOP'); // keeps the reload open
+    relay.savePolicy(says(`v${round}`));
+    await sleep(300);
+    process.kill(workers[1].pid, 'SIGKILL');
+    await relay.printed(new RegExp(`(worker 1 was killed[^]*){${round - 1}}`));
+    await sleep(100);
+    process.kill(workers[0].pid, 'SIGCONT');
+    await relay.printed(new RegExp(`generation ${round} is in force`));
+    assert.ok(await complete(relay, round - 1));
+    assert.deepEqual(await answers(relay, 40), [`v${round}`]);
+    await sleep(1100);
+  }
+});
+
+test('a worker to be replaced later is not started in the middle of the end', async (t) => {
+  const up = await Upstream.start(t, 'up', healthy({ text: 'word '.repeat(20), gap: 200 }));
+  const relay = await Relay.start(t, { config: { providers: [provider(up)] } });
+  const stream = post(relay, ask({ stream: true }));
+  assert.ok(await until(() => up.requests.length === 1));
+  const idle = (await status(relay)).workers.find((worker) => worker.exchanges === 0);
+  process.kill(idle.pid, 'SIGKILL');
+  await relay.printed(/was killed by signal 9/);
+  relay.child.kill('SIGTERM');
+  assert.match((await stream).text, /message_stop/);
+  assert.notEqual(await Promise.race([relay.exited, sleep(8000 * patience, 'late', { ref: false })]), 'late', relay.output);
+});
+
+test('the fault of a refused reload is shown without secrets, and only while it lasts', async (t) => {
+  const relay = await Relay.start(t, { config: { providers: [nobody] }, policy: says('one') });
+  relay.expectTraceback = true;
+  relay.savePolicy(`error('not with ' .. '${secret('fault')}')\n`);
+  await relay.printed(/reload refused/);
+  const { reloads } = await status(relay);
+  assert.match(reloads.fault, /not with/);
+  assert.ok(!reloads.fault.includes(secret('fault')), reloads.fault);
+  rmSync(relay.policyPath);
+  await relay.printed(/(reload refused[^]*){2}/);
+  relay.savePolicy(says('one'));
+  assert.ok(await until(async () => (await status(relay)).reloads.fault === undefined));
+});
