@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sending: from the adapter's draft to the last byte of the request, with the one silent retry
 // that a pooled connection which died unnoticed is worth.
+#include "codec/messages.h"
 #include "engine.h"
 #include "gate.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { WRITE_PIECE = 256 * 1024, HEAD_BYTES = 1024 };
+enum { WRITE_PIECE = 256 * 1024, HEAD_BYTES = 1024, ERROR_TYPE = 48 };
 
 static struct cc_relay *relay_of(const struct cc_attempt *attempt) {
   return attempt->exchange->relay;
@@ -264,6 +265,15 @@ void cc_attempt_shed(struct cc_attempt *attempt) {
   if (attempt->out) cc_http1_forget(attempt->out->parser);
 }
 
+void cc_attempt_note_error(struct cc_attempt *attempt, struct cc_slice data) {
+  if (!attempt->error_type) attempt->error_type = cc_alloc(ERROR_TYPE);
+  cc_messages_error_type(data, attempt->error_type, ERROR_TYPE);
+}
+
+struct cc_slice cc_attempt_error_type(const struct cc_attempt *attempt) {
+  return cc_slice_text(attempt->error_type ? attempt->error_type : "");
+}
+
 void cc_attempt_close(struct cc_attempt *attempt) {
   attempt->phase = CC_CLOSED;
   cc_timer_stop(&attempt->timer);
@@ -286,5 +296,6 @@ void cc_attempt_free(struct cc_attempt *attempt) {
   cc_fields_free(&attempt->headers);
   cc_edits_free(&attempt->edits);
   free(attempt->detail);
+  free(attempt->error_type);
   cc_timer_close(&attempt->timer, gone);
 }

@@ -58,7 +58,7 @@ struct cc_attempt {
   uint32_t changed;
   double sent_at, connected_at, head_at, settled_at;
   char *detail; // why it failed, or NULL
-  char error_type[48];
+  char *error_type; // of an error event or body, or NULL
 };
 
 struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int origin,
@@ -71,6 +71,10 @@ bool cc_attempt_needs_body(const struct cc_attempt *attempt);
 
 // Gives back the memory that only sending needed, once all is sent.
 void cc_attempt_shed(struct cc_attempt *attempt);
+
+// What the upstream calls its error, read from the data of an event or a body; "" when nothing.
+void cc_attempt_note_error(struct cc_attempt *attempt, struct cc_slice data);
+struct cc_slice cc_attempt_error_type(const struct cc_attempt *attempt);
 
 // Gives it up: no event comes from it any more.
 void cc_attempt_close(struct cc_attempt *attempt);

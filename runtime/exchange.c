@@ -59,11 +59,13 @@ static struct cc_exchange *begin(struct cc_inbound *in) {
   exchange->relay = relay;
   exchange->inbound = in;
   exchange->listener = in->listener;
-  snprintf(exchange->peer, sizeof exchange->peer, "%s", in->peer);
+  exchange->peer_size = (uint32_t)strlen(in->peer);
+  cc_buffer_add(&exchange->line, in->peer, exchange->peer_size);
   cc_timer_init(&exchange->timer, &relay->loop, rang);
   exchange->timer.data = exchange;
   exchange->report.started = cc_now();
   exchange->report.attempt = -1;
+  exchange->report.stream_error = cc_slice_text("");
   if (relay->settings.total_ms) exchange->total_due = loop_now(exchange) + relay->settings.total_ms;
   in->user = exchange;
   cc_relay_admit(relay, exchange);
@@ -106,8 +108,7 @@ static void fill_report(struct cc_exchange *exchange, int error) {
   report->stream = chosen->kind == CC_BODY_SSE;
   report->usage_known = chosen->usage_known;
   report->usage = chosen->usage;
-  if (chosen->error_seen)
-    snprintf(exchange->stream_error, sizeof exchange->stream_error, "%s", chosen->error_type);
+  if (chosen->error_seen) report->stream_error = cc_attempt_error_type(chosen);
 }
 
 void cc_exchange_finish(struct cc_exchange *exchange, int error) {
@@ -229,12 +230,13 @@ int cc_request(struct cc_relay *relay, cc_id id, struct cc_request *out) {
   struct cc_exchange *exchange = cc_relay_exchange(relay, id);
   if (!exchange) return CC_ESTALE;
   const struct cc_buffer *line = &exchange->line;
-  uint32_t method = exchange->method_size, path = exchange->path_size;
+  uint32_t peer = exchange->peer_size, method = exchange->method_size;
+  uint32_t path = exchange->path_size, query = (uint32_t)line->size - peer - method - path;
   *out = (struct cc_request){
-      .method = cc_slice(line->data, method),
-      .path = cc_slice(line->data + method, path),
-      .query = cc_slice(line->data + method + path, line->size - method - path),
-      .peer = cc_slice_text(exchange->peer),
+      .method = cc_slice(line->data + peer, method),
+      .path = cc_slice(line->data + peer + method, path),
+      .query = cc_slice(line->data + peer + method + path, query),
+      .peer = cc_slice(line->data, peer),
       .listener = exchange->listener,
       .error = exchange->refusal,
       .headers = exchange->head ? exchange->head->headers : 0,
@@ -320,7 +322,6 @@ int cc_exchange_timer(struct cc_relay *relay, cc_id id, double delay_ms) {
 int cc_report(struct cc_relay *relay, cc_id id, struct cc_report *out) {
   struct cc_exchange *exchange = cc_relay_exchange(relay, id);
   if (!exchange) return CC_ESTALE;
-  exchange->report.stream_error = cc_slice_text(exchange->stream_error);
   *out = exchange->report;
   return CC_OK;
 }

@@ -24,11 +24,9 @@ struct cc_exchange {
   bool scanned;
   struct cc_inbound *inbound;       // NULL once it has gone or its answer is complete
   const struct cc_http1_head *head; // the inbound parser's; NULL with inbound
-  struct cc_buffer line;            // method and target, kept for the report
-  uint32_t method_size;
-  uint32_t path_size;
+  struct cc_buffer line;            // peer, method and target, kept for the report
+  uint32_t peer_size, method_size, path_size;
   int32_t listener;
-  char peer[48];
   struct cc_buffer body;
   struct cc_scan scan;
   int scan_result;
@@ -39,7 +37,6 @@ struct cc_exchange {
   uint64_t total_due, ping_due, script_due; // loop time; 0: off
   int refusal;                              // why C refused the request
   struct cc_report report;
-  char stream_error[48];
 };
 
 // Ends an exchange: attempts are given up, DONE is posted. error goes into the report.

@@ -94,7 +94,7 @@ static int observe_one(struct cc_attempt *attempt, const char *event, size_t siz
     if (kind == CC_MESSAGES_STOP) attempt->stop_seen = true;
     if (kind == CC_MESSAGES_ERROR) {
       attempt->error_seen = true;
-      cc_messages_error_type(fields.data, attempt->error_type, sizeof attempt->error_type);
+      cc_attempt_note_error(attempt, fields.data);
     }
   }
   cc_buffer_free(&joined);
@@ -142,7 +142,7 @@ static int judge_json(struct cc_attempt *attempt, struct cc_slice body) {
 }
 
 static void note_error(struct cc_attempt *attempt) {
-  cc_messages_error_type(held(attempt), attempt->error_type, sizeof attempt->error_type);
+  cc_attempt_note_error(attempt, held(attempt));
 }
 
 void cc_gate_body(struct cc_attempt *attempt, struct cc_slice piece) {

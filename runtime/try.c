@@ -45,7 +45,7 @@ int cc_try(struct cc_relay *relay, cc_id id, int origin, const struct cc_try *sp
   if (origin < 0 || spec->framing > CC_FRAMING_OPAQUE) return CC_EINVAL;
   int number = vacate(exchange);
   struct cc_attempt *attempt = cc_attempt_new(exchange, number, origin, spec);
-  cc_buffer_add(&attempt->method, exchange->line.data, exchange->method_size);
+  cc_buffer_add(&attempt->method, exchange->line.data + exchange->peer_size, exchange->method_size);
   exchange->attempts[number] = attempt;
   attempt->serial = exchange->report.attempts++;
   return number;
@@ -154,7 +154,7 @@ int cc_outcome(struct cc_relay *relay, cc_id id, int number, struct cc_outcome *
       .gate_ms = since_sent(attempt, attempt->settled_at),
       .changed_bytes = attempt->changed,
       .detail = cc_slice_text(attempt->detail ? attempt->detail : ""),
-      .error_type = cc_slice_text(attempt->error_type),
+      .error_type = cc_attempt_error_type(attempt),
       .usage_known = attempt->usage_known,
       .usage = attempt->usage,
   };

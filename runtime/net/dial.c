@@ -15,15 +15,11 @@ static uint64_t left(const struct cc_outbound *out) {
   return out->deadline > now(out) ? out->deadline - now(out) : 0;
 }
 
-static void say(struct cc_outbound *out, const char *words) {
-  snprintf(out->detail, sizeof out->detail, "%s", words);
-}
-
 // "Could not connect" says less than a refusal or a timeout of another address.
 static void note(struct cc_outbound *out, int error, const char *words) {
   if (error == CC_ECONNECT && out->failure) return;
   out->failure = error;
-  say(out, words);
+  cc_outbound_say(out, words);
 }
 
 static bool permitted(const struct cc_outbound *out, const union cc_address *address) {
@@ -101,7 +97,7 @@ void cc_dial_connected(struct cc_outbound *out, int error) {
     return;
   }
   const struct cc_origin_key *key = &out->origin->key;
-  say(out, "");
+  cc_outbound_say(out, "");
   free(out->addresses);
   out->addresses = NULL;
   if (out->deadline) cc_timer_set(&out->timer, left(out) ? left(out) : 1);
@@ -149,6 +145,6 @@ void cc_dial_timeout(struct cc_outbound *out) {
     abandon_address(out, CC_ECONNECT_TIMEOUT, text);
     return;
   }
-  say(out, text);
+  cc_outbound_say(out, text);
   cc_outbound_fail(out, CC_ECONNECT_TIMEOUT);
 }

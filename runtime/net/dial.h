@@ -50,6 +50,8 @@ void cc_outbound_ready(struct cc_outbound *out);
 // Closes it without a word: at once, or in order (what is queued and close_notify still go out).
 void cc_outbound_shut(struct cc_outbound *out, bool at_once);
 void cc_outbound_fail(struct cc_outbound *out, int error);
+// Copies the words for a failure, up to 119 bytes.
+void cc_outbound_say(struct cc_outbound *out, const char *words);
 // For the stream of an outbound.
 extern const struct cc_stream_events cc_outbound_stream_events;
 

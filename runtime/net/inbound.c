@@ -23,7 +23,7 @@ static void one_handle_closed(struct cc_inbound *in) {
   if (in->events->closed) in->events->closed(in);
   cc_http1_free(in->parser);
   cc_buffer_wipe(&in->ahead);
-  cc_buffer_free(&in->gathered);
+  cc_inbound_uncork(in);
   free(in);
 }
 

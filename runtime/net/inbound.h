@@ -37,7 +37,6 @@ struct cc_inbound {
   void *user;                           // the exchange under way, or NULL
   struct cc_inbound *next, *previous;   // the listener's
   struct cc_buffer ahead;               // bytes that came before their time
-  struct cc_buffer gathered;            // bytes that wait for cc_inbound_uncork
   int32_t listener;
   uint8_t phase;
   uint8_t handles;
@@ -49,7 +48,6 @@ struct cc_inbound {
   bool chunked;   // the answer under way
   bool headless;  // the answer must have no body (HEAD, 204, 304)
   bool sized;     // the answer has a Content-Length
-  bool corked;
   bool draining;
   bool stalling;    // bytes are queued, the write deadline runs
   bool again;       // the timer rings for the bytes in ahead
@@ -87,8 +85,8 @@ void cc_inbound_end(struct cc_inbound *in);
 // that ends with the connection). gone is not called.
 void cc_inbound_break(struct cc_inbound *in, bool reset);
 
-// Between the two, what is written gathers (in copies when small) and goes out in as few writes as
-// can be; cc_inbound_end and cc_inbound_break uncork.
+// Between the two, both within one call from the loop, what is written gathers (in copies when
+// small) and goes out in as few writes as can be; cc_inbound_end and cc_inbound_break uncork.
 void cc_inbound_cork(struct cc_inbound *in);
 int cc_inbound_uncork(struct cc_inbound *in);
 

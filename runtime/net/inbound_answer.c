@@ -8,8 +8,11 @@
 
 enum { PARTS = 14, GATHER = 16384 };
 
-// What gathers for one connection at a time needs one piece of memory.
-static _Thread_local struct cc_buffer spare;
+// What gathers, for one connection at a time.
+static _Thread_local struct {
+  struct cc_inbound *in;
+  struct cc_buffer bytes;
+} cork;
 
 static const char *reason(int status) {
   static const struct {
@@ -130,9 +133,9 @@ static int send_out(struct cc_inbound *in, const struct cc_slice *parts, unsigne
 
 static bool gather(struct cc_inbound *in, const struct cc_slice *parts, unsigned count,
                    size_t size) {
-  if (!in->corked || in->gathered.size + size > GATHER) return false;
+  if (cork.in != in || cork.bytes.size + size > GATHER) return false;
   for (unsigned i = 0; i < count; i++)
-    cc_buffer_add(&in->gathered, parts[i].data, parts[i].size);
+    cc_buffer_add(&cork.bytes, parts[i].data, parts[i].size);
   return true;
 }
 
@@ -143,43 +146,30 @@ static int put(struct cc_inbound *in, const struct cc_slice *parts, unsigned cou
     size += parts[i].size;
   in->written += (double)size;
   if (gather(in, parts, count, size)) return CC_OK;
-  if (!in->gathered.size) return send_out(in, parts, count);
-  all[0] = cc_slice(in->gathered.data, in->gathered.size);
-  for (unsigned i = 0; i < count; i++)
-    all[i + 1] = parts[i];
-  int error = send_out(in, all, count + 1);
-  cc_buffer_clear(&in->gathered);
-  return error;
+  if (cork.in != in || !cork.bytes.size) return send_out(in, parts, count);
+  all[0] = cc_slice(cork.bytes.data, cork.bytes.size);
+  memcpy(all + 1, parts, count * sizeof *parts);
+  cc_buffer_clear(&cork.bytes);
+  return send_out(in, all, count + 1);
 }
 
 void cc_inbound_cork(struct cc_inbound *in) {
-  if (!in->gathered.capacity) {
-    in->gathered = spare;
-    spare = (struct cc_buffer){0};
-  }
-  in->corked = true;
+  if (cork.in && cork.in != in) cc_inbound_uncork(cork.in);
+  cork.in = in;
 }
 
 int cc_inbound_uncork(struct cc_inbound *in) {
-  int error = CC_OK;
-  in->corked = false;
-  if (in->gathered.size && in->phase != CC_INBOUND_CLOSED) {
-    struct cc_slice part = cc_slice(in->gathered.data, in->gathered.size);
-    error = send_out(in, &part, 1);
-  }
-  cc_buffer_clear(&in->gathered);
-  if (!spare.capacity)
-    spare = in->gathered;
-  else
-    cc_buffer_free(&in->gathered);
-  in->gathered = (struct cc_buffer){0};
-  return error;
+  if (cork.in != in) return CC_OK;
+  struct cc_slice part = cc_slice(cork.bytes.data, cork.bytes.size);
+  cork.in = NULL;
+  cc_buffer_clear(&cork.bytes);
+  return part.size && in->phase != CC_INBOUND_CLOSED ? send_out(in, &part, 1) : CC_OK;
 }
 
 static int build_head(struct cc_inbound *in, int status, const struct cc_header *headers,
                       uint32_t count, double length) {
-  struct cc_buffer *head = &in->gathered;
-  cc_buffer_reserve(head, 2048);
+  struct cc_buffer *head = &cork.bytes;
+  cc_buffer_reserve(head, GATHER);
   cc_buffer_printf(head, "HTTP/1.1 %d %s\r\n", status, reason(status));
   int error = add_headers(head, headers, count);
   if (error) return error;
@@ -194,13 +184,13 @@ int cc_inbound_head(struct cc_inbound *in, int status, const struct cc_header *h
   if (in->phase == CC_INBOUND_CLOSED) return CC_ECLIENT_GONE;
   if (in->answering || in->phase == CC_INBOUND_HEAD || in->phase > CC_INBOUND_WHOLE)
     return CC_ESTATE;
-  bool corked = in->corked;
+  bool corked = cork.in == in;
   cc_inbound_cork(in);
   int error = build_head(in, status, headers, count, length);
   if (error) {
-    cc_buffer_clear(&in->gathered);
+    cc_buffer_clear(&cork.bytes);
   } else {
-    in->written += (double)in->gathered.size;
+    in->written += (double)cork.bytes.size;
     in->answering = true;
     drop_body(in);
   }

@@ -5,6 +5,9 @@
 #include "net/dial.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { LONGEST_DETAIL = 119 };
 
 static void timer_rang(struct cc_timer *timer) {
   struct cc_outbound *out = timer->data;
@@ -19,6 +22,7 @@ struct cc_outbound *cc_outbound_new(struct cc_pool *pool, struct cc_pool_origin 
   struct cc_outbound *out = cc_alloc(sizeof *out);
   out->pool = pool;
   out->origin = origin;
+  out->detail = "";
   out->parser = cc_http1_new(CC_HTTP1_RESPONSE, &pool->settings.limits);
   out->born = uv_now(pool->idle.loop);
   cc_timer_init(&out->timer, pool->idle.loop, timer_rang);
@@ -31,6 +35,16 @@ struct cc_outbound *cc_outbound_new(struct cc_pool *pool, struct cc_pool_origin 
 
 // ---- The end of a connection -------------------------------------------------------------------
 
+static void forget_words(struct cc_outbound *out) {
+  if (*out->detail) free((char *)(uintptr_t)out->detail);
+  out->detail = "";
+}
+
+void cc_outbound_say(struct cc_outbound *out, const char *words) {
+  forget_words(out);
+  if (*words) out->detail = cc_copy_text(words, strnlen(words, LONGEST_DETAIL));
+}
+
 static void handle_closed(struct cc_outbound *out) {
   if (--out->handles) return;
   struct cc_pool *pool = out->pool;
@@ -38,6 +52,7 @@ static void handle_closed(struct cc_outbound *out) {
   cc_http1_free(out->parser);
   cc_buffer_wipe(&out->kept);
   free(out->addresses);
+  forget_words(out);
   free(out);
   cc_pool_release(pool);
 }
@@ -65,7 +80,7 @@ void cc_outbound_shut(struct cc_outbound *out, bool at_once) {
 
 void cc_outbound_fail(struct cc_outbound *out, int error) {
   if (!*out->detail && out->open) {
-    snprintf(out->detail, sizeof out->detail, "%s", cc_stream_detail(&out->stream));
+    cc_outbound_say(out, cc_stream_detail(&out->stream));
   }
   cc_outbound_shut(out, true);
   out->events->fail(out, error);

@@ -42,7 +42,7 @@ struct cc_outbound {
   void *user;                 // the user's; NULL while pooled
   bool reused;                // has carried a message before
   bool tls_failed;
-  char detail[120];           // words for a failure: TLS, the proxy, the system; "" when none
+  const char *detail;         // words for a failure: TLS, the proxy, the system; "" when none
   // the rest is of outbound.c, dial.c, tunnel.c and pool.c
   struct cc_pool *pool;
   struct cc_pool_origin *origin;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 static void refuse(struct cc_outbound *out, const char *words) {
-  snprintf(out->detail, sizeof out->detail, "%s", words);
+  cc_outbound_say(out, words);
   cc_outbound_fail(out, CC_EPROXY);
 }
 
@@ -29,8 +29,9 @@ void cc_tunnel(struct cc_outbound *out) {
 
 static void answered(struct cc_outbound *out, int status, size_t more) {
   if (status / 100 != 2) {
-    snprintf(out->detail, sizeof out->detail, "the proxy answered %d", status);
-    cc_outbound_fail(out, CC_EPROXY);
+    char words[40];
+    snprintf(words, sizeof words, "the proxy answered %d", status);
+    refuse(out, words);
   } else if (more) {
     refuse(out, "the proxy sent bytes of its own into the tunnel");
   } else {
