@@ -73,7 +73,8 @@ local function fill_spec(exchange, attempt, more)
 end
 
 local function apply_edits(exchange, request)
-  for _, edit in ipairs(exchange.edits or {}) do
+  if not exchange.edits then return end
+  for _, edit in ipairs(exchange.edits) do
     if edit.json then request:set_json(edit.name, edit.json) else request:remove(edit.name) end
   end
 end
@@ -142,7 +143,7 @@ function M.start(exchange, upstream, more)
   end
   attempt.number = number
   exchange.tried[slot] = true
-  exchange.holders[number] = attempt
+  if number == 0 then exchange.holder_0 = attempt else exchange.holder_1 = attempt end
   attempt.open = true
   local unsent = send(exchange, attempt)
   if unsent then return nil, unsent end

@@ -7,7 +7,7 @@ local errors = require 'ccrelay.errors'
 local M = {}
 
 local function is_held(exchange, outcome)
-  return exchange.holders[outcome.attempt] == outcome.holder
+  return outcome.holder == (outcome.attempt == 0 and exchange.holder_0 or exchange.holder_1)
 end
 
 -- retry-after as the policy wants it, else the upstream's, within what clients wait for.

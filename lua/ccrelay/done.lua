@@ -61,20 +61,22 @@ local function judge_stream(exchange, attempt)
   end
 end
 
-local function settle(exchange)
-  for _, attempt in pairs(exchange.holders) do
-    local is_chosen = attempt == exchange.chosen
-    if is_chosen and attempt.counted and exchange.endpoint == 'messages' then judge_stream(exchange, attempt) end
-    if is_chosen and attempt.ticket and report.usage_known then
-      local input, output = Outcome.charged(report.usage)
-      C.cc_limit_settle(attempt.ticket, C.cc_now(), input, output)
-    elseif attempt.open then
-      attempts.drop(attempt)
-    end
+local function settle(exchange, attempt)
+  if not attempt then return end
+  local is_chosen = attempt == exchange.chosen
+  if is_chosen and attempt.counted and exchange.endpoint == 'messages' then judge_stream(exchange, attempt) end
+  if is_chosen and attempt.ticket and report.usage_known then
+    local input, output = Outcome.charged(report.usage)
+    C.cc_limit_settle(attempt.ticket, C.cc_now(), input, output)
+  elseif attempt.open then
+    attempts.drop(attempt)
   end
 end
 
 -- ---- Figures -----------------------------------------------------------------------------------
+
+local STATUS = {}
+for class = 1, 9 do STATUS[class] = 'count:status_' .. class .. 'xx' end
 
 local names = {}
 
@@ -93,7 +95,7 @@ end
 
 local function count(exchange, provider)
   cell.add('count:exchanges', 1)
-  cell.add('count:status_' .. (report.status > 0 and math.floor(report.status / 100) .. 'xx' or 'none'), 1)
+  cell.add(STATUS[math.floor(report.status / 100)] or 'count:status_none', 1)
   cell.add('count:attempts', #exchange.trail)
   if exchange.refused then cell.add('count:refused', 1) end
   for _, outcome in ipairs(exchange.trail) do
@@ -202,7 +204,8 @@ function M.finish(exchange)
   end
   local chosen = exchange.chosen
   local upstream = chosen and chosen.upstream or nil
-  settle(exchange)
+  settle(exchange, exchange.holder_0)
+  settle(exchange, exchange.holder_1)
   tell_policy(exchange, upstream)
   count(exchange, upstream and upstream.provider)
   write_line(exchange, upstream)

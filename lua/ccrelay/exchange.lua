@@ -75,7 +75,7 @@ function M.new(relay, handle, generation)
   return setmetatable({
     relay = relay, handle = handle, generation = generation, caller = ANYONE, endpoint = false, coroutine = false,
     waiting = false, ended = false, answered = false, cache = new_table(0, VIEWS), candidates = {}, tried = {},
-    trail = {}, holders = {}, chosen = false,
+    trail = {}, holder_0 = false, holder_1 = false, chosen = false,
   }, Exchange)
 end
 

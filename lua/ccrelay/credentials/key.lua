@@ -4,11 +4,9 @@ local M = {}
 
 local SUBSCRIPTION = 'sk-ant-oat'
 
-local function pass_on(request)
-  for _, name in ipairs { 'authorization', 'x-api-key' } do
-    local value = request:client_header(name)
-    if value and value ~= '' then request:header(name, value) end
-  end
+local function pass_on(request, name)
+  local value = request:client_header(name)
+  if value and value ~= '' then request:header(name, value) end
 end
 
 --- Adds the credential to a request.
@@ -19,7 +17,8 @@ end
 ---@return string? message
 function M.apply(request, _, adapter)
   if request.credential == 'client' then
-    pass_on(request)
+    pass_on(request, 'authorization')
+    pass_on(request, 'x-api-key')
   elseif request.key then
     local token = string.sub(request.key, 1, #SUBSCRIPTION) == SUBSCRIPTION
     if adapter.key_header == 'authorization' or token then
