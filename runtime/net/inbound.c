@@ -6,7 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AHEAD = 65536, LINGER_BYTES = 262144, LINGER_MS = 2000 };
+enum {
+  AHEAD = 65536,
+  LINGER_BYTES = 40 * 1024 * 1024, // more than the largest body a client knows to be allowed
+  LINGER_MS = 2000,                // without a byte
+  LINGER_MOST_MS = 30000
+};
 
 static struct cc_inbound *of_stream(struct cc_stream *stream) {
   return stream->data;
@@ -76,6 +81,7 @@ static void linger(struct cc_inbound *in) {
   in->phase = CC_INBOUND_LINGER;
   cc_buffer_free(&in->ahead);
   if (!in->stream.layer) end_sending(in);
+  in->progress_at = loop_now(in);
   cc_timer_set(&in->timer, LINGER_MS);
   cc_stream_read(&in->stream);
 }
@@ -154,12 +160,16 @@ static void parse(struct cc_inbound *in, const char *data, size_t size) {
 }
 
 static void drop(struct cc_inbound *in, size_t size) {
+  bool lingers = in->phase == CC_INBOUND_LINGER;
   in->dropped += (double)size;
-  if (in->dropped < LINGER_BYTES) return;
-  if (in->phase == CC_INBOUND_LINGER)
+  bool enough = in->dropped >= LINGER_BYTES ||
+                (lingers && loop_now(in) - in->progress_at >= LINGER_MOST_MS);
+  if (enough && lingers)
     cc_inbound_close(in, false);
-  else
+  else if (enough)
     cc_stream_pause(&in->stream);
+  else if (lingers)
+    cc_timer_set(&in->timer, LINGER_MS);
 }
 
 static void came(struct cc_stream *stream, const char *data, size_t size) {

@@ -178,9 +178,11 @@ static void refusal_can_be_read_by_one_who_still_sends(void **state) {
   server->on_refuse = say_no;
   server->settings.body_bytes = 1000;
   client_open(&client, server);
-  client_send(&client, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n");
-  for (int i = 0; i < 200; i++) {
-    assert_int_equal(send(client.fd, piece, sizeof piece, MSG_NOSIGNAL), (ssize_t)sizeof piece);
+  client_send(&client, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 36000000\r\n\r\n");
+  for (size_t sent = 0; sent < 36000000;) {
+    ssize_t size = send(client.fd, piece, sizeof piece, MSG_NOSIGNAL | MSG_DONTWAIT);
+    assert_true(size > 0 || errno == EAGAIN);
+    if (size > 0) sent += (size_t)size;
     uv_run(&server->loop, UV_RUN_NOWAIT);
   }
   run_until(server, client_ended(&client));
@@ -208,7 +210,7 @@ static void lingering_is_bounded_in_bytes(void **state) {
               if (size > 0) sent += (size_t)size;
               size < 0 && errno != EAGAIN;
             }));
-  assert_in_range(sent, 262144, 64 << 20); // the rest is in the kernel's buffers
+  assert_in_range(sent, 40 << 20, 64 << 20); // the rest is in the kernel's buffers
   assert_int_equal(server->closes, 1);
   client_close(&client);
   server_close(server);
