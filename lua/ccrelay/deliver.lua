@@ -23,11 +23,9 @@ local function mark(exchange, outcome)
   answer.debug(exchange, outcome.upstream.provider)
 end
 
-local NOTHING = setmetatable({}, { __newindex = function() error('the answer has begun', 2) end })
-
 -- An answer may take minutes: what only led to it is let go.
 local function shed(exchange)
-  exchange.candidates, exchange.tried, exchange.cache.header = NOTHING, NOTHING, nil
+  exchange.candidates, exchange.tried, exchange.cache.header = false, false, nil
 end
 
 local function pass(exchange, outcome)

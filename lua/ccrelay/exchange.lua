@@ -42,8 +42,8 @@ local VIEWS = 12 -- that every exchange comes to need
 
 -- State that few exchanges have: unset it reads as false, and takes no place.
 local RARE = {
-  edits = false, refusal = false, asked = false, last = false, failure = false, prefix_broken = false,
-  script_error = false, refused = false,
+  edits = false, refusal = false, last = false, failure = false, prefix_broken = false, script_error = false,
+  refused = false, holder_1 = false,
 }
 
 function Exchange.__index(self, name)
@@ -74,8 +74,8 @@ end
 function M.new(relay, handle, generation)
   return setmetatable({
     relay = relay, handle = handle, generation = generation, caller = ANYONE, endpoint = false, coroutine = false,
-    waiting = false, ended = false, answered = false, cache = new_table(0, VIEWS), candidates = {}, tried = {},
-    trail = {}, holder_0 = false, holder_1 = false, chosen = false,
+    waiting = false, ended = false, answered = false, cache = new_table(0, VIEWS), candidates = false, tried = {},
+    trail = {}, holder_0 = false, chosen = false,
   }, Exchange)
 end
 

@@ -212,9 +212,9 @@ function M.candidates(exchange, filter)
   for _, entry in ipairs(serving(exchange.generation, model)) do
     if passes(entry.provider, filter) then consider(exchange, list, entry, now) end
   end
-  local known = exchange.candidates
+  local known = exchange.candidates or {}
   for _, upstream in ipairs(list) do known[#known + 1] = upstream end
-  exchange.asked = true
+  exchange.candidates = known
   return list
 end
 
@@ -223,7 +223,7 @@ end
 ---@param current ccrelay.Upstream
 ---@return boolean
 function M.remains(exchange, current)
-  for _, other in ipairs(exchange.candidates) do
+  for _, other in ipairs(exchange.candidates or {}) do
     if other.slot ~= current.slot and not exchange.tried[other.slot] then return true end
   end
   return false

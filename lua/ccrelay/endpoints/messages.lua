@@ -38,7 +38,7 @@ function M.serve(exchange)
   local result = turn.script(exchange.generation.policy.route, exchange)
   if exchange.answered then return end
   if Outcome.is(result, exchange) then return deliver.outcome(exchange, result) end
-  local none = result == nil and exchange.asked and #exchange.candidates == 0
+  local none = result == nil and exchange.candidates and #exchange.candidates == 0
   if none then return deliver.no_candidate(exchange) end
   error('the policy returned ' .. (result == nil and 'nothing' or 'a ' .. type(result)) .. ', expected an outcome', 0)
 end
