@@ -206,6 +206,7 @@ static void json_answers_pass_with_their_usage(void **state) {
   stage_open(&stage, &reply, 1, &unused, 1);
   stage.spec.stream = false;
   const char *got = stage_ask(&stage, json_request, strlen(json_request), NULL);
+  cc_buffer_add(&bytes, "", 1);
   assert_non_null(strstr(got, "content-length: 200064\r\n"));
   assert_string_equal(strstr(got, "\r\n\r\n"), strstr(bytes.data, "\r\n\r\n"));
   assert_int_equal(stage.report.usage.output, 3456);

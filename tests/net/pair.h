@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -155,6 +156,18 @@ static inline struct pair *pair_plain(void) {
   RUN_UNTIL(pair, pair->client.readies && pair->peer.stream.standing);
   assert_int_equal(pair->client.ready_error, CC_OK);
   return pair;
+}
+
+static inline void limit_buffer(struct end *end, int which) {
+  int fd, size = 128 << 10;
+  assert_int_equal(uv_fileno(&end->stream.uv.handle, &fd), 0);
+  assert_int_equal(setsockopt(fd, SOL_SOCKET, which, &size, sizeof size), 0);
+}
+
+// What the client writes goes in small steps; otherwise the system may take megabytes in one.
+static inline void small_steps(struct pair *pair) {
+  limit_buffer(&pair->client, SO_SNDBUF);
+  limit_buffer(&pair->peer, SO_RCVBUF);
 }
 
 static inline void end_free(struct pair *pair, struct end *end) {

@@ -117,6 +117,7 @@ static void what_the_system_refuses_is_queued(void **state) {
 static void queued_falls_as_the_peer_reads(void **state) {
   (void)state;
   struct pair *pair = pair_plain();
+  small_steps(pair);
   char *bytes = pattern(BIG);
   end_write(&pair->client, bytes, BIG);
   size_t before = pair->client.stream.queued;

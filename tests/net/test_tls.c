@@ -149,6 +149,7 @@ static void much_is_queued_and_arrives(void **state) {
   (void)state;
   struct cc_tls_config *client;
   struct pair *pair = tls_pair(&client);
+  small_steps(pair);
   char *bytes = pattern(BIG);
   struct cc_slice parts[] = {
       {bytes, 10}, {bytes + 10, 0}, {bytes + 10, BIG / 2}, {bytes + 10 + BIG / 2, BIG / 2 - 10}};
