@@ -162,8 +162,8 @@ static void parse(struct cc_inbound *in, const char *data, size_t size) {
 static void drop(struct cc_inbound *in, size_t size) {
   bool lingers = in->phase == CC_INBOUND_LINGER;
   in->dropped += (double)size;
-  bool enough = in->dropped >= LINGER_BYTES ||
-                (lingers && loop_now(in) - in->progress_at >= LINGER_MOST_MS);
+  bool enough =
+      in->dropped >= LINGER_BYTES || (lingers && loop_now(in) - in->progress_at >= LINGER_MOST_MS);
   if (enough && lingers)
     cc_inbound_close(in, false);
   else if (enough)
