@@ -65,8 +65,9 @@ static void close_others(struct cc_exchange *exchange, const struct cc_attempt *
 
 static void write_body(struct cc_exchange *exchange, const char *data, size_t size) {
   struct cc_slice part = cc_slice(data, size);
+  if (!exchange->inbound || exchange->inbound->headless) return;
   exchange->report.response_bytes += (double)size;
-  if (size && exchange->inbound) cc_inbound_write(exchange->inbound, &part, 1);
+  if (size) cc_inbound_write(exchange->inbound, &part, 1);
 }
 
 static void answer_whole(struct cc_exchange *exchange, int status, const char *body, size_t size,

@@ -158,6 +158,9 @@ Writer.__metatable = false
 local function check_open(writer, action)
   local exchange = writer.exchange
   if not writer.open or exchange.ended then error('writer:' .. action .. ' was called after the answer ended', 3) end
+  if coroutine.running() ~= exchange.coroutine then
+    error('writer:' .. action .. ' was called from outside of the exchange\'s own script', 3)
+  end
   return exchange
 end
 
@@ -198,6 +201,7 @@ for _, name in ipairs { 'write', 'sleep', 'abort' } do Writer[name] = turn.entra
 ---@return table given
 function M.stream(exchange, produce, answer)
   turn.check(exchange, 'stream')
+  if type(produce) ~= 'function' then error('exchange:stream takes a function that writes the answer', 3) end
   answer = answer or {}
   local status = check_status(answer.status, 2)
   M.header(exchange, 'content-type', 'text/event-stream')

@@ -124,6 +124,9 @@ end
 function M.start(exchange, upstream, more)
   if not Upstream.is(upstream) then error('exchange:try takes one of relay.upstreams(exchange)', 3) end
   local slot = upstream.slot
+  if Upstream.credential(slot.provider, exchange.caller) ~= upstream.credential then
+    error('exchange:try: this upstream was a candidate for another client', 3)
+  end
   local attempt = { upstream = upstream, slot = slot, counted = exchange.endpoint == 'messages', probe = false,
     number = -1, open = false }
   if attempt.counted then

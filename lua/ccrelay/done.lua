@@ -30,7 +30,8 @@ end
 ---@param traceback string
 function M.fault(exchange, message, traceback)
   local words = type(message) == 'string' and message or 'an error that is a ' .. type(message)
-  exchange.script_error, exchange.failure = words, 'script'
+  exchange.script_error = words
+  if not exchange.ended then exchange.failure = 'script' end
   cell.add('count:script_errors', 1)
   exchange.generation.journal:say('error', 'script error: ' .. words,
     { 'id', exchange.id, 'traceback', traceback }, 4)
@@ -96,7 +97,7 @@ end
 local function count(exchange, provider)
   cell.add('count:exchanges', 1)
   cell.add(STATUS[math.floor(report.status / 100)] or 'count:status_none', 1)
-  cell.add('count:attempts', #exchange.trail)
+  cell.add('count:attempts', report.attempts)
   if exchange.refused then cell.add('count:refused', 1) end
   for _, outcome in ipairs(exchange.trail) do
     local name = names_of(outcome.upstream.provider)
@@ -150,7 +151,7 @@ end
 
 local function put_answer(exchange, at)
   at = put(at, 'status', report.status)
-  at = put(at, 'attempts', #exchange.trail)
+  at = put(at, 'attempts', report.attempts)
   at = put(at, 'tried', trail_of(exchange))
   at = put(at, 'error', error_of(exchange))
   at = put(at, 'first_byte_ms', round(report.first_byte_ms))
@@ -185,7 +186,7 @@ local function tell_policy(exchange, upstream)
   if not on_done or exchange.endpoint ~= 'messages' then return end
   local usage = report.usage
   local facts = {
-    status = report.status, error = error_of(exchange), attempts = #exchange.trail, upstream = upstream,
+    status = report.status, error = error_of(exchange), attempts = report.attempts, upstream = upstream,
     first_byte_ms = report.first_byte_ms, total_ms = report.total_ms, usage_known = report.usage_known,
     input_tokens = usage.input, output_tokens = usage.output, cache_read_tokens = usage.cache_read,
     cache_write_tokens = usage.cache_5m + usage.cache_1h,

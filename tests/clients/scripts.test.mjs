@@ -2,9 +2,10 @@
 // A mistake in a policy costs the exchange it is made in: 500 for that client, the worker lives and
 // serves the next.
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
 import { Relay, ask, get, post, provider } from './support/relay.mjs';
-import { Upstream } from './support/upstream.mjs';
+import { Upstream, faults } from './support/upstream.mjs';
 
 const forever = 'function() while true do end end';
 const mistakes = {
@@ -48,4 +49,50 @@ test('a mistake in a policy costs its exchange alone', async (t) => {
   const status = JSON.parse((await get(`http://127.0.0.1:${relay.adminPort}/status`)).text);
   assert.equal(status.restarts, 0, relay.output);
   assert.equal(status.counters.script_errors, Object.keys(mistakes).length);
+});
+
+test('an upstream that a policy keeps never gets another client\'s credential', async (t) => {
+  const up = await Upstream.start(t, 'up');
+  const policy = `local relay = require 'ccrelay'
+local kept
+return function(exchange)
+  kept = kept or relay.upstreams(exchange)[1]
+  return exchange:try(kept)
+end
+`;
+  const auth = { api_key: 'the-relays-own-key', allow_subscription: true };
+  const relay = await Relay.start(t, { config: { server: { workers: 1, auth }, providers: [provider(up)] }, policy });
+  relay.expectTraceback = true;
+  const asking = (token) => post(relay, ask(), { headers: { authorization: `Bearer ${token}` } });
+  assert.equal((await asking('sk-ant-oat01-abc')).status, 200);
+  assert.equal((await asking('the-relays-own-key')).status, 500);
+  assert.equal(up.requests.length, 1);
+  assert.equal(up.requests[0].headers.authorization, 'Bearer sk-ant-oat01-abc');
+});
+
+test('a writer that a policy keeps is of no use to another exchange', async (t) => {
+  const up = await Upstream.start(t, 'up');
+  const policy = `local kept
+return function(exchange)
+  if not kept then
+    return exchange:stream(function(writer) kept = writer writer:write('a') writer:sleep(600) writer:write('b') end)
+  end
+  return exchange:respond { body = tostring(pcall(kept.sleep, kept, 50)) }
+end
+`;
+  const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [provider(up)] }, policy });
+  const first = post(relay, ask());
+  await sleep(200);
+  assert.equal((await post(relay, ask())).text, 'false');
+  assert.equal((await first).text, 'ab');
+});
+
+test('the line of an exchange counts attempts that were cut short, and bytes that were sent', async (t) => {
+  const up = await Upstream.start(t, 'up', faults.stall());
+  const relay = await Relay.start(t, { config: { server: { timeout_ms: 500 }, providers: [provider(up)] } });
+  assert.equal((await post(relay, ask())).status, 504);
+  await relay.printed(/"path":"\/v1\/messages".*"status":504,"attempts":1,/);
+  const answer = await fetch(`${relay.url}/api/hello`, { method: 'HEAD' });
+  assert.equal(answer.status, 200);
+  await relay.printed(/"method":"HEAD".*"response_bytes":0[,}]/);
 });
