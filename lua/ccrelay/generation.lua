@@ -195,7 +195,7 @@ local function complete(declared, options, file)
     data = { providers = declared }, name = file, adapters = options.adapters, env = options.env,
   }
   if not configuration then return nil, faults end
-  return configuration.providers
+  return configuration.providers, faults
 end
 
 local function scheme_of(name)
@@ -246,7 +246,7 @@ end
 --- Builds a generation: nothing in force changes by it.
 ---@param options ccrelay.BuildOptions
 ---@return ccrelay.Generation?
----@return ccrelay.Fault[] faults
+---@return ccrelay.Fault[] faults_or_warnings
 function M.build(options)
   local configuration = options.configuration
   local self = setmetatable({
@@ -255,17 +255,18 @@ function M.build(options)
   }, Generation)
   local declared, wrong, file = load_policy(self, options)
   if not declared then return nil, { wrong } end
-  local list = configuration.providers
+  local list, warnings = configuration.providers, {}
   if #declared > 0 then
     local faults
     list, faults = complete(declared, options, file)
     if not list then return nil, faults end
+    warnings = faults
     self.configuration = setmetatable({ providers = list }, { __index = configuration })
     self.journal = journal.new(self.configuration, terminal_of(configuration))
   end
   local faults = add_providers(self, list, options)
   if #faults > 0 then return nil, faults end
-  return self, {}
+  return self, warnings
 end
 
 --- Ties the generation to what processes share; once, when it is first used in a process.

@@ -35,6 +35,16 @@ local function read_folder(root, folder, scripts, insecure)
   end
 end
 
+--- The adapters of providers/, whose schemas belong to the configuration's.
+---@param insecure boolean
+---@return table<string, table>? adapters, table? faults
+function M.adapters(insecure)
+  local scripts = {}
+  local reason = read_folder(config.root(), 'providers', scripts, insecure)
+  if reason then return fault(config.root() .. '/providers', reason) end
+  return generation.adapters(scripts)
+end
+
 --- Reads everything a generation is made from.
 ---@param options ccrelay.RunOptions
 ---@return ccrelay.Bundle? bundle, table? faults
@@ -80,14 +90,15 @@ function M.build(bundle, options)
     override = overrides(options),
   }
   if not configuration then return nil, notes end
-  local built, wrong = generation.build {
+  local built, more = generation.build {
     configuration = configuration,
     adapters = adapters,
     scripts = bundle.scripts,
     policy_path = bundle.policy and bundle.policy.path,
     policy_text = bundle.policy and bundle.policy.text,
   }
-  if not built then return nil, wrong end
+  if not built then return nil, more end
+  for _, warning in ipairs(more) do notes[#notes + 1] = warning end
   return built, notes
 end
 

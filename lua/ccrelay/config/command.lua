@@ -22,7 +22,11 @@ end
 ---@param more ccrelay.LoadOptions? adapters, override, ...
 ---@return table? configuration nil after faults were told: exit code 78 is due
 function M.load(values, more)
-  local options = { path = config.find(values.config), check_permissions = not values.insecure_permissions }
+  local adapters, faults = require('ccrelay.source').adapters(values.insecure_permissions or false)
+  if not adapters then return M.tell(faults) end
+  local options = {
+    path = config.find(values.config), check_permissions = not values.insecure_permissions, adapters = adapters,
+  }
   for name, value in pairs(more or {}) do options[name] = value end
   local configuration, list = config.load(options)
   M.tell(list, configuration and 'warning: ' or nil)

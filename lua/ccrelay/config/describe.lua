@@ -70,10 +70,14 @@ local function default_text(row)
 end
 
 local function type_text(row)
-  local words = { section = 'section', string = 'text', any = 'anything', listen = 'address', url = 'URL' }
+  local function many(word)
+  return word .. (string.find(word, 's$') and 'es' or 's')
+end
+
+local words = { section = 'section', string = 'text', any = 'anything', listen = 'address', url = 'URL' }
   local word = words[row.type] or row.type
   if row.type == 'choice' then word = table.concat(row.of, ', ') end
-  if row.type == 'list' then word = 'list of ' .. (words[row.item.type] or row.item.type) .. 's' end
+  if row.type == 'list' then word = 'list of ' .. many(words[row.item.type] or row.item.type) end
   if row.type == 'map' then word = 'text to text' end
   if row.type == 'integer' and row.min and row.min > -1 then word = ('integer from %d'):format(row.min) end
   return row.also and word .. ', ' .. table.concat(row.also, ', ') or word

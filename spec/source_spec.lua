@@ -1,0 +1,44 @@
+-- SPDX-License-Identifier: Apache-2.0
+local source = require 'ccrelay.source'
+
+local POLICY = "local relay = require 'ccrelay'\n"
+  .. "relay.provider { name = 'x', type = 'zai', keys = { { key = '${CCRELAY_SPEC_UNSET_KEY}' } } }\n"
+  .. 'return function(exchange) return exchange:first(relay.upstreams(exchange)) end\n'
+
+local function bundle_of(changes)
+  local bundle = assert(source.read { data = { providers = { { name = 'a', type = 'anthropic' } } }, insecure = true,
+    watch = false })
+  for name, value in pairs(changes) do bundle[name] = value end
+  return bundle
+end
+
+describe('what a generation is made from', function()
+  local run = { insecure = true, watch = false }
+
+  it('is the same only byte for byte', function()
+    assert.is_true(source.same(bundle_of {}, bundle_of {}))
+    local other = bundle_of {}
+    other.scripts['providers/zai.lua'] = other.scripts['providers/zai.lua'] .. ' '
+    assert.is_false(source.same(bundle_of {}, other))
+    assert.is_false(source.same(bundle_of {}, bundle_of { policy = { path = 'p.lua', text = 'x' } }))
+  end)
+
+  it('tells the warnings of providers that a script declares', function()
+    local built, notes = source.build(bundle_of { policy = { path = 'mine.lua', text = POLICY } }, run)
+    assert.is_table(built)
+    local texts = {}
+    for index, note in ipairs(notes) do texts[index] = note.message end
+    assert.truthy(table.concat(texts, '\n'):find('CCRELAY_SPEC_UNSET_KEY', 1, true))
+  end)
+
+  it('has the adapters with their schemas', function()
+    assert.is_table(source.adapters(true).ollama)
+  end)
+
+  it('names the file whose fault it is', function()
+    local built, faults = source.build(bundle_of { policy = { path = 'mine.lua', text = '\nreturn (' } }, run)
+    assert.is_nil(built)
+    assert.equal('mine.lua', faults[1].file)
+    assert.equal(2, faults[1].line)
+  end)
+end)
