@@ -10,9 +10,15 @@ static struct cc_settings *settings_of(const struct cc_attempt *attempt) {
   return &attempt->exchange->relay->settings;
 }
 
+enum { LAST_MS = 2000 }; // from the last event to the end of the answer
+
+static bool last_seen(const struct cc_attempt *attempt) {
+  return attempt->kind == CC_BODY_SSE && (attempt->stop_seen || attempt->error_seen);
+}
+
 static void stay_alive(struct cc_attempt *attempt) {
   struct cc_exchange *exchange = attempt->exchange;
-  cc_timer_set(&attempt->timer, settings_of(attempt)->idle_ms);
+  cc_timer_set(&attempt->timer, last_seen(attempt) ? LAST_MS : settings_of(attempt)->idle_ms);
   uint32_t ping_ms = settings_of(attempt)->ping_ms;
   if (attempt->kind == CC_BODY_SSE && ping_ms)
     exchange->ping_due = uv_now(&exchange->relay->loop) + ping_ms;
@@ -72,6 +78,7 @@ static void finish_whole(struct cc_attempt *attempt) {
 // how many bytes that was.
 static size_t forward_events(struct cc_attempt *attempt, const char *data, size_t size) {
   cc_attempt_observe(attempt, data, size);
+  if (last_seen(attempt)) stay_alive(attempt);
   size_t whole = attempt->seen;
   attempt->seen = 0;
   pass_on(attempt, data, whole);
@@ -123,7 +130,7 @@ void cc_pump_body(struct cc_attempt *attempt, struct cc_slice piece) {
 }
 
 void cc_pump_end(struct cc_attempt *attempt) {
-  if (attempt->kind == CC_BODY_SSE && !attempt->stop_seen && !attempt->error_seen) {
+  if (attempt->kind == CC_BODY_SSE && !last_seen(attempt)) {
     finish_broken(attempt, CC_ETRUNCATED);
     return;
   }
@@ -132,7 +139,7 @@ void cc_pump_end(struct cc_attempt *attempt) {
 }
 
 void cc_pump_fail(struct cc_attempt *attempt, int error) {
-  if (attempt->kind == CC_BODY_SSE && (attempt->stop_seen || attempt->error_seen))
+  if (last_seen(attempt))
     finish_whole(attempt);
   else
     finish_broken(attempt, error == CC_EEOF ? CC_ETRUNCATED : error);

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -255,10 +256,29 @@ static void content_behind_an_open_gate_passes_whole(void **state) {
   cc_buffer_free(&bytes);
 }
 
+static void a_stream_is_over_soon_after_its_last_event(void **state) {
+  (void)state;
+  struct stage stage;
+  static const struct peer_reply reply = {SSE_HEAD START CONTENT DELTA STOP, 0, PEER_HANG};
+  stage_open(&stage, &reply, 1, &unused, 1);
+  struct cc_settings settings;
+  cc_settings(stage.relay, &settings);
+  settings.total_ms = settings.idle_ms = 0;
+  cc_configure(stage.relay, &settings);
+  alarm(60); // else it would go on for ever
+  const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  alarm(0);
+  expect_body(got, START CONTENT DELTA STOP, true);
+  assert_int_equal(stage.report.error, CC_OK);
+  assert_int_equal(stage.report.usage.output, 42);
+  stage_close(&stage);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_whole_stream_passes),
       cmocka_unit_test(content_behind_an_open_gate_passes_whole),
+      cmocka_unit_test(a_stream_is_over_soon_after_its_last_event),
       cmocka_unit_test(a_cut_stream_never_ends_cleanly),
       cmocka_unit_test(a_policy_may_ask_for_an_error_event),
       cmocka_unit_test(an_error_event_in_the_stream_passes),
