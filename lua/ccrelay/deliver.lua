@@ -62,13 +62,14 @@ local function retell(exchange, outcome, status, kind, message)
 end
 
 local function passes_unread(outcome)
+  if outcome.cut then return false end
   local encoding = outcome.headers['content-encoding']
   if encoding and string.lower(encoding) ~= 'identity' then return true end
   return not outcome.complete and string.find(outcome.body, '^%s*{%s*"type"%s*:%s*"error"') ~= nil
 end
 
 local function http_error(exchange, outcome)
-  if is_held(exchange, outcome) and (outcome.shaped or passes_unread(outcome)) then
+  if is_held(exchange, outcome) and (outcome.shaped and not outcome.cut or passes_unread(outcome)) then
     exchange.failure = outcome.type
     return pass(exchange, outcome)
   end

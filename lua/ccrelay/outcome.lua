@@ -168,6 +168,9 @@ local function judge(exchange, attempt, outcome)
     outcome.error, outcome.event = ffi.string(C.cc_error_name(code)), true
     outcome.status = errors.status_of(outcome.type)
     judge_status(outcome, client_credential)
+  elseif code ~= C.CC_OK and status >= 400 then
+    outcome.cut = true -- the status says what the rest of the body would have
+    judge_status(outcome, client_credential)
   elseif code ~= C.CC_OK then
     if success then outcome.status = nil end
     judge_error(outcome, code)

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from './support/test.mjs';
 import SDK0 from 'sdk0';
 import SDK1 from 'sdk1';
-import { Relay, ask, pair, post, secret } from './support/relay.mjs';
+import { Relay, ask, get, pair, post, provider, secret } from './support/relay.mjs';
 import { Upstream, faults, healthy, refusing } from './support/upstream.mjs';
 
 export const matrix = {
@@ -143,4 +143,34 @@ test('a key that is out of its limit rests, the next one serves', async (t) => {
   for (let n = 0; n < 5; n += 1) assert.equal((await post(relay, ask())).status, 200);
   assert.equal(first.requests.length, 1);
   assert.equal(second.requests.length, 5);
+});
+
+for (const [status, state] of [[401, 'aside'], [429, 'limited']]) {
+  test(`an answer of ${status} whose body never ends puts the key aside`, async (t) => {
+    const first = await Upstream.start(t, 'first', async (request, reply) => {
+      await reply.head(status, { 'content-type': 'application/json', 'content-length': 1000 });
+      await reply.write('{"type":"error","error":{"type":"half');
+      await reply.stall();
+    });
+    const second = await Upstream.start(t, 'second', [healthy(), faults.reset()]);
+    const policy = `local relay = require 'ccrelay'
+return { gate = { ms = 300 }, route = function(exchange) return exchange:first(relay.upstreams(exchange)) end }
+`;
+    const relay = await Relay.start(t, { config: { providers: pair(first, second) }, policy });
+    assert.equal((await post(relay, ask())).status, 200);
+    const now = JSON.parse((await get(`http://127.0.0.1:${relay.adminPort}/status`)).text);
+    assert.equal(now.providers[0].keys[0].state, state);
+  });
+}
+
+test('an answer of 400 whose body never ends goes back as 400', async (t) => {
+  const only = await Upstream.start(t, 'only', async (request, reply) => {
+    await reply.head(400, { 'content-type': 'application/json', 'content-length': 1000 });
+    await reply.write('{"type":"error","error":{"type":"half');
+    reply.close();
+  });
+  const relay = await Relay.start(t, { config: { providers: [provider(only)] } });
+  const answer = await post(relay, ask());
+  assert.equal(answer.status, 400);
+  assert.equal(JSON.parse(answer.text).error.type, 'invalid_request_error');
 });
