@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { READ_SPACE = 65536, BLOCK = 32768, GROUP = 16, DISCARDS = 16, CLOSE_MS = 5000 };
+enum { READ_SPACE = 131072, BLOCK = 32768, GROUP = 16, DISCARDS = 16, CLOSE_MS = 5000 };
 
 struct block {
   uv_write_t request;
