@@ -32,12 +32,12 @@ local IDLE = {}
 local MOST_IDLE = 256
 
 -- Collecting costs by what is alive, and what is alive is small: a heap below SMALL_KB may grow to
--- four times that before it is collected, a larger one to twice.
-local SMALL_KB = 4096
+-- three times that before it is collected, a larger one to twice.
+local SMALL_KB = 3072
 local EVENTS_BETWEEN_LOOKS = 4096
 
 local function tune_collector()
-  collectgarbage('setpause', collectgarbage 'count' < SMALL_KB and 400 or 200)
+  collectgarbage('setpause', collectgarbage 'count' < SMALL_KB and 300 or 200)
 end
 
 local function body(exchange)
