@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The deadline on every stay in Lua: a stay begins when cc_next returns and ends when it is called
-// again. A watching thread, asleep while nothing happens, compares the processor time of the stay
-// with the limit; waiting for a busy machine does not count. It knows nothing of Lua: guard.c does.
+// again. A timer on the processor time of the thread looks at it every few ms of use; waiting for a
+// busy machine does not count, and there is no second thread that a fork could catch in the middle
+// of something. It knows nothing of Lua: guard.c does.
 #ifndef CC_STAY_H
 #define CC_STAY_H
 #include <stdbool.h>
