@@ -46,6 +46,7 @@ void cc_relay_post(struct cc_relay *relay, uint32_t type, int32_t detail, cc_id 
   }
   uint32_t at = (relay->event_first + relay->event_count++) % relay->event_capacity;
   relay->events[at] = (struct cc_event){type, detail, id};
+  uv_stop(&relay->loop); // older libuv runs timers first, and would then wait with this one queued
 }
 
 // What was posted before an exchange or attempt was over must not reach Lua after it.
@@ -311,7 +312,8 @@ void cc_close(struct cc_relay *relay) {
     cc_timer_close(&relay->clocks[i].timer, NULL);
   for (int i = 0; i < relay->signal_count; i++)
     uv_close((uv_handle_t *)&relay->signals[i].handle, NULL);
-  uv_run(&relay->loop, UV_RUN_DEFAULT);
+  while (uv_run(&relay->loop, UV_RUN_DEFAULT)) // it returns early when an event is posted
+    continue;
   free_exchanges(relay);
   uv_loop_close(&relay->loop);
   cc_buffer_free(&relay->message);
