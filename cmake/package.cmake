@@ -2,7 +2,8 @@
 # What is installed, and the Debian package made of it (cpack -G DEB).
 install(TARGETS ccrelay RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 foreach(folder lua providers policies examples)
-  install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ccrelay/${folder} OPTIONAL)
+  install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ccrelay/${folder} OPTIONAL
+    PATTERN quickstart.sh EXCLUDE)
 endforeach()
 install(FILES README.md LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 
@@ -11,10 +12,9 @@ set(CPACK_PACKAGE_NAME ccrelay)
 set(CPACK_PACKAGE_CONTACT "The ccrelay project <ccrelay@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Scriptable relay for clients of the Anthropic Messages API")
 set(CPACK_PACKAGE_DESCRIPTION
-  "Stands between Claude Code, or any client of the Anthropic Messages API, and LLM\n"
-  "providers. Policies written in Lua choose the provider of each request and what\n"
-  "happens when one fails; a saved policy is in force for the next request.")
-string(REPLACE ";" "" CPACK_PACKAGE_DESCRIPTION "${CPACK_PACKAGE_DESCRIPTION}")
+"Stands between Claude Code, or any client of the Anthropic Messages API, and LLM
+providers. Policies written in Lua choose the provider of each request and what
+happens when one fails. A saved policy is in force for the next request.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS
