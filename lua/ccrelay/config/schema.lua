@@ -129,9 +129,9 @@ local routing = {
 }
 
 local health = {
-  { 'health_check', 'section', doc = 'connects to providers whose circuit is open; never a paid call', fields = {
-    { 'enabled', 'boolean', default = true, doc = 'false: only live requests probe' },
-    { 'interval_ms', 'integer', default = 10000, min = 100, doc = 'between two probes' },
+  { 'health_check', 'section', doc = 'accepted; live requests alone try an open circuit', fields = {
+    { 'enabled', 'boolean', default = true, doc = 'has no effect yet' },
+    { 'interval_ms', 'integer', default = 10000, min = 100, doc = 'has no effect yet' },
   } },
   { 'circuit_breaker', 'section', doc = 'sets a failing provider aside', fields = {
     { 'failure_threshold', 'integer', default = 5, min = 1, doc = 'failures in a row that open the circuit' },
@@ -167,7 +167,7 @@ local root = {
     { 'providers', 'list', item = { type = 'provider', fields = provider }, filled = true, strict = true, most = 1024,
       doc = 'where requests can go; none written: anthropic, zai and ollama as without a file' },
     { 'routing', 'section', fields = routing, doc = 'which provider, in which order' },
-    { 'health', 'section', fields = health, doc = 'probes and circuit breakers' },
+    { 'health', 'section', fields = health, doc = 'circuit breakers' },
     { 'logging', 'section', fields = logging, doc = 'the log' },
     { 'metrics', 'section', doc = 'Prometheus text on the admin listener', fields = {
       { 'enabled', 'boolean', default = true, doc = 'serve /metrics' },
