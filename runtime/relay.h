@@ -370,7 +370,9 @@ int cc_origin(struct cc_relay *relay, const struct cc_origin *spec);
 
 enum cc_framing {
   CC_FRAMING_MESSAGES = 0,  // a Messages answer: JSON, or SSE held at the gate
-  CC_FRAMING_OPAQUE = 1     // anything: passed on from the head
+  CC_FRAMING_OPAQUE = 1,    // anything: passed on from the head
+  CC_FRAMING_EVENTSTREAM = 2 // a Messages answer whose stream comes in frames
+                            // (application/vnd.amazon.eventstream) and goes on as SSE
 };
 
 struct cc_try {
@@ -404,6 +406,28 @@ int cc_try_set(struct cc_relay *relay, cc_id exchange, int attempt, const char *
                uint32_t field_size, const char *json, uint32_t json_size);
 int cc_try_remove(struct cc_relay *relay, cc_id exchange, int attempt, const char *field,
                   uint32_t field_size);
+
+// The body with the splices made so far (malloc'ed: cc_free); and another body in its place, to
+// which no splice applies.
+int cc_try_view(struct cc_relay *relay, cc_id exchange, int attempt, char **out,
+                uint32_t *out_size);
+int cc_try_body(struct cc_relay *relay, cc_id exchange, int attempt, const char *text,
+                uint32_t size);
+
+struct cc_signer {          // AWS Signature Version 4
+  struct cc_slice access_key;
+  struct cc_slice secret_key;
+  struct cc_slice session_token; // or empty
+  struct cc_slice region;
+  struct cc_slice service;
+  double skew_ms;           // what the wall clock is behind the service's
+};
+
+// Has the request signed when it is sent: each time it goes over a connection, with the time of
+// that moment. The hash of a large body is taken in pieces, between which the loop goes on.
+// Signed are host, content-type and x-amz-*; CC_EINVAL when a text does not fit a header.
+int cc_try_sign(struct cc_relay *relay, cc_id exchange, int attempt,
+                const struct cc_signer *signer);
 
 // Sends it. The OUTCOME event follows, always.
 int cc_try_send(struct cc_relay *relay, cc_id exchange, int attempt);
@@ -515,6 +539,56 @@ int cc_fetched(struct cc_relay *relay, cc_id id, struct cc_fetched *out);
 int cc_fetched_header(struct cc_relay *relay, cc_id id, const char *name, uint32_t size,
                       struct cc_slice *value);
 
+struct cc_command {
+  struct cc_slice arguments; // the program and its arguments, each ended by NUL; no shell
+  uint32_t timeout_ms;       // then it is killed, with all it has started
+  uint32_t answer_bytes;     // of its output, at most
+};
+
+// Runs a program of the user's, for credentials: its id, or an error below 0. The FETCH event
+// follows, always. cc_fetched: error CC_OK when it ended by itself, status its exit code, body what
+// it wrote to stdout, detail the beginning of what it wrote to stderr. CC_ETOTAL_TIMEOUT,
+// CC_EBODY_SIZE, CC_ENOTFOUND (no such program), CC_ESYSTEM (killed, or could not be started).
+cc_id cc_run(struct cc_relay *relay, const struct cc_command *spec);
+
+// The headers that sign a request of our own (AWS Signature Version 4) for cc_fetch: lines
+// "name: value", each ended by LF (malloc'ed: cc_free). headers are the lines that are sent besides;
+// those named x-amz-* and content-type are signed too. CC_EINVAL when a text does not fit.
+int cc_sign(const struct cc_signer *signer, double time_ms, const char *method, const char *host,
+            const char *target, const char *headers, const char *body, uint32_t body_size,
+            char **out, uint32_t *out_size);
+
+// ---- Secrets: named credentials that all processes share and a reload leaves alone -------------
+
+struct cc_secret {
+  double expires;           // cc_time() until which it may be used; 0: there is none
+  double retry;             // cc_time() before which a fetch that failed is not to be repeated
+  uint32_t version;         // counts writes
+  uint32_t failures;        // fetches that failed, in a row
+  uint32_t size;
+  bool claimed;             // a process is fetching it
+};
+
+// The secret called name (1 to 63 bytes), made empty when new: returns its number, or CC_ELIMIT
+// when the table is full.
+int cc_secret(const char *name, uint32_t size);
+int cc_secret_look(int secret, struct cc_secret *out);
+
+// Copies it out and wipes nothing: returns its size and fills in the version read; CC_ENOTFOUND
+// when there is none, CC_ELIMIT when it is over capacity.
+int cc_secret_read(int secret, char *out, uint32_t capacity, uint32_t *version);
+
+// Asks to be the one process that fetches it: true at most once until it is written, failed, or
+// lease_ms have passed or the process has ended. now is cc_now().
+bool cc_secret_claim(int secret, double now, double lease_ms);
+
+// What came of the fetch; both end the claim. Up to 12 KiB, CC_ELIMIT above. expires, retry: cc_time().
+int cc_secret_write(int secret, const char *data, uint32_t size, double expires);
+void cc_secret_fail(int secret, double retry);
+
+// The service refused it: of no use any more, if it is still this version.
+void cc_secret_void(int secret, uint32_t version);
+
 // ---- Log ---------------------------------------------------------------------------------------
 
 // Where lines go: "stdout", "stderr" or a path. A line is written whole by a thread of its own;
@@ -534,11 +608,26 @@ const char *cc_relay_header(void);
 
 // SHA-256 of data, 32 bytes at out; and comparing of secrets in constant time.
 int cc_sha256(const char *data, uint32_t size, uint8_t *out);
+int cc_sha1(const char *data, uint32_t size, uint8_t *out); // 20 bytes; names of files only
 bool cc_equal(const uint8_t *a, const uint8_t *b, uint32_t size);
 
 // Decodes a JSON string (text with its quotes) into out: returns its size, or an error. A lone
 // surrogate becomes U+FFFD.
 int cc_json_decode(const char *text, uint32_t size, char *out, uint32_t capacity);
+
+// The JSON object text without its member field (all of doubled ones): CC_OK and malloc'ed text
+// (cc_free), the same bytes when it has none; CC_EJSON when it is no object.
+int cc_json_without(const char *text, uint32_t size, const char *field, uint32_t field_size,
+                    char **out, uint32_t *out_size);
+
+// Base64 (RFC 4648) of bytes, malloc'ed (cc_free): with padding, or in the alphabet for URLs without.
+int cc_base64(const char *data, uint32_t size, bool url, char **out, uint32_t *out_size);
+
+// A JWT (RFC 7519) signed with RS256: the parts in base64url joined by dots, malloc'ed (cc_free).
+// key is a private RSA key in PEM (PKCS #1 or #8), header and claims are JSON texts. CC_EINVAL when
+// the key cannot be used.
+int cc_jwt(const char *key, uint32_t key_size, const char *header, uint32_t header_size,
+           const char *claims, uint32_t claims_size, char **out, uint32_t *out_size);
 
 // True when text is one JSON value in strict UTF-8, nothing else.
 bool cc_json_valid(const char *text, uint32_t size);
