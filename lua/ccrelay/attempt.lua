@@ -9,6 +9,7 @@ local health = require 'ccrelay.health'
 local ratelimit = require 'ccrelay.ratelimit'
 local sandbox = require 'ccrelay.sandbox'
 local turn = require 'ccrelay.turn'
+local vault = require 'ccrelay.vault'
 
 ---@class ccrelay.Attempt
 ---@field number integer
@@ -59,12 +60,18 @@ end
 
 -- ---- Sending -----------------------------------------------------------------------------------
 
+local FRAMINGS = { eventstream = C.CC_FRAMING_EVENTSTREAM }
+
+local function framing_of(exchange, attempt)
+  if exchange.endpoint == 'passthrough' then return C.CC_FRAMING_OPAQUE end
+  return FRAMINGS[attempt.slot.provider.adapter.framing] or C.CC_FRAMING_MESSAGES
+end
+
 local function fill_spec(exchange, attempt, more)
   local generation = exchange.generation
   local configuration, gate = generation.configuration, generation.policy.gate
-  if more == nil then more = Upstream.remains(exchange, attempt.upstream) end
   local patience = configuration.routing.failover_timeout
-  spec.framing = exchange.endpoint == 'passthrough' and C.CC_FRAMING_OPAQUE or C.CC_FRAMING_MESSAGES
+  spec.framing = framing_of(exchange, attempt)
   spec.stream = exchange.endpoint == 'messages' and exchange.stream
   spec.head_ms = more and patience > 0 and patience or configuration.server.timeout_ms
   spec.gate_bytes, spec.gate_ms = gate.bytes, gate.ms
@@ -115,13 +122,25 @@ local function send(exchange, attempt)
   end
 end
 
+-- What the provider's credentials are fetched from is asked before anything is reserved.
+local function obtain(exchange, slot, credential, patience)
+  if not slot.provider.source or credential == 'client' then return true end
+  return vault.get(exchange, slot.provider.source, patience)
+end
+
+local function patience_for(exchange, more)
+  local patience = exchange.generation.configuration.routing.failover_timeout
+  return more and patience > 0 and patience or nil
+end
+
 --- Begins an attempt. When nothing could be sent, returns nil and the outcome that this is.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream
 ---@param more boolean? whether another would be tried after it; else by the candidates left
+---@param racing boolean? the timer of the exchange is taken
 ---@return ccrelay.Attempt?
 ---@return ccrelay.Outcome?
-function M.start(exchange, upstream, more)
+function M.start(exchange, upstream, more, racing)
   if not Upstream.is(upstream) then error('exchange:try takes one of relay.upstreams(exchange)', 3) end
   local slot = upstream.slot
   if Upstream.credential(slot.provider, exchange.caller) ~= upstream.credential then
@@ -129,6 +148,9 @@ function M.start(exchange, upstream, more)
   end
   local attempt = { upstream = upstream, slot = slot, counted = exchange.endpoint == 'messages', probe = false,
     number = -1, open = false }
+  if more == nil then more = Upstream.remains(exchange, upstream) end
+  local there, lack = obtain(exchange, slot, upstream.credential, not racing and patience_for(exchange, more) or nil)
+  if not there then return nil, Outcome.unsent(exchange, attempt, 'credentials', lack) end
   if attempt.counted then
     local reason, pause = admit(exchange, attempt)
     if reason then return nil, Outcome.refused(exchange, attempt, reason, pause) end
@@ -188,6 +210,17 @@ local function settle(attempt, outcome)
   end
 end
 
+-- Whether the credentials are to blame and new ones are worth the same upstream once more.
+local function recovers(exchange, attempt, outcome)
+  local provider = attempt.slot.provider
+  if outcome.ok or not provider.scheme.recover or attempt.upstream.credential == 'client' then return false end
+  if exchange.recovered and exchange.recovered[attempt.slot] then return false end
+  if not provider.scheme.recover(outcome, attempt.upstream) then return false end
+  exchange.recovered = exchange.recovered or {}
+  exchange.recovered[attempt.slot] = true
+  return true
+end
+
 --- The outcome of an attempt whose event has come.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
@@ -202,6 +235,7 @@ function M.finish(exchange, attempt)
   trail[#trail + 1] = outcome
   local journal = exchange.generation.journal
   if journal:writes 'debug' then journal:outcome(exchange, outcome) end
+  if recovers(exchange, attempt, outcome) then outcome.again, outcome.verdict = true, 'neutral' end
   if attempt.counted then
     if outcome.status and attempt.upstream.credential == 'own' then ratelimit.learn(exchange, attempt) end
     note(exchange, attempt, outcome)
@@ -217,12 +251,16 @@ end
 -- ---- What policies call ------------------------------------------------------------------------
 
 local function try(exchange, upstream, more)
-  local attempt, outcome = M.start(exchange, upstream, more)
-  if not attempt then return outcome end
+  local attempt, outcome
   repeat
-    local _, number = turn.await(exchange, turn.OUTCOME)
-  until number == attempt.number
-  return M.finish(exchange, attempt)
+    attempt, outcome = M.start(exchange, upstream, more)
+    if not attempt then return outcome end
+    repeat
+      local _, number = turn.await(exchange, turn.OUTCOME)
+    until number == attempt.number
+    outcome = M.finish(exchange, attempt)
+  until not outcome.again
+  return outcome
 end
 
 --- Tries an upstream and waits for what comes of it.
@@ -259,7 +297,7 @@ end
 -- Starts the next upstream that can be started.
 local function start_next(exchange, race)
   while race.next <= #race.list do
-    local attempt, outcome = M.start(exchange, race.list[race.next], race.next < #race.list)
+    local attempt, outcome = M.start(exchange, race.list[race.next], race.next < #race.list, true)
     race.next = race.next + 1
     if attempt then
       race.running[attempt.number] = attempt
@@ -287,7 +325,7 @@ end
 function M.race(exchange, list, options)
   turn.check(exchange, 'race')
   local after = options and options.after_ms or 0
-  local race = { list = list, next = 1, running = {}, count = 0 }
+  local race = { list = { unpack(list) }, next = 1, running = {}, count = 0 }
   start_next(exchange, race)
   if after > 0 then C.cc_exchange_timer(exchange.relay, exchange.handle, after) else start_next(exchange, race) end
   while race.count > 0 do
@@ -298,7 +336,11 @@ function M.race(exchange, list, options)
       local attempt = race.running[number]
       race.running[number], race.count = nil, race.count - 1
       race.outcome = M.finish(exchange, attempt)
-      if not race.outcome.retryable then break end
+      if race.outcome.again then
+        table.insert(race.list, race.next, attempt.upstream)
+      elseif not race.outcome.retryable then
+        break
+      end
       start_next(exchange, race)
     end
   end

@@ -43,7 +43,7 @@ local VIEWS = 12 -- that every exchange comes to need
 -- State that few exchanges have: unset it reads as false, and takes no place.
 local RARE = {
   edits = false, refusal = false, last = false, failure = false, prefix_broken = false, script_error = false,
-  refused = false, holder_1 = false,
+  refused = false, holder_1 = false, missed = false, recovered = false,
 }
 
 function Exchange.__index(self, name)

@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local Auth = require 'ccrelay.auth'
 local Provider = require 'ccrelay.provider'
+local context = require 'ccrelay.context'
 local fault = require 'ccrelay.config.fault'
 local health = require 'ccrelay.health'
 local journal = require 'ccrelay.journal'
@@ -10,6 +11,7 @@ local json = require 'ccrelay.json'
 local relay = require 'ccrelay.init'
 local sandbox = require 'ccrelay.sandbox'
 local turn = require 'ccrelay.turn'
+local vault = require 'ccrelay.vault'
 
 ---@class ccrelay.Report what on_done is told
 ---@field status integer sent to the client, 0 for none
@@ -35,6 +37,10 @@ local turn = require 'ccrelay.turn'
 ---@field defaults table? for keys of the configuration that are absent
 ---@field schema table[]? rows of keys of its own
 ---@field credentials string|fun(settings: table): string|nil name of a module in credentials/
+---@field framing 'eventstream'|nil of its streams, when they are no server-sent events
+---@field service string? name under which requests to it are signed
+---@field request_id string? header that names the provider's request, when it is not request-id
+---@field count_tokens (fun(outcome: ccrelay.Outcome): integer?)? reads an answer in a shape of its own
 ---@field key_header string? "x-api-key" unless given
 ---@field key_optional boolean?
 ---@field transparent boolean? a client's own credential may go there
@@ -81,7 +87,8 @@ end
 local ADAPTER_KEYS = {
   name = 'string', defaults = 'table', schema = 'table', credentials = 'string|function', framing = 'string',
   models = 'table', prepare = 'function', classify = 'function', supports = 'table', base_url = 'function',
-  key_header = 'string', key_optional = 'boolean', transparent = 'boolean',
+  key_header = 'string', key_optional = 'boolean', transparent = 'boolean', service = 'string',
+  request_id = 'string', count_tokens = 'function',
 }
 
 local function check_members(file, what, value, allowed)
@@ -204,11 +211,27 @@ local function scheme_of(name)
   return ok and module or nil
 end
 
-local function add_provider(self, settings, options, faults)
-  local path = 'providers.' .. tostring(settings.name)
-  local function wrong(message)
-    faults[#faults + 1] = fault.new { file = options.configuration.source, path = path, message = message }
+-- What the scheme can tell of the provider's credentials without asking anybody, and where it will
+-- ask; nil and what is wrong.
+local function tie_credentials(provider, surroundings, warn)
+  local scheme = provider.scheme
+  for _, note in ipairs(scheme.examine and scheme.examine(provider, surroundings) or {}) do
+    if note.severity == 'fault' then return nil, note.message end
+    warn(note.message)
   end
+  if not scheme.source then return true end
+  local message
+  provider.source, message = scheme.source(provider, surroundings)
+  if not provider.source then return nil, message end
+  return true
+end
+
+local function add_provider(self, settings, options, faults, warnings)
+  local path = 'providers.' .. tostring(settings.name)
+  local function note(list, message)
+    list[#list + 1] = fault.new { file = options.configuration.source, path = path, message = message }
+  end
+  local function wrong(message) note(faults, message) end
   local adapter = options.adapters[settings.type]
   if not adapter then return wrong('there is no adapter providers/' .. tostring(settings.type) .. '.lua') end
   local ok, provider, message = pcall(Provider.new, settings, adapter, #self.providers + 1, options.env or os.getenv)
@@ -219,13 +242,16 @@ local function add_provider(self, settings, options, faults)
   if not provider.scheme then
     return wrong('there is no credential scheme "' .. tostring(provider.credentials) .. '"')
   end
+  local tied, lack = tie_credentials(provider, context.new(options.env or os.getenv),
+    function(text) note(warnings, text) end)
+  if not tied then return wrong(lack) end
   self.providers[provider.index] = provider
 end
 
-local function add_providers(self, list, options)
+local function add_providers(self, list, options, warnings)
   local faults = {}
   for _, settings in ipairs(list) do
-    if settings.enabled ~= false then add_provider(self, settings, options, faults) end
+    if settings.enabled ~= false then add_provider(self, settings, options, faults, warnings) end
   end
   return faults
 end
@@ -264,7 +290,7 @@ function M.build(options)
     self.configuration = setmetatable({ providers = list }, { __index = configuration })
     self.journal = journal.new(self.configuration, terminal_of(configuration))
   end
-  local faults = add_providers(self, list, options)
+  local faults = add_providers(self, list, options, warnings)
   if #faults > 0 then return nil, faults end
   return self, warnings
 end
@@ -280,7 +306,11 @@ end
 ---@param before ccrelay.Generation?
 function Generation:succeed(before)
   self:attach()
-  if before and before ~= self then health.forget(self) end
+  if not before or before == self then return end
+  health.forget(self)
+  for _, provider in ipairs(self.providers) do
+    if provider.source then vault.renew(provider.source) end
+  end
 end
 
 return M

@@ -7,6 +7,7 @@ local ffi = require 'ffi'
 local random = require 'ccrelay.random'
 local sandbox = require 'ccrelay.sandbox'
 local serve = require 'ccrelay.serve'
+local task = require 'ccrelay.task'
 local turn = require 'ccrelay.turn'
 
 ---@class ccrelay.Worker what the process does beside relaying; every handler is optional
@@ -89,7 +90,8 @@ end
 local function waker(kind)
   return function(self, handle, detail)
     local exchange = self.exchanges[handle]
-    if exchange and turn.awaits(exchange, kind) then self:resume(exchange, kind, detail) end
+    if not exchange then return end
+    if turn.awaits(exchange, kind) then self:resume(exchange, kind, detail) else turn.miss(exchange, kind, detail) end
   end
 end
 
@@ -99,8 +101,23 @@ handlers[C.CC_EVENT_BODY] = waker(turn.BODY)
 local timer = waker(turn.TIMER)
 
 handlers[C.CC_EVENT_TIMER] = function(self, handle, detail)
-  if handle == 0 then return self:tell('on_timer', detail) end
-  return timer(self, handle, detail)
+  if handle ~= 0 then return timer(self, handle, detail) end
+  if detail == task.TIMER then return task.rang() end
+  return self:tell('on_timer', detail)
+end
+
+handlers[C.CC_EVENT_FETCH] = function(_, id) task.fetched(id) end
+
+-- News that tasks had for exchanges, which must not go on inside of a task.
+function Loop:spread()
+  while #turn.posted > 0 do
+    local list = turn.posted
+    turn.posted = {}
+    for _, news in ipairs(list) do
+      local exchange, kind = news[1], news[2]
+      if not exchange.ended and turn.awaits(exchange, kind) then self:resume(exchange, kind) end
+    end
+  end
 end
 
 handlers[C.CC_EVENT_DONE] = function(self, handle)
@@ -129,6 +146,7 @@ end
 ---@param worker ccrelay.Worker
 function M.run(relay, worker)
   random.renew()
+  task.attach(relay)
   local self = setmetatable({ relay = relay, worker = worker, generation = nil, exchanges = {}, idle = {} }, Loop)
   local event, count = ffi.new 'struct cc_event', 0
   while C.cc_next(relay, event) do
@@ -136,6 +154,7 @@ function M.run(relay, worker)
     count = count + 1
     local handler = handlers[event.type]
     if handler and handler(self, event.id, event.detail) then return end
+    if #turn.posted > 0 then self:spread() end
   end
 end
 

@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
+local task = require 'ccrelay.task'
 local turn = require 'ccrelay.turn'
 
 ---@class ccrelay.Request
@@ -78,6 +79,51 @@ end
 function Request:remove(field)
   local code = C.cc_try_remove(self.relay, self.handle, self.number, field, #field)
   if code ~= C.CC_ENOTFOUND then must(self, code, 'the member "' .. field .. '"') end
+end
+
+local out, out_size = ffi.new 'char *[1]', ffi.new 'uint32_t[1]'
+
+local function take(self, code, what)
+  must(self, code, what)
+  local text = out_size[0] > 0 and ffi.string(out[0], out_size[0]) or ''
+  C.cc_free(out[0])
+  return text
+end
+
+--- The body as it would be sent now.
+---@return string
+function Request:edited()
+  return take(self, C.cc_try_view(self.relay, self.handle, self.number, out, out_size), 'the body of the request')
+end
+
+--- Sends another body in place of the client's; edits made before and after have no effect on it.
+---@param text string
+function Request:replace(text)
+  must(self, C.cc_try_body(self.relay, self.handle, self.number, text, #text), 'the body of the request')
+end
+
+--- A JSON object's text without one of its members, all other bytes as they are.
+---@param text string
+---@param field string
+---@return string
+function Request:without(text, field)
+  return take(self, C.cc_json_without(text, #text, field, #field, out, out_size), 'the member "' .. field .. '"')
+end
+
+--- Base64 of bytes, with padding.
+---@param text string
+---@return string
+function Request:base64(text)
+  return take(self, C.cc_base64(text, #text, false, out, out_size), 'base64')
+end
+
+local signer = ffi.new 'struct cc_signer'
+
+--- Has the request signed (AWS Signature Version 4) each time it is sent.
+---@param from ccrelay.Signer
+function Request:sign(from)
+  task.put_signer(signer, from)
+  must(self, C.cc_try_sign(self.relay, self.handle, self.number, signer), 'the AWS credentials')
 end
 
 --- The raw JSON text of the client's member at a dotted path, or nil.

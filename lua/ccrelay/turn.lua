@@ -7,7 +7,10 @@ local sandbox = require 'ccrelay.sandbox'
 local M = {}
 
 -- What a coroutine waits for; several may be added up.
-M.OUTCOME, M.TIMER, M.WRITABLE, M.BODY = 1, 2, 4, 8
+M.OUTCOME, M.TIMER, M.WRITABLE, M.BODY, M.SECRET = 1, 2, 4, 8, 16
+
+-- Exchanges that something of the relay's own has news for, with the kind; the loop goes through it.
+M.posted = {}
 
 --- Gives the loop its turn until one of the events comes: returns which, and its detail.
 ---@param exchange ccrelay.Exchange
@@ -15,8 +18,33 @@ M.OUTCOME, M.TIMER, M.WRITABLE, M.BODY = 1, 2, 4, 8
 ---@return integer kind
 ---@return integer detail
 function M.await(exchange, kinds)
+  local missed = exchange.missed
+  for index = 1, missed and #missed or 0 do
+    local event = missed[index]
+    if bit.band(kinds, event[1]) ~= 0 then
+      table.remove(missed, index)
+      return event[1], event[2]
+    end
+  end
   exchange.waiting = kinds
   return coroutine.yield()
+end
+
+--- Tells an exchange of something that is no event of C.
+---@param exchange ccrelay.Exchange
+---@param kind integer
+function M.post(exchange, kind)
+  M.posted[#M.posted + 1] = { exchange, kind }
+end
+
+--- Keeps an outcome or timer that came while the exchange waits for credentials.
+---@param exchange ccrelay.Exchange
+---@param kind integer
+---@param detail integer
+function M.miss(exchange, kind, detail)
+  if exchange.waiting ~= M.SECRET then return end
+  if not exchange.missed then exchange.missed = {} end
+  table.insert(exchange.missed, { kind, detail })
 end
 
 --- The client has gone and the DONE event is on its way: the coroutine is not resumed again.

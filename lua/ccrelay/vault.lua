@@ -1,0 +1,207 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Credentials that somebody has to be asked for: fetched once however many requests and workers wait
+-- for them, renewed ahead of their end, and used to their end when the source is down.
+local C = require 'ccrelay.c'
+local cell = require 'ccrelay.cell'
+local ffi = require 'ffi'
+local json = require 'ccrelay.json'
+local task = require 'ccrelay.task'
+local turn = require 'ccrelay.turn'
+
+---@class ccrelay.Source where credentials come from
+---@field name string tells it from every other one; secrets in it as digests only
+---@field label string for messages
+---@field advisory_ms number? so long before their end they are renewed in the background
+---@field mandatory_ms number? so long before their end requests wait for new ones
+---@field fetch fun(): any, number|string|table|nil the value and its end (cc_time), or nil and what is wrong
+
+local M = {}
+
+local FOREVER = 2 ^ 52
+local LEASE_MS = 120000
+local POLL_MS = 20
+local MOST_BYTES = 12 * 1024
+local SHORTEST_MS, LONGEST_MS = 1000, 24 * 3600000
+local RETRY_MS, LONGEST_RETRY_MS = 1000, 60000
+local UNUSABLE_MS, LONGEST_UNUSABLE_MS, FINAL_MS = 1000, 15000, 30000
+
+local entries = {} -- of this process, by name
+local state = ffi.new 'struct cc_secret'
+local bytes = ffi.new('char[?]', MOST_BYTES)
+local version = ffi.new 'uint32_t[1]'
+
+local function entry_of(source)
+  local entry = entries[source.name]
+  if not entry then
+    local name = cell.fit(source.name)
+    entry = { number = C.cc_secret(name, #name), waiters = {}, failures = 0, closed_until = 0 }
+    if entry.number < 0 then return nil end
+    entries[source.name] = entry
+  end
+  return entry
+end
+
+-- The value in force, decoded once for each version: nil when there is none, or its time is over.
+local function current(entry)
+  if C.cc_secret_look(entry.number, state) ~= C.CC_OK or state.expires <= C.cc_time() then return nil end
+  if entry.version == state.version then return entry.held end
+  local size = C.cc_secret_read(entry.number, bytes, MOST_BYTES, version)
+  if size < 0 then return nil end
+  entry.held, entry.version = json.decode(ffi.string(bytes, size)), version[0]
+  return entry.held
+end
+
+-- ---- Fetching ----------------------------------------------------------------------------------
+
+local function clamp(value, least, most)
+  return math.min(math.max(value, least), most)
+end
+
+-- The windows are at most half of the life.
+local function keep(source, entry, value, expires)
+  local now = C.cc_time()
+  local life = expires and clamp(expires - now, SHORTEST_MS, LONGEST_MS) or FOREVER - now
+  local function ahead(window) return now + math.max(life - (window or 0), life / 2) end
+  local held = { value = value, renew = ahead(source.advisory_ms), wait = ahead(source.mandatory_ms) }
+  if not expires then held.renew, held.wait, held.static = FOREVER, FOREVER, true end
+  local text = json.encode(held)
+  if C.cc_secret_write(entry.number, text, #text, now + life) ~= C.CC_OK then
+    return nil, source.label .. ': what was fetched is larger than ' .. MOST_BYTES .. ' bytes'
+  end
+  return true
+end
+
+local function note_success(source, entry, failures)
+  entry.failures, entry.closed_until, entry.message = 0, 0, nil
+  if failures > 0 then entry.journal:line('info', 'credentials are fetched again', { 'source', source.label }) end
+end
+
+-- One warning for an outage, however long; what else was tried shows at level debug.
+local function note_failure(source, entry, problem)
+  local final = type(problem) == 'table' and problem.final or false
+  local message = type(problem) == 'table' and problem.message or tostring(problem)
+  C.cc_secret_look(entry.number, state)
+  local before, now = state.failures, C.cc_time()
+  local alive = state.expires > now
+  C.cc_secret_fail(entry.number, now + math.min(RETRY_MS * 2 ^ math.min(before, 10), LONGEST_RETRY_MS))
+  entry.failures = entry.failures + 1
+  local pause = math.min(UNUSABLE_MS * 2 ^ math.min(entry.failures - 1, 10), LONGEST_UNUSABLE_MS)
+  entry.closed_until, entry.message = C.cc_now() + (final and FINAL_MS or pause), message
+  entry.journal:line(before == 0 and 'warn' or 'debug', 'credentials cannot be fetched', {
+    'source', source.label, 'reason', message, 'still_valid', alive,
+  })
+end
+
+local function call(source)
+  local ok, value, more = xpcall(source.fetch, debug.traceback)
+  if not ok then return nil, source.label .. ': ' .. tostring(value) end
+  return value, more
+end
+
+-- True when this process is the one to fetch; false when another one has done it meanwhile.
+local function claim(entry, seen)
+  while not C.cc_secret_claim(entry.number, C.cc_now(), LEASE_MS) do
+    task.sleep(POLL_MS)
+    C.cc_secret_look(entry.number, state)
+    if state.version ~= seen and state.expires > C.cc_time() then return false end
+  end
+  C.cc_secret_look(entry.number, state)
+  if state.version == seen or state.expires <= C.cc_time() then return true end
+  C.cc_secret_fail(entry.number, 0)
+  return false
+end
+
+local function fetch(source, entry)
+  C.cc_secret_look(entry.number, state)
+  if not claim(entry, state.version) then return note_success(source, entry, 0) end
+  C.cc_secret_look(entry.number, state)
+  local failures = state.failures
+  local value, more = call(source)
+  local kept, complaint
+  if value ~= nil then kept, complaint = keep(source, entry, value, more) end
+  if kept then return note_success(source, entry, failures) end
+  return note_failure(source, entry, complaint or more or source.label .. ': nothing was fetched')
+end
+
+local function work(source, entry)
+  fetch(source, entry)
+  entry.running = false
+  local waiters = entry.waiters
+  entry.waiters = {}
+  for _, exchange in ipairs(waiters) do turn.post(exchange, turn.SECRET) end
+end
+
+local function start(source, entry, exchange)
+  entry.journal = exchange.generation.journal
+  if entry.running then return end
+  entry.running = true
+  task.start(work, source, entry)
+end
+
+-- ---- Asking ------------------------------------------------------------------------------------
+
+-- False when patience was at its end first.
+local function wait(source, entry, exchange, patience)
+  start(source, entry, exchange)
+  if not entry.running then return true end
+  table.insert(entry.waiters, exchange)
+  local due = patience and C.cc_now() + patience
+  while entry.running do
+    if due then C.cc_exchange_timer(exchange.relay, exchange.handle, math.max(due - C.cc_now(), 0)) end
+    turn.await(exchange, due and turn.SECRET + turn.TIMER or turn.SECRET)
+    if due and C.cc_now() >= due then return false end
+  end
+  if due then C.cc_exchange_timer(exchange.relay, exchange.handle, -1) end
+  return true
+end
+
+--- The credentials of a source; waits for them if need be, patience milliseconds at most when given.
+--- In the coroutine of an exchange.
+---@param exchange ccrelay.Exchange
+---@param source ccrelay.Source
+---@param patience number?
+---@return any value
+---@return string? message
+function M.get(exchange, source, patience)
+  local entry = entry_of(source)
+  if not entry then return nil, source.label .. ': there is no room for more credentials' end
+  local held = current(entry)
+  if held then
+    local now = C.cc_time()
+    if now < held.renew then return held.value end
+    if state.retry > now or entry.running and now < held.wait then return held.value end
+    if now < held.wait then
+      start(source, entry, exchange)
+      return held.value
+    end
+  elseif C.cc_now() < entry.closed_until then
+    return nil, entry.message
+  end
+  local heard = wait(source, entry, exchange, patience)
+  held = current(entry)
+  if held then return held.value end
+  if not heard then return nil, string.format('%s: nothing came within %d ms', source.label, patience) end
+  return nil, entry.message or source.label .. ': nothing was fetched'
+end
+
+--- The value was refused: the next to ask has it fetched anew. When another one has taken its place
+--- already, nothing happens.
+---@param source ccrelay.Source
+function M.void(source)
+  local entry = entry_of(source)
+  if not entry then return end
+  C.cc_secret_void(entry.number, entry.version or 0)
+  entry.closed_until = 0
+end
+
+--- A reload: what does not end by itself is read again.
+---@param source ccrelay.Source
+function M.renew(source)
+  local entry = entry_of(source)
+  if not entry then return end
+  local held = current(entry)
+  if held and held.static then M.void(source) end
+  entry.closed_until = 0
+end
+
+return M
