@@ -14,8 +14,6 @@ require 'ccrelay.config.providers'
 
 local M = {}
 
-local CLOUDS = { 'azure', 'bedrock', 'vertex' }
-
 local parsers = {
   yaml = function(text) return require('ccrelay.config.yaml').parse(text) end,
   toml = function(text) return require('ccrelay.config.toml').parse(text) end,
@@ -34,7 +32,6 @@ local function known_types(root, adapters)
     if not seen[name] then seen[name], list[#list + 1] = true, name end
   end
   for _, name in ipairs(file.scripts(root .. '/providers')) do add(name) end
-  for _, name in ipairs(CLOUDS) do add(name) end
   for name in pairs(adapters) do add(name) end
   table.sort(list)
   return list

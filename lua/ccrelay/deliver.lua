@@ -18,8 +18,16 @@ local function retry_after(outcome)
   return outcome.retry_after and string.format('%d', math.max(math.ceil(outcome.retry_after), 0)) or ''
 end
 
+-- The upstream's name for its request, under whatever header it has it.
+local function request_id(outcome)
+  local headers, named = outcome.headers, outcome.upstream.slot.provider.adapter.request_id
+  return headers['request-id'] or named and headers[named] or nil
+end
+
 local function mark(exchange, outcome)
-  if not outcome.headers['request-id'] then answer.header(exchange, 'request-id', answer.request_id(exchange)) end
+  if not outcome.headers['request-id'] then
+    answer.header(exchange, 'request-id', request_id(outcome) or answer.request_id(exchange))
+  end
   answer.debug(exchange, outcome.upstream.provider)
 end
 
@@ -57,7 +65,7 @@ local function retell(exchange, outcome, status, kind, message)
   if pause ~= '' then headers['retry-after'] = pause end
   answer.debug(exchange, outcome.upstream.provider)
   answer.error(exchange, status, message, {
-    type = kind, headers = headers, failure = outcome.error or kind, request_id = outcome.headers['request-id'],
+    type = kind, headers = headers, failure = outcome.error or kind, request_id = request_id(outcome),
   })
 end
 
@@ -87,7 +95,7 @@ local function told_error(exchange, outcome)
   local pause = retry_after(outcome)
   if pause ~= '' then answer.header(exchange, 'retry-after', pause) end
   answer.debug(exchange, outcome.upstream.provider)
-  answer.give(exchange, outcome.status, outcome.body, outcome.headers['request-id'])
+  answer.give(exchange, outcome.status, outcome.body, request_id(outcome))
 end
 
 local function transport_error(exchange, outcome)

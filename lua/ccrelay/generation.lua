@@ -3,8 +3,9 @@
 local C = require 'ccrelay.c'
 local Auth = require 'ccrelay.auth'
 local Provider = require 'ccrelay.provider'
-local context = require 'ccrelay.context'
+local surroundings = require 'ccrelay.context'
 local fault = require 'ccrelay.config.fault'
+local fit = require 'ccrelay.fit'
 local health = require 'ccrelay.health'
 local journal = require 'ccrelay.journal'
 local json = require 'ccrelay.json'
@@ -40,7 +41,7 @@ local vault = require 'ccrelay.vault'
 ---@field framing 'eventstream'|nil of its streams, when they are no server-sent events
 ---@field service string? name under which requests to it are signed
 ---@field request_id string? header that names the provider's request, when it is not request-id
----@field count_tokens (fun(outcome: ccrelay.Outcome): integer?)? reads an answer in a shape of its own
+---@field count_tokens (fun(outcome: ccrelay.Outcome): integer|false|nil)? reads an answer in a shape of its own
 ---@field key_header string? "x-api-key" unless given
 ---@field key_optional boolean?
 ---@field transparent boolean? a client's own credential may go there
@@ -105,7 +106,9 @@ local function check_members(file, what, value, allowed)
 end
 
 local function load_adapter(text, file)
-  local modules = { ccrelay = { json = json, now = C.cc_now, time = C.cc_time }, ['ccrelay.json'] = json }
+  local modules = {
+    ccrelay = { json = json, now = C.cc_now, time = C.cc_time }, ['ccrelay.json'] = json, ['ccrelay.fit'] = fit,
+  }
   local adapter, wrong = run(text, file, sandbox.environment(modules, true))
   if wrong then return nil, wrong end
   if type(adapter) ~= 'table' then
@@ -213,15 +216,15 @@ end
 
 -- What the scheme can tell of the provider's credentials without asking anybody, and where it will
 -- ask; nil and what is wrong.
-local function tie_credentials(provider, surroundings, warn)
+local function tie_credentials(provider, context, warn)
   local scheme = provider.scheme
-  for _, note in ipairs(scheme.examine and scheme.examine(provider, surroundings) or {}) do
+  for _, note in ipairs(scheme.examine and scheme.examine(provider, context) or {}) do
     if note.severity == 'fault' then return nil, note.message end
     warn(note.message)
   end
   if not scheme.source then return true end
   local message
-  provider.source, message = scheme.source(provider, surroundings)
+  provider.source, message = scheme.source(provider, context)
   if not provider.source then return nil, message end
   return true
 end
@@ -242,7 +245,7 @@ local function add_provider(self, settings, options, faults, warnings)
   if not provider.scheme then
     return wrong('there is no credential scheme "' .. tostring(provider.credentials) .. '"')
   end
-  local tied, lack = tie_credentials(provider, context.new(options.env or os.getenv),
+  local tied, lack = tie_credentials(provider, surroundings.new(options.env or os.getenv),
     function(text) note(warnings, text) end)
   if not tied then return wrong(lack) end
   self.providers[provider.index] = provider

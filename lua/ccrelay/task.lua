@@ -74,6 +74,10 @@ local function put(into, text)
   into.data, into.size = text, #text
 end
 
+local function text_of(from)
+  return from.size > 0 and ffi.string(from.data, from.size) or ''
+end
+
 local function origin_of(url, spec)
   local through, complaint = nil, nil
   if not spec.direct then through, complaint = proxy.of(url, spec.env or os.getenv) end
@@ -130,13 +134,14 @@ end
 
 local function reason_of(url)
   local words = ffi.string(C.cc_error_text(fetched.error))
-  if fetched.detail.size > 0 then words = words .. ' (' .. ffi.string(fetched.detail.data, fetched.detail.size) .. ')' end
+  local detail = text_of(fetched.detail)
+  if detail ~= '' then words = words .. ' (' .. detail .. ')' end
   return url and words .. ', at ' .. host_of(url) or words
 end
 
 local function header_of(id, name)
   local code = C.cc_fetched_header(relay, id, name, #name, slice)
-  return code == C.CC_OK and (slice.size > 0 and ffi.string(slice.data, slice.size) or '') or nil
+  return code == C.CC_OK and text_of(slice) or nil
 end
 
 -- The answer is C's only until the loop goes on.
@@ -145,7 +150,7 @@ local function await(id, url)
   coroutine.yield()
   if C.cc_fetched(relay, id, fetched) ~= C.CC_OK then return nil, 'the answer was lost' end
   if fetched.error ~= C.CC_OK then return nil, reason_of(url) end
-  return fetched.body.size > 0 and ffi.string(fetched.body.data, fetched.body.size) or ''
+  return text_of(fetched.body)
 end
 
 ---@class ccrelay.Signer
@@ -226,8 +231,7 @@ function M.run(spec)
   if id < 0 then return nil, ffi.string(C.cc_error_text(id)) end
   local text, complaint = await(id)
   if not text then return nil, complaint end
-  local detail = fetched.detail
-  return { status = fetched.status, body = text, complaint = detail.size > 0 and ffi.string(detail.data, detail.size) or '' }
+  return { status = fetched.status, body = text, complaint = text_of(fetched.detail) }
 end
 
 --- A FETCH event has come.

@@ -49,7 +49,7 @@ function M.tree()
   if tree then return tree end
   tree = M.folder()
   shell(('mkdir %s/providers %s/policies'):format(tree, tree))
-  for _, name in ipairs { 'anthropic', 'zai', 'minimax', 'ollama' } do
+  for _, name in ipairs { 'anthropic', 'zai', 'minimax', 'ollama', 'azure', 'bedrock', 'vertex' } do
     M.write(tree .. '/providers/' .. name .. '.lua', '')
   end
   local policies = { 'failover', 'round_robin', 'weighted_round_robin', 'shuffle', 'model_based', 'least_loaded' }

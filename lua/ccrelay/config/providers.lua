@@ -113,15 +113,15 @@ local function check_aws(self, values, node, path)
   end
 end
 
-local checks = {
-  bedrock = check_aws,
-  azure = function(self, _, node, path)
-    if not node.values.azure_resource_name and not node.values.base_url then
-      self:fault { path = path .. '.azure_resource_name', line = node.line,
-        message = 'this key is required unless base_url is set' }
-    end
-  end,
-}
+local function check_azure(self, _, node, path)
+  if not node.values.azure_resource_name and not node.values.base_url then
+    self:fault { path = path .. '.azure_resource_name', line = node.line,
+      message = 'this key is required unless base_url is set' }
+  end
+end
+
+-- What is checked for types that have a key.
+local checks = { aws_access_key_id = check_aws, azure_resource_name = check_azure }
 
 local function finish_keys(self, values, node, path)
   values.keys = values.keys or {}
@@ -148,7 +148,9 @@ function Check:provider(node, row, path)
     if not node.values[name] and check.find(rows, name) then values[name] = check.copy(default) end
   end
   check_url(self, values, path)
-  if checks[type] then checks[type](self, values, node, path) end
+  for name, further in pairs(checks) do
+    if holds(self.types, type) and check.find(rows, name) then further(self, values, node, path) end
+  end
   finish_keys(self, values, node, path)
   return values
 end

@@ -76,8 +76,11 @@ local key = {
   },
 }
 
-local function cloud(type, name, fields)
-  fields[1], fields[2], fields.only = name, fields[2] or 'string', { type }
+local AWS, AZURE = { 'bedrock', 'mantle', 'claude_aws' }, { 'azure' }
+local GOOGLE = { 'vertex', 'claude_google' }
+
+local function cloud(types, name, fields)
+  fields[1], fields[2], fields.only = name, fields[2] or 'string', types
   return fields
 end
 
@@ -101,20 +104,20 @@ local provider = {
     doc = 'shown in /v1/models' },
   { 'ca_file', 'path', example = '/etc/ssl/certs/ca-certificates.crt',
     doc = 'PEM file with further certificate authorities' },
-  { 'allowed_betas', 'list', item = text, most = 1000, only = { 'bedrock', 'azure', 'vertex' },
+  { 'allowed_betas', 'list', item = text, most = 1000, only = { 'bedrock', 'vertex' },
     doc = 'anthropic-beta values passed on beside the adapter\'s own' },
-  cloud('bedrock', 'aws_region', { required = true, unset = 'absent', doc = 'AWS region' }),
-  cloud('bedrock', 'aws_access_key_id', { unset = 'absent', secret = true, doc = 'absent: the AWS credential chain' }),
-  cloud('bedrock', 'aws_secret_access_key', { unset = 'absent', secret = true, doc = 'goes with aws_access_key_id' }),
-  cloud('bedrock', 'aws_session_token', { unset = 'absent', secret = true, doc = 'of temporary credentials' }),
-  cloud('bedrock', 'aws_profile', { unset = 'absent', doc = 'profile in the AWS files' }),
-  cloud('azure', 'azure_resource_name', { doc = 'required unless base_url is set' }),
-  cloud('azure', 'azure_deployment_id', { doc = 'deployment for every model that is not mapped' }),
-  cloud('azure', 'azure_api_version', { default = '2024-06-01', doc = 'Azure API version' }),
-  cloud('azure', 'azure_auth', { [2] = 'choice', of = { 'api_key', 'entra_id' }, default = 'api_key',
+  cloud(AWS, 'aws_region', { required = true, unset = 'absent', doc = 'AWS region' }),
+  cloud(AWS, 'aws_access_key_id', { unset = 'absent', secret = true, doc = 'absent: the AWS credential chain' }),
+  cloud(AWS, 'aws_secret_access_key', { unset = 'absent', secret = true, doc = 'goes with aws_access_key_id' }),
+  cloud(AWS, 'aws_session_token', { unset = 'absent', secret = true, doc = 'of temporary credentials' }),
+  cloud(AWS, 'aws_profile', { unset = 'absent', doc = 'profile in the AWS files' }),
+  cloud(AZURE, 'azure_resource_name', { doc = 'required unless base_url is set' }),
+  cloud(AZURE, 'azure_deployment_id', { doc = 'deployment for every model that is not mapped' }),
+  cloud(AZURE, 'azure_api_version', { default = '2024-06-01', doc = 'Azure API version' }),
+  cloud(AZURE, 'azure_auth', { [2] = 'choice', of = { 'api_key', 'entra_id' }, default = 'api_key',
     doc = 'how Azure is told who we are' }),
-  cloud('vertex', 'gcp_project_id', { required = true, doc = 'Google Cloud project' }),
-  cloud('vertex', 'gcp_region', { required = true, doc = 'Google Cloud region' }),
+  cloud(GOOGLE, 'gcp_project_id', { required = true, doc = 'Google Cloud project' }),
+  cloud(GOOGLE, 'gcp_region', { required = true, doc = 'Google Cloud region' }),
 }
 
 local routing = {

@@ -6,6 +6,7 @@ local attempt = require 'ccrelay.attempt'
 local deliver = require 'ccrelay.deliver'
 local json = require 'ccrelay.json'
 local messages = require 'ccrelay.endpoints.messages'
+local turn = require 'ccrelay.turn'
 local upstream = require 'ccrelay.upstream'
 
 local M = {}
@@ -31,6 +32,14 @@ local function able(exchange)
   return list
 end
 
+-- What the adapter reads in an answer of another shape: a number, false when the provider does not
+-- count for this model, nil when it is to be given as it came.
+local function counted(outcome)
+  local read = outcome.upstream.slot.provider.adapter.count_tokens
+  if outcome.status == 404 then return false end
+  return read and turn.adapter(read, outcome)
+end
+
 ---@param exchange ccrelay.Exchange
 function M.serve(exchange)
   if not messages.accepts(exchange) then return end
@@ -41,7 +50,9 @@ function M.serve(exchange)
     outcome = attempt.try(exchange, candidate)
     if not outcome.retryable then break end
   end
-  if not outcome or outcome.status == 404 then return estimate(exchange) end
+  local number = outcome and counted(outcome)
+  if not outcome or number == false then return estimate(exchange) end
+  if number then return answer.json(exchange, { input_tokens = number }) end
   return deliver.outcome(exchange, outcome)
 end
 

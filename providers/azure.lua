@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Azure AI Foundry: Anthropic's API at an Azure resource; the model is the name of a deployment.
+local DEFAULT_VERSION = '2024-06-01'
+
+local function base_url(settings)
+  local base = settings.base_url
+  if not base then
+    if not settings.azure_resource_name then return nil, 'azure_resource_name is missing, or base_url' end
+    base = 'https://' .. settings.azure_resource_name .. '.services.ai.azure.com'
+  end
+  base = base:gsub('/+$', '')
+  return base:find '/anthropic$' and base or base .. '/anthropic'
+end
+
+local function prepare(request)
+  local settings = request.settings
+  local deployment = request.model ~= request.original_model and request.model or settings.azure_deployment_id
+  if deployment and deployment ~= request.original_model then request:set('model', deployment) end
+  local version, query = settings.azure_api_version, request.query
+  if version and version ~= DEFAULT_VERSION then
+    query = (query ~= '' and query .. '&' or '') .. 'api-version=' .. version
+  end
+  request:target(request.base .. request.path .. (query ~= '' and '?' .. query or ''))
+  -- Foundry reads x-api-key; api-key is what other services of Azure read.
+  if request.credential ~= 'client' and request.key then request:header('api-key', request.key) end
+end
+
+return {
+  name = 'azure',
+  credentials = function(settings) return settings.azure_auth == 'entra_id' and 'entra' or 'key' end,
+  base_url = base_url,
+  prepare = prepare,
+}

@@ -1,0 +1,68 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Amazon Bedrock: Anthropic's models behind InvokeModel. Requests are signed, streams come in frames.
+local fit = require 'ccrelay.fit'
+local json = require 'ccrelay.json'
+
+-- The values of anthropic_beta that Amazon's documentation of the Messages API lists; what a model does
+-- not know it refuses with 400. More: allowed_betas in the configuration.
+local BETAS = {
+  'computer-use-2024-10-22', 'computer-use-2025-01-24', 'token-efficient-tools-2025-02-19',
+  'output-128k-2025-02-19', 'interleaved-thinking-2025-05-14', 'dev-full-thinking-2025-05-14',
+  'context-1m-2025-08-07', 'tool-search-tool-2025-10-19', 'tool-examples-2025-10-29', 'effort-2025-11-24',
+}
+
+-- CountTokens takes models, not the inference profiles they are reached through.
+local function bare(model)
+  return model:match '/%l+%.(anthropic%..+)$' or model:match '^%l+%.(anthropic%..+)$' or model
+end
+
+-- The least that is more than the thinking it allows.
+local function least_tokens(request)
+  return (tonumber(request:raw 'thinking.budget_tokens' or '') or 0) + 1
+end
+
+local function prepare(request)
+  request:remove 'model'
+  request:remove 'stream'
+  fit.body(request, 'bedrock-2023-05-31')
+  fit.put_betas(request, fit.betas(request, BETAS))
+  request:header('anthropic-version', '')
+  request:header('anthropic-beta', '')
+  request:header('content-type', 'application/json')
+  local model, verb = request.model, request.stream and '/invoke-with-response-stream' or '/invoke'
+  if request.endpoint == 'count_tokens' then
+    if not request:raw 'max_tokens' then request:set('max_tokens', least_tokens(request)) end
+    request:replace(json.encode { input = { invokeModel = { body = request:base64(request:edited()) } } })
+    model, verb = bare(model), '/count-tokens'
+  elseif request.stream then
+    request:header('accept', 'application/vnd.amazon.eventstream')
+  end
+  request:target(request.base .. '/model/' .. fit.segment(model) .. verb)
+end
+
+-- A number; false when this model is not counted there.
+local function count_tokens(outcome)
+  local answer = outcome.ok and json.decode(outcome.body) or nil
+  if answer then return answer.inputTokens end
+  local words = tostring(type(outcome.decoded) == 'table' and outcome.decoded.message or ''):lower()
+  if outcome.status == 400 and words:find('support', 1, true) and words:find('token', 1, true) then return false end
+end
+
+-- 424: the model failed, which another provider's may not.
+local function classify(outcome)
+  if outcome.status == 424 then outcome.retryable, outcome.verdict = true, 'failed' end
+end
+
+return {
+  name = 'bedrock',
+  credentials = 'aws',
+  service = 'bedrock',
+  framing = 'eventstream',
+  request_id = 'x-amzn-requestid',
+  base_url = function(settings)
+    return settings.base_url or 'https://bedrock-runtime.' .. settings.aws_region .. '.amazonaws.com'
+  end,
+  prepare = prepare,
+  classify = classify,
+  count_tokens = count_tokens,
+}

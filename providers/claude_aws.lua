@@ -1,0 +1,17 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Claude Platform on AWS: Anthropic's own API in a workspace there, signed for AWS.
+return {
+  name = 'claude_aws',
+  schema = {
+    { 'workspace_id', 'string', required = true, doc = 'workspace that requests are made in' },
+  },
+  credentials = 'aws',
+  service = 'aws-external-anthropic',
+  base_url = function(settings)
+    return settings.base_url or 'https://aws-external-anthropic.' .. settings.aws_region .. '.api.aws'
+  end,
+  prepare = function(request)
+    request:header('anthropic-workspace-id', request.settings.workspace_id)
+    request:pass()
+  end,
+}

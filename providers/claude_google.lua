@@ -1,0 +1,19 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Claude Platform on Google Cloud: Anthropic's own API in a workspace of a project there.
+local fit = require 'ccrelay.fit'
+
+return {
+  name = 'claude_google',
+  schema = {
+    { 'workspace_id', 'string', required = true, doc = 'workspace that requests are made in' },
+  },
+  credentials = 'google',
+  defaults = { base_url = 'https://claude.googleapis.com/v1alpha' },
+  prepare = function(request)
+    local settings, query = request.settings, request.query ~= '' and '?' .. request.query or ''
+    request:rename()
+    request:target(('%s/projects/%s/locations/%s/workspaces/%s/invoke%s%s'):format(request.base,
+      fit.segment(settings.gcp_project_id), fit.segment(settings.gcp_region), fit.segment(settings.workspace_id),
+      request.path, query))
+  end,
+}

@@ -1,0 +1,11 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Amazon Bedrock's Mantle endpoint: Anthropic's own API and streams, signed for AWS.
+return {
+  name = 'mantle',
+  credentials = 'aws',
+  service = 'bedrock-mantle',
+  request_id = 'x-amzn-requestid',
+  base_url = function(settings)
+    return settings.base_url or 'https://bedrock-mantle.' .. settings.aws_region .. '.api.aws/anthropic'
+  end,
+}

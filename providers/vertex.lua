@@ -1,0 +1,43 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Google Vertex AI: Anthropic's models as a publisher's models, the body nearly Anthropic's own.
+local fit = require 'ccrelay.fit'
+
+local BETAS = {
+  'claude-code-20250219', 'computer-use-2024-10-22', 'computer-use-2025-01-24', 'token-efficient-tools-2025-02-19',
+  'output-128k-2025-02-19', 'web-search-2025-03-05', 'interleaved-thinking-2025-05-14',
+  'fine-grained-tool-streaming-2025-05-14', 'context-1m-2025-08-07', 'tool-search-tool-2025-10-19',
+  'tool-examples-2025-10-29', 'effort-2025-11-24',
+}
+
+local HOSTS = {
+  global = 'https://aiplatform.googleapis.com',
+  us = 'https://aiplatform.us.rep.googleapis.com',
+  eu = 'https://aiplatform.eu.rep.googleapis.com',
+}
+
+local function base_url(settings)
+  local region = settings.gcp_region
+  local base = settings.base_url or HOSTS[region] or 'https://' .. region .. '-aiplatform.googleapis.com'
+  base = base:gsub('/+$', '')
+  return base:find '/v1$' and base or base .. '/v1'
+end
+
+local function prepare(request)
+  local settings, counts = request.settings, request.endpoint == 'count_tokens'
+  if counts then request:rename() else request:remove 'model' end
+  fit.body(request, 'vertex-2023-10-16')
+  request:header('anthropic-beta', table.concat(fit.betas(request, BETAS), ','))
+  request:header('anthropic-version', '')
+  request:header('content-type', 'application/json')
+  local model = counts and 'count-tokens' or fit.segment(request.model)
+  local verb = request.stream and not counts and ':streamRawPredict' or ':rawPredict'
+  request:target(('%s/projects/%s/locations/%s/publishers/anthropic/models/%s%s'):format(request.base,
+    fit.segment(settings.gcp_project_id), fit.segment(settings.gcp_region), model, verb))
+end
+
+return {
+  name = 'vertex',
+  credentials = 'google',
+  base_url = base_url,
+  prepare = prepare,
+}
