@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Azure AI Foundry: Anthropic's API at an Azure resource; the model is the name of a deployment.
+local fit = require 'ccrelay.fit'
+
 local DEFAULT_VERSION = '2024-06-01'
 
 local function base_url(settings)
@@ -30,4 +32,5 @@ return {
   credentials = function(settings) return settings.azure_auth == 'entra_id' and 'entra' or 'key' end,
   base_url = base_url,
   prepare = prepare,
+  classify = function(outcome, settings) fit.blame(outcome, settings, 'azure_resource_name') end,
 }

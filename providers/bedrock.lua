@@ -49,7 +49,8 @@ local function count_tokens(outcome)
 end
 
 -- 424: the model failed, which another provider's may not.
-local function classify(outcome)
+local function classify(outcome, settings)
+  fit.blame(outcome, settings, 'aws_region')
   if outcome.status == 424 then outcome.retryable, outcome.verdict = true, 'failed' end
 end
 

@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Claude Platform on AWS: Anthropic's own API in a workspace there, signed for AWS.
+local fit = require 'ccrelay.fit'
+
 return {
   name = 'claude_aws',
   schema = {
@@ -14,4 +16,5 @@ return {
     request:header('anthropic-workspace-id', request.settings.workspace_id)
     request:pass()
   end,
+  classify = function(outcome, settings) fit.blame(outcome, settings, 'aws_region') end,
 }

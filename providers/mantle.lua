@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Amazon Bedrock's Mantle endpoint: Anthropic's own API and streams, signed for AWS.
+local fit = require 'ccrelay.fit'
+
 return {
   name = 'mantle',
   credentials = 'aws',
@@ -8,4 +10,5 @@ return {
   base_url = function(settings)
     return settings.base_url or 'https://bedrock-mantle.' .. settings.aws_region .. '.api.aws/anthropic'
   end,
+  classify = function(outcome, settings) fit.blame(outcome, settings, 'aws_region') end,
 }

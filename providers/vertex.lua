@@ -40,4 +40,5 @@ return {
   credentials = 'google',
   base_url = base_url,
   prepare = prepare,
+  classify = function(outcome, settings) fit.blame(outcome, settings, 'gcp_region') end,
 }

@@ -74,6 +74,15 @@ function M.put_betas(request, betas)
   request:set('anthropic_beta', json.array(betas))
 end
 
+--- Says which key of the configuration makes up the host that does not exist.
+---@param outcome ccrelay.Outcome
+---@param settings table
+---@param key string
+function M.blame(outcome, settings, key)
+  if outcome.error ~= 'CC_EDNS' or settings.base_url then return end
+  outcome.reason = string.format('%s; is %s "%s" right?', outcome.reason, key, tostring(settings[key]))
+end
+
 --- A model's id as one segment of a path (RFC 3986): ":" and "@" stay, "/" becomes %2F.
 ---@param text string
 ---@return string

@@ -48,7 +48,7 @@ local vault = require 'ccrelay.vault'
 ---@field supports table<string, boolean>?
 ---@field base_url fun(settings: table): string?, string?
 ---@field prepare fun(request: ccrelay.Request, upstream: ccrelay.Upstream)?
----@field classify fun(outcome: ccrelay.Outcome)?
+---@field classify fun(outcome: ccrelay.Outcome, settings: table)?
 
 ---@class ccrelay.Generation
 ---@field configuration table

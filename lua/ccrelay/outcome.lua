@@ -202,7 +202,7 @@ local function bad(exchange, attempt)
   keep_failure(exchange, attempt, outcome)
   judge(exchange, attempt, outcome)
   local classify = attempt.slot.provider.adapter.classify
-  if classify then turn.adapter(classify, outcome) end
+  if classify then turn.adapter(classify, outcome, attempt.slot.provider.settings) end
   return outcome
 end
 

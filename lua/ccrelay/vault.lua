@@ -87,7 +87,7 @@ local function note_failure(source, entry, problem)
   entry.failures = entry.failures + 1
   local pause = math.min(UNUSABLE_MS * 2 ^ math.min(entry.failures - 1, 10), LONGEST_UNUSABLE_MS)
   entry.closed_until, entry.message = C.cc_now() + (final and FINAL_MS or pause), message
-  entry.journal:line(before == 0 and 'warn' or 'debug', 'credentials cannot be fetched', {
+  entry.journal:say(before == 0 and 'warn' or 'debug', 'credentials cannot be fetched', {
     'source', source.label, 'reason', message, 'still_valid', alive,
   })
 end

@@ -252,6 +252,39 @@ function fake.cc_try_remove(_, id, number, field, field_size)
   return 0
 end
 
+-- Malloc'ed by the real library, so that cc_free may be called.
+local function give(text, out, size)
+  return real.cc_json_without(text, #text, 'no such member', 14, out, size)
+end
+
+local function view_of(exchange, attempt)
+  local body = json.decode(exchange.body)
+  for name, text in pairs(attempt.edits) do body[name] = text and json.decode(text) or nil end
+  return json.encode(body)
+end
+
+function fake.cc_try_view(_, id, number, out, size)
+  return give(view_of(find(id), draft(id, number)), out, size)
+end
+
+function fake.cc_try_body(_, id, number, text, size)
+  draft(id, number).body = bytes(text, size)
+  return 0
+end
+
+local function text_of(slice)
+  return slice.size > 0 and ffi.string(slice.data, slice.size) or ''
+end
+
+function fake.cc_try_sign(_, id, number, signer)
+  draft(id, number).signer = {
+    access_key = text_of(signer.access_key), secret_key = text_of(signer.secret_key),
+    session_token = text_of(signer.session_token), region = text_of(signer.region), service = text_of(signer.service),
+    skew_ms = signer.skew_ms,
+  }
+  return 0
+end
+
 local function reply_for(attempt)
   local list = state.replies[attempt.origin.host] or {}
   local reply = #list > 1 and table.remove(list, 1) or list[1] or {}
@@ -441,6 +474,62 @@ function fake.cc_report(_, id, out)
   return 0
 end
 
+-- ---- Requests of the relay's own ---------------------------------------------------------------
+
+function fake.cc_timer(_, number, delay)
+  if state.clocks[number] then drop(state.clocks[number]) end
+  state.clocks[number] = delay >= 0 and post(delay, real.CC_EVENT_TIMER, 0, number) or nil
+  return 0
+end
+
+-- What a page or program answers: a list of replies in turn, the last one from then on.
+local function scripted(list)
+  if not list then return { error = 'CC_EREFUSED' } end
+  return #list > 1 and table.remove(list, 1) or list[1]
+end
+
+local function begin_job(job, reply)
+  state.count_jobs = state.count_jobs + 1
+  local id = state.count_jobs
+  if type(reply) == 'function' then reply = reply(job) end
+  job.reply = reply
+  state.jobs[id], state.asked[#state.asked + 1] = job, job
+  post(reply.after or 1, real.CC_EVENT_FETCH, id)
+  return id
+end
+
+function fake.cc_fetch(_, spec)
+  local origin, headers = state.origins[spec.origin + 1], {}
+  for name, value in text_of(spec.headers):gmatch '([^:\n]+): ([^\n]*)\n' do headers[name:lower()] = value end
+  local scheme, usual = origin.tls and 'https://' or 'http://', origin.tls and 443 or 80
+  local host = origin.port == usual and origin.host or origin.host .. ':' .. origin.port
+  local method, url = text_of(spec.method), scheme .. host .. text_of(spec.target)
+  return begin_job({ method = method, url = url, headers = headers, body = text_of(spec.body) },
+    scripted(state.pages[method .. ' ' .. url]))
+end
+
+function fake.cc_run(_, spec)
+  local arguments = {}
+  for argument in text_of(spec.arguments):gmatch '(%Z*)%z' do arguments[#arguments + 1] = argument end
+  return begin_job({ arguments = arguments }, scripted(state.pages[arguments[1]]))
+end
+
+function fake.cc_fetched(_, id, out)
+  local reply = state.jobs[id].reply
+  ffi.fill(out, ffi.sizeof 'struct cc_fetched')
+  out.error, out.status = reply.error and real[reply.error] or 0, reply.status or 200
+  put(out.body, reply.body or '')
+  put(out.detail, reply.detail or '')
+  return 0
+end
+
+function fake.cc_fetched_header(_, id, name, size, value)
+  local found = case_index(state.jobs[id].reply.headers, bytes(name, size))
+  if not found then return real.CC_ENOTFOUND end
+  put(value, found)
+  return 0
+end
+
 -- ---- For the tests -----------------------------------------------------------------------------
 
 -- Every function of the fake is called with as many arguments as relay.h gives it.
@@ -475,7 +564,8 @@ function M.reset()
   local now = later()
   state = {
     now = now, time = 1795000000000, count = 0, events = {}, anchors = {}, lines = {}, origins = {}, exchanges = {},
-    replies = {}, seed = 1, open = 0, open_elsewhere = 0,
+    replies = {}, seed = 1, open = 0, open_elsewhere = 0, clocks = {}, pages = {}, jobs = {}, asked = {},
+    count_jobs = 0,
   }
   for number = 0, real.cc_cells() - 1 do
     if number ~= clock then real.cc_cell_set(number, 0) end
@@ -506,6 +596,12 @@ function M.arrive(delay, request)
     post(delay, real.CC_EVENT_READY, id, exchange.complete and 1 or 0)
   end
   return exchange
+end
+
+--- Lets other secrets be in force: names of the real table are never given back.
+---@return string
+function M.fresh(name)
+  return name .. ' ' .. later()
 end
 
 --- Posts any other event.

@@ -11,7 +11,9 @@ local M = {}
 local Stage = {}
 Stage.__index = Stage
 
-local ADAPTERS = { 'anthropic', 'zai', 'minimax', 'ollama' }
+local ADAPTERS = {
+  'anthropic', 'zai', 'minimax', 'ollama', 'azure', 'bedrock', 'vertex', 'mantle', 'claude_aws', 'claude_google',
+}
 local BODY = { model = 'claude-sonnet-4-5', max_tokens = 100, messages = { { role = 'user', content = 'hi' } } }
 
 local function read(path)
@@ -151,6 +153,7 @@ function Stage:count(pattern)
 end
 
 M.advance = fake.advance
+M.fresh = fake.fresh
 M.post = fake.post
 M.C = fake.C
 

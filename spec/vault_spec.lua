@@ -1,0 +1,267 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Credentials that are fetched: how often, when, and what a request sees of it.
+local stage = require 'support.stage'
+local task = require 'ccrelay.task'
+local vault = require 'ccrelay.vault'
+
+local MINUTE = 60000
+local ADAPTER = [[return { credentials = 'probe', prepare = function(request) request:pass() end }]]
+
+-- The scheme of these specs: a source that the test scripts, its value sent as a bearer.
+local probe, plan = {}, nil
+package.loaded['ccrelay.credentials.probe'] = probe
+
+function probe.source(provider)
+  return {
+    name = stage.fresh('probe ' .. provider.name), label = 'token of ' .. provider.name,
+    advisory_ms = 10 * MINUTE, mandatory_ms = 2 * MINUTE, fetch = function() return plan.fetch() end,
+  }
+end
+
+function probe.apply(request, upstream)
+  local value, message = vault.get(request.exchange, upstream.slot.provider.source)
+  if not value then return nil, message end
+  request:header('authorization', 'Bearer ' .. value.token)
+  return true
+end
+
+function probe.recover(outcome, upstream)
+  if outcome.status ~= 401 then return false end
+  vault.void(upstream.slot.provider.source)
+  return true
+end
+
+-- A source that takes 50 ms, counts, and gives tokens good for so long.
+local function tokens(life)
+  plan = { count = 0 }
+  function plan.fetch()
+    plan.count = plan.count + 1
+    local number = plan.count
+    task.sleep(50)
+    if plan.down then return nil, plan.down end
+    return { token = 't' .. number }, life and stage.C.cc_time() + life
+  end
+  return plan
+end
+
+local function new(options)
+  options = options or {}
+  options.scripts = { ['providers/probe.lua'] = ADAPTER }
+  options.providers = options.providers or { { name = 'p', type = 'probe' } }
+  return stage.new(options)
+end
+
+local function bearer(exchange, try)
+  return exchange.tries[try or 1].headers.authorization
+end
+
+local function many(count, more)
+  local list = {}
+  for index = 1, count do list[index] = { at = more and more(index) or 0 } end
+  return unpack(list)
+end
+
+it('50 first requests at once make one fetch', function()
+  tokens(60 * MINUTE)
+  local list = { new():requests(many(50)) }
+  assert.equal(1, plan.count)
+  for _, exchange in ipairs(list) do
+    assert.equal(200, exchange.answer.status)
+    assert.equal('Bearer t1', bearer(exchange))
+  end
+end)
+
+it('what is there is used again', function()
+  tokens(60 * MINUTE)
+  local self = new()
+  self:request()
+  local _, exchange = self:request()
+  assert.equal('Bearer t1', bearer(exchange))
+  assert.equal(1, plan.count)
+end)
+
+it('is renewed in the background ahead of its end, and nobody waits', function()
+  tokens(60 * MINUTE)
+  local self = new()
+  self:request()
+  stage.advance(55 * MINUTE)
+  local one, two, three = self:requests({}, {}, { at = 100 })
+  assert.same({ 'Bearer t1', 'Bearer t1', 'Bearer t2' }, { bearer(one), bearer(two), bearer(three) })
+  assert.equal(2, plan.count)
+end)
+
+it('is waited for shortly before its end', function()
+  tokens(60 * MINUTE)
+  local self = new()
+  self:request()
+  stage.advance(59 * MINUTE)
+  local one, two = self:requests({}, {})
+  assert.same({ 'Bearer t2', 'Bearer t2' }, { bearer(one), bearer(two) })
+end)
+
+it('is not renewed in the first half of a short life', function()
+  tokens(4 * MINUTE)
+  local self = new()
+  self:request()
+  stage.advance(1.9 * MINUTE)
+  self:request()
+  assert.equal(1, plan.count)
+  stage.advance(0.2 * MINUTE)
+  self:request()
+  assert.equal(2, plan.count)
+end)
+
+it('without an end is never renewed, but read again after a reload', function()
+  tokens(nil)
+  local self = new()
+  self:request()
+  stage.advance(400 * 24 * 60 * MINUTE)
+  self:request()
+  assert.equal(1, plan.count)
+  local source = self.current.providers[1].source
+  self:use { scripts = { ['providers/probe.lua'] = ADAPTER }, providers = { { name = 'p', type = 'probe' } } }
+  self.current.providers[1].source = source
+  self:request()
+  assert.equal(2, plan.count)
+end)
+
+it('an outage of the source fails no request while they live, and is told once', function()
+  tokens(60 * MINUTE)
+  local self = new()
+  self:request()
+  plan.down = 'the source is away'
+  for minute = 51, 59 do
+    stage.advance((minute == 51 and 51 or 1) * MINUTE)
+    local answer, exchange = self:request()
+    assert.equal(200, answer.status)
+    assert.equal('Bearer t1', bearer(exchange))
+  end
+  assert.equal(1, self:count ' WARN .*credentials cannot be fetched')
+  plan.down = nil
+  stage.advance(0.5 * MINUTE)
+  local _, exchange = self:request()
+  assert.equal('Bearer t' .. plan.count, bearer(exchange))
+  assert.equal(1, self:count ' INFO .*credentials are fetched again')
+end)
+
+it('requests do not queue up behind a source that is away', function()
+  tokens(60 * MINUTE)
+  local self = new()
+  self:request()
+  plan.down = 'the source is away'
+  stage.advance(58.5 * MINUTE)
+  self:requests(many(20, function(index) return index * 10 end))
+  assert.is_true(plan.count <= 3, plan.count)
+end)
+
+it('without any, the client is told what the source says, and the source is left alone for a while', function()
+  tokens(60 * MINUTE)
+  plan.down = 'log in with: example login'
+  local self = new()
+  local answer = self:request()
+  assert.equal(502, answer.status)
+  assert.equal('provider "p": log in with: example login', answer.json.error.message)
+  self:requests(many(20))
+  assert.equal(1, plan.count)
+  stage.advance(2000)
+  self:request()
+  assert.equal(2, plan.count)
+  assert.equal(1, self:count ' WARN .*credentials cannot be fetched')
+end)
+
+it('what the log says of it holds no secret', function()
+  tokens(60 * MINUTE)
+  plan.down = 'refused: token=CANARY7f3a9d-secret'
+  local self = new()
+  local answer = self:request()
+  assert.is_nil(table.concat(self.lines, '\n'):find 'CANARY')
+  assert.is_nil(answer.body:find 'CANARY')
+end)
+
+it('an error in the source is no end of the relay', function()
+  tokens(60 * MINUTE)
+  plan.fetch = function() error 'a mistake' end
+  local self = new()
+  assert.equal(502, self:request().status)
+  assert.equal(502, self:request().status)
+end)
+
+it('what is too large to keep is an error', function()
+  tokens(60 * MINUTE)
+  plan.fetch = function() return { token = ('x'):rep(20000) }, stage.C.cc_time() + MINUTE end
+  local answer = new():request()
+  assert.equal(502, answer.status)
+  assert.is_truthy(answer.json.error.message:find 'larger than')
+end)
+
+it('another provider serves meanwhile, and after failover_timeout', function()
+  tokens(60 * MINUTE)
+  local providers = { { name = 'p', type = 'probe' }, { name = 'q', type = 'anthropic', keys = { { key = 'k' } } } }
+  plan.down = 'away'
+  local _, exchange = new { providers = providers }:request()
+  assert.equal('q.test', exchange.answer.origin)
+  tokens(60 * MINUTE)
+  local fetch = plan.fetch
+  plan.fetch = function()
+    task.sleep(7000)
+    return fetch()
+  end
+  local self = new { providers = providers, routing = { failover_timeout = 2000 } }
+  local slow, quick = self:requests({}, { at = 9000 })
+  assert.equal('q.test', slow.answer.origin)
+  assert.equal('p.test', quick.answer.origin)
+end)
+
+describe('a refused one', function()
+  it('is fetched anew and the same upstream tried once more', function()
+    tokens(60 * MINUTE)
+    local self = new()
+    self:reply('p', { status = 401, body = '{}' }, {})
+    local answer, exchange = self:request()
+    assert.equal(200, answer.status)
+    assert.same({ 'Bearer t1', 'Bearer t2' }, { bearer(exchange, 1), bearer(exchange, 2) })
+    assert.equal(0, self:count 'key put aside')
+  end)
+
+  it('twice is the answer', function()
+    tokens(60 * MINUTE)
+    local self = new()
+    self:reply('p', { status = 401, body = '{"message":"no"}' })
+    local answer, exchange = self:request()
+    assert.equal(401, answer.status)
+    assert.equal(2, #exchange.tries)
+  end)
+
+  it('that others have replaced already is not fetched again', function()
+    tokens(60 * MINUTE)
+    local self = new()
+    local replies = 0
+    self:reply('p', function(attempt)
+      replies = replies + 1
+      return { status = attempt.headers.authorization == 'Bearer t1' and 401 or 200, body = '{}', after = replies * 40 }
+    end)
+    for _, exchange in ipairs { self:requests(many(5)) } do assert.equal(200, exchange.answer.status) end
+    assert.equal(2, plan.count)
+  end)
+end)
+
+it('a client that has gone is not waited upon', function()
+  tokens(60 * MINUTE)
+  local self = new()
+  local gone, stays = self:requests({ gone_after = 10 }, {})
+  assert.is_nil(gone.answer)
+  assert.equal(200, stays.answer.status)
+end)
+
+it('an outcome that comes while a race waits for credentials is not lost', function()
+  tokens(60 * MINUTE)
+  local providers = { { name = 'q', type = 'anthropic', keys = { { key = 'k' } } }, { name = 'p', type = 'probe' } }
+  local self = new { providers = providers, policy = [[
+    local relay = require 'ccrelay'
+    return function(exchange) return exchange:race(relay.upstreams(exchange), { after_ms = 5 }) end]] }
+  self:reply('q', { after = 20 })
+  self:reply('p', { hang = true })
+  local answer, exchange = self:request()
+  assert.equal(200, answer.status)
+  assert.equal('q.test', exchange.answer.origin)
+end)
