@@ -7,7 +7,7 @@ local M = {}
 
 local MOST_BYTES = 1024 * 1024
 
----@class ccrelay.Context
+---@class ccrelay.Surroundings
 ---@field env fun(name: string): string?
 ---@field read fun(path: string): string?, string? a regular file whole, or nil and why not
 ---@field time fun(): number wall clock in milliseconds
@@ -18,7 +18,7 @@ end
 
 --- The context of a process with these variables.
 ---@param env fun(name: string): string?
----@return ccrelay.Context
+---@return ccrelay.Surroundings
 function M.new(env)
   return { env = env, read = read, time = function() return C.cc_time() end }
 end

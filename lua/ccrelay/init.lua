@@ -55,6 +55,13 @@ function Relay.random(most)
   return random.number(most)
 end
 
+--- A whole number from 0 to 2^48 - 1, always the same for the same text.
+---@param text string
+---@return integer
+function Relay.hash(text)
+  return tonumber(cell.digest(text, 6), 16)
+end
+
 local LEVELS = { debug = true, info = true, warn = true, error = true }
 
 local function log(journal, level, message)

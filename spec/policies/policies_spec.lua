@@ -33,7 +33,10 @@ local function go(self, count, request)
   return table.concat(list, ' ')
 end
 
-local STRATEGIES = { 'failover', 'round_robin', 'weighted_round_robin', 'shuffle', 'model_based' }
+local STRATEGIES = {
+  'failover', 'round_robin', 'weighted_round_robin', 'shuffle', 'model_based', 'least_loaded', 'weighted_failover',
+  'session_sticky',
+}
 
 for _, strategy in ipairs(STRATEGIES) do
   describe(strategy, function()
@@ -161,5 +164,110 @@ describe('model_based', function()
     local self = using('model_based', providers)
     self:reply('a', BUSY)
     assert.equal('ab', go(self, 1, { model = 'glm' }))
+  end)
+end)
+
+describe('least_loaded', function()
+  local function two(more)
+    return using('least_loaded', {
+      provider('a', { rpm_limit = 10, priority = 5 }), provider('b', { rpm_limit = 20, priority = more or 1 }),
+    })
+  end
+
+  it('takes the one with the largest free share, so that all fill up alike', function()
+    local counts = { a = 0, b = 0 }
+    for host in go(two(), 27):gmatch '%a' do counts[host] = counts[host] + 1 end
+    assert.same({ a = 9, b = 18 }, counts)
+  end)
+
+  it('takes the higher priority among equals', function()
+    assert.equal('a', go(two(), 1))
+    assert.equal('b', go(two(9), 1))
+  end)
+
+  it('goes on to the next when it fails', function()
+    local self = two()
+    self:reply('a', BUSY)
+    assert.equal('ab', go(self, 1))
+  end)
+end)
+
+describe('weighted_failover', function()
+  local function three()
+    return using('weighted_failover', {
+      provider('a', { weight = 1, priority = 3 }), provider('b', { weight = 3, priority = 2 }),
+      provider('c', { weight = 0, priority = 1 }),
+    })
+  end
+
+  it('begins with each by its weight', function()
+    local counts = { a = 0, b = 0, c = 0 }
+    for host in go(three(), 400):gmatch '%a' do counts[host] = counts[host] + 1 end
+    assert.equal(0, counts.c)
+    assert.is_true(counts.a > 70 and counts.a < 130, counts.a)
+  end)
+
+  it('goes on by priority', function()
+    local self = three()
+    self:reply('b', { error = 'CC_EREFUSED' })
+    self:reply('a', { error = 'CC_EREFUSED' })
+    local seen = {}
+    for hosts_of in go(self, 4):gmatch '%a+' do seen[hosts_of] = true end
+    for order in pairs(seen) do assert.is_true(order == 'abc' or order == 'bac', order) end
+  end)
+
+  it('with weights of 0 only is failover', function()
+    local self = using('weighted_failover', {
+      provider('a', { weight = 0, priority = 1 }), provider('b', { weight = 0, priority = 2 }),
+    })
+    assert.equal('b b b', go(self, 3))
+  end)
+end)
+
+describe('session_sticky', function()
+  local function ask(self, session, fields)
+    local _, exchange = self:request { headers = { ['x-claude-code-session-id'] = session }, body = fields or {} }
+    return hosts(exchange)
+  end
+
+  it('keeps a conversation where it is', function()
+    local self = using 'session_sticky'
+    local first = ask(self, 'one')
+    for _ = 1, 10 do assert.equal(first, ask(self, 'one')) end
+  end)
+
+  it('knows a conversation by metadata where there is no header', function()
+    local self = using 'session_sticky'
+    local fields = { metadata = { user_id = '{"session_id":"x"}' } }
+    local first = ask(self, nil, fields)
+    for _ = 1, 10 do assert.equal(first, ask(self, nil, fields)) end
+  end)
+
+  it('spreads conversations by weight', function()
+    local self = using('session_sticky', { provider('a', { weight = 3 }), provider('b', { weight = 1 }) })
+    local count = 0
+    for number = 1, 400 do count = count + (ask(self, 'session ' .. number) == 'a' and 1 or 0) end
+    assert.is_true(count > 250 and count < 350, count)
+  end)
+
+  it('leaves when it fails, and does not come back by itself', function()
+    local self = using 'session_sticky'
+    local first = ask(self, 'one')
+    self:reply(first, { error = 'CC_EREFUSED' }, {})
+    local second = ask(self, 'one'):sub(2)
+    assert.is_true(second ~= '' and second ~= first)
+    for _ = 1, 5 do assert.equal(second, ask(self, 'one')) end
+  end)
+
+  it('begins alike after a restart', function()
+    local homes = {}
+    for number = 1, 20 do homes[number] = ask(using 'session_sticky', 'session ' .. number) end
+    local self = using 'session_sticky'
+    for number = 1, 20 do assert.equal(homes[number], ask(self, 'session ' .. number)) end
+  end)
+
+  it('is failover for requests without one', function()
+    local self = using('session_sticky', { provider('a', { priority = 1 }), provider('b', { priority = 2 }) })
+    assert.equal('b', ask(self, nil))
   end)
 end)
