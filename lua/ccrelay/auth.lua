@@ -2,6 +2,7 @@
 -- Who a client is: every configured key is compared, by digest and in constant time, whatever was sent.
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.config.address'
+local clients = require 'ccrelay.clients'
 local ffi = require 'ffi'
 local remember = require 'ccrelay.remember'
 
@@ -9,9 +10,10 @@ local remember = require 'ccrelay.remember'
 ---@field kind 'open'|'key'|'bearer'|'subscription'
 ---@field name string? the configured client
 ---@field passes boolean whether its credential goes to a transparent provider
+---@field allowance ccrelay.Allowance? what a configured client may use
 
 ---@class ccrelay.Auth
----@field entries { digest: ffi.cdata*, kind: string, name: string? }[]
+---@field entries { digest: ffi.cdata*, kind: string, name: string?, allowance: ccrelay.Allowance? }[]
 ---@field open boolean nobody has to show a key
 local Auth = {}
 Auth.__index = Auth
@@ -26,9 +28,12 @@ local function digest(text, out)
   return out
 end
 
-local function add(entries, secret, kind, name)
+local function add(entries, secret, kind, client)
   if type(secret) ~= 'string' or secret == '' then return end
-  entries[#entries + 1] = { digest = digest(secret, digest_type()), kind = kind, name = name }
+  entries[#entries + 1] = {
+    digest = digest(secret, digest_type()), kind = kind, name = client and client.name,
+    allowance = client and clients.allowance(client),
+  }
 end
 
 --- The rules of server.auth.
@@ -39,7 +44,7 @@ function M.new(rules)
   local entries = {}
   local keys = rules.api_key or {}
   for _, key in ipairs(type(keys) == 'table' and keys or { keys }) do add(entries, key, 'key', nil) end
-  for _, client in ipairs(rules.clients or {}) do add(entries, client.key, 'key', client.name) end
+  for _, client in ipairs(rules.clients or {}) do add(entries, client.key, 'key', client) end
   add(entries, rules.bearer_secret, 'bearer', nil)
   return setmetatable({
     entries = entries,
@@ -71,8 +76,8 @@ function M.bearer(value)
   return (string.gsub(string.gsub(string.sub(value, 8), '^[ \t]+', ''), '[ \t]+$', ''))
 end
 
-local function caller(kind, passes, name)
-  return { kind = kind, passes = passes, name = name }
+local function caller(kind, passes, entry)
+  return { kind = kind, passes = passes, name = entry and entry.name, allowance = entry and entry.allowance }
 end
 
 local function is_subscription(token)
@@ -88,7 +93,7 @@ function Auth:identify(authorization, api_key)
   local by_token, by_key = self:match(token, true), self:match(key, false)
   if by_token and by_key and token ~= key then return nil end
   local entry = by_key or by_token
-  if entry then return caller(entry.kind, false, entry.name) end
+  if entry then return caller(entry.kind, false, entry) end
   if self.subscription and is_subscription(token) then return caller('subscription', true) end
   if self.any_bearer then return token ~= '' and caller('bearer', true) or nil end
   if self.open then return caller('open', (authorization or '') ~= '' or key ~= '') end

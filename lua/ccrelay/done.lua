@@ -5,6 +5,7 @@ local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
 local attempts = require 'ccrelay.attempt'
 local cell = require 'ccrelay.cell'
+local clients = require 'ccrelay.clients'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local turn = require 'ccrelay.turn'
@@ -207,6 +208,7 @@ function M.finish(exchange)
   local upstream = chosen and chosen.upstream or nil
   settle(exchange, exchange.holder_0)
   settle(exchange, exchange.holder_1)
+  clients.leave(exchange, report)
   tell_policy(exchange, upstream)
   count(exchange, upstream and upstream.provider)
   write_line(exchange, upstream)

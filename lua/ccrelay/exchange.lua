@@ -44,6 +44,7 @@ local VIEWS = 12 -- that every exchange comes to need
 local RARE = {
   edits = false, refusal = false, last = false, failure = false, prefix_broken = false, script_error = false,
   refused = false, holder_1 = false, missed = false, recovered = false,
+  client_open = false, client_ticket = false,
 }
 
 function Exchange.__index(self, name)

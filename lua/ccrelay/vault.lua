@@ -98,28 +98,38 @@ local function call(source)
   return value, more
 end
 
--- True when this process is the one to fetch; false when another one has done it meanwhile.
-local function claim(entry, seen)
+-- Whether another process has fetched it, or has failed to while what there is lives on.
+local function is_settled(entry, before)
+  C.cc_secret_look(entry.number, state)
+  if state.expires <= C.cc_time() then return false end
+  return state.version ~= before.version or state.failures > before.failures
+end
+
+-- A claim that came too late is ended by writing what is there once more.
+local function let_go(entry)
+  local size = C.cc_secret_read(entry.number, bytes, MOST_BYTES, version)
+  if size >= 0 then C.cc_secret_write(entry.number, bytes, size, state.expires) end
+end
+
+-- True when this process is the one to fetch.
+local function claim(entry, before)
   while not C.cc_secret_claim(entry.number, C.cc_now(), LEASE_MS) do
     task.sleep(POLL_MS)
-    C.cc_secret_look(entry.number, state)
-    if state.version ~= seen and state.expires > C.cc_time() then return false end
+    if is_settled(entry, before) then return false end
   end
-  C.cc_secret_look(entry.number, state)
-  if state.version == seen or state.expires <= C.cc_time() then return true end
-  C.cc_secret_fail(entry.number, 0)
+  if not is_settled(entry, before) then return true end
+  let_go(entry)
   return false
 end
 
 local function fetch(source, entry)
   C.cc_secret_look(entry.number, state)
-  if not claim(entry, state.version) then return note_success(source, entry, 0) end
-  C.cc_secret_look(entry.number, state)
-  local failures = state.failures
+  local before = { version = state.version, failures = state.failures }
+  if not claim(entry, before) then return note_success(source, entry, 0) end
   local value, more = call(source)
   local kept, complaint
   if value ~= nil then kept, complaint = keep(source, entry, value, more) end
-  if kept then return note_success(source, entry, failures) end
+  if kept then return note_success(source, entry, before.failures) end
   return note_failure(source, entry, complaint or more or source.label .. ': nothing was fetched')
 end
 

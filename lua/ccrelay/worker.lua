@@ -3,6 +3,7 @@
 -- master says so.
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
+local clients = require 'ccrelay.clients'
 local config = require 'ccrelay.config'
 local json = require 'ccrelay.json'
 local loop = require 'ccrelay.loop'
@@ -86,6 +87,7 @@ function M.run(master)
   C.cc_process(('ccrelay: worker %d'):format(self.slot))
   for _, number in ipairs { SIGINT, SIGTERM, SIGHUP } do C.cc_signal(self.relay, number) end
   for _, number in ipairs(master.listeners) do C.cc_accept(self.relay, number, self.slot) end
+  clients.attach(self.slot, self.current.configuration)
   loop.run(self.relay, self)
   C.cc_log_flush(FLUSH_MS)
   C.cc_close(self.relay)

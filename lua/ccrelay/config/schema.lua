@@ -55,6 +55,9 @@ local server = {
       type = 'section', fields = {
         { 'name', 'name', required = true, doc = 'shown in logs and figures' },
         { 'key', 'string', required = true, secret = true, filled = true, doc = 'the client\'s key' },
+        limit('rpm_limit', 'requests of this client'),
+        limit('tpm_limit', 'tokens of this client'),
+        { 'max_concurrent', 'integer', default = 0, doc = 'exchanges of this client at a time, 0 = unlimited' },
       } } },
     { 'allow_bearer', 'boolean', default = false, doc = 'take Authorization: Bearer' },
     { 'bearer_secret', 'string', default = '', secret = true, strict = true,

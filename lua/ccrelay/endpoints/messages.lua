@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
+local clients = require 'ccrelay.clients'
 local deliver = require 'ccrelay.deliver'
 local ffi = require 'ffi'
 local turn = require 'ccrelay.turn'
@@ -33,6 +34,7 @@ end
 function M.serve(exchange)
   if not M.accepts(exchange) then return end
   exchange.endpoint = 'messages'
+  if not clients.enter(exchange) then return end
   local journal = exchange.generation.journal
   if journal:writes 'debug' then journal:body(exchange) end
   local result = turn.script(exchange.generation.policy.route, exchange)

@@ -1,0 +1,122 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What each named client may use: requests and tokens a minute, and exchanges at a time, over all
+-- workers.
+local C = require 'ccrelay.c'
+local Outcome = require 'ccrelay.outcome'
+local answer = require 'ccrelay.answer'
+local cell = require 'ccrelay.cell'
+local ffi = require 'ffi'
+
+local M = {}
+
+---@class ccrelay.Allowance
+---@field name string of the client
+---@field requests number a minute, 0: unlimited
+---@field tokens number a minute
+---@field open number exchanges at a time
+
+local BUSY_SECONDS = 2
+
+local ticket_type = ffi.typeof 'struct cc_ticket'
+local rates = ffi.new 'struct cc_rates'
+local wait = ffi.new 'double[1]'
+local facts = ffi.new 'struct cc_worker'
+
+local own_slot = 0
+
+--- What a client of the configuration may use; nil when nothing is bounded.
+---@param client table
+---@return ccrelay.Allowance?
+function M.allowance(client)
+  local requests, tokens, open = client.rpm_limit or 0, client.tpm_limit or 0, client.max_concurrent or 0
+  if requests + tokens + open == 0 then return nil end
+  return { name = client.name, requests = requests, tokens = tokens, open = open }
+end
+
+-- A worker that dies cannot count down, so each counts in a cell of its own, which its replacement
+-- sets back.
+local function counter(name, slot)
+  return cell.number('open:' .. slot .. ':' .. name)
+end
+
+--- A worker begins: nothing is open in it.
+---@param slot integer
+---@param configuration table
+function M.attach(slot, configuration)
+  own_slot = slot
+  for _, client in ipairs((configuration.server.auth or {}).clients or {}) do
+    C.cc_cell_set(counter(client.name, slot), 0)
+  end
+end
+
+local function open_of(name)
+  local slot, count = 0, 0
+  repeat
+    count = count + C.cc_cell_get(counter(name, slot))
+    slot = slot + 1
+  until C.cc_worker(slot, facts) ~= C.CC_OK
+  return count
+end
+
+local function refuse(exchange, message, seconds)
+  exchange.failure = 'client_limit'
+  answer.error(exchange, 429, message, { retry_after = seconds, failure = 'client_limit' })
+  return false
+end
+
+local function reserve(exchange, allowance)
+  if allowance.requests + allowance.tokens == 0 then return true end
+  local name = cell.fit('client:' .. allowance.name)
+  local limit = C.cc_limit(name, #name)
+  rates.requests, rates.tokens, rates.input_tokens, rates.output_tokens = allowance.requests, allowance.tokens, 0, 0
+  C.cc_limit_configure(limit, rates)
+  local ticket = ticket_type()
+  local input, output = exchange:estimate()
+  if C.cc_limit_reserve(limit, C.cc_now(), input, output, ticket, wait) ~= C.CC_ELIMIT then
+    exchange.client_ticket = ticket
+    return true
+  end
+  local seconds = math.max(math.ceil(wait[0] / 1000), 1)
+  return refuse(exchange, string.format('client "%s" is at its limit a minute; there is room again in %d s',
+    allowance.name, seconds), seconds)
+end
+
+--- Lets an exchange of a client in, or answers 429 and returns false.
+---@param exchange ccrelay.Exchange
+---@return boolean
+function M.enter(exchange)
+  local allowance = exchange.caller.allowance
+  if not allowance then return true end
+  if allowance.open > 0 then
+    if open_of(allowance.name) >= allowance.open then
+      return refuse(exchange, string.format('client "%s" has %d exchanges open, as many as it may', allowance.name,
+        allowance.open), BUSY_SECONDS)
+    end
+    C.cc_cell_add(counter(allowance.name, own_slot), 1)
+    exchange.client_open = allowance.name
+  end
+  if reserve(exchange, allowance) then return true end
+  M.leave(exchange, nil)
+  return false
+end
+
+--- The exchange is over: what it really used takes the place of the estimate; all comes back when
+--- nothing was sent.
+---@param exchange ccrelay.Exchange
+---@param report ffi.cdata*? struct cc_report
+function M.leave(exchange, report)
+  if exchange.client_open then
+    C.cc_cell_add(counter(exchange.client_open, own_slot), -1)
+    exchange.client_open = false
+  end
+  local ticket = exchange.client_ticket
+  if not ticket then return end
+  exchange.client_ticket = false
+  if report and report.usage_known then
+    C.cc_limit_settle(ticket, C.cc_now(), Outcome.charged(report.usage))
+  elseif not report or report.attempts == 0 then
+    C.cc_limit_release(ticket, C.cc_now())
+  end
+end
+
+return M
