@@ -4,6 +4,7 @@ local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
 local attempts = require 'ccrelay.attempt'
+local calibration = require 'ccrelay.calibration'
 local cell = require 'ccrelay.cell'
 local clients = require 'ccrelay.clients'
 local ffi = require 'ffi'
@@ -73,6 +74,15 @@ local function settle(exchange, attempt)
   elseif attempt.open then
     attempts.drop(attempt)
   end
+end
+
+-- What the answer tells of the size of tokens, when the request went up as it came.
+local function calibrate(exchange)
+  local model = exchange.endpoint == 'messages' and report.usage_known and exchange.cache.model
+  if not model or report.status ~= 200 then return end
+  local usage = report.usage
+  local tokens = usage.input + usage.cache_read + usage.cache_5m + usage.cache_1h
+  calibration.learn(model, report.request_bytes, tokens)
 end
 
 -- ---- Figures -----------------------------------------------------------------------------------
@@ -209,6 +219,7 @@ function M.finish(exchange)
   settle(exchange, exchange.holder_0)
   settle(exchange, exchange.holder_1)
   clients.leave(exchange, report)
+  calibrate(exchange)
   tell_policy(exchange, upstream)
   count(exchange, upstream and upstream.provider)
   write_line(exchange, upstream)

@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
+local calibration = require 'ccrelay.calibration'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
 local random = require 'ccrelay.random'
@@ -37,7 +38,6 @@ local M = {}
 
 local ANYONE = { kind = 'open', passes = false }
 local TYPICAL_OUTPUT = 1024
-local BYTES_PER_TOKEN = 4
 local VIEWS = 12 -- that every exchange comes to need
 
 -- State that few exchanges have: unset it reads as false, and takes no place.
@@ -187,7 +187,7 @@ function views.has_signatures(self)
 end
 
 function views.tokens_estimate(self)
-  return math.ceil(self.body_bytes / BYTES_PER_TOKEN)
+  return math.ceil(self.body_bytes / calibration.bytes_per_token(self.model or ''))
 end
 
 --- The body as it came.

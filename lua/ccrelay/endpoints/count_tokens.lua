@@ -3,6 +3,7 @@
 -- estimate. Neither health nor limits of messages hear of it.
 local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
+local calibration = require 'ccrelay.calibration'
 local deliver = require 'ccrelay.deliver'
 local json = require 'ccrelay.json'
 local messages = require 'ccrelay.endpoints.messages'
@@ -11,7 +12,6 @@ local upstream = require 'ccrelay.upstream'
 
 local M = {}
 
-local BYTES_PER_TOKEN = 4
 local MOST_TRIES = 2
 
 local function estimate(exchange)
@@ -19,7 +19,8 @@ local function estimate(exchange)
   answer.header(exchange, 'x-ccrelay-estimated', 'true')
   local bytes = 0
   for _, name in ipairs { 'system', 'tools', 'messages' } do bytes = bytes + #(exchange:field(name) or '') end
-  answer.give(exchange, 200, json.encode { input_tokens = math.max(math.ceil(bytes / BYTES_PER_TOKEN), 1) })
+  local tokens = bytes / calibration.bytes_per_token(exchange.model)
+  answer.give(exchange, 200, json.encode { input_tokens = math.max(math.ceil(tokens), 1) })
 end
 
 local function able(exchange)

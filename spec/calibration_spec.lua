@@ -1,0 +1,58 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Bytes per token, as providers count.
+local stage = require 'support.stage'
+local calibration = require 'ccrelay.calibration'
+
+local POLICY = [[local relay = require 'ccrelay'
+return function(exchange)
+  relay.log('estimate ' .. exchange.tokens_estimate .. ' of ' .. exchange.body_bytes)
+  return exchange:first(relay.upstreams(exchange))
+end]]
+
+local function estimates(self, body)
+  self:request { body = body }
+  local estimate, bytes
+  for _, line in ipairs(self.lines) do
+    if line:find 'estimate ' then estimate, bytes = line:match 'estimate (%d+) of (%d+)' end
+  end
+  return tonumber(estimate), tonumber(bytes)
+end
+
+local LONG = { messages = { { role = 'user', content = ('word '):rep(400) } } }
+
+it('are 4 until something is known', function()
+  local estimate, bytes = estimates(stage.new { policy = POLICY }, LONG)
+  assert.equal(math.ceil(bytes / 4), estimate)
+end)
+
+it('are what the provider counted, cached or not', function()
+  local self = stage.new { policy = POLICY }
+  self:reply('one', { usage = { input = 100, cache_read = 700, cache_5m = 100, cache_1h = 100, output = 5 } })
+  estimates(self, LONG)
+  local estimate = estimates(self, LONG)
+  assert.equal(1000, estimate)
+end)
+
+it('follow a change little by little', function()
+  stage.new {}
+  calibration.learn('m', 4000, 1000)
+  calibration.learn('m', 8000, 1000)
+  assert.equal(4.5, calibration.bytes_per_token 'm')
+  for _ = 1, 60 do calibration.learn('m', 8000, 1000) end
+  assert.is_true(calibration.bytes_per_token 'm' > 7.9)
+end)
+
+it('learn nothing from tiny requests, nor anything absurd', function()
+  stage.new {}
+  calibration.learn('m', 4000, 10)
+  assert.equal(4, calibration.bytes_per_token 'm')
+  calibration.learn('m', 4e6, 60)
+  assert.equal(12, calibration.bytes_per_token 'm')
+end)
+
+it('are the models\' own', function()
+  stage.new {}
+  calibration.learn('one', 2000, 1000)
+  assert.equal(2, calibration.bytes_per_token 'one')
+  assert.equal(4, calibration.bytes_per_token 'another')
+end)
