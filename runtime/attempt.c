@@ -37,6 +37,9 @@ static void rang(struct cc_timer *timer) {
   uint64_t now = now_of(attempt);
   bool head_late = attempt->head_due && now >= attempt->head_due;
   switch (attempt->phase) {
+  case CC_HASHING:
+    hash_more(attempt);
+    break;
   case CC_SENDING:
     cc_gate_fail(attempt, head_late ? CC_EHEAD_TIMEOUT : CC_EWRITE_TIMEOUT);
     break;
@@ -113,10 +116,7 @@ static size_t next_parts(struct cc_attempt *attempt, struct cc_slice parts[2]) {
     parts[count++] =
         cc_slice(attempt->wire.data + attempt->wire_sent, attempt->wire.size - attempt->wire_sent);
   if (attempt->body_sent < attempt->body_size) {
-    struct cc_buffer *body = &attempt->exchange->body;
-    struct cc_slice piece =
-        cc_edits_piece(&attempt->edits, body->data, body->size, attempt->body_sent);
-    if (piece.size > WRITE_PIECE) piece.size = WRITE_PIECE;
+    struct cc_slice piece = body_piece(attempt, attempt->body_sent, WRITE_PIECE);
     parts[count++] = piece;
     attempt->body_sent += piece.size;
   }
@@ -174,6 +174,13 @@ static void connect_upstream(struct cc_attempt *attempt, bool fresh) {
   arm(attempt);
 }
 
+static void lose(struct cc_attempt *attempt, int error) {
+  if (attempt->phase == CC_PUMPING)
+    cc_pump_fail(attempt, error);
+  else
+    cc_gate_fail(attempt, error);
+}
+
 static void fail(struct cc_outbound *out, int error) {
   struct cc_attempt *attempt = out->user;
   free(attempt->detail);
@@ -185,23 +192,42 @@ static void fail(struct cc_outbound *out, int error) {
     return;
   }
   attempt->out = NULL;
-  if (attempt->phase == CC_PUMPING)
-    cc_pump_fail(attempt, error);
-  else
-    cc_gate_fail(attempt, error);
+  lose(attempt, error);
 }
 
-static void got_body(struct cc_outbound *out, struct cc_slice piece) {
-  struct cc_attempt *attempt = out->user;
+static void pass_body(struct cc_attempt *attempt, struct cc_slice piece) {
   if (attempt->phase == CC_PUMPING)
     cc_pump_body(attempt, piece);
   else
     cc_gate_body(attempt, piece);
 }
 
+// Behind here everybody sees server-sent events.
+static void pass_frames(struct cc_attempt *attempt, struct cc_slice piece) {
+  struct cc_buffer sse = {0};
+  int error = cc_frames_read(attempt->frames, piece, attempt->content_seen, &sse);
+  if (sse.size) pass_body(attempt, cc_slice(sse.data, sse.size));
+  cc_buffer_free(&sse);
+  if (error != CC_OK) lose(attempt, error);
+}
+
+static void got_body(struct cc_outbound *out, struct cc_slice piece) {
+  struct cc_attempt *attempt = out->user;
+  if (attempt->frames)
+    pass_frames(attempt, piece);
+  else
+    pass_body(attempt, piece);
+}
+
 static void got_end(struct cc_outbound *out) {
   struct cc_attempt *attempt = out->user;
+  int error = attempt->frames ? cc_frames_end(attempt->frames) : CC_OK;
   attempt->out = NULL;
+  if (error != CC_OK) {
+    cc_outbound_drop(out);
+    lose(attempt, error);
+    return;
+  }
   attempt->complete = true;
   if (attempt->dirty || !all_sent(attempt))
     cc_outbound_drop(out);
@@ -240,16 +266,45 @@ struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int o
   return attempt;
 }
 
+// ---- The hash of the body ----------------------------------------------------------------------
+
+static struct cc_slice body_piece(struct cc_attempt *attempt, size_t offset, size_t most) {
+  struct cc_buffer *body = &attempt->exchange->body;
+  struct cc_slice piece = cc_edits_piece(&attempt->edits, body->data, body->size, offset);
+  if (piece.size > most) piece.size = (uint32_t)most;
+  return piece;
+}
+
+// A piece at each turn of the loop, so that a large body holds nobody up.
+static void hash_more(struct cc_attempt *attempt) {
+  struct cc_signing *signing = attempt->signing;
+  size_t end = signing->hashed + CC_SIGNING_PIECE;
+  while (signing->hashed < attempt->body_size && signing->hashed < end)
+    cc_signing_add(signing, body_piece(attempt, signing->hashed, end - signing->hashed));
+  if (signing->hashed < attempt->body_size) {
+    cc_timer_set(&attempt->timer, 1);
+    return;
+  }
+  cc_signing_done(signing);
+  connect_upstream(attempt, false);
+}
+
 void cc_attempt_send(struct cc_attempt *attempt) {
   struct cc_buffer *body = &attempt->exchange->body;
   attempt->body_size = cc_edits_size(&attempt->edits, body->size);
   attempt->changed = (uint32_t)cc_edits_changed(&attempt->edits);
   attempt->sent_at = cc_now();
   if (attempt->spec.head_ms) attempt->head_due = now_of(attempt) + attempt->spec.head_ms;
+  if (attempt->signing) {
+    attempt->phase = CC_HASHING;
+    hash_more(attempt);
+    return;
+  }
   connect_upstream(attempt, false);
 }
 
 bool cc_attempt_needs_body(const struct cc_attempt *attempt) {
+  if (attempt->phase == CC_HASHING) return true;
   return attempt->out && !all_sent(attempt) && !attempt->dirty;
 }
 
@@ -295,6 +350,9 @@ void cc_attempt_free(struct cc_attempt *attempt) {
   cc_fields_free(&attempt->fields);
   cc_fields_free(&attempt->headers);
   cc_edits_free(&attempt->edits);
+  cc_signing_free(attempt->signing);
+  if (attempt->frames) cc_frames_free(attempt->frames);
+  free(attempt->frames);
   free(attempt->detail);
   free(attempt->error_type);
   cc_timer_close(&attempt->timer, gone);

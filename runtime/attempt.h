@@ -6,10 +6,13 @@
 #include "codec/json.h"
 #include "codec/sse.h"
 #include "fields.h"
+#include "frames.h"
 #include "net/outbound.h"
+#include "signing.h"
 
 enum cc_attempt_phase {
   CC_DRAFT,     // being written by the adapter
+  CC_HASHING,   // the body's hash is being taken, for the signature
   CC_SENDING,   // from connecting to the last byte of the request
   CC_EXPECTING, // request sent, no head yet
   CC_HOLDING,   // head there, gate closed
@@ -42,13 +45,15 @@ struct cc_attempt {
   struct cc_fields fields;
   bool pass;
   struct cc_edits edits;
-  struct cc_buffer wire; // the head as sent
+  struct cc_signing *signing; // NULL: not signed
+  struct cc_buffer wire;      // the head as sent
   size_t wire_sent, body_sent, body_size;
   // answer
   int status;
   bool reused;
   struct cc_fields headers;
   double content_length;
+  struct cc_frames *frames; // of an answer that comes in them; NULL: as it is
   struct cc_buffer held;
   struct cc_sse sse;
   size_t seen; // bytes of held that are whole, observed events

@@ -43,7 +43,10 @@ static void keep_headers(struct cc_attempt *attempt, const struct cc_http1_head 
     struct cc_slice name = head->header[i].name;
     if (cc_fields_is_hop(name)) continue;
     if (connection && cc_fields_listed(connection->value, name)) continue;
-    cc_fields_add(&attempt->headers, name, head->header[i].value);
+    if (attempt->frames && cc_slice_is_nocase(name, "content-type"))
+      cc_fields_add(&attempt->headers, name, cc_slice_text("text/event-stream"));
+    else
+      cc_fields_add(&attempt->headers, name, head->header[i].value);
   }
 }
 
@@ -52,11 +55,21 @@ static bool is_encoded(const struct cc_http1_head *head) {
   return encoding && encoding->value.size && !cc_slice_is_nocase(encoding->value, "identity");
 }
 
+static bool has_type(const struct cc_http1_head *head, const char *prefix) {
+  const struct cc_header *type = cc_http1_find(head, cc_slice_text("content-type"));
+  return type && begins_with(type->value, prefix);
+}
+
+static bool comes_in_frames(const struct cc_attempt *attempt, const struct cc_http1_head *head) {
+  return attempt->spec.framing == CC_FRAMING_EVENTSTREAM && head->status >= 200 &&
+         head->status < 300 && has_type(head, "application/vnd.amazon.eventstream") &&
+         !is_encoded(head);
+}
+
 static uint8_t kind_of(const struct cc_attempt *attempt, const struct cc_http1_head *head) {
   if (attempt->spec.framing == CC_FRAMING_OPAQUE || is_encoded(head)) return CC_BODY_OPAQUE;
   if (head->status < 200 || head->status > 299) return CC_BODY_FAULT;
-  const struct cc_header *type = cc_http1_find(head, cc_slice_text("content-type"));
-  bool sse = type && begins_with(type->value, "text/event-stream");
+  bool sse = attempt->frames || has_type(head, "text/event-stream");
   if (sse != attempt->spec.stream) return CC_BODY_FAULT;
   return sse ? CC_BODY_SSE : CC_BODY_JSON;
 }
@@ -64,6 +77,7 @@ static uint8_t kind_of(const struct cc_attempt *attempt, const struct cc_http1_h
 void cc_gate_head(struct cc_attempt *attempt, const struct cc_http1_head *head) {
   attempt->status = head->status;
   attempt->content_length = head->chunked ? -1 : head->content_length;
+  if (comes_in_frames(attempt, head)) attempt->frames = cc_alloc(sizeof *attempt->frames);
   attempt->kind = kind_of(attempt, head);
   keep_headers(attempt, head);
   if (head->status >= 300 && head->status < 400 && head->status != 304) {

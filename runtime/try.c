@@ -42,7 +42,7 @@ int cc_try(struct cc_relay *relay, cc_id id, int origin, const struct cc_try *sp
   struct cc_exchange *exchange = cc_relay_exchange(relay, id);
   if (!exchange) return CC_ESTALE;
   if (!exchange->complete || exchange->phase != CC_WAITING || !exchange->inbound) return CC_ESTATE;
-  if (origin < 0 || spec->framing > CC_FRAMING_OPAQUE) return CC_EINVAL;
+  if (origin < 0 || spec->framing > CC_FRAMING_EVENTSTREAM) return CC_EINVAL;
   int number = vacate(exchange);
   struct cc_attempt *attempt = cc_attempt_new(exchange, number, origin, spec);
   cc_buffer_add(&attempt->method, exchange->line.data + exchange->peer_size, exchange->method_size);
@@ -110,6 +110,15 @@ int cc_try_remove(struct cc_relay *relay, cc_id id, int number, const char *fiel
   if (!attempt) return error;
   const struct cc_buffer *body = &attempt->exchange->body;
   return cc_edits_remove(&attempt->edits, body->data, body->size, cc_slice(field, field_size));
+}
+
+int cc_try_sign(struct cc_relay *relay, cc_id id, int number, const struct cc_signer *signer) {
+  int error;
+  struct cc_attempt *attempt = draft(relay, id, number, &error);
+  if (!attempt) return error;
+  cc_signing_free(attempt->signing);
+  attempt->signing = cc_signing_new(signer);
+  return attempt->signing ? CC_OK : CC_EINVAL;
 }
 
 int cc_try_send(struct cc_relay *relay, cc_id id, int number) {
