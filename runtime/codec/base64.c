@@ -1,50 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codec/base64.h"
+#include <string.h>
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-// The value of a digit plus one; 0: no digit.
-static const uint8_t digits[256] = {
-    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
-    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
-    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
-    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
-    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
-    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
-    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
-    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64};
+enum { NO_DIGIT = 1 << 24 };
 
-// Four digits, the last missing ones padding, to 24 bits; false when one is no digit.
-static bool read_group(const char *text, size_t count, uint32_t *bits) {
-  *bits = 0;
-  for (size_t i = 0; i < 4; i++) {
-    uint8_t digit = i < count ? digits[(uint8_t)text[i]] : 1;
-    if (!digit) return false;
-    *bits = *bits << 6 | (digit - 1u);
+// What a byte comes to in each place of a group of four digits; NO_DIGIT: it is none.
+static uint32_t places[4][256];
+
+__attribute__((constructor)) static void fill_places(void) {
+  for (int place = 0; place < 4; place++) {
+    for (int byte = 0; byte < 256; byte++)
+      places[place][byte] = NO_DIGIT;
+    for (uint32_t digit = 0; digit < 64; digit++)
+      places[place][(uint8_t)alphabet[digit]] = digit << (18 - 6 * place);
   }
-  return true;
 }
 
-static void write_bytes(char *out, uint32_t bits, size_t count) {
-  for (size_t i = 0; i < count; i++)
+// Four digits to 24 bits, NO_DIGIT among them when one is none.
+static inline uint32_t read_group(const char *text) {
+  const uint8_t *at = (const uint8_t *)text;
+  return places[0][at[0]] | places[1][at[1]] | places[2][at[2]] | places[3][at[3]];
+}
+
+// Three bytes; the fourth is overwritten by the group that follows.
+static inline void write_group(char *out, uint32_t bits) {
+  bits <<= 8;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  bits = __builtin_bswap32(bits);
+#endif
+  memcpy(out, &bits, sizeof bits);
+}
+
+// The last group, whose missing digits are padding; false when it is not canonical.
+static bool read_last(const char *text, size_t padding, char *out) {
+  char digits[] = "AAAA";
+  memcpy(digits, text, 4 - padding);
+  uint32_t bits = read_group(digits);
+  if (bits & (NO_DIGIT | ((1u << 8 * padding) - 1))) return false;
+  for (size_t i = 0; i < 3 - padding; i++)
     out[i] = (char)(bits >> (16 - 8 * i));
+  return true;
 }
 
 bool cc_base64_decode(struct cc_buffer *out, const char *text, size_t size) {
   if (size % 4) return false;
   if (!size) return true;
   size_t padding = text[size - 1] != '=' ? 0 : text[size - 2] != '=' ? 1 : 2;
-  size_t last = size - 4;
-  uint32_t bits;
   cc_buffer_reserve(out, size / 4 * 3);
   char *at = out->data + out->size;
-  for (size_t i = 0; i < last; i += 4, at += 3) {
-    if (!read_group(text + i, 4, &bits)) return false;
-    write_bytes(at, bits, 3);
+  const char *last = text + size - 4;
+  for (; text < last; text += 4, at += 3) {
+    uint32_t bits = read_group(text);
+    if (bits & NO_DIGIT) return false;
+    write_group(at, bits);
   }
-  if (!read_group(text + last, 4 - padding, &bits)) return false;
-  if (bits & ((1u << 8 * padding) - 1)) return false;
-  write_bytes(at, bits, 3 - padding);
+  if (!read_last(last, padding, at)) return false;
   out->size += size / 4 * 3 - padding;
   return true;
 }

@@ -4,7 +4,8 @@
 #define CC_CODEC_BASE64_H
 #include "base/buffer.h"
 
-// Appends the decoded bytes; false when text is not canonical padded base64 (nothing appended).
+// Appends the decoded bytes; false when text is not canonical padded base64 (nothing appended, but
+// the memory behind the end may have been written). Takes size / 4 * 3 bytes of room.
 bool cc_base64_decode(struct cc_buffer *out, const char *text, size_t size);
 void cc_base64_encode(struct cc_buffer *out, const void *data, size_t size);
 #endif

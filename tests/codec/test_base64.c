@@ -105,12 +105,52 @@ static void knows_every_byte(void **state) {
     }
 }
 
+// A byte that is no digit, anywhere in a long text, is found, and nothing is appended then.
+static void looks_at_every_place(void **state) {
+  (void)state;
+  static const char bad[] = "=-_ \n.\x80\xff";
+  char text[64];
+  for (size_t place = 0; place < sizeof text; place++)
+    for (size_t i = 0; i < sizeof bad; i++) {
+      struct cc_buffer out = {0};
+      memset(text, 'Z', sizeof text);
+      text[place] = bad[i];
+      if (place == sizeof text - 1 && bad[i] == '=') text[place - 1] = 'Y';
+      bool good = decode(&out, text, sizeof text);
+      assert_int_equal(good, place == sizeof text - 1 && bad[i] == '=');
+      assert_int_equal(out.size, good ? sizeof text / 4 * 3 - 1 : 0);
+      cc_buffer_free(&out);
+    }
+}
+
+// What lies before and behind in the buffer stays, to the byte, when there is room for no more.
+static void writes_no_further(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    const char *plain;
+  } cases[] = {
+      {"Zm9vYmFyYmF6", "foobarbaz"}, {"Zm9vYmFyYmE=", "foobarba"}, {"Zm9vYmFyYg==", "foobarb"}};
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    struct cc_buffer out = {.data = malloc(5 + 9), .size = 5, .capacity = 5 + 9};
+    memcpy(out.data, "<sse>", 5);
+    assert_true(decode(&out, cases[i].text, 12));
+    assert_int_equal(out.capacity, 14);
+    assert_int_equal(out.size, 5 + strlen(cases[i].plain));
+    assert_memory_equal(out.data, "<sse>", 5);
+    assert_memory_equal(out.data + 5, cases[i].plain, strlen(cases[i].plain));
+    cc_buffer_free(&out);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(knows_the_vectors),
       cmocka_unit_test(goes_both_ways),
       cmocka_unit_test(refuses_what_is_not_canonical),
       cmocka_unit_test(knows_every_byte),
+      cmocka_unit_test(looks_at_every_place),
+      cmocka_unit_test(writes_no_further),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

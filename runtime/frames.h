@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bedrock's answer to InvokeModelWithResponseStream, which comes in event-stream frames, as the
+// server-sent events that the Messages API would have sent.
+#ifndef CC_FRAMES_H
+#define CC_FRAMES_H
+#include "codec/eventstream.h"
+
+// State between two pieces of an answer. Zeroed is the start.
+struct cc_frames {
+  struct cc_eventstream stream;
+  uint32_t type_size; // of the last event's type: the next one's, as a guess
+  bool content;       // content went out
+  bool failed;
+};
+
+// Appends to sse the whole events that piece completes. A chunk becomes "event: " + the type of its
+// JSON and the JSON byte for byte (on several data lines where it has line ends); an exception or
+// error becomes an error event with the provider's words; other events are left out. in_stream:
+// content has gone out already, so that throttling is overload and no rate limit any more; content
+// that was read here before the exception, in this piece or an earlier one, counts as well.
+// CC_EFRAME: a frame is damaged, or a chunk holds no JSON object with a type; the events before it
+// are in sse, and all later calls say CC_EFRAME and add nothing.
+int cc_frames_read(struct cc_frames *frames, struct cc_slice piece, bool in_stream,
+                   struct cc_buffer *sse);
+
+// The answer has ended: CC_OK, CC_ETRUNCATED when within a frame, CC_EFRAME when it had failed.
+int cc_frames_end(const struct cc_frames *frames);
+
+void cc_frames_free(struct cc_frames *frames);
+#endif
