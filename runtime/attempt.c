@@ -17,6 +17,8 @@ static uint64_t now_of(const struct cc_attempt *attempt) {
   return uv_now(&relay_of(attempt)->loop);
 }
 
+static void hash_more(struct cc_attempt *attempt);
+
 // ---- Deadlines ---------------------------------------------------------------------------------
 
 // A head deadline is absolute; while bytes are on their way the write deadline runs beside it.
@@ -109,6 +111,13 @@ static void build_head(struct cc_attempt *attempt) {
 }
 
 // ---- Sending -----------------------------------------------------------------------------------
+
+static struct cc_slice body_piece(struct cc_attempt *attempt, size_t offset, size_t most) {
+  struct cc_buffer *body = &attempt->exchange->body;
+  struct cc_slice piece = cc_edits_piece(&attempt->edits, body->data, body->size, offset);
+  if (piece.size > most) piece.size = (uint32_t)most;
+  return piece;
+}
 
 static size_t next_parts(struct cc_attempt *attempt, struct cc_slice parts[2]) {
   size_t count = 0;
@@ -267,13 +276,6 @@ struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int o
 }
 
 // ---- The hash of the body ----------------------------------------------------------------------
-
-static struct cc_slice body_piece(struct cc_attempt *attempt, size_t offset, size_t most) {
-  struct cc_buffer *body = &attempt->exchange->body;
-  struct cc_slice piece = cc_edits_piece(&attempt->edits, body->data, body->size, offset);
-  if (piece.size > most) piece.size = (uint32_t)most;
-  return piece;
-}
 
 // A piece at each turn of the loop, so that a large body holds nobody up.
 static void hash_more(struct cc_attempt *attempt) {

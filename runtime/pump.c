@@ -171,7 +171,7 @@ void cc_pump_start(struct cc_attempt *attempt) {
     pass_on(attempt, attempt->held.data, attempt->held.size);
   }
   if (attempt->phase != CC_PUMPING) return;
-  if (attempt->complete || (!attempt->out && attempt->error == CC_OK))
+  if (attempt->complete)
     cc_pump_end(attempt);
   else if (attempt->error != CC_OK)
     cc_pump_fail(attempt, attempt->error);
