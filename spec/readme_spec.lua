@@ -5,7 +5,8 @@ local config = require 'ccrelay.config'
 local generation = require 'ccrelay.generation'
 
 local README, POLICIES, PROVIDERS = 'README.md', 'policies/README.md', 'providers/README.md'
-local ADAPTERS = { 'anthropic', 'zai', 'minimax', 'ollama' }
+local EXAMPLES = 'examples/README.md'
+local scripts_of = require('ccrelay.config.file').scripts
 
 -- The blocks of a language with the line of the document each begins at.
 local function blocks(path, language)
@@ -27,8 +28,10 @@ local function blocks(path, language)
   return list
 end
 
+local NAMED = { AWS_ACCESS_KEY_ID = 'AKIDEXAMPLE', GOOGLE_CLOUD_PROJECT = 'my-project' }
+
 local function variables(name)
-  return name:find '_KEY$' and 'value-of-' .. name or name:find '^KEY_' and 'value' or nil
+  return NAMED[name] or name:find '_KEY$' and 'value-of-' .. name or name:find '^KEY_' and 'value' or nil
 end
 
 -- A complete script returns a function or a table; an adapter says so in its first line.
@@ -57,16 +60,28 @@ end
 
 local function all_scripts()
   local scripts = {}
-  for _, name in ipairs(ADAPTERS) do
+  for _, name in ipairs(scripts_of 'providers') do
     local path = 'providers/' .. name .. '.lua'
     scripts[path] = stage.read(path)
   end
   return scripts
 end
 
+-- Loads a configuration and builds what it describes, without anything to complain of.
+local function builds(text)
+  local adapters = assert(generation.adapters(all_scripts()))
+  local configuration, notes = config.load { text = text, format = 'yaml', env = variables, adapters = adapters }
+  assert.is_truthy(configuration, tostring(notes[1] and config.text(notes[1])))
+  assert.same({}, notes)
+  local built, faults = generation.build { configuration = configuration, adapters = adapters, env = variables,
+    policy_text = stage.read('policies/' .. configuration.routing.strategy .. '.lua') }
+  assert.is_truthy(built, tostring(faults[1] and config.text(faults[1])))
+  return built
+end
+
 local counts = { lua = {}, yaml = {} }
 
-for _, path in ipairs { README, POLICIES, PROVIDERS, 'examples/README.md' } do
+for _, path in ipairs { README, POLICIES, PROVIDERS, EXAMPLES } do
   counts.lua[path], counts.yaml[path] = 0, 0
 
   for _, block in ipairs(blocks(path, 'lua')) do
@@ -97,14 +112,7 @@ for _, path in ipairs { README, POLICIES, PROVIDERS, 'examples/README.md' } do
   for _, block in ipairs(blocks(path, 'yaml')) do
     counts.yaml[path] = counts.yaml[path] + 1
     it('the configuration at ' .. path .. ':' .. block.line .. ' is valid', function()
-      local scripts = all_scripts()
-      local adapters = assert(generation.adapters(scripts))
-      local configuration, notes =
-        config.load { text = block.text, format = 'yaml', env = variables, adapters = adapters }
-      assert.is_truthy(configuration, tostring(notes[1] and config.text(notes[1])))
-      assert.same({}, notes)
-      assert(generation.build { configuration = configuration, adapters = adapters, env = variables,
-        policy_text = stage.read('policies/' .. configuration.routing.strategy .. '.lua') })
+      builds(block.text)
     end)
   end
 end
@@ -112,7 +120,7 @@ end
 it('the documents show what they are there for', function()
   assert.is_true(counts.lua[README] >= 1 and counts.yaml[README] >= 1)
   assert.is_true(counts.lua[POLICIES] >= 10)
-  assert.is_true(counts.lua[PROVIDERS] >= 1 and counts.yaml[PROVIDERS] >= 8)
+  assert.is_true(counts.lua[PROVIDERS] >= 1 and counts.yaml[PROVIDERS] >= 15)
 end)
 
 -- The names of the first column of the tables behind a heading.
@@ -135,14 +143,114 @@ end)
 
 it('every strategy is in the cookbook', function()
   local names = listed(POLICIES, 'Strategies')
-  for _, name in ipairs(require('ccrelay.config.file').scripts 'policies') do assert.is_true(names[name], name) end
+  for _, name in ipairs(scripts_of 'policies') do assert.is_true(names[name], name) end
 end)
 
-it('every adapter has its page', function()
+it('every adapter has its page, and a line that leads to it', function()
   local text = stage.read(PROVIDERS)
-  for _, name in ipairs(require('ccrelay.config.file').scripts 'providers') do
+  for _, name in ipairs(scripts_of 'providers') do
     assert.is_truthy(text:find('\n## ' .. name .. '\n', 1, true), name)
+    assert.is_truthy(text:find('\n| [`' .. name .. '`](#' .. name .. ') |', 1, true), name)
   end
+end)
+
+it('every key that only some types have is on a page', function()
+  local text, found = stage.read(PROVIDERS), 0
+  local root = require 'ccrelay.config.schema'
+  for _, section in ipairs(root.fields) do
+    for _, row in ipairs(section[1] == 'providers' and section.item.fields or {}) do
+      if row.only then
+        found = found + 1
+        assert.is_truthy(text:find('%f[%w_]' .. row[1] .. '%f[^%w_]'), row[1])
+      end
+    end
+  end
+  assert.is_true(found >= 10)
+end)
+
+local function sorted(set)
+  local list = {}
+  for name in pairs(set) do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
+-- The names that the code uses behind a word and a dot.
+local function used(path, word)
+  local names = {}
+  for name in stage.read(path):gmatch('%f[%w_]' .. word .. '%.([%l_]+)') do names[name] = true end
+  return names
+end
+
+-- What an adapter may have, as a wrong one is told.
+local function adapter_members()
+  local _, faults = generation.adapters { ['providers/wrong.lua'] = 'return { wrong = 1 }' }
+  local names = {}
+  for name in faults[1].message:match('may have (.*)$'):gmatch '[%l_]+' do names[name] = true end
+  return names
+end
+
+local function methods()
+  local exchange = { relay = false, handle = 0 }
+  local upstream = { slot = { provider = { base = {}, settings = {} } } }
+  return debug.getmetatable(require('ccrelay.request').new(exchange, 0, upstream)).__index
+end
+
+it('the members of an adapter and the methods of its request are listed, and no others', function()
+  local expected, members = {}, adapter_members()
+  for name in pairs(members) do expected[name] = true end
+  for name, value in pairs(methods()) do
+    if type(value) == 'function' then expected[name] = true end
+  end
+  assert.is_true(members.framing and expected.base64 and expected.pass)
+  local documented = listed(PROVIDERS, 'Writing an adapter')
+  assert.same(sorted(expected), sorted(documented))
+end)
+
+it('all that ccrelay.fit has is listed, and adapters can require it', function()
+  local names = {}
+  for name in pairs(require 'ccrelay.fit') do names['fit.' .. name] = true end
+  assert.same(sorted(names), sorted(listed(PROVIDERS, 'Making a request fit')))
+  assert(generation.adapters { ['providers/fit.lua'] = "require 'ccrelay.fit'; return {}" })
+end)
+
+it('what a credential scheme and its source have is listed, and no more', function()
+  local expected = used('lua/ccrelay/attempt.lua', 'scheme')
+  for name in pairs(used('lua/ccrelay/generation.lua', 'scheme')) do expected[name] = true end
+  for name in pairs(used('lua/ccrelay/vault.lua', 'source')) do expected[name] = true end
+  assert.is_true(expected.examine and expected.mandatory_ms)
+  assert.same(sorted(expected), sorted(listed(PROVIDERS, 'Writing a credential scheme')))
+end)
+
+-- Configurations in examples/.
+local function example_files()
+  local listing = assert(io.popen 'ls examples/*.yaml')
+  local files = {}
+  for path in listing:lines() do files[#files + 1] = path end
+  listing:close()
+  return files
+end
+
+describe('the configuration', function()
+  for _, path in ipairs(example_files()) do
+    local name = path:match '([^/]+)$'
+    it(path .. ' is valid, complete and listed', function()
+      local text = stage.read(path)
+      local built = builds(text)
+      assert.is_true(#built.providers >= 2)
+      assert.is_truthy(text:find('%-%-config ' .. path:gsub('%p', '%%%0')), 'how to start it')
+      assert.is_truthy(stage.read(EXAMPLES):find('\n| `' .. name .. '` |', 1, true))
+      for _, one in ipairs(built.providers) do
+        for _, model in ipairs { 'claude-sonnet-4-5', 'claude-haiku-4-5-20251001' } do
+          assert.is_true(one:claims(model), one.name .. ' ' .. model)
+        end
+      end
+    end)
+  end
+
+  it('of each cloud is there', function()
+    assert.same({ 'examples/azure.yaml', 'examples/bedrock.yaml', 'examples/vertex.yaml' }, example_files())
+  end)
 end)
 
 it('every view and method the cookbook lists is there', function()
@@ -161,7 +269,7 @@ it('every view and method the cookbook lists is there', function()
 end)
 
 describe('the documents lead to', function()
-  for _, path in ipairs { README, POLICIES, PROVIDERS, 'examples/README.md' } do
+  for _, path in ipairs { README, POLICIES, PROVIDERS, EXAMPLES } do
     it('files and headings that are there, in ' .. path, function()
       local folder = path:match '^(.*)/' or '.'
       for target in stage.read(path):gmatch '%]%(([^)%s]+)%)' do
