@@ -24,8 +24,9 @@ end
 local function prepare(request)
   request:remove 'model'
   request:remove 'stream'
-  fit.body(request, 'bedrock-2023-05-31')
-  fit.put_betas(request, fit.betas(request, BETAS))
+  local betas = fit.betas(request, BETAS)
+  fit.body(request, 'bedrock-2023-05-31', betas)
+  fit.put_betas(request, betas)
   request:header('anthropic-version', '')
   request:header('anthropic-beta', '')
   request:header('content-type', 'application/json')
@@ -48,10 +49,12 @@ local function count_tokens(outcome)
   if outcome.status == 400 and words:find('support', 1, true) and words:find('token', 1, true) then return false end
 end
 
--- 424: the model failed, which another provider's may not.
+-- 424: the model failed, which another provider's may not. Access is denied to one model, not to all.
 local function classify(outcome, settings)
   fit.blame(outcome, settings, 'aws_region')
   if outcome.status == 424 then outcome.retryable, outcome.verdict = true, 'failed' end
+  local kind = outcome.headers and outcome.headers['x-amzn-errortype'] or ''
+  if outcome.status == 403 and kind:find '^AccessDenied' then outcome.verdict = 'neutral' end
 end
 
 return {

@@ -25,8 +25,9 @@ end
 local function prepare(request)
   local settings, counts = request.settings, request.endpoint == 'count_tokens'
   if counts then request:rename() else request:remove 'model' end
-  fit.body(request, 'vertex-2023-10-16')
-  request:header('anthropic-beta', table.concat(fit.betas(request, BETAS), ','))
+  local betas = fit.betas(request, BETAS)
+  fit.body(request, 'vertex-2023-10-16', betas)
+  request:header('anthropic-beta', table.concat(betas, ','))
   request:header('anthropic-version', '')
   request:header('content-type', 'application/json')
   local model = counts and 'count-tokens' or fit.segment(request.model)

@@ -63,13 +63,19 @@ end)
 describe('the body', function()
   it('loses what the schema refuses', function()
     local request = request_of { context_management = { edits = {} }, safeguards = { 1 }, metadata = { user_id = 'u' } }
-    fit.body(request, 'v-1')
+    fit.body(request, 'v-1', {})
     assert.same({ metadata = { user_id = 'u' }, anthropic_version = 'v-1' }, request.body)
+  end)
+
+  it('keeps both halves of a feature that is allowed', function()
+    local request = request_of { context_management = { edits = {} }, safeguards = { 1 } }
+    fit.body(request, 'v', { 'context-management-2025-06-27' })
+    assert.same({ context_management = { edits = {} }, anthropic_version = 'v' }, request.body)
   end)
 
   it('keeps the version it has', function()
     local request = request_of { anthropic_version = 'mine' }
-    fit.body(request, 'v-1')
+    fit.body(request, 'v-1', {})
     assert.equal('mine', request.body.anthropic_version)
   end)
 
@@ -77,14 +83,14 @@ describe('the body', function()
 
   it('keeps thinking.display from the 5 family on', function()
     local request = request_of { thinking = thinking }
-    fit.body(request, 'v')
+    fit.body(request, 'v', {})
     assert.same(thinking, request.body.thinking)
   end)
 
   it('loses it before, and where the family is unknown', function()
     for _, model in ipairs { 'claude-sonnet-4-5', 'arn:aws:bedrock:us-east-1:1:application-inference-profile/abc' } do
       local request = request_of({ thinking = thinking }, nil, { model = model })
-      fit.body(request, 'v')
+      fit.body(request, 'v', {})
       assert.same({ type = 'adaptive' }, request.body.thinking)
     end
   end)
@@ -92,7 +98,7 @@ describe('the body', function()
   it('tells the family by the client\'s name when the cloud\'s does not', function()
     local request = request_of({ thinking = thinking }, nil, { model = 'arn:aws:bedrock:x:1:custom/abc' })
     request.original_model = 'claude-opus-5-5'
-    fit.body(request, 'v')
+    fit.body(request, 'v', {})
     assert.same(thinking, request.body.thinking)
   end)
 

@@ -8,8 +8,11 @@ local M = {}
 -- Betas that have another name there.
 local RENAMED = { ['advanced-tool-use-2025-11-20'] = 'tool-search-tool-2025-10-19' }
 
--- Members that such a schema refuses, whatever their beta.
-local REFUSED = { 'context_management', 'safeguards' }
+-- Members that such a schema refuses unless their beta is sent.
+local HALVES = {
+  context_management = 'context-management-2025-06-27',
+  safeguards = 'dangerous-tool-use-2026-09-03',
+}
 
 local FIRST_FAMILY_WITH_DISPLAY = 5
 
@@ -54,9 +57,11 @@ end
 --- Takes out of the body what the schema refuses, and puts in its version unless it has one.
 ---@param request ccrelay.Request
 ---@param version string for anthropic_version
-function M.body(request, version)
-  for _, name in ipairs(REFUSED) do
-    if request:raw(name) then request:remove(name) end
+---@param betas string[] those that are sent
+function M.body(request, version, betas)
+  local sent = as_set(betas)
+  for name, beta in pairs(HALVES) do
+    if not sent[beta] and request:raw(name) then request:remove(name) end
   end
   local thinking = request:raw 'thinking'
   if thinking and request:raw 'thinking.display' and not shows_thinking(request) then

@@ -75,9 +75,8 @@ end
 function M.credential(provider, caller)
   if caller.passes and provider.adapter.transparent then return 'client' end
   if #provider.slots > 0 then return 'own' end
-  if caller.kind == 'subscription' then return nil end
-  if provider.credentials ~= 'key' or provider.adapter.key_optional then return 'adapter' end
-  return nil
+  if provider.credentials ~= 'key' then return 'adapter' end
+  return caller.kind ~= 'subscription' and provider.adapter.key_optional and 'adapter' or nil
 end
 
 -- The providers for a model with the name each knows it by; remembered per generation.
