@@ -12,6 +12,7 @@
 #include <mbedtls/asn1.h>
 #include <mbedtls/error.h>
 #include <mbedtls/pk.h>
+#include <mbedtls/sha1.h>
 #include <mbedtls/sha256.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/ssl_ticket.h>
@@ -48,7 +49,13 @@ static inline int cc_mbed_begin(void) {
 #define CC_MBED_SHA256_START(state)           mbedtls_sha256_starts(state, 0)
 #define CC_MBED_SHA256_ADD(state, data, size) mbedtls_sha256_update(state, data, size)
 #define CC_MBED_SHA256_FINISH(state, out)     mbedtls_sha256_finish(state, out)
+#define CC_MBED_SHA1(data, size, out)         mbedtls_sha1(data, size, out)
 #define CC_MBED_READ_KEY(key, path)           mbedtls_pk_parse_keyfile(key, path, NULL, cc_mbed_random, NULL)
+#define CC_MBED_PARSE_KEY(key, text, size)                                                         \
+  mbedtls_pk_parse_key(key, text, size, NULL, 0, cc_mbed_random, NULL)
+#define CC_MBED_SIGN(key, digest, digest_size, out, capacity, size)                                \
+  mbedtls_pk_sign(key, MBEDTLS_MD_SHA256, digest, digest_size, out, capacity, size,                \
+                  cc_mbed_random, NULL)
 #define CC_MBED_KEYS_MATCH(certificate, key)                                                       \
   (mbedtls_pk_check_pair(certificate, key, cc_mbed_random, NULL) == 0)
 #define CC_MBED_BAD_VERSION MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION
@@ -89,7 +96,11 @@ static inline int cc_mbed_begin(void) {
 #define CC_MBED_SHA256_START(state)           mbedtls_sha256_starts_ret(state, 0)
 #define CC_MBED_SHA256_ADD(state, data, size) mbedtls_sha256_update_ret(state, data, size)
 #define CC_MBED_SHA256_FINISH(state, out)     mbedtls_sha256_finish_ret(state, out)
+#define CC_MBED_SHA1(data, size, out)         mbedtls_sha1_ret(data, size, out)
 #define CC_MBED_READ_KEY(key, path)           mbedtls_pk_parse_keyfile(key, path, NULL)
+#define CC_MBED_PARSE_KEY(key, text, size)    mbedtls_pk_parse_key(key, text, size, NULL, 0)
+#define CC_MBED_SIGN(key, digest, digest_size, out, capacity, size)                                \
+  mbedtls_pk_sign(key, MBEDTLS_MD_SHA256, digest, digest_size, out, size, cc_mbed_random, NULL)
 #define CC_MBED_KEYS_MATCH(certificate, key)  (mbedtls_pk_check_pair(certificate, key) == 0)
 #define CC_MBED_BAD_VERSION                   MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION
 #define CC_MBED_SUITES_13

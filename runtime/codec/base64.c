@@ -77,3 +77,27 @@ void cc_base64_encode(struct cc_buffer *out, const void *data, size_t size) {
   }
   out->size += (size + 2) / 3 * 4;
 }
+
+void cc_base64_encode_url(struct cc_buffer *out, const void *data, size_t size) {
+  size_t start = out->size;
+  cc_base64_encode(out, data, size);
+  while (out->size > start && out->data[out->size - 1] == '=')
+    out->size--;
+  for (size_t i = start; i < out->size; i++) {
+    if (out->data[i] == '+') out->data[i] = '-';
+    if (out->data[i] == '/') out->data[i] = '_';
+  }
+}
+
+int cc_base64(const char *data, uint32_t size, bool url, char **out, uint32_t *out_size) {
+  struct cc_buffer text = {0};
+  cc_buffer_reserve(&text, 1);
+  if (url) {
+    cc_base64_encode_url(&text, data, size);
+  } else {
+    cc_base64_encode(&text, data, size);
+  }
+  *out = text.data;
+  *out_size = (uint32_t)text.size;
+  return CC_OK;
+}

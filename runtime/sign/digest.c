@@ -34,6 +34,11 @@ int cc_sha256(const char *data, uint32_t size, uint8_t *out) {
   return CC_OK;
 }
 
+int cc_sha1(const char *data, uint32_t size, uint8_t *out) {
+  CC_MBED_SHA1((const unsigned char *)data, size, out);
+  return CC_OK;
+}
+
 void cc_hmac_start(struct cc_hmac *hmac, const void *key, size_t size) {
   uint8_t pad[CC_DIGEST_BLOCK] = {0};
   cc_digest_start(&hmac->inner);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SHA-256 and HMAC-SHA-256. cc_sha256 and cc_equal are in relay.h.
+// SHA-256 and HMAC-SHA-256. cc_sha256, cc_sha1 and cc_equal are in relay.h.
 #ifndef CC_SIGN_DIGEST_H
 #define CC_SIGN_DIGEST_H
 #include "relay.h"
