@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WRITE_PIECE = 256 * 1024, HEAD_BYTES = 1024, ERROR_TYPE = 48 };
+enum { WRITE_PIECE = 256 * 1024, ERROR_TYPE = 48 };
 
 static struct cc_relay *relay_of(const struct cc_attempt *attempt) {
   return attempt->exchange->relay;
@@ -59,57 +59,6 @@ static void rang(struct cc_timer *timer) {
   }
 }
 
-// ---- The head ----------------------------------------------------------------------------------
-
-static void add_field(struct cc_buffer *wire, struct cc_slice name, struct cc_slice value) {
-  cc_buffer_add(wire, name.data, name.size);
-  cc_buffer_add(wire, ": ", 2);
-  cc_buffer_add(wire, value.data, value.size);
-  cc_buffer_add(wire, "\r\n", 2);
-}
-
-static void add_passed(struct cc_attempt *attempt) {
-  const struct cc_http1_head *head = attempt->exchange->head;
-  if (!attempt->pass || !head) return;
-  const struct cc_header *connection = cc_http1_find(head, cc_slice_text("connection"));
-  for (uint32_t i = 0; i < head->headers; i++) {
-    struct cc_slice name = head->header[i].name;
-    if (!cc_fields_may_go_up(name) || cc_fields_find(&attempt->fields, name) >= 0) continue;
-    if (connection && cc_fields_listed(connection->value, name)) continue;
-    add_field(&attempt->wire, name, head->header[i].value);
-  }
-}
-
-static bool announces_length(const struct cc_attempt *attempt) {
-  if (attempt->body_size) return true;
-  struct cc_slice method = cc_slice(attempt->method.data, attempt->method.size);
-  return cc_slice_is(method, "POST") || cc_slice_is(method, "PUT") || cc_slice_is(method, "PATCH");
-}
-
-static void build_head(struct cc_attempt *attempt) {
-  struct cc_buffer *wire = &attempt->wire;
-  cc_buffer_clear(wire);
-  cc_buffer_reserve(wire, HEAD_BYTES);
-  cc_buffer_add(wire, attempt->method.data, attempt->method.size);
-  cc_buffer_add(wire, " ", 1);
-  cc_buffer_add_text(wire, cc_outbound_prefix(attempt->out));
-  cc_buffer_add(wire, attempt->target.data, attempt->target.size);
-  cc_buffer_add_text(wire, " HTTP/1.1\r\nHost: ");
-  cc_buffer_add_text(wire, cc_outbound_host(attempt->out));
-  cc_buffer_add_text(wire, "\r\n");
-  const char *auth = cc_outbound_proxy_auth(attempt->out);
-  if (auth && *cc_outbound_prefix(attempt->out))
-    add_field(wire, cc_slice_text("Proxy-Authorization"), cc_slice_text(auth));
-  for (uint32_t i = 0; i < attempt->fields.count; i++)
-    if (cc_fields_value(&attempt->fields, i).size)
-      add_field(wire, cc_fields_name(&attempt->fields, i), cc_fields_value(&attempt->fields, i));
-  add_passed(attempt);
-  cc_buffer_add_text(wire, "Accept-Encoding: identity\r\n");
-  if (announces_length(attempt))
-    cc_buffer_printf(wire, "Content-Length: %zu\r\n", attempt->body_size);
-  cc_buffer_add_text(wire, "\r\n");
-}
-
 // ---- Sending -----------------------------------------------------------------------------------
 
 static struct cc_slice body_piece(struct cc_attempt *attempt, size_t offset, size_t most) {
@@ -158,7 +107,11 @@ static void ready(struct cc_outbound *out) {
   if (!attempt->spec.stream && attempt->spec.framing == CC_FRAMING_MESSAGES) attempt->head_due = 0;
   bool head_only = attempt->method.size == 4 && memcmp(attempt->method.data, "HEAD", 4) == 0;
   cc_outbound_begin(out, head_only);
-  build_head(attempt);
+  int error = cc_attempt_head(attempt);
+  if (error != CC_OK) {
+    cc_gate_fail(attempt, error);
+    return;
+  }
   attempt->wire_sent = attempt->body_sent = 0;
   send_more(attempt);
 }

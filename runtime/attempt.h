@@ -74,6 +74,10 @@ struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int o
 void cc_attempt_send(struct cc_attempt *attempt);
 bool cc_attempt_needs_body(const struct cc_attempt *attempt);
 
+// head.c: writes the head to attempt->wire, for a connection that stands: CC_OK, or CC_EINVAL when it
+// cannot be signed.
+int cc_attempt_head(struct cc_attempt *attempt);
+
 // Gives back the memory that only sending needed, once all is sent.
 void cc_attempt_shed(struct cc_attempt *attempt);
 
