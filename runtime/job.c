@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Credentials are smaller: they are not moved about, and so wiped.
+enum { AT_ONCE = 16 * 1024 };
+
 void cc_job_finish(struct cc_job *job, int error) {
   if (job->over) return;
   job->over = true;
@@ -14,10 +17,12 @@ void cc_job_finish(struct cc_job *job, int error) {
 }
 
 void cc_job_add(struct cc_job *job, struct cc_slice piece) {
-  if (piece.size > job->limit - job->answer.size)
+  if (piece.size > job->limit - job->answer.size) {
     cc_job_finish(job, CC_EBODY_SIZE);
-  else
-    cc_buffer_add(&job->answer, piece.data, piece.size);
+    return;
+  }
+  if (!job->answer.capacity) cc_buffer_reserve(&job->answer, AT_ONCE);
+  cc_buffer_add(&job->answer, piece.data, piece.size);
 }
 
 void cc_job_detail(struct cc_job *job, struct cc_slice text) {
