@@ -36,8 +36,8 @@ struct cc_relay {
   struct cc_watch *watches;
   struct cc_listeners *listeners;
   struct cc_channels *channels; // worker.c
-  struct cc_fetch_job *fetches;
-  double fetch_count;
+  struct cc_job *jobs; // job.c
+  double job_count;
   struct cc_clock clocks[CC_TIMERS];
   struct cc_signal_watch signals[CC_SIGNALS];
   int signal_count;
@@ -71,10 +71,10 @@ extern const struct cc_inbound_events cc_exchange_inbound;
 void cc_channels_close(struct cc_relay *relay);
 bool cc_channels_take(struct cc_relay *relay, int slot);
 
-// fetch.c: the event of a fetch is being returned; frees those whose event has been returned (all:
+// job.c: the event of a job is being returned; frees those whose event has been returned (all:
 // every one).
-void cc_fetch_told(struct cc_relay *relay, cc_id id);
-void cc_fetches_free(struct cc_relay *relay, bool all);
+void cc_job_told(struct cc_relay *relay, cc_id id);
+void cc_jobs_free(struct cc_relay *relay, bool all);
 
 // worker.c: tells of every child that has ended.
 void cc_workers_reap(struct cc_relay *relay);

@@ -1,48 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests the relay makes for itself. They go through the same pool as attempts, with one
-// deadline and one bound, and nothing is retried here.
+// HTTP requests the relay makes for itself. They go through the same pool as attempts.
 #include "engine.h"
-#include <stdio.h>
-#include <stdlib.h>
+#include "job.h"
 #include <string.h>
 
-struct cc_fetch_job {
-  struct cc_fetch_job *next;
-  struct cc_relay *relay;
-  cc_id id;
+enum { HEAD_BYTES = 1024 };
+
+struct fetch {
+  struct cc_job job;
   struct cc_outbound *out;
-  struct cc_timer timer;
   struct cc_buffer method, target, lines, body; // what is sent
   size_t sent;
   struct cc_buffer wire;
-  struct cc_fields headers;
-  struct cc_buffer answer;
-  uint32_t limit;
-  int status;
-  int error;
-  bool over; // FETCH posted
-  bool told; // and returned to Lua, or about to be
-  char detail[120];
 };
-
-static void finish(struct cc_fetch_job *job, int error) {
-  if (job->over) return;
-  job->over = true;
-  job->error = error;
-  cc_timer_stop(&job->timer);
-  if (job->out) cc_outbound_drop(job->out);
-  job->out = NULL;
-  cc_relay_post(job->relay, CC_EVENT_FETCH, 0, job->id);
-}
-
-static void rang(struct cc_timer *timer) {
-  finish(timer->data, CC_ETOTAL_TIMEOUT);
-}
 
 // ---- The request -------------------------------------------------------------------------------
 
 static bool add_lines(struct cc_buffer *wire, struct cc_slice lines) {
   const char *at = lines.data, *end = at + lines.size;
+  cc_buffer_reserve(wire, 2 * (size_t)lines.size); // credentials stay where they are
   while (at < end) {
     const char *stop = memchr(at, '\n', (size_t)(end - at));
     const char *colon = stop ? memchr(at, ':', (size_t)(stop - at)) : NULL;
@@ -58,39 +34,40 @@ static bool add_lines(struct cc_buffer *wire, struct cc_slice lines) {
   return true;
 }
 
-static void write_more(struct cc_fetch_job *job) {
-  if (!job->out || job->sent == job->wire.size || job->out->stream.queued) return;
-  struct cc_slice part = cc_slice(job->wire.data + job->sent, job->wire.size - job->sent);
-  job->sent = job->wire.size;
-  cc_outbound_write(job->out, &part, 1);
+static void write_more(struct fetch *fetch) {
+  if (!fetch->out || fetch->sent == fetch->wire.size || fetch->out->stream.queued) return;
+  struct cc_slice part = cc_slice(fetch->wire.data + fetch->sent, fetch->wire.size - fetch->sent);
+  fetch->sent = fetch->wire.size;
+  cc_outbound_write(fetch->out, &part, 1);
 }
 
-static void build(struct cc_fetch_job *job) {
-  struct cc_buffer *wire = &job->wire;
-  cc_buffer_add(wire, job->method.data, job->method.size);
+static void build(struct fetch *fetch) {
+  struct cc_buffer *wire = &fetch->wire;
+  cc_buffer_reserve(wire, HEAD_BYTES + fetch->lines.size + fetch->target.size + fetch->body.size);
+  cc_buffer_add(wire, fetch->method.data, fetch->method.size);
   cc_buffer_add_text(wire, " ");
-  cc_buffer_add_text(wire, cc_outbound_prefix(job->out));
-  cc_buffer_add(wire, job->target.data, job->target.size);
-  cc_buffer_printf(wire, " HTTP/1.1\r\nHost: %s\r\n", cc_outbound_host(job->out));
-  const char *auth = cc_outbound_proxy_auth(job->out);
-  if (auth && *cc_outbound_prefix(job->out))
+  cc_buffer_add_text(wire, cc_outbound_prefix(fetch->out));
+  cc_buffer_add(wire, fetch->target.data, fetch->target.size);
+  cc_buffer_printf(wire, " HTTP/1.1\r\nHost: %s\r\n", cc_outbound_host(fetch->out));
+  const char *auth = cc_outbound_proxy_auth(fetch->out);
+  if (auth && *cc_outbound_prefix(fetch->out))
     cc_buffer_printf(wire, "Proxy-Authorization: %s\r\n", auth);
-  cc_buffer_add(wire, job->lines.data, job->lines.size);
+  cc_buffer_add(wire, fetch->lines.data, fetch->lines.size);
   cc_buffer_add_text(wire, "Accept-Encoding: identity\r\n");
-  bool bodiless = job->method.size == 3 && memcmp(job->method.data, "GET", 3) == 0;
-  if (job->body.size || !bodiless)
-    cc_buffer_printf(wire, "Content-Length: %zu\r\n", job->body.size);
+  bool bodiless = fetch->method.size == 3 && memcmp(fetch->method.data, "GET", 3) == 0;
+  if (fetch->body.size || !bodiless)
+    cc_buffer_printf(wire, "Content-Length: %zu\r\n", fetch->body.size);
   cc_buffer_add_text(wire, "\r\n");
-  cc_buffer_add(wire, job->body.data, job->body.size);
+  cc_buffer_add(wire, fetch->body.data, fetch->body.size);
 }
 
 // ---- The connection ----------------------------------------------------------------------------
 
 static void ready(struct cc_outbound *out) {
-  struct cc_fetch_job *job = out->user;
-  cc_outbound_begin(out, false);
-  build(job);
-  write_more(job);
+  struct fetch *fetch = out->user;
+  cc_outbound_begin(out, cc_slice_is(cc_slice(fetch->method.data, fetch->method.size), "HEAD"));
+  build(fetch);
+  write_more(fetch);
 }
 
 static void drain(struct cc_outbound *out) {
@@ -98,74 +75,48 @@ static void drain(struct cc_outbound *out) {
 }
 
 static void head(struct cc_outbound *out, const struct cc_http1_head *head) {
-  struct cc_fetch_job *job = out->user;
-  job->status = head->status;
+  struct fetch *fetch = out->user;
+  fetch->job.status = head->status;
   for (uint32_t i = 0; i < head->headers; i++)
-    cc_fields_add(&job->headers, head->header[i].name, head->header[i].value);
+    cc_fields_add(&fetch->job.headers, head->header[i].name, head->header[i].value);
 }
 
 static void body(struct cc_outbound *out, struct cc_slice piece) {
-  struct cc_fetch_job *job = out->user;
-  if (job->answer.size + piece.size > job->limit) {
-    finish(job, CC_EBODY_SIZE);
-    return;
-  }
-  cc_buffer_add(&job->answer, piece.data, piece.size);
+  struct fetch *fetch = out->user;
+  cc_job_add(&fetch->job, piece);
 }
 
 static void end(struct cc_outbound *out) {
-  struct cc_fetch_job *job = out->user;
-  job->out = NULL;
+  struct fetch *fetch = out->user;
+  fetch->out = NULL;
   cc_outbound_release(out);
-  finish(job, CC_OK);
+  cc_job_finish(&fetch->job, CC_OK);
 }
 
 static void fail(struct cc_outbound *out, int error) {
-  struct cc_fetch_job *job = out->user;
-  snprintf(job->detail, sizeof job->detail, "%s", out->detail);
-  job->out = NULL;
-  finish(job, error);
+  struct fetch *fetch = out->user;
+  cc_job_detail(&fetch->job, cc_slice_text(out->detail));
+  fetch->out = NULL;
+  cc_job_finish(&fetch->job, error);
 }
 
 static const struct cc_outbound_events events = {ready, drain, head, body, end, fail};
 
 // ---- Life --------------------------------------------------------------------------------------
 
-static void timer_closed(uv_handle_t *handle) {
-  struct cc_timer *timer = (struct cc_timer *)handle;
-  free(timer->data);
+static void stop(struct cc_job *job) {
+  struct fetch *fetch = (struct fetch *)job;
+  if (fetch->out) cc_outbound_drop(fetch->out);
+  fetch->out = NULL;
 }
 
-static void free_job(struct cc_fetch_job *job) {
-  if (job->out) cc_outbound_drop(job->out);
-  cc_buffer_free(&job->method);
-  cc_buffer_free(&job->target);
-  cc_buffer_wipe(&job->lines);
-  cc_buffer_wipe(&job->body);
-  cc_buffer_wipe(&job->wire);
-  cc_buffer_wipe(&job->answer);
-  cc_fields_free(&job->headers);
-  cc_timer_close(&job->timer, timer_closed);
-}
-
-void cc_fetches_free(struct cc_relay *relay, bool all) {
-  struct cc_fetch_job **link = &relay->fetches;
-  while (*link) {
-    struct cc_fetch_job *job = *link;
-    if (!all && !job->told) {
-      link = &job->next;
-      continue;
-    }
-    *link = job->next;
-    free_job(job);
-  }
-}
-
-static struct cc_fetch_job *find(struct cc_relay *relay, cc_id id) {
-  struct cc_fetch_job *job = relay->fetches;
-  while (job && job->id != id)
-    job = job->next;
-  return job;
+static void wipe(struct cc_job *job) {
+  struct fetch *fetch = (struct fetch *)job;
+  cc_buffer_free(&fetch->method);
+  cc_buffer_free(&fetch->target);
+  cc_buffer_wipe(&fetch->lines);
+  cc_buffer_wipe(&fetch->body);
+  cc_buffer_wipe(&fetch->wire);
 }
 
 cc_id cc_fetch(struct cc_relay *relay, const struct cc_fetch *spec) {
@@ -175,43 +126,14 @@ cc_id cc_fetch(struct cc_relay *relay, const struct cc_fetch *spec) {
     cc_buffer_wipe(&lines);
     return CC_EINVAL;
   }
-  struct cc_fetch_job *job = cc_alloc(sizeof *job);
-  job->relay = relay;
-  job->id = ++relay->fetch_count;
-  job->lines = lines;
-  job->limit = spec->answer_bytes;
-  cc_buffer_add(&job->method, spec->method.data, spec->method.size);
-  cc_buffer_add(&job->target, spec->target.data, spec->target.size);
-  cc_buffer_add(&job->body, spec->body.data, spec->body.size);
-  job->next = relay->fetches;
-  relay->fetches = job;
-  cc_timer_init(&job->timer, &relay->loop, rang);
-  job->timer.data = job;
-  cc_timer_set(&job->timer, spec->timeout_ms);
-  job->out = cc_pool_take(relay->pool, spec->origin, false, &events, job);
-  return job->id;
-}
-
-int cc_fetched(struct cc_relay *relay, cc_id id, struct cc_fetched *out) {
-  struct cc_fetch_job *job = find(relay, id);
-  if (!job) return CC_ESTALE;
-  if (!job->over) return CC_ESTATE;
-  *out = (struct cc_fetched){job->error, job->status, cc_slice(job->answer.data, job->answer.size),
-                             cc_slice_text(job->detail)};
-  return CC_OK;
-}
-
-int cc_fetched_header(struct cc_relay *relay, cc_id id, const char *name, uint32_t size,
-                      struct cc_slice *value) {
-  struct cc_fetch_job *job = find(relay, id);
-  if (!job) return CC_ESTALE;
-  int index = cc_fields_find(&job->headers, cc_slice(name, size));
-  if (index < 0) return CC_ENOTFOUND;
-  *value = cc_fields_value(&job->headers, (uint32_t)index);
-  return CC_OK;
-}
-
-void cc_fetch_told(struct cc_relay *relay, cc_id id) {
-  struct cc_fetch_job *job = find(relay, id);
-  if (job) job->told = true;
+  struct fetch *fetch = cc_alloc(sizeof *fetch);
+  fetch->job.stop = stop;
+  fetch->job.wipe = wipe;
+  fetch->lines = lines;
+  cc_buffer_add(&fetch->method, spec->method.data, spec->method.size);
+  cc_buffer_add(&fetch->target, spec->target.data, spec->target.size);
+  cc_buffer_add(&fetch->body, spec->body.data, spec->body.size);
+  cc_id id = cc_job_start(&fetch->job, relay, spec->timeout_ms, spec->answer_bytes);
+  fetch->out = cc_pool_take(relay->pool, spec->origin, false, &events, fetch);
+  return id;
 }

@@ -75,7 +75,7 @@ bool cc_next(struct cc_relay *relay, struct cc_event *event) {
   cc_stay_end();
   if (relay->delivered) cc_exchange_free(relay->delivered);
   relay->delivered = NULL;
-  cc_fetches_free(relay, false);
+  cc_jobs_free(relay, false);
   while (!take_event(relay, event)) {
     cc_shared_busy(0);
     int alive = uv_run(&relay->loop, UV_RUN_ONCE);
@@ -84,7 +84,7 @@ bool cc_next(struct cc_relay *relay, struct cc_event *event) {
     cc_shared_busy(now);
     if (!alive && !relay->event_count) return false;
   }
-  if (event->type == CC_EVENT_FETCH) cc_fetch_told(relay, event->id);
+  if (event->type == CC_EVENT_FETCH) cc_job_told(relay, event->id);
   if (event->type == CC_EVENT_DONE) relay->delivered = cc_relay_exchange(relay, event->id);
   cc_stay_begin();
   return true;
@@ -302,7 +302,7 @@ static void free_exchanges(struct cc_relay *relay) {
 void cc_close(struct cc_relay *relay) {
   relay->closing = true;
   free_exchanges(relay);
-  cc_fetches_free(relay, true);
+  cc_jobs_free(relay, true);
   cc_listeners_close(relay->listeners);
   cc_channels_close(relay);
   cc_watch_close(relay->watches);

@@ -30,16 +30,20 @@ struct mapping {
   uint32_t size;
   uint64_t seed;
   _Atomic uint32_t workers;
-  struct counts counts[2];
+  struct counts counts[3];
   struct cc_shared_slot slots[CC_WORKERS];
   _Atomic uint32_t cell_owners[CC_CELLS];
   _Atomic uint32_t limit_owners[CC_LIMITS];
+  _Atomic uint32_t secret_owners[CC_SECRETS];
   _Atomic uint64_t cell_index[2 * CC_CELLS];
   _Atomic uint64_t limit_index[2 * CC_LIMITS];
+  _Atomic uint64_t secret_index[2 * CC_SECRETS];
   uint64_t cell_names[CC_CELLS][CC_NAME_BYTES / 8];
   uint64_t limit_names[CC_LIMITS][CC_NAME_BYTES / 8];
+  uint64_t secret_names[CC_SECRETS][CC_NAME_BYTES / 8];
   struct cc_shared_cell cells[CC_CELLS];
   struct cc_shared_limit limits[CC_LIMITS];
+  struct cc_shared_secret secrets[CC_SECRETS];
 };
 
 struct table {
@@ -105,11 +109,17 @@ uint64_t cc_shared_hash(const uint64_t *words, size_t count) {
 
 static struct table table_of(enum cc_shared_table which) {
   struct mapping *all = shared();
-  if (which == CC_TABLE_CELLS)
+  switch (which) {
+  case CC_TABLE_CELLS:
     return (struct table){CC_CELLS, &all->counts[0], all->cell_owners, all->cell_index,
                           all->cell_names};
-  return (struct table){CC_LIMITS, &all->counts[1], all->limit_owners, all->limit_index,
-                        all->limit_names};
+  case CC_TABLE_LIMITS:
+    return (struct table){CC_LIMITS, &all->counts[1], all->limit_owners, all->limit_index,
+                          all->limit_names};
+  default:
+    return (struct table){CC_SECRETS, &all->counts[2], all->secret_owners, all->secret_index,
+                          all->secret_names};
+  }
 }
 
 static void finish(const struct table *table, uint32_t number) {
@@ -144,7 +154,7 @@ static bool is_published(const struct table *table, uint32_t number) {
   return find(table, name, hash, &place) == (int)number;
 }
 
-static bool is_dead(int pid) {
+bool cc_shared_is_dead(int pid) {
   return pid != getpid() && kill(pid, 0) != 0 && errno == ESRCH;
 }
 
@@ -152,7 +162,7 @@ static bool is_dead(int pid) {
 static bool take_over(const struct table *table, uint32_t number, uint32_t claim) {
   uint32_t owner = atomic_load(&table->owners[number]);
   if (owner == FREE) return atomic_compare_exchange_strong(&table->owners[number], &owner, claim);
-  if (owner == READY || !is_dead((int)(owner >> CLAIM_SHIFT))) return false;
+  if (owner == READY || !cc_shared_is_dead((int)(owner >> CLAIM_SHIFT))) return false;
   if (!is_published(table, number))
     return atomic_compare_exchange_strong(&table->owners[number], &owner, claim);
   finish(table, number);
@@ -228,6 +238,10 @@ struct cc_shared_cell *cc_shared_cell(int number) {
 
 struct cc_shared_limit *cc_shared_limit(int number) {
   return number >= 0 && number < CC_LIMITS ? &shared()->limits[number] : NULL;
+}
+
+struct cc_shared_secret *cc_shared_secret(int number) {
+  return number >= 0 && number < CC_SECRETS ? &shared()->secrets[number] : NULL;
 }
 
 static struct cc_shared_slot *slot_at(uint32_t slot) {

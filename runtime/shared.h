@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The memory that the master and its workers share: one anonymous mapping made before the first
-// fork. It holds the worker slots, the table of cells and the table of limits.
+// fork. It holds the worker slots and the tables of cells, limits and secrets.
 //
 // Death of a process: nothing here waits for another process. Every change that others rely on is
 // one atomic operation, so a process killed between any two instructions leaves at worst a name
@@ -9,7 +9,7 @@
 // the master for who runs in it.
 //
 // When cc_share was not called, the mapping is made at first use, without worker slots, so that
-// tools and tests have cells and limits too.
+// tools and tests have the tables too.
 #ifndef CC_SHARED_H
 #define CC_SHARED_H
 #include "relay.h"
@@ -17,15 +17,18 @@
 #include <stdatomic.h>
 
 enum {
-  CC_SHARED_VERSION = 1,
+  CC_SHARED_VERSION = 2,
   CC_WORKERS = 256,
   CC_CELLS = 16384,
   CC_LIMITS = 4096,
+  CC_SECRETS = 1024,
   CC_NAME_BYTES = 64,     // a name of up to 63 bytes, zeros, and its size in the last byte
   CC_TEXT_BYTES = 192,    // a text of up to 191 bytes behind its size
   CC_WINDOW_SECONDS = 61, // every second that a window of 60 s can touch
   CC_WINDOW_KINDS = 3,    // requests, input tokens, output tokens
-  CC_RATE_KINDS = 4       // requests, tokens, input tokens, output tokens
+  CC_RATE_KINDS = 4,      // requests, tokens, input tokens, output tokens
+  CC_SECRET_BYTES = 12 * 1024,
+  CC_SECRET_COPIES = 4    // the one that is read, and those being written
 };
 
 struct cc_shared_slot {
@@ -58,7 +61,22 @@ struct cc_shared_limit {
   _Atomic uint64_t window[CC_WINDOW_KINDS][CC_WINDOW_SECONDS];
 };
 
-enum cc_shared_table { CC_TABLE_CELLS, CC_TABLE_LIMITS };
+// One of the copies of a secret. The checks are hashes of the head, and of head and text.
+struct cc_shared_copy {
+  _Atomic uint64_t owner; // see secret.c, for all of these
+  _Atomic uint64_t head_check;
+  _Atomic uint64_t check;
+  _Atomic uint64_t words[3 + CC_SECRET_BYTES / 8]; // the head: version, expires, size; the text
+};
+
+struct cc_shared_secret {
+  alignas(64) _Atomic uint64_t state;
+  _Atomic uint64_t claim;
+  _Atomic uint64_t trouble;
+  struct cc_shared_copy copies[CC_SECRET_COPIES];
+};
+
+enum cc_shared_table { CC_TABLE_CELLS, CC_TABLE_LIMITS, CC_TABLE_SECRETS };
 
 // The number of the entry called name (1 to 63 bytes) in a table, made when new: 0 or more, or
 // CC_EINVAL for a bad name, CC_ELIMIT when the table is full. Numbers are given out from 0 on.
@@ -71,6 +89,10 @@ int cc_shared_name(enum cc_shared_table table, int number, struct cc_slice *out)
 // The entry of a number, or NULL when the number is out of range.
 struct cc_shared_cell *cc_shared_cell(int number);
 struct cc_shared_limit *cc_shared_limit(int number);
+struct cc_shared_secret *cc_shared_secret(int number);
+
+// Has the process of this pid ended? A pid that is used again has not.
+bool cc_shared_is_dead(int pid);
 
 // A hash of words that differs from one mapping to the next.
 uint64_t cc_shared_hash(const uint64_t *words, size_t count);

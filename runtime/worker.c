@@ -152,6 +152,7 @@ int cc_message(struct cc_relay *relay, struct cc_slice *out) {
 
 // ---- Forking -----------------------------------------------------------------------------------
 
+static pid_t helper; // the child of cc_child
 static struct cc_relay *volatile inherited; // the master's, of no more use here, still reachable
 
 static void close_descriptor(uv_handle_t *handle, void *data) {
@@ -209,7 +210,7 @@ int cc_fork(struct cc_relay **relay, uint32_t slot) {
 int cc_child(void) {
   pid_t parent = getpid(), pid = fork();
   if (pid < 0) return cc_fail_errno(CC_ESYSTEM, "fork");
-  if (pid > 0) return pid;
+  if (pid > 0) return helper = pid;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);
   return 0;
@@ -221,15 +222,18 @@ static int status_of(int status) {
   return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+static bool has_ended(pid_t pid, int *status) {
+  return pid > 0 && waitpid(pid, status, WNOHANG) == pid;
+}
+
+// Each is waited for by its pid: the ends of programs (net/command.c) are the loop's to learn.
 void cc_workers_reap(struct cc_relay *relay) {
   int status;
-  pid_t pid;
-  while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-    struct cc_worker worker;
-    for (uint32_t slot = 0; cc_worker(slot, &worker) == CC_OK; slot++) {
-      if (worker.pid != pid) continue;
-      cc_shared_slot_ended((int)slot, status_of(status));
-      cc_relay_post(relay, CC_EVENT_CHILD, (int32_t)slot, 0);
-    }
+  struct cc_worker worker;
+  if (has_ended(helper, &status)) helper = 0;
+  for (uint32_t slot = 0; cc_worker(slot, &worker) == CC_OK; slot++) {
+    if (!has_ended(worker.pid, &status)) continue;
+    cc_shared_slot_ended((int)slot, status_of(status));
+    cc_relay_post(relay, CC_EVENT_CHILD, (int32_t)slot, 0);
   }
 }
