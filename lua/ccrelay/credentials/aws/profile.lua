@@ -40,7 +40,7 @@ local function contains(trail, name)
   return false
 end
 
-local function static(profile)
+local function static(_, profile)
   local names, values = files.KEYS, profile.values
   local value, why = keys.make(names, values[names[1]], values[names[2]], values[names[3]],
     'the AWS profile "' .. profile.name .. '"')
@@ -54,7 +54,7 @@ local function source_of(all, profile, trail)
     local there = files.names(all.profiles)
     return wrong(profile, string.format('source_profile "%s" does not exist; there: %s', name, there))
   end
-  if name == profile.name and has_keys(profile) then return static(profile) end
+  if name == profile.name and has_keys(profile) then return static(all, profile) end
   if contains(trail, name) then
     return wrong(profile, 'source_profile goes in a circle: ' .. table.concat(trail, ' -> ') .. ' -> ' .. name)
   end
