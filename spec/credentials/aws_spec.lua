@@ -33,10 +33,12 @@ end
 
 describe('a request to AWS', function()
   it('is signed for the provider\'s region and Bedrock', function()
-    local ok, _, seen = apply({ env = ENV }, { aws_access_key_id = 'CONF', aws_secret_access_key = 's', aws_session_token = 't' })
+    local ok, _, seen = apply({ env = ENV }, { aws_access_key_id = 'CONF', aws_secret_access_key = 's',
+      aws_session_token = 't' })
     assert.is_true(ok)
     assert.same({
-      access_key = 'CONF', secret_key = 's', session_token = 't', region = 'eu-west-1', service = 'bedrock', skew_ms = 0,
+      access_key = 'CONF', secret_key = 's', session_token = 't', region = 'eu-west-1', service = 'bedrock',
+        skew_ms = 0,
     }, seen.signer)
     assert.same({}, seen.headers)
   end)
@@ -80,8 +82,10 @@ describe('the source of a provider', function()
     local own = stage.new {}
     local seen, count = {}, 0
     for _, settings in ipairs {
-      {}, { aws_access_key_id = 'A', aws_secret_access_key = 'CANARY7f3a9d' }, { aws_access_key_id = 'A', aws_secret_access_key = 'C' },
-      { aws_access_key_id = 'A', aws_secret_access_key = 'C', aws_session_token = 'CANARY7f3a9d' }, { aws_profile = 'x' },
+      {}, { aws_access_key_id = 'A', aws_secret_access_key = 'CANARY7f3a9d' }, { aws_access_key_id = 'A',
+        aws_secret_access_key = 'C' },
+      { aws_access_key_id = 'A', aws_secret_access_key = 'C', aws_session_token = 'CANARY7f3a9d' },
+        { aws_profile = 'x' },
       { aws_region = 'us-east-1' }, { name = 'q' },
     } do
       local name = provider_of(own, settings).source.name
@@ -164,15 +168,18 @@ describe('a refusal of credentials', function()
       local again, voided = recover(case[1], failure(403, 'ExpiredTokenException'), case[2])
       assert.same({ false, 0 }, { again, voided })
     end
-    assert.is_true((recover({ env = ENV, files = FILE }, failure(403, 'ExpiredTokenException'), { aws_profile = 'default' })))
+    assert.is_true((recover({ env = ENV, files = FILE }, failure(403, 'ExpiredTokenException'),
+      { aws_profile = 'default' })))
   end)
 
   for _, outcome in ipairs {
     failure(403, 'AccessDeniedException', 'You are not authorized'), failure(429, 'ThrottlingException'),
-    failure(500, 'ExpiredTokenException'), { error = 'CC_EREFUSED', headers = {} }, failure(403), failure(401, nil, 'no'),
+    failure(500, 'ExpiredTokenException'), { error = 'CC_EREFUSED', headers = {} }, failure(403), failure(401, nil,
+      'no'),
     failure(403, 'NoExpiredTokenExceptionAtAll'),
   } do
-    it('is not ' .. tostring(outcome.status or outcome.error) .. ' ' .. tostring((outcome.headers or {})['x-amzn-errortype']), function()
+    it('is not ' .. tostring(outcome.status or outcome.error) .. ' '
+      .. tostring((outcome.headers or {})['x-amzn-errortype']), function()
       local again, voided = recover({ files = FILE }, outcome)
       assert.same({ false, 0 }, { again, voided })
     end)
@@ -183,7 +190,8 @@ describe('a clock that is off', function()
   for _, case in ipairs {
     { 403, 'RequestTimeTooSkewed' }, { 403, 'SignatureDoesNotMatch' }, { 400, 'RequestExpired' },
     { 403, 'InvalidSignatureException', 'Signature expired: 20261125T000000Z is now earlier than 20261125T001000Z' },
-    { 403, 'InvalidSignatureException', 'Signature not yet current: x' }, { 403, nil, 'Signature expired: x is now earlier' },
+    { 403, 'InvalidSignatureException', 'Signature not yet current: x' }, { 403, nil,
+      'Signature expired: x is now earlier' },
   } do
     it('is learned by ' .. tostring(case[2] or case[3]), function()
       for _, minutes in ipairs { 10, -10 } do

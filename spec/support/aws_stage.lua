@@ -117,7 +117,8 @@ end
 ---@param headers table?
 ---@return table
 function M.sts_error(status, code, words, headers)
-  return { status = status, headers = headers, body = '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
+  return { status = status, headers = headers,
+    body = '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
     .. '<Error><Type>Sender</Type><Code>' .. code .. '</Code><Message>' .. words .. '</Message></Error>'
     .. '<RequestId>1</RequestId></ErrorResponse>' }
 end

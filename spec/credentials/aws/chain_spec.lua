@@ -38,7 +38,8 @@ end
 
 -- What is taken away, one after the other, and what is found then.
 local ORDER = {
-  { 'CONF', function(_, options) options.settings.aws_access_key_id, options.settings.aws_secret_access_key = nil, ' ' end },
+  { 'CONF', function(_, options) options.settings.aws_access_key_id, options.settings.aws_secret_access_key = nil,
+    ' ' end },
   { 'MINE', function(_, options) options.settings.aws_profile = '' end },
   { 'bearer', function(own) own.env.AWS_BEARER_TOKEN_BEDROCK = ' ' end },
   { 'ENV', function(own) own.env.AWS_ACCESS_KEY_ID, own.env.AWS_SECRET_ACCESS_KEY = '', nil end },

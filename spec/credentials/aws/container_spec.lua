@@ -26,9 +26,11 @@ describe('the container endpoint', function()
   it('is asked, by no proxy, within 2 s', function()
     local own = machine(RELATIVE, { ['GET ' .. URL] = good() })
     local value, expires = fetch(own)
-    assert.same({ access_key = 'ASIA', secret_key = stage.SECRET, session_token = 't', source = 'the container' }, value)
+    assert.same({ access_key = 'ASIA', secret_key = stage.SECRET, session_token = 't', source = 'the container' },
+      value)
     assert.equal(stage.NOW + 3600000, expires)
-    assert.same({ url = URL, headers = { accept = 'application/json' }, timeout_ms = 2000, direct = true }, own.requests[1])
+    assert.same({ url = URL, headers = { accept = 'application/json' }, timeout_ms = 2000, direct = true },
+      own.requests[1])
   end)
 
   it('is absent when nothing names it', function()
@@ -41,8 +43,10 @@ describe('the container endpoint', function()
   end)
 
   for _, url in ipairs {
-    'http://127.0.0.1:8080/x?y=z', 'http://127.9.9.9/', 'http://localhost/x', 'http://[::1]:1/x', 'http://169.254.170.2/',
-    'http://169.254.170.23/v1/credentials', 'http://[fd00:ec2::23]/v1', 'http://[fd00:0ec2:0::0:23]/v1', 'https://any.test/x',
+    'http://127.0.0.1:8080/x?y=z', 'http://127.9.9.9/', 'http://localhost/x', 'http://[::1]:1/x',
+      'http://169.254.170.2/',
+    'http://169.254.170.23/v1/credentials', 'http://[fd00:ec2::23]/v1', 'http://[fd00:0ec2:0::0:23]/v1',
+      'https://any.test/x',
   } do
     it('can be ' .. url, function()
       local own = machine(full(url), { ['GET ' .. url] = good() })
@@ -51,7 +55,8 @@ describe('the container endpoint', function()
   end
 
   for _, url in ipairs {
-    'http://evil.test/', 'http://169.254.169.254/', 'http://10.0.0.1/', 'http://169.254.170.24/', 'http://[fd00:ec2::24]/',
+    'http://evil.test/', 'http://169.254.169.254/', 'http://10.0.0.1/', 'http://169.254.170.24/',
+      'http://[fd00:ec2::24]/',
     'http://127.0.0.1.evil.test/', 'http://localhost.evil.test/', 'http://localhost@evil.test/', 'http://0.0.0.0/',
     'http://127.0.0.1#.evil.test/', 'ftp://127.0.0.1/', 'http://127.0.0.1/a b', 'http://2130706433/', '/x',
   } do
@@ -84,7 +89,8 @@ describe('the container endpoint', function()
   end)
 
   for what, more in pairs {
-    ['AWS_CONTAINER_AUTHORIZATION_TOKEN holds a line break'] = { AWS_CONTAINER_AUTHORIZATION_TOKEN = 'CANARY7f3a9d\r\nx: y' },
+    ['AWS_CONTAINER_AUTHORIZATION_TOKEN holds a line break'] = {
+      AWS_CONTAINER_AUTHORIZATION_TOKEN = 'CANARY7f3a9d\r\nx: y' },
     ['/t holds a line break'] = { AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE = '/t' },
     ['/u cannot be read: there is no such file'] = { AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE = '/u' },
   } do
@@ -96,7 +102,8 @@ describe('the container endpoint', function()
     end)
   end
 
-  for _, bad in ipairs { 'timeout', { status = 500 }, { status = 429 }, { body = '<html>' }, good { Expiration = stage.time(-1) } } do
+  for _, bad in ipairs { 'timeout', { status = 500 }, { status = 429 }, { body = '<html>' },
+    good { Expiration = stage.time(-1) } } do
     it('is asked three times at most', function()
       local own = machine(RELATIVE, { ['GET ' .. URL] = { bad, bad, good() } })
       assert.equal('ASIA', fetch(own).access_key)
@@ -109,6 +116,7 @@ describe('the container endpoint', function()
 
   for part, answer in pairs {
     ['answered status 403: not yours'] = { status = 403, body = '{"message":"not yours"}' },
+    ['answered status 400: no role'] = { status = 400, body = '{"Message":"no role"}' },
     ['answered status 302'] = { status = 302 },
     ['AccessKeyId is missing'] = good { AccessKeyId = json.null },
     ['Token holds a blank'] = good { Token = 'CANARY7f3a9d\n\rx y' },

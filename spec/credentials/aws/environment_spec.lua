@@ -40,7 +40,9 @@ describe('credentials in the environment', function()
 end)
 
 describe('the bearer token of the environment', function()
-  local function bearer(text) return environment.bearer(stage.new({ env = { AWS_BEARER_TOKEN_BEDROCK = text } }).context) end
+  local function bearer(text)
+    return environment.bearer(stage.new({ env = { AWS_BEARER_TOKEN_BEDROCK = text } }).context)
+  end
 
   it('is taken', function()
     assert.same({ bearer = stage.SECRET, source = 'AWS_BEARER_TOKEN_BEDROCK' }, bearer(stage.SECRET .. '\n'))

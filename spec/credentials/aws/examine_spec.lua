@@ -30,7 +30,8 @@ describe('an examination of AWS credentials', function()
   it('finds nothing to say of what is sound', function()
     for _, given in ipairs {
       { env = ENV }, { env = { AWS_BEARER_TOKEN_BEDROCK = stage.SECRET } }, config('[default]\n' .. KEYS),
-      config '[default]\ncredential_process = /p', config('[default]\nrole_arn = x\nsource_profile = b\n[profile b]\n' .. KEYS),
+      config '[default]\ncredential_process = /p', config('[default]\nrole_arn = x\nsource_profile = b\n[profile b]\n'
+        .. KEYS),
       config '[default]\nrole_arn = x\ncredential_source = Ec2InstanceMetadata',
       { env = { AWS_WEB_IDENTITY_TOKEN_FILE = '/t', AWS_ROLE_ARN = 'x' }, files = { ['/t'] = 'x' } },
       { env = { AWS_CONTAINER_CREDENTIALS_RELATIVE_URI = '/x' } },
@@ -61,7 +62,8 @@ describe('an examination of AWS credentials', function()
   end)
 
   it('finds a profile that is not there', function()
-    local text = 'fault: the AWS profile "gone" is neither in ' .. CONFIG .. ' nor in ' .. CREDENTIALS .. '; there: b, default'
+    local text = 'fault: the AWS profile "gone" is neither in ' .. CONFIG .. ' nor in ' .. CREDENTIALS
+      .. '; there: b, default'
     local given = config('[default]\n' .. KEYS .. '[profile b]\n' .. KEYS)
     assert.equal(text, notes(given, { aws_profile = 'gone' }))
     given.env = { AWS_PROFILE = 'gone' }
@@ -81,7 +83,8 @@ describe('an examination of AWS credentials', function()
     assert.equal('warning: the AWS profile "default" needs an SSO session, but there is none; run: aws sso login '
       .. '--profile default', notes(given))
     given.files[CACHE] = '{"accessToken":"CANARY7f3a9d","expiresAt":"' .. stage.time(-1) .. '"}'
-    assert.equal('warning: the SSO session of the AWS profile "default" has expired; run: aws sso login --profile default',
+    assert.equal('warning: the SSO session of the AWS profile "default" has expired; run: aws sso login '
+      .. '--profile default',
       notes(given))
   end)
 
@@ -91,18 +94,21 @@ describe('an examination of AWS credentials', function()
   end)
 
   it('finds a circle', function()
-    assert.truthy(notes(config '[default]\nrole_arn = x\nsource_profile = default'):find '^fault: .*default %-> default$')
+    local text = notes(config '[default]\nrole_arn = x\nsource_profile = default')
+    assert.truthy(text:find '^fault: .*default %-> default$')
   end)
 
   it('finds a web identity without a role, and one without a token', function()
     assert.equal('fault: AWS_WEB_IDENTITY_TOKEN_FILE is set, so AWS_ROLE_ARN must name the role',
       notes { env = { AWS_WEB_IDENTITY_TOKEN_FILE = '/t' } })
-    assert.equal('warning: the web identity token /t (AWS_WEB_IDENTITY_TOKEN_FILE) cannot be read: there is no such file',
+    assert.equal('warning: the web identity token /t (AWS_WEB_IDENTITY_TOKEN_FILE) cannot be read: there is no such '
+      .. 'file',
       notes { env = { AWS_WEB_IDENTITY_TOKEN_FILE = '/t', AWS_ROLE_ARN = 'x' } })
   end)
 
   it('finds a container endpoint that must not be asked', function()
-    assert.truthy(notes { env = { AWS_CONTAINER_CREDENTIALS_FULL_URI = 'http://evil.test/' } }:find '^fault: AWS_CONTAINER')
+    local text = notes { env = { AWS_CONTAINER_CREDENTIALS_FULL_URI = 'http://evil.test/' } }
+    assert.truthy(text:find '^fault: AWS_CONTAINER')
   end)
 
   it('tells when there is nothing, and who will be asked', function()
@@ -111,7 +117,7 @@ describe('an examination of AWS credentials', function()
       .. 'request', notes {})
     assert.equal('warning: ' .. chain.NOTHING .. files .. '; the instance metadata service is switched off by '
       .. 'AWS_EC2_METADATA_DISABLED', notes { env = { AWS_EC2_METADATA_DISABLED = 'true' } })
-    assert.truthy(notes { files = { [CONFIG] = { 'permission denied' } } }:find(CONFIG .. ' cannot be read: permission denied',
-      1, true))
+    local text = notes { files = { [CONFIG] = { 'permission denied' } } }
+    assert.truthy(text:find(CONFIG .. ' cannot be read: permission denied', 1, true))
   end)
 end)

@@ -16,7 +16,8 @@ describe('the AWS files', function()
   it('are one list of profiles', function()
     local all = load {
       [CONFIG] = '[default]\nregion = eu-west-1\n[profile dev]\nregion = us-east-1\n[profile "two words"]\nregion = x\n'
-        .. '[sso-session corp]\nsso_region = us-east-1\n[preview]\nk = v\n[profile]\nk = v\n[profile a b]\nk = v\n',
+        .. '[sso-session corp]\nsso_region = us-east-1\n[preview]\nk = v\n[sso-session c d]\nk = v\n'
+        .. '[profile]\nk = v\n[profile a b]\nk = v\n',
       [CREDENTIALS] = '[dev]\naws_access_key_id = AKIA\n[only]\naws_access_key_id = AKIB\n[profile odd]\nk = v\n',
     }
     assert.equal('default, dev, only, profile odd, two words', files.names(all.profiles))
@@ -35,7 +36,8 @@ describe('the AWS files', function()
   end)
 
   it('prefer [profile default] to [default]', function()
-    for _, text in ipairs { '[default]\nk = 1\n[profile default]\nk = 2', '[profile default]\nk = 2\n[default]\nk = 1' } do
+    for _, text in ipairs { '[default]\nk = 1\n[profile default]\nk = 2',
+      '[profile default]\nk = 2\n[default]\nk = 1' } do
       assert.equal('2', load({ [CONFIG] = text }).profiles.default.values.k)
     end
   end)

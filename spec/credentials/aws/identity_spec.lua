@@ -16,7 +16,8 @@ local ENV = { AWS_WEB_IDENTITY_TOKEN_FILE = '/t', AWS_ROLE_ARN = 'arn:r' }
 
 describe('a web identity', function()
   it('is changed for the role\'s credentials, unsigned', function()
-    local own = machine({ AWS_WEB_IDENTITY_TOKEN_FILE = '/t', AWS_ROLE_ARN = 'arn:r', AWS_ROLE_SESSION_NAME = 's' }, 'a.b+c\n')
+    local own = machine({ AWS_WEB_IDENTITY_TOKEN_FILE = '/t', AWS_ROLE_ARN = 'arn:r', AWS_ROLE_SESSION_NAME = 's' },
+      'a.b+c\n')
     local value, expires = fetch(own)
     assert.same({ 'ASIAROLE', 'web identity', stage.NOW + 3600000 }, { value.access_key, value.source, expires })
     assert.equal('Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn=arn%3Ar&RoleSessionName=s'
@@ -31,6 +32,14 @@ describe('a web identity', function()
     fetch(own)
     assert.truthy(own.requests[2].body:find('&WebIdentityToken=two$'))
     assert.truthy(own.requests[2].body:find('RoleSessionName=ccrelay%-%d+&'))
+  end)
+
+  it('may be in the home folder', function()
+    local own = machine({ AWS_WEB_IDENTITY_TOKEN_FILE = '~/t', AWS_ROLE_ARN = 'arn:r' })
+    own.files['/home/me/t'] = 'x'
+    assert.equal('ASIAROLE', fetch(own).access_key)
+    own.env.HOME = ''
+    assert.truthy(stage.message(fetch(own)):find('~/t (AWS_WEB', 1, true))
   end)
 
   it('is absent without a token file', function()
@@ -51,7 +60,8 @@ describe('a web identity', function()
   it('is refused in the words of STS, without the token', function()
     local own = machine(ENV, stage.SECRET)
     own.answers[URL] = stage.sts_error(400, 'ExpiredTokenException', 'Token expired: current date/time')
-    assert.equal('STS refused AssumeRoleWithWebIdentity for arn:r: ExpiredTokenException: Token expired: current date/time',
+    assert.equal('STS refused AssumeRoleWithWebIdentity for arn:r: ExpiredTokenException: Token expired: current '
+      .. 'date/time',
       stage.message(fetch(own)))
   end)
 end)

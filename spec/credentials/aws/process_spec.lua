@@ -17,9 +17,11 @@ end
 describe('credential_process', function()
   it('is run without a shell, with a deadline', function()
     local own, value, expires = run(printed { SessionToken = 't', Expiration = stage.time(30) })
-    assert.same({ access_key = 'AKIA', secret_key = stage.SECRET, session_token = 't', source = 'credential_process' }, value)
+    assert.same({ access_key = 'AKIA', secret_key = stage.SECRET, session_token = 't',
+      source = 'credential_process' }, value)
     assert.equal(stage.NOW + 30 * 60000, expires)
-    assert.same({ arguments = { '/p', '--key', 'CANARY7f3a9d x', 'b' }, timeout_ms = 60000, answer_bytes = 65536 }, own.runs[1])
+    assert.same({ arguments = { '/p', '--key', 'CANARY7f3a9d x', 'b' }, timeout_ms = 60000, answer_bytes = 65536 },
+      own.runs[1])
   end)
 
   it('may print credentials without end and without session token', function()
@@ -35,7 +37,8 @@ describe('credential_process', function()
     ['printed Version 2; "Version": 1 is what is understood'] = printed { Version = 2 },
     ['printed Version 1; "Version": 1'] = printed { Version = '1' },
     ['printed no Version'] = { status = 0, body = '{}', complaint = '' },
-    ['AccessKeyId is missing'] = printed { AccessKeyId = '' }, ['SecretAccessKey is no text'] = printed { SecretAccessKey = 1 },
+    ['AccessKeyId is missing'] = printed { AccessKeyId = '' },
+      ['SecretAccessKey is no text'] = printed { SecretAccessKey = 1 },
     ['SessionToken holds a blank'] = printed { SessionToken = 'a b' },
     ['Expiration is no time'] = printed { Expiration = 'CANARY7f3a9d' },
     ['Expiration is no time such as'] = printed { Expiration = 5 },
@@ -55,7 +58,8 @@ describe('credential_process', function()
       stage.message(process.run(own.context, assert(process.plan('/p', 'a')))))
   end)
 
-  for text, part in pairs { ['/p "x'] = 'is not closed', ['  '] = 'it names no program', ['/p \0'] = 'it holds a NUL' } do
+  for text, part in pairs { ['/p "x'] = 'is not closed', ['  '] = 'it names no program',
+    ['/p \0'] = 'it holds a NUL' } do
     it('is faulty: ' .. part, function()
       local message = stage.message(process.plan(text, 'a'))
       assert.truthy(message:find('credential_process of the AWS profile "a": ', 1, true))

@@ -6,6 +6,8 @@ local CONFIG, CREDENTIALS = '/home/me/.aws/config', '/home/me/.aws/credentials'
 local KEYS = 'aws_access_key_id = AKIA\naws_secret_access_key = ' .. stage.SECRET .. '\n'
 local STS = 'POST https://sts.us-east-1.amazonaws.com/'
 
+local function assumed() return { answers = { [STS] = stage.sts('AssumeRole', 60) } } end
+
 local function machine(config, credentials, more)
   more = more or {}
   more.files = { [CONFIG] = config, [CREDENTIALS] = credentials }
@@ -76,8 +78,8 @@ describe('a profile with a role', function()
   local ROLE = '[profile a]\nrole_arn = arn:aws:iam::1:role/r\n'
 
   it('asks STS with the credentials of its source', function()
-    local own = machine(ROLE .. 'source_profile = b\nexternal_id = e/x\nrole_session_name = me@x\nduration_seconds = 1800\n'
-      .. 'region = eu-west-1\n', '[b]\n' .. KEYS .. 'aws_session_token = t', {
+    local own = machine(ROLE .. 'source_profile = b\nexternal_id = e/x\nrole_session_name = me@x\n'
+      .. 'duration_seconds = 1800\nregion = eu-west-1\n', '[b]\n' .. KEYS .. 'aws_session_token = t', {
       answers = { ['POST https://sts.eu-west-1.amazonaws.com/'] = stage.sts('AssumeRole', 60) },
     })
     local value, expires = fetch(own, 'a')
@@ -90,20 +92,21 @@ describe('a profile with a role', function()
     assert.equal('Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr&RoleSessionName=me%40x'
       .. '&ExternalId=e%2Fx&DurationSeconds=1800', request.body)
     assert.same({
-      access_key = 'AKIA', secret_key = stage.SECRET, session_token = 't', region = 'eu-west-1', service = 'sts', skew_ms = 0,
+      access_key = 'AKIA', secret_key = stage.SECRET, session_token = 't', region = 'eu-west-1', service = 'sts',
+        skew_ms = 0,
     }, request.signer)
     assert.equal('application/x-www-form-urlencoded; charset=utf-8', request.headers['content-type'])
   end)
 
   it('has a name for its session', function()
-    local own = machine(ROLE .. 'source_profile = b', '[b]\n' .. KEYS, { answers = { [STS] = stage.sts('AssumeRole', 60) } })
+    local own = machine(ROLE .. 'source_profile = b', '[b]\n' .. KEYS, assumed())
     fetch(own, 'a')
     assert.truthy(own.requests[1].body:find('RoleSessionName=ccrelay-1795600000', 1, true))
     assert.is_nil(own.requests[1].body:find('ExternalId', 1, true))
   end)
 
   it('may be its own source', function()
-    local own = machine(ROLE .. 'source_profile = a\n' .. KEYS, '', { answers = { [STS] = stage.sts('AssumeRole', 60) } })
+    local own = machine(ROLE .. 'source_profile = a\n' .. KEYS, '', assumed())
     assert.equal('ASIAROLE', fetch(own, 'a').access_key)
     assert.equal('AKIA', own.requests[1].signer.access_key)
   end)
@@ -133,9 +136,10 @@ describe('a profile with a role', function()
     fetch(own, 'a')
     assert.equal('ENV', own.requests[1].signer.access_key)
     env.AWS_SECRET_ACCESS_KEY = nil
-    assert.truthy(stage.message(fetch(own, 'a')):find('credential_source Environment of the AWS profile "a": AWS_SECRET', 1,
-      true))
-    for source, part in pairs { EcsContainer = 'there is nothing to be found', Ec2InstanceMetadata = 'did not answer' } do
+    local message = stage.message(fetch(own, 'a'))
+    assert.truthy(message:find('credential_source Environment of the AWS profile "a": AWS_SECRET', 1, true))
+    for source, part in pairs { EcsContainer = 'there is nothing to be found',
+      Ec2InstanceMetadata = 'did not answer' } do
       refused(ROLE .. 'credential_source = ' .. source, 'credential_source ' .. source .. ' of the AWS profile "a": ')
       refused(ROLE .. 'credential_source = ' .. source, part)
     end
@@ -163,7 +167,8 @@ describe('a profile with a role', function()
       { answers = { [STS] = stage.sts_error(403, 'AccessDenied', words) } })
     local value, more = fetch(own, 'a')
     assert.is_nil(value)
-    assert.same({ message = 'STS refused AssumeRole for arn:aws:iam::1:role/r: AccessDenied: ' .. words, final = true }, more)
+    assert.same({ message = 'STS refused AssumeRole for arn:aws:iam::1:role/r: AccessDenied: ' .. words,
+      final = true }, more)
     assert.equal(1, #own.requests)
   end)
 end)
@@ -172,7 +177,8 @@ describe('a profile with web_identity_token_file', function()
   it('asks STS with the token, before anything else it has', function()
     local own = machine('[profile a]\nrole_arn = arn:r\nweb_identity_token_file = /t\nsource_profile = x\n'
       .. 'role_session_name = me\n', '',
-      { answers = { [STS] = stage.sts('AssumeRoleWithWebIdentity', 60) }, env = { AWS_WEB_IDENTITY_TOKEN_FILE = '/no' } })
+      { answers = { [STS] = stage.sts('AssumeRoleWithWebIdentity', 60) },
+        env = { AWS_WEB_IDENTITY_TOKEN_FILE = '/no' } })
     own.files['/t'] = 'jwt\n'
     assert.equal('ASIAROLE', fetch(own, 'a').access_key)
     assert.is_nil(own.requests[1].signer)
@@ -181,7 +187,8 @@ describe('a profile with web_identity_token_file', function()
 
   it('is faulty without role_arn or token', function()
     refused('[profile a]\nweb_identity_token_file = /t', 'web_identity_token_file needs role_arn')
-    refused('[profile a]\nweb_identity_token_file = /t\nrole_arn = x', '/t (AWS profile "a") cannot be read: there is no')
+    refused('[profile a]\nweb_identity_token_file = /t\nrole_arn = x',
+      '/t (AWS profile "a") cannot be read: there is no')
   end)
 end)
 

@@ -5,7 +5,8 @@ local profile = require 'ccrelay.credentials.aws.profile'
 
 local CONFIG, START = '/home/me/.aws/config', 'https://corp.awsapps.com/start'
 local FOLDER = '/home/me/.aws/sso/cache/'
-local GET = 'GET https://portal.sso.eu-west-1.amazonaws.com/federation/credentials?role_name=Dev%20Role&account_id=123456789012'
+local GET = 'GET https://portal.sso.eu-west-1.amazonaws.com/federation/credentials?role_name=Dev%20Role'
+  .. '&account_id=123456789012'
 local OIDC = 'POST https://oidc.eu-west-1.amazonaws.com/token'
 local ROLE = 'sso_account_id = 123456789012\nsso_role_name = Dev Role\n'
 local WITH_SESSION = '[profile a]\nsso_session = corp\n' .. ROLE
@@ -29,7 +30,8 @@ end
 
 local function good(minutes)
   return { body = json.encode { roleCredentials = {
-    accessKeyId = 'ASIA', secretAccessKey = stage.SECRET, sessionToken = 't', expiration = stage.NOW + (minutes or 60) * 60000,
+    accessKeyId = 'ASIA', secretAccessKey = stage.SECRET, sessionToken = 't',
+      expiration = stage.NOW + (minutes or 60) * 60000,
   } } }
 end
 
@@ -85,7 +87,8 @@ describe('a profile with SSO', function()
   end)
 
   for what, text in pairs {
-    ['no JSON'] = 'CANARY7f3a9d', ['no token'] = '{"expiresAt":"2099-01-01T00:00:00Z"}', ['no time'] = '{"accessToken":"x"}',
+    ['no JSON'] = 'CANARY7f3a9d', ['no token'] = '{"expiresAt":"2099-01-01T00:00:00Z"}',
+      ['no time'] = '{"accessToken":"x"}',
     ['a wrong time'] = '{"accessToken":"x","expiresAt":"soon"}', ['null'] = '{"accessToken":null,"expiresAt":null}',
     ['a line break'] = '{"accessToken":"CANARY7f3a9d\\r\\nx","expiresAt":"2099-01-01T00:00:00Z"}',
   } do
@@ -96,7 +99,8 @@ describe('a profile with SSO', function()
   end
 
   it('tells when the file cannot be read', function()
-    assert.truthy(stage.message(fetch(machine(LEGACY, { 'permission denied' }))):find('.json cannot be read: permission', 1, true))
+    assert.truthy(stage.message(fetch(machine(LEGACY,
+      { 'permission denied' }))):find('.json cannot be read: permission', 1, true))
   end)
 
   it('is in another domain in China, or where the environment says', function()
@@ -114,8 +118,10 @@ describe('a profile with SSO', function()
     ['sso_region is missing'] = LEGACY:gsub('sso_region[^\n]*', ''),
     ['sso_start_url is missing'] = LEGACY:gsub('sso_start_url[^\n]*', ''),
     ['sso_region is no AWS region'] = LEGACY:gsub('eu%-west%-1', 'x.evil.test/'),
-    ['has no section [sso-session corp] in ' .. CONFIG .. '; there: other'] = WITH_SESSION:gsub('%-session corp', '-session other'),
-    ['sso_region differs between the profile and [sso-session corp]'] = WITH_SESSION:gsub('%[sso', 'sso_region = us-east-1\n[sso'),
+    ['has no section [sso-session corp] in ' .. CONFIG .. '; there: other'] = WITH_SESSION:gsub('%-session corp',
+      '-session other'),
+    ['sso_region differs between the profile and [sso-session corp]'] = WITH_SESSION:gsub('%[sso',
+      'sso_region = us-east-1\n[sso'),
   } do
     it('is faulty: ' .. part, function()
       local message = stage.message(fetch(machine(text, token(60))))
@@ -124,8 +130,10 @@ describe('a profile with SSO', function()
   end
 
   for part, answer in pairs {
-    ['has expired; run: aws sso login --profile a'] = { status = 401, body = '{"message":"Session token not found or invalid"}' },
-    ['for role Dev Role in account 123456789012: status 403: No access'] = { status = 403, body = '{"message":"No access"}' },
+    ['has expired; run: aws sso login --profile a'] = { status = 401,
+      body = '{"message":"Session token not found or invalid"}' },
+    ['for role Dev Role in account 123456789012: status 403: No access'] = { status = 403,
+      body = '{"message":"No access"}' },
     ['status 500'] = { status = 500, body = '<html>' }, ['could not be asked for credentials: timeout'] = 'timeout',
     ['without roleCredentials'] = { body = '[]' }, ['secretAccessKey is missing'] = {
       body = '{"roleCredentials":{"accessKeyId":"A"}}' },
@@ -141,12 +149,14 @@ end)
 describe('the token of an SSO session', function()
   local renewed = { body = '{"accessToken":"new","expiresIn":3600,"refreshToken":"ref2","tokenType":"Bearer"}' }
 
-  local function machine_of(cached, answer) return machine(WITH_SESSION, cached, { [GET] = good(), [OIDC] = answer }) end
+  local function machine_of(cached, answer) return machine(WITH_SESSION, cached, { [GET] = good(),
+    [OIDC] = answer }) end
 
   it('is renewed when its time is over, and kept', function()
     local own = machine_of(refreshable(-5), renewed)
     assert.equal('ASIA', fetch(own).access_key)
-    assert.same({ clientId = 'id', clientSecret = stage.SECRET, grantType = 'refresh_token', refreshToken = 'ref' .. stage.CANARY },
+    assert.same({ clientId = 'id', clientSecret = stage.SECRET, grantType = 'refresh_token', refreshToken = 'ref'
+      .. stage.CANARY },
       json.decode(own.requests[1].body))
     assert.equal('new', own.requests[2].headers['x-amz-sso_bearer_token'])
     fetch(own)
@@ -165,7 +175,8 @@ describe('the token of an SSO session', function()
   end)
 
   it('is renewed 15 minutes ahead; when that fails the old one serves', function()
-    for _, answer in ipairs { renewed, 'timeout', { status = 400, body = '{"error":"invalid_grant"}' }, { body = '{}' } } do
+    for _, answer in ipairs { renewed, 'timeout', { status = 400, body = '{"error":"invalid_grant"}' },
+      { body = '{}' } } do
       local own = machine_of(refreshable(14), answer)
       assert.equal('ASIA', fetch(own).access_key)
       assert.equal(answer == renewed and 'new' or 'tok', own.requests[2].headers['x-amz-sso_bearer_token'])

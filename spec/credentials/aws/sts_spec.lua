@@ -50,7 +50,8 @@ describe('STS', function()
 
   it('is not understood without XML', function()
     local _, value, more = ask { [URL] = { status = 403, body = 'no' } }
-    assert.equal('STS refused AssumeRole for arn:r: status 403 without an error STS would send', stage.message(value, more))
+    assert.equal('STS refused AssumeRole for arn:r: status 403 without an error STS would send', stage.message(value,
+      more))
     _, value, more = ask { [URL] = { body = '{}' } }
     assert.equal('STS answered AssumeRole with something that is not the XML it should be', stage.message(value, more))
   end)

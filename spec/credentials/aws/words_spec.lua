@@ -12,7 +12,8 @@ describe('a command line', function()
     it('is cut: ' .. case[1], function() assert.same(case[2], words.split(case[1])) end)
   end
 
-  for text, part in pairs { ["a 'b"] = "' is not closed", ['a "b'] = '" is not closed', ['a \\'] = 'nothing follows' } do
+  for text, part in pairs { ["a 'b"] = "' is not closed", ['a "b'] = '" is not closed',
+    ['a \\'] = 'nothing follows' } do
     it('is refused: ' .. text, function()
       local list, message = words.split(text)
       assert.is_nil(list)
