@@ -98,6 +98,12 @@ describe('a profile with SSO', function()
     end)
   end
 
+  it('tells when there is no home folder', function()
+    local own = machine(LEGACY, token(60))
+    own.env.HOME = ' '
+    assert.truthy(stage.message(fetch(own)):find('HOME is not set', 1, true))
+  end)
+
   it('tells when the file cannot be read', function()
     assert.truthy(stage.message(fetch(machine(LEGACY,
       { 'permission denied' }))):find('.json cannot be read: permission', 1, true))
@@ -134,6 +140,7 @@ describe('a profile with SSO', function()
       body = '{"message":"Session token not found or invalid"}' },
     ['for role Dev Role in account 123456789012: status 403: No access'] = { status = 403,
       body = '{"message":"No access"}' },
+    ['status 404: None'] = { status = 404, body = '{"Message":"None"}' },
     ['status 500'] = { status = 500, body = '<html>' }, ['could not be asked for credentials: timeout'] = 'timeout',
     ['without roleCredentials'] = { body = '[]' }, ['secretAccessKey is missing'] = {
       body = '{"roleCredentials":{"accessKeyId":"A"}}' },
@@ -189,11 +196,20 @@ describe('the token of an SSO session', function()
   for part, answer in pairs {
     ['has expired; run: aws sso login --profile a'] = { status = 400, body = '{"error":"invalid_grant"}' },
     ['could not be renewed: timeout'] = 'timeout', ['could not be renewed: status 503'] = { status = 503 },
+    ['could not be renewed: status 500'] = { status = 500 }, ['could not be renewed: status 429'] = { status = 429 },
   } do
     it('cannot be renewed: ' .. part, function()
       assert.truthy(stage.message(fetch(machine_of(refreshable(-5), answer))):find(part, 1, true))
     end)
   end
+
+  it('is not taken when it could not be sent', function()
+    for _, body in ipairs {
+      '{"accessToken":"CANARY7f3a9d\\r\\nx","expiresIn":60}', '{"accessToken":5,"expiresIn":60}', '{"accessToken":"x"}',
+    } do
+      assert.truthy(stage.message(fetch(machine_of(refreshable(-5), { body = body }))):find('has expired', 1, true))
+    end
+  end)
 
   it('is not renewed without all it takes', function()
     for _, cached in ipairs {

@@ -27,6 +27,8 @@ describe('STS', function()
   for _, error_ in ipairs {
     stage.sts_error(503, 'ServiceUnavailable', 'x'), stage.sts_error(400, 'Throttling', 'Rate exceeded'),
     stage.sts_error(400, 'IDPCommunicationError', 'x'), { status = 502, body = '<html>' }, { status = 429 }, 'reset',
+    stage.sts_error(400, 'ThrottlingException', 'x'), stage.sts_error(400, 'RequestLimitExceeded', 'x'),
+    { status = 500 },
   } do
     it('is asked again after a failure that may pass', function()
       local own, value = ask { [URL] = { error_, error_, good() } }
@@ -39,6 +41,16 @@ describe('STS', function()
     local own, value, more = ask { [URL] = 'reset' }
     assert.equal('STS could not be asked for arn:r: reset', stage.message(value, more))
     assert.same({ 3, 2 }, { #own.requests, #own.sleeps })
+  end)
+
+  it('is not asked again soon when it forbids or does not understand', function()
+    for _, code in ipairs { 'AccessDenied', 'ValidationError' } do
+      local _, value, more = ask { [URL] = stage.sts_error(403, code, 'x') }
+      assert.is_nil(value)
+      assert.is_true(more.final)
+    end
+    local _, _, more = ask { [URL] = stage.sts_error(403, 'ExpiredToken', 'x') }
+    assert.equal('string', type(more))
   end)
 
   it('is asked once when it refuses', function()

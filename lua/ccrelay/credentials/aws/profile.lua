@@ -157,8 +157,7 @@ function runs.role(context, options, plan)
     value, message = SOURCES[plan.source].fetch(context, options)
     message = message or 'there is nothing to be found'
     if not value then
-      local reason = type(message) == 'table' and message.message or message
-      return nil, string.format('credential_source %s of the AWS profile "%s": %s', plan.source, plan.profile, reason)
+      return nil, string.format('credential_source %s of the AWS profile "%s": %s', plan.source, plan.profile, message)
     end
   end
   if not value then return nil, message end

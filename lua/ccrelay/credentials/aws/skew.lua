@@ -10,7 +10,6 @@ local TOLERATED_MS = 4 * 60000
 
 local NAMES = {
   RequestTimeTooSkewed = true, SignatureDoesNotMatch = true, InvalidSignatureException = true, RequestExpired = true,
-  InvalidSignature = true,
 }
 
 --- Whether an error of this name may come from a wrong clock.

@@ -14,9 +14,8 @@ local TRIES, PAUSE_MS, TIMEOUT_MS = 3, 250, 5000
 local NAMES = { 'AccessKeyId', 'SecretAccessKey', 'SessionToken' }
 local PASSING = {
   Throttling = true, ThrottlingException = true, RequestLimitExceeded = true, IDPCommunicationError = true,
-  ServiceUnavailable = true, InternalFailure = true,
 }
-local FINAL = { AccessDenied = true, AccessDeniedException = true, ValidationError = true }
+local FINAL = { AccessDenied = true, ValidationError = true }
 
 ---@class ccrelay.StsCall
 ---@field action string
