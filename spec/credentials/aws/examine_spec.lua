@@ -93,6 +93,16 @@ describe('an examination of AWS credentials', function()
     assert.truthy(notes(given, { aws_profile = 'a' }):find('^warning: .*aws sso login %-%-profile default$'))
   end)
 
+  it('finds a source of a role that is not there', function()
+    local given = config '[default]\nrole_arn = x\ncredential_source = EcsContainer'
+    assert.equal('warning: credential_source EcsContainer of the AWS profile "default": there is nothing to be found',
+      notes(given))
+    given.env = { AWS_CONTAINER_CREDENTIALS_RELATIVE_URI = '/x' }
+    assert.equal('', notes(given))
+    given = config '[default]\nrole_arn = x\ncredential_source = Environment'
+    assert.truthy(notes(given):find '^warning: credential_source Environment .*nothing to be found$')
+  end)
+
   it('finds a circle', function()
     local text = notes(config '[default]\nrole_arn = x\nsource_profile = default')
     assert.truthy(text:find '^fault: .*default %-> default$')

@@ -125,6 +125,8 @@ describe('the instance metadata service', function()
     assert.equal('eu-west-1', imds.region(machine({ [placement .. 'region'] = { body = 'eu-west-1' } }).context))
     local own = machine { [placement .. 'availability-zone'] = { body = 'eu-west-1b' } }
     assert.equal('eu-west-1', imds.region(own.context))
+    own.answers[placement .. 'region'] = { body = 'evil.test/' }
+    assert.truthy(stage.message(imds.region(own.context)):find('is no region', 1, true))
     assert.truthy(stage.message(imds.region(machine().context)):find('did not answer', 1, true))
     own.env.AWS_EC2_METADATA_DISABLED = 'true'
     assert.truthy(stage.message(imds.region(own.context)):find 'switched off')

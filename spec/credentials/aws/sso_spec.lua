@@ -89,6 +89,8 @@ describe('a profile with SSO', function()
   for what, text in pairs {
     ['no JSON'] = 'CANARY7f3a9d', ['no token'] = '{"expiresAt":"2099-01-01T00:00:00Z"}',
       ['no time'] = '{"accessToken":"x"}',
+      '{"accessToken":"x","expiresIn":nan}', '{"accessToken":"x","expiresIn":1e999}',
+        '{"accessToken":"x","expiresIn":0}',
     ['a wrong time'] = '{"accessToken":"x","expiresAt":"soon"}', ['null'] = '{"accessToken":null,"expiresAt":null}',
     ['a line break'] = '{"accessToken":"CANARY7f3a9d\\r\\nx","expiresAt":"2099-01-01T00:00:00Z"}',
   } do
@@ -144,7 +146,10 @@ describe('a profile with SSO', function()
     ['status 500'] = { status = 500, body = '<html>' }, ['could not be asked for credentials: timeout'] = 'timeout',
     ['without roleCredentials'] = { body = '[]' }, ['secretAccessKey is missing'] = {
       body = '{"roleCredentials":{"accessKeyId":"A"}}' },
-    ['without expiration'] = { body = '{"roleCredentials":{"accessKeyId":"A","secretAccessKey":"B"}}' },
+    ['without expiration'] = {
+      body = '{"roleCredentials":{"accessKeyId":"A","secretAccessKey":"B","expiration":nan}}' },
+    ['SSO answered with credentials without expiration'] = {
+      body = '{"roleCredentials":{"accessKeyId":"A","secretAccessKey":"B"}}' },
   } do
     it('fails: ' .. part, function()
       local message = stage.message(fetch(machine(LEGACY, token(60), { [GET] = answer })))

@@ -37,8 +37,16 @@ local looks = {
   identity = function(context, plan, notes) return look_at_token(context, plan.plan, notes) end,
 }
 
+-- The source of a role that is no profile, as far as it can be seen from here.
+local visible = { Environment = environment.fetch, EcsContainer = container.url }
+
 function looks.role(context, plan, notes)
-  return not plan.from or looks[plan.from.kind](context, plan.from, notes)
+  if plan.from then return looks[plan.from.kind](context, plan.from, notes) end
+  if not visible[plan.source] then return true end
+  local found, message = visible[plan.source](context)
+  if found then return true end
+  return warn(notes, string.format('credential_source %s of the AWS profile "%s": %s', plan.source, plan.profile,
+    message or 'there is nothing to be found'))
 end
 
 local function of_profile(context, notes, name)

@@ -4,6 +4,7 @@ local address = require 'ccrelay.config.address'
 local given = require 'ccrelay.credentials.aws.given'
 local keys = require 'ccrelay.credentials.aws.keys'
 local random = require 'ccrelay.random'
+local region = require 'ccrelay.credentials.aws.region'
 local task = require 'ccrelay.task'
 
 local M = {}
@@ -130,10 +131,11 @@ function M.region(context)
   headers, message = session(context, base)
   if not headers then return nil, name .. message end
   text = get(base, REGION, headers)
-  if text then return text end
-  text, message = get(base, ZONE, headers)
+  if not text then text, message = get(base, ZONE, headers) end
   if not text then return nil, name .. message end
-  return (string.gsub(text, '%l$', ''))
+  text = string.gsub(text, '%l$', '')
+  if not region.fits(text) then return nil, name .. 'answered with something that is no region' end
+  return text
 end
 
 return M

@@ -16,6 +16,7 @@ local M = {}
 
 local FOLDER = '~/.aws/sso/cache/'
 local AHEAD_MS, TIMEOUT_MS = 15 * 60000, 5000
+local LONGEST_LIFE, LATEST = 2 ^ 31, 2 ^ 52 -- a number that is none (NaN) is within no bounds
 local NAMES = { 'accessKeyId', 'secretAccessKey', 'sessionToken' }
 local NEEDED = { 'sso_account_id', 'sso_role_name', 'sso_region', 'sso_start_url' }
 local REFRESHING = { 'refreshToken', 'clientId', 'clientSecret', 'registrationExpiresAt' }
@@ -142,6 +143,19 @@ function M.complaint(context, plan)
   return expired(plan)
 end
 
+-- What to keep of the answer to a refresh, or nil when it is of no use.
+local function renewed(context, token, answer)
+  local object = answer.status == 200 and given.object(answer.body)
+  local life = object and tonumber(object.expiresIn)
+  if not life or not (life > 0 and life < LONGEST_LIFE) then return nil end
+  if type(object.accessToken) ~= 'string' or keys.unfit(object.accessToken) then return nil end
+  return {
+    accessToken = object.accessToken, expiresAt = os.date('!%Y-%m-%dT%H:%M:%SZ', context.time() / 1000 + life),
+    refreshToken = keys.filled(object.refreshToken) or token.refreshToken, clientId = token.clientId,
+    clientSecret = token.clientSecret, registrationExpiresAt = token.registrationExpiresAt,
+  }
+end
+
 local function refresh(context, options, plan, token, path)
   local answer, reason = task.fetch {
     url = region.endpoint(context, 'AWS_ENDPOINT_URL_SSO_OIDC', 'oidc', plan.region) .. '/token', method = 'POST',
@@ -156,15 +170,9 @@ local function refresh(context, options, plan, token, path)
   if answer.status >= 500 or answer.status == 429 then
     return nil, 'the SSO session could not be renewed: status ' .. answer.status
   end
-  local object = answer.status == 200 and given.object(answer.body)
-  local life = object and tonumber(object.expiresIn)
-  if not life or type(object.accessToken) ~= 'string' or keys.unfit(object.accessToken) then return nil end
-  refreshed[path] = {
-    accessToken = object.accessToken, expiresAt = os.date('!%Y-%m-%dT%H:%M:%SZ', context.time() / 1000 + life),
-    refreshToken = keys.filled(object.refreshToken) or token.refreshToken, clientId = token.clientId,
-    clientSecret = token.clientSecret, registrationExpiresAt = token.registrationExpiresAt,
-  }
-  return refreshed[path]
+  local newer = renewed(context, token, answer)
+  refreshed[path] = newer or refreshed[path]
+  return newer
 end
 
 local function token_of(context, options, plan)
@@ -195,8 +203,11 @@ local function value_of(context, answer)
   if type(found) ~= 'table' then return nil, 'SSO answered without roleCredentials' end
   local value, why = keys.make(NAMES, found.accessKeyId, found.secretAccessKey, found.sessionToken, 'SSO')
   if not value then return nil, 'SSO answered with credentials in which ' .. why end
-  if type(found.expiration) ~= 'number' then return nil, 'SSO answered with credentials without expiration' end
-  return value, skew.here(found.expiration, answer.header 'date', context.time())
+  local expires = tonumber(found.expiration)
+  if not expires or not (expires > 0 and expires < LATEST) then
+    return nil, 'SSO answered with credentials without expiration'
+  end
+  return value, skew.here(expires, answer.header 'date', context.time())
 end
 
 --- Credentials of the profile's role.
