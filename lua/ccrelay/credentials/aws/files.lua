@@ -1,0 +1,130 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The two files of the AWS tools, config and credentials, as one list of profiles.
+local ini = require 'ccrelay.credentials.aws.ini'
+local keys = require 'ccrelay.credentials.aws.keys'
+local words = require 'ccrelay.credentials.aws.words'
+
+local M = {}
+
+---@class ccrelay.AwsProfile
+---@field name string
+---@field file string for messages
+---@field values table<string, string> of both files; credentials win
+---@field keys_in 'config'|'credentials' the file whose key pair it would be
+
+---@class ccrelay.AwsFiles
+---@field config string path, or why there is none
+---@field credentials string
+---@field profiles table<string, ccrelay.AwsProfile>
+---@field sessions table<string, table<string, string>> sso-session sections
+---@field complaints string[] files that are there but could not be read
+
+local KEYS = { 'aws_access_key_id', 'aws_secret_access_key', 'aws_session_token' }
+local ABSENT = { 'no such file', 'no such directory', 'not a directory' }
+
+M.KEYS = KEYS
+
+--- A path in which "~/" stands for the home folder; nil when that is unknown.
+---@param context ccrelay.Surroundings
+---@param path string
+---@return string?
+function M.expand(context, path)
+  if string.sub(path, 1, 2) ~= '~/' then return path end
+  local home = keys.env(context, 'HOME')
+  return home and string.gsub(home, '/+$', '') .. string.sub(path, 2) or nil
+end
+
+local function path_of(context, variable, usual)
+  local given = keys.env(context, variable)
+  return M.expand(context, given or usual), given ~= nil
+end
+
+--- Whether a reason not to read a file is that it does not exist.
+---@param reason string?
+---@return boolean
+function M.is_absent(reason)
+  local words_of = string.lower(tostring(reason))
+  for _, part in ipairs(ABSENT) do
+    if string.find(words_of, part, 1, true) then return true end
+  end
+  return false
+end
+
+-- A file that cannot be read is a fault only where a variable names it: the home folder may be
+-- somebody else's in a container.
+local function sections_of(context, files, what, variable)
+  local path, named = path_of(context, variable, '~/.aws/' .. what)
+  files[what] = path or '~/.aws/' .. what .. ' (HOME is not set)'
+  if not path then return {} end
+  local text, reason = context.read(path)
+  if text then return ini.parse(text, path) end
+  if M.is_absent(reason) then return {} end
+  local complaint = path .. ' cannot be read: ' .. tostring(reason)
+  if named then return nil, complaint .. ' (' .. variable .. ' names it)' end
+  files.complaints[#files.complaints + 1] = complaint
+  return {}
+end
+
+local function add_config(files, header, section)
+  local parts = words.split(header) or {}
+  if parts[1] == 'profile' and #parts == 2 then
+    local name = parts[2]
+    files.profiles[name] = { name = name, file = files.config, values = section.values, keys_in = 'config' }
+  elseif parts[1] == 'sso-session' and #parts == 2 then
+    files.sessions[parts[2]] = section.values
+  end
+end
+
+local function add_credentials(files, name, section)
+  local profile = files.profiles[name]
+  if not profile then
+    profile = { name = name, values = {} }
+    files.profiles[name] = profile
+  end
+  if section.values[KEYS[1]] or section.values[KEYS[2]] then
+    for _, key in ipairs(KEYS) do profile.values[key] = nil end
+    profile.keys_in = 'credentials'
+  end
+  profile.file = profile.file or files.credentials
+  for key, value in pairs(section.values) do profile.values[key] = value end
+end
+
+--- Reads both files; those that do not exist are empty.
+---@param context ccrelay.Surroundings
+---@return ccrelay.AwsFiles? files
+---@return string? message
+function M.load(context)
+  local files = { profiles = {}, sessions = {}, complaints = {} }
+  local config, message = sections_of(context, files, 'config', 'AWS_CONFIG_FILE')
+  if not config then return nil, message end
+  local credentials
+  credentials, message = sections_of(context, files, 'credentials', 'AWS_SHARED_CREDENTIALS_FILE')
+  if not credentials then return nil, message end
+  if config.default then add_config(files, 'profile default', config.default) end
+  for header, section in pairs(config) do add_config(files, header, section) end
+  for name, section in pairs(credentials) do add_credentials(files, name, section) end
+  return files
+end
+
+--- The names of a map in alphabetical order, for messages.
+---@param map table<string, any>
+---@return string
+function M.names(map)
+  local names = {}
+  for name in pairs(map) do names[#names + 1] = name end
+  table.sort(names)
+  return #names > 0 and table.concat(names, ', ') or 'none'
+end
+
+--- What to say when a profile does not exist.
+---@param files ccrelay.AwsFiles
+---@param name string
+---@return string
+function M.missing(files, name)
+  local text = string.format('the AWS profile "%s" is neither in %s nor in %s; there: %s', name, files.config,
+    files.credentials, M.names(files.profiles))
+  for _, complaint in ipairs(files.complaints) do text = text .. '; ' .. complaint end
+  return text
+end
+
+return M

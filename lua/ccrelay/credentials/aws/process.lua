@@ -1,0 +1,63 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- credential_process: a program of the user's that prints credentials. It is run without a shell.
+local given = require 'ccrelay.credentials.aws.given'
+local redact = require 'ccrelay.redact'
+local task = require 'ccrelay.task'
+local words = require 'ccrelay.credentials.aws.words'
+
+local M = {}
+
+local DEADLINE_MS, ANSWER_BYTES = 60000, 65536
+local SHOWN_VERSION = 20
+
+---@class ccrelay.AwsProcess
+---@field arguments string[]
+---@field profile string
+
+--- What a profile's credential_process would run.
+---@param text string
+---@param profile string
+---@return ccrelay.AwsProcess? plan
+---@return string? message
+function M.plan(text, profile)
+  local arguments, why = words.split(text)
+  if arguments and not arguments[1] then why = 'it names no program' end
+  if text:find '%z' then why = 'it holds a NUL' end
+  if why then return nil, string.format('credential_process of the AWS profile "%s": %s', profile, why) end
+  return { arguments = arguments, profile = profile }
+end
+
+local function judge(context, result)
+  if result.status ~= 0 then
+    local words_of = given.excerpt(redact.looks(result.complaint))
+    return nil, 'ended with status ' .. result.status .. (words_of ~= '' and ': ' .. words_of or ' and said nothing')
+  end
+  local object = given.object(result.body)
+  if not object then return nil, 'did not print a JSON object' end
+  if object.Version ~= 1 then
+    local found = object.Version == nil and 'no Version' or 'Version ' .. tostring(object.Version):sub(1, SHOWN_VERSION)
+    return nil, 'printed ' .. found .. '; "Version": 1 is what is understood'
+  end
+  local value, more = given.value(object, 'SessionToken', 'credential_process')
+  if not value then return nil, 'printed JSON in which ' .. more end
+  if more and more <= context.time() then return nil, 'printed credentials that have expired' end
+  return value, more
+end
+
+--- Runs the program and reads what it prints. The command line stays out of all messages.
+---@param context ccrelay.Surroundings
+---@param plan ccrelay.AwsProcess
+---@return ccrelay.AwsValue? value
+---@return any expires, or what is wrong
+function M.run(context, plan)
+  local name = string.format('credential_process of the AWS profile "%s" ', plan.profile)
+  local result, reason = task.run {
+    arguments = plan.arguments, timeout_ms = DEADLINE_MS, answer_bytes = ANSWER_BYTES,
+  }
+  if not result then return nil, name .. 'failed: ' .. reason end
+  local value, more = judge(context, result)
+  if not value then return nil, name .. more end
+  return value, more
+end
+
+return M

@@ -1,0 +1,234 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- IAM Identity Center: the token that "aws sso login" left in a file, changed for a role's credentials.
+local C = require 'ccrelay.c'
+local date = require 'ccrelay.date'
+local ffi = require 'ffi'
+local files = require 'ccrelay.credentials.aws.files'
+local given = require 'ccrelay.credentials.aws.given'
+local json = require 'ccrelay.json'
+local keys = require 'ccrelay.credentials.aws.keys'
+local region = require 'ccrelay.credentials.aws.region'
+local skew = require 'ccrelay.credentials.aws.skew'
+local sts = require 'ccrelay.credentials.aws.sts'
+local task = require 'ccrelay.task'
+
+local M = {}
+
+local FOLDER = '~/.aws/sso/cache/'
+local AHEAD_MS, TIMEOUT_MS = 15 * 60000, 5000
+local LONGEST_LIFE, LATEST = 2 ^ 31, 2 ^ 52 -- a number that is none (NaN) is within no bounds
+local NAMES = { 'accessKeyId', 'secretAccessKey', 'sessionToken' }
+local NEEDED = { 'sso_account_id', 'sso_role_name', 'sso_region', 'sso_start_url' }
+local REFRESHING = { 'refreshToken', 'clientId', 'clientSecret', 'registrationExpiresAt' }
+
+---@class ccrelay.AwsSso
+---@field profile string
+---@field account string
+---@field role string
+---@field region string
+---@field start_url string
+---@field session string? name of the sso-session section
+
+-- Tokens got by refreshing, by the path of the file that is behind; kept in memory only.
+local refreshed = {}
+local digest = ffi.new 'uint8_t[20]'
+
+-- ---- The profile -------------------------------------------------------------------------------
+
+local function settings_of(all, profile)
+  local name, settings = profile.values.sso_session, {}
+  for key, value in pairs(profile.values) do settings[key] = value end
+  if not name then return settings end
+  local section = all.sessions[name]
+  if not section then
+    return nil, string.format('sso_session "%s" has no section [sso-session %s] in %s; there: %s', name, name,
+      all.config, files.names(all.sessions))
+  end
+  for key, value in pairs(section) do
+    if settings[key] and settings[key] ~= value then
+      return nil, string.format('%s differs between the profile and [sso-session %s]', key, name)
+    end
+    settings[key] = value
+  end
+  return settings
+end
+
+local function lack(settings)
+  for _, key in ipairs(NEEDED) do
+    if not settings[key] then return key .. ' is missing' end
+  end
+  if not region.fits(settings.sso_region) then return 'sso_region is no AWS region, ' .. region.EXAMPLES end
+  return nil
+end
+
+--- What a profile says of SSO; nil without a message when nothing.
+---@param all ccrelay.AwsFiles
+---@param profile ccrelay.AwsProfile
+---@return ccrelay.AwsSso? plan
+---@return string? message
+function M.plan(all, profile)
+  if not profile.values.sso_account_id and not profile.values.sso_role_name then return nil end
+  local settings, message = settings_of(all, profile)
+  message = message or lack(settings)
+  if message then return nil, string.format('the AWS profile "%s" in %s: %s', profile.name, profile.file, message) end
+  return {
+    profile = profile.name, account = settings.sso_account_id, role = settings.sso_role_name,
+    region = settings.sso_region, start_url = settings.sso_start_url, session = profile.values.sso_session,
+  }
+end
+
+-- ---- The token ---------------------------------------------------------------------------------
+
+local function login(plan)
+  local name = string.find(plan.profile, '^[%w._@/-]+$') and plan.profile or "'" .. plan.profile .. "'"
+  return 'run: aws sso login --profile ' .. name
+end
+
+local function path_of(context, plan)
+  local key = plan.session or plan.start_url
+  C.cc_sha1(key, #key, digest)
+  local name = {}
+  for index = 0, 19 do name[index + 1] = string.format('%02x', digest[index]) end
+  return files.expand(context, FOLDER .. table.concat(name) .. '.json')
+end
+
+-- Older tools end the time in "UTC".
+local function time_of(text)
+  return type(text) == 'string' and date.rfc3339((string.gsub(text, 'UTC$', 'Z'))) or nil
+end
+
+local function is_whole(token)
+  return token and type(token.accessToken) == 'string' and not keys.unfit(token.accessToken)
+    and time_of(token.expiresAt) ~= nil
+end
+
+-- The token at hand, whatever its age.
+local function load(context, plan)
+  local path = path_of(context, plan)
+  if not path then return nil, 'HOME is not set, so the tokens of "aws sso login" cannot be found' end
+  local about = string.format('the AWS profile "%s" needs an SSO session, but ', plan.profile)
+  local text, reason = context.read(path)
+  if not text then
+    if files.is_absent(reason) then return nil, about .. 'there is none; ' .. login(plan) end
+    return nil, about .. path .. ' cannot be read: ' .. tostring(reason)
+  end
+  local token = given.object(text)
+  if not is_whole(token) then return nil, about .. path .. ' holds no usable token; ' .. login(plan) end
+  local newer = refreshed[path]
+  if newer and time_of(newer.expiresAt) > time_of(token.expiresAt) then token = newer end
+  return token, path
+end
+
+local function can_refresh(context, plan, token)
+  if not plan.session then return false end
+  for _, key in ipairs(REFRESHING) do
+    if type(token[key]) ~= 'string' then return false end
+  end
+  local ending = time_of(token.registrationExpiresAt)
+  return ending ~= nil and ending > context.time()
+end
+
+local function expired(plan)
+  return string.format('the SSO session of the AWS profile "%s" has expired; %s', plan.profile, login(plan))
+end
+
+--- What is wrong with the token of a profile as far as its file tells, or nil.
+---@param context ccrelay.Surroundings
+---@param plan ccrelay.AwsSso
+---@return string?
+function M.complaint(context, plan)
+  local token, message = load(context, plan)
+  if not token then return message end
+  if time_of(token.expiresAt) > context.time() or can_refresh(context, plan, token) then return nil end
+  return expired(plan)
+end
+
+-- What to keep of the answer to a refresh, or nil when it is of no use.
+local function renewed(context, token, answer)
+  local object = answer.status == 200 and given.object(answer.body)
+  local life = object and tonumber(object.expiresIn)
+  if not life or not (life > 0 and life < LONGEST_LIFE) then return nil end
+  if type(object.accessToken) ~= 'string' or keys.unfit(object.accessToken) then return nil end
+  return {
+    accessToken = object.accessToken, expiresAt = os.date('!%Y-%m-%dT%H:%M:%SZ', context.time() / 1000 + life),
+    refreshToken = keys.filled(object.refreshToken) or token.refreshToken, clientId = token.clientId,
+    clientSecret = token.clientSecret, registrationExpiresAt = token.registrationExpiresAt,
+  }
+end
+
+local function refresh(context, options, plan, token, path)
+  local answer, reason = task.fetch {
+    url = region.endpoint(context, 'AWS_ENDPOINT_URL_SSO_OIDC', 'oidc', plan.region) .. '/token', method = 'POST',
+    headers = { ['content-type'] = 'application/json', accept = 'application/json' },
+    body = json.encode {
+      clientId = token.clientId, clientSecret = token.clientSecret, refreshToken = token.refreshToken,
+      grantType = 'refresh_token',
+    },
+    timeout_ms = TIMEOUT_MS, ca_file = options.ca_file, env = context.env,
+  }
+  if not answer then return nil, 'the SSO session could not be renewed: ' .. reason end
+  if answer.status >= 500 or answer.status == 429 then
+    return nil, 'the SSO session could not be renewed: status ' .. answer.status
+  end
+  local newer = renewed(context, token, answer)
+  refreshed[path] = newer or refreshed[path]
+  return newer
+end
+
+local function token_of(context, options, plan)
+  local token, path = load(context, plan)
+  if not token then return nil, path end
+  local left = time_of(token.expiresAt) - context.time()
+  if left > AHEAD_MS then return token.accessToken end
+  local newer, message
+  if can_refresh(context, plan, token) then newer, message = refresh(context, options, plan, token, path) end
+  if newer then return newer.accessToken end
+  if left > 0 then return token.accessToken end
+  return nil, message or expired(plan)
+end
+
+-- ---- The credentials ---------------------------------------------------------------------------
+
+local function refusal(plan, answer)
+  if answer.status == 401 then return expired(plan) end
+  local object = given.object(answer.body) or {}
+  local words = given.excerpt(keys.filled(object.message) or keys.filled(object.Message) or '')
+  return string.format('SSO gave no credentials for role %s in account %s: status %d%s', plan.role, plan.account,
+    answer.status, words ~= '' and ': ' .. words or '')
+end
+
+local function value_of(context, answer)
+  local object = given.object(answer.body)
+  local found = object and object.roleCredentials
+  if type(found) ~= 'table' then return nil, 'SSO answered without roleCredentials' end
+  local value, why = keys.make(NAMES, found.accessKeyId, found.secretAccessKey, found.sessionToken, 'SSO')
+  if not value then return nil, 'SSO answered with credentials in which ' .. why end
+  local expires = tonumber(found.expiration)
+  if not expires or not (expires > 0 and expires < LATEST) then
+    return nil, 'SSO answered with credentials without expiration'
+  end
+  return value, skew.here(expires, answer.header 'date', context.time())
+end
+
+--- Credentials of the profile's role.
+---@param context ccrelay.Surroundings
+---@param options ccrelay.AwsOptions
+---@param plan ccrelay.AwsSso
+---@return ccrelay.AwsValue? value
+---@return any expires, or what is wrong
+function M.run(context, options, plan)
+  local token, message = token_of(context, options, plan)
+  if not token then return nil, message end
+  local query = sts.encode { { 'role_name', plan.role }, { 'account_id', plan.account } }
+  local answer, reason = task.fetch {
+    url = region.endpoint(context, 'AWS_ENDPOINT_URL_SSO', 'portal.sso', plan.region) .. '/federation/credentials?'
+      .. query,
+    headers = { ['x-amz-sso_bearer_token'] = token, accept = 'application/json' }, timeout_ms = TIMEOUT_MS,
+    ca_file = options.ca_file, env = context.env,
+  }
+  if not answer then return nil, 'SSO could not be asked for credentials: ' .. reason end
+  if answer.status ~= 200 then return nil, refusal(plan, answer) end
+  return value_of(context, answer)
+end
+
+return M

@@ -1,0 +1,23 @@
+-- SPDX-License-Identifier: Apache-2.0
+local words = require 'ccrelay.credentials.aws.words'
+
+describe('a command line', function()
+  for _, case in ipairs {
+    { '', {} }, { '  ', {} }, { 'a b', { 'a', 'b' } }, { '  a\t b\n', { 'a', 'b' } },
+    { [["/my program" --x "a b"]], { '/my program', '--x', 'a b' } }, { [['a "b"' c]], { 'a "b"', 'c' } },
+    { [["a \"b\" \\ \n"]], { [[a "b" \ \n]] } }, { [['a\']], { [[a\]] } }, { [[a\ b\\]], { [[a b\]] } },
+    { [[a"b"'c'd]], { 'abcd' } }, { [['' ""]], { '', '' } }, { '$HOME `x` # y', { '$HOME', '`x`', '#', 'y' } },
+    { 'a;b|c&&d', { 'a;b|c&&d' } },
+  } do
+    it('is cut: ' .. case[1], function() assert.same(case[2], words.split(case[1])) end)
+  end
+
+  for text, part in pairs { ["a 'b"] = "' is not closed", ['a "b'] = '" is not closed',
+    ['a \\'] = 'nothing follows' } do
+    it('is refused: ' .. text, function()
+      local list, message = words.split(text)
+      assert.is_nil(list)
+      assert.truthy(message:find(part, 1, true))
+    end)
+  end
+end)
