@@ -132,6 +132,11 @@ static void line_ends_become_lines(void **state) {
            SSE("ping", PING) "event: ping\ndata: \ndata: {\ndata: \"type\":\ndata: \"ping\"\ndata: "
                              "\ndata: ,\"a\":1\ndata: }\ndata: \n\n" SSE("ping", PING));
   assert_int_equal(read_frames(&frames, frames.size, 1, false, &sse), CC_OK);
+  struct cc_buffer one = {0};
+  chunk(&one, "{\"type\":\r\"ping\"}");
+  check(&one, CC_OK, "event: ping\ndata: {\"type\":\ndata: \"ping\"}\n\n");
+  chunk(&one, "{\"type\":\n\"ping\"}");
+  check(&one, CC_OK, "event: ping\ndata: {\"type\":\ndata: \"ping\"}\n\n");
   struct cc_sse split = {0};
   struct cc_sse_fields fields;
   size_t first = cc_sse_event(&split, sse.data, sse.size);
@@ -224,7 +229,8 @@ static void messages_without_a_kind_are_refused(void **state) {
   struct cc_buffer headers = {0}; // the right words in headers of another type
   frame_add_header(&headers, ":message-type", 6, "\0\5event", 7);
   frame_add_header(&headers, ":event-type", 7, "\0\5chunk", 7);
-  frame_add(&frames, cc_slice(headers.data, headers.size), TEXT("{}"));
+  frame_add(&frames, cc_slice(headers.data, headers.size),
+            TEXT("{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\"}"));
   check(&frames, CC_EFRAME, "");
   cc_buffer_free(&headers);
 }
