@@ -19,6 +19,7 @@ local vault = require 'ccrelay.vault'
 ---@field probe boolean
 ---@field ticket ffi.cdata*?
 ---@field open boolean sent, and its end not seen yet
+---@field credential integer? version of what the vault had for it
 
 local M = {}
 
@@ -151,6 +152,7 @@ function M.start(exchange, upstream, more, racing)
   if more == nil then more = Upstream.remains(exchange, upstream) end
   local there, lack = obtain(exchange, slot, upstream.credential, not racing and patience_for(exchange, more) or nil)
   if not there then return nil, Outcome.unsent(exchange, attempt, 'credentials', lack) end
+  attempt.credential = slot.provider.source and vault.version(slot.provider.source)
   if attempt.counted then
     local reason, pause = admit(exchange, attempt)
     if reason then return nil, Outcome.refused(exchange, attempt, reason, pause) end

@@ -194,13 +194,22 @@ function M.get(exchange, source, patience)
   return nil, entry.message or source.label .. ': nothing was fetched'
 end
 
---- The value was refused: the next to ask has it fetched anew. When another one has taken its place
---- already, nothing happens.
+--- Which value M.get gives at present, to be told M.void.
 ---@param source ccrelay.Source
-function M.void(source)
+---@return integer
+function M.version(source)
+  local entry = entry_of(source)
+  return entry and entry.version or 0
+end
+
+--- The service refused a value: the next to ask has it fetched anew. When another one has taken its
+--- place already, nothing happens.
+---@param source ccrelay.Source
+---@param which integer as M.version told; an attempt has it as .credential
+function M.void(source, which)
   local entry = entry_of(source)
   if not entry then return end
-  C.cc_secret_void(entry.number, entry.version or 0)
+  C.cc_secret_void(entry.number, which)
   entry.closed_until = 0
 end
 
@@ -210,7 +219,7 @@ function M.renew(source)
   local entry = entry_of(source)
   if not entry then return end
   local held = current(entry)
-  if held and held.static then M.void(source) end
+  if held and held.static then M.void(source, entry.version) end
   entry.closed_until = 0
 end
 

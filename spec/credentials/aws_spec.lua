@@ -112,7 +112,7 @@ end)
 
 local function failure(status, name, message, date)
   return {
-    status = status, headers = { ['x-amzn-errortype'] = name, date = date }, message = nil,
+    status = status, headers = { ['x-amzn-errortype'] = name, date = date }, message = nil, holder = { credential = 1 },
     decoded = message and { message = message } or nil,
   }
 end
@@ -146,7 +146,8 @@ describe('a refusal of credentials', function()
   end
 
   it('is known by the name in the body', function()
-    local outcome = { status = 403, headers = {}, decoded = { __type = 'x#ExpiredTokenException' } }
+    local outcome = failure(403)
+    outcome.decoded = { __type = 'x#ExpiredTokenException' }
     assert.is_true((recover({ files = FILE }, outcome)))
   end)
 

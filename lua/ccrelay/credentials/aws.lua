@@ -116,10 +116,10 @@ local function is_late(name, words)
 end
 
 -- False when that could bring nothing new.
-local function renew(source)
+local function renew(source, outcome)
   if source.fixed then return false end
   source.options.memory.instance = nil
-  vault.void(source)
+  vault.void(source, outcome.holder.credential)
   return true
 end
 
@@ -135,10 +135,10 @@ function M.recover(outcome, upstream)
   if is_late(name, words) then
     local before = used[upstream] or skew.read(provider.name)
     if skew.learn(provider.name, outcome.headers['date'], source.context.time(), before) then return true end
-    renew(source)
+    renew(source, outcome)
     return false
   end
-  return is_refused(name, words) and renew(source)
+  return is_refused(name, words) and renew(source, outcome)
 end
 
 --- Faults and warnings of the provider's credentials, as far as nobody need be asked.

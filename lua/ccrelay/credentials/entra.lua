@@ -149,7 +149,7 @@ end
 ---@return boolean
 function M.recover(outcome, upstream)
   if outcome.status ~= 401 then return false end
-  vault.void(upstream.slot.provider.source)
+  vault.void(upstream.slot.provider.source, outcome.holder.credential)
   return true
 end
 
