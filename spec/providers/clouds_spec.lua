@@ -1,0 +1,276 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What the adapters of the clouds send, and how they read what comes back.
+local stage = require 'support.stage'
+local json = require 'ccrelay.json'
+
+local MODEL = 'claude-sonnet-4-5'
+local BETAS = 'claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,'
+  .. 'advanced-tool-use-2025-11-20,made-up-2030-01-01'
+local ENV = { AWS_ACCESS_KEY_ID = 'AKID', AWS_SECRET_ACCESS_KEY = 'CANARY7f3a9d' }
+
+local function new(settings)
+  settings.name = settings.name or 'p'
+  return stage.new { providers = { settings }, env = function(name) return ENV[name] end }
+end
+
+local function ask(self, body, more)
+  local request = more or {}
+  request.path = request.path or '/v1/messages?beta=true'
+  request.headers = request.headers or { ['anthropic-beta'] = BETAS, ['anthropic-version'] = '2023-06-01' }
+  request.body = body or {}
+  local answer, exchange = self:request(request)
+  return exchange.tries[1], answer, exchange
+end
+
+local function bedrock(more)
+  local settings = { type = 'bedrock', aws_region = 'us-east-1' }
+  for name, value in pairs(more or {}) do settings[name] = value end
+  return new(settings)
+end
+
+describe('bedrock', function()
+  it('is at its region\'s address, signed', function()
+    local attempt = ask(bedrock { base_url = false })
+    assert.equal('bedrock-runtime.us-east-1.amazonaws.com', attempt.origin.host)
+    assert.is_true(attempt.origin.tls)
+    assert.same({ access_key = 'AKID', secret_key = 'CANARY7f3a9d', session_token = '', region = 'us-east-1',
+      service = 'bedrock', skew_ms = 0 }, attempt.signer)
+  end)
+
+  it('gets a body without model and stream, with version and the betas it knows', function()
+    local attempt = ask(bedrock(), { stream = true, context_management = { edits = {} } })
+    assert.equal('/model/claude-sonnet-4-5/invoke-with-response-stream', attempt.target)
+    assert.same({
+      model = false, stream = false, context_management = false, anthropic_version = '"bedrock-2023-05-31"',
+      anthropic_beta = '["interleaved-thinking-2025-05-14","tool-search-tool-2025-10-19"]',
+    }, attempt.edits)
+    assert.equal('', attempt.headers['anthropic-beta'])
+    assert.equal('', attempt.headers['anthropic-version'])
+    assert.equal(stage.C.CC_FRAMING_EVENTSTREAM, attempt.framing)
+  end)
+
+  it('is asked for a plain answer at /invoke', function()
+    assert.equal('/model/claude-sonnet-4-5/invoke', ask(bedrock()).target)
+  end)
+
+  for mapped, segment in pairs {
+    ['us.anthropic.claude-sonnet-4-5-20250929-v1:0'] = 'us.anthropic.claude-sonnet-4-5-20250929-v1:0',
+    ['arn:aws:bedrock:us-east-1:1234:application-inference-profile/abc'] =
+      'arn:aws:bedrock:us-east-1:1234:application-inference-profile%2Fabc',
+  } do
+    it('gets a model as one segment: ' .. mapped, function()
+      assert.equal('/model/' .. segment .. '/invoke', ask(bedrock { model_mapping = { [MODEL] = mapped } }).target)
+    end)
+  end
+
+  it('loses thinking.display before the 5 family', function()
+    local thinking = { type = 'enabled', budget_tokens = 1000, display = 'omitted' }
+    local attempt = ask(bedrock(), { thinking = thinking })
+    assert.same({ type = 'enabled', budget_tokens = 1000 }, json.decode(attempt.edits.thinking))
+    assert.is_nil(ask(bedrock(), { thinking = thinking, model = 'claude-opus-5-5' }).edits.thinking)
+  end)
+
+  it('gets the betas that the configuration allows besides, with what belongs to them', function()
+    local attempt = ask(bedrock { allowed_betas = { 'context-management-2025-06-27' } },
+      { context_management = { edits = {} } })
+    assert.is_nil(attempt.edits.context_management)
+    assert.is_truthy(attempt.edits.anthropic_beta:find('context-management-2025-06-27', 1, true))
+  end)
+
+  it('has keys that are never sent', function()
+    local attempt = ask(bedrock { keys = { { key = 'bedrock-internal' } } })
+    for _, value in pairs(attempt.headers) do assert.is_nil(value:find 'internal') end
+  end)
+
+  local function count(mapped, reply, body)
+    local self = bedrock { model_mapping = { [MODEL] = mapped } }
+    self:reply('p', reply)
+    return ask(self, body, { path = '/v1/messages/count_tokens?beta=true' })
+  end
+
+  it('counts tokens of the bare model, and the answer is Anthropic\'s', function()
+    local attempt, answer = count('us.anthropic.claude-sonnet-4-5-v1:0', { body = '{"inputTokens":77}' })
+    assert.equal('/model/anthropic.claude-sonnet-4-5-v1:0/count-tokens', attempt.target)
+    assert.same({ input_tokens = 77 }, answer.json)
+    assert.is_nil(answer.headers['x-ccrelay-estimated'])
+    local inner = json.decode(attempt.body).input.invokeModel.body
+    assert.is_string(inner)
+    assert.is_true(#inner > 40)
+  end)
+
+  it('counts tokens of what is behind an inference profile by its ARN', function()
+    local arn = 'arn:aws:bedrock:us-east-1:1:inference-profile/eu.anthropic.claude-x-v1:0'
+    assert.equal('/model/anthropic.claude-x-v1:0/count-tokens', count(arn, { body = '{"inputTokens":1}' }).target)
+  end)
+
+  it('is not counted where the model cannot be: that is estimated', function()
+    local _, answer = count('x', { status = 400, body = '{"message":"The model does not support counting tokens."}' })
+    assert.equal(200, answer.status)
+    assert.equal('true', answer.headers['x-ccrelay-estimated'])
+    local _, wrong = count('x', { status = 400, body = '{"message":"messages: at least one message is required"}' })
+    assert.equal(400, wrong.status)
+  end)
+
+  it('errors come in Anthropic\'s shape with their words, status and request', function()
+    local self = bedrock()
+    self:reply('p', { status = 400, body = '{"message":"The provided model identifier is invalid."}',
+      headers = { ['x-amzn-requestid'] = 'abc-1', ['x-amzn-errortype'] = 'ValidationException' } })
+    local _, answer = ask(self)
+    assert.equal(400, answer.status)
+    assert.same({ type = 'invalid_request_error', message = 'The provided model identifier is invalid.' },
+      answer.json.error)
+    assert.equal('abc-1', answer.headers['request-id'])
+  end)
+
+  for status, kind in pairs { [408] = 'timeout_error', [424] = 'api_error', [429] = 'rate_limit_error' } do
+    it('a ' .. status .. ' stays that', function()
+      local self = bedrock()
+      self:reply('p', { status = status, body = '{"message":"words"}' })
+      local _, answer = ask(self)
+      assert.same({ status, kind, 'words' }, { answer.status, answer.json.error.type, answer.json.error.message })
+    end)
+  end
+
+  it('access denied to one model leaves the others', function()
+    local self = bedrock()
+    self:reply('p', { status = 403, body = '{"message":"no access"}',
+      headers = { ['x-amzn-errortype'] = 'AccessDeniedException' } }, {})
+    local _, answer = ask(self)
+    assert.equal(403, answer.status)
+    local _, later = ask(self)
+    assert.equal(200, later.status)
+  end)
+
+  it('a region that does not exist is named', function()
+    local self = bedrock { aws_region = 'us-esat-1', base_url = false }
+    self.replies['bedrock-runtime.us-esat-1.amazonaws.com'] = { { error = 'CC_EDNS' } }
+    local _, answer = ask(self)
+    assert.is_truthy(answer.json.error.message:find('is aws_region "us-esat-1" right?', 1, true))
+  end)
+end)
+
+describe('mantle and Claude Platform on AWS', function()
+  it('get Anthropic\'s own request, signed for their service', function()
+    local attempt = ask(new { type = 'mantle', aws_region = 'us-east-1', base_url = false })
+    assert.equal('bedrock-mantle.us-east-1.api.aws', attempt.origin.host)
+    assert.equal('/anthropic/v1/messages?beta=true', attempt.target)
+    assert.equal('bedrock-mantle', attempt.signer.service)
+    attempt = ask(new { type = 'claude_aws', aws_region = 'us-east-1', base_url = false, workspace_id = 'ws-1' })
+    assert.equal('aws-external-anthropic.us-east-1.api.aws', attempt.origin.host)
+    assert.equal('/v1/messages?beta=true', attempt.target)
+    assert.equal('ws-1', attempt.headers['anthropic-workspace-id'])
+    assert.equal('aws-external-anthropic', attempt.signer.service)
+    assert.same({}, attempt.edits)
+  end)
+end)
+
+describe('azure', function()
+  local function azure(more)
+    local settings = { type = 'azure', base_url = false, azure_resource_name = 'res', keys = { { key = 'az-key' } } }
+    for name, value in pairs(more or {}) do settings[name] = value end
+    return new(settings)
+  end
+
+  it('is at its resource, with the key under both names', function()
+    local attempt = ask(azure())
+    assert.equal('res.services.ai.azure.com', attempt.origin.host)
+    assert.equal('/anthropic/v1/messages?beta=true', attempt.target)
+    assert.equal('az-key', attempt.headers['x-api-key'])
+    assert.equal('az-key', attempt.headers['api-key'])
+    assert.same({}, attempt.edits)
+    assert.is_true(attempt.passes)
+  end)
+
+  for given, path in pairs {
+    ['https://p.test'] = '/anthropic', ['https://p.test/anthropic/'] = '/anthropic',
+    ['https://p.test/x'] = '/x/anthropic',
+  } do
+    it('is at base_url: ' .. given, function()
+      assert.equal(path .. '/v1/messages?beta=true', ask(azure { base_url = given }).target)
+    end)
+  end
+
+  it('gets the deployment as the model, unless one is mapped', function()
+    assert.equal('"dep"', ask(azure { azure_deployment_id = 'dep' }).edits.model)
+    assert.equal('"own"', ask(azure { azure_deployment_id = 'dep', model_mapping = { [MODEL] = 'own' } }).edits.model)
+  end)
+
+  it('gets the API version only when it is set', function()
+    assert.equal('/anthropic/v1/messages?beta=true&api-version=2025-09-01',
+      ask(azure { azure_api_version = '2025-09-01' }).target)
+    assert.equal('/anthropic/v1/messages/count_tokens?beta=true',
+      ask(azure(), nil, { path = '/v1/messages/count_tokens?beta=true' }).target)
+  end)
+end)
+
+describe('vertex', function()
+  local token = { body = '{"access_token":"ya29.CANARY7f3a9d","expires_in":3599,"token_type":"Bearer"}',
+    headers = { ['metadata-flavor'] = 'Google' } }
+  local PATH = '/v1/projects/proj/locations/%s/publishers/anthropic/models/%s'
+
+  local function vertex(more)
+    local settings = { type = 'vertex', gcp_project_id = 'proj', gcp_region = 'us-east5', base_url = false }
+    for name, value in pairs(more or {}) do settings[name] = value end
+    local self = new(settings)
+    self.state.pages['GET http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token'] =
+      { token }
+    return self
+  end
+
+  it('is at its region\'s address, with a token', function()
+    local attempt = ask(vertex { model_mapping = { [MODEL] = 'claude-sonnet-4-5@20250929' } }, { stream = true })
+    assert.equal('us-east5-aiplatform.googleapis.com', attempt.origin.host)
+    assert.equal(PATH:format('us-east5', 'claude-sonnet-4-5@20250929:streamRawPredict'), attempt.target)
+    assert.equal('Bearer ya29.CANARY7f3a9d', attempt.headers.authorization)
+    assert.same({ model = false, anthropic_version = '"vertex-2023-10-16"' }, attempt.edits)
+    assert.equal('claude-code-20250219,interleaved-thinking-2025-05-14,tool-search-tool-2025-10-19',
+      attempt.headers['anthropic-beta'])
+    assert.equal('', attempt.headers['anthropic-version'])
+  end)
+
+  for region, host in pairs {
+    global = 'aiplatform.googleapis.com', us = 'aiplatform.us.rep.googleapis.com',
+    eu = 'aiplatform.eu.rep.googleapis.com',
+  } do
+    it('has an address of its own for ' .. region, function()
+      local attempt = ask(vertex { gcp_region = region })
+      assert.equal(host, attempt.origin.host)
+      assert.equal(PATH:format(region, 'claude-sonnet-4-5:rawPredict'), attempt.target)
+    end)
+  end
+
+  for _, base in ipairs { 'https://p.test', 'https://p.test/v1', 'https://p.test/v1/' } do
+    it('is at base_url with or without its version: ' .. base, function()
+      assert.equal(PATH:format('us-east5', 'claude-sonnet-4-5:rawPredict'), ask(vertex { base_url = base }).target)
+    end)
+  end
+
+  it('counts tokens with the model in the body', function()
+    local attempt = ask(vertex { model_mapping = { [MODEL] = 'claude-sonnet-4-5@20250929' } }, nil,
+      { path = '/v1/messages/count_tokens' })
+    assert.equal(PATH:format('us-east5', 'count-tokens:rawPredict'), attempt.target)
+    assert.equal('"claude-sonnet-4-5@20250929"', attempt.edits.model)
+  end)
+
+  it('errors come in Anthropic\'s shape with their words', function()
+    local self = vertex { base_url = 'http://p.test' }
+    self:reply('p', { status = 404, body = '{"error":{"code":404,"message":"Publisher Model `x` was not found",'
+      .. '"status":"NOT_FOUND"}}' })
+    local _, answer = ask(self)
+    assert.equal(404, answer.status)
+    assert.same({ type = 'not_found_error', message = 'Publisher Model `x` was not found' }, answer.json.error)
+  end)
+end)
+
+describe('Claude Platform on Google Cloud', function()
+  it('gets Anthropic\'s own request behind its workspace', function()
+    local self = new { type = 'claude_google', gcp_project_id = 'proj', gcp_region = 'global', workspace_id = 'ws',
+      base_url = false }
+    self.state.pages['GET http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token'] =
+      { { body = '{"access_token":"t","expires_in":3599}', headers = { ['metadata-flavor'] = 'Google' } } }
+    local attempt = ask(self)
+    assert.equal('claude.googleapis.com', attempt.origin.host)
+    assert.equal('/v1alpha/projects/proj/locations/global/workspaces/ws/invoke/v1/messages?beta=true', attempt.target)
+    assert.equal('Bearer t', attempt.headers.authorization)
+  end)
+end)
