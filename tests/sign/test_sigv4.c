@@ -48,7 +48,8 @@ static void one_case(char *text) {
   if (!body) vector.request.body_hash = cc_slice(NULL, 0);
   struct cc_buffer lines = {0};
   assert_int_equal(cc_sigv4(&vector.request, "\n", &lines), CC_OK);
-  char *got = line_value(&lines, "authorization"), *sent = line_value(&lines, "x-amz-security-token");
+  char *got = line_value(&lines, "authorization");
+  char *sent = line_value(&lines, "x-amz-security-token");
   assert_memory_equal(got, "AWS4-HMAC-SHA256 ", 17);
   if (strcmp(got + 17, expected) != 0)
     fail_msg("%s\n-- got\n%s\n-- expected\n%s", name, got + 17, expected);
@@ -200,7 +201,8 @@ static void nothing_else_is_sent(void **state) {
   cc_buffer_add_text(&lines, "before");
   assert_int_equal(cc_sigv4(&vector.request, "\r\n", &lines), CC_OK);
   cc_buffer_add(&lines, "", 1);
-  static const char begin[] = "beforex-amz-date: 20150830T123600Z\r\nauthorization: AWS4-HMAC-SHA256 ";
+  static const char begin[] = "beforex-amz-date: 20150830T123600Z\r\n"
+                              "authorization: AWS4-HMAC-SHA256 ";
   assert_memory_equal(lines.data, begin, sizeof begin - 1);
   assert_string_equal(lines.data + lines.size - 3, "\r\n");
   assert_null(strstr(lines.data, "CANARY7f3a9d"));
@@ -235,7 +237,8 @@ static void odd_texts(void **state) {
       [SECRET_KEY] = {""},            [TOKEN] = {"a\nb", "a\x7f"},
       [REGION] = {"", "a/b", "a,b"},  [SERVICE] = {"", "a/b", "a b"},
       [NAME] = {"", "a b", "a:b"},    [VALUE] = {"a\r\nb", "a\x01"},
-      [HASH] = {"00", "UNSIGNED", "E3B0C44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+      [HASH] = {"00", "UNSIGNED",
+                "E3B0C44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
   };
   for (int place = 0; place < PLACES; place++)
     for (int i = 0; i < 4 && odd[place][i]; i++)
@@ -271,9 +274,10 @@ static void signs_requests_of_our_own(void **state) {
   vector.signer.session_token = cc_slice_text("CANARY7f3a9d");
   struct cc_buffer expected = {0};
   assert_int_equal(cc_sigv4(&vector.request, "\n", &expected), CC_OK);
+  static const char headers[] = "Content-Type: text/plain\r\nX-Amz-Target:T\nAccept: */*\n";
   assert_int_equal(cc_sign(&vector.signer, vector.request.time_ms, "POST", "h.example",
-                           "/a:b?z=1&a", "Content-Type: text/plain\r\nX-Amz-Target:T\nAccept: */*\n",
-                           "body", 4, &out, &size), CC_OK);
+                           "/a:b?z=1&a", headers, "body", 4, &out, &size),
+                   CC_OK);
   assert_int_equal(size, expected.size);
   assert_memory_equal(out, expected.data, size);
   cc_free(out);

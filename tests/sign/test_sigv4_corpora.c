@@ -207,8 +207,8 @@ static void golden_headers(struct cc_buffer *out, const char *line, const char *
                         "x-stainless-timeout:600\n", version);
 }
 
-// The recorded signatures of bedrock-mantle cannot be had again (its left out headers are others):
-// there the rest of the line is compared.
+// The recorded signatures of bedrock-mantle cannot be had again (what the recording left out there
+// is unknown): the rest of the line is compared.
 static void golden_case(const char *line, const char *authorization, const char *version,
                         double time_ms) {
   struct vector vector;
@@ -226,7 +226,8 @@ static void golden_case(const char *line, const char *authorization, const char 
   struct cc_buffer lines = {0};
   assert_int_equal(cc_sigv4(&vector.request, "\n", &lines), CC_OK);
   char *got = line_value(&lines, "authorization");
-  char *hash = line_value(&lines, "x-amz-content-sha256"), *sent = member(line, "headers.x-amz-content-sha256");
+  char *hash = line_value(&lines, "x-amz-content-sha256");
+  char *sent = member(line, "headers.x-amz-content-sha256");
   assert_string_equal(hash, sent);
   if (mantle) got[strlen(got) - 64] = '\0';
   if (strncmp(got, authorization, strlen(got)) != 0 || strlen(got) < 64)
