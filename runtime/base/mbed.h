@@ -50,7 +50,8 @@ static inline int cc_mbed_begin(void) {
 #define CC_MBED_SHA256_ADD(state, data, size) mbedtls_sha256_update(state, data, size)
 #define CC_MBED_SHA256_FINISH(state, out)     mbedtls_sha256_finish(state, out)
 #define CC_MBED_SHA1(data, size, out)         mbedtls_sha1(data, size, out)
-#define CC_MBED_READ_KEY(key, path)           mbedtls_pk_parse_keyfile(key, path, NULL, cc_mbed_random, NULL)
+#define CC_MBED_READ_KEY(key, path)                                                                \
+  mbedtls_pk_parse_keyfile(key, path, NULL, cc_mbed_random, NULL)
 #define CC_MBED_PARSE_KEY(key, text, size)                                                         \
   mbedtls_pk_parse_key(key, text, size, NULL, 0, cc_mbed_random, NULL)
 #define CC_MBED_SIGN(key, digest, digest_size, out, capacity, size)                                \

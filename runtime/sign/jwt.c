@@ -45,8 +45,9 @@ static int make(struct cc_buffer *token, const char *key, uint32_t key_size) {
 int cc_jwt(const char *key, uint32_t key_size, const char *header, uint32_t header_size,
            const char *claims, uint32_t claims_size, char **out, uint32_t *out_size) {
   struct cc_buffer token = {0};
+  size_t parts = (size_t)header_size + claims_size + MBEDTLS_MPI_MAX_SIZE;
   if (!cc_json_valid(header, header_size) || !cc_json_valid(claims, claims_size)) return CC_EINVAL;
-  cc_buffer_reserve(&token, ((size_t)header_size + claims_size + MBEDTLS_MPI_MAX_SIZE) * 4 / 3 + 16);
+  cc_buffer_reserve(&token, parts * 4 / 3 + 16);
   cc_base64_encode_url(&token, header, header_size);
   cc_buffer_add(&token, ".", 1);
   cc_base64_encode_url(&token, claims, claims_size);

@@ -4,7 +4,6 @@
 #include "sign/sigv4.h"
 #include "sign/canonical.h"
 #include "sign/digest.h"
-#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -59,7 +58,7 @@ static bool write_date(double ms, char date[CC_SIGV4_DATE]) {
   static const double year_10000 = 253402300800e3;
   struct tm parts;
   if (!(ms >= 0 && ms < year_10000)) return false;
-  time_t seconds = (time_t)floor(ms / 1000);
+  time_t seconds = (time_t)(ms / 1000);
   return gmtime_r(&seconds, &parts) &&
          strftime(date, CC_SIGV4_DATE, "%Y%m%dT%H%M%SZ", &parts) == CC_SIGV4_DATE - 1;
 }

@@ -143,6 +143,35 @@ static void writes_no_further(void **state) {
   }
 }
 
+static void border(const char *data, uint32_t size, bool url, const char *expected) {
+  char *out = NULL;
+  uint32_t got = 0;
+  assert_int_equal(cc_base64(data, size, url, &out, &got), CC_OK);
+  assert_non_null(out);
+  assert_int_equal(got, strlen(expected));
+  assert_memory_equal(out, expected, got);
+  cc_free(out);
+}
+
+static void knows_the_alphabet_of_urls(void **state) {
+  (void)state;
+  border(TEXT(""), true, "");
+  border(TEXT(""), false, "");
+  border(TEXT("f"), true, "Zg");
+  border(TEXT("f"), false, "Zg==");
+  border(TEXT("fo"), true, "Zm8");
+  border(TEXT("foo"), true, "Zm9v");
+  border(TEXT("\xfb\xef\xbe\xff\xff\xff"), true, "----____");
+  border(TEXT("\xfb\xef\xbe\xff\xff\xff"), false, "++++////");
+  struct cc_buffer out = {0};
+  cc_buffer_add_text(&out, "+/=");
+  cc_base64_encode_url(&out, "", 0);
+  cc_base64_encode_url(&out, "\xff", 1);
+  assert_int_equal(out.size, 5);
+  assert_memory_equal(out.data, "+/=_w", 5);
+  cc_buffer_free(&out);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(knows_the_vectors),
@@ -151,6 +180,7 @@ int main(void) {
       cmocka_unit_test(knows_every_byte),
       cmocka_unit_test(looks_at_every_place),
       cmocka_unit_test(writes_no_further),
+      cmocka_unit_test(knows_the_alphabet_of_urls),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

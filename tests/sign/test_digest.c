@@ -31,6 +31,24 @@ static void known_digests(void **state) {
   }
 }
 
+// FIPS 180-4 examples.
+static void known_sha1(void **state) {
+  (void)state;
+  static const char *const known[][2] = {
+      {"", "da39a3ee5e6b4b0d3255bfef95601890afd80709"},
+      {"abc", "a9993e364706816aba3e25717850c26c9cd0d89d"},
+      {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+       "84983e441c3bd26ebaae4aa1f95129e5e54670f1"},
+  };
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    uint8_t out[20];
+    char hex[41];
+    assert_int_equal(cc_sha1(known[i][0], (uint32_t)strlen(known[i][0]), out), CC_OK);
+    cc_hex(out, sizeof out, hex);
+    assert_string_equal(hex, known[i][1]);
+  }
+}
+
 // A million times "a", in pieces of every size.
 static void pieces_make_the_same_digest(void **state) {
   (void)state;
@@ -143,6 +161,7 @@ static void equal_means_every_byte(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(known_digests),
+      cmocka_unit_test(known_sha1),
       cmocka_unit_test(pieces_make_the_same_digest),
       cmocka_unit_test(known_hmacs),
       cmocka_unit_test(keys_around_a_block),
