@@ -107,15 +107,20 @@ static void build_head(struct cc_attempt *attempt) {
 
 // ---- Sending -----------------------------------------------------------------------------------
 
+static struct cc_slice body_piece(struct cc_attempt *attempt) {
+  const struct cc_buffer *body = attempt->has_body ? &attempt->body : &attempt->exchange->body;
+  size_t at = attempt->body_sent;
+  if (attempt->has_body) return cc_slice(body->data + at, body->size - at);
+  return cc_edits_piece(&attempt->edits, body->data, body->size, at);
+}
+
 static size_t next_parts(struct cc_attempt *attempt, struct cc_slice parts[2]) {
   size_t count = 0;
   if (attempt->wire_sent < attempt->wire.size)
     parts[count++] =
         cc_slice(attempt->wire.data + attempt->wire_sent, attempt->wire.size - attempt->wire_sent);
   if (attempt->body_sent < attempt->body_size) {
-    struct cc_buffer *body = &attempt->exchange->body;
-    struct cc_slice piece =
-        cc_edits_piece(&attempt->edits, body->data, body->size, attempt->body_sent);
+    struct cc_slice piece = body_piece(attempt);
     if (piece.size > WRITE_PIECE) piece.size = WRITE_PIECE;
     parts[count++] = piece;
     attempt->body_sent += piece.size;
@@ -241,24 +246,29 @@ struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int o
 }
 
 void cc_attempt_send(struct cc_attempt *attempt) {
-  struct cc_buffer *body = &attempt->exchange->body;
-  attempt->body_size = cc_edits_size(&attempt->edits, body->size);
-  attempt->changed = (uint32_t)cc_edits_changed(&attempt->edits);
+  size_t size = attempt->has_body ? attempt->body.size : attempt->exchange->body.size;
+  attempt->body_size = attempt->has_body ? size : cc_edits_size(&attempt->edits, size);
+  attempt->changed = (uint32_t)(attempt->has_body ? size : cc_edits_changed(&attempt->edits));
   attempt->sent_at = cc_now();
   if (attempt->spec.head_ms) attempt->head_due = now_of(attempt) + attempt->spec.head_ms;
   connect_upstream(attempt, false);
 }
 
-bool cc_attempt_needs_body(const struct cc_attempt *attempt) {
+static bool sends_on(const struct cc_attempt *attempt) {
   return attempt->out && !all_sent(attempt) && !attempt->dirty;
 }
 
+bool cc_attempt_needs_body(const struct cc_attempt *attempt) {
+  return !attempt->has_body && sends_on(attempt);
+}
+
 void cc_attempt_shed(struct cc_attempt *attempt) {
-  if (cc_attempt_needs_body(attempt)) return;
+  if (sends_on(attempt)) return;
   cc_buffer_free(&attempt->method);
   cc_buffer_free(&attempt->target);
   cc_buffer_wipe(&attempt->wire);
   attempt->wire_sent = 0;
+  cc_buffer_wipe(&attempt->body);
   cc_fields_free(&attempt->fields);
   cc_edits_free(&attempt->edits);
   cc_fields_free(&attempt->headers);
@@ -291,6 +301,7 @@ void cc_attempt_free(struct cc_attempt *attempt) {
   cc_buffer_free(&attempt->method);
   cc_buffer_free(&attempt->target);
   cc_buffer_wipe(&attempt->wire);
+  cc_buffer_wipe(&attempt->body);
   cc_buffer_free(&attempt->held);
   cc_fields_free(&attempt->fields);
   cc_fields_free(&attempt->headers);
