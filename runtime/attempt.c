@@ -62,8 +62,10 @@ static void rang(struct cc_timer *timer) {
 // ---- Sending -----------------------------------------------------------------------------------
 
 static struct cc_slice body_piece(struct cc_attempt *attempt, size_t offset, size_t most) {
-  struct cc_buffer *body = &attempt->exchange->body;
-  struct cc_slice piece = cc_edits_piece(&attempt->edits, body->data, body->size, offset);
+  const struct cc_buffer *body = attempt->has_body ? &attempt->body : &attempt->exchange->body;
+  struct cc_slice piece = attempt->has_body
+                              ? cc_slice(body->data + offset, body->size - offset)
+                              : cc_edits_piece(&attempt->edits, body->data, body->size, offset);
   if (piece.size > most) piece.size = (uint32_t)most;
   return piece;
 }
@@ -245,9 +247,9 @@ static void hash_more(struct cc_attempt *attempt) {
 }
 
 void cc_attempt_send(struct cc_attempt *attempt) {
-  struct cc_buffer *body = &attempt->exchange->body;
-  attempt->body_size = cc_edits_size(&attempt->edits, body->size);
-  attempt->changed = (uint32_t)cc_edits_changed(&attempt->edits);
+  size_t size = attempt->has_body ? attempt->body.size : attempt->exchange->body.size;
+  attempt->body_size = attempt->has_body ? size : cc_edits_size(&attempt->edits, size);
+  attempt->changed = (uint32_t)(attempt->has_body ? size : cc_edits_changed(&attempt->edits));
   attempt->sent_at = cc_now();
   if (attempt->spec.head_ms) attempt->head_due = now_of(attempt) + attempt->spec.head_ms;
   if (attempt->signing) {
@@ -258,17 +260,22 @@ void cc_attempt_send(struct cc_attempt *attempt) {
   connect_upstream(attempt, false);
 }
 
-bool cc_attempt_needs_body(const struct cc_attempt *attempt) {
+static bool sends_on(const struct cc_attempt *attempt) {
   if (attempt->phase == CC_HASHING) return true;
   return attempt->out && !all_sent(attempt) && !attempt->dirty;
 }
 
+bool cc_attempt_needs_body(const struct cc_attempt *attempt) {
+  return !attempt->has_body && sends_on(attempt);
+}
+
 void cc_attempt_shed(struct cc_attempt *attempt) {
-  if (cc_attempt_needs_body(attempt)) return;
+  if (sends_on(attempt)) return;
   cc_buffer_free(&attempt->method);
   cc_buffer_free(&attempt->target);
   cc_buffer_wipe(&attempt->wire);
   attempt->wire_sent = 0;
+  cc_buffer_wipe(&attempt->body);
   cc_fields_free(&attempt->fields);
   cc_edits_free(&attempt->edits);
   cc_fields_free(&attempt->headers);
@@ -301,6 +308,7 @@ void cc_attempt_free(struct cc_attempt *attempt) {
   cc_buffer_free(&attempt->method);
   cc_buffer_free(&attempt->target);
   cc_buffer_wipe(&attempt->wire);
+  cc_buffer_wipe(&attempt->body);
   cc_buffer_free(&attempt->held);
   cc_fields_free(&attempt->fields);
   cc_fields_free(&attempt->headers);

@@ -45,6 +45,8 @@ struct cc_attempt {
   struct cc_fields fields;
   bool pass;
   struct cc_edits edits;
+  bool has_body; // of its own, in place of the exchange's with the edits
+  struct cc_buffer body;
   struct cc_signing *signing; // NULL: not signed
   struct cc_buffer wire;      // the head as sent
   size_t wire_sent, body_sent, body_size;

@@ -165,8 +165,11 @@ int cc_secret_read(int number, char *out, uint32_t capacity, uint32_t *version) 
 
 // ---- Writing -----------------------------------------------------------------------------------
 
-static void wipe(struct cc_shared_copy *copy) {
-  for (int i = 0; i < WORDS; i++)
+// All of it, unless its size is known: a published copy is whole.
+static void wipe(struct cc_shared_copy *copy, bool published) {
+  uint64_t size = atomic_load(&copy->words[2]);
+  size_t count = published && size < CC_SECRET_BYTES ? words_of(size) : WORDS;
+  for (size_t i = 0; i < count; i++)
     if (atomic_load_explicit(&copy->words[i], memory_order_relaxed))
       atomic_store_explicit(&copy->words[i], 0, memory_order_release);
 }
@@ -185,7 +188,7 @@ static bool take(struct cc_shared_secret *secret, int index, uint64_t mine, doub
   uint64_t before = atomic_load(&copy->owner);
   if (!is_left(secret, index, before, now)) return false;
   if (!atomic_compare_exchange_strong(&copy->owner, &before, mine)) return false;
-  if (before != FREE) wipe(copy);
+  if (before != FREE) wipe(copy, before & PUBLISHED);
   return true;
 }
 
@@ -234,7 +237,10 @@ int cc_secret_write(int number, const char *data, uint32_t size, double expires)
   uint64_t mine = lease(now, COPY_LEASE_MS);
   int index = take_any(secret, mine, now);
   if (index < 0) return index;
-  struct text text = {{0, bits_of(expires), size}};
+  struct text text;
+  text.words[1] = bits_of(expires);
+  text.words[2] = size;
+  if (size) text.words[words_of(size) - 1] = 0; // behind its end
   if (size) memcpy(text.words + HEAD, data, size);
   store(&secret->copies[index], text.words, HEAD, words_of(size));
   uint64_t before = publish(secret, index, &text), own = mine;

@@ -98,6 +98,7 @@ int cc_try_set(struct cc_relay *relay, cc_id id, int number, const char *field, 
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
+  if (attempt->has_body) return CC_ESTATE;
   const struct cc_buffer *body = &attempt->exchange->body;
   return cc_edits_set(&attempt->edits, body->data, body->size, cc_slice(field, field_size),
                       cc_slice(json, json_size));
@@ -108,6 +109,7 @@ int cc_try_remove(struct cc_relay *relay, cc_id id, int number, const char *fiel
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
+  if (attempt->has_body) return CC_ESTATE;
   const struct cc_buffer *body = &attempt->exchange->body;
   return cc_edits_remove(&attempt->edits, body->data, body->size, cc_slice(field, field_size));
 }
@@ -119,6 +121,33 @@ int cc_try_sign(struct cc_relay *relay, cc_id id, int number, const struct cc_si
   cc_signing_free(attempt->signing);
   attempt->signing = cc_signing_new(signer);
   return attempt->signing ? CC_OK : CC_EINVAL;
+}
+
+int cc_try_view(struct cc_relay *relay, cc_id id, int number, char **out, uint32_t *out_size) {
+  int error;
+  struct cc_attempt *attempt = draft(relay, id, number, &error);
+  if (!attempt) return error;
+  struct cc_buffer view = {0};
+  const struct cc_buffer *body = attempt->has_body ? &attempt->body : &attempt->exchange->body;
+  cc_buffer_reserve(&view, body->size + 1); // there is memory even for nothing
+  if (attempt->has_body)
+    cc_buffer_add(&view, body->data, body->size);
+  else
+    cc_edits_view(&attempt->edits, body->data, body->size, &view);
+  *out = view.data;
+  *out_size = (uint32_t)view.size;
+  return CC_OK;
+}
+
+int cc_try_body(struct cc_relay *relay, cc_id id, int number, const char *text, uint32_t size) {
+  int error;
+  struct cc_attempt *attempt = draft(relay, id, number, &error);
+  if (!attempt) return error;
+  cc_buffer_wipe(&attempt->body);
+  cc_buffer_add(&attempt->body, text, size);
+  attempt->has_body = true;
+  cc_edits_free(&attempt->edits);
+  return CC_OK;
 }
 
 int cc_try_send(struct cc_relay *relay, cc_id id, int number) {

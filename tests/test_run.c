@@ -4,6 +4,7 @@
 #include "shared.h"
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -37,7 +38,17 @@ static int count_descriptors(void) {
   return count;
 }
 
-static int descriptors;
+static int descriptors, inherited;
+
+// Those that any program started from here has.
+static int count_inherited(void) {
+  int count = 0;
+  for (int fd = 0; fd < 1024; fd++) {
+    int flags = fcntl(fd, F_GETFD);
+    if (flags >= 0 && !(flags & FD_CLOEXEC)) count++;
+  }
+  return count;
+}
 
 static int begin(void **state) {
   (void)state;
@@ -307,12 +318,14 @@ static void it_has_no_other_descriptor(void **state) {
   struct cc_listen listen = {.host = {"127.0.0.1", 9}, .copies = 2};
   assert_int_equal(cc_listen(relay, &listen), 0);
   assert_int_equal(cc_accept(relay, 0, 0), CC_OK);
-  struct result got = SHELL("ls -l /proc/$$/fd | sed 's/.* \\([0-9]* ->\\)/\\1/'");
+  struct result got = SHELL("ls -l /proc/$$/fd | grep -o '[0-9]* -> .*'");
   assert_non_null(strstr(got.body, "0 -> /dev/null\n"));
   assert_non_null(strstr(got.body, "1 -> pipe:"));
   assert_non_null(strstr(got.body, "2 -> pipe:"));
-  assert_null(strstr(got.body, "socket:"));
-  assert_null(strstr(got.body, "eventpoll"));
+  int lines = 0;
+  for (const char *at = got.body; (at = strchr(at, '\n')); at++)
+    lines++;
+  assert_in_range(lines, 3, inherited);
 }
 
 static void it_may_open_its_stdout(void **state) {
@@ -325,7 +338,8 @@ static void it_may_open_its_stdout(void **state) {
 static void it_has_the_environment_and_its_own_session(void **state) {
   (void)state;
   setenv("CCRELAY_TEST_RUN", "inherited", 1);
-  struct result got = SHELL("printf \"$CCRELAY_TEST_RUN \"; cut -d' ' -f5,6 /proc/$$/stat; echo $$");
+  struct result got =
+      SHELL("printf \"$CCRELAY_TEST_RUN \"; cut -d' ' -f5,6 /proc/$$/stat; echo $$");
   unsetenv("CCRELAY_TEST_RUN");
   char expected[128];
   int group, session, pid;
@@ -414,6 +428,7 @@ static void master_and_worker_learn_of_their_own(void **state) {
 }
 
 int main(void) {
+  inherited = count_inherited();
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(output_and_code_are_told, begin, end),
       cmocka_unit_test_setup_teardown(it_has_its_event_and_then_is_gone, begin, end),

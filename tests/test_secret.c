@@ -55,9 +55,9 @@ static bool claim(double lease_ms) {
 // Does any copy still have these bytes?
 static bool is_kept(const char *text) {
   const struct cc_shared_secret *inside = cc_shared_secret(secret);
+  const size_t size = sizeof inside->copies->words;
   for (int i = 0; i < CC_SECRET_COPIES; i++)
-    if (memmem((const void *)inside->copies[i].words, sizeof inside->copies[i].words, text, strlen(text)))
-      return true;
+    if (memmem((const void *)inside->copies[i].words, size, text, strlen(text))) return true;
   return false;
 }
 

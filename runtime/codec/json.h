@@ -128,4 +128,6 @@ size_t cc_edits_size(struct cc_edits *edits, size_t size);
 size_t cc_edits_changed(struct cc_edits *edits);
 struct cc_slice cc_edits_piece(struct cc_edits *edits, const char *text, size_t size,
                                size_t offset);
+// Appends the whole view to out.
+void cc_edits_view(struct cc_edits *edits, const char *text, size_t size, struct cc_buffer *out);
 #endif

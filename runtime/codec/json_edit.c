@@ -266,3 +266,28 @@ struct cc_slice cc_edits_piece(struct cc_edits *edits, const char *text, size_t 
   }
   return cc_slice(text + start, end - start);
 }
+
+void cc_edits_view(struct cc_edits *edits, const char *text, size_t size, struct cc_buffer *out) {
+  size_t whole = cc_edits_size(edits, size);
+  cc_buffer_reserve(out, whole + 1); // there is memory even for nothing
+  for (size_t done = 0; done < whole;) {
+    struct cc_slice piece = cc_edits_piece(edits, text, size, done);
+    cc_buffer_add(out, piece.data, piece.size);
+    done += piece.size;
+  }
+}
+
+int cc_json_without(const char *text, uint32_t size, const char *field, uint32_t field_size,
+                    char **out, uint32_t *out_size) {
+  struct cc_edits edits = {0};
+  struct cc_buffer view = {0};
+  *out = NULL;
+  *out_size = 0;
+  if (!is_name(cc_slice(field, field_size))) return CC_EINVAL;
+  if (cc_edits_remove(&edits, text, size, cc_slice(field, field_size)) != CC_OK) return CC_EJSON;
+  cc_edits_view(&edits, text, size, &view);
+  cc_edits_free(&edits);
+  *out = view.data;
+  *out_size = (uint32_t)view.size;
+  return CC_OK;
+}

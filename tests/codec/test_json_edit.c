@@ -260,12 +260,47 @@ static void takes_many_edits(void **state) {
   cc_buffer_free(&text);
 }
 
+static void takes_a_member_out(void **state) {
+  (void)state;
+  static const struct {
+    const char *text, *field, *expected;
+  } cases[] = {
+      {"{\"a\":1,\"model\":\"m\",\"b\":[2, 3]}", "model", "{\"a\":1,\"b\":[2, 3]}"},
+      {" {\"mod\\u0065l\" : 1}\n", "model", " {}\n"},
+      {"{\"a\":1, \"b\":2, \"a\":{\"a\":3}}", "a", "{\"b\":2}"},
+      {"{ \"x\":{\"a\":1} }", "a", "{ \"x\":{\"a\":1} }"},
+      {"{}", "a", "{}"},
+  };
+  char *out;
+  uint32_t size;
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    struct cc_slice text = cc_slice_text(cases[i].text), field = cc_slice_text(cases[i].field);
+    assert_int_equal(cc_json_without(text.data, text.size, field.data, field.size, &out, &size),
+                     CC_OK);
+    assert_int_equal(size, strlen(cases[i].expected));
+    assert_memory_equal(out, cases[i].expected, size);
+    cc_free(out);
+  }
+  static const char *const wrong[] = {"",         "[]",    "1",          "{\"a\":1",
+                                      "{\"a\":1,}", "{} {}", "{\"b\":x}"};
+  for (size_t i = 0; i < COUNT(wrong); i++) {
+    uint32_t given = (uint32_t)strlen(wrong[i]);
+    out = (char *)"left";
+    assert_int_equal(cc_json_without(wrong[i], given, "a", 1, &out, &size), CC_EJSON);
+    assert_null(out);
+    assert_int_equal(size, 0);
+  }
+  assert_int_equal(cc_json_without("{}", 2, "", 0, &out, &size), CC_EINVAL);
+  assert_int_equal(cc_json_without("{}", 2, "\xff", 1, &out, &size), CC_EINVAL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(splices_exactly),    cmocka_unit_test(counts_changed_bytes),
       cmocka_unit_test(refuses_nonsense),   cmocka_unit_test(keeps_depth),
       cmocka_unit_test(survives_refusals),  cmocka_unit_test(behaves_like_the_model),
       cmocka_unit_test(takes_many_members), cmocka_unit_test(takes_many_edits),
+      cmocka_unit_test(takes_a_member_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
