@@ -50,12 +50,12 @@ describe('external_account with a program', function()
 
   it('splits the command as a shell would, but does nothing else of it', function()
     local info = info_of 'external_executable'
-    info.credential_source.executable = { command = [[ a 'b "c' "d \"e" f\ g "" $HOME;x ]] }
+    info.credential_source.executable = { command = [[ a 'b "c\' "d \"e" f\ g "" $HOME;x ]] }
     info.service_account_impersonation_url = nil
     local state = run_with({ body = answer { expiration_time = json.null } }, nil, info)
     assert.equal('sts', world.fetch(google).token)
     local list = state.runs[1].arguments
-    assert.same({ 'a', 'b "c', 'd "e', 'f g', '', '$HOME;x' }, { unpack(list, 6) })
+    assert.same({ 'a', 'b "c\\', 'd "e', 'f g', '', '$HOME;x' }, { unpack(list, 6) })
     assert.equal(30000, state.runs[1].timeout_ms)
   end)
 

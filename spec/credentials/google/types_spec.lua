@@ -83,6 +83,9 @@ describe('service_account', function()
     has(wrong(info), 'private_key is missing')
     info.private_key, info.client_email = 'x', json.null
     has(wrong(info), 'client_email is missing')
+    info = info_of 'service_account'
+    info.token_uri = 'https://evil.example/token'
+    has(wrong(info), 'token_uri goes to https://evil.example, which is refused')
   end)
 
   it('says what to do when the account or key is gone', function()
@@ -194,6 +197,9 @@ describe('impersonated_service_account', function()
       'service_account_impersonation_url is missing')
     has(changed(function(info) info.service_account_impersonation_url = TARGET:gsub('googleapis', 'evil') end),
       'goes to https://iamcredentials.evil.com, which is refused')
+    for _, text in ipairs { TARGET .. 's', TARGET .. '?x=y', (TARGET:gsub('/serviceAccounts/[^:]*', '')) } do
+      has(changed(function(info) info.service_account_impersonation_url = text end), 'does not end in')
+    end
     local short = 'https://iamcredentials.googleapis.com/v1/x'
     has(changed(function(info) info.service_account_impersonation_url = short end),
       'does not end in /serviceAccounts/ACCOUNT:generateAccessToken')
