@@ -48,6 +48,7 @@ local function app_service(context, endpoint, header)
   if endpoint and header then
     local base, message = base_of('IDENTITY_ENDPOINT', endpoint)
     if not base then return nil, message end
+    if string.find(header, '[%c\127]') then return nil, 'IDENTITY_HEADER has bytes that no header may have' end
     return { kind = 'app_service', base = base, secret = header, client = variable(context, 'AZURE_CLIENT_ID') }
   end
   local set, lacks = 'IDENTITY_ENDPOINT', 'IDENTITY_HEADER'

@@ -47,11 +47,10 @@ local function metadata(job, url, method, headers)
       direct = not string.find(url, '^[hH][tT][tT][pP][sS]:'), ca_file = job.ca_file,
     },
     read = function(answer)
-      if answer.status == 200 and string.find(answer.body, '%S') then
-        return string.match(answer.body, '^%s*(.-)%s*$')
-      end
-      local _, complaint = token_reply.object(answer, where)
-      return nil, complaint or { status = 200, message = where .. ' answered with nothing' }
+      local body = answer.status == 200 and string.match(answer.body, '^%s*(.-)%s*$')
+      if body == '' then return nil, { status = 200, message = where .. ' answered with nothing' } end
+      if body then return body end
+      return token_reply.object(answer, where)
     end,
   }
   if text then return text end
