@@ -38,18 +38,7 @@ describe('ccrelay.credentials.token_reply', function()
     assert.equal(60000, life { expires_in = 60, expires_on = tostring(NOW / 1000 + 120) })
   end)
 
-  it('reads times of RFC 3339', function()
-    assert.equal(0, token_reply.moment '1970-01-01T00:00:00Z')
-    assert.equal(951827696500, token_reply.moment '2000-02-29T12:34:56.5Z')
-    assert.equal(NOW, token_reply.moment(os.date('!%Y-%m-%dT%H:%M:%SZ', NOW / 1000)))
-    for year = 1999, 2101, 3 do
-      local at = os.time { year = year, month = 3, day = 1, hour = 12 }
-      assert.equal(at * 1000, token_reply.moment(os.date('!%Y-%m-%dT%H:%M:%SZ', at)))
-    end
-    for _, text in ipairs { '', '2026', '2026-13-01T00:00:00Z', '2026-01-00T00:00:00Z', '2026-01-01T00:00:00+01:00' } do
-      assert.is_nil(token_reply.moment(text))
-    end
-    assert.is_nil(token_reply.moment(5))
+  it('reads an end that is a time of RFC 3339', function()
     local shape = { token = 'accessToken', time = 'expireTime' }
     local soon = os.date('!%Y-%m-%dT%H:%M:%SZ', NOW / 1000 + 90)
     assert.same({ token = 't', expires = NOW + 90000 }, (read({ accessToken = 't', expireTime = soon },

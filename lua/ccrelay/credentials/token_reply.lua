@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What a token endpoint answered: a token and its end, or the words of the refusal without secrets.
+local date = require 'ccrelay.date'
 local json = require 'ccrelay.json'
 local redact = require 'ccrelay.redact'
 
@@ -55,25 +56,6 @@ end
 
 -- ---- Times -------------------------------------------------------------------------------------
 
-local function days(year, month, day)
-  if month <= 2 then year, month = year - 1, month + 12 end
-  local leaps = math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
-  return year * 365 + leaps + math.floor((153 * (month - 3) + 2) / 5) + day - 719469
-end
-
---- The milliseconds since 1970 of an RFC 3339 time in UTC, or nil.
----@param text any
----@return number?
-function M.moment(text)
-  if type(text) ~= 'string' then return nil end
-  local year, month, day, hour, minute, second =
-    string.match(text, '^(%d%d%d%d)-(%d%d)-(%d%d)[Tt](%d%d):(%d%d):(%d%d%.?%d*)[Zz]$')
-  if not year then return nil end
-  month, day = tonumber(month), tonumber(day)
-  if month < 1 or month > 12 or day < 1 or day > 31 then return nil end
-  return ((days(tonumber(year), month, day) * 24 + hour) * 60 + minute) * 60000 + second * 1000
-end
-
 local function number_of(value)
   local number = tonumber(type(value) ~= 'table' and value or nil)
   return number == number and number or nil
@@ -89,8 +71,9 @@ end
 
 local function life_of(reply, shape, now)
   if shape.time then
-    local moment = M.moment(reply[shape.time])
-    return moment and moment - now
+    local text = reply[shape.time]
+    local moment = type(text) == 'string' and date.rfc3339(text)
+    return moment and moment - now or nil
   end
   local seconds, at = number_of(reply.expires_in), number_of(reply.expires_on)
   if seconds then return seconds * 1000 end
