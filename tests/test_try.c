@@ -2,12 +2,15 @@
 // What an attempt sends as its body: the exchange's with splices, or another in its place.
 #include "relay.h"
 #include "support/stage.h"
+#include <netinet/in.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -124,12 +127,16 @@ static void it_may_be_empty(void **state) {
   in_stage(with_nothing, "", 0);
 }
 
-enum { BIG = 3000000 };
+enum { BIG = 3000000, HUGE_BODY = 20000000 };
+
+static char byte_at(size_t i) {
+  return (char)('a' + i % 23 + i / 23 % 3);
+}
 static char big[BIG + 1];
 
 static void with_a_big_body(struct stage *stage, cc_id id, int number) {
   for (int i = 0; i < BIG; i++)
-    big[i] = (char)('a' + i % 23 + i / 23 % 3);
+    big[i] = byte_at((size_t)i);
   assert_int_equal(cc_try_body(stage->relay, id, number, big, BIG), CC_OK);
 }
 
@@ -158,12 +165,63 @@ static void it_is_sent_again_when_retried_unseen(void **state) {
 }
 
 // An upstream that answers before it has read: what is still to be sent stays, and goes out.
-static void with_early_answer(struct stage *stage, cc_id id, int number) {
-  struct cc_settings settings;
-  cc_settings(stage->relay, &settings);
-  settings.write_ms = 0;
-  cc_configure(stage->relay, &settings);
-  with_a_big_body(stage, id, number);
+static size_t read_at_last;
+
+static void *answer_early(void *data) {
+  static char bytes[65536];
+  int fd = accept(*(int *)data, NULL, NULL);
+  bool same = recv(fd, bytes, 4096, 0) > 0;
+  static const char head[] = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\near";
+  send(fd, head, sizeof head - 1, MSG_NOSIGNAL);
+  usleep(100000); // chosen by now
+  const char *body = memmem(bytes, 4096, "\r\n\r\n", 4);
+  body += 4;
+  size_t at = strlen(body);
+  while (at < HUGE_BODY && same) {
+    ssize_t got = recv(fd, bytes, sizeof bytes, 0);
+    for (ssize_t i = 0; i < got && same; i++)
+      same = bytes[i] == byte_at(at + (size_t)i);
+    if (got <= 0) break;
+    at += (size_t)got;
+  }
+  read_at_last = same ? at : 0;
+  send(fd, "l", 1, MSG_NOSIGNAL);
+  close(fd);
+  return NULL;
+}
+
+static void with_a_huge_body(struct stage *stage, cc_id id, int number) {
+  char *bytes = malloc(HUGE_BODY);
+  for (size_t i = 0; i < HUGE_BODY; i++)
+    bytes[i] = byte_at(i);
+  assert_int_equal(cc_try_body(stage->relay, id, number, bytes, HUGE_BODY), CC_OK);
+  free(bytes);
+}
+
+static void it_stays_until_it_is_sent(void **state) {
+  (void)state;
+  struct stage stage;
+  struct peer_client *client;
+  pthread_t thread;
+  struct sockaddr_in address = {.sin_family = AF_INET};
+  socklen_t size = sizeof address;
+  int listener = socket(AF_INET, SOCK_STREAM, 0);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+  assert_int_equal(listen(listener, 1), 0);
+  assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+  pthread_create(&thread, NULL, answer_early, &listener);
+  stage_open(&stage, &good, 1, &good, 1);
+  struct cc_origin origin = {.host = {"127.0.0.1", 9}, .port = ntohs(address.sin_port)};
+  stage.origin[0] = cc_origin(stage.relay, &origin);
+  stage.spec.framing = CC_FRAMING_OPAQUE;
+  const char *got = ask(&stage, with_a_huge_body, &client);
+  assert_non_null(strstr(got, "\r\n\r\nearl"));
+  pthread_join(thread, NULL);
+  assert_int_equal(read_at_last, HUGE_BODY);
+  stage_close(&stage);
+  peer_client_free(client);
+  close(listener);
 }
 
 static void an_answer_given_up_frees_it(void **state) {
@@ -177,7 +235,7 @@ static void an_answer_given_up_frees_it(void **state) {
   while (!over && cc_next(stage.relay, &event)) {
     if (event.type == CC_EVENT_READY) cc_request_accept(stage.relay, event.id);
     if (event.type == CC_EVENT_BODY || (event.type == CC_EVENT_READY && event.detail)) {
-      begin(&stage, event.id, with_early_answer);
+      begin(&stage, event.id, with_a_big_body);
       int number = cc_try(stage.relay, event.id, stage.origin[1], &stage.spec);
       with_a_body(&stage, event.id, number); // never sent
       cc_exchange_timer(stage.relay, event.id, 20);
@@ -198,6 +256,7 @@ int main(void) {
       cmocka_unit_test(it_may_be_empty),
       cmocka_unit_test(it_may_be_large),
       cmocka_unit_test(it_is_sent_again_when_retried_unseen),
+      cmocka_unit_test(it_stays_until_it_is_sent),
       cmocka_unit_test(an_answer_given_up_frees_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

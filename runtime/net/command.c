@@ -61,21 +61,10 @@ static void keep_words(struct cc_program *program, const char *text, size_t size
   program->words_size += size;
 }
 
-// What is still in the pipe, as far as it is wanted: others may hold its other end for ever.
-static void take_last_words(struct cc_program *program) {
-  uv_os_fd_t fd;
-  if (uv_fileno((uv_handle_t *)&program->err, &fd) != 0) return;
-  while (program->words_size < WORDS) {
-    ssize_t size = read(fd, program->read, sizeof program->read);
-    if (size <= 0) return;
-    keep_words(program, program->read, (size_t)size);
-  }
-}
-
+// What it wrote to stderr before it ended has been read by now: the loop takes signals last.
 static void look_for_the_end(struct cc_program *program) {
   if (program->running || !program->out_done || program->told) return;
   program->told = true;
-  take_last_words(program);
   if (program->status < 0 && !program->words_size)
     program->words_size =
         (size_t)snprintf(program->words, WORDS, "killed by signal %d", -program->status);
