@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP requests the relay makes for itself. They go through the same pool as attempts.
+// HTTP requests the relay makes for itself: few and far between, so each has a connection of its own,
+// and none meets one that died in the pool.
 #include "engine.h"
 #include "job.h"
 #include <string.h>
@@ -134,6 +135,6 @@ cc_id cc_fetch(struct cc_relay *relay, const struct cc_fetch *spec) {
   cc_buffer_add(&fetch->target, spec->target.data, spec->target.size);
   cc_buffer_add(&fetch->body, spec->body.data, spec->body.size);
   cc_id id = cc_job_start(&fetch->job, relay, spec->timeout_ms, spec->answer_bytes);
-  fetch->out = cc_pool_take(relay->pool, spec->origin, false, &events, fetch);
+  fetch->out = cc_pool_take(relay->pool, spec->origin, true, &events, fetch);
   return id;
 }

@@ -217,7 +217,9 @@ local function recovers(exchange, attempt, outcome)
   local provider = attempt.slot.provider
   if outcome.ok or not provider.scheme.recover or attempt.upstream.credential == 'client' then return false end
   if exchange.recovered and exchange.recovered[attempt.slot] then return false end
-  if not provider.scheme.recover(outcome, attempt.upstream) then return false end
+  local again, why = provider.scheme.recover(outcome, attempt.upstream)
+  if not again then return false end
+  if why then exchange.generation.journal:say('warn', why, { 'provider', provider.name }) end
   exchange.recovered = exchange.recovered or {}
   exchange.recovered[attempt.slot] = true
   return true

@@ -178,9 +178,9 @@ function M.get(exchange, source, patience)
   local held = current(entry)
   if held then
     local now = C.cc_time()
-    if now < held.renew then return held.value end
-    if state.retry > now or entry.running and now < held.wait then return held.value end
-    if now < held.wait then
+    local patient = now < held.wait or state.failures > 0 -- a source that is away is not waited for
+    if now < held.renew or state.retry > now then return held.value end
+    if patient then
       start(source, entry, exchange)
       return held.value
     end

@@ -127,6 +127,7 @@ end
 ---@param outcome ccrelay.Outcome
 ---@param upstream ccrelay.Upstream
 ---@return boolean again
+---@return string? why worth a warning
 function M.recover(outcome, upstream)
   if not STATUSES[outcome.status] then return false end
   local provider = upstream.slot.provider
@@ -134,7 +135,10 @@ function M.recover(outcome, upstream)
   local name, words = error_name(outcome), words_of(outcome)
   if is_late(name, words) then
     local before = used[upstream] or skew.read(provider.name)
-    if skew.learn(provider.name, outcome.headers['date'], source.context.time(), before) then return true end
+    if skew.learn(provider.name, outcome.headers['date'], source.context.time(), before) then
+      return true, string.format('the clock of this machine is %.0f s off that of AWS; signatures follow theirs',
+        skew.read(provider.name) / 1000)
+    end
     renew(source, outcome)
     return false
   end

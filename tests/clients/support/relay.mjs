@@ -176,6 +176,19 @@ export class Relay {
   }
 }
 
+/** Runs a command of the binary to its end: its exit code, and all that it printed. */
+export function run(args, env = {}) {
+  const { PATH, ASAN_OPTIONS, CCRELAY_ROOT } = process.env;
+  const clean = Object.fromEntries(Object.entries({ PATH, ASAN_OPTIONS, CCRELAY_ROOT: CCRELAY_ROOT ?? root, ...env }).filter(([, value]) => value !== undefined));
+  const child = spawn(binary, args, { env: clean, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes) => { output += bytes; });
+  return new Promise((done) => child.on('close', (code) => {
+    assert.ok(!output.includes(canary), `a secret was printed\n${output}`);
+    done({ code, output });
+  }));
+}
+
 /** GET without a pool, for polling. */
 export function get(url, headers = {}) {
   return send(url, { headers });
