@@ -100,8 +100,11 @@ static void build_head(struct cc_attempt *attempt) {
       add_field(wire, cc_fields_name(&attempt->fields, i), cc_fields_value(&attempt->fields, i));
   add_passed(attempt);
   cc_buffer_add_text(wire, "Accept-Encoding: identity\r\n");
-  if (announces_length(attempt))
-    cc_buffer_printf(wire, "Content-Length: %zu\r\n", attempt->body_size);
+  if (announces_length(attempt)) {
+    cc_buffer_add_text(wire, "Content-Length: ");
+    cc_buffer_add_number(wire, attempt->body_size);
+    cc_buffer_add_text(wire, "\r\n");
+  }
   cc_buffer_add_text(wire, "\r\n");
 }
 
