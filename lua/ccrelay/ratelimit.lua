@@ -25,6 +25,11 @@ end
 
 M.header = header
 
+local function amount(exchange, number, name)
+  local text = header(exchange, number, name)
+  return text and tonumber(text)
+end
+
 -- Days since 1970 of a date of the Gregorian calendar.
 local function days(year, month, day)
   if month <= 2 then year, month = year - 1, month + 12 end
@@ -85,8 +90,8 @@ function M.learn(exchange, attempt)
   if not limit then return end
   local now = C.cc_now()
   for index, name in ipairs(names) do
-    local rate = tonumber(header(exchange, attempt.number, name.limit) or '')
-    local remaining = tonumber(header(exchange, attempt.number, name.remaining) or '')
+    local rate = amount(exchange, attempt.number, name.limit)
+    local remaining = amount(exchange, attempt.number, name.remaining)
     if rate or remaining then
       local reset = header(exchange, attempt.number, name.reset)
       local away = reset and seconds_until(reset)
@@ -102,7 +107,7 @@ end
 function M.reset_after(exchange, number)
   local longest
   for _, name in ipairs(names) do
-    if tonumber(header(exchange, number, name.remaining) or '') == 0 then
+    if amount(exchange, number, name.remaining) == 0 then
       local away = seconds_until(header(exchange, number, name.reset) or '')
       if away and away > 0 then longest = math.max(longest or 0, away) end
     end
