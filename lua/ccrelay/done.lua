@@ -162,6 +162,7 @@ end
 
 local function write_line(exchange, upstream)
   local journal, cache = exchange.generation.journal, exchange.cache
+  if not journal:writes 'info' then return end
   local at = put(0, 'id', exchange.id)
   at = put(at, 'client', exchange.client)
   at = put(at, 'peer', exchange.peer)
