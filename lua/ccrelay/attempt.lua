@@ -72,6 +72,10 @@ local function fill_spec(exchange, attempt, more)
   return spec
 end
 
+local function draft(exchange, origin, filled)
+  return (C.cc_try(exchange.relay, exchange.handle, origin, filled))
+end
+
 local function apply_edits(exchange, request)
   if not exchange.edits then return end
   for _, edit in ipairs(exchange.edits) do
@@ -138,7 +142,7 @@ function M.start(exchange, upstream, more)
     give_back(attempt)
     return nil, Outcome.unsent(exchange, attempt, 'address', message)
   end
-  local number = C.cc_try(exchange.relay, exchange.handle, origin, fill_spec(exchange, attempt, more))
+  local number = draft(exchange, origin, fill_spec(exchange, attempt, more))
   if number < 0 then
     give_back(attempt)
     if turn.is_over(number) then turn.vanish(exchange) end

@@ -196,11 +196,21 @@ local function tell_policy(exchange, upstream)
   if not ok then M.fault(exchange, message, '') end
 end
 
+-- Calls of C are cheap only where they are compiled, which a function with short loops is not: they
+-- stand in one of their own.
+local function read_report(exchange)
+  return C.cc_report(exchange.relay, exchange.handle, report) == C.CC_OK
+end
+
+local function read_request(exchange)
+  return C.cc_request(exchange.relay, exchange.handle, request) == C.CC_OK
+end
+
 --- Closes the books on an exchange whose DONE event has come.
 ---@param exchange ccrelay.Exchange
 function M.finish(exchange)
-  if C.cc_report(exchange.relay, exchange.handle, report) ~= C.CC_OK then return end
-  if C.cc_request(exchange.relay, exchange.handle, request) == C.CC_OK and request.error ~= C.CC_OK then
+  if not read_report(exchange) then return end
+  if read_request(exchange) and request.error ~= C.CC_OK then
     exchange.refused = true
     exchange.failure = ffi.string(C.cc_error_name(request.error))
   end

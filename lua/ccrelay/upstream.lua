@@ -201,12 +201,14 @@ local function consider(exchange, list, entry, now)
   return add(exchange, list, entry, credential, now)
 end
 
+local function moment() return (C.cc_now()) end
+
 --- The candidates of an exchange, best first. Remembers them on the exchange.
 ---@param exchange ccrelay.Exchange
 ---@param filter { provider: string?, type: string? }?
 ---@return ccrelay.Upstream[]
 function M.candidates(exchange, filter)
-  local list, now = {}, C.cc_now()
+  local list, now = {}, moment()
   local model = exchange.model
   if not model then return list end
   for _, entry in ipairs(serving(exchange.generation, model)) do
