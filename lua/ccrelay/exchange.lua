@@ -5,8 +5,8 @@ local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
-local random = require 'ccrelay.random'
 local new_table = require 'table.new'
+local random = require 'ccrelay.random'
 local turn = require 'ccrelay.turn'
 
 ---@class ccrelay.Exchange
@@ -38,7 +38,6 @@ local M = {}
 local ANYONE = { kind = 'open', passes = false }
 local TYPICAL_OUTPUT = 1024
 local BYTES_PER_TOKEN = 4
-local VIEWS = 12 -- that every exchange comes to need
 
 -- State that few exchanges have: unset it reads as false, and takes no place.
 local RARE = {
@@ -66,6 +65,14 @@ function Exchange.__newindex(self, name, value)
   error('exchange.' .. tostring(name) .. ' cannot be assigned; to edit the body use exchange:set', 2)
 end
 
+-- A cache with a place for each view that every exchange comes to need. (A constant nil makes none.)
+local function places(none)
+  return {
+    method = none, path = none, query = none, peer = none, header = none, scan_code = none, original_model = none,
+    model = none, stream = none, feature_bits = none, max_tokens = none, body_bytes = none, tokens_estimate = none,
+  }
+end
+
 --- An exchange whose head is here.
 ---@param relay ffi.cdata*
 ---@param handle number
@@ -74,8 +81,8 @@ end
 function M.new(relay, handle, generation)
   return setmetatable({
     relay = relay, handle = handle, generation = generation, caller = ANYONE, endpoint = false, coroutine = false,
-    waiting = false, ended = false, answered = false, cache = new_table(0, VIEWS), candidates = false, tried = {},
-    trail = {}, holder_0 = false, chosen = false,
+    waiting = false, ended = false, answered = false, cache = places(nil), candidates = false,
+    tried = new_table(0, 1), trail = new_table(1, 0), holder_0 = false, chosen = false,
   }, Exchange)
 end
 
