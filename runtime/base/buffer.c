@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 static void *must(void *memory) {
   if (memory) return memory;
@@ -103,8 +102,4 @@ void cc_buffer_wipe(struct cc_buffer *buffer) {
 
 bool cc_slice_is(struct cc_slice slice, const char *text) {
   return slice.size == strlen(text) && memcmp(slice.data, text, slice.size) == 0;
-}
-
-bool cc_slice_same_nocase(struct cc_slice a, struct cc_slice b) {
-  return a.size == b.size && (a.size == 0 || strncasecmp(a.data, b.data, a.size) == 0);
 }

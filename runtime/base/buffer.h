@@ -5,6 +5,7 @@
 #include "relay.h"
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 struct cc_buffer {
   char *data;
@@ -42,7 +43,10 @@ static inline struct cc_slice cc_slice_text(const char *text) {
 }
 
 bool cc_slice_is(struct cc_slice slice, const char *text); // equal
-bool cc_slice_same_nocase(struct cc_slice a, struct cc_slice b);
+
+static inline bool cc_slice_same_nocase(struct cc_slice a, struct cc_slice b) {
+  return a.size == b.size && (a.size == 0 || strncasecmp(a.data, b.data, a.size) == 0);
+}
 
 // Equal, ASCII case apart. Names of headers are compared to lists of them: the first byte decides most.
 static inline bool cc_slice_is_nocase(struct cc_slice slice, const char *text) {
