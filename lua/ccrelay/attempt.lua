@@ -161,12 +161,13 @@ end
 
 -- Health learns from an attempt what the provider and the key are worth.
 local function note(exchange, attempt, outcome)
+  if outcome.verdict == 'good' and not attempt.probe then return end
   local slot, now = attempt.slot, C.cc_now()
   local provider, own = slot.provider, attempt.upstream.credential ~= 'client'
   local rules = exchange.generation.configuration.health.circuit_breaker
   local verdict = outcome.verdict
   if verdict == 'good' then
-    if attempt.probe then health.success(provider, true, rules) end
+    health.success(provider, true, rules)
   elseif verdict == 'failed' then
     if health.failure(provider, attempt.probe, rules, now) then
       exchange.generation.journal:line('warn', 'circuit opened', { 'provider', provider.name })

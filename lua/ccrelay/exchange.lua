@@ -35,6 +35,10 @@ local Exchange = { __metatable = false }
 
 local M = {}
 
+-- A compiled function that ends in a tail call goes on in its caller, and with it comes to nothing
+-- where that cannot be compiled: hence the parentheses around calls that are returned on the way of
+-- every request.
+
 local ANYONE = { kind = 'open', passes = false }
 local TYPICAL_OUTPUT = 1024
 local BYTES_PER_TOKEN = 4
@@ -79,11 +83,11 @@ end
 ---@param generation ccrelay.Generation
 ---@return ccrelay.Exchange
 function M.new(relay, handle, generation)
-  return setmetatable({
+  return (setmetatable({
     relay = relay, handle = handle, generation = generation, caller = ANYONE, endpoint = false, coroutine = false,
     waiting = false, ended = false, answered = false, cache = places(nil), candidates = false,
     tried = new_table(0, 1), trail = new_table(1, 0), holder_0 = false, chosen = false,
-  }, Exchange)
+  }, Exchange))
 end
 
 -- ---- Views -------------------------------------------------------------------------------------
@@ -124,7 +128,7 @@ end
 local Header = { __metatable = false }
 
 function Header.__index(self, name)
-  return request_header(rawget(self, 1), tostring(name))
+  return (request_header(rawget(self, 1), tostring(name)))
 end
 
 function Header.__newindex()
@@ -132,7 +136,7 @@ function Header.__newindex()
 end
 
 function views.header(self)
-  return setmetatable({ self }, Header)
+  return (setmetatable({ self }, Header))
 end
 
 for name, header in pairs {

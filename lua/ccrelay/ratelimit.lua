@@ -88,13 +88,12 @@ end
 function M.learn(exchange, attempt)
   local limit = attempt.slot.limit
   if not limit then return end
-  local now = C.cc_now()
   for index, name in ipairs(names) do
     local rate = amount(exchange, attempt.number, name.limit)
     local remaining = amount(exchange, attempt.number, name.remaining)
     if rate or remaining then
       local reset = header(exchange, attempt.number, name.reset)
-      local away = reset and seconds_until(reset)
+      local away, now = reset and seconds_until(reset), C.cc_now()
       C.cc_limit_learn(limit, index - 1, rate or 0, away and remaining or -1, now + (away or 0) * 1000, now)
     end
   end

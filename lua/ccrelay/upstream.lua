@@ -47,7 +47,7 @@ function Upstream.__newindex(_, name)
 end
 
 local function new(slot, model, credential, rank)
-  return setmetatable({ slot = slot, model = model, credential = credential, rank = rank }, Upstream)
+  return (setmetatable({ slot = slot, model = model, credential = credential, rank = rank }, Upstream))
 end
 
 --- Whether a value is an upstream.
