@@ -48,18 +48,22 @@ end
 -- ---- Settling ----------------------------------------------------------------------------------
 
 local function judge_stream(exchange, attempt)
-  local generation, now = exchange.generation, C.cc_now()
-  local provider, rules = attempt.slot.provider, generation.configuration.health.circuit_breaker
+  local provider, rules = attempt.slot.provider, exchange.generation.configuration.health.circuit_breaker
   local kind = text(report.stream_error)
   if kind == 'overloaded_error' then
-    health.overloaded(provider, nil, now)
+    health.overloaded(provider, nil, C.cc_now())
   elseif kind == 'rate_limit_error' then
-    if attempt.upstream.credential ~= 'client' then health.exhausted(attempt.slot, nil, now) end
+    if attempt.upstream.credential ~= 'client' then health.exhausted(attempt.slot, nil, C.cc_now()) end
   elseif kind == 'api_error' or not INNOCENT[report.error] then
-    health.failure(provider, false, rules, now)
+    health.failure(provider, false, rules, C.cc_now())
   elseif report.error == C.CC_OK and report.status < 300 then
     health.success(provider, false, rules)
   end
+end
+
+local function book(ticket)
+  local input, output = Outcome.charged(report.usage)
+  C.cc_limit_settle(ticket, C.cc_now(), input, output)
 end
 
 local function settle(exchange, attempt)
@@ -67,8 +71,7 @@ local function settle(exchange, attempt)
   local is_chosen = attempt == exchange.chosen
   if is_chosen and attempt.counted and exchange.endpoint == 'messages' then judge_stream(exchange, attempt) end
   if is_chosen and attempt.ticket and report.usage_known then
-    local input, output = Outcome.charged(report.usage)
-    C.cc_limit_settle(attempt.ticket, C.cc_now(), input, output)
+    book(attempt.ticket)
   elseif attempt.open then
     attempts.drop(attempt)
   end
