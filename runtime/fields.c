@@ -47,9 +47,11 @@ void cc_fields_free(struct cc_fields *fields) {
   *fields = (struct cc_fields){0};
 }
 
+// The names are in small letters.
 static bool among(struct cc_slice name, const char *const *names) {
+  int first = name.size ? name.data[0] | 0x20 : 0;
   for (; *names; names++)
-    if (cc_slice_is_nocase(name, *names)) return true;
+    if (**names == first && cc_slice_same_nocase(name, cc_slice_text(*names))) return true;
   return false;
 }
 

@@ -149,10 +149,7 @@ static int judge_json(struct cc_attempt *attempt, struct cc_slice body) {
   if (!body.size) return CC_EEMPTY;
   if (!looks_like_object(body)) return CC_ENOTJSON;
   if (!attempt->complete) return CC_OK;
-  if (!cc_json_valid(body.data, body.size)) return CC_ENOTJSON;
-  if (cc_messages_is_error(body)) return CC_ESTREAM_ERROR;
-  attempt->usage_known |= cc_usage_read(body, &attempt->usage);
-  return CC_OK;
+  return cc_usage_judge(body, &attempt->usage, &attempt->usage_known);
 }
 
 static void note_error(struct cc_attempt *attempt) {

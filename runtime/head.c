@@ -93,8 +93,11 @@ int cc_attempt_head(struct cc_attempt *attempt) {
   add_passed(attempt);
   if (attempt->signing) error = add_signature(attempt, from);
   cc_buffer_add_text(wire, "Accept-Encoding: identity\r\n");
-  if (announces_length(attempt))
-    cc_buffer_printf(wire, "Content-Length: %zu\r\n", attempt->body_size);
+  if (announces_length(attempt)) {
+    cc_buffer_add_text(wire, "Content-Length: ");
+    cc_buffer_add_number(wire, attempt->body_size);
+    cc_buffer_add_text(wire, "\r\n");
+  }
   cc_buffer_add_text(wire, "\r\n");
   return error;
 }

@@ -66,15 +66,13 @@ static uint64_t move_clock(struct cc_shared_limit *limit, double now_ms) {
   }
 }
 
-static struct amounts measure(struct cc_shared_limit *limit, uint64_t now) {
-  struct amounts sums = {{0}};
-  for (unsigned kind = 0; kind < KINDS; kind++) {
-    for (unsigned place = 0; place < SECONDS; place++) {
-      uint64_t word = atomic_load(&limit->window[kind][place]);
-      if (word & AMOUNT && end_of(word, place) > now) sums.of[kind] += word & AMOUNT;
-    }
+static uint64_t sum_of(struct cc_shared_limit *limit, unsigned kind, uint64_t now) {
+  uint64_t sum = 0;
+  for (unsigned place = 0; place < SECONDS; place++) {
+    uint64_t word = atomic_load(&limit->window[kind][place]);
+    if (word & AMOUNT && end_of(word, place) > now) sum += word & AMOUNT;
   }
-  return sums;
+  return sum;
 }
 
 static uint64_t amount_of(const struct amounts *amounts, unsigned rate) {
@@ -90,6 +88,20 @@ static double rate_of(struct cc_shared_limit *limit, unsigned rate) {
   double learned = atomic_load(&limit->learned[rate]);
   if (configured <= 0) return learned;
   return learned > 0 && learned < configured ? learned : configured;
+}
+
+static bool is_limited(struct cc_shared_limit *limit, unsigned kind) {
+  if (kind == REQUESTS) return rate_of(limit, RATE_REQUESTS) > 0;
+  return rate_of(limit, RATE_TOKENS) > 0 ||
+         rate_of(limit, kind == INPUT ? RATE_INPUT : RATE_OUTPUT) > 0;
+}
+
+// What the windows hold that a rate is in force for; the rest is of no consequence, and left at 0.
+static struct amounts measure(struct cc_shared_limit *limit, uint64_t now) {
+  struct amounts sums = {{0}};
+  for (unsigned kind = 0; kind < KINDS; kind++)
+    if (is_limited(limit, kind)) sums.of[kind] = sum_of(limit, kind, now);
+  return sums;
 }
 
 static bool fits(double rate, uint64_t others, uint64_t amount) {
@@ -154,12 +166,6 @@ static uint64_t shortage(struct cc_shared_limit *limit, uint64_t now,
     if (wait > longest) longest = wait;
   }
   return longest;
-}
-
-static bool is_limited(struct cc_shared_limit *limit, unsigned kind) {
-  if (kind == REQUESTS) return rate_of(limit, RATE_REQUESTS) > 0;
-  return rate_of(limit, RATE_TOKENS) > 0 ||
-         rate_of(limit, kind == INPUT ? RATE_INPUT : RATE_OUTPUT) > 0;
 }
 
 static bool is_now(struct cc_shared_limit *limit, uint64_t now) {
@@ -363,7 +369,10 @@ void cc_limit_usage(int number, double now_ms, struct cc_rates *used) {
   struct cc_shared_limit *limit = cc_shared_limit(number);
   *used = (struct cc_rates){0};
   if (!limit) return;
-  struct amounts sums = measure(limit, look_at_clock(limit, now_ms));
+  struct amounts sums;
+  uint64_t now = look_at_clock(limit, now_ms);
+  for (unsigned kind = 0; kind < KINDS; kind++)
+    sums.of[kind] = sum_of(limit, kind, now);
   used->requests = (double)amount_of(&sums, RATE_REQUESTS);
   used->tokens = (double)amount_of(&sums, RATE_TOKENS);
   used->input_tokens = (double)amount_of(&sums, RATE_INPUT);

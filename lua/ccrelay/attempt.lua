@@ -80,6 +80,10 @@ local function fill_spec(exchange, attempt, more)
   return spec
 end
 
+local function draft(exchange, origin, filled)
+  return (C.cc_try(exchange.relay, exchange.handle, origin, filled))
+end
+
 local function apply_edits(exchange, request)
   if not exchange.edits then return end
   for _, edit in ipairs(exchange.edits) do
@@ -162,7 +166,7 @@ function M.start(exchange, upstream, more, racing)
     give_back(attempt)
     return nil, Outcome.unsent(exchange, attempt, 'address', message)
   end
-  local number = C.cc_try(exchange.relay, exchange.handle, origin, fill_spec(exchange, attempt, more))
+  local number = draft(exchange, origin, fill_spec(exchange, attempt, more))
   if number < 0 then
     give_back(attempt)
     if turn.is_over(number) then turn.vanish(exchange) end
@@ -181,12 +185,13 @@ end
 
 -- Health learns from an attempt what the provider and the key are worth.
 local function note(exchange, attempt, outcome)
+  if outcome.verdict == 'good' and not attempt.probe then return end
   local slot, now = attempt.slot, C.cc_now()
   local provider, own = slot.provider, attempt.upstream.credential ~= 'client'
   local rules = exchange.generation.configuration.health.circuit_breaker
   local verdict = outcome.verdict
   if verdict == 'good' then
-    if attempt.probe then health.success(provider, true, rules) end
+    health.success(provider, true, rules)
   elseif verdict == 'failed' then
     if health.failure(provider, attempt.probe, rules, now) then
       exchange.generation.journal:line('warn', 'circuit opened', { 'provider', provider.name })

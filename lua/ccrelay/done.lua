@@ -50,18 +50,22 @@ end
 -- ---- Settling ----------------------------------------------------------------------------------
 
 local function judge_stream(exchange, attempt)
-  local generation, now = exchange.generation, C.cc_now()
-  local provider, rules = attempt.slot.provider, generation.configuration.health.circuit_breaker
+  local provider, rules = attempt.slot.provider, exchange.generation.configuration.health.circuit_breaker
   local kind = text(report.stream_error)
   if kind == 'overloaded_error' then
-    health.overloaded(provider, nil, now)
+    health.overloaded(provider, nil, C.cc_now())
   elseif kind == 'rate_limit_error' then
-    if attempt.upstream.credential ~= 'client' then health.exhausted(attempt.slot, nil, now) end
+    if attempt.upstream.credential ~= 'client' then health.exhausted(attempt.slot, nil, C.cc_now()) end
   elseif kind == 'api_error' or not INNOCENT[report.error] then
-    health.failure(provider, false, rules, now)
+    health.failure(provider, false, rules, C.cc_now())
   elseif report.error == C.CC_OK and report.status < 300 then
     health.success(provider, false, rules)
   end
+end
+
+local function book(ticket)
+  local input, output = Outcome.charged(report.usage)
+  C.cc_limit_settle(ticket, C.cc_now(), input, output)
 end
 
 local function settle(exchange, attempt)
@@ -69,8 +73,7 @@ local function settle(exchange, attempt)
   local is_chosen = attempt == exchange.chosen
   if is_chosen and attempt.counted and exchange.endpoint == 'messages' then judge_stream(exchange, attempt) end
   if is_chosen and attempt.ticket and report.usage_known then
-    local input, output = Outcome.charged(report.usage)
-    C.cc_limit_settle(attempt.ticket, C.cc_now(), input, output)
+    book(attempt.ticket)
   elseif attempt.open then
     attempts.drop(attempt)
   end
@@ -173,6 +176,7 @@ end
 
 local function write_line(exchange, upstream)
   local journal, cache = exchange.generation.journal, exchange.cache
+  if not journal:writes 'info' then return end
   local at = put(0, 'id', exchange.id)
   at = put(at, 'client', exchange.client)
   at = put(at, 'peer', exchange.peer)
@@ -206,11 +210,21 @@ local function tell_policy(exchange, upstream)
   if not ok then M.fault(exchange, message, '') end
 end
 
+-- Calls of C are cheap only where they are compiled, which a function with short loops is not: they
+-- stand in one of their own.
+local function read_report(exchange)
+  return C.cc_report(exchange.relay, exchange.handle, report) == C.CC_OK
+end
+
+local function read_request(exchange)
+  return C.cc_request(exchange.relay, exchange.handle, request) == C.CC_OK
+end
+
 --- Closes the books on an exchange whose DONE event has come.
 ---@param exchange ccrelay.Exchange
 function M.finish(exchange)
-  if C.cc_report(exchange.relay, exchange.handle, report) ~= C.CC_OK then return end
-  if C.cc_request(exchange.relay, exchange.handle, request) == C.CC_OK and request.error ~= C.CC_OK then
+  if not read_report(exchange) then return end
+  if read_request(exchange) and request.error ~= C.CC_OK then
     exchange.refused = true
     exchange.failure = ffi.string(C.cc_error_name(request.error))
   end

@@ -6,8 +6,8 @@ local attempt = require 'ccrelay.attempt'
 local calibration = require 'ccrelay.calibration'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
-local random = require 'ccrelay.random'
 local new_table = require 'table.new'
+local random = require 'ccrelay.random'
 local turn = require 'ccrelay.turn'
 
 ---@class ccrelay.Exchange
@@ -36,9 +36,12 @@ local Exchange = { __metatable = false }
 
 local M = {}
 
+-- A compiled function that ends in a tail call goes on in its caller, and with it comes to nothing
+-- where that cannot be compiled: hence the parentheses around calls that are returned on the way of
+-- every request.
+
 local ANYONE = { kind = 'open', passes = false }
 local TYPICAL_OUTPUT = 1024
-local VIEWS = 12 -- that every exchange comes to need
 
 -- State that few exchanges have: unset it reads as false, and takes no place.
 local RARE = {
@@ -67,17 +70,25 @@ function Exchange.__newindex(self, name, value)
   error('exchange.' .. tostring(name) .. ' cannot be assigned; to edit the body use exchange:set', 2)
 end
 
+-- A cache with a place for each view that every exchange comes to need. (A constant nil makes none.)
+local function places(none)
+  return {
+    method = none, path = none, query = none, peer = none, header = none, scan_code = none, original_model = none,
+    model = none, stream = none, feature_bits = none, max_tokens = none, body_bytes = none, tokens_estimate = none,
+  }
+end
+
 --- An exchange whose head is here.
 ---@param relay ffi.cdata*
 ---@param handle number
 ---@param generation ccrelay.Generation
 ---@return ccrelay.Exchange
 function M.new(relay, handle, generation)
-  return setmetatable({
+  return (setmetatable({
     relay = relay, handle = handle, generation = generation, caller = ANYONE, endpoint = false, coroutine = false,
-    waiting = false, ended = false, answered = false, cache = new_table(0, VIEWS), candidates = false, tried = {},
-    trail = {}, holder_0 = false, chosen = false,
-  }, Exchange)
+    waiting = false, ended = false, answered = false, cache = places(nil), candidates = false,
+    tried = new_table(0, 1), trail = new_table(1, 0), holder_0 = false, chosen = false,
+  }, Exchange))
 end
 
 -- ---- Views -------------------------------------------------------------------------------------
@@ -118,7 +129,7 @@ end
 local Header = { __metatable = false }
 
 function Header.__index(self, name)
-  return request_header(rawget(self, 1), tostring(name))
+  return (request_header(rawget(self, 1), tostring(name)))
 end
 
 function Header.__newindex()
@@ -126,7 +137,7 @@ function Header.__newindex()
 end
 
 function views.header(self)
-  return setmetatable({ self }, Header)
+  return (setmetatable({ self }, Header))
 end
 
 for name, header in pairs {

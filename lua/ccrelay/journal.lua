@@ -105,6 +105,9 @@ local function json_line(level, message, fields, count)
   return '{' .. table.concat(parts, ',') .. '}'
 end
 
+-- Apart from what is seldom compiled.
+local function write(text) C.cc_log(text, #text) end
+
 --- Whether lines of this level are written.
 ---@param level string
 ---@return boolean
@@ -125,7 +128,7 @@ function Journal:line(level, message, fields, count)
   count = count or #fields
   local text = self.json and json_line(number, message, fields, count)
     or text_line(self, number, message, fields, count)
-  C.cc_log(text, #text)
+  write(text)
 end
 
 --- Writes a line whose words may hold a secret: it passes the filter first.

@@ -141,6 +141,8 @@ for event, name in pairs {
   handlers[event] = function(self, _, detail) return self:tell(name, detail) end
 end
 
+local function next_event(relay, event) return (C.cc_next(relay, event)) end
+
 --- Relays until nothing is left that could make an event, or a handler of the worker returns true.
 ---@param relay ffi.cdata*
 ---@param worker ccrelay.Worker
@@ -149,7 +151,7 @@ function M.run(relay, worker)
   task.attach(relay)
   local self = setmetatable({ relay = relay, worker = worker, generation = nil, exchanges = {}, idle = {} }, Loop)
   local event, count = ffi.new 'struct cc_event', 0
-  while C.cc_next(relay, event) do
+  while next_event(relay, event) do
     if count % EVENTS_BETWEEN_LOOKS == 0 then tune_collector() end
     count = count + 1
     local handler = handlers[event.type]

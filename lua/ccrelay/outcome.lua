@@ -57,7 +57,7 @@ local Live = { __metatable = false }
 
 function Live.__index(self, name)
   local exchange, number = rawget(self, 1), rawget(self, 2)
-  return ratelimit.header(exchange, number, tostring(name))
+  return (ratelimit.header(exchange, number, tostring(name)))
 end
 
 local Kept = { __metatable = false }
@@ -93,7 +93,7 @@ local later = {
 }
 local later_of_good = {
   body = function(self) return read(self) and text(raw.body) or nil end,
-  headers = function(self) return setmetatable({ rawget(self, 'exchange'), rawget(self, 'attempt') }, Live) end,
+  headers = function(self) return (setmetatable({ rawget(self, 'exchange'), rawget(self, 'attempt') }, Live)) end,
 }
 
 function Outcome.__index(self, name)
@@ -188,10 +188,10 @@ local function new(exchange, attempt)
 end
 
 local function good(exchange, attempt)
-  return setmetatable({
+  return (setmetatable({
     exchange = exchange, upstream = attempt.upstream, attempt = attempt.number, holder = attempt, ok = true,
     status = raw.status, changed_bytes = raw.changed_bytes,
-  }, Outcome)
+  }, Outcome))
 end
 
 local function bad(exchange, attempt)
@@ -214,7 +214,7 @@ function M.new(exchange, attempt)
   local code = C.cc_outcome(exchange.relay, exchange.handle, attempt.number, raw)
   if code ~= C.CC_OK then return nil end
   local well = raw.error == C.CC_OK and raw.status >= 200 and raw.status < 300
-  return (well and good or bad)(exchange, attempt)
+  return ((well and good or bad)(exchange, attempt))
 end
 
 --- All headers of an outcome, one to a line.

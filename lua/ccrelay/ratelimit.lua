@@ -23,6 +23,11 @@ end
 
 M.header = header
 
+local function amount(exchange, number, name)
+  local text = header(exchange, number, name)
+  return text and tonumber(text)
+end
+
 --- Seconds since 1970 of an RFC 3339 time, or nil.
 ---@param text string
 ---@return number?
@@ -52,13 +57,12 @@ end
 function M.learn(exchange, attempt)
   local limit = attempt.slot.limit
   if not limit then return end
-  local now = C.cc_now()
   for index, name in ipairs(names) do
-    local rate = tonumber(header(exchange, attempt.number, name.limit) or '')
-    local remaining = tonumber(header(exchange, attempt.number, name.remaining) or '')
+    local rate = amount(exchange, attempt.number, name.limit)
+    local remaining = amount(exchange, attempt.number, name.remaining)
     if rate or remaining then
       local reset = header(exchange, attempt.number, name.reset)
-      local away = reset and seconds_until(reset)
+      local away, now = reset and seconds_until(reset), C.cc_now()
       C.cc_limit_learn(limit, index - 1, rate or 0, away and remaining or -1, now + (away or 0) * 1000, now)
     end
   end
@@ -71,7 +75,7 @@ end
 function M.reset_after(exchange, number)
   local longest
   for _, name in ipairs(names) do
-    if tonumber(header(exchange, number, name.remaining) or '') == 0 then
+    if amount(exchange, number, name.remaining) == 0 then
       local away = seconds_until(header(exchange, number, name.reset) or '')
       if away and away > 0 then longest = math.max(longest or 0, away) end
     end

@@ -161,13 +161,13 @@ end
 ---@return ccrelay.Request
 function M.new(exchange, number, upstream)
   local slot = upstream.slot
-  return setmetatable({
+  return (setmetatable({
     exchange = exchange, relay = exchange.relay, handle = exchange.handle, number = number,
     model = upstream.model or nil, original_model = exchange.original_model, stream = exchange.stream,
     endpoint = exchange.endpoint, path = exchange.path, query = exchange.query, base = slot.provider.base.path,
     settings = slot.provider.settings, features = exchange.feature_bits, max_tokens = exchange.max_tokens,
     key = slot.key, credential = upstream.credential,
-  }, Request)
+  }, Request))
 end
 
 return M

@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
+local new_table = require 'table.new'
 local random = require 'ccrelay.random'
 
 ---@class ccrelay.Upstream a provider with one of its keys, as a policy sees it
@@ -46,7 +47,7 @@ function Upstream.__newindex(_, name)
 end
 
 local function new(slot, model, credential, rank)
-  return setmetatable({ slot = slot, model = model, credential = credential, rank = rank }, Upstream)
+  return (setmetatable({ slot = slot, model = model, credential = credential, rank = rank }, Upstream))
 end
 
 --- Whether a value is an upstream.
@@ -200,18 +201,20 @@ local function consider(exchange, list, entry, now)
   return add(exchange, list, entry, credential, now)
 end
 
+local function moment() return (C.cc_now()) end
+
 --- The candidates of an exchange, best first. Remembers them on the exchange.
 ---@param exchange ccrelay.Exchange
 ---@param filter { provider: string?, type: string? }?
 ---@return ccrelay.Upstream[]
 function M.candidates(exchange, filter)
-  local list, now = {}, C.cc_now()
+  local list, now = new_table(1, 0), moment()
   local model = exchange.model
   if not model then return list end
   for _, entry in ipairs(serving(exchange.generation, model)) do
     if passes(entry.provider, filter) then consider(exchange, list, entry, now) end
   end
-  local known = exchange.candidates or {}
+  local known = exchange.candidates or new_table(#list, 0)
   for _, upstream in ipairs(list) do known[#known + 1] = upstream end
   exchange.candidates = known
   return list

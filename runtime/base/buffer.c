@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 static void *must(void *memory) {
   if (memory) return memory;
@@ -51,6 +50,15 @@ void cc_buffer_add_text(struct cc_buffer *buffer, const char *text) {
   cc_buffer_add(buffer, text, strlen(text));
 }
 
+void cc_buffer_add_number(struct cc_buffer *buffer, uint64_t number) {
+  char digits[20];
+  size_t at = sizeof digits;
+  do
+    digits[--at] = (char)('0' + number % 10);
+  while (number /= 10);
+  cc_buffer_add(buffer, digits + at, sizeof digits - at);
+}
+
 void cc_buffer_printf(struct cc_buffer *buffer, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
@@ -92,23 +100,6 @@ void cc_buffer_wipe(struct cc_buffer *buffer) {
   cc_buffer_free(buffer);
 }
 
-struct cc_slice cc_slice(const char *data, size_t size) {
-  return (struct cc_slice){data, (uint32_t)size};
-}
-
-struct cc_slice cc_slice_text(const char *text) {
-  return cc_slice(text, strlen(text));
-}
-
 bool cc_slice_is(struct cc_slice slice, const char *text) {
   return slice.size == strlen(text) && memcmp(slice.data, text, slice.size) == 0;
-}
-
-bool cc_slice_is_nocase(struct cc_slice slice, const char *text) {
-  if (slice.size && (slice.data[0] | 0x20) != (text[0] | 0x20)) return false;
-  return cc_slice_same_nocase(slice, cc_slice_text(text));
-}
-
-bool cc_slice_same_nocase(struct cc_slice a, struct cc_slice b) {
-  return a.size == b.size && (a.size == 0 || strncasecmp(a.data, b.data, a.size) == 0);
 }

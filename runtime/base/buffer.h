@@ -4,6 +4,8 @@
 #define CC_BASE_BUFFER_H
 #include "relay.h"
 #include <stddef.h>
+#include <string.h>
+#include <strings.h>
 
 struct cc_buffer {
   char *data;
@@ -24,6 +26,7 @@ void cc_wipe(void *memory, size_t size);
 void cc_buffer_reserve(struct cc_buffer *buffer, size_t extra);
 void cc_buffer_add(struct cc_buffer *buffer, const void *data, size_t size);
 void cc_buffer_add_text(struct cc_buffer *buffer, const char *text);
+void cc_buffer_add_number(struct cc_buffer *buffer, uint64_t number); // in decimal digits
 void cc_buffer_printf(struct cc_buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void cc_buffer_drop(struct cc_buffer *buffer, size_t size); // removes size bytes from the front
@@ -31,9 +34,23 @@ void cc_buffer_clear(struct cc_buffer *buffer);             // keeps the memory
 void cc_buffer_free(struct cc_buffer *buffer);
 void cc_buffer_wipe(struct cc_buffer *buffer);
 
-struct cc_slice cc_slice(const char *data, size_t size);
-struct cc_slice cc_slice_text(const char *text);
-bool cc_slice_is(struct cc_slice slice, const char *text);         // equal
-bool cc_slice_is_nocase(struct cc_slice slice, const char *text);  // equal, ASCII case apart
-bool cc_slice_same_nocase(struct cc_slice a, struct cc_slice b);
+static inline struct cc_slice cc_slice(const char *data, size_t size) {
+  return (struct cc_slice){data, (uint32_t)size};
+}
+
+static inline struct cc_slice cc_slice_text(const char *text) {
+  return cc_slice(text, strlen(text));
+}
+
+bool cc_slice_is(struct cc_slice slice, const char *text); // equal
+
+static inline bool cc_slice_same_nocase(struct cc_slice a, struct cc_slice b) {
+  return a.size == b.size && (a.size == 0 || strncasecmp(a.data, b.data, a.size) == 0);
+}
+
+// Equal, ASCII case apart. Names of headers are compared to lists of them: the first byte decides most.
+static inline bool cc_slice_is_nocase(struct cc_slice slice, const char *text) {
+  if (slice.size && (slice.data[0] | 0x20) != (text[0] | 0x20)) return false;
+  return cc_slice_same_nocase(slice, cc_slice_text(text));
+}
 #endif

@@ -11,10 +11,6 @@ static const struct {
     {"ping", CC_MESSAGES_PING},
 };
 
-static bool is_text(struct cc_slice value, const char *text) {
-  return value.data[0] == '"' && cc_json_is(value, text);
-}
-
 enum cc_messages_event cc_messages_event(struct cc_slice name, struct cc_slice data) {
   struct cc_json_member type;
   bool named = name.size > 0;
@@ -38,18 +34,4 @@ void cc_messages_error_type(struct cc_slice data, char *out, size_t capacity) {
   if (status < 0 || type.value.data[0] != '"') return;
   memset(out, 0, capacity);
   cc_json_text(type.value, out, capacity - 1);
-}
-
-bool cc_messages_is_error(struct cc_slice body) {
-  struct cc_json json;
-  struct cc_json_member member;
-  bool typed = false, error = false;
-  int token;
-  cc_json_init(&json, body.data, body.size);
-  if (cc_json_next(&json) != CC_JSON_OBJECT) return false;
-  while ((token = cc_json_next_member(&json, &member)) == CC_JSON_KEY) {
-    if (cc_json_is(member.key, "type")) typed = is_text(member.value, "error");
-    if (cc_json_is(member.key, "error")) error = member.value.data[0] == '{';
-  }
-  return token > 0 && cc_json_next(&json) == CC_JSON_END && typed && error;
 }

@@ -24,7 +24,4 @@ enum cc_messages_event cc_messages_event(struct cc_slice name, struct cc_slice d
 // The decoded error.type of an error body or error event's data into out (with NUL, cut to
 // capacity); "" when there is none.
 void cc_messages_error_type(struct cc_slice data, char *out, size_t capacity);
-
-// True when body is JSON in the shape {"type":"error","error":{...}}.
-bool cc_messages_is_error(struct cc_slice body);
 #endif

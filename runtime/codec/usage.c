@@ -87,19 +87,42 @@ static void apply(const struct figures *figures, struct cc_usage *usage) {
   if (!split || usage->cache_5m + usage->cache_1h < made) usage->cache_5m = made - usage->cache_1h;
 }
 
-bool cc_usage_read(struct cc_slice text, struct cc_usage *usage) {
+struct answer {
+  struct figures figures;
+  bool typed, error; // "type" is "error", "error" is an object
+};
+
+// False when text is not one JSON object.
+static bool read_answer(struct cc_slice text, struct answer *out) {
   struct cc_json json;
   struct cc_json_member member;
-  struct figures figures = {0};
   int token;
+  *out = (struct answer){0};
   cc_json_init(&json, text.data, text.size);
   if (cc_json_next(&json) != CC_JSON_OBJECT) return false;
   while ((token = cc_json_next_member(&json, &member)) == CC_JSON_KEY) {
-    if (!is_object(member.value)) continue;
-    if (cc_json_is(member.key, "usage")) read_usage(&figures, member.value);
-    if (cc_json_is(member.key, "message")) read_message(&figures, member.value);
+    bool object = is_object(member.value);
+    if (cc_json_is(member.key, "type"))
+      out->typed = member.value.data[0] == '"' && cc_json_is(member.value, "error");
+    if (cc_json_is(member.key, "error")) out->error = object;
+    if (object && cc_json_is(member.key, "usage")) read_usage(&out->figures, member.value);
+    if (object && cc_json_is(member.key, "message")) read_message(&out->figures, member.value);
   }
-  if (token < 0 || cc_json_next(&json) != CC_JSON_END) return false;
-  apply(&figures, usage);
-  return figures.known != 0;
+  return token > 0 && cc_json_next(&json) == CC_JSON_END;
+}
+
+bool cc_usage_read(struct cc_slice text, struct cc_usage *usage) {
+  struct answer answer;
+  if (!read_answer(text, &answer)) return false;
+  apply(&answer.figures, usage);
+  return answer.figures.known != 0;
+}
+
+int cc_usage_judge(struct cc_slice text, struct cc_usage *usage, bool *known) {
+  struct answer answer;
+  if (!read_answer(text, &answer)) return CC_ENOTJSON;
+  if (answer.typed && answer.error) return CC_ESTREAM_ERROR;
+  apply(&answer.figures, usage);
+  *known |= answer.figures.known != 0;
+  return CC_OK;
 }

@@ -10,4 +10,9 @@
 // known split by time counts as 5 minutes. True when any was found; text that is not one JSON
 // object changes nothing.
 bool cc_usage_read(struct cc_slice json, struct cc_usage *usage);
+
+// The same for a whole answer with success, of which it tells what it is: CC_OK, CC_ENOTJSON when
+// it is not one JSON object, CC_ESTREAM_ERROR when it has the shape {"type":"error","error":{...}}.
+// Unless CC_OK nothing is changed; *known becomes true when a figure was found.
+int cc_usage_judge(struct cc_slice json, struct cc_usage *usage, bool *known);
 #endif

@@ -93,12 +93,18 @@ static int minor_version(const struct cc_inbound *in) {
   return request ? request->minor : 1;
 }
 
+static void add_length(struct cc_buffer *head, double length) {
+  cc_buffer_add_text(head, "content-length: ");
+  cc_buffer_add_number(head, (uint64_t)length);
+  cc_buffer_add_text(head, "\r\n");
+}
+
 static void add_framing(struct cc_inbound *in, struct cc_buffer *head, int status, double length) {
   int minor = minor_version(in);
   if (in->chunked)
     cc_buffer_add_text(head, "transfer-encoding: chunked\r\n");
   else if (length >= 0 && status != 204 && status != 304)
-    cc_buffer_printf(head, "content-length: %.0f\r\n", length);
+    add_length(head, length);
   if (!in->keep)
     cc_buffer_add_text(head, "connection: close\r\n");
   else if (minor == 0)
@@ -170,7 +176,11 @@ static int build_head(struct cc_inbound *in, int status, const struct cc_header 
                       uint32_t count, double length) {
   struct cc_buffer *head = &cork.bytes;
   cc_buffer_reserve(head, GATHER);
-  cc_buffer_printf(head, "HTTP/1.1 %d %s\r\n", status, reason(status));
+  cc_buffer_add_text(head, "HTTP/1.1 ");
+  cc_buffer_add_number(head, (uint64_t)status);
+  cc_buffer_add_text(head, " ");
+  cc_buffer_add_text(head, reason(status));
+  cc_buffer_add_text(head, "\r\n");
   int error = add_headers(head, headers, count);
   if (error) return error;
   choose_framing(in, status, length);

@@ -69,6 +69,18 @@ static void a_buffer_grows(void **state) {
   assert_null(buffer.data);
 }
 
+static void a_number_is_its_digits(void **state) {
+  (void)state;
+  struct cc_buffer buffer = {0};
+  cc_buffer_add_number(&buffer, 0);
+  cc_buffer_add_text(&buffer, " ");
+  cc_buffer_add_number(&buffer, 1050);
+  cc_buffer_add_text(&buffer, " ");
+  cc_buffer_add_number(&buffer, UINT64_MAX);
+  assert_bytes(&buffer, "0 1050 18446744073709551615");
+  cc_buffer_free(&buffer);
+}
+
 static void print_adds_text_of_any_size(void **state) {
   (void)state;
   struct cc_buffer buffer = {0};
@@ -132,6 +144,7 @@ int main(void) {
       cmocka_unit_test(a_buffer_takes_bytes),        cmocka_unit_test(a_buffer_grows),
       cmocka_unit_test(print_adds_text_of_any_size), cmocka_unit_test(drop_takes_from_the_front),
       cmocka_unit_test(wiping_overwrites),           cmocka_unit_test(slices_compare),
+      cmocka_unit_test(a_number_is_its_digits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

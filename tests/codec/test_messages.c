@@ -357,34 +357,6 @@ static void reads_error_types(void **state) {
   assert_int_equal(none, 0);
 }
 
-static void knows_error_bodies(void **state) {
-  (void)state;
-  static const char *const yes[] = {
-      "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"m\"}}",
-      " {\"error\":{},\"request_id\":null,\"t\\u0079pe\":\"\\u0065rror\"} ",
-  };
-  static const char *const no[] = {
-      "",
-      "{}",
-      "[]",
-      "{\"type\":\"error\"}",
-      "{\"type\":\"error\",\"error\":\"x\"}",
-      "{\"error\":{}}",
-      "{\"type\":\"errors\",\"error\":{}}",
-      "{\"type\":[\"error\"],\"error\":{}}",
-      "{\"type\":\"error\",\"error\":{}}x",
-      "{\"type\":\"error\",\"error\":{}",
-      "{\"message\":\"m\"}",
-      "{\"type\":\"error\",\"error\":{},\"type\":\"message\"}",
-      "{\"type\":\"error\",\"error\":{},\"error\":null}",
-      "<html>",
-  };
-  for (size_t i = 0; i < COUNT(yes); i++)
-    assert_true(cc_messages_is_error(cc_slice_text(yes[i])));
-  for (size_t i = 0; i < COUNT(no); i++)
-    assert_false(cc_messages_is_error(cc_slice_text(no[i])));
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(reads_a_real_turn),
@@ -397,7 +369,6 @@ int main(void) {
       cmocka_unit_test(finds_cache_control),
       cmocka_unit_test(names_events),
       cmocka_unit_test(reads_error_types),
-      cmocka_unit_test(knows_error_bodies),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

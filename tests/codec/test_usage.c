@@ -178,11 +178,57 @@ static void takes_the_last(void **state) {
   expect(&usage, (struct cc_usage){0, 1000, 0, 0, 0});
 }
 
+static int judge(const char *text, struct cc_usage *usage, bool *known) {
+  *usage = (struct cc_usage){1, 2, 3, 4, 5};
+  *known = false;
+  return cc_usage_judge(cc_slice_text(text), usage, known);
+}
+
+static void judges_answers(void **state) {
+  (void)state;
+  static const struct {
+    int result;
+    const char *text;
+  } cases[] = {
+      {CC_ESTREAM_ERROR, "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"m\"}}"},
+      {CC_ESTREAM_ERROR, " {\"error\":{},\"request_id\":null,\"t\\u0079pe\":\"\\u0065rror\"} "},
+      {CC_ESTREAM_ERROR, "{\"type\":\"error\",\"error\":{},\"usage\":{\"input_tokens\":9}}"},
+      {CC_ENOTJSON, ""},
+      {CC_OK, "{}"},
+      {CC_ENOTJSON, "[]"},
+      {CC_OK, "{\"type\":\"error\"}"},
+      {CC_OK, "{\"type\":\"error\",\"error\":\"x\"}"},
+      {CC_OK, "{\"error\":{}}"},
+      {CC_OK, "{\"type\":\"errors\",\"error\":{}}"},
+      {CC_OK, "{\"type\":[\"error\"],\"error\":{}}"},
+      {CC_ENOTJSON, "{\"type\":\"error\",\"error\":{}}x"},
+      {CC_ENOTJSON, "{\"type\":\"error\",\"error\":{}"},
+      {CC_ENOTJSON, "{\"usage\":{\"input_tokens\":9},\"x\":\"\xff\"}"},
+      {CC_OK, "{\"message\":\"m\"}"},
+      {CC_OK, "{\"type\":\"error\",\"error\":{},\"type\":\"message\"}"},
+      {CC_OK, "{\"type\":\"error\",\"error\":{},\"error\":null}"},
+      {CC_ENOTJSON, "<html>"},
+  };
+  struct cc_usage usage;
+  bool known;
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    if (judge(cases[i].text, &usage, &known) != cases[i].result) fail_msg("%s", cases[i].text);
+    assert_false(known);
+    expect(&usage, (struct cc_usage){1, 2, 3, 4, 5});
+  }
+  assert_int_equal(judge("{\"usage\":{\"input_tokens\":9}}", &usage, &known), CC_OK);
+  assert_true(known);
+  expect(&usage, (struct cc_usage){9, 2, 3, 4, 5});
+  assert_int_equal(cc_usage_judge(cc_slice_text("{}"), &usage, &known), CC_OK);
+  assert_true(known);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(follows_a_stream),        cmocka_unit_test(reads_a_whole_answer),
       cmocka_unit_test(splits_the_cache),        cmocka_unit_test(ignores_nonsense),
       cmocka_unit_test(leaves_other_text_alone), cmocka_unit_test(takes_the_last),
+      cmocka_unit_test(judges_answers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

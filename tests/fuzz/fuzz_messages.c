@@ -37,9 +37,10 @@ static void check_scan(const char *text, size_t size) {
 static void check_answer(struct cc_slice data) {
   char type[16];
   struct cc_usage usage = {0};
-  bool error = cc_messages_is_error(data);
-  bool found = cc_usage_read(data, &usage);
-  CHECK((!error && !found) || cc_json_valid(data.data, data.size));
+  bool known = false, found = cc_usage_read(data, &usage);
+  int judged = cc_usage_judge(data, &usage, &known);
+  CHECK((judged == CC_ENOTJSON && !found) || cc_json_valid(data.data, data.size));
+  CHECK(judged == CC_OK ? known == found : !known);
   CHECK(usage.input >= 0 && usage.output >= 0 && usage.cache_read >= 0);
   CHECK(usage.cache_5m >= 0 && usage.cache_1h >= 0);
   memset(type, '!', sizeof type);
