@@ -8,6 +8,10 @@ import path from 'node:path';
 import { test } from '../support/test.mjs';
 import { Relay, pair, patience, provider, root, secret } from '../support/relay.mjs';
 import { Upstream, faults, healthy, refusing } from '../support/upstream.mjs';
+import { azureFaults } from '../support/cloud/azure.mjs';
+import { bedrockFaults } from '../support/cloud/bedrock.mjs';
+import { vertexFaults } from '../support/cloud/vertex.mjs';
+import { clouds, environment } from '../support/clouds.mjs';
 
 const home = process.env.CCRELAY_CLAUDE;
 const program = home && path.join(home, `node_modules/@anthropic-ai/claude-code-${process.platform}-${process.arch}/claude`);
@@ -28,14 +32,16 @@ function scene(t) {
 const flat = (asked) => asked.messages.flatMap((m) => (Array.isArray(m.content) ? m.content : [{ type: 'text', text: m.content }]));
 
 // The first turn asks for the file, the second quotes what came back.
-function reader(file) {
-  return healthy((asked) => {
+function reading(file) {
+  return (asked) => {
     const result = flat(asked).findLast((block) => block.type === 'tool_result');
     if (result) return { text: `It reads: ${JSON.stringify(result.content)}` };
     if (!asked.tools?.some((tool) => tool.name === 'Read')) return { text: 'A title' };
     return { blocks: [{ type: 'text', text: 'I read it.' }, { type: 'tool_use', id: 'toolu_read1', name: 'Read', input: { file_path: file } }] };
-  });
+  };
 }
+
+const reader = (file) => healthy(reading(file));
 
 function claude(url, scene, more = {}, limit = 90_000) {
   const { PATH, LANG } = process.env;
@@ -123,3 +129,46 @@ test('Claude Code reads a file with the mock of the examples as its provider', a
   const mock = await Relay.start(t, { file: path.join(root, 'examples/mock.lua'), config: null });
   finished(await claude(mock.url, here), here.word);
 });
+
+// ---- Clouds -------------------------------------------------------------------------------------
+
+async function cloudy(t, here, ...kinds) {
+  const scenes = [];
+  for (const kind of kinds) scenes.push(await clouds[kind](t, { answer: reading(here.file) }));
+  const providers = scenes.map(({ provider: { models: _, model_mapping: mapping, keys, ...rest } }, index) => ({
+    ...rest, keys: (keys ?? [{ key: 'slot' }]).map((key) => ({ ...key, priority: kinds.length - index })),
+    ...(mapping ? { model_mapping: { 'claude-*': Object.values(mapping)[0] } } : { models: ['claude-*'] }),
+  }));
+  const relay = await Relay.start(t, {
+    config: { server: { auth: { api_key: clientKey } }, providers, routing: { strategy: 'failover', failover_timeout: 1500 * patience } }, env: environment(scenes),
+  });
+  return { scenes, relay };
+}
+
+for (const kind of Object.keys(clouds)) {
+  test(`Claude Code reads a file with ${kind} as the provider`, async (t) => {
+    const here = scene(t);
+    const { scenes: [{ mock }], relay } = await cloudy(t, here, kind);
+    finished(await claude(relay.url, here), here.word);
+    assert.deepEqual(mock.refusals, []);
+    assert.ok(mock.requests.length >= 2);
+    assert.ok(mock.requests.every((request) => !request.head.includes(clientKey)), 'the client key went upstream');
+  });
+}
+
+const breakdown = { bedrock: bedrockFaults.unavailable, vertex: vertexFaults.unavailable, azure: azureFaults.unavailable };
+for (const [from, to] of [['bedrock', 'vertex'], ['vertex', 'azure'], ['azure', 'bedrock'], ['vertex', 'bedrock'], ['azure', 'vertex'], ['bedrock', 'azure']]) {
+  test(`Claude Code goes on when ${from} fails in the middle of a conversation and ${to} takes over`, async (t) => {
+    const here = scene(t);
+    const { scenes, relay } = await cloudy(t, here, from, to);
+    const [first, second] = scenes.map(({ mock }) => mock);
+    const answer = first.options.answer;
+    first.options.answer = (asked) => {
+      first.fault(breakdown[from](), { times: 99 });
+      return answer(asked);
+    };
+    finished(await claude(relay.url, here), here.word);
+    assert.deepEqual([...first.refusals.filter((words) => !/^503/.test(words)), ...second.refusals], []);
+    assert.ok(second.requests.length >= 1);
+  });
+}
