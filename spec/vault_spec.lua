@@ -263,3 +263,17 @@ it('an outcome that comes while a race waits for credentials is not lost', funct
   assert.equal(200, answer.status)
   assert.equal('q.test', exchange.answer.origin)
 end)
+
+it('status tells how long they are good, and what failed', function()
+  tokens(60 * MINUTE)
+  local self = new()
+  local function state() return require('ccrelay.upstream').describe(self.current)[1].credentials end
+  assert.same({ valid = false, failures = 0 }, state())
+  self:request()
+  local now = state()
+  assert.is_true(now.valid and now.valid_for_ms > 59 * MINUTE and now.valid_for_ms <= 60 * MINUTE)
+  plan.down = 'away'
+  stage.advance(61 * MINUTE)
+  self:request()
+  assert.same({ valid = false, failures = 1 }, state())
+end)

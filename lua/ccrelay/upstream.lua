@@ -5,6 +5,7 @@ local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local new_table = require 'table.new'
 local random = require 'ccrelay.random'
+local vault = require 'ccrelay.vault'
 
 ---@class ccrelay.Upstream a provider with one of its keys, as a policy sees it
 ---@field provider string configured name
@@ -260,6 +261,7 @@ function M.describe(generation)
     local entry = { provider = provider.name, type = provider.type, breaker = health.breaker(provider, now), keys = {} }
     for place, slot in ipairs(provider.slots) do entry.keys[place] = describe(slot, now) end
     if #provider.slots == 0 then entry.keys[1] = describe(provider.keyless, now) end
+    entry.credentials = provider.source and vault.state(provider.source) or nil
     list[index] = entry
   end
   return list

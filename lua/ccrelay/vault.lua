@@ -213,6 +213,24 @@ function M.void(source, which)
   entry.closed_until = 0
 end
 
+---@class ccrelay.SourceState
+---@field valid boolean there are credentials that may be used
+---@field valid_for_ms integer? nil: they have no end
+---@field failures integer fetches that failed, in a row
+
+--- What is known of a source's credentials, for status.
+---@param source ccrelay.Source
+---@return ccrelay.SourceState
+function M.state(source)
+  local entry = entry_of(source)
+  if not entry or C.cc_secret_look(entry.number, state) ~= C.CC_OK then return { valid = false, failures = 0 } end
+  local left = state.expires - C.cc_time()
+  return {
+    valid = left > 0, valid_for_ms = left > 0 and left <= LONGEST_MS and math.floor(left) or nil,
+    failures = state.failures,
+  }
+end
+
 --- A reload: what does not end by itself is read again.
 ---@param source ccrelay.Source
 function M.renew(source)

@@ -54,6 +54,13 @@ local function seconds(milliseconds)
   return ('%d s'):format(milliseconds / 1000)
 end
 
+local function credentials_line(state)
+  local what = not state.valid and 'none yet' or state.valid_for_ms and 'valid for ' .. seconds(state.valid_for_ms)
+    or 'valid'
+  local failed = state.failures > 0 and (', %d fetches failed'):format(state.failures) or ''
+  return ('  credentials  %s%s'):format(what, failed)
+end
+
 local function lines_of(status)
   local out = {
     ('ccrelay %s, pid %d, up %s'):format(status.version, status.pid, seconds(status.uptime_ms)),
@@ -74,6 +81,7 @@ local function lines_of(status)
       local wait = key.ready_in_ms and key.ready_in_ms > 0 and ', ready in ' .. seconds(key.ready_in_ms + 999) or ''
       out[#out + 1] = ('  key          %s: %s%s'):format(key.id, key.state, wait)
     end
+    if provider.credentials then out[#out + 1] = credentials_line(provider.credentials) end
   end
   return out
 end
