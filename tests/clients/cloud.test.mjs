@@ -229,3 +229,14 @@ for (const [fault, [status, type]] of Object.entries(statuses)) {
     assert.equal(told.request_id, answer.headers['request-id']);
   });
 }
+
+test('bedrock: a body of 10 MB is signed, with a length and in chunks', async (t) => {
+  const scene = await bedrock(t);
+  const relay = await relayed(t, [scene]);
+  const body = ask({ messages: [{ role: 'user', content: 'x'.repeat(10 * 1024 * 1024) }] });
+  for (const headers of [authorized, { ...authorized, 'content-length': undefined }]) {
+    const answer = await post(relay, body, { headers });
+    assert.equal(answer.status, 200, answer.text);
+  }
+  assert.deepEqual(scene.mock.refusals, []);
+});
