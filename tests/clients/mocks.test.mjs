@@ -93,6 +93,7 @@ test('Bedrock refuses a wrong signature, and says how the real one does', async 
   const temporary = mock.keys.issue(3600);
   const expired = mock.keys.issue(-5);
   const change = (name, value) => ({ tamper: (signed) => ({ ...signed, [name]: value }) });
+  const rewrite = (from, to) => ({ tamper: (signed) => ({ ...signed, authorization: signed.authorization.replace(from, to) }) });
   const cases = [
     [{ tamper: (signed) => without(signed, 'authorization') }, 'MissingAuthenticationTokenException', /Missing Authentication Token/],
     [change('authorization', 'AWS4-HMAC-SHA256 Credential=x'), 'IncompleteSignatureException', /complete/],
@@ -109,6 +110,10 @@ test('Bedrock refuses a wrong signature, and says how the real one does', async 
     [change('x-amz-content-sha256', '0'.repeat(64)), 'InvalidSignatureException', /does not match/],
     [change('content-type', 'application/json; charset=utf-8'), 'InvalidSignatureException', /does not match/],
     [{ key: temporary, tamper: (signed) => ({ ...signed, authorization: signed.authorization.replace(';x-amz-security-token', '') }) }, 'InvalidSignatureException', /must be a 'SignedHeader'/],
+    [{ tamper: (signed) => without(signed, 'x-amz-date') }, 'IncompleteSignatureException', /X-Amz-Date/],
+    [rewrite(/\/\d{8}\//, '/20200101/'), 'InvalidSignatureException', /'20200101' != /],
+    [rewrite(';host;', ';'), 'InvalidSignatureException', /'Host' or/],
+    [rewrite('content-type;host', 'host;content-type'), 'InvalidSignatureException', /in order/],
     [change('authorization', `Bearer ABSK${canary}-other`), 'AccessDeniedException', /API Key is valid/],
   ];
   for (const [given, type, words] of cases) {
@@ -169,6 +174,8 @@ test('Bedrock refuses bodies and paths of another API', async (t) => {
     [{ body: invokeBody({ anthropic_beta: 'effort-2025-11-24' }) }, /valid list/],
     [{ body: invokeBody({ thinking: { type: 'enabled', budget_tokens: 1024, display: 'omitted' } }) }, /display: Extra inputs/],
     [{ body: without(invokeBody(), 'max_tokens') }, /max_tokens: Field required/],
+    [{ body: without(invokeBody(), 'messages') }, /messages: Field required/],
+    [{ body: invokeBody({ messages: [] }) }, /at least one message/],
     [{ body: '{"anthropic_version":' }, /Malformed input request/],
     [{ headers: { 'content-type': 'text/plain' } }, /Content Type is invalid/],
     [{ headers: { ...json, accept: 'text/event-stream' } }, /Accept Type is invalid/],
@@ -248,6 +255,7 @@ test('Vertex refuses what the real one refuses', async (t) => {
     [{ asked: body({ context_management: {} }) }, /context_management: Extra inputs/],
     [{ asked: body({ stream: true }) }, /^stream: /],
     [{ method: `${dated}:streamRawPredict` }, /^stream: /],
+    [{ asked: body({ stream: 'no' }) }, /valid boolean/],
     [{ headers: { 'anthropic-beta': 'effort-2025-11-24, context-management-2025-06-27' } }, /`context-management-2025-06-27`/],
     [{ asked: body({ thinking: { type: 'enabled', budget_tokens: 1024, display: 'omitted' } }) }, /display: Extra inputs/],
     [{ method: counting, asked: { messages: ask().messages } }, /model: Field required/],
@@ -306,7 +314,7 @@ test('Azure refuses what the real one refuses', async (t) => {
     const answer = await post(given);
     assert.deepEqual([answer.status, JSON.parse(answer.text).error.code], [status, code]);
   }
-  const inner = [[{ headers: { 'anthropic-version': undefined } }, /anthropic-version/], [{ headers: { 'content-type': 'text/plain' } }, /content-type/],
+  const inner = [[{ headers: { 'anthropic-version': undefined } }, /header is required/], [{ headers: { 'anthropic-version': 'tomorrow' } }, /Invalid API version/], [{ headers: { 'content-type': 'text/plain' } }, /content-type/],
     [{ body: { ...asked, novelty: 1 } }, /novelty: Extra inputs/], [{ path: '/anthropic/v1/messages/count_tokens' }, /max_tokens: Extra inputs/], [{ body: without(asked, 'model') }, /model/]];
   for (const [given, words] of inner) {
     const answer = await post(given);
@@ -325,10 +333,12 @@ test('faults are taken in turn, by operation, and counted', async (t) => {
   const before = performance.now();
   assert.deepEqual([(await ask2('/count_tokens')).status, performance.now() - before >= 118], [200, true]);
   assert.deepEqual([(await ask2('')).text, (await ask2('')).status, (await ask2('')).status], ['bad gateway', 502, 200]);
+  mock.fault(faults.refuse(418, 'teapot', 'as ordered'));
+  assert.deepEqual([(await ask2('')).status, mock.refusals], [418, []]);
   mock.fault(common.reset(), { times: Infinity });
   await assert.rejects(ask2(''));
   await assert.rejects(ask2(''));
   mock.heal();
   assert.equal((await ask2('')).status, 200);
-  assert.deepEqual(mock.counts, { messages: 6, count_tokens: 1 });
+  assert.deepEqual(mock.counts, { messages: 7, count_tokens: 1 });
 });

@@ -271,3 +271,46 @@ test('the identities of instances and App Services', async (t) => {
   mock.fault(entraFaults.unavailable(), { on: 'instance' });
   assert.deepEqual([(await instance()).status, (await service()).status, mock.count('app_service')], [503, 200, 2]);
 });
+
+// ---- Doors --------------------------------------------------------------------------------------
+
+const statusesOf = async (list) => (await Promise.all(list)).map((answer) => answer.status);
+
+test('the doors of the AWS sources take their own method and form only', async (t) => {
+  const mock = await startAwsSources(t, { imds: { v1: true } });
+  const at = (method, path, headers = {}, body) => send(mock.url + path, { method, headers, body });
+  const web = assume({ Action: 'AssumeRoleWithWebIdentity', WebIdentityToken: mock.webTokens.issue(60) });
+  const bearer = { 'x-amz-sso_bearer_token': mock.ssoCache().accessToken };
+  const typed = { 'content-type': 'application/json' };
+  assert.deepEqual(await statusesOf([at('GET', '/nowhere'), at('PUT', '/'), at('GET', '/latest/api/token'), at('POST', '/latest/meta-data/placement/region'),
+    at('POST', mock.container.path, { authorization: mock.container.token }), at('POST', '/federation/credentials?role_name=Developer&account_id=123456789012', bearer)]), [404, 405, 405, 405, 405, 405]);
+  assert.equal((await at('GET', `/?${new URLSearchParams(web)}`)).status, 200);
+  const twice = `${new URLSearchParams(web)}&RoleArn=${role}`;
+  for (const answer of [await postForm(`${mock.url}/`, web, { 'content-type': 'text/plain' }), await send(`${mock.url}/`, { method: 'POST', headers: formType, body: twice })]) assert.equal(field(answer, 'Code'), 'MalformedInput');
+  assert.match(field(await sts(mock, without(web, 'RoleArn')), 'Message'), /roleArn/);
+  for (const [answer, words] of [[await at('POST', '/token', typed, '{'), 'not JSON'], [await at('POST', '/token', {}, '{}'), 'not a JSON POST']]) assert.equal(JSON.parse(answer.text).error_description, words);
+});
+
+test('the doors of the Google sources take their own method and form only', async (t) => {
+  const mock = await startGoogleSources(t);
+  const flavor = { 'metadata-flavor': 'Google' };
+  const at = (method, path, headers = {}, body) => send(mock.url + path, { method, headers, body });
+  const token = '/computeMetadata/v1/instance/service-accounts/default/token';
+  const bearer = { authorization: `Bearer ${mock.tokens.issue(60)}` };
+  assert.deepEqual(await statusesOf([at('GET', '/token'), at('POST', '/nowhere'), at('GET', token, { ...flavor, 'x-forwarded-for': '10.0.0.1' }), at('POST', token, flavor),
+    at('GET', `${token}?scopes=email`, flavor), at('GET', '/computeMetadata/v1/nowhere', flavor), at('POST', '/v1/token', {}, 'x=1'),
+    at('POST', `/v1/projects/-/serviceAccounts/${mock.email}:generateAccessToken`, bearer, '{')]), [404, 404, 403, 405, 400, 404, 400, 400]);
+  assert.match(mock.refusals.join('\n'), /invalid_request: the content type[^]*Invalid JSON payload/);
+});
+
+test('the doors of Entra take their own method and form only', async (t) => {
+  const mock = await startEntra(t);
+  const at = (method, url, headers = {}) => send(url, { method, headers });
+  const { endpoint, header } = mock.appService;
+  const query = (version, resource) => `?api-version=${version}&resource=${encodeURIComponent(resource)}`;
+  const instance = `${mock.url}/metadata/identity/oauth2/token`;
+  assert.deepEqual(await statusesOf([at('GET', mock.tokenUrl), at('POST', instance + query('2018-02-01', mock.audience), { metadata: 'true' }),
+    at('POST', endpoint + query('2019-08-01', mock.audience), { 'x-identity-header': header }), at('GET', instance + query('2018-02-01', 'https://graph.test'), { metadata: 'true' })]), [404, 405, 405, 400]);
+  const plain = await postForm(mock.tokenUrl, { grant_type: 'client_credentials' }, { 'content-type': 'text/plain' });
+  assert.deepEqual(JSON.parse(plain.text).error_codes, [900144]);
+});
