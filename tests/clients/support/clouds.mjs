@@ -22,7 +22,7 @@ export async function bedrock(t, options = {}) {
 }
 
 export async function vertex(t, options = {}) {
-  const source = options.source ?? await startGoogleSources(t);
+  const source = options.source ?? await startGoogleSources(t, { exact: true });
   const mock = await startVertex(t, { tokens: source.tokens, region: 'us-east5', ...options });
   return {
     mock, source,
