@@ -281,6 +281,8 @@ void cc_attempt_shed(struct cc_attempt *attempt) {
   cc_fields_free(&attempt->fields);
   cc_edits_free(&attempt->edits);
   cc_fields_free(&attempt->headers);
+  cc_signing_free(attempt->signing);
+  attempt->signing = NULL;
   if (attempt->out) cc_http1_forget(attempt->out->parser);
 }
 

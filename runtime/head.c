@@ -15,6 +15,15 @@ static void add_field(struct cc_buffer *wire, struct cc_slice name, struct cc_sl
   cc_buffer_add(wire, "\r\n", 2);
 }
 
+static void add_own(struct cc_attempt *attempt) {
+  for (uint32_t i = 0; i < attempt->fields.count; i++) {
+    struct cc_slice name = cc_fields_name(&attempt->fields, i);
+    struct cc_slice value = cc_fields_value(&attempt->fields, i);
+    if (!value.size || (attempt->signing && cc_sigv4_makes(name))) continue;
+    add_field(&attempt->wire, name, value);
+  }
+}
+
 static void add_passed(struct cc_attempt *attempt) {
   const struct cc_http1_head *head = attempt->exchange->head;
   if (!attempt->pass || !head) return;
@@ -87,9 +96,7 @@ int cc_attempt_head(struct cc_attempt *attempt) {
   if (auth && *cc_outbound_prefix(attempt->out))
     add_field(wire, cc_slice_text("Proxy-Authorization"), cc_slice_text(auth));
   size_t from = wire->size;
-  for (uint32_t i = 0; i < attempt->fields.count; i++)
-    if (cc_fields_value(&attempt->fields, i).size)
-      add_field(wire, cc_fields_name(&attempt->fields, i), cc_fields_value(&attempt->fields, i));
+  add_own(attempt);
   add_passed(attempt);
   if (attempt->signing) error = add_signature(attempt, from);
   cc_buffer_add_text(wire, "Accept-Encoding: identity\r\n");
