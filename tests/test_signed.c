@@ -237,7 +237,7 @@ static void cancels(struct stage *stage, cc_id id, int number, enum asked what) 
   if (what == RANG) answer(stage, id);
   if (what != HASHING) return;
   assert_int_equal(cc_try_cancel(stage->relay, id, number), CC_OK);
-  assert_int_equal(cc_exchange_timer(stage->relay, id, 50), CC_OK);
+  assert_int_equal(cc_exchange_timer(stage->relay, id, 500), CC_OK); // it would be sent by then
 }
 
 static void answers_itself(struct stage *stage, cc_id id, int number, enum asked what) {
@@ -311,9 +311,12 @@ static void races(struct stage *stage, cc_id id, int number, enum asked what) {
     assert_int_equal(exchange->attempts[0]->phase, CC_HASHING);
     assert_int_equal(cc_answer_outcome(stage->relay, id, number, false), CC_OK);
     assert_null(exchange->body.data);
+    assert_int_equal(cc_exchange_timer(stage->relay, id, 100), CC_OK);
   }
+  if (what == RANG) peer_client_abort(client);
   if (what != HASHING) return;
-  int other = cc_try(stage->relay, id, stage->origin[1], &stage->spec);
+  struct cc_try spec = {.framing = CC_FRAMING_OPAQUE};
+  int other = cc_try(stage->relay, id, stage->origin[1], &spec);
   assert_int_equal(other, 1);
   cc_try_method(stage->relay, id, other, "GET", 3);
   cc_try_target(stage->relay, id, other, "/", 1);
@@ -324,16 +327,18 @@ static void races(struct stage *stage, cc_id id, int number, enum asked what) {
 static void another_may_be_chosen_while_hashing(void **state) {
   (void)state;
   enum { SIZE = 30 * 1024 * 1024 };
+  static const struct peer_reply begun = {
+      "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"ok\":1", 0, PEER_HANG};
   struct plan plan = {.then = races};
   struct stage stage;
   char *body = malloc(SIZE);
   memset(body, ' ', SIZE);
   body[0] = '{';
   body[SIZE - 1] = '}';
-  stage_open(&stage, &never, 1, &good, 1);
+  stage_open(&stage, &never, 1, &begun, 1);
   ask(&stage, body, SIZE, &plan);
   assert_int_equal(stage.outcomes, 1);
-  assert_non_null(strstr(peer_client_wait(client, NULL, NULL), "{\"ok\":1}"));
+  assert_non_null(strstr(peer_client_wait(client, NULL, NULL), "{\"ok\":1"));
   close_stage(&stage);
   free(body);
 }
