@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEAD_BYTES = 1024 };
+enum { HEAD_BYTES = 1024, LAST_LINES = 128 };
 
+// With room for the last lines behind it: credentials are not moved about by them.
 static void add_field(struct cc_buffer *wire, struct cc_slice name, struct cc_slice value) {
+  cc_buffer_reserve_secret(wire, (size_t)name.size + value.size + LAST_LINES);
   cc_buffer_add(wire, name.data, name.size);
   cc_buffer_add(wire, ": ", 2);
   cc_buffer_add(wire, value.data, value.size);
@@ -74,6 +76,7 @@ static int add_signature(struct cc_attempt *attempt, size_t from) {
       .options = CC_SIGV4_RELAY,
   };
   int error = cc_sigv4(&request, "\r\n", &lines);
+  cc_buffer_reserve_secret(wire, lines.size + LAST_LINES);
   cc_buffer_add(wire, lines.data, lines.size);
   cc_buffer_wipe(&lines);
   free(headers);
@@ -84,7 +87,7 @@ int cc_attempt_head(struct cc_attempt *attempt) {
   struct cc_buffer *wire = &attempt->wire;
   int error = CC_OK;
   cc_buffer_clear(wire);
-  cc_buffer_reserve(wire, HEAD_BYTES);
+  cc_buffer_reserve_secret(wire, HEAD_BYTES);
   cc_buffer_add(wire, attempt->method.data, attempt->method.size);
   cc_buffer_add(wire, " ", 1);
   cc_buffer_add_text(wire, cc_outbound_prefix(attempt->out));
