@@ -106,7 +106,7 @@ static void ready(struct cc_outbound *out) {
   struct cc_attempt *attempt = out->user;
   attempt->reused = out->reused;
   attempt->connected_at = cc_now();
-  if (!attempt->spec.stream && attempt->spec.framing == CC_FRAMING_MESSAGES) attempt->head_due = 0;
+  if (!attempt->spec.stream && attempt->spec.framing != CC_FRAMING_OPAQUE) attempt->head_due = 0;
   bool head_only = attempt->method.size == 4 && memcmp(attempt->method.data, "HEAD", 4) == 0;
   cc_outbound_begin(out, head_only);
   int error = cc_attempt_head(attempt);
@@ -170,6 +170,8 @@ static void pass_body(struct cc_attempt *attempt, struct cc_slice piece) {
 static void pass_frames(struct cc_attempt *attempt, struct cc_slice piece) {
   struct cc_buffer sse = {0};
   int error = cc_frames_read(attempt->frames, piece, attempt->content_seen, &sse);
+  if (error == CC_OK && attempt->frames->stream.held.size > relay_of(attempt)->settings.event_bytes)
+    error = CC_EEVENT_SIZE;
   if (sse.size) pass_body(attempt, cc_slice(sse.data, sse.size));
   cc_buffer_free(&sse);
   if (error != CC_OK) lose(attempt, error);
@@ -279,6 +281,8 @@ void cc_attempt_shed(struct cc_attempt *attempt) {
   cc_fields_free(&attempt->fields);
   cc_edits_free(&attempt->edits);
   cc_fields_free(&attempt->headers);
+  cc_signing_free(attempt->signing);
+  attempt->signing = NULL;
   if (attempt->out) cc_http1_forget(attempt->out->parser);
 }
 

@@ -12,6 +12,7 @@ void cc_fields_add(struct cc_fields *fields, struct cc_slice name, struct cc_sli
   struct cc_field *field = &fields->items[fields->count++];
   *field = (struct cc_field){(uint32_t)fields->text.size, name.size,
                              (uint32_t)fields->text.size + name.size, value.size};
+  cc_buffer_reserve_secret(&fields->text, (size_t)name.size + value.size);
   cc_buffer_add(&fields->text, name.data, name.size);
   cc_buffer_add(&fields->text, value.data, value.size);
 }

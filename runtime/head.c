@@ -6,13 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEAD_BYTES = 1024 };
+enum { HEAD_BYTES = 1024, LAST_LINES = 128 };
 
+// With room for the last lines behind it: credentials are not moved about by them.
 static void add_field(struct cc_buffer *wire, struct cc_slice name, struct cc_slice value) {
+  cc_buffer_reserve_secret(wire, (size_t)name.size + value.size + LAST_LINES);
   cc_buffer_add(wire, name.data, name.size);
   cc_buffer_add(wire, ": ", 2);
   cc_buffer_add(wire, value.data, value.size);
   cc_buffer_add(wire, "\r\n", 2);
+}
+
+static void add_own(struct cc_attempt *attempt) {
+  for (uint32_t i = 0; i < attempt->fields.count; i++) {
+    struct cc_slice name = cc_fields_name(&attempt->fields, i);
+    struct cc_slice value = cc_fields_value(&attempt->fields, i);
+    if (!value.size || (attempt->signing && cc_sigv4_makes(name))) continue;
+    add_field(&attempt->wire, name, value);
+  }
 }
 
 static void add_passed(struct cc_attempt *attempt) {
@@ -65,6 +76,7 @@ static int add_signature(struct cc_attempt *attempt, size_t from) {
       .options = CC_SIGV4_RELAY,
   };
   int error = cc_sigv4(&request, "\r\n", &lines);
+  cc_buffer_reserve_secret(wire, lines.size + LAST_LINES);
   cc_buffer_add(wire, lines.data, lines.size);
   cc_buffer_wipe(&lines);
   free(headers);
@@ -75,7 +87,7 @@ int cc_attempt_head(struct cc_attempt *attempt) {
   struct cc_buffer *wire = &attempt->wire;
   int error = CC_OK;
   cc_buffer_clear(wire);
-  cc_buffer_reserve(wire, HEAD_BYTES);
+  cc_buffer_reserve_secret(wire, HEAD_BYTES);
   cc_buffer_add(wire, attempt->method.data, attempt->method.size);
   cc_buffer_add(wire, " ", 1);
   cc_buffer_add_text(wire, cc_outbound_prefix(attempt->out));
@@ -87,9 +99,7 @@ int cc_attempt_head(struct cc_attempt *attempt) {
   if (auth && *cc_outbound_prefix(attempt->out))
     add_field(wire, cc_slice_text("Proxy-Authorization"), cc_slice_text(auth));
   size_t from = wire->size;
-  for (uint32_t i = 0; i < attempt->fields.count; i++)
-    if (cc_fields_value(&attempt->fields, i).size)
-      add_field(wire, cc_fields_name(&attempt->fields, i), cc_fields_value(&attempt->fields, i));
+  add_own(attempt);
   add_passed(attempt);
   if (attempt->signing) error = add_signature(attempt, from);
   cc_buffer_add_text(wire, "Accept-Encoding: identity\r\n");

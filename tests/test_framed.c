@@ -186,6 +186,46 @@ static void other_answers_are_as_they_come(void **state) {
   close_stage(&stage);
 }
 
+// Without a stream the head comes with the whole answer: what bounds the head bounds connecting.
+static void an_answer_in_one_piece_may_take_its_time(void **state) {
+  (void)state;
+  static const char json[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                             "Content-Length: 8\r\n\r\n{\"ok\":1}";
+  static const struct peer_reply late = {json, 0, PEER_LATE};
+  struct stage stage;
+  stage_open(&stage, &late, 1, &second, 1);
+  stage.spec.framing = CC_FRAMING_EVENTSTREAM;
+  stage.spec.stream = false;
+  stage.spec.head_ms = 200;
+  stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  assert_int_equal(stage.outcome[0].error, CC_OK);
+  assert_int_equal(stage.report.attempts, 1);
+  stage_close(&stage);
+}
+
+static void one_event_has_a_bound(void **state) {
+  (void)state;
+  enum { SIZE = 300000 };
+  static char payload[SIZE];
+  struct cc_settings settings;
+  struct stage stage;
+  memset(payload, ' ', sizeof payload);
+  begin(HEAD);
+  frame_add_message(&answer, "event", ":event-type", "chunk", cc_slice(payload, SIZE));
+  answer.size -= 1; // it is never whole
+  struct peer_reply first = {answer.data, answer.size, PEER_HANG};
+  stage_open(&stage, &first, 1, &second, 1);
+  cc_settings(stage.relay, &settings);
+  settings.event_bytes = 200000;
+  cc_configure(stage.relay, &settings);
+  stage.spec.framing = CC_FRAMING_EVENTSTREAM;
+  stage.spec.gate_ms = 3000;
+  stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+  assert_int_equal(stage.outcome[0].error, CC_EEVENT_SIZE);
+  assert_int_equal(stage.report.attempts, 2);
+  close_stage(&stage);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(whole_streams_are_server_sent_events),
@@ -193,6 +233,8 @@ int main(void) {
       cmocka_unit_test(damage_behind_content_breaks_the_stream),
       cmocka_unit_test(an_exception_behind_content_is_an_error_event),
       cmocka_unit_test(other_answers_are_as_they_come),
+      cmocka_unit_test(an_answer_in_one_piece_may_take_its_time),
+      cmocka_unit_test(one_event_has_a_bound),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

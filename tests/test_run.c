@@ -427,6 +427,43 @@ static void master_and_worker_learn_of_their_own(void **state) {
   cc_shared_close();
 }
 
+// What runs for the master when a worker is forked stays the master's.
+static void a_worker_forked_meanwhile_changes_nothing(void **state) {
+  (void)state;
+  struct cc_event event;
+  struct cc_worker worker;
+  cc_id ids[2];
+  cc_shared_close();
+  assert_int_equal(cc_share(1), CC_OK);
+  assert_int_equal(cc_signal(relay, SIGCHLD), CC_OK);
+  const char *const quick[] = {"sh", "-c", "printf quick; sleep 0.2; exit 3", NULL};
+  const char *const slow[] = {"sh", "-c", "printf slow; sleep 0.6; exit 4", NULL};
+  ids[0] = start(relay, quick, 20000, 100);
+  ids[1] = start(relay, slow, 20000, 100);
+  if (cc_fork(&relay, 0) == 1) {
+    bool good = true;
+    for (int i = 0; i < 20 && good; i++)
+      good = SHELL("printf own; exit 5").status == 5;
+    _exit(good ? 7 : 8);
+  }
+  for (int done = 0; done < 2; done += event.type == CC_EVENT_FETCH) {
+    assert_true(cc_next(relay, &event));
+    if (event.type != CC_EVENT_FETCH) continue;
+    struct result got = result_of(relay, event.id);
+    assert_true(event.id == ids[done]);
+    assert_int_equal(got.error, CC_OK);
+    assert_int_equal(got.status, 3 + done);
+    assert_string_equal(got.body, done ? "slow" : "quick");
+  }
+  for (cc_worker(0, &worker); worker.pid; cc_worker(0, &worker)) {
+    cc_timer(relay, 0, 5);
+    assert_true(cc_next(relay, &event));
+  }
+  assert_int_equal(worker.status, 7);
+  assert_int_equal(SHELL("exit 6").status, 6);
+  cc_shared_close();
+}
+
 int main(void) {
   inherited = count_inherited();
   const struct CMUnitTest tests[] = {
@@ -448,6 +485,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(many_at_a_time, begin, end),
       cmocka_unit_test_setup_teardown(closing_kills_what_runs, begin, end),
       cmocka_unit_test_setup_teardown(master_and_worker_learn_of_their_own, begin, end),
+      cmocka_unit_test_setup_teardown(a_worker_forked_meanwhile_changes_nothing, begin, end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,16 @@ void cc_buffer_reserve(struct cc_buffer *buffer, size_t extra) {
   buffer->capacity = capacity;
 }
 
+void cc_buffer_reserve_secret(struct cc_buffer *buffer, size_t extra) {
+  if (buffer->size + extra <= buffer->capacity) return;
+  struct cc_buffer grown = {0};
+  cc_buffer_reserve(&grown, buffer->capacity * 2 > buffer->size + extra ? buffer->capacity * 2
+                                                                      : buffer->size + extra);
+  cc_buffer_add(&grown, buffer->data, buffer->size);
+  cc_buffer_wipe(buffer);
+  *buffer = grown;
+}
+
 void cc_buffer_add(struct cc_buffer *buffer, const void *data, size_t size) {
   if (!size) return;
   cc_buffer_reserve(buffer, size);

@@ -24,6 +24,7 @@ void cc_wipe(void *memory, size_t size);
 // A zeroed struct cc_buffer is an empty buffer. cc_buffer_free leaves one behind;
 // cc_buffer_wipe also overwrites what was held.
 void cc_buffer_reserve(struct cc_buffer *buffer, size_t extra);
+void cc_buffer_reserve_secret(struct cc_buffer *buffer, size_t extra); // wipes what it moves from
 void cc_buffer_add(struct cc_buffer *buffer, const void *data, size_t size);
 void cc_buffer_add_text(struct cc_buffer *buffer, const char *text);
 void cc_buffer_add_number(struct cc_buffer *buffer, uint64_t number); // in decimal digits

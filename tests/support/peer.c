@@ -77,6 +77,7 @@ static void wait_for_end(int fd) {
 static bool reply(struct peer_upstream *upstream, int fd, int number) {
   int index = number < upstream->count ? number : upstream->count - 1;
   const struct peer_reply *script = &upstream->replies[index];
+  if (script->end == PEER_LATE) usleep(1100000);
   send_all(fd, script->bytes, script->size ? script->size : strlen(script->bytes));
   if (script->end == PEER_RESET) reset(fd);
   if (script->end == PEER_HANG) wait_for_end(fd);

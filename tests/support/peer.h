@@ -7,7 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum peer_end { PEER_KEEP, PEER_CLOSE, PEER_RESET, PEER_HANG };
+enum peer_end {
+  PEER_KEEP,
+  PEER_CLOSE,
+  PEER_RESET,
+  PEER_HANG,
+  PEER_LATE // a good second goes by before it answers and closes
+};
 
 // What an upstream does with one request: waits until it is whole, sends the bytes, then ends.
 struct peer_reply {

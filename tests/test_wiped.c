@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// No memory that held a credential of an attempt is given back as it was: every block is looked at
+// when it is freed, and growing a block counts as freeing it.
+#include "relay.h"
+#include "support/stage.h"
+#include <dlfcn.h>
+#include <malloc.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static _Thread_local bool watched;
+static int found; // blocks that still had it
+
+#ifdef __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define OTHER_ALLOCATOR 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define OTHER_ALLOCATOR 1
+#endif
+
+#ifndef OTHER_ALLOCATOR
+static void look_at(const void *memory) {
+  static const char canary[] = "CANARY7f3a9d";
+  if (watched && memory && memmem(memory, malloc_usable_size((void *)memory), canary, 12)) found++;
+}
+
+void free(void *memory) {
+  static void (*next)(void *);
+  if (!next) next = (void (*)(void *))(uintptr_t)dlsym(RTLD_NEXT, "free");
+  look_at(memory);
+  next(memory);
+}
+
+void *realloc(void *memory, size_t size) {
+  size_t before = memory ? malloc_usable_size(memory) : 0;
+  void *made = malloc(size);
+  if (made && memory) memcpy(made, memory, before < size ? before : size);
+  if (made) free(memory);
+  return made;
+}
+#endif
+
+static bool is_emulated(void) { // then even the unused end of a block is watched over
+  const char *loaded = getenv("LD_PRELOAD");
+  return loaded && strstr(loaded, "vgpreload");
+}
+
+// ---- Attempts with large credentials -----------------------------------------------------------
+
+static const char request[] = "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nX-App: cli\r\n"
+                              "User-Agent: a client with a name that goes up as it came\r\n"
+                              "Connection: close\r\nContent-Length: 13\r\n\r\n{\"model\":\"m\"}";
+static const struct peer_reply good = {"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{\"ok\":1}", 0,
+                                       PEER_KEEP};
+static char token[3000];
+static uint32_t token_size;
+
+static void sign(struct cc_relay *relay, cc_id id, int number) {
+  struct cc_signer signer = {{"AKIDEXAMPLE", 11},
+                             {"secretCANARY7f3a9d", 18},
+                             {token, token_size},
+                             {"us-east-1", 9},
+                             {"bedrock", 7},
+                             0};
+  assert_int_equal(cc_try_sign(relay, id, number, &signer), CC_OK);
+}
+
+static void bear(struct cc_relay *relay, cc_id id, int number) {
+  assert_int_equal(cc_try_header(relay, id, number, "authorization", 13, token, token_size), CC_OK);
+}
+
+static void start(struct stage *stage, cc_id id, void (*credential)(struct cc_relay *, cc_id, int)) {
+  struct cc_relay *relay = stage->relay;
+  int number = cc_try(relay, id, stage->origin[0], &stage->spec);
+  cc_try_target(relay, id, number, "/v1/messages", 12);
+  cc_try_header(relay, id, number, "x-first", 7, "1", 1);
+  credential(relay, id, number);
+  for (char name[] = "x-a"; name[2] <= 'z'; name[2]++)
+    cc_try_header(relay, id, number, name, 3, "a value of some length, so that there is more", 45);
+  cc_try_pass(relay, id, number);
+  assert_int_equal(cc_try_send(relay, id, number), CC_OK);
+}
+
+static void ask(struct stage *stage, void (*credential)(struct cc_relay *, cc_id, int)) {
+  struct cc_event event = {0};
+  struct peer_client *client = peer_client_start(stage->port, request, sizeof request - 1, NULL);
+  watched = !is_emulated();
+  while (event.type != CC_EVENT_DONE && cc_next(stage->relay, &event)) {
+    if (event.type == CC_EVENT_READY) cc_request_accept(stage->relay, event.id);
+    if (event.type == CC_EVENT_BODY || (event.type == CC_EVENT_READY && event.detail))
+      start(stage, event.id, credential);
+    if (event.type == CC_EVENT_OUTCOME)
+      cc_answer_outcome(stage->relay, event.id, event.detail, false);
+  }
+  cc_close(stage->relay);
+  watched = false;
+  stage->relay = cc_open();
+  assert_non_null(strstr(peer_client_wait(client, NULL, NULL), "{\"ok\":1}"));
+  peer_client_free(client);
+}
+
+static void nothing_of_it_stays(void (*credential)(struct cc_relay *, cc_id, int), uint32_t size) {
+  struct stage stage;
+  memset(token, 't', sizeof token);
+  memcpy(token + size / 2, "CANARY7f3a9d", 12);
+  token_size = size;
+  found = 0;
+  stage_open(&stage, &good, 1, &good, 1);
+  stage.spec.stream = false;
+  ask(&stage, credential);
+  stage_close(&stage);
+  assert_int_equal(found, 0);
+}
+
+static void tokens_are_wiped(void **state) {
+  (void)state;
+  for (uint32_t size = 100; size <= 3000; size += 290)
+    nothing_of_it_stays(bear, size);
+}
+
+static void signers_are_wiped(void **state) {
+  (void)state;
+  for (uint32_t size = 100; size <= 3000; size += 290)
+    nothing_of_it_stays(sign, size);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(tokens_are_wiped),
+      cmocka_unit_test(signers_are_wiped),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
