@@ -167,6 +167,42 @@ it('without any, the client is told what the source says, and the source is left
   assert.equal(1, self:count ' warn .*credentials cannot be fetched')
 end)
 
+describe('a client is told to repeat nothing', function()
+  local function down(final, providers)
+    tokens(60 * MINUTE)
+    plan.down = { message = 'the login was revoked', final = final }
+    local self = new { providers = providers }
+    self:reply('q', { status = 529, body = '{}' })
+    return self
+  end
+  local BOTH = { { name = 'q', type = 'anthropic', keys = { { key = 'k' } } }, { name = 'p', type = 'probe' } }
+
+  it('while only a person can help', function()
+    local self = down(true)
+    for _ = 1, 2 do
+      local answer = self:request()
+      assert.equal(502, answer.status)
+      assert.equal('false', answer.headers['x-should-retry'])
+    end
+    stage.advance(31000)
+    plan.down = nil
+    assert.equal(200, self:request().status)
+  end)
+
+  it('but not when it may pass', function()
+    assert.is_nil(down(nil):request().headers['x-should-retry'])
+  end)
+
+  it('but not when another upstream may do better soon', function()
+    local self = down(true, BOTH)
+    for _ = 1, 2 do
+      local answer = self:request()
+      assert.equal(502, answer.status)
+      assert.is_nil(answer.headers['x-should-retry'])
+    end
+  end)
+end)
+
 it('what the log says of it holds no secret', function()
   tokens(60 * MINUTE)
   plan.down = 'refused: token=CANARY7f3a9d-secret'
@@ -180,7 +216,11 @@ it('an error in the source is no end of the relay', function()
   tokens(60 * MINUTE)
   plan.fetch = function() error 'a mistake' end
   local self = new()
-  assert.equal(502, self:request().status)
+  local answer = self:request()
+  assert.equal(502, answer.status)
+  assert.is_nil(answer.body:find('traceback', 1, true))
+  assert.is_nil(answer.body:find('_spec.lua', 1, true))
+  assert.equal(1, self:count ' error .*a mistake')
   assert.equal(502, self:request().status)
 end)
 
@@ -208,6 +248,17 @@ it('another provider serves meanwhile, and after failover_timeout', function()
   local slow, quick = self:requests({}, { at = 9000 })
   assert.equal('q.test', slow.answer.origin)
   assert.equal('p.test', quick.answer.origin)
+end)
+
+it('the last upstream has all the time there is, though those before it had no credentials', function()
+  tokens(60 * MINUTE)
+  plan.down = 'away'
+  local self = new { providers = {
+    { name = 'p', type = 'probe' }, { name = 'q', type = 'anthropic', keys = { { key = 'k' } } },
+  } }
+  self:reply('q', { after = 20000 })
+  local answer = self:request { body = { stream = true } }
+  assert.equal(200, answer.status)
 end)
 
 describe('a refused one', function()

@@ -154,8 +154,10 @@ function M.start(exchange, upstream, more, racing)
   local attempt = { upstream = upstream, slot = slot, counted = exchange.endpoint == 'messages', probe = false,
     number = -1, open = false }
   if more == nil then more = Upstream.remains(exchange, upstream) end
-  local there, lack = obtain(exchange, slot, upstream.credential, not racing and patience_for(exchange, more) or nil)
-  if not there then return nil, Outcome.unsent(exchange, attempt, 'credentials', lack) end
+  exchange.tried[slot] = true
+  local patience = not racing and patience_for(exchange, more) or nil
+  local there, lack, final = obtain(exchange, slot, upstream.credential, patience)
+  if not there then return nil, Outcome.unsent(exchange, attempt, 'credentials', lack, final) end
   attempt.credential = slot.provider.source and vault.version(slot.provider.source)
   if attempt.counted then
     local reason, pause = admit(exchange, attempt)
@@ -173,7 +175,6 @@ function M.start(exchange, upstream, more, racing)
     error('no attempt can be made now: ' .. ffi.string(C.cc_error_text(number)), 0)
   end
   attempt.number = number
-  exchange.tried[slot] = true
   if number == 0 then exchange.holder_0 = attempt else exchange.holder_1 = attempt end
   attempt.open = true
   local unsent = send(exchange, attempt)

@@ -72,7 +72,7 @@ local function keep(source, entry, value, expires)
 end
 
 local function note_success(source, entry, failures)
-  entry.failures, entry.closed_until, entry.message = 0, 0, nil
+  entry.failures, entry.closed_until, entry.message, entry.final = 0, 0, nil, false
   if failures > 0 then entry.journal:line('info', 'credentials are fetched again', { 'source', source.label }) end
 end
 
@@ -86,16 +86,17 @@ local function note_failure(source, entry, problem)
   C.cc_secret_fail(entry.number, now + math.min(RETRY_MS * 2 ^ math.min(before, 10), LONGEST_RETRY_MS))
   entry.failures = entry.failures + 1
   local pause = math.min(UNUSABLE_MS * 2 ^ math.min(entry.failures - 1, 10), LONGEST_UNUSABLE_MS)
-  entry.closed_until, entry.message = C.cc_now() + (final and FINAL_MS or pause), message
+  entry.closed_until, entry.message, entry.final = C.cc_now() + (final and FINAL_MS or pause), message, final
   entry.journal:say(before == 0 and 'warn' or 'debug', 'credentials cannot be fetched', {
     'source', source.label, 'reason', message, 'still_valid', alive,
   })
 end
 
-local function call(source)
+local function call(source, entry)
   local ok, value, more = xpcall(source.fetch, debug.traceback)
-  if not ok then return nil, source.label .. ': ' .. tostring(value) end
-  return value, more
+  if ok then return value, more end
+  entry.journal:say('error', source.label .. ': ' .. tostring(value))
+  return nil, source.label .. ': fetching them failed with an error of the relay; its log has more'
 end
 
 -- Whether another process has fetched it, or has failed to while what there is lives on.
@@ -126,7 +127,7 @@ local function fetch(source, entry)
   C.cc_secret_look(entry.number, state)
   local before = { version = state.version, failures = state.failures }
   if not claim(entry, before) then return note_success(source, entry, 0) end
-  local value, more = call(source)
+  local value, more = call(source, entry)
   local kept, complaint
   if value ~= nil then kept, complaint = keep(source, entry, value, more) end
   if kept then return note_success(source, entry, before.failures) end
@@ -172,6 +173,7 @@ end
 ---@param patience number?
 ---@return any value
 ---@return string? message
+---@return boolean? final somebody has to act before asking again is of use
 function M.get(exchange, source, patience)
   local entry = entry_of(source)
   if not entry then return nil, source.label .. ': there is no room for more credentials' end
@@ -185,13 +187,13 @@ function M.get(exchange, source, patience)
       return held.value
     end
   elseif C.cc_now() < entry.closed_until then
-    return nil, entry.message
+    return nil, entry.message, entry.final
   end
   local heard = wait(source, entry, exchange, patience)
   held = current(entry)
   if held then return held.value end
   if not heard then return nil, string.format('%s: nothing came within %d ms', source.label, patience) end
-  return nil, entry.message or source.label .. ': nothing was fetched'
+  return nil, entry.message or source.label .. ': nothing was fetched', entry.final
 end
 
 --- Which value M.get gives at present, to be told M.void.
