@@ -157,6 +157,23 @@ describe('names and types', function()
     assert.is_truthy(faults:find('row 2 in the schema of adapter zai is malformed', 1, true))
   end)
 
+  it('of one cloud may be those of an adapter with another name', function()
+    local adapters = { zai = { schema = { { 'gcp_region', 'string', required = true } } } }
+    local got = helper.good(one 'gcp_region: here', nil, nil, { adapters = adapters }).providers[1]
+    assert.equal('here', got.gcp_region)
+    local faults = helper.faults(one 'enabled: true', nil, nil, { adapters = adapters })
+    assert.is_truthy(faults:find('providers[0].gcp_region: this key is required', 1, true))
+    refused(one 'gcp_region: here', 'this key belongs to type vertex or claude_google')
+  end)
+
+  it('that make an address hold something', function()
+    refused('providers: [{name: v, type: vertex, gcp_project_id: "", gcp_region: global}]',
+      'gcp_project_id: found an empty text, expected a text that is not empty')
+    for _, name in ipairs { 'azure_resource_name', 'azure_deployment_id', 'azure_api_version' } do
+      refused(('providers: [{name: a, type: azure, base_url: "https://x", %s: ""}]'):format(name), name .. ': found')
+    end
+  end)
+
   it('are unique where they must be', function()
     refused('server: {auth: {api_key: k, clients: [{name: n, key: k}]}}', 'is also that of server.auth.api_key[0]')
     refused('server: {auth: {clients: [{name: n, key: k}, {name: n, key: l}]}}', 'clients[1].name: found "n" once more')
