@@ -314,3 +314,43 @@ it('an outcome that comes while a race waits for credentials is not lost', funct
   assert.equal(200, answer.status)
   assert.equal('q.test', exchange.answer.origin)
 end)
+
+describe('a race', function()
+  local Q, P = { name = 'q', type = 'anthropic', keys = { { key = 'k' } } }, { name = 'p', type = 'probe' }
+  local R = { name = 'r', type = 'anthropic', keys = { { key = 'k' } } }
+  local POLICY = [[
+    local relay = require 'ccrelay'
+    return function(exchange) return exchange:race(relay.upstreams(exchange), { after_ms = %d }) end]]
+
+  -- Whose answer came within 3 s when credentials take so long.
+  local function winner(after, fetch_ms, providers, reply)
+    plan = { fetch = function()
+      task.sleep(fetch_ms)
+      return { token = 't' }, stage.C.cc_time() + MINUTE
+    end }
+    local self = new { providers = providers, routing = { failover_timeout = 2000 }, policy = POLICY:format(after) }
+    self:reply('q', reply)
+    local exchange = self:requests { gone_after = 3000 }
+    return exchange.answer and exchange.answer.origin
+  end
+
+  for _, after in ipairs { 0, 5 } do
+    local told = ', after_ms = ' .. after
+
+    it('does not stand still for the credentials of its first' .. told, function()
+      assert.equal('q.test', winner(after, 60000, { P, Q }, { after = 20 }))
+    end)
+
+    it('answers with its first while the second waits for credentials' .. told, function()
+      assert.equal('q.test', winner(after, 60000, { Q, P }, { after = 20 }))
+    end)
+
+    it('goes on with the second when the first fails meanwhile' .. told, function()
+      assert.equal('p.test', winner(after, 1000, { Q, P }, { after = 20, status = 500, body = '{}' }))
+    end)
+
+    it('goes on with the third when the first fails and the second has none' .. told, function()
+      assert.equal('r.test', winner(after, 60000, { Q, P, R }, { after = 20, status = 500, body = '{}' }))
+    end)
+  end
+end)

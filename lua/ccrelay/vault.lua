@@ -17,6 +17,8 @@ local turn = require 'ccrelay.turn'
 
 local M = {}
 
+M.INTERRUPTED = 'an outcome came first'
+
 local FOREVER = 2 ^ 52
 local LEASE_MS = 120000
 local POLL_MS = 20
@@ -151,19 +153,24 @@ end
 
 -- ---- Asking ------------------------------------------------------------------------------------
 
--- False when patience was at its end first.
-local function wait(source, entry, exchange, patience)
+-- Nil when it is over; else what came first: the end of patience, or an outcome of the exchange.
+local function wait(source, entry, exchange, patience, racing)
   start(source, entry, exchange)
-  if not entry.running then return true end
+  if not entry.running then return nil end
   table.insert(entry.waiters, exchange)
   local due = patience and C.cc_now() + patience
+  local kinds = turn.SECRET + (due and turn.TIMER or 0) + (racing and turn.OUTCOME or 0)
   while entry.running do
     if due then C.cc_exchange_timer(exchange.relay, exchange.handle, math.max(due - C.cc_now(), 0)) end
-    turn.await(exchange, due and turn.SECRET + turn.TIMER or turn.SECRET)
-    if due and C.cc_now() >= due then return false end
+    local kind, detail = turn.await(exchange, kinds)
+    if kind == turn.OUTCOME then
+      turn.keep(exchange, kind, detail)
+      return M.INTERRUPTED
+    end
+    if due and C.cc_now() >= due then return string.format('%s: nothing came within %d ms', source.label, patience) end
   end
   if due then C.cc_exchange_timer(exchange.relay, exchange.handle, -1) end
-  return true
+  return nil
 end
 
 --- The credentials of a source; waits for them if need be, patience milliseconds at most when given.
@@ -171,10 +178,11 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param source ccrelay.Source
 ---@param patience number?
+---@param racing boolean? an outcome of another attempt ends the wait with M.INTERRUPTED
 ---@return any value
 ---@return string? message
 ---@return boolean? final somebody has to act before asking again is of use
-function M.get(exchange, source, patience)
+function M.get(exchange, source, patience, racing)
   local entry = entry_of(source)
   if not entry then return nil, source.label .. ': there is no room for more credentials' end
   local held = current(entry)
@@ -189,10 +197,10 @@ function M.get(exchange, source, patience)
   elseif C.cc_now() < entry.closed_until then
     return nil, entry.message, entry.final
   end
-  local heard = wait(source, entry, exchange, patience)
+  local before = wait(source, entry, exchange, patience, racing)
   held = current(entry)
   if held then return held.value end
-  if not heard then return nil, string.format('%s: nothing came within %d ms', source.label, patience) end
+  if before then return nil, before end
   return nil, entry.message or source.label .. ': nothing was fetched', entry.final
 end
 
