@@ -88,6 +88,22 @@ describe('addresses', function()
     end)
   end
 
+  it('that others can reach and subscriptions, which nobody verifies, are warned of', function()
+    local function warned(listen, provider, allow)
+      local text = 'server: {listen: "%s", auth: {api_key: k, allow_subscription: %s}}\nproviders: [%s]'
+      local _, notes = helper.load(text:format(listen, allow or 'true', provider), nil, nil,
+        { adapters = { bedrock = { credentials = 'aws' } } })
+      for _, note in ipairs(notes) do
+        if note.path == 'server.auth.allow_subscription' then return note.message end
+      end
+    end
+    local zai, bedrock = '{name: z, type: zai, keys: [{key: k}]}', '{name: b, type: bedrock, aws_region: r}'
+    assert.is_truthy(warned('0.0.0.0:1', zai .. ', ' .. bedrock):find('reach 0.0.0.0:1 can use z, b with', 1, true))
+    assert.is_nil(warned('0.0.0.0:1', zai, 'false'))
+    assert.is_nil(warned('127.0.0.1:1', zai))
+    assert.is_nil(warned('0.0.0.0:1', '{name: a, type: anthropic, keys: [{key: k}]}, {name: z, type: zai}'))
+  end)
+
   for _, text in ipairs { '127.0.0.1:0', '127.9.9.9:1', 'localhost:8787', '[::1]:1', '[::ffff:127.0.0.1]:1',
     'unix:/run/x.sock' } do
     it('of this machine alone need none: ' .. text, function()
