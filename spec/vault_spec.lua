@@ -224,6 +224,17 @@ it('an error in the source is no end of the relay', function()
   assert.equal(502, self:request().status)
 end)
 
+it('what has no JSON form is an error, and no end of the relay', function()
+  tokens(60 * MINUTE)
+  plan.fetch = function()
+    task.sleep(5)
+    return { token = print }, stage.C.cc_time() + MINUTE
+  end
+  local self = new()
+  for _ = 1, 2 do assert.equal(502, self:request().status) end
+  assert.equal(1, self:count ' error .*has no JSON form')
+end)
+
 it('what is too large to keep is an error', function()
   tokens(60 * MINUTE)
   plan.fetch = function() return { token = ('x'):rep(20000) }, stage.C.cc_time() + MINUTE end

@@ -94,10 +94,16 @@ local function note_failure(source, entry, problem)
   })
 end
 
+local function fetch_and_keep(source, entry)
+  local value, more = source.fetch()
+  if value == nil then return nil, more end
+  return keep(source, entry, value, more)
+end
+
 local function call(source, entry)
-  local ok, value, more = xpcall(source.fetch, debug.traceback)
-  if ok then return value, more end
-  entry.journal:say('error', source.label .. ': ' .. tostring(value))
+  local ok, kept, problem = xpcall(fetch_and_keep, debug.traceback, source, entry)
+  if ok then return kept, problem end
+  entry.journal:say('error', source.label .. ': ' .. tostring(kept))
   return nil, source.label .. ': fetching them failed with an error of the relay; its log has more'
 end
 
@@ -129,11 +135,9 @@ local function fetch(source, entry)
   C.cc_secret_look(entry.number, state)
   local before = { version = state.version, failures = state.failures }
   if not claim(entry, before) then return note_success(source, entry, 0) end
-  local value, more = call(source, entry)
-  local kept, complaint
-  if value ~= nil then kept, complaint = keep(source, entry, value, more) end
+  local kept, problem = call(source, entry)
   if kept then return note_success(source, entry, before.failures) end
-  return note_failure(source, entry, complaint or more or source.label .. ': nothing was fetched')
+  return note_failure(source, entry, problem or source.label .. ': nothing was fetched')
 end
 
 local function work(source, entry)
