@@ -13,7 +13,7 @@ local BETAS = {
 
 -- CountTokens takes models, not the inference profiles they are reached through.
 local function bare(model)
-  return model:match '/%l+%.(anthropic%..+)$' or model:match '^%l+%.(anthropic%..+)$' or model
+  return model:match '/[%l-]+%.(anthropic%..+)$' or model:match '^[%l-]+%.(anthropic%..+)$' or model
 end
 
 -- The least that is more than the thinking it allows.

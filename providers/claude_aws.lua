@@ -5,7 +5,7 @@ local fit = require 'ccrelay.fit'
 return {
   name = 'claude_aws',
   schema = {
-    { 'workspace_id', 'string', required = true, doc = 'workspace that requests are made in' },
+    { 'workspace_id', 'string', required = true, filled = true, doc = 'workspace that requests are made in' },
   },
   credentials = 'aws',
   service = 'aws-external-anthropic',

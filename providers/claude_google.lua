@@ -5,7 +5,7 @@ local fit = require 'ccrelay.fit'
 return {
   name = 'claude_google',
   schema = {
-    { 'workspace_id', 'string', required = true, doc = 'workspace that requests are made in' },
+    { 'workspace_id', 'string', required = true, filled = true, doc = 'workspace that requests are made in' },
   },
   credentials = 'google',
   defaults = { base_url = 'https://claude.googleapis.com/v1alpha' },

@@ -177,6 +177,23 @@ describe('what is made from the schema', function()
     end
   end)
 
+  it('reference, JSON Schema and what is shown have the keys of adapters', function()
+    local adapters = {
+      zai = { schema = { { 'region', 'string', required = true, doc = 'where' }, { 'pin', 'string', secret = true } } },
+      ollama = { schema = { { 'region', 'integer' }, { 'pin', 'string' }, { 'base_url', 'string' } } },
+    }
+    local text = 'providers: [{name: z, type: zai, region: here, pin: canary}]'
+    local shown = json.decode(config.effective_json(helper.good(text, nil, nil, { adapters = adapters }), adapters))
+    assert.same({ 'here', '***' }, { shown.providers[1].region, shown.providers[1].pin })
+    local reference = config.reference(adapters)
+    assert.is_truthy(reference:find('| `providers[].region` | anything |', 1, true))
+    assert.is_truthy(reference:find('(type ollama, zai)', 1, true))
+    local item = json.decode(json.encode(config.json_schema(adapters))).properties.providers.items
+    assert.same({ 'name', 'type' }, item.required)
+    assert.is_truthy(item.properties.region and item.properties.pin)
+    assert.is_nil(json.decode(json.encode(config.json_schema())).properties.providers.items.properties.region)
+  end)
+
   it('JSON Schema allows no unknown key and knows the defaults', function()
     local schema = assert(json.decode(json.encode(config.json_schema())))
     assert.is_false(schema.additionalProperties)

@@ -127,6 +127,9 @@ describe('whose credential is used', function()
     local options = { server = { auth = { allow_subscription = true } } }
     assert.equal('a=m z/1=m', candidates(both, { body = { model = 'm' }, headers = subscription }, options))
     assert.equal('a=m', candidates(bare, { body = { model = 'm' }, headers = subscription }, options))
+    local cloud = { provider('b', { type = 'bedrock', aws_region = 'us-east-1', aws_access_key_id = 'i',
+      aws_secret_access_key = 's', keys = {} }) }
+    assert.equal('b=m', candidates(cloud, { body = { model = 'm' }, headers = subscription }, options))
   end)
 
   it('never is the client\'s when it is a key of the relay', function()

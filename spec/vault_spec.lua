@@ -167,6 +167,42 @@ it('without any, the client is told what the source says, and the source is left
   assert.equal(1, self:count ' warn .*credentials cannot be fetched')
 end)
 
+describe('a client is told to repeat nothing', function()
+  local function down(final, providers)
+    tokens(60 * MINUTE)
+    plan.down = { message = 'the login was revoked', final = final }
+    local self = new { providers = providers }
+    self:reply('q', { status = 529, body = '{}' })
+    return self
+  end
+  local BOTH = { { name = 'q', type = 'anthropic', keys = { { key = 'k' } } }, { name = 'p', type = 'probe' } }
+
+  it('while only a person can help', function()
+    local self = down(true)
+    for _ = 1, 2 do
+      local answer = self:request()
+      assert.equal(502, answer.status)
+      assert.equal('false', answer.headers['x-should-retry'])
+    end
+    stage.advance(31000)
+    plan.down = nil
+    assert.equal(200, self:request().status)
+  end)
+
+  it('but not when it may pass', function()
+    assert.is_nil(down(nil):request().headers['x-should-retry'])
+  end)
+
+  it('but not when another upstream may do better soon', function()
+    local self = down(true, BOTH)
+    for _ = 1, 2 do
+      local answer = self:request()
+      assert.equal(502, answer.status)
+      assert.is_nil(answer.headers['x-should-retry'])
+    end
+  end)
+end)
+
 it('what the log says of it holds no secret', function()
   tokens(60 * MINUTE)
   plan.down = 'refused: token=CANARY7f3a9d-secret'
@@ -180,8 +216,23 @@ it('an error in the source is no end of the relay', function()
   tokens(60 * MINUTE)
   plan.fetch = function() error 'a mistake' end
   local self = new()
+  local answer = self:request()
+  assert.equal(502, answer.status)
+  assert.is_nil(answer.body:find('traceback', 1, true))
+  assert.is_nil(answer.body:find('_spec.lua', 1, true))
+  assert.equal(1, self:count ' error .*a mistake')
   assert.equal(502, self:request().status)
-  assert.equal(502, self:request().status)
+end)
+
+it('what has no JSON form is an error, and no end of the relay', function()
+  tokens(60 * MINUTE)
+  plan.fetch = function()
+    task.sleep(5)
+    return { token = print }, stage.C.cc_time() + MINUTE
+  end
+  local self = new()
+  for _ = 1, 2 do assert.equal(502, self:request().status) end
+  assert.equal(1, self:count ' error .*has no JSON form')
 end)
 
 it('what is too large to keep is an error', function()
@@ -208,6 +259,17 @@ it('another provider serves meanwhile, and after failover_timeout', function()
   local slow, quick = self:requests({}, { at = 9000 })
   assert.equal('q.test', slow.answer.origin)
   assert.equal('p.test', quick.answer.origin)
+end)
+
+it('the last upstream has all the time there is, though those before it had no credentials', function()
+  tokens(60 * MINUTE)
+  plan.down = 'away'
+  local self = new { providers = {
+    { name = 'p', type = 'probe' }, { name = 'q', type = 'anthropic', keys = { { key = 'k' } } },
+  } }
+  self:reply('q', { after = 20000 })
+  local answer = self:request { body = { stream = true } }
+  assert.equal(200, answer.status)
 end)
 
 describe('a refused one', function()
@@ -276,4 +338,42 @@ it('status tells how long they are good, and what failed', function()
   stage.advance(61 * MINUTE)
   self:request()
   assert.same({ valid = false, failures = 1 }, state())
+describe('a race', function()
+  local Q, P = { name = 'q', type = 'anthropic', keys = { { key = 'k' } } }, { name = 'p', type = 'probe' }
+  local R = { name = 'r', type = 'anthropic', keys = { { key = 'k' } } }
+  local POLICY = [[
+    local relay = require 'ccrelay'
+    return function(exchange) return exchange:race(relay.upstreams(exchange), { after_ms = %d }) end]]
+
+  -- Whose answer came within 3 s when credentials take so long.
+  local function winner(after, fetch_ms, providers, reply)
+    plan = { fetch = function()
+      task.sleep(fetch_ms)
+      return { token = 't' }, stage.C.cc_time() + MINUTE
+    end }
+    local self = new { providers = providers, routing = { failover_timeout = 2000 }, policy = POLICY:format(after) }
+    self:reply('q', reply)
+    local exchange = self:requests { gone_after = 3000 }
+    return exchange.answer and exchange.answer.origin
+  end
+
+  for _, after in ipairs { 0, 5 } do
+    local told = ', after_ms = ' .. after
+
+    it('does not stand still for the credentials of its first' .. told, function()
+      assert.equal('q.test', winner(after, 60000, { P, Q }, { after = 20 }))
+    end)
+
+    it('answers with its first while the second waits for credentials' .. told, function()
+      assert.equal('q.test', winner(after, 60000, { Q, P }, { after = 20 }))
+    end)
+
+    it('goes on with the second when the first fails meanwhile' .. told, function()
+      assert.equal('p.test', winner(after, 1000, { Q, P }, { after = 20, status = 500, body = '{}' }))
+    end)
+
+    it('goes on with the third when the first fails and the second has none' .. told, function()
+      assert.equal('r.test', winner(after, 60000, { Q, P, R }, { after = 20, status = 500, body = '{}' }))
+    end)
+  end
 end)

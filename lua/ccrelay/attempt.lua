@@ -128,9 +128,9 @@ local function send(exchange, attempt)
 end
 
 -- What the provider's credentials are fetched from is asked before anything is reserved.
-local function obtain(exchange, slot, credential, patience)
+local function obtain(exchange, slot, credential, patience, racing)
   if not slot.provider.source or credential == 'client' then return true end
-  return vault.get(exchange, slot.provider.source, patience)
+  return vault.get(exchange, slot.provider.source, patience, racing)
 end
 
 local function patience_for(exchange, more)
@@ -138,14 +138,15 @@ local function patience_for(exchange, more)
   return more and patience > 0 and patience or nil
 end
 
---- Begins an attempt. When nothing could be sent, returns nil and the outcome that this is.
+--- Begins an attempt. When nothing could be sent, returns nil and the outcome that this is; nil alone
+--- when another attempt of the race came to something first.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream
 ---@param more boolean? whether another would be tried after it; else by the candidates left
----@param racing boolean? the timer of the exchange is taken
+---@param race ccrelay.Race? that it is a part of
 ---@return ccrelay.Attempt?
 ---@return ccrelay.Outcome?
-function M.start(exchange, upstream, more, racing)
+function M.start(exchange, upstream, more, race)
   if not Upstream.is(upstream) then error('exchange:try takes one of relay.upstreams(exchange)', 3) end
   local slot = upstream.slot
   if Upstream.credential(slot.provider, exchange.caller) ~= upstream.credential then
@@ -154,8 +155,12 @@ function M.start(exchange, upstream, more, racing)
   local attempt = { upstream = upstream, slot = slot, counted = exchange.endpoint == 'messages', probe = false,
     number = -1, open = false }
   if more == nil then more = Upstream.remains(exchange, upstream) end
-  local there, lack = obtain(exchange, slot, upstream.credential, not racing and patience_for(exchange, more) or nil)
-  if not there then return nil, Outcome.unsent(exchange, attempt, 'credentials', lack) end
+  exchange.tried[slot] = true
+  local beside = race and race.count > 0 -- and the timer of the exchange is the race's
+  local patience = not beside and patience_for(exchange, more) or nil
+  local there, lack, final = obtain(exchange, slot, upstream.credential, patience, beside)
+  if lack == vault.INTERRUPTED then return nil, nil end
+  if not there then return nil, Outcome.unsent(exchange, attempt, 'credentials', lack, final) end
   attempt.credential = slot.provider.source and vault.version(slot.provider.source)
   if attempt.counted then
     local reason, pause = admit(exchange, attempt)
@@ -173,7 +178,6 @@ function M.start(exchange, upstream, more, racing)
     error('no attempt can be made now: ' .. ffi.string(C.cc_error_text(number)), 0)
   end
   attempt.number = number
-  exchange.tried[slot] = true
   if number == 0 then exchange.holder_0 = attempt else exchange.holder_1 = attempt end
   attempt.open = true
   local unsent = send(exchange, attempt)
@@ -306,7 +310,8 @@ end
 -- Starts the next upstream that can be started.
 local function start_next(exchange, race)
   while race.next <= #race.list do
-    local attempt, outcome = M.start(exchange, race.list[race.next], race.next < #race.list, true)
+    local attempt, outcome = M.start(exchange, race.list[race.next], race.next < #race.list, race)
+    if not attempt and not outcome then return end
     race.next = race.next + 1
     if attempt then
       race.running[attempt.number] = attempt

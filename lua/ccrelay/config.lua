@@ -146,9 +146,10 @@ end
 
 --- One JSON text of the configuration in force, secrets masked, keys in alphabetical order.
 ---@param configuration table
+---@param adapters table<string, table>? by type, for the keys they declare
 ---@return string
-function M.effective_json(configuration)
-  return json.encode(show.effective(configuration))
+function M.effective_json(configuration, adapters)
+  return json.encode(show.effective(configuration, adapters))
 end
 
 M.text = fault.text

@@ -98,13 +98,24 @@ local function told_error(exchange, outcome)
   answer.give(exchange, outcome.status, outcome.body, request_id(outcome))
 end
 
+-- Nobody could serve it, and nobody will until a person has acted: repeating it only delays the message.
+local function is_final(exchange)
+  if exchange.refusal and exchange.refusal.ready then return false end
+  for _, outcome in ipairs(exchange.trail) do
+    if not outcome.final then return false end
+  end
+  return true
+end
+
 local function transport_error(exchange, outcome)
   local provider = outcome.upstream.provider
   local reason = outcome.reason or outcome.error
   if outcome.detail and outcome.detail ~= '' then reason = reason .. ' (' .. outcome.detail .. ')' end
   local message = exchange.generation.journal.clean(string.format('provider "%s": %s', provider, reason))
   answer.debug(exchange, provider)
-  answer.error(exchange, outcome.timeout and 504 or 502, message, { type = outcome.type, failure = outcome.error })
+  local options = { type = outcome.type, failure = outcome.error }
+  if outcome.final and is_final(exchange) then options.should_retry = false end
+  answer.error(exchange, outcome.timeout and 504 or 502, message, options)
 end
 
 local function refusal_text(exchange, refusal, seconds)

@@ -70,7 +70,7 @@ function M.body(request, version, betas)
   if not request:raw 'anthropic_version' then request:set('anthropic_version', version) end
 end
 
---- Adds the betas to the body's own list, which stays in front.
+--- Puts the betas into the body, unless it has a list of its own.
 ---@param request ccrelay.Request
 ---@param betas string[]
 function M.put_betas(request, betas)

@@ -259,11 +259,12 @@ end
 ---@param attempt ccrelay.Attempt
 ---@param reason 'credentials'|'address'
 ---@param message string?
+---@param final boolean? somebody has to act before there is one
 ---@return ccrelay.Outcome
-function M.unsent(exchange, attempt, reason, message)
+function M.unsent(exchange, attempt, reason, message, final)
   local outcome = new(exchange, attempt)
   outcome.error, outcome.retryable, outcome.type, outcome.headers = reason, true, 'api_error', {}
-  outcome.reason = message or ('no ' .. reason)
+  outcome.reason, outcome.final = message or ('no ' .. reason), final or false
   exchange.last = outcome
   exchange.trail[#exchange.trail + 1] = outcome
   return outcome

@@ -42,7 +42,15 @@ end
 ---@param kind integer
 ---@param detail integer
 function M.miss(exchange, kind, detail)
-  if exchange.waiting ~= M.SECRET then return end
+  if not M.awaits(exchange, M.SECRET) then return end
+  M.keep(exchange, kind, detail)
+end
+
+--- Has an event come again at the next M.await for its kind.
+---@param exchange ccrelay.Exchange
+---@param kind integer
+---@param detail integer
+function M.keep(exchange, kind, detail)
   if not exchange.missed then exchange.missed = {} end
   table.insert(exchange.missed, { kind, detail })
 end

@@ -17,6 +17,8 @@ local turn = require 'ccrelay.turn'
 
 local M = {}
 
+M.INTERRUPTED = 'an outcome came first'
+
 local FOREVER = 2 ^ 52
 local LEASE_MS = 120000
 local POLL_MS = 20
@@ -72,7 +74,7 @@ local function keep(source, entry, value, expires)
 end
 
 local function note_success(source, entry, failures)
-  entry.failures, entry.closed_until, entry.message = 0, 0, nil
+  entry.failures, entry.closed_until, entry.message, entry.final = 0, 0, nil, false
   if failures > 0 then entry.journal:line('info', 'credentials are fetched again', { 'source', source.label }) end
 end
 
@@ -86,16 +88,23 @@ local function note_failure(source, entry, problem)
   C.cc_secret_fail(entry.number, now + math.min(RETRY_MS * 2 ^ math.min(before, 10), LONGEST_RETRY_MS))
   entry.failures = entry.failures + 1
   local pause = math.min(UNUSABLE_MS * 2 ^ math.min(entry.failures - 1, 10), LONGEST_UNUSABLE_MS)
-  entry.closed_until, entry.message = C.cc_now() + (final and FINAL_MS or pause), message
+  entry.closed_until, entry.message, entry.final = C.cc_now() + (final and FINAL_MS or pause), message, final
   entry.journal:say(before == 0 and 'warn' or 'debug', 'credentials cannot be fetched', {
     'source', source.label, 'reason', message, 'still_valid', alive,
   })
 end
 
-local function call(source)
-  local ok, value, more = xpcall(source.fetch, debug.traceback)
-  if not ok then return nil, source.label .. ': ' .. tostring(value) end
-  return value, more
+local function fetch_and_keep(source, entry)
+  local value, more = source.fetch()
+  if value == nil then return nil, more end
+  return keep(source, entry, value, more)
+end
+
+local function call(source, entry)
+  local ok, kept, problem = xpcall(fetch_and_keep, debug.traceback, source, entry)
+  if ok then return kept, problem end
+  entry.journal:say('error', source.label .. ': ' .. tostring(kept))
+  return nil, source.label .. ': fetching them failed with an error of the relay; its log has more'
 end
 
 -- Whether another process has fetched it, or has failed to while what there is lives on.
@@ -126,11 +135,9 @@ local function fetch(source, entry)
   C.cc_secret_look(entry.number, state)
   local before = { version = state.version, failures = state.failures }
   if not claim(entry, before) then return note_success(source, entry, 0) end
-  local value, more = call(source)
-  local kept, complaint
-  if value ~= nil then kept, complaint = keep(source, entry, value, more) end
+  local kept, problem = call(source, entry)
   if kept then return note_success(source, entry, before.failures) end
-  return note_failure(source, entry, complaint or more or source.label .. ': nothing was fetched')
+  return note_failure(source, entry, problem or source.label .. ': nothing was fetched')
 end
 
 local function work(source, entry)
@@ -150,19 +157,24 @@ end
 
 -- ---- Asking ------------------------------------------------------------------------------------
 
--- False when patience was at its end first.
-local function wait(source, entry, exchange, patience)
+-- Nil when it is over; else what came first: the end of patience, or an outcome of the exchange.
+local function wait(source, entry, exchange, patience, racing)
   start(source, entry, exchange)
-  if not entry.running then return true end
+  if not entry.running then return nil end
   table.insert(entry.waiters, exchange)
   local due = patience and C.cc_now() + patience
+  local kinds = turn.SECRET + (due and turn.TIMER or 0) + (racing and turn.OUTCOME or 0)
   while entry.running do
     if due then C.cc_exchange_timer(exchange.relay, exchange.handle, math.max(due - C.cc_now(), 0)) end
-    turn.await(exchange, due and turn.SECRET + turn.TIMER or turn.SECRET)
-    if due and C.cc_now() >= due then return false end
+    local kind, detail = turn.await(exchange, kinds)
+    if kind == turn.OUTCOME then
+      turn.keep(exchange, kind, detail)
+      return M.INTERRUPTED
+    end
+    if due and C.cc_now() >= due then return string.format('%s: nothing came within %d ms', source.label, patience) end
   end
   if due then C.cc_exchange_timer(exchange.relay, exchange.handle, -1) end
-  return true
+  return nil
 end
 
 --- The credentials of a source; waits for them if need be, patience milliseconds at most when given.
@@ -170,9 +182,11 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param source ccrelay.Source
 ---@param patience number?
+---@param racing boolean? an outcome of another attempt ends the wait with M.INTERRUPTED
 ---@return any value
 ---@return string? message
-function M.get(exchange, source, patience)
+---@return boolean? final somebody has to act before asking again is of use
+function M.get(exchange, source, patience, racing)
   local entry = entry_of(source)
   if not entry then return nil, source.label .. ': there is no room for more credentials' end
   local held = current(entry)
@@ -185,13 +199,13 @@ function M.get(exchange, source, patience)
       return held.value
     end
   elseif C.cc_now() < entry.closed_until then
-    return nil, entry.message
+    return nil, entry.message, entry.final
   end
-  local heard = wait(source, entry, exchange, patience)
+  local before = wait(source, entry, exchange, patience, racing)
   held = current(entry)
   if held then return held.value end
-  if not heard then return nil, string.format('%s: nothing came within %d ms', source.label, patience) end
-  return nil, entry.message or source.label .. ': nothing was fetched'
+  if before then return nil, before end
+  return nil, entry.message or source.label .. ': nothing was fetched', entry.final
 end
 
 --- Which value M.get gives at present, to be told M.void.

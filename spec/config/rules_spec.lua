@@ -88,6 +88,22 @@ describe('addresses', function()
     end)
   end
 
+  it('that others can reach and subscriptions, which nobody verifies, are warned of', function()
+    local function warned(listen, provider, allow)
+      local text = 'server: {listen: "%s", auth: {api_key: k, allow_subscription: %s}}\nproviders: [%s]'
+      local _, notes = helper.load(text:format(listen, allow or 'true', provider), nil, nil,
+        { adapters = { bedrock = { credentials = 'aws' } } })
+      for _, note in ipairs(notes) do
+        if note.path == 'server.auth.allow_subscription' then return note.message end
+      end
+    end
+    local zai, bedrock = '{name: z, type: zai, keys: [{key: k}]}', '{name: b, type: bedrock, aws_region: r}'
+    assert.is_truthy(warned('0.0.0.0:1', zai .. ', ' .. bedrock):find('reach 0.0.0.0:1 can use z, b with', 1, true))
+    assert.is_nil(warned('0.0.0.0:1', zai, 'false'))
+    assert.is_nil(warned('127.0.0.1:1', zai))
+    assert.is_nil(warned('0.0.0.0:1', '{name: a, type: anthropic, keys: [{key: k}]}, {name: z, type: zai}'))
+  end)
+
   for _, text in ipairs { '127.0.0.1:0', '127.9.9.9:1', 'localhost:8787', '[::1]:1', '[::ffff:127.0.0.1]:1',
     'unix:/run/x.sock' } do
     it('of this machine alone need none: ' .. text, function()
@@ -155,6 +171,23 @@ describe('names and types', function()
     adapters.zai.schema[2] = { 'other', 'section' }
     faults = helper.faults(one 'region: eu', nil, nil, { adapters = adapters })
     assert.is_truthy(faults:find('row 2 in the schema of adapter zai is malformed', 1, true))
+  end)
+
+  it('of one cloud may be those of an adapter with another name', function()
+    local adapters = { zai = { schema = { { 'gcp_region', 'string', required = true } } } }
+    local got = helper.good(one 'gcp_region: here', nil, nil, { adapters = adapters }).providers[1]
+    assert.equal('here', got.gcp_region)
+    local faults = helper.faults(one 'enabled: true', nil, nil, { adapters = adapters })
+    assert.is_truthy(faults:find('providers[0].gcp_region: this key is required', 1, true))
+    refused(one 'gcp_region: here', 'this key belongs to type vertex or claude_google')
+  end)
+
+  it('that make an address hold something', function()
+    refused('providers: [{name: v, type: vertex, gcp_project_id: "", gcp_region: global}]',
+      'gcp_project_id: found an empty text, expected a text that is not empty')
+    for _, name in ipairs { 'azure_resource_name', 'azure_deployment_id', 'azure_api_version' } do
+      refused(('providers: [{name: a, type: azure, base_url: "https://x", %s: ""}]'):format(name), name .. ': found')
+    end
   end)
 
   it('are unique where they must be', function()

@@ -101,6 +101,10 @@ describe('bedrock', function()
   it('counts tokens of what is behind an inference profile by its ARN', function()
     local arn = 'arn:aws:bedrock:us-east-1:1:inference-profile/eu.anthropic.claude-x-v1:0'
     assert.equal('/model/anthropic.claude-x-v1:0/count-tokens', count(arn, { body = '{"inputTokens":1}' }).target)
+    for _, profile in ipairs { 'us-gov.anthropic.claude-x-v1:0', (arn:gsub('/eu', '/us-gov')) } do
+      local target = count(profile, { body = '{"inputTokens":1}' }).target
+      assert.equal('/model/anthropic.claude-x-v1:0/count-tokens', target)
+    end
   end)
 
   it('is not counted where the model cannot be: that is estimated', function()

@@ -34,9 +34,9 @@ function verbs.validate(values)
 end
 
 function verbs.show(values)
-  local configuration = command.load(values)
+  local configuration, adapters = command.load(values)
   if not configuration then return codes.configuration end
-  io.stdout:write(config.effective_json(configuration), '\n')
+  io.stdout:write(config.effective_json(configuration, adapters), '\n')
   return codes.ok
 end
 
@@ -66,8 +66,13 @@ function verbs.init(values)
 end
 
 function verbs.schema(values)
+  local adapters, faults = command.adapters(values)
+  if not adapters then
+    command.tell(faults)
+    return codes.configuration
+  end
   local markdown = values.format == 'markdown'
-  io.stdout:write(markdown and config.reference() or json.encode(config.json_schema()) .. '\n')
+  io.stdout:write(markdown and config.reference(adapters) or json.encode(config.json_schema(adapters)) .. '\n')
   return codes.ok
 end
 

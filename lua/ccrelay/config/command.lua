@@ -17,12 +17,20 @@ function M.tell(list, prefix)
   for _, fault in ipairs(list) do io.stderr:write(prefix or '', config.text(fault), '\n') end
 end
 
+--- The adapters of providers/; nil and their faults.
+---@param values {insecure_permissions: boolean?} parsed options
+---@return table<string, table>? adapters, ccrelay.Fault[] faults
+function M.adapters(values)
+  return require('ccrelay.source').adapters(values.insecure_permissions or false)
+end
+
 --- Loads what --config names or the search order finds, and tells of warnings and faults.
 ---@param values {config: string?, insecure_permissions: boolean?} parsed options
 ---@param more ccrelay.LoadOptions? adapters, override, ...
 ---@return table? configuration nil after faults were told: exit code 78 is due
+---@return table<string, table>? adapters by type
 function M.load(values, more)
-  local adapters, faults = require('ccrelay.source').adapters(values.insecure_permissions or false)
+  local adapters, faults = M.adapters(values)
   if not adapters then return M.tell(faults) end
   local options = {
     path = config.find(values.config), check_permissions = not values.insecure_permissions, adapters = adapters,
@@ -30,7 +38,7 @@ function M.load(values, more)
   for name, value in pairs(more or {}) do options[name] = value end
   local configuration, list = config.load(options)
   M.tell(list, configuration and 'warning: ' or nil)
-  return configuration
+  return configuration, options.adapters
 end
 
 return M

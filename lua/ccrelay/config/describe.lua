@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The schema told to others: a JSON Schema for editors, the reference page, the starter file.
+local complete = require 'ccrelay.config.complete'
 local json = require 'ccrelay.json'
 local schema = require 'ccrelay.config.schema'
 local starter = require 'ccrelay.config.starter'
@@ -54,9 +55,10 @@ function of_type(row)
 end
 
 --- A JSON Schema (draft 2020-12) for editors, as a table for ccrelay.json.
+---@param adapters table<string, table>? by type, for the keys they declare
 ---@return table
-function M.json_schema()
-  local result = object(schema.fields)
+function M.json_schema(adapters)
+  local result = object(complete.schema(adapters).fields)
   result['$schema'] = 'https://json-schema.org/draft/2020-12/schema'
   result.title = 'ccrelay configuration'
   return result
@@ -96,10 +98,11 @@ local function lines(rows, path, out)
 end
 
 --- The reference of all keys, in Markdown.
+---@param adapters table<string, table>? by type, for the keys they declare
 ---@return string
-function M.reference()
+function M.reference(adapters)
   local out = { '| key | type | default | takes effect | |', '|---|---|---|---|---|' }
-  return table.concat(lines(schema.fields, '', out), '\n') .. '\n'
+  return table.concat(lines(complete.schema(adapters).fields, '', out), '\n') .. '\n'
 end
 
 --- A commented configuration to start from.

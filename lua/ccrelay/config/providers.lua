@@ -59,6 +59,13 @@ local function adapter_row(field)
   return row
 end
 
+local function declares(adapter, name)
+  for _, field in ipairs(adapter and adapter.schema or {}) do
+    if type(field) == 'table' and field[1] == name then return true end
+  end
+  return false
+end
+
 local function rows_of(self, row, kind, node, path)
   local rows, known = {}, holds(self.types, kind)
   local adapter = self.adapters[kind]
@@ -68,7 +75,7 @@ local function rows_of(self, row, kind, node, path)
       rows[#rows + 1] = field
     elseif not known then
       rows[#rows + 1] = without_demand(field)
-    elseif node.values[name] then
+    elseif node.values[name] and not declares(adapter, name) then
       self:fault { path = path .. '.' .. name, line = node.lines[name],
         message = 'this key belongs to type ' .. fault.either(field.only) }
       document.take(node, name)

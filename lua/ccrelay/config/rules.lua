@@ -98,6 +98,32 @@ local function entrances(self, configuration)
   end
 end
 
+-- Providers that serve a subscription's caller with the relay's own credentials.
+local function paid_by_relay(self, configuration)
+  local names = {}
+  for _, provider in ipairs(configuration.providers or {}) do
+    local adapter = self.adapters[provider.type] or {}
+    local own = #provider.keys > 0 or adapter.credentials ~= nil and adapter.credentials ~= 'key'
+    if provider.enabled and provider.type ~= 'anthropic' and not adapter.transparent and own then
+      names[#names + 1] = provider.name
+    end
+  end
+  return names
+end
+
+local function subscriptions(self, configuration)
+  if not (configuration.server.auth or {}).allow_subscription then return end
+  local names, where = paid_by_relay(self, configuration), nil
+  for _, text in ipairs(configuration.server.listen or {}) do
+    local listen = address.listen(text)
+    if listen and not listen.loopback then where = where or text end
+  end
+  if not where or #names == 0 then return end
+  self:warn('server.auth.allow_subscription', ('a subscription token is not verified here, so whoever can reach %s '
+    .. 'can use %s with the relay\'s own credentials; false lets in those with a key only'):format(where,
+    table.concat(names, ', ')))
+end
+
 local function compatibility(self, configuration)
   if configuration.cache.mode == 'ha' then
     self:fault { path = 'cache.mode', found = 'ha, which does not exist yet', expected = 'single or disabled' }
@@ -118,6 +144,7 @@ function M.apply(self, configuration)
   totals(self, configuration)
   clients(self, configuration.server.auth or {})
   entrances(self, configuration)
+  subscriptions(self, configuration)
   compatibility(self, configuration)
 end
 

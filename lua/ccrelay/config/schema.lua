@@ -114,13 +114,13 @@ local provider = {
   cloud(AWS, 'aws_secret_access_key', { unset = 'absent', secret = true, doc = 'goes with aws_access_key_id' }),
   cloud(AWS, 'aws_session_token', { unset = 'absent', secret = true, doc = 'of temporary credentials' }),
   cloud(AWS, 'aws_profile', { unset = 'absent', doc = 'profile in the AWS files' }),
-  cloud(AZURE, 'azure_resource_name', { doc = 'required unless base_url is set' }),
-  cloud(AZURE, 'azure_deployment_id', { doc = 'deployment for every model that is not mapped' }),
-  cloud(AZURE, 'azure_api_version', { default = '2024-06-01', doc = 'Azure API version' }),
+  cloud(AZURE, 'azure_resource_name', { filled = true, doc = 'required unless base_url is set' }),
+  cloud(AZURE, 'azure_deployment_id', { filled = true, doc = 'deployment for every model that is not mapped' }),
+  cloud(AZURE, 'azure_api_version', { filled = true, default = '2024-06-01', doc = 'Azure API version' }),
   cloud(AZURE, 'azure_auth', { [2] = 'choice', of = { 'api_key', 'entra_id' }, default = 'api_key',
     doc = 'how Azure is told who we are' }),
-  cloud(GOOGLE, 'gcp_project_id', { required = true, doc = 'Google Cloud project' }),
-  cloud(GOOGLE, 'gcp_region', { required = true, doc = 'Google Cloud region' }),
+  cloud(GOOGLE, 'gcp_project_id', { filled = true, required = true, doc = 'Google Cloud project' }),
+  cloud(GOOGLE, 'gcp_region', { filled = true, required = true, doc = 'Google Cloud region' }),
 }
 
 local routing = {

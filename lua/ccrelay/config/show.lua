@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A configuration for the eye: a copy with every secret masked; and what a change of it needs.
+local complete = require 'ccrelay.config.complete'
 local json = require 'ccrelay.json'
 local schema = require 'ccrelay.config.schema'
 
@@ -39,9 +40,10 @@ end
 
 --- A copy that can be shown and encoded: secrets masked, empty lists marked as such.
 ---@param configuration table
+---@param adapters table<string, table>? by type, for the keys they declare
 ---@return table
-function M.effective(configuration)
-  return show(configuration, schema)
+function M.effective(configuration, adapters)
+  return show(configuration, complete.schema(adapters))
 end
 
 local function same(a, b)

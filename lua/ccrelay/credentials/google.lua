@@ -113,7 +113,8 @@ function M.apply(request, upstream)
   local value, message = vault.get(request.exchange, upstream.slot.provider.source)
   if not value then return nil, message end
   request:header('authorization', 'Bearer ' .. value.token)
-  if type(value.quota_project) == 'string' then request:header('x-goog-user-project', value.quota_project) end
+  -- Who is billed is not for the client to say.
+  request:header('x-goog-user-project', type(value.quota_project) == 'string' and value.quota_project or '')
   return true
 end
 
