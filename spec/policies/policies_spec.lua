@@ -83,6 +83,50 @@ describe('failover', function()
   end)
 end)
 
+describe('failover with race_on_failure', function()
+  local function four(strategy)
+    local providers = {}
+    for index, name in ipairs { 'a', 'b', 'c', 'd' } do providers[index] = provider(name, { priority = 9 - index }) end
+    return using(strategy or 'failover', providers, { race_on_failure = true })
+  end
+
+  it('races nobody while the first works', function()
+    local self = four()
+    self:reply('a', { status = 200, after = 4000 })
+    assert.equal('a', go(self, 1))
+  end)
+
+  it('races the others two at a time once the first has failed', function()
+    local self = four()
+    self:reply('a', BUSY)
+    self:reply('b', { status = 529, body = '{}', after = 50 })
+    self:reply('c', { status = 200, body = 'slow', after = 900 })
+    self:reply('d', { status = 200, body = 'quick', after = 100 })
+    local answer, exchange = self:request()
+    assert.equal('abcd', hosts(exchange))
+    assert.equal('quick', answer.body)
+    assert.is_true(exchange.tries[3].cancelled)
+    assert.equal('151', self:line().total_ms)
+  end)
+
+  it('goes on to the only other', function()
+    local self = using('failover', { provider('a', { priority = 2 }), provider('b', {}) }, { race_on_failure = true })
+    self:reply('a', BUSY)
+    self:reply('b', { status = 200, body = 'good' })
+    local answer, exchange = self:request()
+    assert.equal('ab', hosts(exchange))
+    assert.equal('good', answer.body)
+  end)
+
+  it('ends with the last answer when all fail', function()
+    local self = four()
+    for _, name in ipairs { 'a', 'b', 'c', 'd' } do self:reply(name, BUSY) end
+    local answer, exchange = self:request()
+    assert.equal('abcd', hosts(exchange))
+    assert.equal(529, answer.status)
+  end)
+end)
+
 describe('round_robin', function()
   it('begins one further each time', function()
     local order = go(using 'round_robin', 6)

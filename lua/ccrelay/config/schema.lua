@@ -131,6 +131,8 @@ local routing = {
     example = { ['claude-opus'] = 'anthropic', ['glm-4'] = 'zai' },
     doc = 'for model_based: prefix of a model: provider' },
   { 'default_provider', 'name', example = 'anthropic', doc = 'for model_based: the provider of every other model' },
+  { 'race_on_failure', 'boolean', default = false,
+    doc = 'for failover: once the first upstream has failed, the others are raced, two at a time' },
   { 'debug', 'boolean', default = false, doc = 'X-CC-Relay-Strategy, -Provider and -Attempts on answers' },
 }
 
