@@ -35,7 +35,7 @@ end
 
 local STRATEGIES = {
   'failover', 'round_robin', 'weighted_round_robin', 'shuffle', 'model_based', 'least_loaded', 'weighted_failover',
-  'session_sticky',
+  'session_sticky', 'by_class',
 }
 
 for _, strategy in ipairs(STRATEGIES) do
@@ -124,6 +124,75 @@ describe('failover with race_on_failure', function()
     local answer, exchange = self:request()
     assert.equal('abcd', hosts(exchange))
     assert.equal(529, answer.status)
+  end)
+end)
+
+describe('by_class', function()
+  local classes = { auxiliary = 'small', compaction = 'middle' }
+  local providers = { provider('a', { priority = 2 }, { models = { 'claude-*' } }),
+    provider('b', {}, { models = { 'small' } }), provider('c', {}, { models = { 'middle' } }) }
+
+  local function three()
+    return using('by_class', providers, { classes = classes })
+  end
+
+  -- Who was tried, with the model of the last attempt.
+  local function ask(self, class, model)
+    local answer, exchange = self:request { headers = { ['x-claude-code-request-class'] = class },
+      body = { model = model or 'claude-opus' } }
+    return hosts(exchange) .. ' ' .. (exchange.tries[#exchange.tries].edits.model or 'as it came'), answer
+  end
+
+  it('sends each class under its model, and all others as they came', function()
+    local self = three()
+    assert.equal('b "small"', (ask(self, 'auxiliary')))
+    assert.equal('c "middle"', (ask(self, 'compaction')))
+    for _, class in ipairs { 'main', 'subagent', 'workflow', 'something', '' } do
+      assert.equal('a as it came', (ask(self, class)))
+    end
+    assert.equal('a as it came', (ask(self, nil)))
+  end)
+
+  it('sends it as it came when that fails, whatever the reason', function()
+    for _, status in ipairs { 400, 404, 529 } do
+      local self = three()
+      self:reply('b', { status = status, body = '{}' })
+      self:reply('a', { status = 200, body = 'good' })
+      local tried, answer = ask(self, 'auxiliary')
+      assert.equal('ba as it came', tried)
+      assert.equal('good', answer.body)
+      assert.equal('claude-opus', self:line().model)
+    end
+  end)
+
+  it('sends it as it came when nobody has that model now', function()
+    local self = three()
+    self:reply('b', BUSY)
+    ask(self, 'auxiliary')
+    assert.equal('a as it came', (ask(self, 'auxiliary')))
+  end)
+
+  it('gives the answer of the class\'s model when nobody has the other', function()
+    local self = three()
+    self:reply('a', BUSY)
+    ask(self, 'main')
+    self:reply('b', { status = 400, body = '{}' })
+    local tried, answer = ask(self, 'auxiliary')
+    assert.same({ 'b "small"', 400 }, { tried, answer.status })
+  end)
+
+  it('asks once when it is the model already', function()
+    local self = three()
+    self:reply('b', { status = 400, body = '{}' })
+    assert.equal('b as it came', (ask(self, 'auxiliary', 'small')))
+  end)
+
+  it('knows no other class', function()
+    local _, faults = stage.build { routing = { strategy = 'by_class', classes = { auxilary = 'x' } } }
+    assert.is_truthy(faults:find('routing.classes.auxilary: there is no such key; did you mean "auxiliary"', 1, true),
+      faults)
+    _, faults = stage.build { routing = { strategy = 'by_class', classes = { auxiliary = '' } } }
+    assert.is_truthy(faults:find('routing.classes.auxiliary: found an empty text', 1, true), faults)
   end)
 end)
 

@@ -31,6 +31,10 @@ end
 
 local text = { type = 'string' }
 
+local function class(name, doc)
+  return { name, 'string', filled = true, example = 'claude-haiku-4-5', doc = 'model for ' .. doc }
+end
+
 local server = {
   { 'listen', 'list', item = { type = 'listen' }, single = true, filled = true, strict = true, reload = 'restart',
     default = { '127.0.0.1:8787' }, most = 64, start = true,
@@ -133,6 +137,13 @@ local routing = {
   { 'default_provider', 'name', example = 'anthropic', doc = 'for model_based: the provider of every other model' },
   { 'race_on_failure', 'boolean', default = false,
     doc = 'for failover: once the first upstream has failed, the others are raced, two at a time' },
+  { 'classes', 'section', doc = 'for by_class: the model for each x-claude-code-request-class', fields = {
+    class('main', 'the conversation itself'),
+    class('subagent', 'requests of subagents'),
+    class('workflow', 'requests of workflows'),
+    class('compaction', 'summing up a conversation that became too long'),
+    class('auxiliary', 'titles, summaries and other side work'),
+  } },
   { 'debug', 'boolean', default = false, doc = 'X-CC-Relay-Strategy, -Provider and -Attempts on answers' },
 }
 
