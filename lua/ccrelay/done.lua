@@ -118,6 +118,7 @@ local function count(exchange, provider)
     cell.add(name.attempts, 1)
     if not outcome.ok then cell.add(name.failures, 1) end
   end
+  for _, upstream in ipairs(exchange.raced or {}) do cell.add(names_of(upstream.provider).attempts, 1) end
   if provider and report.usage_known then
     local usage, name = report.usage, names_of(provider)
     cell.add(name.tokens_input, usage.input + usage.cache_5m + usage.cache_1h)
@@ -135,6 +136,14 @@ local function trail_of(exchange)
     parts[index] = outcome.upstream.key_id .. ':' .. tostring(what)
   end
   return #parts > 0 and table.concat(parts, ',') or nil
+end
+
+-- Who was called off because another was quicker.
+local function raced_of(exchange)
+  if not exchange.raced then return nil end
+  local keys = {}
+  for index, upstream in ipairs(exchange.raced) do keys[index] = upstream.key_id end
+  return table.concat(keys, ',')
 end
 
 local function error_of(exchange)
@@ -167,6 +176,7 @@ local function put_answer(exchange, at)
   at = put(at, 'status', report.status)
   at = put(at, 'attempts', report.attempts)
   at = put(at, 'tried', trail_of(exchange))
+  at = put(at, 'raced', raced_of(exchange))
   at = put(at, 'error', error_of(exchange))
   at = put(at, 'first_byte_ms', round(report.first_byte_ms))
   at = put(at, 'total_ms', round(report.total_ms))

@@ -18,6 +18,10 @@ local function using(strategy, providers, routing)
     or { provider('a', {}), provider('b', {}), provider('c', {}) } }
 end
 
+local function count_of(name)
+  return require('ccrelay.metrics').counters()[name]
+end
+
 local function hosts(exchange)
   local list = {}
   for index, attempt in ipairs(exchange.tries) do list[index] = attempt.origin.host:match '^%a+' end
@@ -35,7 +39,7 @@ end
 
 local STRATEGIES = {
   'failover', 'round_robin', 'weighted_round_robin', 'shuffle', 'model_based', 'least_loaded', 'weighted_failover',
-  'session_sticky', 'by_class',
+  'session_sticky', 'by_class', 'race',
 }
 
 for _, strategy in ipairs(STRATEGIES) do
@@ -382,5 +386,110 @@ describe('session_sticky', function()
   it('is failover for requests without one', function()
     local self = using('session_sticky', { provider('a', { priority = 1 }), provider('b', { priority = 2 }) })
     assert.equal('b', ask(self, nil))
+  end)
+end)
+
+describe('race', function()
+  local STREAM = { stream = true }
+
+  -- Two providers nobody has asked before, so that nothing has been learned of them.
+  local function two(fields)
+    local first, second = stage.fresh('a'):gsub(' ', ''), stage.fresh('b'):gsub(' ', '')
+    fields = fields or {}
+    fields.priority = 2
+    local self = using('race', { provider(first, fields), provider(second, {}) }, { failover_timeout = 0 })
+    return self, first, second
+  end
+
+  local function began(exchange)
+    return exchange.tries[2] and 'both' or 'one', exchange.answer.origin:match '^%a+'
+  end
+
+  local function ask(self, body)
+    local _, exchange = self:request { body = body or STREAM }
+    return exchange
+  end
+
+  it('gives the first 2 s to itself until its latency is known', function()
+    local self, a, b = two()
+    self:reply(a, { after = 1900 })
+    assert.same({ 'one', 'a' }, { began(ask(self)) })
+    self:reply(a, { after = 2100 })
+    self:reply(b, { after = 50 })
+    assert.same({ 'both', 'b' }, { began(ask(self)) })
+    self:reply(b, { after = 500 })
+    assert.same({ 'both', 'a' }, { began(ask(self)) })
+  end)
+
+  it('gives it the time it has learned then', function()
+    local self, a, b = two()
+    self:reply(b, { after = 50 })
+    self:reply(a, { after = 800 })
+    for _ = 1, 20 do ask(self) end
+    self:reply(a, { after = 700 })
+    assert.equal('one', (began(ask(self))))
+    self:reply(a, { after = 1000 })
+    assert.same({ 'both', 'b' }, { began(ask(self)) })
+  end)
+
+  it('gives it 500 ms at least and 10 s at most', function()
+    local self, a, b = two()
+    self:reply(b, { after = 50 })
+    self:reply(a, { after = 10 })
+    for _ = 1, 20 do ask(self) end
+    self:reply(a, { after = 490 })
+    assert.equal('one', (began(ask(self))))
+    self:reply(a, { after = 510 })
+    assert.equal('both', (began(ask(self))))
+    self, a, b = two()
+    self:reply(b, { after = 60000 })
+    self:reply(a, { after = 30000 })
+    for _ = 1, 20 do ask(self) end
+    self:reply(a, { after = 9900 })
+    assert.equal('one', (began(ask(self))))
+    self:reply(a, { after = 10100 })
+    assert.equal('both', (began(ask(self))))
+  end)
+
+  it('does not become hasty by what it has called off', function()
+    local self, a, b = two()
+    self:reply(b, { after = 1 })
+    for number = 1, 300 do
+      self:reply(a, { after = 1000 + number * 618 % 1000 })
+      ask(self)
+    end
+    self:reply(a, { after = 1800 })
+    assert.equal('one', (began(ask(self))))
+  end)
+
+  it('calls the loser off at once, and counts it', function()
+    local self, a, b = two { rpm_limit = 2 }
+    self:reply(a, { after = 60000 })
+    self:reply(b, { after = 50 })
+    local exchange = ask(self)
+    assert.is_true(exchange.tries[1].cancelled)
+    local line = self:line()
+    assert.same({ a, '2', '2050' }, { line.raced:match '^(.-)/1$', line.attempts, line.total_ms })
+    assert.same({ 1, 1 }, { count_of('attempts:' .. a), count_of('attempts:' .. b) })
+    assert.equal(2, #ask(self).tries)
+    assert.equal(b, ask(self).tries[1].origin.host:match '^[^.]+')
+    assert.is_nil(self:line().raced)
+  end)
+
+  it('asks one after the other when no stream is wanted', function()
+    local self, a, b = two()
+    self:reply(a, { after = 60000 })
+    self:reply(b, { after = 1 })
+    assert.same({ 'one', 'a' }, { began(ask(self, {})) })
+    self:reply(a, BUSY)
+    assert.same({ 'both', 'b' }, { began(ask(self, {})) })
+  end)
+
+  it('goes on at once when the first fails', function()
+    local self, a, b = two()
+    self:reply(a, BUSY)
+    self:reply(b, { after = 1 })
+    assert.same({ 'both', 'b' }, { began(ask(self)) })
+    assert.equal('2', self:line().total_ms)
   end)
 end)
