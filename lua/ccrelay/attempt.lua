@@ -336,7 +336,7 @@ local function lose(exchange, attempt)
   cancel(exchange, attempt)
   M.drop(attempt)
   if not exchange.raced then exchange.raced = {} end
-  table.insert(exchange.raced, attempt.upstream)
+  table.insert(exchange.raced, { upstream = attempt.upstream, input_tokens = exchange.tokens_estimate })
   if exchange.stream then latency.exceeded(attempt.upstream, C.cc_now() - attempt.since) end
 end
 

@@ -39,7 +39,7 @@ end
 
 local STRATEGIES = {
   'failover', 'round_robin', 'weighted_round_robin', 'shuffle', 'model_based', 'least_loaded', 'weighted_failover',
-  'session_sticky', 'by_class', 'race',
+  'session_sticky', 'by_class', 'race', 'cheapest',
 }
 
 for _, strategy in ipairs(STRATEGIES) do
@@ -491,5 +491,35 @@ describe('race', function()
     self:reply(b, { after = 1 })
     assert.same({ 'both', 'b' }, { began(ask(self)) })
     assert.equal('2', self:line().total_ms)
+  end)
+end)
+
+describe('cheapest', function()
+  local providers = { provider('a', { priority = 3 }), provider('b', { priority = 2 }), provider('c', {}) }
+
+  local function ask(prices, max_tokens, busy)
+    local self = using('cheapest', providers, { prices = prices })
+    for host in (busy or 'abc'):gmatch '.' do self:reply(host, BUSY) end
+    return go(self, 1, { max_tokens = max_tokens or 100 })
+  end
+
+  local function price(input, output) return { input = input, output = output } end
+
+  it('goes from the cheapest to the dearest', function()
+    local prices = { ['a/*'] = price(3, 3), ['b/*'] = price(2, 2), ['c/*'] = price(1, 1) }
+    assert.equal('cba', ask(prices))
+    assert.equal('c', ask(prices, 100, 'ab'))
+  end)
+
+  it('weighs input and output as this request has them', function()
+    local prices = { ['a/*'] = price(1, 100), ['b/*'] = price(20, 20), ['c/*'] = price(50, 1) }
+    assert.equal('abc', ask(prices, 1))
+    assert.equal('cba', ask(prices, 1000))
+  end)
+
+  it('takes those without a price last, and the higher priority among equals', function()
+    assert.equal('bca', ask { ['b/*'] = price(9, 9), ['c/*'] = price(9, 9) })
+    assert.equal('abc', ask {})
+    assert.equal('cab', ask { ['c/*'] = price(0, 0) })
   end)
 end)

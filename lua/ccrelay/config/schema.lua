@@ -35,6 +35,16 @@ local function class(name, doc)
   return { name, 'string', filled = true, example = 'claude-haiku-4-5', doc = 'model for ' .. doc }
 end
 
+local price = {
+  type = 'section', fields = {
+    { 'input', 'number', required = true, doc = 'of a million input tokens' },
+    { 'output', 'number', required = true, doc = 'of a million output tokens' },
+    { 'cache_read', 'number', doc = 'of a million tokens read from a cache; absent: as input' },
+    { 'cache_write_5m', 'number', doc = 'of a million tokens written to a cache for five minutes; absent: as input' },
+    { 'cache_write_1h', 'number', doc = 'of a million tokens written to a cache for an hour; absent: as input' },
+  },
+}
+
 local server = {
   { 'listen', 'list', item = { type = 'listen' }, single = true, filled = true, strict = true, reload = 'restart',
     default = { '127.0.0.1:8787' }, most = 64, start = true,
@@ -144,6 +154,8 @@ local routing = {
     class('compaction', 'summing up a conversation that became too long'),
     class('auxiliary', 'titles, summaries and other side work'),
   } },
+  { 'prices', 'map', item = price, most = 10000, default = {}, example = { ['GLM-*'] = { input = 0.5, output = 2 } },
+    doc = 'what a model costs, in any currency: MODEL or PROVIDER/MODEL as it is sent; a name may end in *' },
   { 'debug', 'boolean', default = false, doc = 'X-CC-Relay-Strategy, -Provider and -Attempts on answers' },
 }
 
