@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
-local prices = require 'ccrelay.prices'
-local helper = require 'support.config_helper'
 local stage = require 'support.stage'
+local helper = require 'support.config_helper'
+local prices = require 'ccrelay.prices'
 
 local function at(model, provider)
   return { provider = provider or 'anthropic', model = model }
 end
 
 local function report(fields)
-  local all = { upstream = at 'claude-opus-5', usage_known = true, input_tokens = 0, output_tokens = 0,
+  local all = { status = 200, upstream = at 'claude-opus-5', usage_known = true, input_tokens = 0, output_tokens = 0,
     cache_read_tokens = 0, cache_write_tokens = 0, cache_write_1h_tokens = 0 }
   for name, value in pairs(fields) do all[name] = value end
   return all
@@ -67,6 +67,11 @@ describe('the cost', function()
   it('is not known without usage or price', function()
     assert.is_nil(book:cost(report { usage_known = false }))
     assert.is_nil(book:cost(report { upstream = at 'other', input_tokens = 5 }))
+  end)
+
+  it('is nothing for an error', function()
+    assert.equal(0, book:cost(report { usage_known = false, status = 429 }))
+    assert.equal(5, book:cost(report { input_tokens = 1000000, status = 529 }))
   end)
 
   it('is nothing for an answer of the relay\'s own', function()

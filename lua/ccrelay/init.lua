@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What policies get as require 'ccrelay'.
 local C = require 'ccrelay.c'
+local budget = require 'ccrelay.budget'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
@@ -46,6 +47,25 @@ end
 function Relay.latency(one)
   check_upstream(one, 'latency')
   return latency.of(one)
+end
+
+--- What the exchange's client may spend a day (UTC), what it has spent today, and how long the day is.
+---@param exchange ccrelay.Exchange
+---@return { per_day: number?, spent: number, remains_ms: number }
+function Relay.budget(exchange)
+  check_exchange(exchange, 'budget')
+  return { per_day = budget.of(exchange), spent = budget.spent(exchange), remains_ms = budget.remains() }
+end
+
+--- Adds to what the exchange's client has spent today.
+---@param exchange ccrelay.Exchange
+---@param cost number
+function Relay.spend(exchange, cost)
+  check_exchange(exchange, 'spend')
+  if type(cost) ~= 'number' or not (cost >= 0 and cost < math.huge) then
+    error('relay.spend takes an amount, 0 or more', 2)
+  end
+  budget.spend(exchange, cost)
 end
 
 --- A named number that all workers share and a reload leaves alone.

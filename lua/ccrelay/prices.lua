@@ -60,12 +60,13 @@ local function of_answer(price, report)
     + hour * (price.cache_write_1h or price.input)
 end
 
---- What an exchange has cost: its answer, and the input of attempts that lost a race.
+--- What an exchange has cost: its answer, and the input of attempts that lost a race. Errors are not
+--- charged for.
 ---@param report ccrelay.Report
 ---@return number? nil when its usage or price is not known
 function Prices:cost(report)
   local losers = of_losers(self, report.raced)
-  if not report.upstream then return losers end
+  if not report.upstream or not report.usage_known and report.status >= 400 then return losers end
   local price = self:of(report.upstream)
   if not price or not report.usage_known then return nil end
   return of_answer(price, report) / MILLION + losers

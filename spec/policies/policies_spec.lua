@@ -39,7 +39,7 @@ end
 
 local STRATEGIES = {
   'failover', 'round_robin', 'weighted_round_robin', 'shuffle', 'model_based', 'least_loaded', 'weighted_failover',
-  'session_sticky', 'by_class', 'race', 'cheapest',
+  'session_sticky', 'by_class', 'race', 'cheapest', 'budget',
 }
 
 for _, strategy in ipairs(STRATEGIES) do
@@ -521,5 +521,101 @@ describe('cheapest', function()
     assert.equal('bca', ask { ['b/*'] = price(9, 9), ['c/*'] = price(9, 9) })
     assert.equal('abc', ask {})
     assert.equal('cab', ask { ['c/*'] = price(0, 0) })
+  end)
+end)
+
+describe('budget', function()
+  local PRICES = { ['claude-*'] = { input = 1, output = 5, cache_read = 0.1 } }
+  local MILLION = { input = 1000000, output = 0 }
+
+  local function shop(fields, routing)
+    local name = stage.fresh('c'):gsub(' ', '')
+    local client = { name = name, key = 'client-key', budget_per_day = fields and fields.budget_per_day }
+    routing = routing or {}
+    routing.strategy, routing.prices = 'budget', routing.prices or PRICES
+    local self = stage.new { routing = routing, server = { auth = { clients = { client }, api_key = 'nameless' } },
+      providers = { provider('a', { priority = 2 }), provider('b', {}) } }
+    self:reply('a', { status = 200, usage = MILLION })
+    return self, name
+  end
+
+  local function ask(self, key)
+    local answer, exchange = self:request { headers = { ['x-api-key'] = key or 'client-key' } }
+    return answer, #exchange.tries
+  end
+
+  local function to_midnight()
+    return 86400000 - stage.C.cc_time() % 86400000
+  end
+
+  it('serves until it is spent, and then says so without asking anybody', function()
+    local self, name = shop { budget_per_day = 2 }
+    stage.advance(to_midnight())
+    stage.advance(3600000)
+    assert.equal(200, ask(self).status)
+    assert.equal(200, ask(self).status)
+    local answer, tries = ask(self)
+    assert.same({ 429, 0, 'false' }, { answer.status, tries, answer.headers['x-should-retry'] })
+    local left = math.ceil(to_midnight() / 1000)
+    assert.is_true(math.abs(tonumber(answer.headers['retry-after']) - left) <= 1, answer.headers['retry-after'])
+    assert.same({ 'error', 'rate_limit_error' }, { answer.json.type, answer.json.error.type })
+    assert.equal(answer.headers['request-id'], answer.json.request_id)
+    assert.equal('client "' .. name .. '" has spent its budget for today (2.00 of 2.00); it starts anew at 00:00 UTC, '
+      .. 'in 23 h 0 min', answer.json.error.message)
+  end)
+
+  it('begins anew at midnight UTC', function()
+    local self = shop { budget_per_day = 1 }
+    ask(self)
+    assert.equal(429, ask(self).status)
+    stage.advance(to_midnight() - 10)
+    assert.equal(429, ask(self).status)
+    stage.advance(20)
+    assert.equal(200, ask(self).status)
+  end)
+
+  it('bounds by routing.budget_per_day where a client has none, and those without a name together', function()
+    local self = shop({}, { budget_per_day = 1 })
+    ask(self)
+    assert.equal(429, ask(self).status)
+    assert.equal(200, ask(self, 'nameless').status)
+    local answer = ask(self, 'nameless')
+    assert.equal(429, answer.status)
+    assert.is_truthy(answer.json.error.message:find '^this relay has spent')
+  end)
+
+  it('bounds nothing where there is no budget', function()
+    local self = shop { budget_per_day = 0 }
+    for _ = 1, 5 do assert.equal(200, ask(self).status) end
+  end)
+
+  it('keeps the count over a reload', function()
+    local self, name = shop { budget_per_day = 1 }
+    ask(self)
+    self:use { routing = { strategy = 'budget', prices = PRICES }, server = { auth = { clients = {
+      { name = name, key = 'client-key', budget_per_day = 1.5 } } } }, providers = { provider('a', {}) } }
+    assert.equal(200, ask(self).status)
+    assert.equal(429, ask(self).status)
+  end)
+
+  it('counts no errors, and says what it cannot count', function()
+    local self = shop { budget_per_day = 1 }
+    self:reply('a', { status = 400, body = '{"type":"error","error":{"type":"invalid_request_error","message":"x"}}' })
+    for _ = 1, 3 do assert.equal(400, ask(self).status) end
+    self:reply('a', { status = 200, usage = { input = 100000, output = 0 } })
+    assert.equal(200, ask(self).status)
+    assert.equal(0, self:count 'not counted')
+    self:reply('a', { status = 200 })
+    assert.equal(200, ask(self).status)
+    assert.equal(1, self:count 'warn .*cost not known, so not counted: exchange %w+ at a/1')
+  end)
+
+  it('is failover', function()
+    local self = shop { budget_per_day = 1 }
+    self:reply('a', BUSY)
+    self:reply('b', { status = 200, usage = MILLION })
+    local answer, tries = ask(self)
+    assert.same({ 200, 2 }, { answer.status, tries })
+    assert.equal(429, ask(self).status)
   end)
 end)

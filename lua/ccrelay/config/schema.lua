@@ -35,6 +35,11 @@ local function class(name, doc)
   return { name, 'string', filled = true, example = 'claude-haiku-4-5', doc = 'model for ' .. doc }
 end
 
+local function budget(doc, default)
+  return { 'budget_per_day', 'number', default = default, max = 4000000,
+    doc = doc .. ', in the currency of routing.prices, 0 = unlimited' }
+end
+
 local price = {
   type = 'section', fields = {
     { 'input', 'number', required = true, doc = 'of a million input tokens' },
@@ -72,6 +77,7 @@ local server = {
         limit('rpm_limit', 'requests of this client'),
         limit('tpm_limit', 'tokens of this client'),
         { 'max_concurrent', 'integer', default = 0, doc = 'exchanges of this client at a time, 0 = unlimited' },
+        budget 'for strategy budget: what this client may spend a day; absent: routing.budget_per_day',
       } } },
     { 'allow_bearer', 'boolean', default = false, doc = 'take Authorization: Bearer' },
     { 'bearer_secret', 'string', default = '', secret = true, strict = true,
@@ -156,6 +162,7 @@ local routing = {
   } },
   { 'prices', 'map', item = price, most = 10000, default = {}, example = { ['GLM-*'] = { input = 0.5, output = 2 } },
     doc = 'what a model costs, in any currency: MODEL or PROVIDER/MODEL as it is sent; a name may end in *' },
+  budget('for strategy budget: what each client may spend a day (UTC), and all without a name together', 0),
   { 'debug', 'boolean', default = false, doc = 'X-CC-Relay-Strategy, -Provider and -Attempts on answers' },
 }
 
