@@ -6,6 +6,7 @@ local Request = require 'ccrelay.request'
 local Upstream = require 'ccrelay.upstream'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
+local latency = require 'ccrelay.latency'
 local ratelimit = require 'ccrelay.ratelimit'
 local sandbox = require 'ccrelay.sandbox'
 local turn = require 'ccrelay.turn'
@@ -19,6 +20,7 @@ local vault = require 'ccrelay.vault'
 ---@field probe boolean
 ---@field ticket ffi.cdata*?
 ---@field open boolean sent, and its end not seen yet
+---@field since number? when it was sent, in a race
 ---@field credential integer? version of what the vault had for it
 
 local M = {}
@@ -221,6 +223,16 @@ local function settle(attempt, outcome)
   end
 end
 
+-- How long streams take to their first content, or to be given up without any.
+local function clock(exchange, attempt, outcome)
+  if not exchange.stream then return end
+  if outcome.ok then
+    latency.learn(attempt.upstream, outcome.gate_ms)
+  elseif outcome.timeout then
+    latency.exceeded(attempt.upstream, outcome.gate_ms)
+  end
+end
+
 -- Whether the credentials are to blame and new ones are worth the same upstream once more.
 local function recovers(exchange, attempt, outcome)
   local provider = attempt.slot.provider
@@ -251,6 +263,7 @@ function M.finish(exchange, attempt)
   if recovers(exchange, attempt, outcome) then outcome.again, outcome.verdict = true, 'neutral' end
   if attempt.counted then
     if outcome.status and attempt.upstream.credential == 'own' then ratelimit.learn(exchange, attempt) end
+    clock(exchange, attempt, outcome)
     note(exchange, attempt, outcome)
     settle(attempt, outcome)
   end
@@ -315,18 +328,25 @@ local function start_next(exchange, race)
     race.next = race.next + 1
     if attempt then
       race.running[attempt.number] = attempt
-      race.count = race.count + 1
+      race.count, attempt.since = race.count + 1, C.cc_now()
       return
     end
     race.outcome = outcome
   end
 end
 
+-- The loser has been sent and may cost what a winner does: it counts as an attempt, and what it
+-- reserved stays booked.
+local function lose(exchange, attempt)
+  cancel(exchange, attempt)
+  M.drop(attempt)
+  if not exchange.raced then exchange.raced = {} end
+  table.insert(exchange.raced, { upstream = attempt.upstream, input_tokens = exchange.tokens_estimate })
+  if exchange.stream then latency.exceeded(attempt.upstream, C.cc_now() - attempt.since) end
+end
+
 local function call_off(exchange, race)
-  for _, attempt in pairs(race.running) do
-    cancel(exchange, attempt)
-    M.drop(attempt)
-  end
+  for _, attempt in pairs(race.running) do lose(exchange, attempt) end
   C.cc_exchange_timer(exchange.relay, exchange.handle, -1)
 end
 

@@ -118,6 +118,7 @@ local function count(exchange, provider)
     cell.add(name.attempts, 1)
     if not outcome.ok then cell.add(name.failures, 1) end
   end
+  for _, loser in ipairs(exchange.raced or {}) do cell.add(names_of(loser.upstream.provider).attempts, 1) end
   if provider and report.usage_known then
     local usage, name = report.usage, names_of(provider)
     cell.add(name.tokens_input, usage.input + usage.cache_5m + usage.cache_1h)
@@ -135,6 +136,14 @@ local function trail_of(exchange)
     parts[index] = outcome.upstream.key_id .. ':' .. tostring(what)
   end
   return #parts > 0 and table.concat(parts, ',') or nil
+end
+
+-- Who was called off because another was quicker.
+local function raced_of(exchange)
+  if not exchange.raced then return nil end
+  local keys = {}
+  for index, loser in ipairs(exchange.raced) do keys[index] = loser.upstream.key_id end
+  return table.concat(keys, ',')
 end
 
 local function error_of(exchange)
@@ -167,6 +176,7 @@ local function put_answer(exchange, at)
   at = put(at, 'status', report.status)
   at = put(at, 'attempts', report.attempts)
   at = put(at, 'tried', trail_of(exchange))
+  at = put(at, 'raced', raced_of(exchange))
   at = put(at, 'error', error_of(exchange))
   at = put(at, 'first_byte_ms', round(report.first_byte_ms))
   at = put(at, 'total_ms', round(report.total_ms))
@@ -204,7 +214,8 @@ local function tell_policy(exchange, upstream)
     status = report.status, error = error_of(exchange), attempts = report.attempts, upstream = upstream,
     first_byte_ms = report.first_byte_ms, total_ms = report.total_ms, usage_known = report.usage_known,
     input_tokens = usage.input, output_tokens = usage.output, cache_read_tokens = usage.cache_read,
-    cache_write_tokens = usage.cache_5m + usage.cache_1h,
+    cache_write_tokens = usage.cache_5m + usage.cache_1h, cache_write_1h_tokens = usage.cache_1h,
+    raced = exchange.raced or nil,
   }
   local ok, message = pcall(turn.script, on_done, exchange, facts)
   if not ok then M.fault(exchange, message, '') end

@@ -46,7 +46,7 @@ local TYPICAL_OUTPUT = 1024
 -- State that few exchanges have: unset it reads as false, and takes no place.
 local RARE = {
   edits = false, refusal = false, last = false, failure = false, prefix_broken = false, script_error = false,
-  refused = false, holder_1 = false, missed = false, recovered = false,
+  refused = false, holder_1 = false, missed = false, recovered = false, raced = false,
   client_open = false, client_ticket = false,
 }
 

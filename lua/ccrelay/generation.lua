@@ -26,6 +26,8 @@ local vault = require 'ccrelay.vault'
 ---@field output_tokens number
 ---@field cache_read_tokens number
 ---@field cache_write_tokens number
+---@field cache_write_1h_tokens number of those, the ones for an hour
+---@field raced { upstream: ccrelay.Upstream, input_tokens: number }[]? attempts that were called off
 
 ---@class ccrelay.Policy
 ---@field route fun(exchange: ccrelay.Exchange): ccrelay.Outcome|table|nil

@@ -1,9 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What policies get as require 'ccrelay'.
 local C = require 'ccrelay.c'
+local budget = require 'ccrelay.budget'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
+local latency = require 'ccrelay.latency'
+local prices = require 'ccrelay.prices'
 local random = require 'ccrelay.random'
 local upstream = require 'ccrelay.upstream'
 
@@ -17,16 +20,52 @@ local M = {}
 ---@field provider fun(settings: table) declares a provider; while a script is loaded only
 local Relay = {}
 
+local function check_exchange(value, action)
+  if type(value) ~= 'table' or not rawget(value, 'generation') then
+    error('relay.' .. action .. ' takes an exchange', 3)
+  end
+end
+
+local function check_upstream(value, action)
+  if not upstream.is(value) then error('relay.' .. action .. ' takes one of relay.upstreams(exchange)', 3) end
+end
+
 --- The candidates of an exchange: who can serve its model, is allowed for its client, has a closed
 --- circuit and limits open; by priority. A filter narrows them: { provider = name } or { type = name }.
 ---@param exchange ccrelay.Exchange
 ---@param filter { provider: string?, type: string? }?
 ---@return ccrelay.Upstream[]
 function Relay.upstreams(exchange, filter)
-  if type(exchange) ~= 'table' or not rawget(exchange, 'generation') then
-    error('relay.upstreams takes an exchange', 2)
-  end
+  check_exchange(exchange, 'upstreams')
   return upstream.candidates(exchange, filter)
+end
+
+--- Milliseconds within which 95 of 100 streams of this model at this provider show their first
+--- content, learned over all workers; nil until 20 of them have been seen.
+---@param one ccrelay.Upstream
+---@return number?
+function Relay.latency(one)
+  check_upstream(one, 'latency')
+  return latency.of(one)
+end
+
+--- What the exchange's client may spend a day (UTC), what it has spent today, and how long the day is.
+---@param exchange ccrelay.Exchange
+---@return { per_day: number?, spent: number, remains_ms: number }
+function Relay.budget(exchange)
+  check_exchange(exchange, 'budget')
+  return { per_day = budget.of(exchange), spent = budget.spent(exchange), remains_ms = budget.remains() }
+end
+
+--- Adds to what the exchange's client has spent today.
+---@param exchange ccrelay.Exchange
+---@param cost number
+function Relay.spend(exchange, cost)
+  check_exchange(exchange, 'spend')
+  if type(cost) ~= 'number' or not (cost >= 0 and cost < math.huge) then
+    error('relay.spend takes an amount, 0 or more', 2)
+  end
+  budget.spend(exchange, cost)
 end
 
 --- A named number that all workers share and a reload leaves alone.
@@ -82,6 +121,30 @@ end
 ---@field routing table
 ---@field declared table[]? providers the script declares; nil when it has been loaded
 
+-- What needs the prices of the configuration.
+local function add_prices(relay, rows)
+  local book = prices.new(rows)
+
+  --- What the exchange's request may cost at an upstream by routing.prices, with nothing of it in a
+  --- cache; nil without a price.
+  ---@param one ccrelay.Upstream
+  ---@param exchange ccrelay.Exchange
+  ---@return number?
+  function relay.price(one, exchange)
+    check_upstream(one, 'price')
+    check_exchange(exchange, 'price')
+    return book:expected(one, exchange:estimate())
+  end
+
+  --- What an exchange has cost by routing.prices; nil when its usage or price is not known.
+  ---@param report ccrelay.Report
+  ---@return number?
+  function relay.cost(report)
+    if type(report) ~= 'table' or not report.total_ms then error('relay.cost takes the report of on_done', 2) end
+    return book:cost(report)
+  end
+end
+
 --- The module for one script.
 ---@param context ccrelay.Context
 ---@return ccrelay.Relay
@@ -89,6 +152,8 @@ function M.bind(context)
   local relay = { version = ffi.string(C.cc_version()), routing = copy(context.routing) }
   for name, value in pairs(Relay) do relay[name] = value end
   relay.json = { encode = json.encode, decode = json.decode, array = json.array, null = json.null }
+
+  add_prices(relay, context.routing.prices)
 
   --- Writes to the log: relay.log(text) or relay.log(level, text). Secrets are taken out.
   function relay.log(level, message)

@@ -28,6 +28,7 @@ local turn = require 'ccrelay.turn'
 ---@field reused boolean? over a pooled connection
 ---@field connect_ms number?
 ---@field head_ms number?
+---@field gate_ms number? until the outcome
 ---@field verdict string what health makes of it
 local Outcome = {}
 
@@ -89,6 +90,7 @@ end
 local later = {
   connect_ms = function(self) return read(self) and raw.connect_ms or nil end,
   head_ms = function(self) return read(self) and raw.head_ms or nil end,
+  gate_ms = function(self) return read(self) and raw.gate_ms or nil end,
   reused = function(self) return read(self) and raw.reused end,
 }
 local later_of_good = {

@@ -4,6 +4,7 @@ local C = require 'ccrelay.c'
 local address = require 'ccrelay.config.address'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
+local patterns = require 'ccrelay.patterns'
 local proxy = require 'ccrelay.proxy'
 local turn = require 'ccrelay.turn'
 
@@ -36,42 +37,19 @@ Provider.__index = Provider
 
 local M = {}
 
-local function split_names(names)
-  local exact, prefixes = {}, {}
-  for name, value in pairs(names) do
-    local prefix = string.match(name, '^(.*)%*$')
-    if prefix then
-      prefixes[#prefixes + 1] = { prefix = prefix, value = value }
-    else
-      exact[name] = value
-    end
-  end
-  table.sort(prefixes, function(a, b) return #a.prefix > #b.prefix end)
-  return exact, prefixes
-end
-
-local function look_up(exact, prefixes, name)
-  local value = exact[name]
-  if value then return value end
-  for _, entry in ipairs(prefixes) do
-    if string.sub(name, 1, #entry.prefix) == entry.prefix then return entry.value end
-  end
-  return nil
-end
-
 --- Whether its models or the left side of its mapping name the model.
 ---@param model string
 ---@return boolean
 function Provider:claims(model)
-  return look_up(self.listed, self.listed_prefixes, model) ~= nil
-    or look_up(self.mapped, self.mapped_prefixes, model) ~= nil
+  return patterns.find(self.listed, self.listed_prefixes, model) ~= nil
+    or patterns.find(self.mapped, self.mapped_prefixes, model) ~= nil
 end
 
 --- The name the model is sent under.
 ---@param model string
 ---@return string
 function Provider:map(model)
-  return look_up(self.mapped, self.mapped_prefixes, model) or model
+  return patterns.find(self.mapped, self.mapped_prefixes, model) or model
 end
 
 --- Whether the adapter can do something. What it does not mention it can, but for the endpoints
@@ -149,8 +127,8 @@ function M.new(settings, adapter, index, env)
     name = settings.name, type = settings.type, index = index, settings = settings, adapter = adapter, base = base,
     proxy = through, credentials = credentials, slots = {}, origins = setmetatable({}, { __mode = 'k' }),
   }, Provider)
-  provider.listed, provider.listed_prefixes = split_names(listed)
-  provider.mapped, provider.mapped_prefixes = split_names(settings.model_mapping or {})
+  provider.listed, provider.listed_prefixes = patterns.split(listed)
+  provider.mapped, provider.mapped_prefixes = patterns.split(settings.model_mapping or {})
   provider.breaker, provider.cooling, provider.turns = -1, -1, -1
   add_slots(provider)
   return provider

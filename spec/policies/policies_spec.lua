@@ -18,6 +18,10 @@ local function using(strategy, providers, routing)
     or { provider('a', {}), provider('b', {}), provider('c', {}) } }
 end
 
+local function count_of(name)
+  return require('ccrelay.metrics').counters()[name]
+end
+
 local function hosts(exchange)
   local list = {}
   for index, attempt in ipairs(exchange.tries) do list[index] = attempt.origin.host:match '^%a+' end
@@ -35,7 +39,7 @@ end
 
 local STRATEGIES = {
   'failover', 'round_robin', 'weighted_round_robin', 'shuffle', 'model_based', 'least_loaded', 'weighted_failover',
-  'session_sticky',
+  'session_sticky', 'by_class', 'race', 'cheapest', 'budget',
 }
 
 for _, strategy in ipairs(STRATEGIES) do
@@ -80,6 +84,119 @@ describe('failover', function()
     assert.equal('c', go(self, 1))
     stage.advance(4000)
     assert.equal('b', go(self, 1))
+  end)
+end)
+
+describe('failover with race_on_failure', function()
+  local function four(strategy)
+    local providers = {}
+    for index, name in ipairs { 'a', 'b', 'c', 'd' } do providers[index] = provider(name, { priority = 9 - index }) end
+    return using(strategy or 'failover', providers, { race_on_failure = true })
+  end
+
+  it('races nobody while the first works', function()
+    local self = four()
+    self:reply('a', { status = 200, after = 4000 })
+    assert.equal('a', go(self, 1))
+  end)
+
+  it('races the others two at a time once the first has failed', function()
+    local self = four()
+    self:reply('a', BUSY)
+    self:reply('b', { status = 529, body = '{}', after = 50 })
+    self:reply('c', { status = 200, body = 'slow', after = 900 })
+    self:reply('d', { status = 200, body = 'quick', after = 100 })
+    local answer, exchange = self:request()
+    assert.equal('abcd', hosts(exchange))
+    assert.equal('quick', answer.body)
+    assert.is_true(exchange.tries[3].cancelled)
+    assert.equal('151', self:line().total_ms)
+  end)
+
+  it('goes on to the only other', function()
+    local self = using('failover', { provider('a', { priority = 2 }), provider('b', {}) }, { race_on_failure = true })
+    self:reply('a', BUSY)
+    self:reply('b', { status = 200, body = 'good' })
+    local answer, exchange = self:request()
+    assert.equal('ab', hosts(exchange))
+    assert.equal('good', answer.body)
+  end)
+
+  it('ends with the last answer when all fail', function()
+    local self = four()
+    for _, name in ipairs { 'a', 'b', 'c', 'd' } do self:reply(name, BUSY) end
+    local answer, exchange = self:request()
+    assert.equal('abcd', hosts(exchange))
+    assert.equal(529, answer.status)
+  end)
+end)
+
+describe('by_class', function()
+  local classes = { auxiliary = 'small', compaction = 'middle' }
+  local providers = { provider('a', { priority = 2 }, { models = { 'claude-*' } }),
+    provider('b', {}, { models = { 'small' } }), provider('c', {}, { models = { 'middle' } }) }
+
+  local function three()
+    return using('by_class', providers, { classes = classes })
+  end
+
+  -- Who was tried, with the model of the last attempt.
+  local function ask(self, class, model)
+    local answer, exchange = self:request { headers = { ['x-claude-code-request-class'] = class },
+      body = { model = model or 'claude-opus' } }
+    return hosts(exchange) .. ' ' .. (exchange.tries[#exchange.tries].edits.model or 'as it came'), answer
+  end
+
+  it('sends each class under its model, and all others as they came', function()
+    local self = three()
+    assert.equal('b "small"', (ask(self, 'auxiliary')))
+    assert.equal('c "middle"', (ask(self, 'compaction')))
+    for _, class in ipairs { 'main', 'subagent', 'workflow', 'something', '' } do
+      assert.equal('a as it came', (ask(self, class)))
+    end
+    assert.equal('a as it came', (ask(self, nil)))
+  end)
+
+  it('sends it as it came when that fails, whatever the reason', function()
+    for _, status in ipairs { 400, 404, 529 } do
+      local self = three()
+      self:reply('b', { status = status, body = '{}' })
+      self:reply('a', { status = 200, body = 'good' })
+      local tried, answer = ask(self, 'auxiliary')
+      assert.equal('ba as it came', tried)
+      assert.equal('good', answer.body)
+      assert.equal('claude-opus', self:line().model)
+    end
+  end)
+
+  it('sends it as it came when nobody has that model now', function()
+    local self = three()
+    self:reply('b', BUSY)
+    ask(self, 'auxiliary')
+    assert.equal('a as it came', (ask(self, 'auxiliary')))
+  end)
+
+  it('gives the answer of the class\'s model when nobody has the other', function()
+    local self = three()
+    self:reply('a', BUSY)
+    ask(self, 'main')
+    self:reply('b', { status = 400, body = '{}' })
+    local tried, answer = ask(self, 'auxiliary')
+    assert.same({ 'b "small"', 400 }, { tried, answer.status })
+  end)
+
+  it('asks once when it is the model already', function()
+    local self = three()
+    self:reply('b', { status = 400, body = '{}' })
+    assert.equal('b as it came', (ask(self, 'auxiliary', 'small')))
+  end)
+
+  it('knows no other class', function()
+    local _, faults = stage.build { routing = { strategy = 'by_class', classes = { auxilary = 'x' } } }
+    assert.is_truthy(faults:find('routing.classes.auxilary: there is no such key; did you mean "auxiliary"', 1, true),
+      faults)
+    _, faults = stage.build { routing = { strategy = 'by_class', classes = { auxiliary = '' } } }
+    assert.is_truthy(faults:find('routing.classes.auxiliary: found an empty text', 1, true), faults)
   end)
 end)
 
@@ -269,5 +386,236 @@ describe('session_sticky', function()
   it('is failover for requests without one', function()
     local self = using('session_sticky', { provider('a', { priority = 1 }), provider('b', { priority = 2 }) })
     assert.equal('b', ask(self, nil))
+  end)
+end)
+
+describe('race', function()
+  local STREAM = { stream = true }
+
+  -- Two providers nobody has asked before, so that nothing has been learned of them.
+  local function two(fields)
+    local first, second = stage.fresh('a'):gsub(' ', ''), stage.fresh('b'):gsub(' ', '')
+    fields = fields or {}
+    fields.priority = 2
+    local self = using('race', { provider(first, fields), provider(second, {}) }, { failover_timeout = 0 })
+    return self, first, second
+  end
+
+  local function began(exchange)
+    return exchange.tries[2] and 'both' or 'one', exchange.answer.origin:match '^%a+'
+  end
+
+  local function ask(self, body)
+    local _, exchange = self:request { body = body or STREAM }
+    return exchange
+  end
+
+  it('gives the first 2 s to itself until its latency is known', function()
+    local self, a, b = two()
+    self:reply(a, { after = 1900 })
+    assert.same({ 'one', 'a' }, { began(ask(self)) })
+    self:reply(a, { after = 2100 })
+    self:reply(b, { after = 50 })
+    assert.same({ 'both', 'b' }, { began(ask(self)) })
+    self:reply(b, { after = 500 })
+    assert.same({ 'both', 'a' }, { began(ask(self)) })
+  end)
+
+  it('gives it the time it has learned then', function()
+    local self, a, b = two()
+    self:reply(b, { after = 50 })
+    self:reply(a, { after = 800 })
+    for _ = 1, 20 do ask(self) end
+    self:reply(a, { after = 700 })
+    assert.equal('one', (began(ask(self))))
+    self:reply(a, { after = 1000 })
+    assert.same({ 'both', 'b' }, { began(ask(self)) })
+  end)
+
+  it('gives it 500 ms at least and 10 s at most', function()
+    local self, a, b = two()
+    self:reply(b, { after = 50 })
+    self:reply(a, { after = 10 })
+    for _ = 1, 20 do ask(self) end
+    self:reply(a, { after = 490 })
+    assert.equal('one', (began(ask(self))))
+    self:reply(a, { after = 510 })
+    assert.equal('both', (began(ask(self))))
+    self, a, b = two()
+    self:reply(b, { after = 60000 })
+    self:reply(a, { after = 30000 })
+    for _ = 1, 20 do ask(self) end
+    self:reply(a, { after = 9900 })
+    assert.equal('one', (began(ask(self))))
+    self:reply(a, { after = 10100 })
+    assert.equal('both', (began(ask(self))))
+  end)
+
+  it('does not become hasty by what it has called off', function()
+    local self, a, b = two()
+    self:reply(b, { after = 1 })
+    for number = 1, 300 do
+      self:reply(a, { after = 1000 + number * 618 % 1000 })
+      ask(self)
+    end
+    self:reply(a, { after = 1800 })
+    assert.equal('one', (began(ask(self))))
+  end)
+
+  it('calls the loser off at once, and counts it', function()
+    local self, a, b = two { rpm_limit = 2 }
+    self:reply(a, { after = 60000 })
+    self:reply(b, { after = 50 })
+    local exchange = ask(self)
+    assert.is_true(exchange.tries[1].cancelled)
+    local line = self:line()
+    assert.same({ a, '2', '2050' }, { line.raced:match '^(.-)/1$', line.attempts, line.total_ms })
+    assert.same({ 1, 1 }, { count_of('attempts:' .. a), count_of('attempts:' .. b) })
+    assert.equal(2, #ask(self).tries)
+    assert.equal(b, ask(self).tries[1].origin.host:match '^[^.]+')
+    assert.is_nil(self:line().raced)
+  end)
+
+  it('asks one after the other when no stream is wanted', function()
+    local self, a, b = two()
+    self:reply(a, { after = 60000 })
+    self:reply(b, { after = 1 })
+    assert.same({ 'one', 'a' }, { began(ask(self, {})) })
+    self:reply(a, BUSY)
+    assert.same({ 'both', 'b' }, { began(ask(self, {})) })
+  end)
+
+  it('goes on at once when the first fails', function()
+    local self, a, b = two()
+    self:reply(a, BUSY)
+    self:reply(b, { after = 1 })
+    assert.same({ 'both', 'b' }, { began(ask(self)) })
+    assert.equal('2', self:line().total_ms)
+  end)
+end)
+
+describe('cheapest', function()
+  local providers = { provider('a', { priority = 3 }), provider('b', { priority = 2 }), provider('c', {}) }
+
+  local function ask(prices, max_tokens, busy)
+    local self = using('cheapest', providers, { prices = prices })
+    for host in (busy or 'abc'):gmatch '.' do self:reply(host, BUSY) end
+    return go(self, 1, { max_tokens = max_tokens or 100 })
+  end
+
+  local function price(input, output) return { input = input, output = output } end
+
+  it('goes from the cheapest to the dearest', function()
+    local prices = { ['a/*'] = price(3, 3), ['b/*'] = price(2, 2), ['c/*'] = price(1, 1) }
+    assert.equal('cba', ask(prices))
+    assert.equal('c', ask(prices, 100, 'ab'))
+  end)
+
+  it('weighs input and output as this request has them', function()
+    local prices = { ['a/*'] = price(1, 100), ['b/*'] = price(20, 20), ['c/*'] = price(50, 1) }
+    assert.equal('abc', ask(prices, 1))
+    assert.equal('cba', ask(prices, 1000))
+  end)
+
+  it('takes those without a price last, and the higher priority among equals', function()
+    assert.equal('bca', ask { ['b/*'] = price(9, 9), ['c/*'] = price(9, 9) })
+    assert.equal('abc', ask {})
+    assert.equal('cab', ask { ['c/*'] = price(0, 0) })
+  end)
+end)
+
+describe('budget', function()
+  local PRICES = { ['claude-*'] = { input = 1, output = 5, cache_read = 0.1 } }
+  local MILLION = { input = 1000000, output = 0 }
+
+  local function shop(fields, routing)
+    local name = stage.fresh('c'):gsub(' ', '')
+    local client = { name = name, key = 'client-key', budget_per_day = fields and fields.budget_per_day }
+    routing = routing or {}
+    routing.strategy, routing.prices = 'budget', routing.prices or PRICES
+    local self = stage.new { routing = routing, server = { auth = { clients = { client }, api_key = 'nameless' } },
+      providers = { provider('a', { priority = 2 }), provider('b', {}) } }
+    self:reply('a', { status = 200, usage = MILLION })
+    return self, name
+  end
+
+  local function ask(self, key)
+    local answer, exchange = self:request { headers = { ['x-api-key'] = key or 'client-key' } }
+    return answer, #exchange.tries
+  end
+
+  local function to_midnight()
+    return 86400000 - stage.C.cc_time() % 86400000
+  end
+
+  it('serves until it is spent, and then says so without asking anybody', function()
+    local self, name = shop { budget_per_day = 2 }
+    stage.advance(to_midnight())
+    stage.advance(3600000)
+    assert.equal(200, ask(self).status)
+    assert.equal(200, ask(self).status)
+    local answer, tries = ask(self)
+    assert.same({ 429, 0, 'false' }, { answer.status, tries, answer.headers['x-should-retry'] })
+    local left = math.ceil(to_midnight() / 1000)
+    assert.is_true(math.abs(tonumber(answer.headers['retry-after']) - left) <= 1, answer.headers['retry-after'])
+    assert.same({ 'error', 'rate_limit_error' }, { answer.json.type, answer.json.error.type })
+    assert.equal(answer.headers['request-id'], answer.json.request_id)
+    assert.equal('client "' .. name .. '" has spent its budget for today (2.00 of 2.00); it starts anew at 00:00 UTC, '
+      .. 'in 23 h 0 min', answer.json.error.message)
+  end)
+
+  it('begins anew at midnight UTC', function()
+    local self = shop { budget_per_day = 1 }
+    ask(self)
+    assert.equal(429, ask(self).status)
+    stage.advance(to_midnight() - 10)
+    assert.equal(429, ask(self).status)
+    stage.advance(20)
+    assert.equal(200, ask(self).status)
+  end)
+
+  it('bounds by routing.budget_per_day where a client has none, and those without a name together', function()
+    local self = shop({}, { budget_per_day = 1 })
+    ask(self)
+    assert.equal(429, ask(self).status)
+    assert.equal(200, ask(self, 'nameless').status)
+    local answer = ask(self, 'nameless')
+    assert.equal(429, answer.status)
+    assert.is_truthy(answer.json.error.message:find '^this relay has spent')
+  end)
+
+  it('bounds nothing where there is no budget', function()
+    local self = shop { budget_per_day = 0 }
+    for _ = 1, 5 do assert.equal(200, ask(self).status) end
+  end)
+
+  it('keeps the count over a reload', function()
+    local self, name = shop { budget_per_day = 1 }
+    ask(self)
+    self:use { routing = { strategy = 'budget', prices = PRICES }, server = { auth = { clients = {
+      { name = name, key = 'client-key', budget_per_day = 1.5 } } } }, providers = { provider('a', {}) } }
+    assert.equal(200, ask(self).status)
+    assert.equal(429, ask(self).status)
+  end)
+
+  it('counts no errors, and says what it cannot count', function()
+    local self = shop { budget_per_day = 1 }
+    self:reply('a', { status = 400, body = '{"type":"error","error":{"type":"invalid_request_error","message":"x"}}' })
+    for _ = 1, 3 do assert.equal(400, ask(self).status) end
+    self:reply('a', { status = 200, usage = { input = 100000, output = 0 } })
+    assert.equal(200, ask(self).status)
+    assert.equal(0, self:count 'not counted')
+    self:reply('a', { status = 200 })
+    assert.equal(200, ask(self).status)
+    assert.equal(1, self:count 'warn .*cost not known, so not counted: exchange %w+ at a/1')
+  end)
+
+  it('is failover', function()
+    local self = shop { budget_per_day = 1 }
+    self:reply('a', BUSY)
+    self:reply('b', { status = 200, usage = MILLION })
+    local answer, tries = ask(self)
+    assert.same({ 200, 2 }, { answer.status, tries })
+    assert.equal(429, ask(self).status)
   end)
 end)

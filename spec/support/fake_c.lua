@@ -334,6 +334,7 @@ function fake.cc_outcome(_, id, number, out)
   out.status = reply.status or (reply.error and 0 or 200)
   out.complete, out.sent = reply.complete ~= false, reply.sent ~= false and reply.error ~= 'CC_EREFUSED'
   out.headers = #sorted(reply.headers)
+  out.gate_ms = reply.after or 1
   out.changed_bytes = reply.changed_bytes or 0
   put(out.body, reply.body or '')
   put(out.detail, reply.detail or '')

@@ -45,6 +45,9 @@ local makers = {
   integer = function(row)
     return any_of(row, { type = 'integer', minimum = row.min or 0, maximum = row.max or 2147483647 })
   end,
+  number = function(row)
+    return any_of(row, { type = 'number', minimum = row.min or 0, maximum = row.max or 2147483647 })
+  end,
   boolean = function(row) return any_of(row, { type = 'boolean' }) end,
   choice = function(row) return any_of(row, { enum = json.array(row.of) }) end,
 }
@@ -80,10 +83,12 @@ local words = { section = 'section', string = 'text', any = 'anything', listen =
   local word = words[row.type] or row.type
   if row.type == 'choice' then word = table.concat(row.of, ', ') end
   if row.type == 'list' then word = 'list of ' .. many(words[row.item.type] or row.item.type) end
-  if row.type == 'map' then word = 'text to text' end
+  if row.type == 'map' then word = 'text to ' .. (words[row.item.type] or row.item.type) end
   if row.type == 'integer' and row.min and row.min > -1 then word = ('integer from %d'):format(row.min) end
   return row.also and word .. ', ' .. table.concat(row.also, ', ') or word
 end
+
+local BEHIND = { list = '[].', map = '.*.' }
 
 local function lines(rows, path, out)
   for _, row in ipairs(rows) do
@@ -92,7 +97,7 @@ local function lines(rows, path, out)
     out[#out + 1] = ('| `%s` | %s | %s | %s | %s |'):format(
       name, type_text(row), default_text(row), row.reload == 'restart' and 'restart' or 'reload', doc)
     local inner = row.fields or row.item and row.item.fields
-    if inner then lines(inner, name .. (row.type == 'list' and '[].' or '.'), out) end
+    if inner then lines(inner, name .. (BEHIND[row.type] or '.'), out) end
   end
   return out
 end

@@ -81,6 +81,29 @@ local function clients(self, auth)
   end
 end
 
+-- Where the configuration bounds what is spent.
+local function budgets(configuration)
+  local paths = {}
+  for i, client in ipairs((configuration.server.auth or {}).clients or {}) do
+    if (client.budget_per_day or 0) > 0 then
+      paths[#paths + 1] = ('server.auth.clients[%d].budget_per_day'):format(i - 1)
+    end
+  end
+  if (configuration.routing.budget_per_day or 0) > 0 then paths[#paths + 1] = 'routing.budget_per_day' end
+  return paths
+end
+
+local function spending(self, configuration)
+  local priced = next(configuration.routing.prices or {}) ~= nil
+  for _, path in ipairs(budgets(configuration)) do
+    if not priced then
+      self:fault { path = path, message = 'nothing can be counted without routing.prices' }
+    elseif configuration.routing.strategy ~= 'budget' then
+      self:warn(path, 'counts only with routing.strategy: budget, or a policy that asks relay.budget')
+    end
+  end
+end
+
 local function entrances(self, configuration)
   local auth, admin = configuration.server.auth or {}, configuration.admin or {}
   local guarded = auth.api_key or auth.clients or (auth.bearer_secret or '') ~= ''
@@ -143,6 +166,7 @@ function M.apply(self, configuration)
   routing(self, configuration)
   totals(self, configuration)
   clients(self, configuration.server.auth or {})
+  spending(self, configuration)
   entrances(self, configuration)
   subscriptions(self, configuration)
   compatibility(self, configuration)

@@ -31,6 +31,25 @@ end
 
 local text = { type = 'string' }
 
+local function class(name, doc)
+  return { name, 'string', filled = true, example = 'claude-haiku-4-5', doc = 'model for ' .. doc }
+end
+
+local function budget(doc, default)
+  return { 'budget_per_day', 'number', default = default, max = 4000000,
+    doc = doc .. ', in the currency of routing.prices, 0 = unlimited' }
+end
+
+local price = {
+  type = 'section', fields = {
+    { 'input', 'number', required = true, doc = 'of a million input tokens' },
+    { 'output', 'number', required = true, doc = 'of a million output tokens' },
+    { 'cache_read', 'number', doc = 'of a million tokens read from a cache; absent: as input' },
+    { 'cache_write_5m', 'number', doc = 'of a million tokens written to a cache for five minutes; absent: as input' },
+    { 'cache_write_1h', 'number', doc = 'of a million tokens written to a cache for an hour; absent: as input' },
+  },
+}
+
 local server = {
   { 'listen', 'list', item = { type = 'listen' }, single = true, filled = true, strict = true, reload = 'restart',
     default = { '127.0.0.1:8787' }, most = 64, start = true,
@@ -58,6 +77,7 @@ local server = {
         limit('rpm_limit', 'requests of this client'),
         limit('tpm_limit', 'tokens of this client'),
         { 'max_concurrent', 'integer', default = 0, doc = 'exchanges of this client at a time, 0 = unlimited' },
+        budget 'for strategy budget: what this client may spend a day; absent: routing.budget_per_day',
       } } },
     { 'allow_bearer', 'boolean', default = false, doc = 'take Authorization: Bearer' },
     { 'bearer_secret', 'string', default = '', secret = true, strict = true,
@@ -131,6 +151,18 @@ local routing = {
     example = { ['claude-opus'] = 'anthropic', ['glm-4'] = 'zai' },
     doc = 'for model_based: prefix of a model: provider' },
   { 'default_provider', 'name', example = 'anthropic', doc = 'for model_based: the provider of every other model' },
+  { 'race_on_failure', 'boolean', default = false,
+    doc = 'for failover: once the first upstream has failed, the others are raced, two at a time' },
+  { 'classes', 'section', doc = 'for by_class: the model for each x-claude-code-request-class', fields = {
+    class('main', 'the conversation itself'),
+    class('subagent', 'requests of subagents'),
+    class('workflow', 'requests of workflows'),
+    class('compaction', 'summing up a conversation that became too long'),
+    class('auxiliary', 'titles, summaries and other side work'),
+  } },
+  { 'prices', 'map', item = price, most = 10000, default = {}, example = { ['GLM-*'] = { input = 0.5, output = 2 } },
+    doc = 'what a model costs, in any currency: MODEL or PROVIDER/MODEL as it is sent; a name may end in *' },
+  budget('for strategy budget: what each client may spend a day (UTC), and all without a name together', 0),
   { 'debug', 'boolean', default = false, doc = 'X-CC-Relay-Strategy, -Provider and -Attempts on answers' },
 }
 

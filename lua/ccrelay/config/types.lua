@@ -44,6 +44,22 @@ function M.readers.integer(text, node, row, expanded)
   return value
 end
 
+local function number_range(row)
+  local from, to = row.min or 0, row.max or LARGEST
+  return ('%sa number from %d to %d, in plain decimal digits'):format(among(row), from, to), from, to
+end
+
+---@type ccrelay.Reader
+function M.readers.number(text, node, row, expanded)
+  local expected, from, to = number_range(row)
+  if node.type ~= 'integer' and node.type ~= 'float' and not expanded then return nil, expected end
+  local plain = text:find '^%d+$' or text:find '^%d+%.%d+$'
+  if not plain or text:find '^0%d' or #text > 20 then return nil, expected end
+  local value = tonumber(text)
+  if value < from or value > to then return nil, expected end
+  return value
+end
+
 local yaml_booleans = { yes = true, no = true, on = true, off = true, y = true, n = true }
 
 ---@type ccrelay.Reader

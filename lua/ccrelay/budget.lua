@@ -1,0 +1,79 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What each client has spent today (UTC), over all workers, and what it may.
+local C = require 'ccrelay.c'
+local cell = require 'ccrelay.cell'
+
+local M = {}
+
+local DAY = 86400000
+local DAYS = 1024      -- one number holds the amount and the day it is of, so that both change at once
+local SCALE = 1000000  -- of whole parts of the currency: cells hold whole numbers
+local MOST = 2 ^ 42
+
+-- Names are those of the configuration, so there are no more cells than clients; all who have no name
+-- share one.
+local function number_of(exchange)
+  return cell.number('spent:' .. (exchange.client or ''))
+end
+
+local function today()
+  return math.floor(C.cc_time() / DAY) % DAYS
+end
+
+local function amount(value, day)
+  return value % DAYS == day and (value - day) / DAYS or 0
+end
+
+-- The bounds of a configuration by client, found once.
+local bounds = setmetatable({}, { __mode = 'k' })
+
+local function bounds_of(configuration)
+  local found = bounds[configuration]
+  if not found then
+    found = {}
+    for _, client in ipairs((configuration.server.auth or {}).clients or {}) do
+      found[client.name] = client.budget_per_day
+    end
+    bounds[configuration] = found
+  end
+  return found
+end
+
+--- What the client of an exchange may spend a day.
+---@param exchange ccrelay.Exchange
+---@return number? nil: without bound
+function M.of(exchange)
+  local configuration = exchange.generation.configuration
+  local bound = exchange.client and bounds_of(configuration)[exchange.client]
+    or configuration.routing.budget_per_day or 0
+  return bound > 0 and bound or nil
+end
+
+--- What the client of an exchange has spent today.
+---@param exchange ccrelay.Exchange
+---@return number
+function M.spent(exchange)
+  return amount(C.cc_cell_get(number_of(exchange)), today()) / SCALE
+end
+
+--- Adds to what the client of an exchange has spent today.
+---@param exchange ccrelay.Exchange
+---@param cost number
+function M.spend(exchange, cost)
+  local number, day = number_of(exchange), today()
+  if number < 0 then return end
+  local added = math.floor(cost * SCALE + 0.5)
+  local before, after
+  repeat
+    before = C.cc_cell_get(number)
+    after = math.min(amount(before, day) + added, MOST) * DAYS + day
+  until C.cc_cell_swap(number, before, after)
+end
+
+--- Milliseconds until the day is over.
+---@return number
+function M.remains()
+  return DAY - C.cc_time() % DAY
+end
+
+return M

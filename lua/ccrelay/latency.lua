@@ -1,0 +1,71 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- How long the slowest of usual streams take to their first content: the 95th percentile for each model
+-- at each provider, learned over all workers.
+local C = require 'ccrelay.c'
+local cell = require 'ccrelay.cell'
+local remember = require 'ccrelay.remember'
+
+local M = {}
+
+local SHARE = 0.95   -- of the streams that are quicker
+local ENOUGH = 20    -- streams; until then the slowest of them is what is known
+local STEP = 0.2     -- how far one stream moves the figure
+local UP, DOWN = math.exp(STEP * SHARE), math.exp(-STEP * (1 - SHARE))
+local LEAST, MOST = 1, 600000
+local SCALE = 1000   -- cells hold whole numbers: microseconds,
+local COUNTS = 32    -- and in the rest how many streams there were
+local PLACES = 1024  -- that models share, so that there are no more cells than that
+
+local place_of = remember.results(function(name)
+  return cell.number('latency ' .. tonumber(cell.digest(name, 3), 16) % PLACES)
+end)
+
+local function place(upstream)
+  return (place_of(upstream.provider .. ' ' .. (upstream.model or '')))
+end
+
+local function read(number)
+  local value = C.cc_cell_get(number)
+  local count = value % COUNTS
+  return (value - count) / COUNTS / SCALE, count
+end
+
+-- A stream was slower than the figure, or it was not: in balance one in twenty is.
+local function move(number, milliseconds, slower)
+  local figure, count = read(number)
+  if count < ENOUGH then
+    figure, count = math.max(figure, milliseconds), count + 1
+  else
+    figure = figure * (slower and UP or DOWN)
+  end
+  figure = math.min(math.max(figure, LEAST), MOST)
+  C.cc_cell_set(number, math.floor(figure * SCALE) * COUNTS + count)
+end
+
+--- A stream showed its first content.
+---@param upstream ccrelay.Upstream
+---@param milliseconds number from sending
+function M.learn(upstream, milliseconds)
+  local number = place(upstream)
+  move(number, milliseconds, milliseconds > read(number))
+end
+
+--- A stream was given up before it showed any. That tells something only if it was slow: without it
+--- the slow ones that are given up would be missing, and the figure would fall and fall.
+---@param upstream ccrelay.Upstream
+---@param milliseconds number from sending
+function M.exceeded(upstream, milliseconds)
+  local number = place(upstream)
+  if milliseconds >= read(number) then move(number, milliseconds, true) end
+end
+
+--- Milliseconds within which 95 of 100 streams of this model at this provider show their first
+--- content; nil until enough of them have been seen.
+---@param upstream ccrelay.Upstream
+---@return number?
+function M.of(upstream)
+  local figure, count = read(place(upstream))
+  return count >= ENOUGH and figure or nil
+end
+
+return M

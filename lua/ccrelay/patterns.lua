@@ -1,0 +1,37 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Values by names of models: an exact name, else the longest prefix that ends in *.
+local M = {}
+
+--- Parts values by exact name from those by prefix.
+---@param names table<string, any>
+---@return table<string, any> exact
+---@return { prefix: string, value: any }[] prefixes the longest first
+function M.split(names)
+  local exact, prefixes = {}, {}
+  for name, value in pairs(names) do
+    local prefix = string.match(name, '^(.*)%*$')
+    if prefix then
+      prefixes[#prefixes + 1] = { prefix = prefix, value = value }
+    else
+      exact[name] = value
+    end
+  end
+  table.sort(prefixes, function(a, b) return #a.prefix > #b.prefix end)
+  return exact, prefixes
+end
+
+--- The value for a name, or nil.
+---@param exact table<string, any>
+---@param prefixes { prefix: string, value: any }[]
+---@param name string
+---@return any
+function M.find(exact, prefixes, name)
+  local value = exact[name]
+  if value then return value end
+  for _, entry in ipairs(prefixes) do
+    if string.sub(name, 1, #entry.prefix) == entry.prefix then return entry.value end
+  end
+  return nil
+end
+
+return M

@@ -1,0 +1,75 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What tokens cost, by routing.prices: what a request may come to, and what an exchange has come to.
+local patterns = require 'ccrelay.patterns'
+
+---@class ccrelay.Price of a million tokens
+---@field input number
+---@field output number
+---@field cache_read number? as input unless given
+---@field cache_write_5m number? as input unless given
+---@field cache_write_1h number? as input unless given
+
+---@class ccrelay.Prices
+---@field exact table<string, ccrelay.Price>
+---@field prefixes table[]
+local Prices = {}
+Prices.__index = Prices
+
+local M = {}
+
+local MILLION = 1000000
+
+--- The prices of a configuration.
+---@param rows table<string, ccrelay.Price>? by MODEL or PROVIDER/MODEL, which may end in *
+---@return ccrelay.Prices
+function M.new(rows)
+  local exact, prefixes = patterns.split(rows or {})
+  return setmetatable({ exact = exact, prefixes = prefixes }, Prices)
+end
+
+--- What tokens cost at an upstream; a price of its provider goes before one of the model alone.
+---@param upstream ccrelay.Upstream
+---@return ccrelay.Price?
+function Prices:of(upstream)
+  local model = upstream.model or ''
+  return patterns.find(self.exact, self.prefixes, upstream.provider .. '/' .. model)
+    or patterns.find(self.exact, self.prefixes, model)
+end
+
+--- What a request may cost, with nothing of it in a cache.
+---@param upstream ccrelay.Upstream
+---@param input number tokens
+---@param output number tokens
+---@return number? nil without a price
+function Prices:expected(upstream, input, output)
+  local price = self:of(upstream)
+  return price and (input * price.input + output * price.output) / MILLION
+end
+
+local function of_losers(self, losers)
+  local sum = 0
+  for _, loser in ipairs(losers or {}) do sum = sum + (self:expected(loser.upstream, loser.input_tokens, 0) or 0) end
+  return sum
+end
+
+local function of_answer(price, report)
+  local hour = report.cache_write_1h_tokens
+  return report.input_tokens * price.input + report.output_tokens * price.output
+    + report.cache_read_tokens * (price.cache_read or price.input)
+    + (report.cache_write_tokens - hour) * (price.cache_write_5m or price.input)
+    + hour * (price.cache_write_1h or price.input)
+end
+
+--- What an exchange has cost: its answer, and the input of attempts that lost a race. Errors are not
+--- charged for.
+---@param report ccrelay.Report
+---@return number? nil when its usage or price is not known
+function Prices:cost(report)
+  local losers = of_losers(self, report.raced)
+  if not report.upstream or not report.usage_known and report.status >= 400 then return losers end
+  local price = self:of(report.upstream)
+  if not price or not report.usage_known then return nil end
+  return of_answer(price, report) / MILLION + losers
+end
+
+return M

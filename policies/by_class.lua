@@ -1,0 +1,18 @@
+-- SPDX-License-Identifier: Apache-2.0
+--- By class: what Claude Code says a request is for chooses its model, by routing.classes. Where that model
+--- cannot serve it the request goes out as it came; requests of other classes always do. Among upstreams
+--- failover.
+local relay = require 'ccrelay'
+
+local function under(exchange, model)
+  exchange:set('model', model)
+  return exchange:first(relay.upstreams(exchange))
+end
+
+return function(exchange)
+  local asked, chosen = exchange.model, relay.routing.classes[exchange.class or '']
+  local outcome
+  if chosen and chosen ~= asked then outcome = under(exchange, chosen) end
+  if outcome and outcome.ok then return outcome end
+  return under(exchange, asked) or outcome
+end
