@@ -3,7 +3,7 @@
 --- spent it gets a 429 that says so, and that clients do not repeat.
 local relay = require 'ccrelay'
 
-local WORDS = '%s has spent its budget for today (%.2f of %.2f); it starts anew at 00:00 UTC, in %d h %d min'
+local WORDS = '%s has spent its budget for today (%.7g of %.7g); it starts anew at 00:00 UTC, in %d h %d min'
 
 local function refuse(exchange, budget)
   local who = exchange.client and 'client "' .. exchange.client .. '"' or 'this relay'

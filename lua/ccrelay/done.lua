@@ -108,6 +108,10 @@ local function names_of(provider)
   return found
 end
 
+local function count_losers(losers)
+  for _, loser in ipairs(losers) do cell.add(names_of(loser.upstream.provider).attempts, 1) end
+end
+
 local function count(exchange, provider)
   cell.add('count:exchanges', 1)
   cell.add(STATUS[math.floor(report.status / 100)] or 'count:status_none', 1)
@@ -118,7 +122,7 @@ local function count(exchange, provider)
     cell.add(name.attempts, 1)
     if not outcome.ok then cell.add(name.failures, 1) end
   end
-  for _, loser in ipairs(exchange.raced or {}) do cell.add(names_of(loser.upstream.provider).attempts, 1) end
+  if exchange.raced then count_losers(exchange.raced) end
   if provider and report.usage_known then
     local usage, name = report.usage, names_of(provider)
     cell.add(name.tokens_input, usage.input + usage.cache_5m + usage.cache_1h)

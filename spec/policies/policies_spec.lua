@@ -560,7 +560,7 @@ describe('budget', function()
     assert.is_true(math.abs(tonumber(answer.headers['retry-after']) - left) <= 1, answer.headers['retry-after'])
     assert.same({ 'error', 'rate_limit_error' }, { answer.json.type, answer.json.error.type })
     assert.equal(answer.headers['request-id'], answer.json.request_id)
-    assert.equal('client "' .. name .. '" has spent its budget for today (2.00 of 2.00); it starts anew at 00:00 UTC, '
+    assert.equal('client "' .. name .. '" has spent its budget for today (2 of 2); it starts anew at 00:00 UTC, '
       .. 'in 23 h 0 min', answer.json.error.message)
   end)
 
