@@ -193,7 +193,7 @@ local function note(exchange, attempt, outcome)
   if verdict == 'good' then
     health.success(provider, true, rules)
   elseif verdict == 'failed' then
-    if health.failure(provider, attempt.probe, rules, now) then
+    if health.failure(provider, attempt.probe, rules, now, not outcome.sent) then
       exchange.generation.journal:line('warn', 'circuit opened', { 'provider', provider.name })
     end
   else

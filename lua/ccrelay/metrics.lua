@@ -15,6 +15,8 @@ local HELP = {
   status = 'answers by class of their status',
   provider_attempts = 'tries at a provider',
   provider_failures = 'tries at a provider that came to nothing',
+  provider_probes = 'connections to see whether a provider is back',
+  provider_probe_failures = 'of them those that could not be made',
   provider_tokens = 'tokens as the provider counted them',
 }
 

@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
+local knock = require 'ccrelay.knock'
 local new_table = require 'table.new'
 local random = require 'ccrelay.random'
 local vault = require 'ccrelay.vault'
@@ -261,6 +262,7 @@ function M.describe(generation)
     local entry = { provider = provider.name, type = provider.type, breaker = health.breaker(provider, now), keys = {} }
     for place, slot in ipairs(provider.slots) do entry.keys[place] = describe(slot, now) end
     if #provider.slots == 0 then entry.keys[1] = describe(provider.keyless, now) end
+    if entry.breaker ~= 'closed' then entry.probe = knock.last(provider, now) end
     entry.credentials = provider.source and vault.state(provider.source) or nil
     list[index] = entry
   end

@@ -135,9 +135,10 @@ local routing = {
 }
 
 local health = {
-  { 'health_check', 'section', doc = 'accepted; live requests alone try an open circuit', fields = {
-    { 'enabled', 'boolean', default = true, doc = 'has no effect yet' },
-    { 'interval_ms', 'integer', default = 10000, min = 100, doc = 'has no effect yet' },
+  { 'health_check', 'section', doc = 'connects, without a request, to providers that could not be reached', fields = {
+    { 'enabled', 'boolean', default = true, doc = 'false leaves an open circuit to its duration' },
+    { 'interval_ms', 'integer', default = 10000, min = 100,
+      doc = 'between two connections; one that stands lets requests try the provider at once' },
   } },
   { 'circuit_breaker', 'section', doc = 'sets a failing provider aside', fields = {
     { 'failure_threshold', 'integer', default = 5, min = 1, doc = 'failures in a row that open the circuit' },
