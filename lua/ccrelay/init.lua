@@ -19,14 +19,15 @@ local Relay = {}
 
 --- The candidates of an exchange: who can serve its model, is allowed for its client, has a closed
 --- circuit and limits open; by priority. A filter narrows them: { provider = name } or { type = name }.
+--- When all are at their limits it waits up to routing.queue_ms, unless the filter has wait = false.
 ---@param exchange ccrelay.Exchange
----@param filter { provider: string?, type: string? }?
+---@param filter { provider: string?, type: string?, wait: boolean? }?
 ---@return ccrelay.Upstream[]
 function Relay.upstreams(exchange, filter)
   if type(exchange) ~= 'table' or not rawget(exchange, 'generation') then
     error('relay.upstreams takes an exchange', 2)
   end
-  return upstream.candidates(exchange, filter)
+  return upstream.await(exchange, filter)
 end
 
 --- A named number that all workers share and a reload leaves alone.

@@ -10,6 +10,7 @@ M.TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 local HELP = {
   exchanges = 'client requests that have ended',
   attempts = 'tries at upstreams',
+  queued = 'requests that waited for room in limits',
   refused = 'requests without an upstream that could take them',
   script_errors = 'errors of policies and adapters',
   status = 'answers by class of their status',
