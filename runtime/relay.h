@@ -539,6 +539,10 @@ int cc_fetched(struct cc_relay *relay, cc_id id, struct cc_fetched *out);
 int cc_fetched_header(struct cc_relay *relay, cc_id id, const char *name, uint32_t size,
                       struct cc_slice *value);
 
+// Connects to an origin, TLS included, sends nothing and closes: its id. The FETCH event follows,
+// always; cc_fetched tells by error and detail what hindered it.
+cc_id cc_knock(struct cc_relay *relay, int origin, uint32_t timeout_ms);
+
 struct cc_command {
   struct cc_slice arguments; // the program and its arguments, each ended by NUL; no shell
   uint32_t timeout_ms;       // then it is killed, with all it has started

@@ -338,6 +338,8 @@ it('status tells how long they are good, and what failed', function()
   stage.advance(61 * MINUTE)
   self:request()
   assert.same({ valid = false, failures = 1 }, state())
+end)
+
 describe('a race', function()
   local Q, P = { name = 'q', type = 'anthropic', keys = { { key = 'k' } } }, { name = 'p', type = 'probe' }
   local R = { name = 'r', type = 'anthropic', keys = { { key = 'k' } } }

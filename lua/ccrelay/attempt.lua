@@ -7,6 +7,7 @@ local Upstream = require 'ccrelay.upstream'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local latency = require 'ccrelay.latency'
+local queue = require 'ccrelay.queue'
 local ratelimit = require 'ccrelay.ratelimit'
 local sandbox = require 'ccrelay.sandbox'
 local turn = require 'ccrelay.turn'
@@ -199,7 +200,7 @@ local function note(exchange, attempt, outcome)
   if verdict == 'good' then
     health.success(provider, true, rules)
   elseif verdict == 'failed' then
-    if health.failure(provider, attempt.probe, rules, now) then
+    if health.failure(provider, attempt.probe, rules, now, not outcome.sent) then
       exchange.generation.journal:line('warn', 'circuit opened', { 'provider', provider.name })
     end
   else
@@ -276,10 +277,26 @@ end
 
 -- ---- What policies call ------------------------------------------------------------------------
 
-local function try(exchange, upstream, more)
+-- Another was quicker to the room there was: the last candidate waits for the next.
+local function gives_way(exchange, upstream, more, outcome)
+  if outcome.error ~= 'limited' or exchange.last or not queue.wanted(exchange) then return false end
+  if more == nil then more = Upstream.remains(exchange, upstream) end
+  return not more and queue.wait(exchange)
+end
+
+local function start(exchange, upstream, more)
   local attempt, outcome
   repeat
     attempt, outcome = M.start(exchange, upstream, more)
+  until attempt or not gives_way(exchange, upstream, more, outcome)
+  queue.leave(exchange)
+  return attempt, outcome
+end
+
+local function try(exchange, upstream, more)
+  local attempt, outcome
+  repeat
+    attempt, outcome = start(exchange, upstream, more)
     if not attempt then return outcome end
     repeat
       local _, number = turn.await(exchange, turn.OUTCOME)

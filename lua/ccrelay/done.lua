@@ -9,6 +9,7 @@ local cell = require 'ccrelay.cell'
 local clients = require 'ccrelay.clients'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
+local queue = require 'ccrelay.queue'
 local turn = require 'ccrelay.turn'
 
 local M = {}
@@ -182,6 +183,7 @@ local function put_answer(exchange, at)
   at = put(at, 'tried', trail_of(exchange))
   at = put(at, 'raced', raced_of(exchange))
   at = put(at, 'error', error_of(exchange))
+  if exchange.queued_ms > 0 then at = put(at, 'queued_ms', round(exchange.queued_ms)) end
   at = put(at, 'first_byte_ms', round(report.first_byte_ms))
   at = put(at, 'total_ms', round(report.total_ms))
   at = put(at, 'request_bytes', report.request_bytes)
@@ -248,6 +250,7 @@ function M.finish(exchange)
   settle(exchange, exchange.holder_0)
   settle(exchange, exchange.holder_1)
   clients.leave(exchange, report)
+  queue.leave(exchange)
   calibrate(exchange)
   tell_policy(exchange, upstream)
   count(exchange, upstream and upstream.provider)

@@ -43,18 +43,18 @@ local M = {}
 local ANYONE = { kind = 'open', passes = false }
 local TYPICAL_OUTPUT = 1024
 
--- State that few exchanges have: unset it reads as false, and takes no place.
+-- State that few exchanges have: unset it reads as it stands here, and takes no place.
 local RARE = {
   edits = false, refusal = false, last = false, failure = false, prefix_broken = false, script_error = false,
   refused = false, holder_1 = false, missed = false, recovered = false, raced = false,
-  client_open = false, client_ticket = false,
+  client_open = false, client_ticket = false, room_at = false, queued = false, queue_end = false, queued_ms = 0,
 }
 
 function Exchange.__index(self, name)
   local method = methods[name]
   if method then return method end
   local view = views[name]
-  if not view and RARE[name] == false then return false end
+  if not view and RARE[name] ~= nil then return RARE[name] end
   if not view then error('an exchange has no "' .. tostring(name) .. '"', 2) end
   local cache = self.cache
   local value = cache[name]
@@ -66,7 +66,7 @@ function Exchange.__index(self, name)
 end
 
 function Exchange.__newindex(self, name, value)
-  if RARE[name] == false then return rawset(self, name, value) end
+  if RARE[name] ~= nil then return rawset(self, name, value) end
   error('exchange.' .. tostring(name) .. ' cannot be assigned; to edit the body use exchange:set', 2)
 end
 

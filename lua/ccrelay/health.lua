@@ -20,7 +20,12 @@ local PROBING = 1000000
 local LEASE_MS = 2 * MINUTE
 
 local LIMITED = 'rate limit'
+local UNREACHABLE = 'unreachable' -- the text of a breaker that connections opened
 local reason = ffi.new 'char[192]'
+
+local function text_of(cell)
+  return ffi.string(reason, C.cc_cell_text(cell, reason, 192))
+end
 
 local function probe_of(value)
   local rest = value - PROBING
@@ -95,8 +100,9 @@ end
 ---@param probe boolean
 ---@param rules table health.circuit_breaker
 ---@param now number
+---@param unreachable boolean? it was not even connected to
 ---@return boolean opened
-function M.failure(provider, probe, rules, now)
+function M.failure(provider, probe, rules, now, unreachable)
   for _ = 1, 16 do
     local value = C.cc_cell_get(provider.breaker)
     local half_open = value >= PROBING
@@ -104,9 +110,32 @@ function M.failure(provider, probe, rules, now)
     local open = half_open or value + 1 >= rules.failure_threshold
     local after = open and -math.floor(now + rules.open_duration_ms) or math.min(value + 1, PROBING - 1)
     if open and after == 0 then after = -1 end
-    if C.cc_cell_swap(provider.breaker, value, after) then return open end
+    if C.cc_cell_swap(provider.breaker, value, after) then
+      local why = open and unreachable and UNREACHABLE or ''
+      if open then C.cc_cell_write(provider.breaker, why, #why) end
+      return open
+    end
   end
   return false
+end
+
+--- The breaker's value while it is open because the provider could not be connected to, else nil.
+---@param provider ccrelay.Provider
+---@param now number
+---@return number?
+function M.unreachable(provider, now)
+  local value = C.cc_cell_get(provider.breaker)
+  if value >= 0 or now >= -value then return nil end
+  return text_of(provider.breaker) == UNREACHABLE and value or nil
+end
+
+--- It can be connected to: an exchange may try it now, if the breaker still has this value.
+---@param provider ccrelay.Provider
+---@param value number
+---@param now number
+---@return boolean
+function M.reachable(provider, value, now)
+  return C.cc_cell_swap(provider.breaker, value, -math.max(math.floor(now), 1))
 end
 
 local function extend(cell, until_ms, why)
@@ -120,7 +149,7 @@ end
 ---@param slot ccrelay.Slot
 ---@return string
 function M.reason(slot)
-  return ffi.string(reason, C.cc_cell_text(slot.health, reason, 192))
+  return text_of(slot.health)
 end
 
 --- The provider said it is overloaded.

@@ -32,12 +32,13 @@ end
 
 --- The candidates of an exchange: who can serve its model, is allowed for its client, has a closed
 --- circuit and limits open; by priority. A filter narrows them: { provider = name } or { type = name }.
+--- When all are at their limits it waits up to routing.queue_ms, unless the filter has wait = false.
 ---@param exchange ccrelay.Exchange
----@param filter { provider: string?, type: string? }?
+---@param filter { provider: string?, type: string?, wait: boolean? }?
 ---@return ccrelay.Upstream[]
 function Relay.upstreams(exchange, filter)
   check_exchange(exchange, 'upstreams')
-  return upstream.candidates(exchange, filter)
+  return upstream.await(exchange, filter)
 end
 
 --- Milliseconds within which 95 of 100 streams of this model at this provider show their first

@@ -7,8 +7,10 @@ local address = require 'ccrelay.config.address'
 local admin = require 'ccrelay.admin'
 local config = require 'ccrelay.config'
 local json = require 'ccrelay.json'
+local knock = require 'ccrelay.knock'
 local settings = require 'ccrelay.settings'
 local source = require 'ccrelay.source'
+local task = require 'ccrelay.task'
 local worker = require 'ccrelay.worker'
 
 local M = {}
@@ -258,6 +260,7 @@ function Master:settle()
     self.loaded = C.cc_time()
     self:say('info', ('generation %d is in force'):format(self.number))
     self:watch()
+    knock.later(self.relay, self.generation)
   end
   if self.again then
     self.again = false
@@ -297,6 +300,7 @@ function Master:timer(number)
   if number == TIMER_RELOAD then self:reload(false) end
   if number == TIMER_CHECK then self:kill_stuck() end
   if number == TIMER_DRAIN then self:drain(SIGTERM) end
+  if number == knock.TIMER then knock.look(self.relay, self.generation) end
   return number == TIMER_RESPAWN and self:respawn()
 end
 
@@ -318,6 +322,8 @@ function Master:event(event)
     C.cc_timer(self.relay, TIMER_RELOAD, QUIET_MS)
   elseif kind == C.CC_EVENT_SIGNAL then
     self:signal(event.detail)
+  elseif kind == C.CC_EVENT_FETCH then
+    task.fetched(event.id)
   end
   return false
 end
@@ -346,6 +352,7 @@ function Master:prepare_process()
   if result ~= C.CC_OK then return nil, ffi.string(C.cc_system_error()) end
   C.cc_process 'ccrelay: master'
   self.relay = C.cc_open()
+  task.attach(self.relay)
   settings.apply(self.relay, configuration)
   return true
 end
@@ -381,6 +388,7 @@ function M.run(options, bundle, generation)
   self:say('info', ('listening on %s with %d workers, policy %s'):format(where, self.workers, policy))
   if self.admin_where then self:say('info', 'status on ' .. self.admin_where) end
   C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
+  knock.later(self.relay, self.generation)
   return self:loop()
 end
 

@@ -10,11 +10,14 @@ M.TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 local HELP = {
   exchanges = 'client requests that have ended',
   attempts = 'tries at upstreams',
+  queued = 'requests that waited for room in limits',
   refused = 'requests without an upstream that could take them',
   script_errors = 'errors of policies and adapters',
   status = 'answers by class of their status',
   provider_attempts = 'tries at a provider',
   provider_failures = 'tries at a provider that came to nothing',
+  provider_probes = 'connections to see whether a provider is back',
+  provider_probe_failures = 'of them those that could not be made',
   provider_tokens = 'tokens as the provider counted them',
 }
 

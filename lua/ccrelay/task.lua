@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Work of the relay's own, in coroutines beside those of the exchanges: requests and programs for
--- credentials. Nothing here blocks; a task waits while the loop goes on.
+-- credentials, connections to see who is there. Nothing here blocks; a task waits while the loop goes on.
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.config.address'
 local ffi = require 'ffi'
@@ -212,6 +212,17 @@ function M.fetch(spec)
   local text, complaint = await(id, url)
   if not text then return nil, complaint end
   return { status = fetched.status, body = text, header = function(name) return header_of(id, name) end }
+end
+
+--- Connects to an origin, sends nothing and closes: whether that went well, and what hindered it.
+--- Within a task only.
+---@param origin integer
+---@param timeout_ms number
+---@return boolean
+---@return string? message
+function M.knock(origin, timeout_ms)
+  local text, complaint = await(C.cc_knock(relay, origin, timeout_ms))
+  return text ~= nil, complaint
 end
 
 ---@class ccrelay.RunSpec

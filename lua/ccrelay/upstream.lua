@@ -3,8 +3,11 @@
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
+local knock = require 'ccrelay.knock'
 local new_table = require 'table.new'
+local queue = require 'ccrelay.queue'
 local random = require 'ccrelay.random'
+local turn = require 'ccrelay.turn'
 local vault = require 'ccrelay.vault'
 
 ---@class ccrelay.Upstream a provider with one of its keys, as a policy sees it
@@ -106,6 +109,7 @@ end
 ---@field provider string?
 
 local function refuse(exchange, kind, ready, provider, feature)
+  if kind == 'limited' then exchange.room_at = math.min(exchange.room_at or ready, ready) end
   local refusal = exchange.refusal
   if not refusal or not refusal.ready and (ready or refusal.kind == 'none') or ready and ready < refusal.ready then
     exchange.refusal = { kind = kind, ready = ready, provider = provider.name, feature = feature }
@@ -118,7 +122,8 @@ local ticket = ffi.new 'struct cc_ticket'
 local wait = ffi.new 'double[1]'
 
 local function has_room(exchange, slot, now)
-  if not slot.limit or C.cc_limit_headroom(slot.limit, now) > 0 then return true end
+  if not slot.limit then return true end
+  if C.cc_limit_headroom(slot.limit, now) > 0 and not queue.wanted(exchange) then return true end
   local input, output = exchange:estimate()
   if C.cc_limit_reserve(slot.limit, now, input, output, ticket, wait) ~= C.CC_ELIMIT then
     C.cc_limit_release(ticket, now)
@@ -221,6 +226,25 @@ function M.candidates(exchange, filter)
   return list
 end
 
+local wait_for_some = turn.entrance(function(exchange, filter)
+  local list
+  repeat
+    list = queue.wait(exchange) and M.candidates(exchange, filter)
+  until not list or #list > 0
+  queue.leave(exchange)
+  return list or {}
+end)
+
+--- The same for a policy, which waits when limits alone stand against all of them, and not for long.
+---@param exchange ccrelay.Exchange
+---@param filter { provider: string?, type: string?, wait: boolean? }?
+---@return ccrelay.Upstream[]
+function M.await(exchange, filter)
+  local list = M.candidates(exchange, filter)
+  if #list > 0 or not queue.wanted(exchange) or filter and filter.wait == false then return list end
+  return wait_for_some(exchange, filter)
+end
+
 --- Whether an untried candidate remains beside the one at hand.
 ---@param exchange ccrelay.Exchange
 ---@param current ccrelay.Upstream
@@ -261,6 +285,7 @@ function M.describe(generation)
     local entry = { provider = provider.name, type = provider.type, breaker = health.breaker(provider, now), keys = {} }
     for place, slot in ipairs(provider.slots) do entry.keys[place] = describe(slot, now) end
     if #provider.slots == 0 then entry.keys[1] = describe(provider.keyless, now) end
+    if entry.breaker ~= 'closed' then entry.probe = knock.last(provider, now) end
     entry.credentials = provider.source and vault.state(provider.source) or nil
     list[index] = entry
   end

@@ -509,6 +509,11 @@ function fake.cc_fetch(_, spec)
     scripted(state.pages[method .. ' ' .. url]))
 end
 
+function fake.cc_knock(_, origin)
+  local host = state.origins[origin + 1].host
+  return begin_job({ knock = host }, scripted(state.knocks[host]))
+end
+
 function fake.cc_run(_, spec)
   local arguments = {}
   for argument in text_of(spec.arguments):gmatch '(%Z*)%z' do arguments[#arguments + 1] = argument end
@@ -566,7 +571,7 @@ function M.reset()
   state = {
     now = now, time = 1795000000000, count = 0, events = {}, anchors = {}, lines = {}, origins = {}, exchanges = {},
     replies = {}, seed = 1, open = 0, open_elsewhere = 0, clocks = {}, pages = {}, jobs = {}, asked = {},
-    count_jobs = 0,
+    count_jobs = 0, knocks = {},
   }
   for number = 0, real.cc_cells() - 1 do
     if number ~= clock then real.cc_cell_set(number, 0) end

@@ -61,6 +61,11 @@ local function credentials_line(state)
   return ('  credentials  %s%s'):format(what, failed)
 end
 
+local function probe_text(probe)
+  if not probe then return '' end
+  return (', probed %s ago: %s'):format(seconds(probe.ago_ms), probe.reason or 'it takes connections')
+end
+
 local function lines_of(status)
   local out = {
     ('ccrelay %s, pid %d, up %s'):format(status.version, status.pid, seconds(status.uptime_ms)),
@@ -76,7 +81,8 @@ local function lines_of(status)
       seconds(worker.uptime_ms))
   end
   for _, provider in ipairs(status.providers) do
-    out[#out + 1] = ('provider       %s (%s), circuit %s'):format(provider.provider, provider.type, provider.breaker)
+    out[#out + 1] = ('provider       %s (%s), circuit %s%s'):format(provider.provider, provider.type,
+      provider.breaker, probe_text(provider.probe))
     for _, key in ipairs(provider.keys) do
       local wait = key.ready_in_ms and key.ready_in_ms > 0 and ', ready in ' .. seconds(key.ready_in_ms + 999) or ''
       out[#out + 1] = ('  key          %s: %s%s'):format(key.id, key.state, wait)

@@ -147,6 +147,8 @@ local routing = {
   { 'strategy', 'name', default = 'failover', start = true, doc = 'a policy: a file in policies/' },
   { 'failover_timeout', 'integer', default = 5000,
     doc = 'ms without a response head before the next candidate is tried, 0 = off' },
+  { 'queue_ms', 'integer', default = 0,
+    doc = 'ms a request may wait while all keys are at their limits; 0 = 429 at once' },
   { 'model_mapping', 'map', item = text, most = 10000, default = {},
     example = { ['claude-opus'] = 'anthropic', ['glm-4'] = 'zai' },
     doc = 'for model_based: prefix of a model: provider' },
@@ -167,9 +169,10 @@ local routing = {
 }
 
 local health = {
-  { 'health_check', 'section', doc = 'accepted; live requests alone try an open circuit', fields = {
-    { 'enabled', 'boolean', default = true, doc = 'has no effect yet' },
-    { 'interval_ms', 'integer', default = 10000, min = 100, doc = 'has no effect yet' },
+  { 'health_check', 'section', doc = 'connects, without a request, to providers that could not be reached', fields = {
+    { 'enabled', 'boolean', default = true, doc = 'false leaves an open circuit to its duration' },
+    { 'interval_ms', 'integer', default = 10000, min = 100,
+      doc = 'between two connections; one that stands lets requests try the provider at once' },
   } },
   { 'circuit_breaker', 'section', doc = 'sets a failing provider aside', fields = {
     { 'failure_threshold', 'integer', default = 5, min = 1, doc = 'failures in a row that open the circuit' },

@@ -193,9 +193,9 @@ export const faults = {
 
 export class Upstream {
   /** `handler(request, reply)`: one, or a list of which the last is used for ever. */
-  static async start(t, name, handler = healthy()) {
+  static async start(t, name, handler = healthy(), port = 0) {
     const upstream = new Upstream(name, handler);
-    await new Promise((done) => upstream.server.listen(0, '127.0.0.1', done));
+    await new Promise((done) => upstream.server.listen(port, '127.0.0.1', done));
     upstream.port = upstream.server.address().port;
     upstream.url = `http://127.0.0.1:${upstream.port}`;
     t?.after(() => upstream.stop());

@@ -1,0 +1,136 @@
+-- SPDX-License-Identifier: Apache-2.0
+local fake = require 'support.fake_c'
+local knock = require 'ccrelay.knock'
+local metrics = require 'ccrelay.metrics'
+local stage = require 'support.stage'
+local upstream = require 'ccrelay.upstream'
+
+local REFUSED = { error = 'CC_EREFUSED' }
+local INTERVAL, OPEN = 1000, 600000
+
+-- A worker that looks after its providers as the master does, for so many intervals.
+local function watched(more)
+  local self = stage.new {
+    providers = { more and more.provider or { name = 'a', type = 'anthropic', keys = { { key = 'sk-a' } } } },
+    health = {
+      health_check = { enabled = not (more and more.off), interval_ms = INTERVAL },
+      circuit_breaker = { failure_threshold = 1, open_duration_ms = OPEN, half_open_probes = 1 },
+    },
+    env = more and more.env,
+  }
+  self.on_timer = function(_, number)
+    assert.equal(knock.TIMER, number)
+    self.rounds = self.rounds - 1
+    knock.look(self.relay, self.current)
+    if self.rounds == 0 then fake.C.cc_timer(self.relay, knock.TIMER, -1) end
+  end
+  return self
+end
+
+local function watch(self, rounds)
+  self.rounds = rounds
+  knock.later(self.relay, self.current)
+  self:run()
+end
+
+local function asked(self) return #self.state.asked end
+
+local function sent(self)
+  local _, exchange = self:request()
+  return #exchange.tries
+end
+
+local function open(self, reply)
+  self:reply('a', reply or REFUSED)
+  assert.equal(1, sent(self))
+  self:reply('a', { status = 200 })
+  assert.equal(0, sent(self))
+end
+
+describe('a provider that could not be connected to', function()
+  it('is tried by a request as soon as it takes connections again', function()
+    local self = watched()
+    open(self)
+    self.state.knocks['a.test'] = { REFUSED, REFUSED, {} }
+    watch(self, 2)
+    assert.equal(0, sent(self))
+    watch(self, 1)
+    assert.equal(3, asked(self))
+    assert.equal(1, self:count 'provider takes connections again provider=a')
+    assert.equal(1, sent(self))
+    assert.equal(1, sent(self))
+  end)
+
+  it('is asked once an interval, and not while it is being asked', function()
+    local self = watched()
+    open(self)
+    self.state.knocks['a.test'] = { { error = 'CC_ETOTAL_TIMEOUT', after = 2.5 * INTERVAL } }
+    watch(self, 7)
+    assert.equal(3, asked(self))
+  end)
+
+  it('is left alone once its circuit is no longer open', function()
+    local self = watched()
+    open(self)
+    self.state.knocks['a.test'] = { {} }
+    watch(self, 3)
+    assert.equal(1, asked(self))
+  end)
+
+  it('keeps a circuit that opened anew meanwhile', function()
+    local self = watched()
+    open(self)
+    self.state.knocks['a.test'] = { function()
+      local provider = self.current.providers[1]
+      fake.C.cc_cell_set(provider.breaker, -math.floor(fake.C.cc_now() + 2 * OPEN))
+      return {}
+    end }
+    watch(self, 1)
+    assert.equal(1, asked(self))
+    assert.equal(0, sent(self))
+  end)
+
+  it('is not asked when health checks are off', function()
+    local self = watched { off = true }
+    open(self)
+    watch(self, 3)
+    assert.equal(0, asked(self))
+  end)
+
+  it('is not asked through a proxy that would answer for it', function()
+    local self = watched { env = function(name) return name == 'HTTP_PROXY' and 'http://127.0.0.1:3128' or nil end }
+    assert.equal(3128, self.current.providers[1].proxy.port)
+    open(self)
+    watch(self, 2)
+    assert.equal(0, asked(self))
+  end)
+
+  it('shows in status and figures', function()
+    local self = watched()
+    assert.is_nil(upstream.describe(self.current)[1].probe)
+    open(self)
+    self.state.knocks['a.test'] = { REFUSED, {} }
+    watch(self, 1)
+    stage.advance(3000)
+    local probe = upstream.describe(self.current)[1].probe
+    assert.equal('the connection was refused', probe.reason)
+    assert.equal(3000, probe.ago_ms)
+    watch(self, 1)
+    assert.is_nil(upstream.describe(self.current)[1].probe.reason)
+    local counters = metrics.counters()
+    assert.equal(2, counters['probes:a'])
+    assert.equal(1, counters['probe_failures:a'])
+    assert.truthy(metrics.text(counters, {}):find('ccrelay_provider_probe_failures_total{provider="a"} 1', 1, true))
+    assert.equal(1, sent(self))
+    assert.is_nil(upstream.describe(self.current)[1].probe)
+  end)
+end)
+
+it('a provider that was reached and failed is left to the duration of its circuit', function()
+  local self = watched()
+  open(self, { status = 500, body = '{}' })
+  self.state.knocks['a.test'] = { {} }
+  watch(self, 2)
+  assert.equal(0, asked(self))
+  assert.equal(0, sent(self))
+end)

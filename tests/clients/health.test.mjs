@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// A provider that could not be reached is looked after by connections that cost nothing, and is back
+// soon after it listens again, however long its circuit would stay open.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { test } from './support/test.mjs';
+import { Relay, ask, binary, get, pair, patience, post } from './support/relay.mjs';
+import { Upstream, refusing } from './support/upstream.mjs';
+
+const run = promisify(execFile);
+const INTERVAL = 300;
+
+async function set(t, check) {
+  const away = Object.assign(await refusing(), { name: 'first' });
+  const second = await Upstream.start(t, 'second');
+  const relay = await Relay.start(t, {
+    config: {
+      providers: pair(away, second),
+      health: { health_check: check, circuit_breaker: { failure_threshold: 2, open_duration_ms: 3_600_000, half_open_probes: 1 } },
+    },
+  });
+  for (let n = 0; n < 3; n += 1) assert.equal((await post(relay, ask())).status, 200);
+  assert.equal(second.requests.length, 3);
+  return { away, second, relay };
+}
+
+async function shown(relay) {
+  const { stdout } = await run(binary, ['status', '--config', relay.configPath], { env: { CCRELAY_ROOT: process.env.CCRELAY_ROOT, PATH: process.env.PATH } });
+  return stdout.split('\n').find((line) => line.includes('first (anthropic)'));
+}
+
+const from = async (relay) => JSON.parse((await post(relay, ask())).text).content[0].text;
+
+test('a provider that listens again is served again within one interval, unasked until then', async (t) => {
+  const { away, relay } = await set(t, { enabled: true, interval_ms: INTERVAL });
+  await sleep(2 * INTERVAL * patience);
+  assert.match(await shown(relay), /circuit open, probed 0 s ago: the connection was refused/);
+  const first = await Upstream.start(t, 'first', undefined, away.port);
+  const back = performance.now();
+  await relay.printed(/provider takes connections again/, 2 * INTERVAL * patience);
+  assert.ok(performance.now() - back < 2 * INTERVAL * patience);
+  assert.equal(first.requests.length, 0);
+  assert.ok(first.connections >= 1);
+  assert.match(await shown(relay), /circuit half_open, probed 0 s ago: it takes connections/);
+  assert.equal(await from(relay), 'served by first');
+  assert.equal(first.requests.length, 1);
+  const connections = first.connections;
+  await sleep(2 * INTERVAL);
+  assert.equal(first.connections, connections);
+  const { text } = await get(`http://127.0.0.1:${relay.adminPort}/metrics`);
+  assert.match(text, /ccrelay_provider_probes_total\{provider="first"\} \d+/);
+  assert.match(text, /ccrelay_provider_probe_failures_total\{provider="first"\} \d+/);
+});
+
+test('without health checks nobody connects', async (t) => {
+  const { away, relay } = await set(t, { enabled: false, interval_ms: 100 });
+  const first = await Upstream.start(t, 'first', undefined, away.port);
+  await sleep(500);
+  assert.equal(first.connections, 0);
+  assert.equal(await from(relay), 'served by second');
+});
