@@ -10,12 +10,19 @@ local upstream = require 'ccrelay.upstream'
 local M = {}
 
 ---@class ccrelay.Relay
----@field version string
----@field routing table the configuration's routing: strategy, model_mapping, default_provider, ...
----@field json table encode(value), decode(text), array(list) for a list that may be empty, null
----@field log fun(level: string, message: string?) relay.log(text) or relay.log(level, text)
+---@field version string of ccrelay
+---@field routing ccrelay.Routing of the configuration
+---@field json ccrelay.Json
+---@field log fun(text: string)|fun(level: 'debug'|'info'|'warn'|'error', text: string) without secrets
 ---@field provider fun(settings: table) declares a provider; while a script is loaded only
 local Relay = {}
+
+---@class ccrelay.Routing
+---@field strategy string
+---@field failover_timeout integer milliseconds
+---@field model_mapping table<string, string> provider by prefix of the model
+---@field default_provider string?
+---@field debug boolean
 
 --- The candidates of an exchange: who can serve its model, is allowed for its client, has a closed
 --- circuit and limits open; by priority. A filter narrows them: { provider = name } or { type = name }.
