@@ -198,6 +198,15 @@ local function form(last)
   return names_of(text:sub(text:find('\n', at + 1, true), -1))
 end
 
+-- A table of the section about tests.
+local function titled(title)
+  local text = part(POLICIES, 'Tests of a policy') .. '\n'
+  local rows = assert(text:match('\n| ' .. title:gsub('%p', '%%%0') .. ' | |(.-)\n\n'), title)
+  local names = {}
+  for name in pairs(names_of(rows)) do names[name:gsub('^stage%.', '')] = true end
+  return names
+end
+
 for name, documented in pairs {
   Relay = function() return listed(POLICIES, 'relay') end,
   Routing = function() return in_row(POLICIES, 'relay', 'relay.routing') end,
@@ -209,6 +218,12 @@ for name, documented in pairs {
   Cell = function() return listed(POLICIES, 'cell') end,
   Policy = function() return form(false) end,
   Report = function() return form(true) end,
+  Stage = function() return titled '`stage`' end,
+  StageOptions = function() return titled '`testing.stage`' end,
+  TestRequest = function() return titled 'request' end,
+  TestReply = function() return titled 'reply' end,
+  TestAnswer = function() return titled 'answer' end,
+  TestTry = function() return titled 'attempt' end,
   Signer = function() return sentence(PROVIDERS, 'A signer has') end,
 } do
   it('what is annotated of ccrelay.' .. name .. ' is in the reference, and nothing else', function()

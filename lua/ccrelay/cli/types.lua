@@ -13,10 +13,11 @@ usage: ccrelay types [MODULE]
 
 Prints what policies and adapters can use as annotations of the Lua language server (LuaLS), so
 that editors know names, types and texts. MODULE is what a script requires: ccrelay (all of the
-annotations), ccrelay.fit or ccrelay.json, which adapters have too.
+annotations), ccrelay.testing in tests, ccrelay.fit or ccrelay.json in adapters.
 
   mkdir -p types/ccrelay
   ccrelay types > types/ccrelay.lua
+  ccrelay types ccrelay.testing > types/ccrelay/testing.lua
   ccrelay types ccrelay.fit > types/ccrelay/fit.lua
   ccrelay types ccrelay.json > types/ccrelay/json.lua
 
@@ -30,10 +31,17 @@ local PUBLIC = {
   { 'ccrelay.outcome', 'ccrelay.Outcome' }, { 'ccrelay.answer', 'ccrelay.Writer' }, { 'ccrelay.cell', 'ccrelay.Cell' },
   { 'ccrelay.generation', 'ccrelay.Policy' }, { 'ccrelay.generation', 'ccrelay.Report' },
   { 'ccrelay.generation', 'ccrelay.Adapter' }, { 'ccrelay.request', 'ccrelay.Request' },
-  { 'ccrelay.task', 'ccrelay.Signer' }, { 'ccrelay.fit', 'ccrelay.Fit' },
+  { 'ccrelay.task', 'ccrelay.Signer' }, { 'ccrelay.fit', 'ccrelay.Fit' }, { 'ccrelay.testing', 'ccrelay.Testing' },
+  { 'ccrelay.testing', 'ccrelay.Stage' }, { 'ccrelay.testing', 'ccrelay.StageOptions' },
+  { 'ccrelay.testing', 'ccrelay.TestRequest' }, { 'ccrelay.testing', 'ccrelay.TestReply' },
+  { 'ccrelay.testing', 'ccrelay.TestAnswer' }, { 'ccrelay.testing', 'ccrelay.TestTry' },
 }
 local ALIASES = { { 'ccrelay.health', 'ccrelay.UpstreamState' }, { 'ccrelay.exchange', 'ccrelay.Stream' } }
-local MODULES = { ccrelay = 'ccrelay.Relay', ['ccrelay.fit'] = 'ccrelay.Fit', ['ccrelay.json'] = 'ccrelay.Json' }
+local MODULES = {
+  ccrelay = 'ccrelay.Relay', ['ccrelay.fit'] = 'ccrelay.Fit', ['ccrelay.json'] = 'ccrelay.Json',
+  ['ccrelay.testing'] = 'ccrelay.Testing',
+}
+local ORDER = { 'ccrelay', 'ccrelay.fit', 'ccrelay.json', 'ccrelay.testing' }
 
 local function open(module)
   local path = config.root() .. '/lua/' .. module:gsub('%.', '/') .. '.lua'
@@ -89,9 +97,8 @@ function M.run(arguments)
   if not values then return options.misuse('types', rest) end
   local module = rest[1] or 'ccrelay'
   if not MODULES[module] then
-    local known = { 'ccrelay', 'ccrelay.fit', 'ccrelay.json' }
     return options.misuse('types', ('no script requires "%s"; expected %s'):format(fault.printable(module),
-      fault.either(known)))
+      fault.either(ORDER)))
   end
   io.stdout:write(M.text(module))
   return options.codes.ok
