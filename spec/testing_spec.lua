@@ -39,6 +39,14 @@ describe('a stage', function()
     complains('nonsense', function() testing.stage { strategy = 'nonsense' } end)
   end)
 
+  it('has the rest of a configuration', function()
+    local self = playing('return function(exchange) return exchange:respond { body = exchange.client .. " " '
+      .. '.. relay.routing.default_provider } end', { routing = { default_provider = 'a' }, providers = TWO,
+      server = { auth = { clients = { { name = 'alice', key = 'of-alice' } } } } })
+    assert.equal('alice a', self:request({ headers = { ['x-api-key'] = 'of-alice' } }).body)
+    assert.equal(401, self:request().status)
+  end)
+
   it('leaves the test\'s tables alone', function()
     local providers = { { name = 'a' } }
     testing.stage { providers = providers }
@@ -56,6 +64,7 @@ describe('a stage', function()
     complains('"CC_EREFUSD" is no error', function()
       testing.stage { providers = TWO }:reply('a', { error = 'CC_EREFUSD' })
     end)
+    complains('"cc_now" is no error', function() testing.stage { providers = TWO }:reply('a', { error = 'cc_now' }) end)
     complains('a reply has no "staus"', function() testing.stage { providers = TWO }:reply('a', { staus = 1 }) end)
     complains('a request has no "model"; it may have at, body', function() testing.stage():request { model = 'm' } end)
     complains('stage:advance takes milliseconds', function() testing.stage():advance '5' end)

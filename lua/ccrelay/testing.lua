@@ -15,6 +15,7 @@ local M = {}
 ---@field policy string? path of the policy, from the folder of the test's file
 ---@field strategy string? or the name of one of policies/; failover without either
 ---@field providers table[]? as under providers: of a configuration; type, keys and base_url need not be there
+---@field server table? of the configuration
 ---@field routing table? of the configuration
 ---@field health table? of the configuration
 ---@field env table<string, string>? what ${NAME} stands for
@@ -64,8 +65,8 @@ local Stage = setmetatable({}, { __index = stages.Stage })
 Stage.__index = Stage
 
 local OPTIONS = {
-  policy = 'string', strategy = 'string', providers = 'table', routing = 'table', health = 'table', env = 'table',
-  seed = 'number', time = 'number',
+  policy = 'string', strategy = 'string', providers = 'table', server = 'table', routing = 'table', health = 'table',
+  env = 'table', seed = 'number', time = 'number',
 }
 local REQUEST = {
   body = 'string|table', headers = 'table', features = 'table', at = 'number', gone_after = 'number',
@@ -91,22 +92,22 @@ local function check(what, given, allowed, level)
 end
 
 local function check_error(name, level)
-  if name and not pcall(function() return world.real[name] end) then
+  if name and not (name:find '^CC_E' and pcall(function() return world.real[name] end)) then
     error(('"%s" is no error; CC_EREFUSED is one'):format(name), level + 1)
   end
 end
 
 -- ---- What is on the stage ----------------------------------------------------------------------
 
--- From the folder of the test that is running: of the first file below that is none of the library's.
+local OWN = debug.getinfo(1, 'S').source
+
+-- From the folder of the test that is running: of the first file on the stack but this one.
 local function place(path)
   if path:find '^/' then return path end
   for level = 3, math.huge do
     local info = debug.getinfo(level, 'S')
-    local file_name = info and info.source:match '^@(.*)$'
-    if not info or file_name and not file_name:find('ccrelay/testing', 1, true) then
-      return (file_name and file_name:match '^.*/' or '') .. path
-    end
+    local caller = info and info.source ~= OWN and info.source:match '^@(.*)$'
+    if caller or not info then return (caller and caller:match '^.*/' or '') .. path end
   end
 end
 
@@ -141,7 +142,7 @@ function Stage:use(options)
   given.routing = given.routing or {}
   given.routing.strategy = given.strategy
   local built, faults = stages.build { policy = text, policy_path = path, providers = complete(given.providers),
-    routing = given.routing, health = given.health, env = function(name) return env[name] end }
+    server = given.server, routing = given.routing, health = given.health, env = function(name) return env[name] end }
   if not built then error(faults, 2) end
   self.current = built
 end

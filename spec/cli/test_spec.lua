@@ -106,6 +106,17 @@ describe('ccrelay test', function()
     assert.equal(0, code, out)
   end)
 
+  it('finds a policy from the folder of its test, wherever that is', function()
+    os.execute('mkdir -p ' .. folder .. '/ccrelay/testing')
+    helper.write(folder .. '/ccrelay/mine.lua', POLICY)
+    helper.write(folder .. '/ccrelay/testing/mine_test.lua', HEAD
+      .. "it('works', function() assert.equal(200, testing.stage { policy = '../mine.lua' }:request().status) end)")
+    local code, out = run 'ccrelay/testing/mine_test.lua'
+    assert.equal(0, code, out)
+    code, out = run(folder .. '/ccrelay/testing/mine_test.lua')
+    assert.equal(0, code, out)
+  end)
+
   it('says what it needs', function()
     local code, _, err = run ''
     assert.equal(64, code)
