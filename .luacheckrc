@@ -2,3 +2,4 @@ std = 'luajit'
 cache = false
 max_line_length = 120
 files['spec'] = { std = 'luajit+busted' }
+files['policies/tests'] = { std = 'luajit+busted' }

@@ -3,6 +3,7 @@
 local stage = require 'support.stage'
 local config = require 'ccrelay.config'
 local generation = require 'ccrelay.generation'
+local types = require 'ccrelay.cli.types'
 
 local README, POLICIES, PROVIDERS = 'README.md', 'policies/README.md', 'providers/README.md'
 local EXAMPLES = 'examples/README.md'
@@ -123,22 +124,119 @@ it('the documents show what they are there for', function()
   assert.is_true(counts.lua[PROVIDERS] >= 1 and counts.yaml[PROVIDERS] >= 15)
 end)
 
--- The names of the first column of the tables behind a heading.
-local function listed(path, heading)
+local function part(path, heading)
   local text = stage.read(path)
   local from = assert(select(2, text:find('\n#+ ' .. heading .. '\n')))
-  local section = text:sub(from, (text:find('\n##', from) or #text + 1) - 1)
+  return text:sub(from, (text:find('\n##', from) or #text + 1) - 1)
+end
+
+-- The names of the first column of tables.
+local function names_of(text)
   local names = {}
-  for cell in section:gmatch '\n|([^|\n]*)|' do
+  for cell in text:gmatch '\n|([^|\n]*)|' do
     for name in cell:gmatch '`([%w_.:]+)' do names[name:gsub('^relay%.', ''):gsub('^%w+:', '')] = true end
   end
   return names
+end
+
+local function listed(path, heading)
+  return names_of(part(path, heading))
 end
 
 it('the cookbook lists all that relay has', function()
   local context = { journal = {}, routing = {}, declared = {} }
   local names = listed(POLICIES, 'relay')
   for name in pairs(require('ccrelay.init').bind(context)) do assert.is_true(names[name], name) end
+end)
+
+-- ---- Annotations -------------------------------------------------------------------------------
+
+-- What a class is annotated with, fields and functions.
+local function annotated(name)
+  local names = {}
+  for _, class in ipairs(types.classes()) do
+    for _, field in ipairs(class.name == name and class.fields or {}) do names[field] = true end
+    for _, entry in ipairs(class.name == name and class.functions or {}) do names[entry.name] = true end
+  end
+  assert.is_truthy(next(names), name)
+  return names
+end
+
+local function sorted(set)
+  local list = {}
+  for name in pairs(set) do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
+-- Names that a text has in a row, without what stands in brackets.
+local function told(text)
+  local names = {}
+  for name in text:gsub('%b()', ''):gmatch '`(%l[%w_]*)' do names[name] = true end
+  return names
+end
+
+local function sentence(path, beginning)
+  return told(assert(stage.read(path):match('\n' .. beginning .. '(.-)%.%s'), beginning))
+end
+
+local function in_row(path, heading, first)
+  return told(assert(part(path, heading):match('\n| `' .. first .. '` |([^\n]*)'), first))
+end
+
+local function gate_as_one(names)
+  assert.is_true(names['gate.bytes'] and names['gate.ms'])
+  names['gate.bytes'], names['gate.ms'], names.gate = nil, nil, true
+  return names
+end
+
+-- The two tables of the table form.
+local function form(last)
+  local text = part(POLICIES, 'The table form')
+  local at = assert(text:find('\n| `report` |', 1, true))
+  if not last then return gate_as_one(names_of(text:sub(1, at))) end
+  return names_of(text:sub(text:find('\n', at + 1, true), -1))
+end
+
+-- A table of the section about tests.
+local function titled(title)
+  local text = part(POLICIES, 'Tests of a policy') .. '\n'
+  local rows = assert(text:match('\n| ' .. title:gsub('%p', '%%%0') .. ' | |(.-)\n\n'), title)
+  local names = {}
+  for name in pairs(names_of(rows)) do names[name:gsub('^stage%.', '')] = true end
+  return names
+end
+
+for name, documented in pairs {
+  Relay = function() return listed(POLICIES, 'relay') end,
+  Routing = function() return in_row(POLICIES, 'relay', 'relay.routing') end,
+  Json = function() return in_row(POLICIES, 'relay', 'relay.json') end,
+  Exchange = function() return listed(POLICIES, 'exchange') end,
+  Upstream = function() return listed(POLICIES, 'upstream') end,
+  Outcome = function() return listed(POLICIES, 'outcome') end,
+  Writer = function() return listed(POLICIES, 'writer') end,
+  Cell = function() return listed(POLICIES, 'cell') end,
+  Policy = function() return form(false) end,
+  Report = function() return form(true) end,
+  Stage = function() return titled '`stage`' end,
+  StageOptions = function() return titled '`testing.stage`' end,
+  TestRequest = function() return titled 'request' end,
+  TestReply = function() return titled 'reply' end,
+  TestAnswer = function() return titled 'answer' end,
+  TestTry = function() return titled 'attempt' end,
+  Signer = function() return sentence(PROVIDERS, 'A signer has') end,
+} do
+  it('what is annotated of ccrelay.' .. name .. ' is in the reference, and nothing else', function()
+    assert.same(sorted(documented()), sorted(annotated('ccrelay.' .. name)))
+  end)
+end
+
+it('what is annotated for adapters is in the reference, and nothing else', function()
+  local methods, expected = listed(PROVIDERS, 'Writing an adapter'), annotated 'ccrelay.Adapter'
+  for name in pairs(annotated 'ccrelay.Request') do expected[name] = true end
+  for name in pairs(sentence(PROVIDERS, 'The request has')) do methods[name] = true end
+  assert.is_true(methods.endpoint and methods.pass and methods.framing)
+  assert.same(sorted(methods), sorted(expected))
 end)
 
 it('every strategy is in the cookbook', function()
@@ -167,13 +265,6 @@ it('every key that only some types have is on a page', function()
   end
   assert.is_true(found >= 10)
 end)
-
-local function sorted(set)
-  local list = {}
-  for name in pairs(set) do list[#list + 1] = name end
-  table.sort(list)
-  return list
-end
 
 -- The names that the code uses behind a word and a dot.
 local function used(path, word)
@@ -209,7 +300,10 @@ end)
 
 it('all that ccrelay.fit has is listed, and adapters can require it', function()
   local names = {}
-  for name in pairs(require 'ccrelay.fit') do names['fit.' .. name] = true end
+  for name in pairs(require 'ccrelay.fit') do
+    names['fit.' .. name] = true
+    assert.is_true(annotated('ccrelay.Fit')[name], name)
+  end
   assert.same(sorted(names), sorted(listed(PROVIDERS, 'Making a request fit')))
   assert(generation.adapters { ['providers/fit.lua'] = "require 'ccrelay.fit'; return {}" })
 end)

@@ -140,6 +140,8 @@ do_ctest() { timeout 300 ctest --test-dir "$build/$1" -V -j "$jobs" --timeout 12
 
 do_busted() { cd "$root" && timeout 300 busted --lua=luajit -o utfTerminal; }
 
+do_policies() { timeout 120 "$CCRELAY_BIN" test "$root"/policies/tests/*_test.lua; }
+
 do_luacheck() {
   local folders=()
   for folder in lua providers policies examples spec; do
@@ -246,6 +248,7 @@ fi
 step build count_none configure plain all || { summary; exit 1; }
 if wanted units; then step units count_ctest do_ctest plain; fi
 if wanted specs; then step specs count_busted do_busted; fi
+if wanted policies; then step policies count_busted do_policies; fi
 if wanted luacheck; then step luacheck count_one do_luacheck; fi
 if wanted layers; then step layers count_lines in_root tests/layers.sh; fi
 if wanted clients; then step clients count_node do_clients; fi

@@ -150,7 +150,7 @@ function M.abort(exchange, how)
 end
 
 ---@class ccrelay.Writer
----@field exchange ccrelay.Exchange
+---@field package exchange ccrelay.Exchange
 local Writer = {}
 Writer.__index = Writer
 Writer.__metatable = false

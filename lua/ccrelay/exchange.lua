@@ -10,6 +10,8 @@ local new_table = require 'table.new'
 local random = require 'ccrelay.random'
 local turn = require 'ccrelay.turn'
 
+---@alias ccrelay.Stream fun(self: ccrelay.Exchange, produce: fun(writer: ccrelay.Writer), answer: table?): table
+
 ---@class ccrelay.Exchange
 ---@field id string
 ---@field method string
@@ -18,7 +20,7 @@ local turn = require 'ccrelay.turn'
 ---@field peer string address of the client
 ---@field model string? what the client asks for
 ---@field original_model string? the same, whatever exchange:set made of it
----@field stream boolean
+---@field stream boolean|ccrelay.Stream whether the client wants one; called, it answers with one
 ---@field max_tokens number 0 when absent
 ---@field session string? Claude Code's session
 ---@field class string? main, subagent, workflow, compaction, auxiliary
@@ -161,6 +163,7 @@ local function decode(quoted)
 end
 
 --- Reads what routing needs out of the body: CC_OK, or what is wrong with it and where.
+---@package
 ---@return integer code
 ---@return integer offset
 function methods:inspect()
@@ -208,14 +211,15 @@ function methods:body()
 end
 
 --- Bits of what the body asks for.
+---@package
 ---@return integer
 function methods:features()
   return self.feature_bits
 end
 
 --- Tokens to reserve: input and output.
----@return number
----@return number
+---@return number input
+---@return number output
 function methods:estimate()
   local most = self.max_tokens
   return self.tokens_estimate, most > 0 and math.min(most, TYPICAL_OUTPUT) or TYPICAL_OUTPUT

@@ -3,6 +3,7 @@
 -- its own: a beta and the member of the body that needs it go or stay together.
 local json = require 'ccrelay.json'
 
+---@class ccrelay.Fit what adapters of clouds share
 local M = {}
 
 -- Betas that have another name there.

@@ -32,14 +32,15 @@ local vault = require 'ccrelay.vault'
 ---@class ccrelay.Policy
 ---@field route fun(exchange: ccrelay.Exchange): ccrelay.Outcome|table|nil
 ---@field on_done fun(exchange: ccrelay.Exchange, report: ccrelay.Report)?
----@field gate { bytes: integer, ms: integer }
----@field break_with 'close'|'event'
+---@field gate { bytes: integer?, ms: integer? }?
+---@field break_with ('close'|'event')?
 
 ---@class ccrelay.Adapter
 ---@field name string?
+---@field models table? without effect
 ---@field defaults table? for keys of the configuration that are absent
 ---@field schema table[]? rows of keys of its own
----@field credentials string|fun(settings: table): string|nil name of a module in credentials/
+---@field credentials string|(fun(settings: table): string)|nil name of a module in credentials/
 ---@field framing 'eventstream'|nil of its streams, when they are no server-sent events
 ---@field service string? name under which requests to it are signed
 ---@field request_id string? header that names the provider's request, when it is not request-id
@@ -48,7 +49,7 @@ local vault = require 'ccrelay.vault'
 ---@field key_optional boolean?
 ---@field transparent boolean? a client's own credential may go there
 ---@field supports table<string, boolean>?
----@field base_url fun(settings: table): string?, string?
+---@field base_url (fun(settings: table): string?, string?)? the base address, or nil and what is wrong
 ---@field prepare fun(request: ccrelay.Request, upstream: ccrelay.Upstream)?
 ---@field classify fun(outcome: ccrelay.Outcome, settings: table)?
 

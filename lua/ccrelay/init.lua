@@ -13,12 +13,26 @@ local upstream = require 'ccrelay.upstream'
 local M = {}
 
 ---@class ccrelay.Relay
----@field version string
----@field routing table the configuration's routing: strategy, model_mapping, default_provider, ...
----@field json table encode(value), decode(text), array(list) for a list that may be empty, null
----@field log fun(level: string, message: string?) relay.log(text) or relay.log(level, text)
+---@field version string of ccrelay
+---@field routing ccrelay.Routing of the configuration
+---@field json ccrelay.Json
+---@field price fun(upstream: ccrelay.Upstream, exchange: ccrelay.Exchange): number? by routing.prices
+---@field cost fun(report: ccrelay.Report): number? of an exchange that is over
+---@field log fun(text: string)|fun(level: 'debug'|'info'|'warn'|'error', text: string) without secrets
 ---@field provider fun(settings: table) declares a provider; while a script is loaded only
 local Relay = {}
+
+---@class ccrelay.Routing
+---@field strategy string
+---@field failover_timeout integer milliseconds
+---@field model_mapping table<string, string> provider by prefix of the model
+---@field default_provider string?
+---@field queue_ms integer milliseconds
+---@field race_on_failure boolean
+---@field classes table<string, string> model by class
+---@field prices table
+---@field budget_per_day number
+---@field debug boolean
 
 local function check_exchange(value, action)
   if type(value) ~= 'table' or not rawget(value, 'generation') then

@@ -2,6 +2,8 @@
 -- JSON of the relay's own making: errors, lists, log lines. Bodies of requests never come through here.
 local cjson = require 'cjson'
 
+---@class ccrelay.Json
+---@field null lightuserdata stands for null both ways
 local M = {}
 
 local ESCAPES = { ['"'] = '\\"', ['\\'] = '\\\\', ['\n'] = '\\n', ['\r'] = '\\r', ['\t'] = '\\t' }
@@ -24,6 +26,7 @@ local function sequence_end(text, index, lead)
 end
 
 --- Replaces what is no UTF-8 by U+FFFD.
+---@package
 ---@param text string
 ---@return string
 function M.clean(text)
@@ -39,6 +42,7 @@ function M.clean(text)
 end
 
 --- A JSON string, quotes included.
+---@package
 ---@param text string
 ---@return string
 function M.quote(text)
@@ -92,7 +96,7 @@ function M.encode(value)
   return encode(value, 0)
 end
 
---- The value of a JSON text, or nil when it is none. JSON null becomes M.null inside tables.
+--- The value of a JSON text, or nil when it is none. JSON null becomes null inside tables.
 ---@param text string
 ---@return any
 function M.decode(text)

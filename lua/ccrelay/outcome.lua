@@ -17,19 +17,19 @@ local turn = require 'ccrelay.turn'
 ---@field reason string? what went wrong, in words
 ---@field detail string? what TLS or the system said
 ---@field timeout boolean?
----@field event boolean? the error came inside a success
+---@field package event boolean? the error came inside a success
 ---@field upstream ccrelay.Upstream
----@field attempt integer number of the try, 0 or 1
+---@field package attempt integer number of the try, 0 or 1
 ---@field retry_after number? seconds; a policy may set it, and the client gets that
 ---@field reset_after number? seconds until the limit that was hit is there again
 ---@field headers table<string, string?> by name, in any case
 ---@field body string? of a failure whole, of a success what is held of it
----@field sent boolean the request may have reached the upstream
+---@field package sent boolean the request may have reached the upstream
 ---@field reused boolean? over a pooled connection
 ---@field connect_ms number?
 ---@field head_ms number?
 ---@field gate_ms number? until the outcome
----@field verdict string what health makes of it
+---@field verdict 'good'|'neutral'|'failed'|'overloaded'|'exhausted'|'refused'|'spent' what health makes of it
 local Outcome = {}
 
 local M = {}

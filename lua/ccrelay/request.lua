@@ -15,7 +15,7 @@ local turn = require 'ccrelay.turn'
 ---@field query string without '?'
 ---@field base string path of the base address, without a slash at its end
 ---@field settings table the provider's entry in the configuration
----@field features integer enum cc_feature
+---@field package features integer enum cc_feature
 ---@field key string? the relay's own key for this attempt
 ---@field credential 'own'|'client'|'adapter' whose credential it carries
 ---@field max_tokens number

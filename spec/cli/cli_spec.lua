@@ -91,6 +91,16 @@ describe('the command line', function()
     expect('config validate --config new.yaml', 0, 'new.yaml: valid', '')
   end)
 
+  it('prints annotations', function()
+    expect('types', 0, '---@class ccrelay.Exchange\n', '')
+    expect('help', 0, '  types      annotations for editors', '')
+    expect('types ccrelay.fit', 0, '---@type ccrelay.Fit\n', '')
+    local out = expect('types ccrelay.vault', 64, '',
+      'no script requires "ccrelay.vault"; expected ccrelay, ccrelay.fit, ccrelay.json or ccrelay')
+    assert.equal('', out)
+    expect('types ccrelay more', 64, '', 'unexpected argument "more"')
+  end)
+
   it('prints the schema', function()
     assert.is_truthy(json.decode((expect('config schema', 0, '', ''))).properties.server)
     expect('config schema --format markdown', 0, '| `server.listen` |', '')

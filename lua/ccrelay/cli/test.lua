@@ -1,0 +1,91 @@
+-- SPDX-License-Identifier: Apache-2.0
+local C = require 'ccrelay.c'
+local file = require 'ccrelay.config.file'
+local options = require 'ccrelay.cli.options'
+
+local M = {}
+
+M.summary = 'run tests of policies'
+M.usage = [[
+usage: ccrelay test FILE...
+
+Runs tests of policies, written for busted (describe, it, assert). In them require 'ccrelay.testing'
+gives a relay with one policy: time passes only as the test says, providers answer what it says, and
+randomness is the same in each run. No socket is opened, no provider asked. policies/tests/ has the
+tests of the policies that come along; policies/README.md describes all of it.
+
+Tests are ordinary Lua, without the bounds of policies. busted is a package of its own: lua-busted.
+
+Exit codes: 0 all passed, 1 failure, 64 usage, 69 busted is missing.
+]]
+
+local function tell(text)
+  io.stderr:write('ccrelay test: ', text, '\n')
+end
+
+local function all_there(files)
+  local there = true
+  for _, path in ipairs(files) do
+    local text, reason = file.read(path, { insecure = true })
+    if not text then
+      tell(path .. ': ' .. reason)
+      there = false
+    end
+  end
+  return there
+end
+
+local function load_busted()
+  local ok, found = pcall(require, 'busted.core')
+  if ok then return found end
+  return nil, found:find("'busted.core' not found", 1, true)
+    and 'busted is missing; it comes with the package lua-busted (apt-get install lua-busted)'
+    or 'busted cannot be loaded: ' .. found
+end
+
+local function counting(busted)
+  local counts = { run = 0, wrong = 0 }
+  local function wrong()
+    counts.wrong = counts.wrong + 1
+    return nil, true
+  end
+  busted.subscribe({ 'failure' }, wrong)
+  busted.subscribe({ 'error' }, wrong)
+  busted.subscribe({ 'test', 'end' }, function(_, _, status)
+    if status ~= 'pending' then counts.run = counts.run + 1 end
+    return nil, true
+  end)
+  return counts
+end
+
+-- busted loads what a file of tests requires anew for each: the library stands on the scripted C side
+-- there, which ccrelay.testing puts in the place of the real one.
+local function run(core, files)
+  local busted = core()
+  require 'busted'(busted)
+  local counts = counting(busted)
+  local output = C.cc_terminal(1) and 'utfTerminal' or 'plainTerminal'
+  require 'busted.modules.output_handler_loader'()(busted, output,
+    { defaultOutput = output, language = 'en', arguments = {}, verbose = false, suppressPending = false })
+  require 'busted.modules.test_file_loader'(busted, { 'lua' })(files, {}, { excludes = {} })
+  require 'busted.execute'(busted)(1, {})
+  busted.publish { 'exit' }
+  return counts
+end
+
+function M.run(arguments)
+  local values, files = options.parse(arguments, {}, math.huge)
+  if not values then return options.misuse('test', files) end
+  if #files == 0 then return options.misuse('test', 'FILE is missing') end
+  if not all_there(files) then return options.codes.failure end
+  local core, lack = load_busted()
+  if not core then
+    tell(lack)
+    return options.codes.unavailable
+  end
+  local counts = run(core, files)
+  if counts.run == 0 and counts.wrong == 0 then tell 'there is no test in what was given' end
+  return counts.run > 0 and counts.wrong == 0 and options.codes.ok or options.codes.failure
+end
+
+return M

@@ -1,0 +1,107 @@
+-- SPDX-License-Identifier: Apache-2.0
+local annotations = require 'ccrelay.annotations'
+local config = require 'ccrelay.config'
+local fault = require 'ccrelay.config.fault'
+local file = require 'ccrelay.config.file'
+local options = require 'ccrelay.cli.options'
+
+local M = {}
+
+M.summary = 'annotations for editors of policies and adapters'
+M.usage = [[
+usage: ccrelay types [MODULE]
+
+Prints what policies and adapters can use as annotations of the Lua language server (LuaLS), so
+that editors know names, types and texts. MODULE is what a script requires: ccrelay (all of the
+annotations), ccrelay.testing in tests, ccrelay.fit or ccrelay.json in adapters.
+
+  mkdir -p types/ccrelay
+  ccrelay types > types/ccrelay.lua
+  ccrelay types ccrelay.testing > types/ccrelay/testing.lua
+  ccrelay types ccrelay.fit > types/ccrelay/fit.lua
+  ccrelay types ccrelay.json > types/ccrelay/json.lua
+
+examples/luarc.json is a .luarc.json that has editors look there.
+]]
+
+-- What scripts see: the module each class is annotated in.
+local PUBLIC = {
+  { 'ccrelay.init', 'ccrelay.Relay' }, { 'ccrelay.init', 'ccrelay.Routing' }, { 'ccrelay.json', 'ccrelay.Json' },
+  { 'ccrelay.exchange', 'ccrelay.Exchange' }, { 'ccrelay.upstream', 'ccrelay.Upstream' },
+  { 'ccrelay.outcome', 'ccrelay.Outcome' }, { 'ccrelay.answer', 'ccrelay.Writer' }, { 'ccrelay.cell', 'ccrelay.Cell' },
+  { 'ccrelay.generation', 'ccrelay.Policy' }, { 'ccrelay.generation', 'ccrelay.Report' },
+  { 'ccrelay.generation', 'ccrelay.Adapter' }, { 'ccrelay.request', 'ccrelay.Request' },
+  { 'ccrelay.task', 'ccrelay.Signer' }, { 'ccrelay.fit', 'ccrelay.Fit' }, { 'ccrelay.testing', 'ccrelay.Testing' },
+  { 'ccrelay.testing', 'ccrelay.Stage' }, { 'ccrelay.testing', 'ccrelay.StageOptions' },
+  { 'ccrelay.testing', 'ccrelay.TestRequest' }, { 'ccrelay.testing', 'ccrelay.TestReply' },
+  { 'ccrelay.testing', 'ccrelay.TestAnswer' }, { 'ccrelay.testing', 'ccrelay.TestTry' },
+}
+local ALIASES = { { 'ccrelay.health', 'ccrelay.UpstreamState' }, { 'ccrelay.exchange', 'ccrelay.Stream' } }
+local MODULES = {
+  ccrelay = 'ccrelay.Relay', ['ccrelay.fit'] = 'ccrelay.Fit', ['ccrelay.json'] = 'ccrelay.Json',
+  ['ccrelay.testing'] = 'ccrelay.Testing',
+}
+local ORDER = { 'ccrelay', 'ccrelay.fit', 'ccrelay.json', 'ccrelay.testing' }
+
+local function open(module)
+  local path = config.root() .. '/lua/' .. module:gsub('%.', '/') .. '.lua'
+  local text, reason = file.read(path, { insecure = true })
+  return text or error(path .. ': ' .. reason, 0)
+end
+
+--- The classes that scripts see, as the library's files annotate them.
+---@return ccrelay.Annotated[]
+function M.classes()
+  local reader, list = annotations.reader(open), {}
+  for index, entry in ipairs(PUBLIC) do list[index] = reader:class(entry[1], entry[2]) end
+  return list
+end
+
+local function add(out, lines)
+  for _, line in ipairs(lines) do out[#out + 1] = line end
+end
+
+local function add_class(out, class)
+  local variable = class.name:match '[^.]+$'
+  add(out, { '' })
+  add(out, class.heads)
+  add(out, { ('local %s = {}'):format(variable) })
+  for _, entry in ipairs(class.functions) do
+    local parameters = table.concat(entry.parameters, ', ')
+    add(out, { '' })
+    add(out, entry.lines)
+    add(out, { ('function %s%s%s(%s) end'):format(variable, entry.separator, entry.name, parameters) })
+  end
+end
+
+--- The annotations of what a script requires.
+---@param module string
+---@return string
+function M.text(module)
+  local name = MODULES[module]
+  local out = { '---@meta', ('-- What ccrelay %s prints for: require %q'):format(
+    module == 'ccrelay' and 'types' or 'types ' .. module, module) }
+  if module == 'ccrelay' then
+    local reader = annotations.reader(open)
+    for _, entry in ipairs(ALIASES) do add(out, { '', reader:alias(entry[1], entry[2]) }) end
+    for _, class in ipairs(M.classes()) do add_class(out, class) end
+    add(out, { '', 'return Relay' })
+  else
+    add(out, { '', '---@type ' .. name, 'local module = {}', '', 'return module' })
+  end
+  return table.concat(out, '\n') .. '\n'
+end
+
+function M.run(arguments)
+  local values, rest = options.parse(arguments, {}, 1)
+  if not values then return options.misuse('types', rest) end
+  local module = rest[1] or 'ccrelay'
+  if not MODULES[module] then
+    return options.misuse('types', ('no script requires "%s"; expected %s'):format(fault.printable(module),
+      fault.either(ORDER)))
+  end
+  io.stdout:write(M.text(module))
+  return options.codes.ok
+end
+
+return M

@@ -1,0 +1,134 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Answers of the scripted C, and the report of an exchange.
+local ffi = require 'ffi'
+local world = require 'ccrelay.testing.world'
+
+local state, real = world.state, world.real
+local starts, put, bytes, post, drop, find =
+  world.starts, world.put, world.bytes, world.post_event, world.drop, world.find
+
+local fake = {}
+
+local function usage_into(out, usage)
+  if not usage then return end
+  for name, value in pairs(usage) do out[name] = value end
+end
+
+local function finish(id, exchange, report)
+  if exchange.over then return end
+  exchange.over, exchange.report, exchange.over_at = true, report, state.now
+  if exchange.timer then drop(exchange.timer) end
+  post(0, real.CC_EVENT_DONE, id)
+end
+
+starts[real.CC_EVENT_DONE] = function(found)
+  local exchange = state.exchanges[found.id]
+  state.open = state.open - 1
+  if exchange.report then return end
+  exchange.over, exchange.over_at = true, state.now
+  exchange.report = { status = 0, error = exchange.refusal or real.CC_ECLIENT_GONE, attempt = -1 }
+  for _, attempt in pairs(exchange.attempts) do
+    if attempt.event then drop(attempt.event) end
+  end
+end
+
+local function answerable(id)
+  local exchange = find(id)
+  if not exchange then return nil, real.CC_ESTALE end
+  if exchange.over or exchange.answer then return nil, real.CC_ESTATE end
+  return exchange
+end
+
+function fake.cc_answer_header(_, id, name, name_size, value, value_size)
+  local exchange, code = answerable(id)
+  if not exchange then return code end
+  local text = bytes(value, value_size)
+  if text:find '[\r\n%z]' then return real.CC_EINVAL end
+  exchange.set_headers[bytes(name, name_size):lower()] = text
+  return 0
+end
+
+local function headers_of(exchange, upstream)
+  local headers = {}
+  for name, value in pairs(upstream or {}) do headers[name:lower()] = value end
+  for name, value in pairs(exchange.set_headers) do headers[name] = value ~= '' and value or nil end
+  return headers
+end
+
+function fake.cc_answer(_, id, status, body, size)
+  local exchange, code = answerable(id)
+  if not exchange then return code end
+  exchange.answer = { status = status, headers = headers_of(exchange), body = bytes(body, size), own = true }
+  finish(id, exchange, { status = status, error = 0, attempt = -1 })
+  return 0
+end
+
+function fake.cc_answer_outcome(_, id, number, break_with_event)
+  local exchange, code = answerable(id)
+  if not exchange then return code end
+  local attempt = exchange.attempts[number]
+  if attempt.cancelled or not attempt.settled then return real.CC_ESTATE end
+  local reply = attempt.reply
+  local status = reply.status or 200
+  exchange.answer = {
+    status = status, headers = headers_of(exchange, reply.headers), body = reply.body or '', attempt = number,
+    origin = attempt.origin.host, break_with_event = break_with_event,
+  }
+  local ending = reply.ending or {}
+  finish(id, exchange, {
+    status = status, error = ending.error and real[ending.error] or 0, attempt = number, usage = reply.usage,
+    stream_error = ending.stream_error, stream = attempt.stream,
+  })
+  return 0
+end
+
+function fake.cc_answer_begin(_, id, status)
+  local exchange, code = answerable(id)
+  if not exchange then return code end
+  exchange.answer = { status = status, headers = headers_of(exchange), body = '', own = true, writes = {} }
+  return 0
+end
+
+function fake.cc_answer_write(_, id, data, size)
+  local exchange = find(id)
+  if not exchange or exchange.over then return real.CC_ECLIENT_GONE end
+  local answer = exchange.answer
+  answer.body = answer.body .. bytes(data, size)
+  answer.writes[#answer.writes + 1] = state.now
+  if not exchange.slow_ms then return 0 end
+  post(exchange.slow_ms, real.CC_EVENT_WRITABLE, id)
+  return real.CC_ELIMIT
+end
+
+function fake.cc_answer_end(_, id)
+  local exchange = find(id)
+  if not exchange or exchange.over then return real.CC_ESTATE end
+  exchange.answer.ended = true
+  finish(id, exchange, { status = exchange.answer.status, error = 0, attempt = -1, stream = true })
+  return 0
+end
+
+function fake.cc_answer_break(_, id, reset, raw, size)
+  local exchange = find(id)
+  if not exchange or exchange.over then return real.CC_ESTATE end
+  exchange.answer = exchange.answer or { status = 0, body = '', headers = {} }
+  exchange.answer.broken, exchange.answer.reset, exchange.answer.raw = true, reset, bytes(raw, size)
+  finish(id, exchange, { status = exchange.answer.status, error = real.CC_ECANCELLED, attempt = -1 })
+  return 0
+end
+
+function fake.cc_report(_, id, out)
+  local exchange = find(id)
+  if not exchange then return real.CC_ESTALE end
+  local report = exchange.report
+  ffi.fill(out, ffi.sizeof 'struct cc_report')
+  out.status, out.error, out.attempt, out.attempts = report.status, report.error, report.attempt, #exchange.tries
+  out.request_bytes, out.response_bytes = #exchange.body, exchange.answer and #exchange.answer.body or 0
+  out.total_ms, out.stream = state.now - exchange.at, report.stream or false
+  out.usage_known = report.usage ~= nil
+  usage_into(out.usage, report.usage)
+  put(out.stream_error, report.stream_error or '')
+  return 0
+end
+
+return fake

@@ -1,0 +1,169 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Attempts of the scripted C: what is sent, and the scripted replies of upstreams.
+local ffi = require 'ffi'
+local json = require 'ccrelay.json'
+local world = require 'ccrelay.testing.world'
+
+local state, real = world.state, world.real
+local put, bytes, post, drop, find, header_of, sorted, text_of =
+  world.put, world.bytes, world.post_event, world.drop, world.find, world.header_of, world.sorted, world.text_of
+
+local fake = {}
+
+function fake.cc_try(_, id, origin, spec)
+  local exchange = find(id)
+  if not exchange then return real.CC_ESTALE end
+  if exchange.over or exchange.answer or not exchange.complete then return real.CC_ESTATE end
+  local number = #exchange.tries % 2
+  local attempt = {
+    origin = state.origins[origin + 1], headers = {}, edits = {}, method = exchange.method, stream = spec.stream,
+    framing = spec.framing, head_ms = spec.head_ms, gate_bytes = spec.gate_bytes, gate_ms = spec.gate_ms,
+    gate_opens = spec.gate_opens,
+  }
+  exchange.tries[#exchange.tries + 1], exchange.attempts[number] = attempt, attempt
+  return number
+end
+
+local function draft(id, number)
+  local exchange = find(id)
+  local attempt = exchange and exchange.attempts[number]
+  if not attempt or attempt.sent or attempt.cancelled or exchange.over then return nil end
+  return attempt
+end
+
+function fake.cc_try_method(_, id, number, text, size)
+  draft(id, number).method = bytes(text, size)
+  return 0
+end
+
+function fake.cc_try_target(_, id, number, text, size)
+  local attempt = draft(id, number)
+  if not attempt then return real.CC_ESTATE end
+  attempt.target = bytes(text, size)
+  return attempt.target:find '[%s%c]' and real.CC_EINVAL or 0
+end
+
+function fake.cc_try_header(_, id, number, name, name_size, value, value_size)
+  local attempt, text = draft(id, number), bytes(value, value_size)
+  if not attempt then return real.CC_ESTATE end
+  if text:find '[\r\n%z]' then return real.CC_EINVAL end
+  attempt.headers[bytes(name, name_size):lower()] = text
+  return 0
+end
+
+function fake.cc_try_pass(_, id, number)
+  draft(id, number).passes = true
+  return 0
+end
+
+function fake.cc_try_set(_, id, number, field, field_size, value, value_size)
+  local text = bytes(value, value_size)
+  if not real.cc_json_valid(text, #text) then return real.CC_EINVAL end
+  draft(id, number).edits[bytes(field, field_size)] = text
+  return 0
+end
+
+function fake.cc_try_remove(_, id, number, field, field_size)
+  draft(id, number).edits[bytes(field, field_size)] = false
+  return 0
+end
+
+-- Malloc'ed by the real library, so that cc_free may be called.
+local function give(text, out, size)
+  return real.cc_json_without(text, #text, 'no such member', 14, out, size)
+end
+
+local function view_of(exchange, attempt)
+  local body = json.decode(exchange.body)
+  for name, text in pairs(attempt.edits) do body[name] = text and json.decode(text) or nil end
+  return json.encode(body)
+end
+
+world.view_of = view_of
+
+function fake.cc_try_view(_, id, number, out, size)
+  return give(view_of(find(id), draft(id, number)), out, size)
+end
+
+function fake.cc_try_body(_, id, number, text, size)
+  draft(id, number).body = bytes(text, size)
+  return 0
+end
+
+function fake.cc_try_sign(_, id, number, signer)
+  draft(id, number).signer = {
+    access_key = text_of(signer.access_key), secret_key = text_of(signer.secret_key),
+    session_token = text_of(signer.session_token), region = text_of(signer.region), service = text_of(signer.service),
+    skew_ms = signer.skew_ms,
+  }
+  return 0
+end
+
+local function reply_for(attempt)
+  local list = state.replies[attempt.origin.host] or {}
+  local reply = #list > 1 and table.remove(list, 1) or list[1] or {}
+  if type(reply) == 'function' then reply = reply(attempt) end
+  return reply
+end
+
+local function late(attempt, reply)
+  return attempt.stream and attempt.head_ms > 0 and (reply.after or 1) > attempt.head_ms
+end
+
+function fake.cc_try_send(_, id, number)
+  local attempt = draft(id, number)
+  if not attempt then return real.CC_ESTATE end
+  if not attempt.target then return real.CC_EINVAL end
+  local reply = reply_for(attempt)
+  attempt.sent, attempt.reply = true, reply
+  if late(attempt, reply) then
+    attempt.reply = { error = 'CC_EHEAD_TIMEOUT', after = attempt.head_ms }
+  end
+  if not reply.hang then
+    attempt.event = post(attempt.reply.after or 1, real.CC_EVENT_OUTCOME, id, number)
+  end
+  return 0
+end
+
+function fake.cc_try_cancel(_, id, number)
+  local attempt = find(id).attempts[number]
+  attempt.cancelled = true
+  if attempt.event then drop(attempt.event) end
+  return 0
+end
+
+function fake.cc_outcome(_, id, number, out)
+  local exchange = find(id)
+  local attempt = exchange and exchange.attempts[number]
+  if not attempt then return real.CC_ESTALE end
+  if not attempt.settled then return real.CC_ESTATE end
+  local reply = attempt.reply
+  ffi.fill(out, ffi.sizeof 'struct cc_outcome')
+  out.error = reply.error and real[reply.error] or 0
+  out.status = reply.status or (reply.error and 0 or 200)
+  out.complete, out.sent = reply.complete ~= false, reply.sent ~= false and reply.error ~= 'CC_EREFUSED'
+  out.headers = #sorted(reply.headers)
+  out.gate_ms = reply.after or 1
+  out.changed_bytes = reply.changed_bytes or 0
+  put(out.body, reply.body or '')
+  put(out.detail, reply.detail or '')
+  put(out.error_type, '')
+  return 0
+end
+
+function fake.cc_outcome_header(_, id, number, name, size, value)
+  local found = header_of(find(id).attempts[number].reply.headers, bytes(name, size))
+  if not found then return real.CC_ENOTFOUND end
+  put(value, found)
+  return 0
+end
+
+function fake.cc_outcome_header_at(_, id, number, index, name, value)
+  local entry = sorted(find(id).attempts[number].reply.headers)[index + 1]
+  if not entry then return real.CC_ENOTFOUND end
+  put(name, entry[1])
+  put(value, entry[2])
+  return 0
+end
+
+return fake

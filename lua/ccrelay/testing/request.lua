@@ -1,0 +1,89 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The client's side of the scripted C: requests, their headers and bodies, timers of exchanges.
+local json = require 'ccrelay.json'
+local world = require 'ccrelay.testing.world'
+
+local state, real = world.state, world.real
+local starts, put, bytes, post, drop, find, header_of =
+  world.starts, world.put, world.bytes, world.post_event, world.drop, world.find, world.header_of
+
+local fake = {}
+
+function fake.cc_request(_, id, out)
+  local exchange = find(id)
+  if not exchange then return real.CC_ESTALE end
+  put(out.method, exchange.method)
+  put(out.path, exchange.path)
+  put(out.query, exchange.query)
+  put(out.peer, exchange.peer)
+  out.error, out.body_bytes, out.started = exchange.refusal or 0, exchange.complete and #exchange.body or 0, exchange.at
+  return 0
+end
+
+function fake.cc_request_header(_, id, name, size, value)
+  local exchange = find(id)
+  if not exchange then return real.CC_ESTALE end
+  if exchange.over then return real.CC_ESTATE end
+  local found = header_of(exchange.headers, bytes(name, size))
+  if not found then return real.CC_ENOTFOUND end
+  put(value, found)
+  return 0
+end
+
+function fake.cc_request_accept(_, id)
+  local exchange = find(id)
+  if not exchange then return real.CC_ESTALE end
+  exchange.accepted = true
+  if exchange.complete then return 0 end
+  post(exchange.body_after, real.CC_EVENT_BODY, id)
+  return real.CC_ESTATE
+end
+
+starts[real.CC_EVENT_BODY] = function(found) state.exchanges[found.id].complete = true end
+
+function fake.cc_request_body(_, id, out)
+  put(out, find(id).body)
+  return 0
+end
+
+local features = {
+  pdf = real.CC_HAS_PDF, image_url = real.CC_HAS_IMAGE_URL, tool_forced = real.CC_HAS_TOOL_FORCED,
+  signatures = real.CC_HAS_SIGNATURES,
+}
+
+function fake.cc_request_scan(_, id, out)
+  local exchange = find(id)
+  if not exchange then return real.CC_ESTALE end
+  if not exchange.complete then return real.CC_ESTATE end
+  local body = json.decode(exchange.body)
+  out.error_offset = 3
+  if type(body) ~= 'table' then return real.CC_EJSON end
+  if type(body.model) ~= 'string' or body.model == '' then return real.CC_EMODEL end
+  put(out.model, exchange.body:match '"model"%s*:%s*"(.-)"')
+  out.stream, out.max_tokens, out.features = body.stream == true, body.max_tokens or 0, 0
+  for _, name in ipairs(exchange.features or {}) do out.features = out.features + features[name] end
+  return 0
+end
+
+function fake.cc_request_field(_, id, path, size, out)
+  local exchange = find(id)
+  if not exchange then return real.CC_ESTALE end
+  local value = json.decode(exchange.body)
+  for name in bytes(path, size):gmatch '[^.]+' do
+    if type(value) ~= 'table' then return real.CC_ENOTFOUND end
+    value = value[name]
+  end
+  if value == nil then return real.CC_ENOTFOUND end
+  put(out, json.encode(value))
+  return 0
+end
+
+function fake.cc_exchange_timer(_, id, delay)
+  local exchange = find(id)
+  if not exchange or exchange.over then return real.CC_ESTALE end
+  if exchange.timer then drop(exchange.timer) end
+  exchange.timer = delay >= 0 and post(delay, real.CC_EVENT_TIMER, id) or nil
+  return 0
+end
+
+return fake

@@ -1,0 +1,154 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What the scripted C side knows: a clock that only events move, exchanges, and what is to come.
+local ffi = require 'ffi'
+local real = require 'ccrelay.c'
+
+local M = {}
+
+-- Always this table, whatever is in it.
+local state = {}
+
+-- What an event changes when it comes, by its type.
+M.starts = {}
+
+local function keep(text)
+  state.anchors[#state.anchors + 1] = text
+  return text
+end
+
+local function put(slice, text)
+  slice.data, slice.size = keep(text), #text
+end
+
+local function bytes(text, size)
+  if type(text) == 'string' then return text:sub(1, size) end
+  return ffi.string(text, size)
+end
+
+local function post(delay, kind, id, detail)
+  state.count = state.count + 1
+  local event = { due = state.now + delay, order = state.count, type = kind, id = id, detail = detail or 0 }
+  state.events[#state.events + 1] = event
+  return event
+end
+
+local function drop(event)
+  for index, other in ipairs(state.events) do
+    if other == event then return table.remove(state.events, index) end
+  end
+end
+
+local function next_event()
+  local best
+  for _, event in ipairs(state.events) do
+    if not best or event.due < best.due or event.due == best.due and event.order < best.order then best = event end
+  end
+  return drop(best)
+end
+
+-- The header of a table by name, in any case.
+local function header_of(headers, name)
+  for key, value in pairs(headers or {}) do
+    if key:lower() == name:lower() then return value end
+  end
+end
+
+local function sorted(headers)
+  local list = {}
+  for name, value in pairs(headers or {}) do list[#list + 1] = { name, value } end
+  table.sort(list, function(a, b) return a[1] < b[1] end)
+  return list
+end
+
+-- The exchange of an id, unless it is gone.
+local function find(id)
+  local exchange = state.exchanges[id]
+  return exchange and not exchange.freed and exchange or nil
+end
+
+local function text_of(slice)
+  return slice.size > 0 and ffi.string(slice.data, slice.size) or ''
+end
+
+-- The library outlives the files of a run, so its clock is kept in the library.
+local clock
+
+local function later()
+  local name = 'testing clock'
+  clock = clock or real.cc_cell(name, #name)
+  return real.cc_cell_add(clock, 10000000)
+end
+
+local function empty_cells()
+  for number = 0, real.cc_cells() - 1 do
+    if number ~= clock then
+      real.cc_cell_set(number, 0)
+      real.cc_cell_write(number, '', 0)
+    end
+  end
+end
+
+--- Begins anew: no exchanges, clock far behind all windows of limits, cells empty.
+---@return table state
+function M.reset()
+  local now = later()
+  for name in pairs(state) do state[name] = nil end
+  for name, value in pairs {
+    now = now, time = 1795000000000, count = 0, events = {}, anchors = {}, lines = {}, origins = {}, exchanges = {},
+    replies = {}, seed = 1, open = 0, open_elsewhere = 0, clocks = {}, pages = {}, jobs = {}, asked = {},
+    count_jobs = 0, knocks = {},
+  } do state[name] = value end
+  empty_cells()
+  return state
+end
+
+--- A request that comes in after delay: returns its exchange.
+---@param delay number
+---@param request table
+---@return table
+function M.arrive(delay, request)
+  local id = #state.exchanges + 1
+  local path, query = (request.path or '/v1/messages'):match '^([^?]*)%??(.*)$'
+  local exchange = {
+    method = request.method or 'POST', path = path, query = query, headers = request.headers or {}, body = request.body
+      or '',
+    peer = request.peer or '127.0.0.1', complete = not request.body_after, body_after = request.body_after,
+    features = request.features, refusal = request.refusal, slow_ms = request.slow_ms, at = state.now + delay,
+    tries = {}, attempts = {}, set_headers = {},
+  }
+  state.exchanges[id] = exchange
+  state.open = state.open + 1
+  if request.gone_after then post(delay + request.gone_after, real.CC_EVENT_DONE, id) end
+  if request.refusal then
+    post(delay, real.CC_EVENT_DONE, id)
+  else
+    post(delay, real.CC_EVENT_READY, id, exchange.complete and 1 or 0)
+  end
+  return exchange
+end
+
+--- Lets other secrets be in force: names of the real table are never given back.
+---@return string
+function M.fresh(name)
+  return name .. ' ' .. later()
+end
+
+--- Posts any other event.
+---@param kind integer
+---@param id number
+---@param detail integer
+function M.post(kind, id, detail)
+  post(0, kind, id, detail)
+end
+
+function M.advance(milliseconds)
+  state.now = state.now + milliseconds
+end
+
+M.state, M.real = state, real
+M.put, M.bytes, M.post_event, M.drop, M.next_event = put, bytes, post, drop, next_event
+M.header_of, M.sorted, M.find, M.text_of = header_of, sorted, find, text_of
+
+real.cc_share(1)
+
+return M

@@ -1,0 +1,32 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- ccrelay test policies/tests/by_class_test.lua
+local testing = require 'ccrelay.testing'
+
+describe('by_class', function()
+  local function stage()
+    return testing.stage { policy = '../by_class.lua', routing = { classes = { auxiliary = 'small' } },
+      providers = { { name = 'one' } } }
+  end
+
+  local function of(class)
+    return { body = { model = 'large' }, headers = { ['x-claude-code-request-class'] = class } }
+  end
+
+  it('gives a class its model', function()
+    assert.equal('small', stage():request(of 'auxiliary').tries[1].model)
+  end)
+
+  it('leaves all else as it came', function()
+    local self = stage()
+    assert.equal('large', self:request(of 'main').tries[1].model)
+    assert.equal('large', self:request(of(nil)).tries[1].model)
+  end)
+
+  it('goes back to what was asked for when the class\'s model is refused', function()
+    local self = stage()
+    self:reply('one', { status = 400, body = '{}' }, { status = 200 })
+    local answer = self:request(of 'auxiliary')
+    assert.same({ 'small', 'large' }, { answer.tries[1].model, answer.tries[2].model })
+    assert.equal(200, answer.status)
+  end)
+end)

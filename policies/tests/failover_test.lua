@@ -1,0 +1,46 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- ccrelay test policies/tests/failover_test.lua
+local testing = require 'ccrelay.testing'
+
+local function stage()
+  return testing.stage { policy = '../failover.lua', providers = {
+    { name = 'first', keys = { { key = 'one', priority = 2 } } },
+    { name = 'second', keys = { { key = 'two', priority = 1 } } },
+  } }
+end
+
+describe('failover', function()
+  it('takes the highest priority', function()
+    local self = stage()
+    for _ = 1, 3 do assert.same({ 'first/1' }, self:request().tried) end
+  end)
+
+  it('goes on to the next when one is overloaded, and comes back later', function()
+    local self = stage()
+    self:reply('first', { status = 529 }, { status = 200 })
+    local answer = self:request()
+    assert.same({ 'first/1', 'second/1' }, answer.tried)
+    assert.equal(200, answer.status)
+    assert.equal('second', answer.provider)
+    assert.same({ 'second/1' }, self:request().tried)
+    self:advance(3001)
+    assert.same({ 'first/1' }, self:request().tried)
+  end)
+
+  it('gives a stalled stream five seconds', function()
+    local self = stage()
+    self:reply('first', { after = 60000 })
+    local answer = self:request { body = { stream = true } }
+    assert.equal('second', answer.provider)
+    assert.is_true(answer.ms >= 5000 and answer.ms < 6000)
+  end)
+
+  it('keeps what another could not do better either', function()
+    local self = stage()
+    local body = { type = 'error', error = { type = 'invalid_request_error', message = 'no' } }
+    self:reply('first', { status = 400, body = body })
+    local answer = self:request()
+    assert.same({ 'first/1' }, answer.tried)
+    assert.equal('no', answer.json.error.message)
+  end)
+end)

@@ -1,0 +1,31 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- ccrelay test policies/tests/least_loaded_test.lua
+local testing = require 'ccrelay.testing'
+
+describe('least_loaded', function()
+  local function stage()
+    return testing.stage { policy = '../least_loaded.lua', providers = {
+      { name = 'a', keys = { { key = 'one', rpm_limit = 10 } } },
+      { name = 'b', keys = { { key = 'two', rpm_limit = 20 } } },
+    } }
+  end
+
+  it('lets limits fill up alike, and says when they are full', function()
+    local self, counts = stage(), { a = 0, b = 0 }
+    for _ = 1, 30 do
+      local name = self:request().provider
+      counts[name] = counts[name] + 1
+    end
+    assert.same({ a = 10, b = 20 }, counts)
+    assert.equal(429, self:request().status)
+    self:advance(61000)
+    assert.equal(200, self:request().status)
+  end)
+
+  it('goes on to the next when one fails', function()
+    local self = stage()
+    self:reply('a', { status = 500 })
+    self:reply('b', { status = 500 }, { status = 200 })
+    assert.equal(2, #self:request().tried)
+  end)
+end)

@@ -1,0 +1,19 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- ccrelay test policies/tests/round_robin_test.lua
+local testing = require 'ccrelay.testing'
+
+describe('round_robin', function()
+  it('begins one upstream further on each time', function()
+    local self = testing.stage { policy = '../round_robin.lua', providers = { { name = 'a' }, { name = 'b' } } }
+    local first, second = self:request().tried[1], self:request().tried[1]
+    assert.are_not.equal(first, second)
+    assert.equal(first, self:request().tried[1])
+    assert.equal(second, self:request().tried[1])
+  end)
+
+  it('goes on to the next when one fails', function()
+    local self = testing.stage { policy = '../round_robin.lua', providers = { { name = 'a' }, { name = 'b' } } }
+    self:reply('a', { error = 'CC_EREFUSED' })
+    for _ = 1, 4 do assert.equal('b', self:request().provider) end
+  end)
+end)

@@ -1,0 +1,38 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- ccrelay test policies/tests/session_sticky_test.lua
+local testing = require 'ccrelay.testing'
+
+describe('session_sticky', function()
+  local function stage()
+    return testing.stage { policy = '../session_sticky.lua', providers = { { name = 'a' }, { name = 'b' } } }
+  end
+
+  local function ask(self, session)
+    return self:request { headers = { ['x-claude-code-session-id'] = session } }
+  end
+
+  it('keeps a conversation where it is', function()
+    local self = stage()
+    local home = ask(self, 'one').provider
+    for _ = 1, 5 do assert.equal(home, ask(self, 'one').provider) end
+  end)
+
+  it('spreads conversations', function()
+    local self, counts = stage(), { a = 0, b = 0 }
+    for number = 1, 40 do
+      local name = ask(self, 'session ' .. number).provider
+      counts[name] = counts[name] + 1
+    end
+    assert.is_true(counts.a > 5 and counts.b > 5)
+  end)
+
+  it('moves it when its upstream fails, and leaves it there', function()
+    local self = stage()
+    local home = ask(self, 'one').provider
+    self:reply(home, { error = 'CC_EREFUSED' }, { status = 200 })
+    local away = ask(self, 'one').provider
+    assert.are_not.equal(home, away)
+    self:advance(60000)
+    assert.equal(away, ask(self, 'one').provider)
+  end)
+end)

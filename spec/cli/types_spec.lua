@@ -1,0 +1,129 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The annotations for editors: Lua that an editor can read, whole in itself.
+local helper = require 'support.config_helper'
+local json = require 'cjson'
+local annotations = require 'ccrelay.annotations'
+local types = require 'ccrelay.cli.types'
+
+local MODULES = { 'ccrelay', 'ccrelay.fit', 'ccrelay.json', 'ccrelay.testing' }
+
+local function read(text)
+  return annotations.reader(function() return text end)
+end
+
+local function names(list)
+  local out = {}
+  for index, entry in ipairs(list) do out[index] = entry.name end
+  return out
+end
+
+describe('ccrelay types', function()
+  for _, module in ipairs(MODULES) do
+    it('prints Lua that begins as a definition file: ' .. module, function()
+      local text = types.text(module)
+      assert.equal('---@meta\n', text:sub(1, 9))
+      assert.equal('table', type(assert(loadstring(text))()))
+    end)
+  end
+
+  it('has what a policy requires as the result', function()
+    local relay = assert(loadstring(types.text 'ccrelay'))()
+    assert.is_function(relay.upstreams)
+    assert.is_function(relay.cell)
+  end)
+
+  it('names no class and no alias that it does not define', function()
+    local all, defined, count = {}, {}, 0
+    for index, module in ipairs(MODULES) do all[index] = types.text(module) end
+    local text = table.concat(all)
+    for name in text:gmatch '%-%-%-@%l+ (ccrelay%.%u%w*)' do defined[name] = true end
+    for name in text:gmatch 'ccrelay%.%u%w*' do
+      assert.is_true(defined[name] or false, name)
+      count = count + 1
+    end
+    assert.is_true(count > 40)
+  end)
+
+  it('tells every parameter of every function', function()
+    for _, class in ipairs(types.classes()) do
+      for _, entry in ipairs(class.functions) do
+        local told = {}
+        for _, line in ipairs(entry.lines) do
+          local name, kind = line:match '^%-%-%-@param ([%w_.]+) (%S+)'
+          if name then told[#told + 1] = kind and name end
+        end
+        assert.same(entry.parameters, told, class.name .. '.' .. entry.name)
+      end
+    end
+  end)
+
+  it('keeps what is the library\'s own inside', function()
+    local text = types.text 'ccrelay'
+    for _, name in ipairs { 'sent', 'event', 'attempt', 'handle', 'exchange' } do
+      assert.is_nil(text:find('@field ' .. name .. ' ', 1, true), name)
+    end
+    for _, name in ipairs { 'inspect', 'features', 'quote', 'clean', '__index' } do
+      assert.is_nil(text:find('[.:]' .. name .. '%('), name)
+    end
+    assert.is_nil(text:find('@package', 1, true))
+  end)
+end)
+
+describe('the reader of annotations', function()
+  local TEXT = [[
+local other = require 'ccrelay.other'
+
+--- Not of the class below.
+
+---@alias t.Kind 'a'|'b'
+
+---@class t.Thing of use
+---@field one integer
+---@field package two integer
+local Thing, more = {}, {}
+
+--- Does it.
+---@param what string
+---@return t.Kind
+function Thing:go(what)
+  return what
+end
+
+---@package
+function Thing:hide() end
+
+function Thing.plain(first, ...) end
+more.x = other.y
+Thing.lent = other.lend
+]]
+
+  it('finds fields, functions with what stands above them, and borrowed ones', function()
+    local reader = annotations.reader(function(module)
+      return module == 'm' and TEXT or '\n--- Lends.\n---@param thing t.Thing\n---@param n integer\n'
+        .. 'function M.lend(thing, n) end\n'
+    end)
+    local class = reader:class('m', 't.Thing')
+    assert.same({ '---@class t.Thing of use', '---@field one integer' }, class.heads)
+    assert.same({ 'one' }, class.fields)
+    assert.same({ 'go', 'plain', 'lent' }, names(class.functions))
+    assert.same({ '--- Does it.', '---@param what string', '---@return t.Kind' }, class.functions[1].lines)
+    assert.same({ 'first', '...' }, class.functions[2].parameters)
+    assert.same({ name = 'lent', separator = ':', parameters = { 'n' }, lines = { '--- Lends.',
+      '---@param n integer' } }, class.functions[3])
+    assert.equal("---@alias t.Kind 'a'|'b'", reader:alias('m', 't.Kind'))
+  end)
+
+  it('says what is not there', function()
+    assert.has_error(function() read('local x'):class('m', 't.None') end)
+    assert.has_error(function() read('local x'):alias('m', 't.None') end)
+  end)
+end)
+
+it('the sample for editors is JSON and leads to where the usage puts the files', function()
+  local sample = json.decode(helper.read 'examples/luarc.json')
+  assert.equal('LuaJIT', sample['runtime.version'])
+  for _, folder in ipairs(sample['workspace.library']) do
+    assert.is_truthy(types.usage:find('> ' .. folder .. '/ccrelay.lua', 1, true))
+  end
+  assert.equal('disable', sample['runtime.builtin'].io)
+end)
