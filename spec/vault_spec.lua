@@ -118,8 +118,21 @@ it('without an end is never renewed, but read again after a reload', function()
   stage.advance(400 * 24 * 60 * MINUTE)
   self:request()
   assert.equal(1, plan.count)
+  self.current.built = stage.C.cc_now()
   self.current:succeed {}
   self:request()
+  assert.equal(2, plan.count)
+end)
+
+it('after a reload is read again by one worker only', function()
+  tokens(nil)
+  local self = new()
+  self:request()
+  self.current.built = stage.C.cc_now()
+  for _ = 1, 3 do
+    self.current:succeed {}
+    self:request()
+  end
   assert.equal(2, plan.count)
 end)
 

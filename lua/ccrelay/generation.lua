@@ -60,6 +60,7 @@ local vault = require 'ccrelay.vault'
 ---@field strategy string name of the policy
 ---@field auth ccrelay.Auth
 ---@field journal ccrelay.Journal
+---@field built number cc_now()
 local Generation = {}
 Generation.__index = Generation
 
@@ -283,6 +284,7 @@ function M.build(options)
   local configuration = options.configuration
   local self = setmetatable({
     configuration = configuration, providers = {}, serving = {}, serving_count = 0, attached = false,
+    built = C.cc_now(),
     auth = Auth.new(configuration.server.auth), journal = journal.new(configuration, terminal_of(configuration)),
   }, Generation)
   local declared, wrong, file = load_policy(self, options)
@@ -315,7 +317,7 @@ function Generation:succeed(before)
   if not before or before == self then return end
   health.forget(self)
   for _, provider in ipairs(self.providers) do
-    if provider.source then vault.renew(provider.source) end
+    if provider.source then vault.renew(provider.source, self.built) end
   end
 end
 

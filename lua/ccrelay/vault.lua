@@ -64,7 +64,9 @@ local function keep(source, entry, value, expires)
   local now = C.cc_time()
   local life = expires and clamp(expires - now, SHORTEST_MS, LONGEST_MS) or FOREVER - now
   local function ahead(window) return now + math.max(life - (window or 0), life / 2) end
-  local held = { value = value, renew = ahead(source.advisory_ms), wait = ahead(source.mandatory_ms) }
+  local held = {
+    value = value, renew = ahead(source.advisory_ms), wait = ahead(source.mandatory_ms), fetched = C.cc_now(),
+  }
   if not expires then held.renew, held.wait, held.static = FOREVER, FOREVER, true end
   local text = json.encode(held)
   if C.cc_secret_write(entry.number, text, #text, now + life) ~= C.CC_OK then
@@ -245,13 +247,14 @@ function M.state(source)
   }
 end
 
---- A reload: what does not end by itself is read again.
+--- A reload: what does not end by itself is read again, unless another worker has done so already.
 ---@param source ccrelay.Source
-function M.renew(source)
+---@param since number cc_now() of the reload
+function M.renew(source, since)
   local entry = entry_of(source)
   if not entry then return end
   local held = current(entry)
-  if held and held.static then M.void(source, entry.version) end
+  if held and held.static and held.fetched <= since then M.void(source, entry.version) end
   entry.closed_until = 0
 end
 

@@ -237,7 +237,7 @@ for (const [name, hours] of [['slow', 1], ['fast', -1]]) {
     const relay = await start(t, scene, scene.env);
     for (let count = 0; count < 6; count += 1) assert.equal((await served(relay)).status, 200);
     assert.equal(scene.mock.refusals.length, 1, scene.mock.refusals.join('\n'));
-    assert.match(relay.output, /clock/);
+    await relay.printed(/clock/);
   });
 }
 
@@ -260,7 +260,7 @@ for (const [what, problem] of Object.entries(problems)) {
     const scene = await aws(t);
     const env = typeof problem.env === 'function' ? problem.env(t) : problem.env;
     const relay = await start(t, scene, env);
-    assert.match(relay.output, problem.says);
+    await relay.printed(problem.says);
     const answer = await served(relay);
     assert.equal(answer.status, 502);
     assert.match(JSON.parse(answer.text).error.message, problem.says);

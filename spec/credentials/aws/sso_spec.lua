@@ -178,6 +178,19 @@ describe('the token of an SSO session', function()
     assert.equal('ref2', json.decode(own.requests[4].body).refreshToken)
   end)
 
+  it('is renewed for all workers: a refresh token may be good for one use only', function()
+    local own = machine_of(refreshable(-5), renewed)
+    fetch(own)
+    local modules = { 'ccrelay.credentials.aws.sso', 'ccrelay.credentials.aws.profile' }
+    for _, name in ipairs(modules) do package.loaded[name] = nil end
+    local another = require 'ccrelay.credentials.aws.profile'
+    another.fetch(own.context, { name = 'p' }, 'a')
+    assert.same({ 3, 'new' }, { #own.requests, own.requests[3].headers['x-amz-sso_bearer_token'] })
+    own.now = stage.NOW + 3600000
+    another.fetch(own.context, { name = 'p' }, 'a')
+    assert.equal('ref2', json.decode(own.requests[4].body).refreshToken)
+  end)
+
   it('is the file\'s again when that is newer', function()
     local own = machine_of(refreshable(-5), renewed)
     fetch(own)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- IAM Identity Center: the token that "aws sso login" left in a file, changed for a role's credentials.
 local C = require 'ccrelay.c'
+local cell = require 'ccrelay.cell'
 local date = require 'ccrelay.date'
 local ffi = require 'ffi'
 local files = require 'ccrelay.credentials.aws.files'
@@ -29,8 +30,8 @@ local REFRESHING = { 'refreshToken', 'clientId', 'clientSecret', 'registrationEx
 ---@field start_url string
 ---@field session string? name of the sso-session section
 
--- Tokens got by refreshing, by the path of the file that is behind; kept in memory only.
-local refreshed = {}
+local MOST_BYTES = 12 * 1024
+local bytes, version = ffi.new('char[?]', MOST_BYTES), ffi.new 'uint32_t[1]'
 local digest = ffi.new 'uint8_t[20]'
 
 -- ---- The profile -------------------------------------------------------------------------------
@@ -92,6 +93,22 @@ local function path_of(context, plan)
   return files.expand(context, FOLDER .. table.concat(name) .. '.json')
 end
 
+-- Tokens got by refreshing, by the path of the file that is behind: in memory only, for all workers.
+local function place_of(path)
+  local name = 'aws-sso:' .. cell.digest(path, 16)
+  return C.cc_secret(name, #name)
+end
+
+local function refreshed(path)
+  local size = C.cc_secret_read(place_of(path), bytes, MOST_BYTES, version)
+  return size > 0 and json.decode(ffi.string(bytes, size)) or nil
+end
+
+local function remember(path, token, expires)
+  local text = json.encode(token)
+  C.cc_secret_write(place_of(path), text, #text, expires)
+end
+
 -- Older tools end the time in "UTC".
 local function time_of(text)
   return type(text) == 'string' and date.rfc3339((string.gsub(text, 'UTC$', 'Z'))) or nil
@@ -114,7 +131,7 @@ local function load(context, plan)
   end
   local token = given.object(text)
   if not is_whole(token) then return nil, about .. path .. ' holds no usable token; ' .. login(plan) end
-  local newer = refreshed[path]
+  local newer = refreshed(path)
   if newer and time_of(newer.expiresAt) > time_of(token.expiresAt) then token = newer end
   return token, path
 end
@@ -171,7 +188,7 @@ local function refresh(context, options, plan, token, path)
     return nil, 'the SSO session could not be renewed: status ' .. answer.status
   end
   local newer = renewed(context, token, answer)
-  refreshed[path] = newer or refreshed[path]
+  if newer then remember(path, newer, time_of(newer.expiresAt)) end
   return newer
 end
 
