@@ -65,6 +65,8 @@ static const struct peer_reply good = {"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n
 static char token[3000];
 static uint32_t token_size;
 
+typedef void credential_fn(struct cc_relay *relay, cc_id id, int number);
+
 static void sign(struct cc_relay *relay, cc_id id, int number) {
   struct cc_signer signer = {{"AKIDEXAMPLE", 11},
                              {"secretCANARY7f3a9d", 18},
@@ -79,7 +81,7 @@ static void bear(struct cc_relay *relay, cc_id id, int number) {
   assert_int_equal(cc_try_header(relay, id, number, "authorization", 13, token, token_size), CC_OK);
 }
 
-static void start(struct stage *stage, cc_id id, void (*credential)(struct cc_relay *, cc_id, int)) {
+static void start(struct stage *stage, cc_id id, credential_fn *credential) {
   struct cc_relay *relay = stage->relay;
   int number = cc_try(relay, id, stage->origin[0], &stage->spec);
   cc_try_target(relay, id, number, "/v1/messages", 12);
@@ -91,7 +93,7 @@ static void start(struct stage *stage, cc_id id, void (*credential)(struct cc_re
   assert_int_equal(cc_try_send(relay, id, number), CC_OK);
 }
 
-static void ask(struct stage *stage, void (*credential)(struct cc_relay *, cc_id, int)) {
+static void ask(struct stage *stage, credential_fn *credential) {
   struct cc_event event = {0};
   struct peer_client *client = peer_client_start(stage->port, request, sizeof request - 1, NULL);
   watched = !is_emulated();
@@ -109,7 +111,7 @@ static void ask(struct stage *stage, void (*credential)(struct cc_relay *, cc_id
   peer_client_free(client);
 }
 
-static void nothing_of_it_stays(void (*credential)(struct cc_relay *, cc_id, int), uint32_t size) {
+static void nothing_of_it_stays(credential_fn *credential, uint32_t size) {
   struct stage stage;
   memset(token, 't', sizeof token);
   memcpy(token + size / 2, "CANARY7f3a9d", 12);
@@ -156,8 +158,8 @@ static void what_credentials_come_from_is_wiped(void **state) {
   memset(token, 't', sizeof token);
   memcpy(token + 2000, "CANARY7f3a9d", 12);
   snprintf(line, sizeof line, "authorization: Bearer %.2900s\nx-more: 1\n", token);
-  snprintf(reply, sizeof reply, "HTTP/1.1 200 OK\r\nset-cookie: %.2900s\r\nx-more: 1\r\n\r\n%.2900s",
-           token, token);
+  snprintf(reply, sizeof reply,
+           "HTTP/1.1 200 OK\r\nset-cookie: %.2900s\r\nx-more: 1\r\n\r\n%.2900s", token, token);
   found = 0;
   stage_open(&stage, &gives, 1, &good, 1);
   struct cc_fetch fetch = {stage.origin[0],       {"POST", 4},           {"/token", 6},
