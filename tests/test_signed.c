@@ -26,7 +26,6 @@ static const struct peer_reply never = {"", 0, PEER_HANG};
 static const char target[] = "/model/a%3Ab/invoke";
 
 enum { PIECE = CC_SIGNING_PIECE, LARGE = 16 * CC_SIGNING_PIECE };
-
 static char bytes[LARGE];
 
 static int make_bytes(void **state) {
