@@ -26,21 +26,13 @@ static const struct peer_reply never = {"", 0, PEER_HANG};
 static const char target[] = "/model/a%3Ab/invoke";
 
 enum { PIECE = CC_SIGNING_PIECE, LARGE = 16 * CC_SIGNING_PIECE };
-
-static char *bytes; // LARGE of them
+static char bytes[LARGE];
 
 static int make_bytes(void **state) {
   (void)state;
   alarm(200);
-  bytes = malloc(LARGE);
   for (size_t i = 0; i < LARGE; i++)
     bytes[i] = (char)('a' + i % 23 + i / 524287 % 3);
-  return 0;
-}
-
-static int drop_bytes(void **state) {
-  (void)state;
-  free(bytes);
   return 0;
 }
 
@@ -213,7 +205,9 @@ static void edited_bodies_are_hashed(void **state) {
 static void what_is_sent_again_is_signed_again(void **state) {
   (void)state;
   static const struct peer_reply replies[] = {
-      {OK_HEAD "{\"ok\":1}", 0, PEER_KEEP}, {"", 0, PEER_LATE}, {OK_HEAD "{\"ok\":1}", 0, PEER_KEEP}};
+      {OK_HEAD "{\"ok\":1}", 0, PEER_KEEP},
+      {"", 0, PEER_LATE},
+      {OK_HEAD "{\"ok\":1}", 0, PEER_KEEP}};
   struct plan plan = {.size = PIECE + 1};
   struct stage stage;
   stage_open(&stage, replies, 3, &good, 1);
@@ -223,6 +217,35 @@ static void what_is_sent_again_is_signed_again(void **state) {
   assert_int_equal(stage.outcome[0].error, CC_OK);
   assert_int_equal(peer_upstream_requests(stage.upstream[0]), 3);
   assert_true(expect_signed(&stage, PIECE + 1) > first);
+  close_stage(&stage);
+}
+
+static void cannot_be_signed(struct stage *stage, cc_id id, int number, enum asked what) {
+  struct cc_signer odd = signer;
+  odd.region = (struct cc_slice){"us east", 7};
+  if (what == HASHING) {
+    assert_int_equal(cc_try_cancel(stage->relay, id, number), CC_OK);
+    number = cc_try(stage->relay, id, stage->origin[0], &stage->spec);
+    cc_try_target(stage->relay, id, number, "/", 1);
+    odd.secret_key.size = 0;
+    assert_int_equal(cc_try_sign(stage->relay, id, number, &odd), CC_EINVAL);
+    odd.secret_key = signer.secret_key;
+    assert_int_equal(cc_try_sign(stage->relay, id, number, &odd), CC_OK);
+    assert_int_equal(cc_try_send(stage->relay, id, number), CC_OK);
+  }
+  if (what == DECIDED) cc_answer(stage->relay, id, 503, "{}", 2);
+}
+
+static void what_cannot_be_signed_is_not_sent(void **state) {
+  (void)state;
+  struct plan plan = {.size = LARGE, .then = cannot_be_signed};
+  struct stage stage;
+  stage_open(&stage, &good, 1, &good, 1);
+  ask(&stage, "{}", 2, &plan);
+  assert_int_equal(stage.outcomes, 1);
+  assert_int_equal(stage.outcome[0].error, CC_EINVAL);
+  assert_false(stage.outcome[0].sent);
+  assert_int_equal(peer_upstream_requests(stage.upstream[0]), 0);
   close_stage(&stage);
 }
 
@@ -368,9 +391,10 @@ int main(void) {
       cmocka_unit_test(bodies_of_every_size_are_hashed),
       cmocka_unit_test(edited_bodies_are_hashed),
       cmocka_unit_test(what_is_sent_again_is_signed_again),
+      cmocka_unit_test(what_cannot_be_signed_is_not_sent),
       cmocka_unit_test(ends_while_hashing),
       cmocka_unit_test(another_may_be_chosen_while_hashing),
       cmocka_unit_test(an_answer_under_way_keeps_no_secret),
   };
-  return cmocka_run_group_tests(tests, make_bytes, drop_bytes);
+  return cmocka_run_group_tests(tests, make_bytes, NULL);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // No memory that held a credential of an attempt is given back as it was: every block is looked at
 // when it is freed, and growing a block counts as freeing it.
+#include "codec/http1.h"
 #include "relay.h"
 #include "support/stage.h"
 #include <dlfcn.h>
@@ -56,12 +57,15 @@ static bool is_emulated(void) { // then even the unused end of a block is watche
 // ---- Attempts with large credentials -----------------------------------------------------------
 
 static const char request[] = "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nX-App: cli\r\n"
+                              "Authorization: Bearer CANARY7f3a9d\r\n"
                               "User-Agent: a client with a name that goes up as it came\r\n"
                               "Connection: close\r\nContent-Length: 13\r\n\r\n{\"model\":\"m\"}";
 static const struct peer_reply good = {"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{\"ok\":1}", 0,
                                        PEER_KEEP};
 static char token[3000];
 static uint32_t token_size;
+
+typedef void credential_fn(struct cc_relay *relay, cc_id id, int number);
 
 static void sign(struct cc_relay *relay, cc_id id, int number) {
   struct cc_signer signer = {{"AKIDEXAMPLE", 11},
@@ -77,7 +81,7 @@ static void bear(struct cc_relay *relay, cc_id id, int number) {
   assert_int_equal(cc_try_header(relay, id, number, "authorization", 13, token, token_size), CC_OK);
 }
 
-static void start(struct stage *stage, cc_id id, void (*credential)(struct cc_relay *, cc_id, int)) {
+static void start(struct stage *stage, cc_id id, credential_fn *credential) {
   struct cc_relay *relay = stage->relay;
   int number = cc_try(relay, id, stage->origin[0], &stage->spec);
   cc_try_target(relay, id, number, "/v1/messages", 12);
@@ -89,7 +93,7 @@ static void start(struct stage *stage, cc_id id, void (*credential)(struct cc_re
   assert_int_equal(cc_try_send(relay, id, number), CC_OK);
 }
 
-static void ask(struct stage *stage, void (*credential)(struct cc_relay *, cc_id, int)) {
+static void ask(struct stage *stage, credential_fn *credential) {
   struct cc_event event = {0};
   struct peer_client *client = peer_client_start(stage->port, request, sizeof request - 1, NULL);
   watched = !is_emulated();
@@ -107,7 +111,7 @@ static void ask(struct stage *stage, void (*credential)(struct cc_relay *, cc_id
   peer_client_free(client);
 }
 
-static void nothing_of_it_stays(void (*credential)(struct cc_relay *, cc_id, int), uint32_t size) {
+static void nothing_of_it_stays(credential_fn *credential, uint32_t size) {
   struct stage stage;
   memset(token, 't', sizeof token);
   memcpy(token + size / 2, "CANARY7f3a9d", 12);
@@ -132,10 +136,72 @@ static void signers_are_wiped(void **state) {
     nothing_of_it_stays(sign, size);
 }
 
+// ---- Requests and programs for credentials -----------------------------------------------------
+
+static void finish_job(struct cc_relay *relay, cc_id id) {
+  struct cc_event event = {0};
+  struct cc_fetched got;
+  assert_true(id > 0);
+  while (event.type != CC_EVENT_FETCH && cc_next(relay, &event))
+    continue;
+  assert_int_equal(cc_fetched(relay, id, &got), CC_OK);
+  assert_int_equal(got.error, CC_OK);
+  assert_non_null(memmem(got.body.data, got.body.size, "CANARY7f3a9d", 12));
+}
+
+static void what_credentials_come_from_is_wiped(void **state) {
+  (void)state;
+  static char reply[9000], line[3200];
+  static const char echo[] = "printf\0%03000d CANARY7f3a9d\0001";
+  struct peer_reply gives = {reply, 0, PEER_CLOSE};
+  struct stage stage;
+  memset(token, 't', sizeof token);
+  memcpy(token + 2000, "CANARY7f3a9d", 12);
+  snprintf(line, sizeof line, "authorization: Bearer %.2900s\nx-more: 1\n", token);
+  snprintf(reply, sizeof reply,
+           "HTTP/1.1 200 OK\r\nset-cookie: %.2900s\r\nx-more: 1\r\n\r\n%.2900s", token, token);
+  found = 0;
+  stage_open(&stage, &gives, 1, &good, 1);
+  struct cc_fetch fetch = {stage.origin[0],       {"POST", 4},           {"/token", 6},
+                           {line, strlen(line)}, {token, sizeof token}, 20000, 9000};
+  struct cc_command command = {{echo, sizeof echo}, 20000, 9000};
+  watched = !is_emulated();
+  finish_job(stage.relay, cc_fetch(stage.relay, &fetch));
+  finish_job(stage.relay, cc_run(stage.relay, &command));
+  cc_close(stage.relay);
+  watched = false;
+  stage.relay = cc_open();
+  stage_close(&stage);
+  assert_int_equal(found, 0);
+}
+
+static void heads_that_come_in_pieces_are_wiped(void **state) {
+  (void)state;
+  static const struct cc_http1_limits limits = {65536, 100, 8192};
+  struct cc_slice piece;
+  found = 0;
+  for (size_t cut = 1; cut < 90; cut += 11) {
+    int step = CC_HTTP1_MORE;
+    watched = !is_emulated();
+    struct cc_http1 *parser = cc_http1_new(CC_HTTP1_REQUEST, &limits);
+    for (size_t at = 0; step == CC_HTTP1_MORE; at += cut) {
+      const char *data = request + at;
+      size_t size = cut;
+      step = cc_http1_next(parser, &data, &size, &piece);
+    }
+    cc_http1_free(parser);
+    watched = false;
+    assert_int_equal(step, CC_HTTP1_HEAD);
+  }
+  assert_int_equal(found, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tokens_are_wiped),
       cmocka_unit_test(signers_are_wiped),
+      cmocka_unit_test(what_credentials_come_from_is_wiped),
+      cmocka_unit_test(heads_that_come_in_pieces_are_wiped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,12 +144,22 @@ static void trim(struct cc_slice *value) {
     value->size--;
 }
 
-// Room for the table behind the head's bytes, then llhttp over the whole of it.
+// A head may hold credentials: it is moved about as little as can be, and wiped where it was.
+static void add_text(struct cc_http1 *parser, const char *data, size_t size, size_t behind) {
+  cc_buffer_reserve_secret(&parser->text, size + behind);
+  cc_buffer_add(&parser->text, data, size);
+}
+
+enum { ALIGN = _Alignof(struct cc_header) };
+
+static size_t table_size(const struct cc_http1 *parser) {
+  return ALIGN + parser->lines.count * sizeof(struct cc_header);
+}
+
+// llhttp over the whole of the head, behind which there is room for the table.
 static int tokenise(struct cc_http1 *parser) {
   struct cc_buffer *text = &parser->text;
-  size_t align = _Alignof(struct cc_header), start = (text->size + align - 1) / align * align;
-  size_t need = start + parser->lines.count * sizeof(struct cc_header);
-  cc_buffer_reserve(text, need - text->size);
+  size_t start = (text->size + ALIGN - 1) / ALIGN * ALIGN;
   parser->table = (struct cc_header *)(void *)(text->data + start);
   if (llhttp_execute(&parser->llhttp, text->data, text->size) != HPE_PAUSED) return CC_EHTTP;
   if (parser->head.headers != parser->lines.count) return CC_EHTTP;
@@ -187,7 +197,7 @@ static int conclude(struct cc_http1 *parser) {
 static int first_line(struct cc_http1 *parser, const char *data, size_t size) {
   struct cc_http1_head unused = {0};
   if (parser->text.size) {
-    cc_buffer_add(&parser->text, data, size);
+    add_text(parser, data, size, 0);
     data = parser->text.data;
     size = parser->text.size;
   }
@@ -211,8 +221,9 @@ static int gather(struct cc_http1 *parser, const char **data, size_t *size) {
     if (gathered) kept = *data;
   }
   if (result < 0) return result;
-  cc_buffer_add(&parser->text, kept, (size_t)(*data - kept));
-  return result == CC_HTTP1_SCAN_END ? conclude(parser) : CC_HTTP1_MORE;
+  bool whole = result == CC_HTTP1_SCAN_END;
+  add_text(parser, kept, (size_t)(*data - kept), whole ? table_size(parser) : 0);
+  return whole ? conclude(parser) : CC_HTTP1_MORE;
 }
 
 // What follows a head that has been told.
