@@ -57,6 +57,7 @@ local vault = require 'ccrelay.vault'
 ---@field strategy string name of the policy
 ---@field auth ccrelay.Auth
 ---@field journal ccrelay.Journal
+---@field choices integer upstreams in all
 local Generation = {}
 Generation.__index = Generation
 
@@ -279,7 +280,7 @@ end
 function M.build(options)
   local configuration = options.configuration
   local self = setmetatable({
-    configuration = configuration, providers = {}, serving = {}, serving_count = 0, attached = false,
+    configuration = configuration, providers = {}, serving = {}, serving_count = 0, attached = false, choices = 0,
     auth = Auth.new(configuration.server.auth), journal = journal.new(configuration, terminal_of(configuration)),
   }, Generation)
   local declared, wrong, file = load_policy(self, options)
@@ -302,7 +303,10 @@ end
 function Generation:attach()
   if self.attached then return end
   self.attached = true
-  for _, provider in ipairs(self.providers) do provider:attach() end
+  for _, provider in ipairs(self.providers) do
+    provider:attach()
+    self.choices = self.choices + math.max(#provider.slots, 1)
+  end
 end
 
 --- Takes the place of another in force: keys that were put aside get a new chance.

@@ -13,6 +13,8 @@ local turn = require 'ccrelay.turn'
 ---@field key string?
 ---@field priority integer
 ---@field weight integer
+---@field org string? whose key it is
+---@field org_tag string? a short name for that
 ---@field order integer place in the configuration
 ---@field limit integer? number of its limit
 ---@field rates number[]? requests, tokens, input, output tokens a minute
@@ -96,6 +98,8 @@ local function new_slot(provider, key, order)
     provider = provider, id = key and key.id or provider.name, key = key and key.key,
     priority = key and key.priority or 1, weight = key and key.weight or 1, order = order,
   }
+  slot.org = key and key.org
+  slot.org_tag = slot.org and cell.digest(slot.org, 6)
   slot.rates = key and { key.rpm_limit or 0, key.tpm_limit or 0, key.itpm_limit or 0, key.otpm_limit or 0 }
   slot.health, slot.limit = -1, nil
   return slot

@@ -76,6 +76,8 @@ local key = {
     limit('otpm_limit', 'output tokens'),
     { 'priority', 'integer', default = 1, min = -2147483647, doc = 'failover order, higher first' },
     { 'weight', 'integer', default = 1, doc = 'share in weighted strategies' },
+    { 'org', 'string', filled = true, example = 'research',
+      doc = 'whose key it is: a conversation with thinking signatures stays with one organisation\'s keys' },
   },
 }
 
