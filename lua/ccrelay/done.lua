@@ -11,6 +11,7 @@ local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
 local queue = require 'ccrelay.queue'
+local tally = require 'ccrelay.tally'
 local turn = require 'ccrelay.turn'
 
 local M = {}
@@ -240,6 +241,7 @@ function M.finish(exchange)
   settle(exchange, exchange.holder_1)
   clients.leave(exchange, report)
   queue.leave(exchange)
+  tally.leave(exchange)
   calibrate(exchange)
   tell_policy(exchange, upstream)
   count(exchange, upstream and upstream.provider)

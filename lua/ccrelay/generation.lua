@@ -58,6 +58,7 @@ local vault = require 'ccrelay.vault'
 ---@field auth ccrelay.Auth
 ---@field journal ccrelay.Journal
 ---@field choices integer upstreams in all
+---@field counts table of tokens, asked for lately: tally.lua
 local Generation = {}
 Generation.__index = Generation
 
@@ -281,6 +282,7 @@ function M.build(options)
   local configuration = options.configuration
   local self = setmetatable({
     configuration = configuration, providers = {}, serving = {}, serving_count = 0, attached = false, choices = 0,
+    counts = { entries = {}, count = 0 },
     auth = Auth.new(configuration.server.auth), journal = journal.new(configuration, terminal_of(configuration)),
   }, Generation)
   local declared, wrong, file = load_policy(self, options)
