@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Candidates: at which upstreams an exchange may be tried, and in which order.
 local C = require 'ccrelay.c'
+local burst = require 'ccrelay.burst'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
@@ -126,6 +127,11 @@ local wait = ffi.new 'double[1]'
 
 local function has_room(exchange, slot, now)
   if not slot.limit then return true end
+  local pause = burst.wait(slot, now)
+  if pause > 0 then
+    refuse(exchange, 'limited', now + pause, slot.provider)
+    return false
+  end
   if C.cc_limit_headroom(slot.limit, now) > 0 and not queue.wanted(exchange) then return true end
   local input, output = exchange:estimate()
   if C.cc_limit_reserve(slot.limit, now, input, output, ticket, wait) ~= C.CC_ELIMIT then

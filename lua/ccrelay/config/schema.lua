@@ -71,6 +71,8 @@ local key = {
   type = 'section', fields = {
     { 'key', 'string', required = true, secret = true, filled = true, unset = 'skip', doc = 'the credential' },
     limit('rpm_limit', 'requests'),
+    { 'burst', 'integer', default = 0,
+      doc = 'requests that may go at once, the rest evenly over the minute of rpm_limit; 0 = no smoothing' },
     limit('tpm_limit', 'tokens in total'),
     limit('itpm_limit', 'input tokens'),
     limit('otpm_limit', 'output tokens'),
