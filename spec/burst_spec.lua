@@ -53,6 +53,14 @@ it('another key serves meanwhile', function()
   assert.equal('other.test', list[2].answer.origin)
 end)
 
+it('of several keys the one whose share comes first is waited for', function()
+  local self = new({ key = 'k', rpm_limit = 60, burst = 1, priority = 2 }, nil,
+    { name = 'slow', type = 'anthropic', keys = { { key = 's', rpm_limit = 2, burst = 1 } } })
+  local list = at_once(self, 3)
+  assert.equal('b.test', list[3].answer.origin)
+  assert.is_true(self.sent[2] - self.sent[1] < 1010)
+end)
+
 it('rest gives shares back, as many as may go at once', function()
   local self = new({ key = 'k', rpm_limit = 60, burst = 2 }, {})
   assert.equal('200 200 429', statuses(at_once(self, 3)))
