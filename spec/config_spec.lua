@@ -17,8 +17,8 @@ describe('config.load', function()
     assert.equal(33554432, got.server.max_body_bytes)
     assert.same({ allow_bearer = false, bearer_secret = '', allow_subscription = false }, got.server.auth)
     assert.is_nil(got.server.tls)
-    assert.same({ { key = 'k', id = 'a/1', rpm_limit = 0, tpm_limit = 0, itpm_limit = 0, otpm_limit = 0, priority = 1,
-      weight = 1 } }, got.providers[1].keys)
+    assert.same({ { key = 'k', id = 'a/1', rpm_limit = 0, burst = 0, tpm_limit = 0, itpm_limit = 0, otpm_limit = 0,
+      priority = 1, weight = 1 } }, got.providers[1].keys)
     assert.same({ enabled = true, strategy = 'least_loaded' }, got.providers[1].pooling)
     assert.same({ strategy = 'failover', failover_timeout = 5000, queue_ms = 0, model_mapping = {},
       race_on_failure = false, classes = {}, prices = {}, budget_per_day = 0, debug = false }, got.routing)

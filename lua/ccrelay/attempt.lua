@@ -4,6 +4,7 @@ local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.outcome'
 local Request = require 'ccrelay.request'
 local Upstream = require 'ccrelay.upstream'
+local burst = require 'ccrelay.burst'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local latency = require 'ccrelay.latency'
@@ -38,9 +39,15 @@ local function admit(exchange, attempt)
   if not admitted then return 'overloaded', 1000 end
   attempt.probe = probe
   if not slot.limit or attempt.upstream.credential ~= 'own' then return nil end
+  local pause = burst.take(slot, now)
+  if pause > 0 then
+    if probe then health.withdraw(slot.provider) end
+    return 'limited', pause
+  end
   local ticket = ticket_type()
   local input, output = exchange:estimate()
   if C.cc_limit_reserve(slot.limit, now, input, output, ticket, wait) == C.CC_ELIMIT then
+    burst.give_back(slot)
     if probe then health.withdraw(slot.provider) end
     return 'limited', wait[0]
   end
@@ -51,7 +58,10 @@ end
 -- It never reached the upstream: nothing was used and nothing learned.
 local function give_back(attempt)
   if attempt.probe then health.withdraw(attempt.slot.provider) end
-  if attempt.ticket then C.cc_limit_release(attempt.ticket, C.cc_now()) end
+  if attempt.ticket then
+    C.cc_limit_release(attempt.ticket, C.cc_now())
+    burst.give_back(attempt.slot)
+  end
   attempt.probe, attempt.ticket = false, nil
 end
 

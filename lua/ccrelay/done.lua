@@ -9,7 +9,9 @@ local cell = require 'ccrelay.cell'
 local clients = require 'ccrelay.clients'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
+local home = require 'ccrelay.home'
 local queue = require 'ccrelay.queue'
+local tally = require 'ccrelay.tally'
 local turn = require 'ccrelay.turn'
 
 local M = {}
@@ -190,6 +192,8 @@ local function put_answer(exchange, at)
   return put(at, 'response_bytes', report.response_bytes)
 end
 
+local function is_served() return report.status >= 200 and report.status < 300 end
+
 local function write_line(exchange, upstream)
   local journal, cache = exchange.generation.journal, exchange.cache
   if not journal:writes 'info' then return end
@@ -202,6 +206,7 @@ local function write_line(exchange, upstream)
   at = put(at, 'stream', cache.stream or report.stream)
   at = put(at, 'provider', upstream and upstream.provider or nil)
   at = put(at, 'key', upstream and upstream.key_id or nil)
+  at = put(at, 'switched', upstream and is_served() and home.switch(exchange, upstream.slot) or nil)
   at = put_answer(exchange, at)
   at = put_usage(at)
   local chosen = exchange.trail[#exchange.trail]
@@ -251,10 +256,12 @@ function M.finish(exchange)
   settle(exchange, exchange.holder_1)
   clients.leave(exchange, report)
   queue.leave(exchange)
+  tally.leave(exchange)
   calibrate(exchange)
   tell_policy(exchange, upstream)
   count(exchange, upstream and upstream.provider)
   write_line(exchange, upstream)
+  if upstream and is_served() then home.settle(exchange, upstream.slot) end
 end
 
 return M

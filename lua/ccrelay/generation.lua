@@ -61,6 +61,8 @@ local vault = require 'ccrelay.vault'
 ---@field auth ccrelay.Auth
 ---@field journal ccrelay.Journal
 ---@field built number cc_now()
+---@field choices integer upstreams in all
+---@field counts table of tokens, asked for lately: tally.lua
 local Generation = {}
 Generation.__index = Generation
 
@@ -283,8 +285,8 @@ end
 function M.build(options)
   local configuration = options.configuration
   local self = setmetatable({
-    configuration = configuration, providers = {}, serving = {}, serving_count = 0, attached = false,
-    built = C.cc_now(),
+    configuration = configuration, providers = {}, serving = {}, serving_count = 0, attached = false, choices = 0,
+    counts = { entries = {}, count = 0 }, built = C.cc_now(),
     auth = Auth.new(configuration.server.auth), journal = journal.new(configuration, terminal_of(configuration)),
   }, Generation)
   local declared, wrong, file = load_policy(self, options)
@@ -307,7 +309,10 @@ end
 function Generation:attach()
   if self.attached then return end
   self.attached = true
-  for _, provider in ipairs(self.providers) do provider:attach() end
+  for _, provider in ipairs(self.providers) do
+    provider:attach()
+    self.choices = self.choices + math.max(#provider.slots, 1)
+  end
 end
 
 --- Takes the place of another in force: keys that were put aside get a new chance.

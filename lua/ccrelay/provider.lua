@@ -14,9 +14,13 @@ local turn = require 'ccrelay.turn'
 ---@field key string?
 ---@field priority integer
 ---@field weight integer
+---@field org string? whose key it is
+---@field org_tag string? a short name for that
 ---@field order integer place in the configuration
 ---@field limit integer? number of its limit
 ---@field rates number[]? requests, tokens, input, output tokens a minute
+---@field burst integer? requests that may go at once, when they are smoothed
+---@field pace integer cell for that
 ---@field health integer cell that says until when the key is put aside
 
 ---@class ccrelay.Provider
@@ -74,8 +78,11 @@ local function new_slot(provider, key, order)
     provider = provider, id = key and key.id or provider.name, key = key and key.key,
     priority = key and key.priority or 1, weight = key and key.weight or 1, order = order,
   }
+  slot.org = key and key.org
+  slot.org_tag = slot.org and cell.digest(slot.org, 6)
   slot.rates = key and { key.rpm_limit or 0, key.tpm_limit or 0, key.itpm_limit or 0, key.otpm_limit or 0 }
-  slot.health, slot.limit = -1, nil
+  slot.burst = key and (key.burst or 0) > 0 and (key.rpm_limit or 0) > 0 and key.burst or nil
+  slot.health, slot.limit, slot.pace = -1, nil, -1
   return slot
 end
 
@@ -139,6 +146,7 @@ local function attach_slot(slot)
   if not slot.rates then return end
   local name = cell.fit(slot.id)
   slot.limit = C.cc_limit(name, #name)
+  if slot.burst then slot.pace = cell.number('burst:' .. slot.id) end
   C.cc_limit_configure(slot.limit, ffi.new('struct cc_rates', slot.rates))
 end
 

@@ -7,7 +7,7 @@ local sandbox = require 'ccrelay.sandbox'
 local M = {}
 
 -- What a coroutine waits for; several may be added up.
-M.OUTCOME, M.TIMER, M.WRITABLE, M.BODY, M.SECRET = 1, 2, 4, 8, 16
+M.OUTCOME, M.TIMER, M.WRITABLE, M.BODY, M.SECRET, M.SHARED = 1, 2, 4, 8, 16, 32
 
 -- Exchanges that something of the relay's own has news for, with the kind; the loop goes through it.
 M.posted = {}

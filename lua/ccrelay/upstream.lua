@@ -1,8 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Candidates: at which upstreams an exchange may be tried, and in which order.
 local C = require 'ccrelay.c'
+local burst = require 'ccrelay.burst'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
+local home = require 'ccrelay.home'
 local knock = require 'ccrelay.knock'
 local new_table = require 'table.new'
 local queue = require 'ccrelay.queue'
@@ -17,6 +19,7 @@ local vault = require 'ccrelay.vault'
 ---@field priority integer
 ---@field weight integer
 ---@field model string the name the model would be sent under
+---@field org string? whose key it is, as configured
 ---@field headroom number least free share of its limits, 0 to 1
 ---@field state ccrelay.UpstreamState
 local Upstream = {}
@@ -37,6 +40,7 @@ local views = {
   key_id = function(slot) return slot.id end,
   priority = function(slot) return slot.priority end,
   weight = function(slot) return slot.weight end,
+  org = function(slot) return slot.org end,
   headroom = function(slot) return slot.limit and C.cc_limit_headroom(slot.limit, C.cc_now()) or 1 end,
   state = function(slot) return (health.state(slot, C.cc_now())) end,
 }
@@ -123,6 +127,11 @@ local wait = ffi.new 'double[1]'
 
 local function has_room(exchange, slot, now)
   if not slot.limit then return true end
+  local pause = burst.wait(slot, now)
+  if pause > 0 then
+    refuse(exchange, 'limited', now + pause, slot.provider)
+    return false
+  end
   if C.cc_limit_headroom(slot.limit, now) > 0 and not queue.wanted(exchange) then return true end
   local input, output = exchange:estimate()
   if C.cc_limit_reserve(slot.limit, now, input, output, ticket, wait) ~= C.CC_ELIMIT then
@@ -209,6 +218,25 @@ end
 
 local function moment() return (C.cc_now()) end
 
+-- Within a priority the keys of one organisation first.
+local function prefer(list, org)
+  local first, priority = 1, nil
+  for index, upstream in ipairs(list) do
+    if upstream.slot.priority ~= priority then first, priority = index, upstream.slot.priority end
+    if upstream.slot.org_tag == org then
+      table.insert(list, first, table.remove(list, index))
+      first = first + 1
+    end
+  end
+end
+
+-- Signatures are worth something only to the organisation that made them.
+local function order_for_conversation(exchange, list)
+  if exchange.endpoint ~= 'messages' or exchange.generation.choices < 2 then return end
+  local known = home.of(exchange)
+  if known and known.org and known.org ~= '' and exchange.has_signatures then prefer(list, known.org) end
+end
+
 --- The candidates of an exchange, best first. Remembers them on the exchange.
 ---@param exchange ccrelay.Exchange
 ---@param filter { provider: string?, type: string? }?
@@ -220,6 +248,7 @@ function M.candidates(exchange, filter)
   for _, entry in ipairs(serving(exchange.generation, model)) do
     if passes(entry.provider, filter) then consider(exchange, list, entry, now) end
   end
+  order_for_conversation(exchange, list)
   local known = exchange.candidates or new_table(#list, 0)
   for _, upstream in ipairs(list) do known[#known + 1] = upstream end
   exchange.candidates = known
@@ -269,7 +298,7 @@ end
 local function describe(slot, now)
   local state, ready = health.state(slot, now)
   return {
-    id = slot.id, priority = slot.priority, weight = slot.weight, state = state,
+    id = slot.id, org = slot.org, priority = slot.priority, weight = slot.weight, state = state,
     headroom = slot.limit and C.cc_limit_headroom(slot.limit, now) or 1,
     ready_in_ms = ready and math.max(math.ceil(ready - now), 0) or nil,
   }

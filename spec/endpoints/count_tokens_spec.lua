@@ -71,10 +71,14 @@ describe('count_tokens', function()
   it('charges no limit, and minds none', function()
     local self = stage.new { providers = { provider('a', 'anthropic', { keys = { { key = 'k', rpm_limit = 1 } } }) } }
     self:reply('a', { status = 200, body = '{"input_tokens":1}' })
-    for _ = 1, 3 do assert.equal(200, count(self).status) end
+    for index = 1, 3 do
+      local answer, exchange = count(self, { max_tokens = index })
+      assert.equal(200, answer.status)
+      assert.equal(1, #exchange.tries)
+    end
     assert.equal(200, self:request().status)
     assert.equal(429, self:request().status)
-    assert.equal('{"input_tokens":1}', count(self).body)
+    assert.equal('{"input_tokens":1}', count(self, { max_tokens = 9 }).body)
   end)
 
   it('puts no key aside', function()

@@ -133,6 +133,11 @@ local checks = { aws_access_key_id = check_aws, azure_resource_name = check_azur
 local function finish_keys(self, values, node, path)
   values.keys = values.keys or {}
   local keys = values.keys
+  for _, key in ipairs(keys) do
+    if (key.burst or 0) > 0 and key.rpm_limit == 0 then
+      self:warn(('%s.keys[%d].burst'):format(path, key.id - 1), 'has no effect without rpm_limit')
+    end
+  end
   for _, key in ipairs(keys) do key.id = ('%s/%d'):format(values.name or '?', key.id) end
   if keys.skipped and #keys == 0 and values.enabled then
     values.enabled = false

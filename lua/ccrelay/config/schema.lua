@@ -91,11 +91,15 @@ local key = {
   type = 'section', fields = {
     { 'key', 'string', required = true, secret = true, filled = true, unset = 'skip', doc = 'the credential' },
     limit('rpm_limit', 'requests'),
+    { 'burst', 'integer', default = 0,
+      doc = 'requests that may go at once, the rest evenly over the minute of rpm_limit; 0 = no smoothing' },
     limit('tpm_limit', 'tokens in total'),
     limit('itpm_limit', 'input tokens'),
     limit('otpm_limit', 'output tokens'),
     { 'priority', 'integer', default = 1, min = -2147483647, doc = 'failover order, higher first' },
     { 'weight', 'integer', default = 1, doc = 'share in weighted strategies' },
+    { 'org', 'string', filled = true, example = 'research',
+      doc = 'whose key it is: a conversation with thinking signatures stays with one organisation\'s keys' },
   },
 }
 

@@ -7,12 +7,14 @@ local calibration = require 'ccrelay.calibration'
 local deliver = require 'ccrelay.deliver'
 local json = require 'ccrelay.json'
 local messages = require 'ccrelay.endpoints.messages'
+local tally = require 'ccrelay.tally'
 local turn = require 'ccrelay.turn'
 local upstream = require 'ccrelay.upstream'
 
 local M = {}
 
 local MOST_TRIES = 2
+local MOST_KEPT_BYTES = 4096 -- of an answer that others get too
 
 local function estimate(exchange)
   answer.header(exchange, 'content-type', 'application/json')
@@ -41,20 +43,53 @@ local function counted(outcome)
   return read and turn.adapter(read, outcome)
 end
 
----@param exchange ccrelay.Exchange
-function M.serve(exchange)
-  if not messages.accepts(exchange) then return end
-  exchange.endpoint = 'count_tokens'
+local function ask(exchange, list)
   local outcome
-  for index, candidate in ipairs(able(exchange)) do
+  for index, candidate in ipairs(list) do
     if index > MOST_TRIES then break end
     outcome = attempt.try(exchange, candidate)
     if not outcome.retryable then break end
   end
-  local number = outcome and counted(outcome)
-  if not outcome or number == false then return estimate(exchange) end
-  if number then return answer.json(exchange, { input_tokens = number }) end
-  return deliver.outcome(exchange, outcome)
+  return outcome
+end
+
+-- The whole body of an answer that says what it should.
+local function text_of(outcome)
+  local body = outcome.ok and outcome.status == 200 and outcome.body
+  if not body or #body > MOST_KEPT_BYTES then return nil end
+  local value = json.decode(body)
+  return type(value) == 'table' and type(value.input_tokens) == 'number' and body or nil
+end
+
+local function give(exchange, text)
+  answer.header(exchange, 'content-type', 'application/json')
+  answer.give(exchange, 200, text)
+end
+
+local function give_shared(exchange, text)
+  if not text then return estimate(exchange) end
+  answer.header(exchange, 'x-ccrelay-shared', 'true')
+  give(exchange, text)
+end
+
+---@param exchange ccrelay.Exchange
+function M.serve(exchange)
+  if not messages.accepts(exchange) then return end
+  exchange.endpoint = 'count_tokens'
+  local list = able(exchange)
+  if #list == 0 then return estimate(exchange) end
+  local known = tally.ask(exchange, list[1])
+  if known ~= nil then return give_shared(exchange, known) end
+  local outcome = ask(exchange, list)
+  local number = counted(outcome)
+  local text = number and json.encode { input_tokens = number }
+  if number == nil then
+    tally.tell(exchange, text_of(outcome))
+    return deliver.outcome(exchange, outcome)
+  end
+  tally.tell(exchange, text)
+  if not text then return estimate(exchange) end
+  return give(exchange, text)
 end
 
 return M

@@ -48,7 +48,7 @@ end
 
 local features = {
   pdf = real.CC_HAS_PDF, image_url = real.CC_HAS_IMAGE_URL, tool_forced = real.CC_HAS_TOOL_FORCED,
-  signatures = real.CC_HAS_SIGNATURES,
+  signatures = real.CC_HAS_SIGNATURES, cache = real.CC_HAS_CACHE_CONTROL,
 }
 
 function fake.cc_request_scan(_, id, out)

@@ -1,0 +1,101 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The minute's requests spread over the minute.
+local config = require 'ccrelay.config'
+local fake = require 'support.fake_c'
+local stage = require 'support.stage'
+
+local function new(key, routing, more)
+  local settings = { name = stage.fresh('burst'):gsub(' ', '-'), type = 'anthropic', base_url = 'http://b.test',
+    keys = { key } }
+  local self = stage.new { providers = { settings, more }, routing = routing or { queue_ms = 120000 } }
+  self.sent = {}
+  self.replies['b.test'] = { function()
+    self.sent[#self.sent + 1] = fake.C.cc_now()
+    return { after = 10 }
+  end }
+  return self
+end
+
+local function at_once(self, count)
+  local list = {}
+  for index = 1, count do list[index] = {} end
+  return { self:requests(unpack(list)) }
+end
+
+local function statuses(list)
+  local text = {}
+  for index, exchange in ipairs(list) do text[index] = exchange.answer.status end
+  return table.concat(text, ' ')
+end
+
+it('so many go at once, the others a share of the minute apart', function()
+  local self = new { key = 'k', rpm_limit = 60, burst = 3 }
+  local start = fake.C.cc_now()
+  assert.equal('200 200 200 200 200 200', statuses(at_once(self, 6)))
+  for index, expected in ipairs { 0, 0, 0, 1000, 2000, 3000 } do
+    local late = self.sent[index] - start - expected
+    assert.is_true(late >= 0 and late < 10, index .. ': ' .. late)
+  end
+end)
+
+it('they are refused when nothing may wait, with the time of the next', function()
+  local self = new({ key = 'k', rpm_limit = 6, burst = 2 }, {})
+  local list = at_once(self, 3)
+  assert.equal('200 200 429', statuses(list))
+  assert.equal('10', list[3].answer.headers['retry-after'])
+end)
+
+it('another key serves meanwhile', function()
+  local self = new({ key = 'k', rpm_limit = 60, burst = 1, priority = 2 }, nil,
+    { name = 'other', type = 'anthropic', keys = { { key = 'o' } } })
+  local list = at_once(self, 2)
+  assert.equal('b.test', list[1].answer.origin)
+  assert.equal('other.test', list[2].answer.origin)
+end)
+
+it('of several keys the one whose share comes first is waited for', function()
+  local self = new({ key = 'k', rpm_limit = 60, burst = 1, priority = 2 }, nil,
+    { name = 'slow', type = 'anthropic', keys = { { key = 's', rpm_limit = 2, burst = 1 } } })
+  local list = at_once(self, 3)
+  assert.equal('b.test', list[3].answer.origin)
+  assert.is_true(self.sent[2] - self.sent[1] < 1010)
+end)
+
+it('rest gives shares back, as many as may go at once', function()
+  local self = new({ key = 'k', rpm_limit = 60, burst = 2 }, {})
+  assert.equal('200 200 429', statuses(at_once(self, 3)))
+  stage.advance(30000)
+  assert.equal('200 200 429', statuses(at_once(self, 3)))
+end)
+
+it('without it all go at once', function()
+  assert.equal('200 200 200 200 200 429', statuses(at_once(new({ key = 'k', rpm_limit = 5 }, {}), 6)))
+end)
+
+it('what was never sent gives its share back', function()
+  local self = new({ key = 'k', rpm_limit = 60, burst = 1 }, {})
+  local answer = self.replies['b.test']
+  self.replies['b.test'] = { { error = 'CC_EREFUSED' } }
+  assert.equal(502, self:request().status)
+  self.replies['b.test'] = answer
+  assert.equal(200, self:request().status)
+  assert.equal(429, self:request().status)
+end)
+
+it('what the limits refuse gives its share back', function()
+  local self = new({ key = 'k', rpm_limit = 60, otpm_limit = 1000, burst = 3 }, {})
+  local function ask(tokens) return self:request { body = { max_tokens = tokens } }.status end
+  assert.equal(200, ask(900))
+  for _ = 1, 3 do assert.equal(429, ask(900)) end
+  assert.equal(200, ask(50))
+  assert.equal(200, ask(40))
+end)
+
+it('is warned of without rpm_limit, and has no effect', function()
+  local _, warnings = config.load { data = { providers = { { name = 'a', type = 'anthropic',
+    keys = { { key = 'k' }, { key = 'l', burst = 3 } } } } }, env = function() end,
+    adapters = { anthropic = { defaults = { base_url = 'http://a.test' } } } }
+  assert.equal('providers[0].keys[1].burst', warnings[1].path)
+  assert.equal('has no effect without rpm_limit', warnings[1].message)
+  assert.equal('200 200 200', statuses(at_once(new { key = 'k', burst = 1 }, 3)))
+end)
