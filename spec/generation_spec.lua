@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
+local config = require 'ccrelay.config'
+local Generation = require 'ccrelay.generation'
 
 local ROUTE = 'route = function(exchange) return exchange:respond {} end'
 
@@ -245,4 +247,19 @@ describe('relay', function()
   it('takes an exchange for upstreams', function()
     assert.is_nil(told 'return relay.upstreams({})')
   end)
+end)
+
+it('a provider that needs keys and has none is warned of', function()
+  local adapters = Generation.adapters {
+    ['providers/plain.lua'] = "return { defaults = { base_url = 'http://p.test' } }",
+    ['providers/free.lua'] = "return { key_optional = true, defaults = { base_url = 'http://f.test' } }",
+  }
+  local configuration = config.load { adapters = adapters, data = { providers = {
+    { name = 'a', type = 'plain' }, { name = 'b', type = 'free' },
+    { name = 'c', type = 'plain', keys = { { key = 'k' } } },
+  } } }
+  local _, warnings = Generation.build { configuration = configuration, adapters = adapters,
+    policy_text = 'return function() end' }
+  assert.equal(1, #warnings)
+  assert.is_truthy(tostring(warnings[1]):find('providers.a: it has no keys', 1, true))
 end)

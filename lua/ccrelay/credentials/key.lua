@@ -30,4 +30,13 @@ function M.apply(request, _, adapter)
   return true
 end
 
+--- A warning for a provider that nothing can be sent to.
+---@param provider ccrelay.Provider
+---@return { severity: string, message: string }[]
+function M.examine(provider)
+  local adapter = provider.adapter
+  if #provider.slots > 0 or adapter.transparent or adapter.key_optional then return {} end
+  return { { severity = 'warning', message = 'it has no keys, so no request can go there: add some to keys' } }
+end
+
 return M
