@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// Requests that wait for room in the limits instead of being refused: with real clocks and clients.
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { test } from './support/test.mjs';
+import { Relay, ask, patience, post, provider, secret } from './support/relay.mjs';
+import { Upstream, faults, healthy } from './support/upstream.mjs';
+
+const start = (t, upstream, { workers = 1, timeout_ms = 60_000, queue_ms = 20_000, keys } = {}) => Relay.start(t, {
+  config: { server: { workers, timeout_ms }, routing: { queue_ms }, providers: [{ ...provider(upstream), ...(keys && { keys }) }] },
+});
+
+const paced = [{ key: secret('first'), rpm_limit: 300, burst: 1 }]; // one each 200 ms
+
+for (const workers of [1, 3]) {
+  test(`a burst is spread, and nobody is refused, over ${workers} workers`, async (t) => {
+    const upstream = await Upstream.start(t, 'first');
+    const relay = await start(t, upstream, { workers, keys: paced });
+    const answers = await Promise.all(Array.from({ length: 12 }, () => post(relay, ask())));
+    assert.deepEqual(answers.map(({ status }) => status), Array(12).fill(200));
+    const times = upstream.requests.map(({ at }) => at);
+    for (let n = 1; n < 12; n += 1) assert.ok(times[n] - times[0] >= 200 * n - 60, `${n}: ${times[n] - times[0]}`);
+    assert.ok(times[11] - times[0] < 2200 + 1500 * patience);
+  });
+}
+
+test('they go in the order they came, and one that left is forgotten', async (t) => {
+  const upstream = await Upstream.start(t, 'first');
+  const relay = await start(t, upstream, { keys: paced });
+  const all = [];
+  for (let n = 0; n < 6; n += 1) {
+    if (n === 3) {
+      const body = JSON.stringify(ask({ max_tokens: 99 }));
+      const leaver = http.request(`${relay.url}/v1/messages`, { method: 'POST', agent: false, headers: { 'content-type': 'application/json', 'content-length': body.length } });
+      leaver.on('error', () => {});
+      leaver.end(body);
+      setTimeout(() => leaver.destroy(), 40);
+    } else all.push(post(relay, ask({ max_tokens: n + 1 })));
+    await sleep(10);
+  }
+  const answers = await Promise.all(all);
+  assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200, 200, 200]);
+  assert.deepEqual(upstream.requests.map(({ body }) => JSON.parse(body).max_tokens), [1, 2, 3, 5, 6]);
+  await relay.printed(/"queued_ms":\d/);
+});
+
+test('a key that rests is waited for, but not longer than queue_ms or the exchange', async (t) => {
+  const plan = () => [faults.status(429, 'rate_limit_error', { 'retry-after': '1' }), healthy()];
+  for (const [settings, expected] of [[{}, 200], [{ queue_ms: 300 }, 429], [{ timeout_ms: 700 }, 429]]) {
+    const upstream = await Upstream.start(t, 'first', plan());
+    const relay = await start(t, upstream, settings);
+    assert.equal((await post(relay, ask())).status, 429);
+    const before = performance.now();
+    const answer = await post(relay, ask());
+    const took = performance.now() - before;
+    assert.equal(answer.status, expected, answer.text);
+    assert.ok(expected === 200 ? took > 800 : took < 300 * patience, `${took}`);
+    await relay.stop();
+  }
+});
