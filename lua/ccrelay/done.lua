@@ -20,11 +20,20 @@ local INNOCENT = {
   [C.CC_ETOTAL_TIMEOUT] = true,
 }
 
+local MUCH_KB = 32 * 1024
+
 local function text(slice)
   return slice.size > 0 and ffi.string(slice.data, slice.size) or ''
 end
 
 -- ---- Faults of scripts -------------------------------------------------------------------------
+
+--- What a script has taken and left must not be what the next one is short of. To be called when its
+--- coroutine is gone.
+function M.clean_up()
+  M.faulted = false
+  if collectgarbage 'count' > MUCH_KB then collectgarbage() end
+end
 
 --- An error in the coroutine of an exchange: 500 with its id, the words and the way there in the log.
 ---@param exchange ccrelay.Exchange
@@ -35,6 +44,7 @@ function M.fault(exchange, message, traceback)
   exchange.script_error = words
   if not exchange.ended then exchange.failure = 'script' end
   cell.add('count:script_errors', 1)
+  M.faulted = true
   exchange.generation.journal:say('error', 'script error: ' .. words,
     { 'id', exchange.id, 'traceback', traceback }, 4)
   if exchange.ended then return end

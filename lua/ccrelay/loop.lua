@@ -33,12 +33,15 @@ local IDLE = {}
 local MOST_IDLE = 256
 
 -- Collecting costs by what is alive, and what is alive is small: a heap below SMALL_KB may grow to
--- three times that before it is collected, a larger one to twice.
-local SMALL_KB = 3072
+-- three times that before it is collected, a larger one to twice. A large one is most likely what a
+-- script has left: the next round begins at once.
+local SMALL_KB, LARGE_KB = 3072, 65536
 local EVENTS_BETWEEN_LOOKS = 4096
 
 local function tune_collector()
-  collectgarbage('setpause', collectgarbage 'count' < SMALL_KB and 300 or 200)
+  local size = collectgarbage 'count'
+  collectgarbage('setpause', size < SMALL_KB and 300 or 200)
+  if size > LARGE_KB then collectgarbage 'restart' end
 end
 
 local function body(exchange)
@@ -157,6 +160,7 @@ function M.run(relay, worker)
     local handler = handlers[event.type]
     if handler and handler(self, event.id, event.detail) then return end
     if #turn.posted > 0 then self:spread() end
+    if done.faulted then done.clean_up() end
   end
 end
 
