@@ -95,8 +95,11 @@ static void stop_script(lua_State *L, lua_Debug *debug) {
   (void)debug;
   if (!cc_stay_in_script()) return;
   cc_script(false);
-  if (greedy) luaL_error(L, "not enough memory: the script took all it may");
-  luaL_error(L, "the script ran for more than %d ms", (int)limit_ms);
+  luaL_where(L, 0);
+  if (greedy) lua_pushliteral(L, "not enough memory: the script took all it may");
+  else lua_pushfstring(L, "the script ran for more than %d ms", (int)limit_ms);
+  lua_concat(L, 2);
+  lua_error(L);
 }
 
 // In a signal handler: lua_sethook is made for that. Once armed it looks at every instruction.

@@ -13,6 +13,7 @@ local turn = require 'ccrelay.turn'
 ---@class ccrelay.Worker what the process does beside relaying; every handler is optional
 ---@field generation fun(self): ccrelay.Generation the one in force
 ---@field on_message (fun(self, slot: integer))?
+---@field on_fault (fun(self, generation: ccrelay.Generation, why: string))? of a policy
 ---@field on_signal (fun(self, number: integer): boolean?)?
 ---@field on_timer (fun(self, number: integer): boolean?)? true ends the loop, as from every handler
 ---@field on_file (fun(self, watch: integer): boolean?)?
@@ -144,6 +145,12 @@ for event, name in pairs {
   handlers[event] = function(self, _, detail) return self:tell(name, detail) end
 end
 
+function Loop:after_faults()
+  local worker = self.worker
+  for _, fault in ipairs(worker.on_fault and done.faults or {}) do worker:on_fault(fault.generation, fault.why) end
+  done.clean_up()
+end
+
 local function next_event(relay, event) return (C.cc_next(relay, event)) end
 
 --- Relays until nothing is left that could make an event, or a handler of the worker returns true.
@@ -160,7 +167,7 @@ function M.run(relay, worker)
     local handler = handlers[event.type]
     if handler and handler(self, event.id, event.detail) then return end
     if #turn.posted > 0 then self:spread() end
-    if done.faulted then done.clean_up() end
+    if done.faulted then self:after_faults() end
   end
 end
 

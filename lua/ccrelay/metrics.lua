@@ -11,6 +11,7 @@ local HELP = {
   exchanges = 'client requests that have ended',
   attempts = 'tries at upstreams',
   refused = 'requests without an upstream that could take them',
+  policies_put_aside = 'policies that failed too often and were put aside',
   script_errors = 'errors of policies and adapters',
   status = 'answers by class of their status',
   provider_attempts = 'tries at a provider',

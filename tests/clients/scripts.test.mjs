@@ -37,7 +37,7 @@ test('a mistake in a policy costs its exchange alone', async (t) => {
   const up = await Upstream.start(t, 'up');
   const cases = Object.entries(mistakes).map(([name, words]) => `cases[${JSON.stringify(name)}] = function(e) ${words} end`);
   const policy = `local cases = {}\n${cases.join('\n')}\nreturn function(e) return cases[e.header['x-case']](e) end\n`;
-  const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [provider(up)] }, policy });
+  const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [provider(up)] }, policy, env: { CCRELAY_SCRIPT_FAULTS: '0' } });
   relay.expectTraceback = true;
   for (const name of Object.keys(mistakes)) {
     await t.test(name, async () => {
