@@ -84,3 +84,59 @@ describe('instead of a policy', function()
     assert.same({}, state:candidates(own, last, last))
   end)
 end)
+
+describe('the policy before one', function()
+  local generation = { configuration = { routing = { strategy = 'failover' } } }
+  local master
+
+  local function bundle(text, instead)
+    return { scripts = {}, policy = { path = 'p.lua', text = text }, instead = instead }
+  end
+
+  local function swap(next_bundle, aside)
+    fallback.swap(master, next_bundle, generation, aside)
+    master.bundle = next_bundle
+  end
+
+  before_each(function()
+    master = { fallback = fallback.new(), bundle = bundle 'one', generation = generation }
+  end)
+
+  it('is the last that had another text', function()
+    swap(bundle 'one')
+    assert.is_nil(master.fallback.before)
+    swap(bundle 'two')
+    assert.equal('one', master.fallback.before.text)
+    swap(bundle 'two')
+    assert.equal('one', master.fallback.before.text)
+    swap(bundle 'three')
+    assert.equal('two', master.fallback.before.text)
+  end)
+
+  it('is never one that was put aside', function()
+    swap(bundle 'two')
+    swap(bundle('two', master.fallback.before), { policy = 'p.lua' })
+    assert.equal('p.lua', master.fallback.aside.policy)
+    swap(bundle 'three')
+    assert.is_nil(master.fallback.aside)
+    assert.equal('one', master.fallback.before.text)
+  end)
+
+  it('is none when that was put aside in its turn', function()
+    swap(bundle 'two')
+    swap(bundle('two', master.fallback.before), { policy = 'p.lua' })
+    swap(bundle('two', { path = 'policies/failover.lua', text = 'last' }), { policy = 'p.lua' })
+    assert.is_nil(master.fallback.before)
+  end)
+
+  it('and what was put aside stay over a reload of something else', function()
+    swap(bundle 'two')
+    local one = master.fallback.before
+    swap(bundle('two', one), { policy = 'p.lua' })
+    swap(bundle('two', one))
+    assert.equal('p.lua', master.fallback.aside.policy)
+    assert.equal(one, master.fallback.before)
+    swap(bundle 'two')
+    assert.is_nil(master.fallback.aside)
+  end)
+end)

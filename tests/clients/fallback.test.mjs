@@ -121,7 +121,7 @@ test('faults of an adapter put no policy aside', async (t) => {
 }
 `);
   const providers = [{ name: 'broken', type: 'broken', keys: [{ key: secret('broken') }] }];
-  const relay = await start(t, undefined, { config: { providers }, env: { CCRELAY_ROOT: folder } });
+  const relay = await start(t, undefined, { config: { providers, routing: { strategy: 'round_robin' } }, env: { CCRELAY_ROOT: folder } });
   for (let n = 0; n < 6; n += 1) assert.equal((await post(relay, ask())).status, 500);
   await relay.printed(/the adapter, on purpose/);
   await sleep(300);
