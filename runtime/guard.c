@@ -7,18 +7,46 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { C_STACK = 64 * 1024 * 1024 };
+enum { C_STACK = 64 * 1024 * 1024, LARGE = 1024 * 1024, SLACK = 16 * 1024 * 1024 };
+
+static bool greedy; // a script has taken all it may, and is to be stopped
 
 struct budget {
   size_t used, limit;
+  size_t script;      // what scripts may add in one stay; 0: no such bound
+  size_t script_most; // up to where they may get in any
+  unsigned stay;      // the one that script_most was worked out for
   lua_Alloc allocate; // LuaJIT's own: quicker than malloc, and apart from it
   void *data;
 };
 
+// Half of the limit is the library's alone: it goes on when scripts have kept what they could get.
+static size_t most_for_script(struct budget *budget) {
+  unsigned stay = cc_stay_number();
+  if (stay != budget->stay) {
+    size_t most = budget->used + budget->script;
+    budget->script_most = most < budget->limit / 2 ? most : budget->limit / 2;
+    budget->stay = stay;
+  }
+  return budget->script_most;
+}
+
+// An allocation that fails in the midst of compiled code may cost the process, so a script that
+// goes on by small steps gets its error at its next instruction, like one that is overdue.
+static bool is_too_much(struct budget *budget, size_t growth) {
+  size_t after = budget->used + growth;
+  if (after > budget->limit) return true;
+  if (!budget->script || !cc_stay_in_script() || after <= most_for_script(budget)) return false;
+  if (growth >= LARGE || after > budget->script_most + SLACK) return true;
+  greedy = true;
+  cc_stay_stop();
+  return false;
+}
+
 static void *allocate(void *data, void *memory, size_t old_size, size_t size) {
   struct budget *budget = data;
   if (!memory) old_size = 0;
-  if (size > old_size && budget->used + (size - old_size) > budget->limit) return NULL;
+  if (size > old_size && is_too_much(budget, size - old_size)) return NULL;
   void *moved = budget->allocate(budget->data, memory, old_size, size);
   if (moved || !size) budget->used += size - old_size;
   return moved;
@@ -49,6 +77,13 @@ lua_State *cc_guard_open(size_t limit) {
   return L;
 }
 
+void cc_guard_memory(lua_State *L, size_t bytes) {
+  void *data;
+  lua_getallocf(L, &data);
+  struct budget *budget = data;
+  budget->script = bytes;
+}
+
 // ---- Deadline ----------------------------------------------------------------------------------
 
 static lua_State *guarded;
@@ -60,7 +95,11 @@ static void stop_script(lua_State *L, lua_Debug *debug) {
   (void)debug;
   if (!cc_stay_in_script()) return;
   cc_script(false);
-  luaL_error(L, "the script ran for more than %d ms", (int)limit_ms);
+  luaL_where(L, 0);
+  if (greedy) lua_pushliteral(L, "not enough memory: the script took all it may");
+  else lua_pushfstring(L, "the script ran for more than %d ms", (int)limit_ms);
+  lua_concat(L, 2);
+  lua_error(L);
 }
 
 // In a signal handler: lua_sethook is made for that. Once armed it looks at every instruction.
@@ -69,6 +108,7 @@ static void arm(void) {
 }
 
 static void disarm(void) {
+  greedy = false;
   lua_sethook(guarded, NULL, 0, 0);
 }
 

@@ -5,12 +5,13 @@
 #include "guard.h"
 #include <lauxlib.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LUA_MEMORY = 512 * 1024 * 1024, SCRIPT_MS = 50, EXIT_SOFTWARE = 1 };
+enum { LUA_MEMORY = 512 * 1024 * 1024, SCRIPT_MS = 50, SCRIPT_MB = 64, EXIT_SOFTWARE = 1 };
 
 static bool holds_library(const char *root) {
   char path[4096];
@@ -63,11 +64,16 @@ static int run(lua_State *L) {
   return lua_isnumber(L, -1) ? (int)lua_tointeger(L, -1) : 0;
 }
 
+static double setting(const char *name, double usual) {
+  const char *set = getenv(name);
+  double value = set ? strtod(set, NULL) : 0;
+  return value > 0 && value <= UINT32_MAX ? value : usual;
+}
+
 // CCRELAY_SCRIPT_MS is for slow machines and for tools that slow everything down.
-static double script_ms(void) {
-  const char *set = getenv("CCRELAY_SCRIPT_MS");
-  double ms = set ? strtod(set, NULL) : 0;
-  return ms > 0 ? ms : SCRIPT_MS;
+static void bound_scripts(lua_State *L) {
+  cc_guard_deadline(L, setting("CCRELAY_SCRIPT_MS", SCRIPT_MS));
+  cc_guard_memory(L, (size_t)(setting("CCRELAY_SCRIPT_MB", SCRIPT_MB) * 1024 * 1024));
 }
 
 int main(int argc, char **argv) {
@@ -82,7 +88,7 @@ int main(int argc, char **argv) {
   set_arguments(L, argc, argv);
   set_paths(L, root);
   cc_process_init(argc, argv);
-  cc_guard_deadline(L, script_ms());
+  bound_scripts(L);
   int code = run(L);
   cc_guard_close(L);
   cc_log_flush(1000);

@@ -26,6 +26,11 @@ static double used_ms(void) {
   return (double)time.tv_sec * 1000 + (double)time.tv_nsec / 1e6;
 }
 
+void cc_stay_stop(void) {
+  if (atomic_exchange(&was_overdue, true)) return;
+  tell_overdue();
+}
+
 static void on_tick(int number) {
   (void)number;
   unsigned now = atomic_load(&stays);
@@ -80,6 +85,10 @@ void cc_stay_end(void) {
   if (!(atomic_load(&stays) & 1)) return;
   atomic_fetch_add(&stays, 1);
   if (atomic_load(&was_overdue) && atomic_exchange(&was_overdue, false)) tell_over();
+}
+
+unsigned cc_stay_number(void) {
+  return atomic_load_explicit(&stays, memory_order_relaxed);
 }
 
 void cc_script(bool inside) {

@@ -14,6 +14,12 @@ void cc_stay_guard(double limit_ms, void (*overdue)(void), void (*over)(void));
 void cc_stay_begin(void);
 void cc_stay_end(void);
 
+// Makes the stay overdue at once.
+void cc_stay_stop(void);
+
+// Another number in every stay that has a deadline.
+unsigned cc_stay_number(void);
+
 // Is a script running, rather than the library below it? (cc_script of relay.h)
 bool cc_stay_in_script(void);
 #endif

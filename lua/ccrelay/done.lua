@@ -11,6 +11,7 @@ local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
 local queue = require 'ccrelay.queue'
+local sandbox = require 'ccrelay.sandbox'
 local tally = require 'ccrelay.tally'
 local turn = require 'ccrelay.turn'
 
@@ -23,11 +24,41 @@ local INNOCENT = {
   [C.CC_ETOTAL_TIMEOUT] = true,
 }
 
+local MUCH_KB = 32 * 1024
+local LONGEST_WHY = 300
+
+-- Whether there were faults since the last M.clean_up, and those of them that are a policy's own.
+M.faulted = false
+M.faults = {}
+
 local function text(slice)
   return slice.size > 0 and ffi.string(slice.data, slice.size) or ''
 end
 
 -- ---- Faults of scripts -------------------------------------------------------------------------
+
+--- What a script has taken and left must not be what the next one is short of. To be called when its
+--- coroutine is gone.
+function M.clean_up()
+  M.faulted, M.faults = false, {}
+  if collectgarbage 'count' > MUCH_KB then collectgarbage() end
+end
+
+-- Where in its policy an exchange was, from the traceback.
+local function place_of(exchange, traceback)
+  local strategy = exchange.generation.strategy
+  for place in string.gmatch(traceback, '[^%s]+%.lua:%d+') do
+    if string.match(place, '([^/]*)%.lua:%d+$') == strategy then return place end
+  end
+  return exchange.generation.strategy
+end
+
+local function blame(exchange, words, traceback)
+  if exchange.endpoint ~= 'messages' or sandbox.wide then return end
+  if not string.find(words, '^[^\n]-:%d+: ') then words = place_of(exchange, traceback) .. ': ' .. words end
+  local generation = exchange.generation
+  table.insert(M.faults, { generation = generation, why = string.sub(generation.journal.clean(words), 1, LONGEST_WHY) })
+end
 
 --- An error in the coroutine of an exchange: 500 with its id, the words and the way there in the log.
 ---@param exchange ccrelay.Exchange
@@ -38,6 +69,8 @@ function M.fault(exchange, message, traceback)
   exchange.script_error = words
   if not exchange.ended then exchange.failure = 'script' end
   cell.add('count:script_errors', 1)
+  M.faulted = true
+  blame(exchange, words, traceback)
   exchange.generation.journal:say('error', 'script error: ' .. words,
     { 'id', exchange.id, 'traceback', traceback }, 4)
   if exchange.ended then return end

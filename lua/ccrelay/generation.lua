@@ -58,6 +58,7 @@ local vault = require 'ccrelay.vault'
 ---@field providers ccrelay.Provider[] the enabled ones
 ---@field policy ccrelay.Policy
 ---@field strategy string name of the policy
+---@field number integer? set when it is in force
 ---@field auth ccrelay.Auth
 ---@field journal ccrelay.Journal
 ---@field built number cc_now()
@@ -190,9 +191,7 @@ local function policy_source(options)
   return file, text
 end
 
-local function load_policy(self, options)
-  local file, text, missing = policy_source(options)
-  if missing then return nil, missing end
+local function load_text(self, file, text)
   local context = { journal = self.journal, routing = self.configuration.routing, declared = {} }
   local value, wrong = run(text, file, sandbox.environment { ccrelay = relay.bind(context) })
   if wrong then return nil, wrong end
@@ -201,6 +200,20 @@ local function load_policy(self, options)
   self.policy, wrong = policy_of(file, value)
   if wrong then return nil, wrong end
   self.strategy = string.match(file, '([^/]*)%.lua$') or file
+  return declared, nil, file
+end
+
+-- A policy that is put aside still declares the providers, unless what serves instead has its own.
+local function load_policy(self, options)
+  local file, text, missing = policy_source(options)
+  if missing then return nil, missing end
+  local declared, wrong = load_text(self, file, text)
+  local instead = options.instead
+  if not declared or not instead then return declared, wrong, file end
+  local others
+  others, wrong = load_text(self, instead.path, instead.text)
+  if not others then return nil, wrong end
+  if #others > 0 then return others, nil, instead.path end
   return declared, nil, file
 end
 
@@ -276,6 +289,7 @@ end
 ---@field scripts table<string, string>? texts by name, for the policy that routing.strategy names
 ---@field policy_path string?
 ---@field policy_text string? the policy itself, in place of routing.strategy
+---@field instead ccrelay.Script? the policy that serves while that one is put aside
 ---@field env (fun(name: string): string?)?
 
 --- Builds a generation: nothing in force changes by it.

@@ -13,6 +13,7 @@ local turn = require 'ccrelay.turn'
 ---@class ccrelay.Worker what the process does beside relaying; every handler is optional
 ---@field generation fun(self): ccrelay.Generation the one in force
 ---@field on_message (fun(self, slot: integer))?
+---@field on_fault (fun(self, generation: ccrelay.Generation, why: string))? of a policy
 ---@field on_signal (fun(self, number: integer): boolean?)?
 ---@field on_timer (fun(self, number: integer): boolean?)? true ends the loop, as from every handler
 ---@field on_file (fun(self, watch: integer): boolean?)?
@@ -33,12 +34,15 @@ local IDLE = {}
 local MOST_IDLE = 256
 
 -- Collecting costs by what is alive, and what is alive is small: a heap below SMALL_KB may grow to
--- three times that before it is collected, a larger one to twice.
-local SMALL_KB = 3072
+-- three times that before it is collected, a larger one to twice. A large one is most likely what a
+-- script has left: the next round begins at once.
+local SMALL_KB, LARGE_KB = 3072, 65536
 local EVENTS_BETWEEN_LOOKS = 4096
 
 local function tune_collector()
-  collectgarbage('setpause', collectgarbage 'count' < SMALL_KB and 300 or 200)
+  local size = collectgarbage 'count'
+  collectgarbage('setpause', size < SMALL_KB and 300 or 200)
+  if size > LARGE_KB then collectgarbage 'restart' end
 end
 
 local function body(exchange)
@@ -141,6 +145,12 @@ for event, name in pairs {
   handlers[event] = function(self, _, detail) return self:tell(name, detail) end
 end
 
+function Loop:after_faults()
+  local worker = self.worker
+  for _, fault in ipairs(worker.on_fault and done.faults or {}) do worker:on_fault(fault.generation, fault.why) end
+  done.clean_up()
+end
+
 local function next_event(relay, event) return (C.cc_next(relay, event)) end
 
 --- Relays until nothing is left that could make an event, or a handler of the worker returns true.
@@ -157,6 +167,7 @@ function M.run(relay, worker)
     local handler = handlers[event.type]
     if handler and handler(self, event.id, event.detail) then return end
     if #turn.posted > 0 then self:spread() end
+    if done.faulted then self:after_faults() end
   end
 end
 

@@ -6,6 +6,7 @@ local C = require 'ccrelay.c'
 local address = require 'ccrelay.config.address'
 local admin = require 'ccrelay.admin'
 local config = require 'ccrelay.config'
+local fallback = require 'ccrelay.fallback'
 local json = require 'ccrelay.json'
 local knock = require 'ccrelay.knock'
 local settings = require 'ccrelay.settings'
@@ -109,12 +110,13 @@ function Master:spawn(slot)
   if result == 1 then
     self.relay = box[0]
     self.slot = slot
+    if self.waiting and self.waiting.aside then self.generation = self.waiting.generation end
     return true
   end
   if result < 0 then
     self:say('error', 'cannot start a worker: ' .. ffi.string(C.cc_system_error()))
     self:spawn_later(slot)
-  elseif self.waiting then
+  elseif self.waiting and not self.waiting.aside then
     self:tell_prepare(slot) -- it was forked with the generation in force
   end
   return false
@@ -177,6 +179,7 @@ function Master:kill_stuck()
     if known and facts.busy > 0 and now - facts.busy > STUCK_MS then
       self:say('error', ('worker %d has been busy in a script for %d ms and is killed'):format(slot, now - facts.busy))
       C.cc_kill(slot, SIGKILL)
+      fallback.killed(self, facts.pid, now - facts.busy)
     end
   end
   C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
@@ -220,6 +223,8 @@ function Master:reload(forced)
     return self:reload_failed(notes)
   end
   self.refused = nil
+  if not forced then bundle, generation, notes = fallback.keep(self, bundle, generation, notes) end
+  if not generation then return self:reload_failed(notes) end
   for _, note in ipairs(notes) do self:say('warn', config.text(note)) end
   for _, key in ipairs(config.restarts(self.generation.configuration, generation.configuration)) do
     self:say('warn', key .. ' has changed: that needs a restart')
@@ -227,11 +232,13 @@ function Master:reload(forced)
   self:prepare(bundle, generation)
 end
 
---- First of two steps: every worker builds the generation aside.
-function Master:prepare(bundle, generation)
+--- First of two steps: every worker builds the generation apart. aside: what it is for, when it
+--- is to serve in place of a policy that fails.
+function Master:prepare(bundle, generation, aside)
   local number = self.number + 1
+  generation.number = number
   local text = json.encode { type = 'prepare', number = number, bundle = bundle }
-  self.waiting = { bundle = bundle, generation = generation, left = {}, number = number, text = text }
+  self.waiting = { bundle = bundle, generation = generation, aside = aside, left = {}, number = number, text = text }
   for slot = 0, self.workers - 1 do
     if is_alive(slot) then self:tell_prepare(slot) end
   end
@@ -251,11 +258,13 @@ function Master:settle()
   self.waiting = nil
   if waiting.fault then
     self:reload_failed { { path = '', message = waiting.fault } }
+    if waiting.aside then fallback.failed(self) end
   else
     self:tell { type = 'commit', number = waiting.number }
+    fallback.swap(self, waiting.bundle, waiting.generation, waiting.aside)
     self.number = waiting.number
     self.generation, self.bundle = waiting.generation, waiting.bundle
-    self.reloads = self.reloads + 1
+    if not waiting.aside then self.reloads = self.reloads + 1 end
     self.last_fault = nil
     self.loaded = C.cc_time()
     self:say('info', ('generation %d is in force'):format(self.number))
@@ -272,7 +281,8 @@ function Master:message(slot)
   local bytes = ffi.new 'struct cc_slice'
   C.cc_message(self.relay, bytes)
   local message = json.decode(ffi.string(bytes.data, bytes.size))
-  if message.type ~= 'ready' or not self.waiting or message.number ~= self.waiting.number then return end
+  if message.type == 'fault' then return fallback.fault(self, message.number, message.why, false) end
+  if not self.waiting or message.number ~= self.waiting.number then return end
   self.waiting.left[slot] = nil
   self.waiting.fault = self.waiting.fault or message.fault
   self:settle()
@@ -376,8 +386,10 @@ function M.run(options, bundle, generation)
   local self = setmetatable({
     options = options, bundle = bundle, generation = generation,
     number = 1, reloads = 0, failed = 0, restarts = 0, late = {}, code = 0,
+    fallback = fallback.new(tonumber(os.getenv 'CCRELAY_SCRIPT_FAULTS')),
     loaded = C.cc_time(), started = C.cc_time(),
   }, Master)
+  generation.number = 1
   local ok, reason = self:start()
   if not ok then return EXIT_UNAVAILABLE, reason end
   for slot = 0, self.workers - 1 do

@@ -12,6 +12,7 @@ local HELP = {
   attempts = 'tries at upstreams',
   queued = 'requests that waited for room in limits',
   refused = 'requests without an upstream that could take them',
+  policies_put_aside = 'policies that failed too often and were put aside',
   shared_counts = 'token counts answered by what another request asked',
   script_errors = 'errors of policies and adapters',
   status = 'answers by class of their status',

@@ -13,6 +13,9 @@ local DEEPEST = 16
 
 local depth = 0
 
+--- Whether the script code that ran last is an adapter's.
+M.wide = false
+
 -- How long a match may take at worst: every repetition in the pattern may try every place of the
 -- subject, and so may the start of a pattern without an anchor.
 local function check(subject, pattern)
@@ -78,6 +81,7 @@ local unbounded = methods.__index
 ---@param wide boolean? an adapter's code, which has the unbounded ones
 function M.enter(wide)
   depth = 0
+  M.wide = wide or false
   if not wide then methods.__index = bounded end
   C.cc_script(true)
 end
@@ -92,6 +96,7 @@ end
 -- its own. The handler of xpcall runs when the stack is unwound: within an error no deadline counts.
 local function catching(wide)
   local function go_on(...)
+    M.wide = wide or false
     if not wide then methods.__index = bounded end
     C.cc_script(true)
     return ...

@@ -7,10 +7,13 @@ local generation = require 'ccrelay.generation'
 
 local M = {}
 
+---@alias ccrelay.Script { path: string, text: string }
+
 ---@class ccrelay.Bundle
 ---@field config {path: string, text: string}? nil: data, or the embedded default
 ---@field data table? a configuration as tables
----@field policy {path: string, text: string}? nil: routing.strategy names it
+---@field policy ccrelay.Script? nil: routing.strategy names it
+---@field instead ccrelay.Script? the policy that serves while that one is put aside
 ---@field scripts table<string, string> text of providers/NAME.lua and policies/NAME.lua by that name
 
 ---@class ccrelay.RunOptions
@@ -96,13 +99,27 @@ function M.build(bundle, options)
     scripts = bundle.scripts,
     policy_path = bundle.policy and bundle.policy.path,
     policy_text = bundle.policy and bundle.policy.text,
+    instead = bundle.instead,
   }
   if not built then return nil, more end
   for _, warning in ipairs(more) do notes[#notes + 1] = warning end
   return built, notes
 end
 
-local function same_file(a, b)
+--- The policy that is asked for, whatever serves instead of it.
+---@param bundle ccrelay.Bundle
+---@param configuration table the one built from it
+---@return ccrelay.Script
+function M.policy(bundle, configuration)
+  if bundle.policy then return bundle.policy end
+  local path = 'policies/' .. configuration.routing.strategy .. '.lua'
+  return { path = path, text = bundle.scripts[path] }
+end
+
+---@param a ccrelay.Script?
+---@param b ccrelay.Script?
+---@return boolean
+function M.same_file(a, b)
   return a == b or a ~= nil and b ~= nil and a.path == b.path and a.text == b.text
 end
 
@@ -111,7 +128,7 @@ end
 ---@param b ccrelay.Bundle
 ---@return boolean
 function M.same(a, b)
-  if not same_file(a.config, b.config) or not same_file(a.policy, b.policy) then return false end
+  if not M.same_file(a.config, b.config) or not M.same_file(a.policy, b.policy) then return false end
   for path, text in pairs(a.scripts) do
     if b.scripts[path] ~= text then return false end
   end

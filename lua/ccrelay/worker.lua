@@ -16,6 +16,7 @@ local SIGINT, SIGTERM, SIGHUP = 2, 15, 1
 local TIMER_DRAIN = 0
 local LOOK_MS = 50
 local FLUSH_MS = 1000
+local TELLINGS, TELLINGS_MS = 3, 1000
 
 local Worker = {}
 Worker.__index = Worker
@@ -37,6 +38,7 @@ function Worker:commit(message)
   if not prepared or prepared.number ~= message.number then return end
   self.prepared = nil
   self.current = prepared.generation
+  self.current.number = message.number
   settings.apply(self.relay, self.current.configuration)
 end
 
@@ -73,6 +75,18 @@ function Worker:on_timer()
   return false
 end
 
+--- Tells the master, but not of each one in a flood.
+function Worker:on_fault(generation, why)
+  if generation ~= self.current then return end
+  local told, now = self.told, C.cc_now()
+  if generation.number ~= told.number or now - told.since > TELLINGS_MS then
+    told = { number = generation.number, since = now, count = 0 }
+    self.told = told
+  end
+  told.count = told.count + 1
+  if told.count <= TELLINGS then self:send { type = 'fault', number = told.number, why = why } end
+end
+
 function Worker:generation()
   return self.current
 end
@@ -83,6 +97,7 @@ end
 function M.run(master)
   local self = setmetatable({
     relay = master.relay, options = master.options, current = master.generation, slot = master.slot, code = 0,
+    told = { number = 0, since = 0, count = 0 },
   }, Worker)
   C.cc_process(('ccrelay: worker %d'):format(self.slot))
   for _, number in ipairs { SIGINT, SIGTERM, SIGHUP } do C.cc_signal(self.relay, number) end

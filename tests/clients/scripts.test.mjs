@@ -2,6 +2,7 @@
 // A mistake in a policy costs the exchange it is made in: 500 for that client, the worker lives and
 // serves the next.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
 import { Relay, ask, get, post, provider } from './support/relay.mjs';
@@ -36,7 +37,7 @@ test('a mistake in a policy costs its exchange alone', async (t) => {
   const up = await Upstream.start(t, 'up');
   const cases = Object.entries(mistakes).map(([name, words]) => `cases[${JSON.stringify(name)}] = function(e) ${words} end`);
   const policy = `local cases = {}\n${cases.join('\n')}\nreturn function(e) return cases[e.header['x-case']](e) end\n`;
-  const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [provider(up)] }, policy });
+  const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [provider(up)] }, policy, env: { CCRELAY_SCRIPT_FAULTS: '0' } });
   relay.expectTraceback = true;
   for (const name of Object.keys(mistakes)) {
     await t.test(name, async () => {
@@ -49,6 +50,46 @@ test('a mistake in a policy costs its exchange alone', async (t) => {
   const status = JSON.parse((await get(`http://127.0.0.1:${relay.adminPort}/status`)).text);
   assert.equal(status.restarts, 0, relay.output);
   assert.equal(status.counters.script_errors, Object.keys(mistakes).length);
+});
+
+const held = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+) kB/)[1]) / 1024;
+
+test('what a policy takes is bounded in each stay and comes back', async (t) => {
+  const policy = `local kept = {}
+local cases = {
+  take = function() local t = {} while true do t[#t + 1] = {} end end,
+  catch = function() while true do pcall(function() local t = {} while true do t[#t + 1] = tostring(#t) end end) end end,
+  join = function() local s = string.rep('x', 2^20) local t = {} for i = 1, 500 do t[i] = s end s = table.concat(t) end,
+  replace = function() local s = string.rep('x', 4096) s = s:gsub('.', s) s = s .. s .. s .. s .. s .. s .. s .. s end,
+  keep = function() for i = 1, 20 do kept[#kept + 1] = string.rep('x', 2^20) .. #kept end end,
+  forget = function() kept = {} end,
+}
+return function(exchange)
+  cases[exchange.header['x-case']]()
+  return exchange:respond { body = 'fine' }
+end
+`;
+  const config = { server: { workers: 1 }, providers: [provider({ url: 'http://127.0.0.1:1' })] };
+  const relay = await Relay.start(t, { config, policy, env: { CCRELAY_SCRIPT_MS: '5000', CCRELAY_SCRIPT_FAULTS: '0' } });
+  relay.expectTraceback = true;
+  const run = async (name) => (await post(relay, ask(), { headers: { 'x-case': name } })).status;
+  for (let n = 0; n < 50; n += 1) await run('forget');
+  const [, pid] = relay.processes();
+  const before = held(pid);
+  for (const name of ['take', 'catch', 'join', 'replace', 'take']) {
+    assert.equal(await run(name), 500, name);
+    assert.ok(held(pid) - before < 120, `${name}: ${held(pid)} MiB after ${before}`);
+    assert.equal(await run('forget'), 200, `after ${name}`);
+  }
+  assert.match(relay.output, /script error: [^"]*not enough memory[^"]*".*policy\.lua:\d+:/);
+  let kept = 0;
+  while (await run('keep') === 200) kept += 20;
+  assert.ok(kept > 100 && kept <= 256, `kept ${kept} MiB`);
+  assert.equal((await get(`${relay.url}/health`)).status, 200);
+  for (const [name, status] of [['forget', 200], ['take', 500], ['forget', 200]]) assert.equal(await run(name), status);
+  assert.ok(held(pid) - before < 100, `${held(pid)} MiB in the end, ${before} before`);
+  t.diagnostic(`${before.toFixed(0)} MiB before, ${held(pid).toFixed(0)} in the end, ${kept} kept`);
+  assert.deepEqual(relay.processes().slice(1), [pid], 'the worker was replaced');
 });
 
 test('an upstream that a policy keeps never gets another client\'s credential', async (t) => {

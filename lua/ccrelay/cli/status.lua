@@ -75,6 +75,10 @@ local function lines_of(status)
     ('generation     %d (%d reloads, %d refused)'):format(status.generation.number, status.reloads.done,
       status.reloads.refused),
   }
+  local aside = status.policy_aside
+  if aside then
+    table.insert(out, 5, ('  PUT ASIDE    %s serves instead, until it is changed: %s'):format(aside.instead, aside.why))
+  end
   if status.reloads.fault then out[#out + 1] = 'last fault     ' .. status.reloads.fault end
   for _, worker in ipairs(status.workers) do
     out[#out + 1] = ('worker %d       pid %d, %d open, up %s'):format(worker.slot, worker.pid, worker.exchanges,

@@ -1,0 +1,142 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- When a policy is put aside, and what may serve instead.
+local fallback = require 'ccrelay.fallback'
+
+local MINUTE = 60000
+
+describe('the faults of a policy', function()
+  it('are too many at the third within a minute', function()
+    local state = fallback.new()
+    assert.is_false(state:count(1, 0, false))
+    assert.is_false(state:count(1, 1000, false))
+    assert.is_true(state:count(1, MINUTE - 1, false))
+  end)
+
+  it('are forgotten after a minute', function()
+    local state = fallback.new()
+    assert.is_false(state:count(1, 0, false))
+    assert.is_false(state:count(1, 1000, false))
+    assert.is_false(state:count(1, MINUTE, false))
+    assert.is_true(state:count(1, MINUTE + 1, false))
+    assert.is_false(fallback.new():count(1, MINUTE, false))
+  end)
+
+  it('begin at none in another generation', function()
+    local state = fallback.new()
+    for generation = 1, 5 do
+      assert.is_false(state:count(generation, generation, false))
+      assert.is_false(state:count(generation, generation, false))
+    end
+    assert.is_true(state:count(5, 6, false))
+  end)
+
+  it('are too many at the second worker killed', function()
+    local state = fallback.new()
+    assert.is_false(state:count(1, 0, true))
+    assert.is_true(state:count(1, MINUTE - 1, true))
+    state = fallback.new()
+    assert.is_false(state:count(1, 0, true))
+    assert.is_false(state:count(1, MINUTE, true))
+    assert.is_false(fallback.new():count(1, 0, true))
+  end)
+
+  it('count together with kills', function()
+    local state = fallback.new()
+    assert.is_false(state:count(1, 0, false))
+    assert.is_false(state:count(1, 1, true))
+    assert.is_true(state:count(1, 2, false))
+  end)
+
+  it('go on being too many, without end and without growing', function()
+    local state = fallback.new()
+    for time = 1, 1000 do state:count(1, time, false) end
+    assert.is_true(state:count(1, 1001, false))
+    assert.is_true(#state.faults <= 6)
+  end)
+
+  it('can be more, or without a limit', function()
+    local state = fallback.new(5)
+    for _ = 1, 4 do assert.is_false(state:count(1, 0, false)) end
+    assert.is_true(state:count(1, 0, false))
+    state = fallback.new(0)
+    for _ = 1, 10 do assert.is_false(state:count(1, 0, true)) end
+  end)
+end)
+
+describe('instead of a policy', function()
+  local own, good = { path = 'p.lua', text = 'own' }, { path = 'p.lua', text = 'good' }
+  local last = { path = 'policies/failover.lua', text = 'last' }
+
+  it('serves the one before it, else failover', function()
+    local state = fallback.new()
+    assert.same({ last }, state:candidates(own, own, last))
+    state.before = good
+    assert.same({ good, last }, state:candidates(own, own, last))
+    assert.same({ last }, state:candidates(own, good, last))
+  end)
+
+  it('never serves what has failed', function()
+    local state = fallback.new()
+    state.before = { path = 'other.lua', text = 'own' }
+    assert.same({ last }, state:candidates(own, own, last))
+    state.before = nil
+    assert.same({}, state:candidates(last, last, last))
+    assert.same({}, state:candidates(own, last, last))
+  end)
+end)
+
+describe('the policy before one', function()
+  local generation = { configuration = { routing = { strategy = 'failover' } } }
+  local master
+
+  local function bundle(text, instead)
+    return { scripts = {}, policy = { path = 'p.lua', text = text }, instead = instead }
+  end
+
+  local function swap(next_bundle, aside)
+    fallback.swap(master, next_bundle, generation, aside)
+    master.bundle = next_bundle
+  end
+
+  before_each(function()
+    master = { fallback = fallback.new(), bundle = bundle 'one', generation = generation }
+  end)
+
+  it('is the last that had another text', function()
+    swap(bundle 'one')
+    assert.is_nil(master.fallback.before)
+    swap(bundle 'two')
+    assert.equal('one', master.fallback.before.text)
+    swap(bundle 'two')
+    assert.equal('one', master.fallback.before.text)
+    swap(bundle 'three')
+    assert.equal('two', master.fallback.before.text)
+  end)
+
+  it('is never one that was put aside', function()
+    swap(bundle 'two')
+    swap(bundle('two', master.fallback.before), { policy = 'p.lua' })
+    assert.equal('p.lua', master.fallback.aside.policy)
+    swap(bundle 'three')
+    assert.is_nil(master.fallback.aside)
+    assert.equal('one', master.fallback.before.text)
+  end)
+
+  it('is none when that was put aside in its turn', function()
+    swap(bundle 'two')
+    swap(bundle('two', master.fallback.before), { policy = 'p.lua' })
+    swap(bundle('two', { path = 'policies/failover.lua', text = 'last' }), { policy = 'p.lua' })
+    assert.is_nil(master.fallback.before)
+  end)
+
+  it('and what was put aside stay over a reload of something else', function()
+    swap(bundle 'two')
+    local one = master.fallback.before
+    swap(bundle('two', one), { policy = 'p.lua' })
+    swap(bundle('two', one))
+    assert.equal('p.lua', master.fallback.aside.policy)
+    assert.equal(one, master.fallback.before)
+    swap(bundle 'two')
+    assert.is_nil(master.fallback.aside)
+  end)
+end)
