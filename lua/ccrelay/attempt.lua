@@ -117,7 +117,10 @@ local function prepare(exchange, attempt)
   return attempt.slot.provider.scheme.apply(request, attempt.upstream, adapter)
 end
 
-local function cancel(exchange, attempt)
+--- Gives an attempt up before its outcome.
+---@param exchange ccrelay.Exchange
+---@param attempt ccrelay.Attempt
+function M.cancel(exchange, attempt)
   C.cc_try_cancel(exchange.relay, exchange.handle, attempt.number)
   attempt.open = false
 end
@@ -126,14 +129,14 @@ local function send(exchange, attempt)
   local ok, ready, message = pcall(prepare, exchange, attempt)
   sandbox.leave()
   if not ok or not ready then
-    cancel(exchange, attempt)
+    M.cancel(exchange, attempt)
     give_back(attempt)
     if not ok then error(ready, 0) end
     return Outcome.unsent(exchange, attempt, 'credentials', message)
   end
   local code = C.cc_try_send(exchange.relay, exchange.handle, attempt.number)
   if code ~= C.CC_OK then
-    cancel(exchange, attempt)
+    M.cancel(exchange, attempt)
     give_back(attempt)
     if turn.is_over(code) then turn.vanish(exchange) end
     error('the request could not be sent: ' .. ffi.string(C.cc_error_text(code)), 0)
@@ -338,75 +341,6 @@ function M.first(exchange, list)
     if not outcome.retryable then break end
   end
   return outcome
-end
-
----@class ccrelay.Race
----@field list ccrelay.Upstream[]
----@field next integer
----@field running table<integer, ccrelay.Attempt> by number
----@field count integer
----@field outcome ccrelay.Outcome?
-
--- Starts the next upstream that can be started.
-local function start_next(exchange, race)
-  while race.next <= #race.list do
-    local attempt, outcome = M.start(exchange, race.list[race.next], race.next < #race.list, race)
-    if not attempt and not outcome then return end
-    race.next = race.next + 1
-    if attempt then
-      race.running[attempt.number] = attempt
-      race.count, attempt.since = race.count + 1, C.cc_now()
-      return
-    end
-    race.outcome = outcome
-  end
-end
-
--- The loser has been sent and may cost what a winner does: it counts as an attempt, and what it
--- reserved stays booked.
-local function lose(exchange, attempt)
-  cancel(exchange, attempt)
-  M.drop(attempt)
-  if not exchange.raced then exchange.raced = {} end
-  table.insert(exchange.raced, { upstream = attempt.upstream, input_tokens = exchange.tokens_estimate })
-  if exchange.stream then latency.exceeded(attempt.upstream, C.cc_now() - attempt.since) end
-end
-
-local function call_off(exchange, race)
-  for _, attempt in pairs(race.running) do lose(exchange, attempt) end
-  C.cc_exchange_timer(exchange.relay, exchange.handle, -1)
-end
-
---- Tries the first, and after after_ms (or its failure) the next beside it; the first good answer
---- wins and the other attempt is given up.
----@param exchange ccrelay.Exchange
----@param list ccrelay.Upstream[]
----@param options { after_ms: number? }?
----@return ccrelay.Outcome?
-function M.race(exchange, list, options)
-  turn.check(exchange, 'race')
-  local after = options and options.after_ms or 0
-  local race = { list = { unpack(list) }, next = 1, running = {}, count = 0 }
-  start_next(exchange, race)
-  if after > 0 then C.cc_exchange_timer(exchange.relay, exchange.handle, after) else start_next(exchange, race) end
-  while race.count > 0 do
-    local kind, number = turn.await(exchange, turn.OUTCOME + turn.TIMER)
-    if kind == turn.TIMER then
-      start_next(exchange, race)
-    elseif race.running[number] then
-      local attempt = race.running[number]
-      race.running[number], race.count = nil, race.count - 1
-      race.outcome = M.finish(exchange, attempt)
-      if race.outcome.again then
-        table.insert(race.list, race.next, attempt.upstream)
-      elseif not race.outcome.retryable then
-        break
-      end
-      start_next(exchange, race)
-    end
-  end
-  call_off(exchange, race)
-  return race.outcome
 end
 
 return M

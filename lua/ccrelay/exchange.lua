@@ -7,6 +7,7 @@ local calibration = require 'ccrelay.calibration'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
 local new_table = require 'table.new'
+local race = require 'ccrelay.race'
 local random = require 'ccrelay.random'
 local turn = require 'ccrelay.turn'
 
@@ -311,7 +312,7 @@ end
 
 methods.try = attempt.try
 methods.first = attempt.first
-methods.race = attempt.race
+methods.race = race.run
 methods.respond = answer.respond
 methods.abort = answer.abort
 

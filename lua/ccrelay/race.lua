@@ -1,0 +1,79 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Two attempts beside each other: the first good answer wins.
+local C = require 'ccrelay.c'
+local attempts = require 'ccrelay.attempt'
+local latency = require 'ccrelay.latency'
+local turn = require 'ccrelay.turn'
+
+local M = {}
+
+---@class ccrelay.Race
+---@field list ccrelay.Upstream[]
+---@field next integer
+---@field running table<integer, ccrelay.Attempt> by number
+---@field count integer
+---@field outcome ccrelay.Outcome?
+
+-- Starts the next upstream that can be started.
+local function start_next(exchange, race)
+  while race.next <= #race.list do
+    local attempt, outcome = attempts.start(exchange, race.list[race.next], race.next < #race.list, race)
+    if not attempt and not outcome then return end
+    race.next = race.next + 1
+    if attempt then
+      race.running[attempt.number] = attempt
+      race.count, attempt.since = race.count + 1, C.cc_now()
+      return
+    end
+    race.outcome = outcome
+  end
+end
+
+-- The loser has been sent and may cost what a winner does: it counts as an attempt, and what it
+-- reserved stays booked.
+local function lose(exchange, attempt)
+  attempts.cancel(exchange, attempt)
+  attempts.drop(attempt)
+  if not exchange.raced then exchange.raced = {} end
+  table.insert(exchange.raced, { upstream = attempt.upstream, input_tokens = exchange.tokens_estimate })
+  if exchange.stream then latency.exceeded(attempt.upstream, C.cc_now() - attempt.since) end
+end
+
+local function call_off(exchange, race)
+  for _, attempt in pairs(race.running) do lose(exchange, attempt) end
+  C.cc_exchange_timer(exchange.relay, exchange.handle, -1)
+end
+
+--- Tries the first, and after after_ms (or its failure) the next beside it; the first good answer
+--- wins and the other attempt is given up.
+---@param exchange ccrelay.Exchange
+---@param list ccrelay.Upstream[]
+---@param options { after_ms: number? }?
+---@return ccrelay.Outcome?
+function M.run(exchange, list, options)
+  turn.check(exchange, 'race')
+  local after = options and options.after_ms or 0
+  local race = { list = { unpack(list) }, next = 1, running = {}, count = 0 }
+  start_next(exchange, race)
+  if after > 0 then C.cc_exchange_timer(exchange.relay, exchange.handle, after) else start_next(exchange, race) end
+  while race.count > 0 do
+    local kind, number = turn.await(exchange, turn.OUTCOME + turn.TIMER)
+    if kind == turn.TIMER then
+      start_next(exchange, race)
+    elseif race.running[number] then
+      local attempt = race.running[number]
+      race.running[number], race.count = nil, race.count - 1
+      race.outcome = attempts.finish(exchange, attempt)
+      if race.outcome.again then
+        table.insert(race.list, race.next, attempt.upstream)
+      elseif not race.outcome.retryable then
+        break
+      end
+      start_next(exchange, race)
+    end
+  end
+  call_off(exchange, race)
+  return race.outcome
+end
+
+return M
