@@ -13,7 +13,8 @@ usage: tests/run.sh [options]
   --no-setup       installs no distribution packages
   --fuzz SECONDS   time of each fuzzer (default 5)
   --valgrind       also runs the C tests under valgrind
-  --soak SECONDS   also loads the relay for so long and watches memory and descriptors
+  --soak SECONDS   also loads the relay for so long, watches memory and descriptors, and shows what takes
+                   minutes to show (tests/bench/promises.mjs, 7 more minutes)
   --only NAMES     only these steps (comma between them), after set-up and build
 Environment: CCRELAY_BUILD (build folder, default build/ in the source tree),
 CCRELAY_CACHE (packages kept between runs, default ~/.cache/ccrelay).
@@ -222,6 +223,8 @@ do_valgrind() {
 
 do_soak() { do_npm && timeout $((soak + 300)) node "$root/tests/bench/soak.mjs" "$soak"; }
 
+do_promises() { do_npm && timeout 900 node "$root/tests/bench/promises.mjs"; }
+
 do_canary() {
   if grep -rlF "$CCRELAY_CANARY" "$build/output" "$build/logs"; then
     echo "not ok - secrets in the files above"
@@ -276,6 +279,9 @@ if [ $quick = no ]; then
   if wanted package; then step package count_one do_package; fi
 fi
 if [ $valgrind = yes ]; then step valgrind count_ctest do_valgrind; fi
-if [ "$soak" -gt 0 ]; then step soak count_lines do_soak; fi
+if [ "$soak" -gt 0 ]; then
+  step soak count_lines do_soak
+  step promises count_lines do_promises
+fi
 step canary count_lines do_canary
 summary

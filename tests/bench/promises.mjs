@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// usage: node promises.mjs [flood] [reloads] [hostile] [killed]. Promises that take minutes to show, in
+// real time over two workers: limits under a flood, 1,000 reloads under load, a hostile policy beside
+// 100 streams, workers killed at random. All of them unless some are named.
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Relay, ask, pair, post, provider, secret } from '../clients/support/relay.mjs';
+import { Upstream, healthy } from '../clients/support/upstream.mjs';
+
+const wanted = process.argv.slice(2);
+let failed = 0;
+
+function check(good, what) {
+  console.log(`${good ? 'ok' : 'not ok'} - ${what}`);
+  if (!good) failed = 1;
+}
+
+/** A test's scene: what was started ends with it. */
+async function scene(name, body) {
+  if (wanted.length && !wanted.includes(name)) return;
+  const endings = [];
+  try {
+    await body({ name: `promises ${name}`, after: (end) => endings.push(end) });
+  } catch (error) {
+    check(false, `${name}: ${error.message}`.slice(0, 2000));
+  }
+  for (const end of endings.reverse()) await end().catch((error) => check(false, `${name}: ${error.message}`.slice(0, 2000)));
+}
+
+const policy = (more = '') => `local relay = require 'ccrelay'\nreturn function(exchange) ${more} return exchange:first(relay.upstreams(exchange)) end\n`;
+const whole = (answer) => answer.status === 200 && /message_stop|"end_turn"/.test(answer.text);
+const logging = { level: 'warn', format: 'json', output: 'stderr' };
+
+function resident(relay) {
+  return relay.processes().map((pid) => {
+    try { return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]); } catch { return 0; }
+  }).reduce((sum, size) => sum + size, 0);
+}
+
+const percentile = (list, share) => list.toSorted((a, b) => a - b)[Math.min(list.length - 1, Math.floor(list.length * share))];
+
+/** So many clients that ask until `over()`; every answer is given to `seen`. */
+function load(relay, count, over, seen, more = {}) {
+  return Promise.all(Array.from({ length: count }, async () => {
+    while (!over()) {
+      const began = performance.now();
+      const answer = await post(relay, ask({ stream: Math.random() < 0.5, ...more })).catch((error) => error);
+      seen(answer, performance.now() - began);
+    }
+  }));
+}
+
+await scene('flood', async (t) => {
+  const upstream = await Upstream.start(t, 'limited');
+  const keys = [1, 2, 3].map((number) => ({ key: secret(`flood-${number}`), rpm_limit: 60 }));
+  const relay = await Relay.start(t, { config: { logging, providers: [{ ...provider(upstream), keys }] } });
+  const until = performance.now() + 125_000;
+  const statuses = {};
+  await load(relay, 4, () => performance.now() > until, (answer) => { statuses[answer.status] = (statuses[answer.status] ?? 0) + 1; });
+  for (const { key } of keys) {
+    const moments = upstream.requests.filter((request) => request.headers['x-api-key'] === key).map((request) => request.at);
+    const most = Math.max(...moments.map((at) => moments.filter((other) => other >= at && other < at + 60_000).length));
+    check(most <= 60, `no 60 s window of a key is over its limit (${most} of 60)`);
+    check(moments.length >= 0.99 * 120, `a key is used up (${moments.length} in two minutes)`);
+  }
+  console.log(`# flood: ${JSON.stringify(statuses)}`);
+});
+
+await scene('reloads', async (t) => {
+  const upstreams = [await Upstream.start(t, 'first'), await Upstream.start(t, 'second')];
+  const relay = await Relay.start(t, { config: { logging, providers: pair(...upstreams) }, policy: policy() });
+  let done = false;
+  let wrong = 0;
+  let served = 0;
+  const loading = load(relay, 6, () => done, (answer) => { if (whole(answer)) served += 1; else wrong += 1; });
+  const memory = [];
+  let descriptors = 0;
+  for (let number = 1; number <= 1000; number += 1) {
+    relay.savePolicy(`${policy()}-- ${number}\n`);
+    await sleep(160);
+    if (number === 400) descriptors = relay.descriptors();
+    if (number >= 400 && number % 50 === 0) memory.push(resident(relay));
+  }
+  done = true;
+  await loading;
+  check(wrong === 0, `1,000 reloads under load: ${served} requests, ${wrong} failed`);
+  const growth = memory.at(-1) - memory[0];
+  check(growth < 6 * 1024, `memory stays from the 400th to the 1,000th (${growth} KiB more: ${memory.join(' ')})`);
+  check(relay.descriptors() - descriptors <= 8, `descriptors stay (${relay.descriptors() - descriptors} more)`);
+});
+
+await scene('hostile', async (t) => {
+  const upstream = await Upstream.start(t, 'main', healthy((asked) => ({ text: 'x'.repeat(2000), gap: asked.stream ? 20 : 0 })));
+  const hostile = "if exchange.model == 'hostile' then while true do end end";
+  const relay = await Relay.start(t, { config: { logging, providers: [provider(upstream)] }, policy: policy(hostile) });
+  relay.expectTraceback = true;
+  const measure = async (evil) => {
+    const until = performance.now() + 20_000;
+    const times = [];
+    let broken = 0;
+    const streams = load(relay, 100, () => performance.now() > until, (answer) => { if (!whole(answer)) broken += 1; }, { stream: true });
+    const others = load(relay, 4, () => performance.now() > until, (answer, ms) => { times.push(ms); if (!whole(answer)) broken += 1; }, { stream: false });
+    const evils = (async () => {
+      while (evil && performance.now() < until) {
+        await post(relay, ask({ model: 'hostile' })).catch(() => {});
+        await sleep(2000);
+      }
+    })();
+    await Promise.all([streams, others, evils]);
+    return { p99: percentile(times, 0.99), broken, count: times.length };
+  };
+  const calm = await measure(false);
+  const beside = await measure(true);
+  check(calm.broken + beside.broken === 0, `100 streams are undisturbed (${beside.broken} broken)`);
+  check(beside.p99 < 2 * calm.p99 + 50, `p99 of other requests ${calm.p99.toFixed(1)} -> ${beside.p99.toFixed(1)} ms (a loop costs its 50 ms once in a while)`);
+});
+
+await scene('killed', async (t) => {
+  const upstream = await Upstream.start(t, 'main', healthy(() => ({ text: 'x'.repeat(300), gap: 1 })));
+  const keys = [{ key: secret('killed'), rpm_limit: 100000 }];
+  const relay = await Relay.start(t, { config: { logging, providers: [{ ...provider(upstream), keys }] } });
+  let done = false;
+  const seen = { whole: 0, cut: 0, refused: 0 };
+  const loading = load(relay, 12, () => done, (answer) => {
+    if (whole(answer)) seen.whole += 1;
+    else if (answer instanceof Error) seen.cut += 1;
+    else seen.refused += 1;
+  });
+  for (let number = 0; number < 40; number += 1) {
+    await sleep(200 + Math.random() * 600);
+    const workers = relay.processes().slice(1);
+    if (workers.length) process.kill(workers[Math.floor(Math.random() * workers.length)], 'SIGKILL');
+  }
+  await sleep(1500);
+  done = true;
+  await loading;
+  console.log(`# killed: ${JSON.stringify(seen)}`);
+  check(seen.refused === 0, `workers killed at random cost their own connections only (${seen.refused} refused)`);
+  const after = await Promise.all(Array.from({ length: 50 }, () => post(relay, ask())));
+  check(after.every(whole), 'everything is served afterwards');
+});
+
+process.exit(failed);
