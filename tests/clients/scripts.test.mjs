@@ -97,6 +97,20 @@ end
   assert.deepEqual(relay.processes().slice(1), [pid], 'the worker was replaced');
 });
 
+for (const [most, status] of [[undefined, 200], ['8', 500], ['200', 200]]) {
+  test(`20 MiB of a policy with a bound of ${most ?? 'the usual'} MiB`, async (t) => {
+    const policy = `return function(exchange)
+  local t = {} for i = 1, 20 do t[i] = string.rep('x', 2^20) .. i end
+  return exchange:respond { body = 'fine' }
+end
+`;
+    const config = { server: { workers: 1 }, providers: [provider({ url: 'http://127.0.0.1:1' })] };
+    const relay = await Relay.start(t, { config, policy, env: { CCRELAY_SCRIPT_MB: most, CCRELAY_SCRIPT_MS: '5000' } });
+    relay.expectTraceback = true;
+    assert.equal((await post(relay, ask())).status, status);
+  });
+}
+
 test('an upstream that a policy keeps never gets another client\'s credential', async (t) => {
   const up = await Upstream.start(t, 'up');
   const policy = `local relay = require 'ccrelay'
