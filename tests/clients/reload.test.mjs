@@ -2,13 +2,13 @@
 // A saved policy is in force for the next request and disturbs none that is under way; a broken
 // one changes nothing and is named with its line.
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { renameSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { test } from './support/test.mjs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { Relay, ask, binary, patience, post, provider, root } from './support/relay.mjs';
+import { Relay, ask, binary, get, patience, post, provider, root } from './support/relay.mjs';
 import { Upstream, healthy } from './support/upstream.mjs';
 
 const run = promisify(execFile);
@@ -70,6 +70,9 @@ for (const how of ['written', 'renamed over']) {
 const broken = {
   'a syntax error': ["local relay = require 'ccrelay'\nreturn function(exchange\n", /policy\.lua:[23]/],
   'an error while loading': ["\n\nerror('on purpose')\n", /policy\.lua:3/],
+  'a loop while loading': ["local relay = require 'ccrelay'\nwhile true do end\n", /policy\.lua:2/],
+  'no end to what it takes while loading': ["local s = 'x'\nwhile true do s = s .. s end\n", /policy\.lua: ?(2:)?.*not enough memory|policy\.lua:2/],
+  'half of its text': [only('beta').slice(0, -30), /policy\.lua:\d/],
   'no function': ['return 42\n', /policy\.lua/],
   'an empty file': ['', /policy\.lua/],
 };
@@ -91,6 +94,38 @@ for (const [what, [text, place]] of Object.entries(broken)) {
     assert.match(`${status.stdout}${status.stderr}`, place);
     relay.savePolicy(only('beta'));
     assert.ok((await until(relay, 'beta', 5000 * patience)) < Infinity, 'a good edit after a bad one is not taken');
+  });
+}
+
+const turned = {
+  'is removed': [(file) => rmSync(file), /policy\.lua: .*(no such|not found|not exist|cannot)/i],
+  'may be written by everybody': [(file) => chmodSync(file, 0o666), /policy\.lua: .*writ/],
+  'becomes a FIFO': [(file) => { rmSync(file); execFileSync('mkfifo', ['-m', '600', file]); }, /policy\.lua: .*regular file/],
+  'becomes a folder': [(file) => { rmSync(file); mkdirSync(file, 0o700); }, /policy\.lua: .*regular file/],
+  'becomes a device': [(file) => { rmSync(file); symlinkSync('/dev/zero', file); }, /policy\.lua: /],
+};
+for (const [what, [turn, words]] of Object.entries(turned)) {
+  test(`a policy file that ${what} changes nothing, under load`, async (t) => {
+    const { relay } = await set(t);
+    let over = false;
+    const asked = Array.from({ length: 8 }, async () => {
+      let count = 0;
+      for (; !over; count += 1) assert.equal(await served(relay), 'alpha');
+      return count;
+    });
+    const mark = relay.output.length;
+    turn(relay.policyPath);
+    const end = performance.now() + 5000 * patience;
+    while (!/reload refused/.test(relay.output.slice(mark)) && performance.now() < end) await sleep(20);
+    const status = JSON.parse((await get(`http://127.0.0.1:${relay.adminPort}/status`)).text);
+    over = true;
+    for (const count of await Promise.all(asked)) assert.ok(count > 0);
+    assert.match(status.reloads.fault, words);
+    assert.equal(status.reloads.refused, 1);
+    assert.equal(status.restarts, 0);
+    rmSync(relay.policyPath, { recursive: true, force: true });
+    relay.savePolicy(only('beta'));
+    assert.ok((await until(relay, 'beta', 5000 * patience)) < Infinity, 'a good file after it is not taken');
   });
 }
 

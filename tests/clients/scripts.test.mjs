@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
-import { Relay, ask, get, post, provider } from './support/relay.mjs';
+import { Relay, ask, get, post, provider, secret } from './support/relay.mjs';
 import { Upstream, faults } from './support/upstream.mjs';
 
 const forever = 'function() while true do end end';
@@ -17,10 +17,14 @@ const mistakes = {
   'a loop after a caught error of the library': 'pcall(e.try, e, nil) while true do end',
   'a loop in the handler of an error of the library': `xpcall(e.try, ${forever}, e, nil)`,
   'a loop in gsub': `string.gsub('a', '.', ${forever})`,
+  'a slow pattern': "string.find(string.rep('a', 4000), string.rep('.-', 8) .. 'b')",
+  'a slow pattern, as a method': "('a'):rep(4000):find(('.-'):rep(8) .. 'b')",
+  'a finaliser': "getmetatable(newproxy(true)).__gc = function() while true do end end",
   'a table without end': 'local t = {} while true do t[#t + 1] = {} end',
   'a text without end': "local s = 'x' while true do s = s .. s end",
   'a recursion without end': 'local function f() return f() + 1 end f()',
   'a table thrown': 'error({})',
+  'a secret thrown': `error('not with ${secret('up')}')`,
   'nothing thrown': 'error(nil)',
   'an answer that is no number': 'return 0 / 0',
   'an answer of loops': `return setmetatable({}, { __index = ${forever} })`,
@@ -44,6 +48,7 @@ test('a mistake in a policy costs its exchange alone', async (t) => {
       const answer = await post(relay, ask(), { headers: { 'x-case': name } });
       assert.equal(answer.status, 500, answer.raw);
       assert.equal(JSON.parse(answer.text).error.type, 'api_error');
+      assert.ok(!answer.text.includes(secret('up')), 'the words of the script went to the client');
       assert.equal(answer.headers['x-a'], undefined);
     });
   }
@@ -91,6 +96,20 @@ end
   t.diagnostic(`${before.toFixed(0)} MiB before, ${held(pid).toFixed(0)} in the end, ${kept} kept`);
   assert.deepEqual(relay.processes().slice(1), [pid], 'the worker was replaced');
 });
+
+for (const [most, status] of [[undefined, 200], ['8', 500], ['200', 200]]) {
+  test(`20 MiB of a policy with a bound of ${most ?? 'the usual'} MiB`, async (t) => {
+    const policy = `return function(exchange)
+  local t = {} for i = 1, 20 do t[i] = string.rep('x', 2^20) .. i end
+  return exchange:respond { body = 'fine' }
+end
+`;
+    const config = { server: { workers: 1 }, providers: [provider({ url: 'http://127.0.0.1:1' })] };
+    const relay = await Relay.start(t, { config, policy, env: { CCRELAY_SCRIPT_MB: most, CCRELAY_SCRIPT_MS: '5000' } });
+    relay.expectTraceback = true;
+    assert.equal((await post(relay, ask())).status, status);
+  });
+}
 
 test('an upstream that a policy keeps never gets another client\'s credential', async (t) => {
   const up = await Upstream.start(t, 'up');
