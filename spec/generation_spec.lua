@@ -263,3 +263,14 @@ it('a provider that needs keys and has none is warned of', function()
   assert.equal(1, #warnings)
   assert.is_truthy(tostring(warnings[1]):find('providers.a: it has no keys', 1, true))
 end)
+
+it('what lies beside the credential schemes is none', function()
+  local adapters = Generation.adapters {
+    ['providers/plain.lua'] = "return { credentials = 'form', defaults = { base_url = 'http://p.test' } }",
+  }
+  local configuration = config.load { adapters = adapters, data = { providers = { { name = 'a', type = 'plain' } } } }
+  local built, faults = Generation.build { configuration = configuration, adapters = adapters,
+    policy_text = 'return function() end' }
+  assert.is_nil(built)
+  assert.is_truthy(tostring(faults[1]):find('there is no credential scheme "form"', 1, true))
+end)

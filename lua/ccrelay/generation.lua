@@ -230,7 +230,7 @@ end
 local function scheme_of(name)
   if type(name) ~= 'string' or not string.find(name, '^[%l_]+$') then return nil end
   local ok, module = pcall(require, 'ccrelay.credentials.' .. name)
-  return ok and module or nil
+  return ok and module.apply and module or nil
 end
 
 -- What the scheme can tell of the provider's credentials without asking anybody, and where it will

@@ -2,11 +2,11 @@
 -- Azure Entra ID for Foundry: a bearer for an application, or for the managed identity of the machine.
 local advice = require 'ccrelay.credentials.entra.advice'
 local ask = require 'ccrelay.credentials.ask'
+local bearer = require 'ccrelay.credentials.bearer'
 local cell = require 'ccrelay.cell'
 local form = require 'ccrelay.credentials.form'
 local plan = require 'ccrelay.credentials.entra.plan'
 local token_reply = require 'ccrelay.credentials.token_reply'
-local vault = require 'ccrelay.vault'
 
 local M = {}
 
@@ -137,21 +137,11 @@ end
 ---@return boolean? ok
 ---@return string? message
 function M.apply(request, upstream)
-  local value, message = vault.get(request.exchange, upstream.slot.provider.source)
-  if not value then return nil, message end
-  request:header('authorization', 'Bearer ' .. value.token)
-  return true
+  local value, message = bearer.add(request, upstream)
+  return value and true or nil, message
 end
 
---- A token that Azure refuses is fetched anew, once.
----@param outcome table
----@param upstream ccrelay.Upstream
----@return boolean
-function M.recover(outcome, upstream)
-  if outcome.status ~= 401 then return false end
-  vault.void(upstream.slot.provider.source, outcome.holder.credential)
-  return true
-end
+M.recover = bearer.recover
 
 --- What can be told without asking anybody.
 ---@param _ ccrelay.Provider

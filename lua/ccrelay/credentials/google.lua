@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Google's application default credentials: a credentials file, gcloud's login, or the metadata server.
+local bearer = require 'ccrelay.credentials.bearer'
 local cell = require 'ccrelay.cell'
 local fields = require 'ccrelay.credentials.google.fields'
 local file = require 'ccrelay.credentials.google.file'
 local metadata = require 'ccrelay.credentials.google.metadata'
-local vault = require 'ccrelay.vault'
 
 local M = {}
 
@@ -110,23 +110,14 @@ end
 ---@return boolean? ok
 ---@return string? message
 function M.apply(request, upstream)
-  local value, message = vault.get(request.exchange, upstream.slot.provider.source)
+  local value, message = bearer.add(request, upstream)
   if not value then return nil, message end
-  request:header('authorization', 'Bearer ' .. value.token)
   -- Who is billed is not for the client to say.
   request:header('x-goog-user-project', type(value.quota_project) == 'string' and value.quota_project or '')
   return true
 end
 
---- A token that Google refuses is fetched anew, once.
----@param outcome table
----@param upstream ccrelay.Upstream
----@return boolean
-function M.recover(outcome, upstream)
-  if outcome.status ~= 401 then return false end
-  vault.void(upstream.slot.provider.source, outcome.holder.credential)
-  return true
-end
+M.recover = bearer.recover
 
 local function check_region(region)
   if type(region) ~= 'string' or WIDE_REGIONS[region] or string.find(region, REGION) then return nil end
