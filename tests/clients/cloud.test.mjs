@@ -10,6 +10,9 @@ import { Upstream, faults as plainFaults, healthy } from './support/upstream.mjs
 import * as answers from './support/answers.mjs';
 import { bedrockFaults, members } from './support/cloud/bedrock.mjs';
 import { azureFaults } from './support/cloud/azure.mjs';
+import { startGoogleSources } from './support/cloud/google_sources.mjs';
+import { verify } from './support/cloud/sigv4.mjs';
+import { AwsKeys } from './support/cloud/tokens.mjs';
 import { vertexFaults } from './support/cloud/vertex.mjs';
 import { azure, bedrock, clouds, environment } from './support/clouds.mjs';
 
@@ -239,4 +242,43 @@ test('bedrock: a body of 10 MB is signed, with a length and in chunks', async (t
     assert.equal(answer.status, 200, answer.text);
   }
   assert.deepEqual(scene.mock.refusals, []);
+});
+
+// ---- Doors that speak Anthropic's own API ---------------------------------------------------------
+
+for (const [type, service, more] of [['mantle', 'bedrock-mantle', {}], ['claude_aws', 'aws-external-anthropic', { workspace_id: 'ws-1' }]]) {
+  test(`${type}: requests are signed for ${service}, and all else is Anthropic's`, async (t) => {
+    const keys = new AwsKeys();
+    const key = keys.issue(3600);
+    const upstream = await Upstream.start(t, type, async (request, reply) => {
+      await verify(request, { keys, service, region: 'eu-west-1', now: Date.now() });
+      return healthy()(request, reply);
+    });
+    const provider = { name: type, type, aws_region: 'eu-west-1', base_url: upstream.url, aws_access_key_id: key.accessKeyId,
+      aws_secret_access_key: key.secretAccessKey, aws_session_token: key.sessionToken, ...more };
+    const relay = await relayed(t, [{ provider, env: {} }]);
+    for (const stream of [false, true]) {
+      const answer = await post(relay, ask({ stream }), { headers: { ...authorized, ...betas } });
+      assert.equal(answer.status, 200, answer.text);
+    }
+    assert.equal(upstream.requests[0].target, '/v1/messages?beta=true');
+    assert.equal(upstream.requests[0].headers['anthropic-workspace-id'], more.workspace_id);
+    assert.equal(upstream.requests[0].headers['anthropic-beta'], betas['anthropic-beta']);
+    assert.deepEqual(JSON.parse(upstream.requests[0].body), ask({ stream: false }));
+  });
+}
+
+test('claude_google: requests have a token and go behind the workspace', async (t) => {
+  const source = await startGoogleSources(t);
+  const upstream = await Upstream.start(t, 'claude_google', healthy());
+  upstream.plan = [(request, reply) => {
+    assert.equal(source.tokens.state(/^Bearer (.*)$/.exec(request.headers.authorization)[1]), 'good');
+    const base = '/projects/a-project/locations/global/workspaces/ws/invoke';
+    assert.ok(request.target.startsWith(base), request.target);
+    return healthy()({ ...request, target: request.target.slice(base.length) }, reply);
+  }];
+  const provider = { name: 'g', type: 'claude_google', gcp_project_id: 'a-project', gcp_region: 'global', workspace_id: 'ws', base_url: upstream.url };
+  const relay = await relayed(t, [{ provider, env: { GCE_METADATA_HOST: new URL(source.url).host } }]);
+  const answer = await post(relay, ask({ stream: true }), { headers: authorized });
+  assert.equal(answer.status, 200, answer.text);
 });

@@ -203,6 +203,57 @@ for (const [what, make] of Object.entries(google)) {
   });
 }
 
+const subject = { type: 'json', subject_token_field_name: 'id_token' };
+const federated = {
+  'a file': (t, source) => {
+    const token = path.join(files(t, { 'token.json': { id_token: source.subjects.issue(3600) } }), 'token.json');
+    return { source: { file: token, format: subject } };
+  },
+  'a program': (t, source) => {
+    const answer = { version: 1, success: true, token_type: 'urn:ietf:params:oauth:token-type:jwt', id_token: source.subjects.issue(3600), expiration_time: Math.floor(Date.now() / 1000) + 3600 };
+    const said = path.join(files(t, { 'answer.json': answer }), 'answer.json');
+    return { source: { executable: { command: `/bin/cat ${said}`, timeout_millis: 5000 } } };
+  },
+};
+for (const [what, make] of Object.entries(federated)) {
+  test(`vertex with an external account whose subject comes from ${what}`, async (t) => {
+    const scene = await vertex(t);
+    const file = path.join(files(t, { 'adc.json': scene.source.externalAccount(make(t, scene.source)) }), 'adc.json');
+    const env = { GOOGLE_APPLICATION_CREDENTIALS: file, GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES: '1' };
+    const relay = await start(t, scene, env);
+    const answer = await served(relay);
+    assert.equal(answer.status, 200, `${answer.text}\n${scene.source.refusals}`);
+    assert.deepEqual([scene.mock.refusals, scene.source.refusals], [[], []]);
+  });
+}
+
+// ---- Azure's identities --------------------------------------------------------------------------
+
+const identities = {
+  'a client secret': (t, source) => ({ AZURE_TENANT_ID: source.tenant, AZURE_CLIENT_ID: source.clientId, AZURE_CLIENT_SECRET: source.clientSecret, AZURE_AUTHORITY_HOST: source.url }),
+  'a federated token': (t, source) => ({
+    AZURE_TENANT_ID: source.tenant, AZURE_CLIENT_ID: source.clientId, AZURE_AUTHORITY_HOST: source.url,
+    AZURE_FEDERATED_TOKEN_FILE: path.join(files(t, { token: source.federated.issue(3600) }), 'token'),
+  }),
+  'the identity of the machine': (t, source) => ({ AZURE_POD_IDENTITY_AUTHORITY_HOST: source.url }),
+  'the identity of an app': (t, source) => ({ IDENTITY_ENDPOINT: source.appService.endpoint, IDENTITY_HEADER: source.appService.header }),
+};
+for (const [what, env] of Object.entries(identities)) {
+  test(`azure with ${what}`, async (t) => {
+    const source = await startEntra(t);
+    const { mock, provider: { keys: _, ...provider } } = await azure(t, { tokens: source.tokens });
+    const relay = await start(t, { provider: { ...provider, azure_auth: 'entra_id' } }, env(t, source));
+    for (const stream of [false, true]) {
+      const answer = await served(relay, { stream });
+      assert.equal(answer.status, 200, `${answer.text}\n${source.refusals}`);
+    }
+    assert.deepEqual([mock.refusals, source.refusals], [[], []]);
+    assert.ok(mock.requests.every((request) => request.headers['x-api-key'] === undefined));
+  });
+}
+
+// ---- Google's own ---------------------------------------------------------------------------------
+
 test('vertex: gcloud\'s own login is found', async (t) => {
   const scene = await vertex(t);
   const folder = files(t, { 'application_default_credentials.json': scene.source.authorizedUser() });
