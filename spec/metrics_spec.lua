@@ -23,6 +23,14 @@ describe('figures', function()
     assert.truthy(text:find('{provider="a\\"b\\\\c"} 1', 1, true))
   end)
 
+  it('are gauges by a label, too', function()
+    local values = { { label = 'a', value = 0 }, { label = 'b"', value = 0.25 } }
+    local shown = metrics.text({}, { { name = 'circuit', help = 'h', by = 'provider', values = values },
+      { name = 'none', help = 'h', by = 'key', values = {} } })
+    assert.equal('# HELP ccrelay_circuit h\n# TYPE ccrelay_circuit gauge\nccrelay_circuit{provider="a"} 0\n'
+      .. 'ccrelay_circuit{provider="b\\""} 0.25\n', shown)
+  end)
+
   it('end with gauges and a line end', function()
     assert.truthy(text:find('# TYPE ccrelay_generation gauge\nccrelay_generation 4\n$'))
   end)

@@ -23,13 +23,20 @@ local HELP = {
   provider_tokens = 'tokens as the provider counted them',
 }
 
+--- A text as the value of a label.
+---@param text string
+---@return string
+function M.label(text)
+  return (string.gsub(text, '[\\"\n]', { ['\\'] = '\\\\', ['"'] = '\\"', ['\n'] = '\\n' }))
+end
+
 -- A counter's name as metric and labels: status_2xx, attempts:zai, tokens_input:zai, exchanges.
 local function metric_of(name)
   local class = string.match(name, '^status_(%w+)$')
   if class then return 'status', ('{class="%s"}'):format(class) end
   local what, provider = string.match(name, '^([%w_]+):(.+)$')
   if not what then return name, '' end
-  local label = string.gsub(provider, '[\\"\n]', { ['\\'] = '\\\\', ['"'] = '\\"', ['\n'] = '\\n' })
+  local label = M.label(provider)
   local kind = string.match(what, '^tokens_(%w+)$')
   if kind then return 'provider_tokens', ('{provider="%s",kind="%s"}'):format(label, kind) end
   return 'provider_' .. what, ('{provider="%s"}'):format(label)
@@ -61,9 +68,27 @@ function M.counters()
   return all
 end
 
---- The text of counters, and of gauges given by name.
+---@class ccrelay.Gauge
+---@field name string
+---@field help string
+---@field value number? when it is one
+---@field by string? name of the label when it is several
+---@field values { label: string, value: number }[]?
+
+local function add_gauge(lines, gauge)
+  if gauge.values and #gauge.values == 0 then return end
+  lines[#lines + 1] = ('# HELP ccrelay_%s %s'):format(gauge.name, gauge.help)
+  lines[#lines + 1] = ('# TYPE ccrelay_%s gauge'):format(gauge.name)
+  if gauge.value then lines[#lines + 1] = ('ccrelay_%s %d'):format(gauge.name, gauge.value) end
+  for _, one in ipairs(gauge.values or {}) do
+    lines[#lines + 1] = ('ccrelay_%s{%s="%s"} %s'):format(gauge.name, gauge.by, M.label(one.label),
+      string.format('%.4g', one.value))
+  end
+end
+
+--- The text of counters, and of gauges.
 ---@param counters table<string, number>
----@param gauges { name: string, help: string, value: number }[]
+---@param gauges ccrelay.Gauge[]
 ---@return string
 function M.text(counters, gauges)
   local lines = {}
@@ -74,11 +99,7 @@ function M.text(counters, gauges)
     table.sort(found[metric])
     for _, line in ipairs(found[metric]) do lines[#lines + 1] = line end
   end
-  for _, gauge in ipairs(gauges) do
-    lines[#lines + 1] = ('# HELP ccrelay_%s %s'):format(gauge.name, gauge.help)
-    lines[#lines + 1] = ('# TYPE ccrelay_%s gauge'):format(gauge.name)
-    lines[#lines + 1] = ('ccrelay_%s %d'):format(gauge.name, gauge.value)
-  end
+  for _, gauge in ipairs(gauges) do add_gauge(lines, gauge) end
   return table.concat(lines, '\n') .. '\n'
 end
 

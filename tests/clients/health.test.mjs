@@ -52,6 +52,8 @@ test('a provider that listens again is served again within one interval, unasked
   const { text } = await get(`http://127.0.0.1:${relay.adminPort}/metrics`);
   assert.match(text, /ccrelay_provider_probes_total\{provider="first"\} \d+/);
   assert.match(text, /ccrelay_provider_probe_failures_total\{provider="first"\} \d+/);
+  assert.match(text, /ccrelay_circuit\{provider="first"\} 1\nccrelay_circuit\{provider="second"\} 0\n/);
+  assert.match(text, /ccrelay_key_ready\{key="first\/1"\} 1\n/);
 });
 
 test('without health checks nobody connects', async (t) => {
