@@ -99,7 +99,7 @@ await scene('reloads', async (t) => {
 await scene('hostile', async (t) => {
   const upstream = await Upstream.start(t, 'main', healthy((asked) => ({ text: 'x'.repeat(2000), gap: asked.stream ? 20 : 0 })));
   const hostile = "if exchange.model == 'hostile' then while true do end end";
-  const relay = await Relay.start(t, { config: { logging, providers: [provider(upstream)] }, policy: policy(hostile) });
+  const relay = await Relay.start(t, { config: { logging, providers: [provider(upstream)] }, policy: policy(hostile), env: { CCRELAY_SCRIPT_FAULTS: '0' } }); // never put aside
   relay.expectTraceback = true;
   const measure = async (evil) => {
     const until = performance.now() + 20_000;
