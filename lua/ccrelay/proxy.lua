@@ -1,31 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Which HTTP proxy an upstream is reached through, by the usual variables and curl's rules.
 local address = require 'ccrelay.config.address'
-local bit = require 'bit'
+local base64 = require 'ccrelay.base64'
 
 local M = {}
 
-local ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 local DEFAULT_PORT = 1080
-
-local function digit(value, index)
-  local at = bit.band(bit.rshift(value, 18 - 6 * index), 63) + 1
-  return string.sub(ALPHABET, at, at)
-end
-
---- Base64 with padding.
----@param text string
----@return string
-function M.base64(text)
-  local out = {}
-  for index = 1, #text, 3 do
-    local a, b, c = string.byte(text, index, index + 2)
-    local value = a * 65536 + (b or 0) * 256 + (c or 0)
-    out[#out + 1] = digit(value, 0) .. digit(value, 1)
-    out[#out + 1] = (b and digit(value, 2) or '=') .. (c and digit(value, 3) or '=')
-  end
-  return table.concat(out)
-end
 
 local function unescape(text)
   return (string.gsub(text, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end))
@@ -47,7 +27,7 @@ local function parse(text, name)
   local ported = string.find(place, ':%d+$') and not string.find(place, '^[^%[]*:.*:') or string.find(place, '%]:%d+$')
   local url = address.url('http://' .. place .. (ported and '' or ':' .. DEFAULT_PORT))
   if not url or url.path ~= '' then return nil, name .. ' is not the address of an http proxy' end
-  local auth = user and user ~= '' and 'Basic ' .. M.base64(unescape(user)) or ''
+  local auth = user and user ~= '' and 'Basic ' .. base64.encode(unescape(user)) or ''
   return { host = url.host, port = url.port, auth = auth }
 end
 

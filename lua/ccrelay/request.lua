@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What an adapter and a credential scheme say about one attempt: target, headers, edits of the body.
 local C = require 'ccrelay.c'
+local base64 = require 'ccrelay.base64'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
 local task = require 'ccrelay.task'
@@ -96,7 +97,8 @@ function Request:edited()
   return take(self, C.cc_try_view(self.relay, self.handle, self.number, out, out_size), 'the body of the request')
 end
 
---- Sends another body in place of the client's; edits made before and after have no effect on it.
+--- Sends another body in place of the client's: edits made before have no effect on it, later ones are
+--- refused.
 ---@param text string
 function Request:replace(text)
   must(self, C.cc_try_body(self.relay, self.handle, self.number, text, #text), 'the body of the request')
@@ -113,8 +115,8 @@ end
 --- Base64 of bytes, with padding.
 ---@param text string
 ---@return string
-function Request:base64(text)
-  return take(self, C.cc_base64(text, #text, false, out, out_size), 'base64')
+function Request:base64(text) -- luacheck: no unused args
+  return (base64.encode(text))
 end
 
 local signer = ffi.new 'struct cc_signer'

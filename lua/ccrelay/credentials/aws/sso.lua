@@ -5,12 +5,12 @@ local cell = require 'ccrelay.cell'
 local date = require 'ccrelay.date'
 local ffi = require 'ffi'
 local files = require 'ccrelay.credentials.aws.files'
+local form = require 'ccrelay.credentials.form'
 local given = require 'ccrelay.credentials.aws.given'
 local json = require 'ccrelay.json'
 local keys = require 'ccrelay.credentials.aws.keys'
 local region = require 'ccrelay.credentials.aws.region'
 local skew = require 'ccrelay.credentials.aws.skew'
-local sts = require 'ccrelay.credentials.aws.sts'
 local task = require 'ccrelay.task'
 
 local M = {}
@@ -236,7 +236,7 @@ end
 function M.run(context, options, plan)
   local token, message = token_of(context, options, plan)
   if not token then return nil, message end
-  local query = sts.encode { { 'role_name', plan.role }, { 'account_id', plan.account } }
+  local query = form.encode { { 'role_name', plan.role }, { 'account_id', plan.account } }
   local answer, reason = task.fetch {
     url = region.endpoint(context, 'AWS_ENDPOINT_URL_SSO', 'portal.sso', plan.region) .. '/federation/credentials?'
       .. query,

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- AWS's Security Token Service: temporary credentials of a role.
 local date = require 'ccrelay.date'
+local form = require 'ccrelay.credentials.form'
 local keys = require 'ccrelay.credentials.aws.keys'
 local region = require 'ccrelay.credentials.aws.region'
 local skew = require 'ccrelay.credentials.aws.skew'
@@ -24,21 +25,6 @@ local FINAL = { AccessDenied = true, ValidationError = true }
 ---@field form table[] pairs of names and values; false values are left out
 ---@field signer ccrelay.AwsValue? nil: not signed
 
-local function escape(text)
-  return (string.gsub(text, '[^%w._~-]', function(character) return string.format('%%%02X', character:byte()) end))
-end
-
---- A form or query of pairs.
----@param pairs_of table[]
----@return string
-function M.encode(pairs_of)
-  local out = {}
-  for _, pair in ipairs(pairs_of) do
-    if pair[2] then out[#out + 1] = pair[1] .. '=' .. escape(tostring(pair[2])) end
-  end
-  return table.concat(out, '&')
-end
-
 local function signer_of(call, used)
   local value = call.signer
   return value and {
@@ -48,12 +34,12 @@ local function signer_of(call, used)
 end
 
 local function send(context, options, call, used)
-  local form = { { 'Action', call.action }, { 'Version', VERSION }, { 'RoleArn', call.role } }
-  for _, pair in ipairs(call.form) do form[#form + 1] = pair end
+  local fields = { { 'Action', call.action }, { 'Version', VERSION }, { 'RoleArn', call.role } }
+  for _, pair in ipairs(call.form) do fields[#fields + 1] = pair end
   return task.fetch {
     url = region.endpoint(context, 'AWS_ENDPOINT_URL_STS', 'sts', call.region) .. '/', method = 'POST',
     headers = { ['content-type'] = 'application/x-www-form-urlencoded; charset=utf-8', accept = 'application/xml' },
-    body = M.encode(form), timeout_ms = TIMEOUT_MS, signer = signer_of(call, used), ca_file = options.ca_file,
+    body = form.encode(fields), timeout_ms = TIMEOUT_MS, signer = signer_of(call, used), ca_file = options.ca_file,
     env = context.env,
   }
 end
