@@ -151,6 +151,12 @@ end)
 
 -- ---- Annotations -------------------------------------------------------------------------------
 
+it('the cookbook has the reference that the annotations make', function()
+  local reference = types.reference()
+  assert.is_true(#reference > 10000)
+  assert.equal(reference, stage.read(POLICIES):match '\n### Names and types\n.-\n(#### .-)\n## Bounds\n')
+end)
+
 -- What a class is annotated with, fields and functions.
 local function annotated(name)
   local names = {}

@@ -63,11 +63,13 @@ local function number_of(self)
   return number
 end
 
+--- The number; 0 at first.
 ---@return number
 function Cell:get()
   return C.cc_cell_get(number_of(self))
 end
 
+--- Sets the number. Whole numbers only: fractions are cut.
 ---@param value number
 function Cell:set(value)
   C.cc_cell_set(number_of(self), value)

@@ -14,10 +14,10 @@ local turn = require 'ccrelay.turn'
 ---@alias ccrelay.Stream fun(self: ccrelay.Exchange, produce: fun(writer: ccrelay.Writer), answer: table?): table
 
 ---@class ccrelay.Exchange
----@field id string
----@field method string
+---@field id string under which the log has it
+---@field method string of the request
 ---@field path string without the query
----@field query string
+---@field query string without the question mark
 ---@field peer string address of the client
 ---@field model string? what the client asks for
 ---@field original_model string? the same, whatever exchange:set made of it
@@ -26,11 +26,11 @@ local turn = require 'ccrelay.turn'
 ---@field session string? Claude Code's session
 ---@field class string? main, subagent, workflow, compaction, auxiliary
 ---@field agent string? id of the agent
----@field agent_type string?
----@field parent_agent string?
+---@field agent_type string? Explore, Plan, general-purpose, ...
+---@field parent_agent string? id of the agent that started it
 ---@field client string? name of the configured client
 ---@field header table<string, string?> by name, in any case; nil once the exchange is over
----@field body_bytes integer
+---@field body_bytes integer size of the body
 ---@field tokens_estimate integer of the request
 ---@field has_signatures boolean thinking blocks with signatures in the history
 local methods, views = {}, {}

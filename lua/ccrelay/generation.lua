@@ -16,24 +16,24 @@ local vault = require 'ccrelay.vault'
 
 ---@class ccrelay.Report what on_done is told
 ---@field status integer sent to the client, 0 for none
----@field error string?
----@field attempts integer
+---@field error string? name of what went wrong
+---@field attempts integer how many were made
 ---@field upstream ccrelay.Upstream? whose answer it was
----@field first_byte_ms number
----@field total_ms number
----@field usage_known boolean
----@field input_tokens number
----@field output_tokens number
----@field cache_read_tokens number
----@field cache_write_tokens number
+---@field first_byte_ms number until the client got the first byte
+---@field total_ms number until the exchange was over
+---@field usage_known boolean whether the provider told usage
+---@field input_tokens number as the provider counted, as are the others; 0 when not known
+---@field output_tokens number of the answer
+---@field cache_read_tokens number read from a cache
+---@field cache_write_tokens number written to one
 ---@field cache_write_1h_tokens number of those, the ones for an hour
 ---@field raced { upstream: ccrelay.Upstream, input_tokens: number }[]? attempts that were called off
 
 ---@class ccrelay.Policy
----@field route fun(exchange: ccrelay.Exchange): ccrelay.Outcome|table|nil
----@field on_done fun(exchange: ccrelay.Exchange, report: ccrelay.Report)?
----@field gate { bytes: integer?, ms: integer? }?
----@field break_with ('close'|'event')?
+---@field route fun(exchange: ccrelay.Exchange): ccrelay.Outcome|table|nil what the client gets
+---@field on_done fun(exchange: ccrelay.Exchange, report: ccrelay.Report)? the exchange is over; it cannot wait
+---@field gate { bytes: integer?, ms: integer? }? how much, and how long, an answer is held for its first content
+---@field break_with ('close'|'event')? what a client sees when a running stream dies
 
 ---@class ccrelay.Adapter
 ---@field name string?

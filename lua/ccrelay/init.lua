@@ -15,7 +15,7 @@ local M = {}
 ---@class ccrelay.Relay
 ---@field version string of ccrelay
 ---@field routing ccrelay.Routing of the configuration
----@field json ccrelay.Json
+---@field json ccrelay.Json JSON text from and to values
 ---@field price fun(upstream: ccrelay.Upstream, exchange: ccrelay.Exchange): number? by routing.prices
 ---@field cost fun(report: ccrelay.Report): number? of an exchange that is over
 ---@field log fun(text: string)|fun(level: 'debug'|'info'|'warn'|'error', text: string) without secrets
@@ -23,16 +23,16 @@ local M = {}
 local Relay = {}
 
 ---@class ccrelay.Routing
----@field strategy string
+---@field strategy string name of a file in policies/
 ---@field failover_timeout integer milliseconds
 ---@field model_mapping table<string, string> provider by prefix of the model
----@field default_provider string?
+---@field default_provider string? who has the models that model_mapping does not name
 ---@field queue_ms integer milliseconds
----@field race_on_failure boolean
+---@field race_on_failure boolean failover races the others once the first has failed
 ---@field classes table<string, string> model by class
----@field prices table
----@field budget_per_day number
----@field debug boolean
+---@field prices table for a million tokens, by model
+---@field budget_per_day number of a client without one of its own
+---@field debug boolean answers tell in headers who served them
 
 local function check_exchange(value, action)
   if type(value) ~= 'table' or not rawget(value, 'generation') then

@@ -13,12 +13,12 @@ local turn = require 'ccrelay.turn'
 ---@field error string? what went wrong below HTTP ("CC_EREFUSED"), or limited, overloaded, credentials, address
 ---@field type string? error type of the Messages API
 ---@field message string? of an error in Anthropic's shape
----@field retryable boolean
+---@field retryable boolean trying another upstream makes sense
 ---@field reason string? what went wrong, in words
 ---@field detail string? what TLS or the system said
----@field timeout boolean?
+---@field timeout boolean? whether time ran out
 ---@field package event boolean? the error came inside a success
----@field upstream ccrelay.Upstream
+---@field upstream ccrelay.Upstream where it was tried
 ---@field package attempt integer number of the try, 0 or 1
 ---@field retry_after number? seconds; a policy may set it, and the client gets that
 ---@field reset_after number? seconds until the limit that was hit is there again
@@ -26,8 +26,8 @@ local turn = require 'ccrelay.turn'
 ---@field body string? of a failure whole, of a success what is held of it
 ---@field package sent boolean the request may have reached the upstream
 ---@field reused boolean? over a pooled connection
----@field connect_ms number?
----@field head_ms number?
+---@field connect_ms number? from sending until connected
+---@field head_ms number? until the head of the answer
 ---@field gate_ms number? until the outcome
 ---@field verdict 'good'|'neutral'|'failed'|'overloaded'|'exhausted'|'refused'|'spent' what health makes of it
 local Outcome = {}

@@ -42,22 +42,22 @@ local M = {}
 ---@class ccrelay.TestAnswer
 ---@field status integer 0 when the client got none
 ---@field headers table<string, string>
----@field body string
+---@field body string as the client got it
 ---@field json any the body, if it is JSON
 ---@field tried string[] key_id of each attempt, in order
----@field tries ccrelay.TestTry[]
+---@field tries ccrelay.TestTry[] each attempt
 ---@field provider string? whose answer it is; nil if the relay's own
 ---@field broken boolean? cut off
 ---@field ms number from the request's head to the return of the policy, or the end
 
 ---@class ccrelay.TestTry
----@field key_id string
----@field provider string
+---@field key_id string at which key
+---@field provider string at which provider
 ---@field model string? in the body it was sent
 ---@field headers table<string, string>
 ---@field target string path and query
 ---@field json any its body
----@field cancelled boolean
+---@field cancelled boolean given up before it had an outcome
 
 ---@class ccrelay.Stage
 ---@field lines string[] of the log

@@ -14,14 +14,14 @@ local vault = require 'ccrelay.vault'
 
 ---@class ccrelay.Upstream a provider with one of its keys, as a policy sees it
 ---@field provider string configured name
----@field type string
----@field key_id string
----@field priority integer
----@field weight integer
+---@field type string of the provider: the name of its adapter
+---@field key_id string NAME/NUMBER, by the place of the key in the file
+---@field priority integer higher goes first
+---@field weight integer share, where shares are dealt
 ---@field model string the name the model would be sent under
 ---@field org string? whose key it is, as configured
 ---@field headroom number least free share of its limits, 0 to 1
----@field state ccrelay.UpstreamState
+---@field state ccrelay.UpstreamState ready when it is a candidate
 local Upstream = {}
 Upstream.__metatable = false
 

@@ -99,6 +99,8 @@ describe('the command line', function()
       'no script requires "ccrelay.vault"; expected ccrelay, ccrelay.fit, ccrelay.json or ccrelay')
     assert.equal('', out)
     expect('types ccrelay more', 64, '', 'unexpected argument "more"')
+    expect('types --reference', 0, '#### Exchange\n', '')
+    expect('types --reference ccrelay', 64, '', 'it takes no MODULE')
   end)
 
   it('prints the schema', function()

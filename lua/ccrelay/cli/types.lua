@@ -4,12 +4,13 @@ local config = require 'ccrelay.config'
 local fault = require 'ccrelay.config.fault'
 local file = require 'ccrelay.config.file'
 local options = require 'ccrelay.cli.options'
+local reference = require 'ccrelay.reference'
 
 local M = {}
 
 M.summary = 'annotations for editors of policies and adapters'
 M.usage = [[
-usage: ccrelay types [MODULE]
+usage: ccrelay types [MODULE | --reference]
 
 Prints what policies and adapters can use as annotations of the Lua language server (LuaLS), so
 that editors know names, types and texts. MODULE is what a script requires: ccrelay (all of the
@@ -21,7 +22,8 @@ annotations), ccrelay.testing in tests, ccrelay.fit or ccrelay.json in adapters.
   ccrelay types ccrelay.fit > types/ccrelay/fit.lua
   ccrelay types ccrelay.json > types/ccrelay/json.lua
 
-examples/luarc.json is a .luarc.json that has editors look there.
+examples/luarc.json is a .luarc.json that has editors look there. With --reference it prints the
+same for readers, as policies/README.md has it.
 ]]
 
 -- What scripts see: the module each class is annotated in.
@@ -61,6 +63,21 @@ local function add(out, lines)
   for _, line in ipairs(lines) do out[#out + 1] = line end
 end
 
+-- Adapters have providers/README.md.
+local FOR_ADAPTERS = { ['ccrelay.Adapter'] = true, ['ccrelay.Request'] = true, ['ccrelay.Signer'] = true,
+  ['ccrelay.Fit'] = true }
+
+--- The reference of what policies and their tests can use, in Markdown.
+---@return string
+function M.reference()
+  local reader, out = annotations.reader(open), {}
+  for _, class in ipairs(M.classes()) do
+    if not FOR_ADAPTERS[class.name] then out[#out + 1] = reference.class(class) end
+  end
+  for _, entry in ipairs(ALIASES) do out[#out + 1] = reference.alias(reader:alias(entry[1], entry[2])) end
+  return table.concat(out, '\n')
+end
+
 local function add_class(out, class)
   local variable = class.name:match '[^.]+$'
   add(out, { '' })
@@ -93,8 +110,15 @@ function M.text(module)
 end
 
 function M.run(arguments)
-  local values, rest = options.parse(arguments, {}, 1)
+  local values, rest = options.parse(arguments, { { name = 'reference', type = 'flag' } }, 1)
   if not values then return options.misuse('types', rest) end
+  if values.reference and rest[1] then
+    return options.misuse('types', '--reference is of all that policies can use: it takes no MODULE')
+  end
+  if values.reference then
+    io.stdout:write(M.reference())
+    return options.codes.ok
+  end
   local module = rest[1] or 'ccrelay'
   if not MODULES[module] then
     return options.misuse('types', ('no script requires "%s"; expected %s'):format(fault.printable(module),
