@@ -4,6 +4,7 @@
 #include "codec/messages.h"
 #include "engine.h"
 #include "gate.h"
+#include "ledger.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,13 +89,20 @@ static bool all_sent(const struct cc_attempt *attempt) {
   return attempt->wire_sent == attempt->wire.size && attempt->body_sent == attempt->body_size;
 }
 
+static void note_sent(struct cc_attempt *attempt) {
+  if (attempt->sent) return;
+  attempt->sent = true;
+  cc_ledger_sent(attempt->spec.entries[0]);
+  cc_ledger_sent(attempt->spec.entries[1]);
+}
+
 // Writes until the system takes no more; what it refused is in the stream's own memory. When the
 // head of the answer is already here, sending goes on behind it and moves no phase.
 static void send_more(struct cc_attempt *attempt) {
   while (attempt->out && !all_sent(attempt) && !attempt->out->stream.queued && !attempt->dirty) {
     struct cc_slice parts[2];
     size_t count = next_parts(attempt, parts);
-    attempt->sent = true;
+    note_sent(attempt);
     if (cc_outbound_write(attempt->out, parts, (unsigned)count) != CC_OK) return;
   }
   if (attempt->phase != CC_SENDING) return;

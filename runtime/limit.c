@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limit.h"
+#include "ledger.h"
 #include "shared.h"
 
 enum { REQUESTS, INPUT, OUTPUT };                             // what a window holds
@@ -320,8 +321,11 @@ int cc_limit_reserve(int number, double now_ms, double input_tokens, double outp
     *wait_ms = (double)shortage(limit, now, &own);
     if (*wait_ms > 0) return CC_ELIMIT;
     if (!book(limit, now, &own)) continue;
-    *ticket = (struct cc_ticket){number, (uint32_t)(now / 1000), (double)own.of[INPUT],
-                                 (double)own.of[OUTPUT]};
+    *ticket = (struct cc_ticket){.limit = number,
+                                 .second = (uint32_t)(now / 1000),
+                                 .input_tokens = (double)own.of[INPUT],
+                                 .output_tokens = (double)own.of[OUTPUT]};
+    ticket->entry = cc_ledger_open(ticket);
     return CC_OK;
   }
   *wait_ms = 1;
@@ -333,6 +337,7 @@ void cc_limit_settle(const struct cc_ticket *ticket, double now_ms, double input
   struct cc_shared_limit *limit = cc_shared_limit(ticket->limit);
   (void)now_ms;
   if (!limit) return;
+  cc_ledger_close(ticket);
   change(limit, INPUT, ticket->second, (double)counted(input_tokens) - ticket->input_tokens);
   change(limit, OUTPUT, ticket->second, (double)counted(output_tokens) - ticket->output_tokens);
 }

@@ -19,7 +19,7 @@
 // Amounts that are added and taken back make others see too much for a moment, never too little:
 // who is refused only because of that tries again, a bounded number of times. A process that is
 // killed in between leaves its amount behind for a minute: too strict by one request, never too
-// loose. Nobody waits for anybody.
+// loose; what it had booked and not yet sent comes back (ledger.h). Nobody waits for anybody.
 //
 // A booking that alone is more than the rate is let in when the window is empty of its kind.
 //

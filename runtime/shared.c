@@ -44,6 +44,7 @@ struct mapping {
   struct cc_shared_cell cells[CC_CELLS];
   struct cc_shared_limit limits[CC_LIMITS];
   struct cc_shared_secret secrets[CC_SECRETS];
+  struct cc_shared_entry ledgers[CC_WORKERS][CC_ENTRIES];
 };
 
 struct table {
@@ -249,8 +250,16 @@ static struct cc_shared_slot *slot_at(uint32_t slot) {
   return slot < atomic_load(&all->workers) ? &all->slots[slot] : NULL;
 }
 
+struct cc_shared_entry *cc_shared_ledger(int slot) {
+  return slot_at((uint32_t)slot) ? shared()->ledgers[slot] : NULL;
+}
+
 void cc_shared_this(int slot) {
   this_slot = slot;
+}
+
+int cc_shared_own(void) {
+  return this_slot;
 }
 
 void cc_shared_beat(double now) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The memory that the master and its workers share: one anonymous mapping made before the first
-// fork. It holds the worker slots and the tables of cells, limits and secrets.
+// fork. It holds the worker slots with their ledgers and the tables of cells, limits and secrets.
 //
 // Death of a process: nothing here waits for another process. Every change that others rely on is
 // one atomic operation, so a process killed between any two instructions leaves at worst a name
@@ -17,11 +17,12 @@
 #include <stdatomic.h>
 
 enum {
-  CC_SHARED_VERSION = 2,
+  CC_SHARED_VERSION = 3,
   CC_WORKERS = 256,
   CC_CELLS = 16384,
   CC_LIMITS = 4096,
   CC_SECRETS = 1024,
+  CC_ENTRIES = 4096,      // open reservations of one worker
   CC_NAME_BYTES = 64,     // a name of up to 63 bytes, zeros, and its size in the last byte
   CC_TEXT_BYTES = 192,    // a text of up to 191 bytes behind its size
   CC_WINDOW_SECONDS = 61, // every second that a window of 60 s can touch
@@ -61,6 +62,11 @@ struct cc_shared_limit {
   _Atomic uint64_t window[CC_WINDOW_KINDS][CC_WINDOW_SECONDS];
 };
 
+struct cc_shared_entry {
+  _Atomic uint64_t place; // see ledger.c, for both
+  _Atomic uint64_t tokens;
+};
+
 // One of the copies of a secret. The checks are hashes of the head, and of head and text.
 struct cc_shared_copy {
   _Atomic uint64_t owner; // see secret.c, for all of these
@@ -90,6 +96,8 @@ int cc_shared_name(enum cc_shared_table table, int number, struct cc_slice *out)
 struct cc_shared_cell *cc_shared_cell(int number);
 struct cc_shared_limit *cc_shared_limit(int number);
 struct cc_shared_secret *cc_shared_secret(int number);
+// The CC_ENTRIES reservations of a worker slot, or NULL when there is no such slot.
+struct cc_shared_entry *cc_shared_ledger(int slot);
 
 // Has the process of this pid ended? A pid that is used again has not.
 bool cc_shared_is_dead(int pid);
@@ -99,6 +107,7 @@ uint64_t cc_shared_hash(const uint64_t *words, size_t count);
 
 // Which worker slot this process runs in; -1, as at the start, for the master and tools.
 void cc_shared_this(int slot);
+int cc_shared_own(void);
 
 // What the process in this slot is doing; nothing happens outside a slot.
 void cc_shared_beat(double now);

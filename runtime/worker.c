@@ -5,6 +5,7 @@
 // and generation, so a worker that replaces a dead one cannot meet newer files than the others.
 #include "base/error.h"
 #include "engine.h"
+#include "ledger.h"
 #include "shared.h"
 #include <errno.h>
 #include <signal.h>
@@ -233,6 +234,7 @@ void cc_workers_reap(struct cc_relay *relay) {
   if (has_ended(helper, &status)) helper = 0;
   for (uint32_t slot = 0; cc_worker(slot, &worker) == CC_OK; slot++) {
     if (!has_ended(worker.pid, &status)) continue;
+    cc_ledger_return(slot);
     cc_shared_slot_ended((int)slot, status_of(status));
     cc_relay_post(relay, CC_EVENT_CHILD, (int32_t)slot, 0);
   }

@@ -18,7 +18,13 @@
 
 static const char request[] = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
-// What a worker does here: answers every request with its slot, echoes messages, ends on "end".
+static void book(void) {
+  struct cc_ticket ticket;
+  double wait_ms;
+  cc_limit_reserve(cc_limit("limit", 5), 1000, 10, 20, &ticket, &wait_ms);
+}
+
+// What a worker does here: answers every request with its slot, echoes messages, ends on "end", reserves on "book".
 static void work(struct cc_relay *relay, int slot) {
   struct cc_event event;
   struct cc_slice message;
@@ -29,6 +35,7 @@ static void work(struct cc_relay *relay, int slot) {
     if (event.type != CC_EVENT_MESSAGE) continue;
     cc_message(relay, &message);
     if (message.size == 3 && memcmp(message.data, "end", 3) == 0) _exit(7);
+    if (message.size == 4 && memcmp(message.data, "book", 4) == 0) book();
     cc_send(relay, -1, message.data, message.size);
   }
   _exit(9);
@@ -173,6 +180,24 @@ static void a_worker_dies_with_its_master(void **state) {
   close(pipes[0]);
 }
 
+static void what_it_had_reserved_comes_back(void **state) {
+  (void)state;
+  struct cc_relay *relay = master(1);
+  struct cc_event event;
+  struct cc_rates used;
+  int limit = cc_limit("limit", 5);
+  spawn(&relay, 0);
+  assert_int_equal(cc_send(relay, 0, "book", 4), CC_OK);
+  wait_for(relay, CC_EVENT_MESSAGE, &event);
+  cc_limit_usage(limit, 1000, &used);
+  assert_true(used.requests == 1);
+  cc_kill(0, SIGKILL);
+  wait_for(relay, CC_EVENT_CHILD, &event);
+  cc_limit_usage(limit, 1000, &used);
+  assert_true(used.requests == 0 && used.tokens == 0);
+  end(relay, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(messages_go_both_ways),
@@ -180,6 +205,7 @@ int main(void) {
       cmocka_unit_test(a_replacement_serves_who_waited),
       cmocka_unit_test(both_workers_serve),
       cmocka_unit_test(a_worker_dies_with_its_master),
+      cmocka_unit_test(what_it_had_reserved_comes_back),
   };
   int result = cmocka_run_group_tests(tests, NULL, NULL);
   cc_log_close();

@@ -90,6 +90,8 @@ local function fill_spec(exchange, attempt, more)
   spec.head_ms = more and patience > 0 and patience or configuration.server.timeout_ms
   spec.gate_bytes, spec.gate_ms = gate.bytes, gate.ms
   spec.gate_opens = not more
+  spec.entries[0] = attempt.ticket and attempt.ticket.entry or 0
+  spec.entries[1] = exchange.client_ticket and exchange.client_ticket.entry or 0
   return spec
 end
 

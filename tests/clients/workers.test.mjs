@@ -3,6 +3,7 @@
 // waiting.
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
+import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
 import { Relay, ask, get, patience, post, provider, secret } from './support/relay.mjs';
@@ -93,4 +94,47 @@ test('the fault of a refused reload is shown without secrets, and only while it 
   await relay.printed(/(reload refused[^]*){2}/);
   relay.savePolicy(says('one'));
   assert.ok(await until(async () => (await status(relay)).reloads.fault === undefined));
+});
+
+/** Takes connections and says nothing, so no request over TLS is ever sent. */
+async function mute(t) {
+  const sockets = [];
+  const server = net.createServer((socket) => sockets.push(socket.on('error', () => {})));
+  await new Promise((done) => { server.listen(0, '127.0.0.1', done); });
+  t.after(() => { sockets.forEach((socket) => socket.destroy()); server.close(); });
+  return { name: 'mute', url: `https://127.0.0.1:${server.address().port}`, sockets };
+}
+
+const limited = (up) => ({ server: { workers: 1 },
+  providers: [provider(up, { keys: [{ key: secret(up.name), rpm_limit: 2 }] })] });
+const twice = (relay) => [1, 2].map(() => post(relay, ask({ stream: true })).catch(() => null));
+
+async function kill(relay) {
+  await sleep(1100); // old enough to be replaced at once
+  process.kill((await status(relay)).workers[0].pid, 'SIGKILL');
+  assert.ok(await complete(relay, 1));
+}
+
+test('what a killed worker had reserved and not sent is free again', async (t) => {
+  const up = await mute(t);
+  const relay = await Relay.start(t, { config: limited(up) });
+  const waiting = twice(relay);
+  assert.ok(await until(() => up.sockets.length === 2));
+  assert.equal((await post(relay, ask())).status, 429);
+  await kill(relay);
+  waiting.push(...twice(relay));
+  assert.ok(await until(() => up.sockets.length === 4), `${up.sockets.length} connections`);
+  up.sockets.forEach((socket) => socket.destroy());
+  await Promise.all(waiting);
+});
+
+test('what a killed worker had sent stays counted', async (t) => {
+  const up = await Upstream.start(t, 'up', healthy({ text: 'word '.repeat(100), gap: 100 }));
+  const relay = await Relay.start(t, { config: limited(up) });
+  const streams = twice(relay);
+  assert.ok(await until(() => up.requests.length === 2));
+  await kill(relay);
+  assert.equal((await post(relay, ask())).status, 429);
+  assert.equal(up.requests.length, 2);
+  await Promise.all(streams);
 });

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reservations of each worker that are neither settled nor released, in shared memory, so that
+// the master can give back those of a worker that has died.
+//
+// One process writes a ledger: the worker in its slot; the master reads it when that worker is gone.
+// An entry is made behind the booking and closed before it changes. So a worker killed in between
+// leaves a booking without an entry, which its minute ends: too strict by one request, never too loose.
+// What was sent is kept as estimated, for the provider has counted it. An entry whose second no window
+// holds any more is free for others; a ledger that is full takes no more, and what it lacks stays
+// booked for its minute.
+#ifndef CC_LEDGER_H
+#define CC_LEDGER_H
+#include "relay.h"
+
+// The entry made for a ticket, 1 or more; 0 when there is no room, and outside of workers.
+uint32_t cc_ledger_open(const struct cc_ticket *ticket);
+// Its ticket is settled or released.
+void cc_ledger_close(const struct cc_ticket *ticket);
+// From here on the upstream may have counted it. 0 is no entry.
+void cc_ledger_sent(uint32_t entry);
+// The worker of a slot has ended: releases what it had booked and not sent.
+void cc_ledger_return(uint32_t slot);
+#endif
