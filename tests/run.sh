@@ -14,7 +14,7 @@ usage: tests/run.sh [options]
   --fuzz SECONDS   time of each fuzzer (default 5)
   --valgrind       also runs the C tests under valgrind
   --soak SECONDS   also loads the relay for so long, watches memory and descriptors, and shows what takes
-                   minutes to show (tests/bench/promises.mjs, 7 more minutes)
+                   minutes to show (tests/bench/promises.mjs, 9 more minutes)
   --only NAMES     only these steps (comma between them), after set-up and build
 Environment: CCRELAY_BUILD (build folder, default build/ in the source tree),
 CCRELAY_CACHE (packages kept between runs, default ~/.cache/ccrelay).

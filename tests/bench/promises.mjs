@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// usage: node promises.mjs [flood] [reloads] [hostile] [killed]. Promises that take minutes to show, in
-// real time over two workers: limits under a flood, 1,000 reloads under load, a hostile policy beside
-// 100 streams, workers killed at random. All of them unless some are named.
+// usage: node promises.mjs [flood] [reloads] [hostile] [killed] [together]. Promises that take minutes to
+// show, in real time over two workers: limits under a flood, 1,000 reloads under load, a hostile policy
+// beside 100 streams, workers killed at random; and limits, waiting, races, probes, faults, reloads and
+// killed workers together. All of them unless some are named.
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Relay, ask, pair, post, provider, secret } from '../clients/support/relay.mjs';
-import { Upstream, healthy } from '../clients/support/upstream.mjs';
+import { Relay, ask, get, pair, post, provider, secret } from '../clients/support/relay.mjs';
+import { Upstream, faults, healthy, refusing } from '../clients/support/upstream.mjs';
 
 const wanted = process.argv.slice(2);
 let failed = 0;
@@ -133,6 +134,7 @@ await scene('killed', async (t) => {
   const loading = load(relay, 12, () => done, (answer) => {
     if (whole(answer)) seen.whole += 1;
     else if (answer instanceof Error) seen.cut += 1;
+    else if (answer.status >= 500 && /^{"type":"error".*"req_/.test(answer.text)) seen.failed_twice += 1;
     else seen.refused += 1;
   });
   for (let number = 0; number < 40; number += 1) {
@@ -146,6 +148,67 @@ await scene('killed', async (t) => {
   console.log(`# killed: ${JSON.stringify(seen)}`);
   check(seen.refused === 0, `workers killed at random cost their own connections only (${seen.refused} refused)`);
   const after = await Promise.all(Array.from({ length: 50 }, () => post(relay, ask())));
+  check(after.every(whole), 'everything is served afterwards');
+});
+
+await scene('together', async (t) => {
+  const seconds = Number(process.env.CCRELAY_TOGETHER ?? 100);
+  const bad = [faults.reset(), faults.errorEvent(), faults.empty(), faults.stallAfterStart(), faults.cut(1),
+    faults.status(529, 'overloaded_error'), faults.status(500, 'api_error')];
+  const good = healthy(() => ({ text: 'x'.repeat(300), gap: 2 }));
+  const faulty = (request, reply) => (Math.random() < 0.03 ? bad[Math.floor(Math.random() * bad.length)] : good)(request, reply);
+  const limits = { rpm_limit: 600, tpm_limit: 1_000_000, burst: 40 };
+  const keys = (name) => [1, 2].map((number) => ({ key: secret(`${name}-${number}`), ...limits }));
+  const away = { name: 'away', ...(await refusing()) };
+  const ups = [await Upstream.start(t, 'first', faulty), await Upstream.start(t, 'second', faulty)];
+  const config = (number) => ({
+    logging, providers: [{ ...provider(away, { priority: 3 }) }, ...ups.map((up) => ({ ...provider(up), keys: keys(up.name) }))],
+    routing: { strategy: 'failover', race_on_failure: true, queue_ms: 3000 + number, failover_timeout: 1500 },
+    health: { health_check: { interval_ms: 2000 }, circuit_breaker: { failure_threshold: 20, open_duration_ms: 600_000 } },
+  });
+  const relay = await Relay.start(t, { config: config(0) });
+  const seen = { whole: 0, waited_in_vain: 0, failed_twice: 0, cut: 0, wrong: 0 };
+  let done = false;
+  const loading = load(relay, 40, () => done, (answer) => {
+    const told = [429, 529].includes(answer.status) && /^[1-9]\d*$/.test(answer.headers['retry-after']);
+    if (whole(answer)) seen.whole += 1;
+    else if (told) seen.waited_in_vain += 1;
+    else if (answer instanceof Error) seen.cut += 1;
+    else if (answer.status >= 500 && /^{"type":"error".*"req_/.test(answer.text)) seen.failed_twice += 1;
+    else if ((seen.wrong += 1) < 4) console.log(`# ${answer.status} ${answer.text}`.slice(0, 300));
+  });
+  const descriptors = [];
+  let killed = 0;
+  let back = null;
+  for (let second = 1; second <= seconds; second += 1) {
+    await sleep(1000);
+    if (second % 3 === 0) relay.configure(config(second));
+    if (second % 7 === 0) {
+      const workers = relay.processes().slice(1);
+      process.kill(workers[Math.floor(Math.random() * workers.length)], 'SIGKILL');
+      killed += 1;
+    }
+    if (second === Math.floor(seconds / 2)) back = await Upstream.start(t, 'away', good, away.port);
+    if (second % 10 === 5) descriptors.push(relay.descriptors());
+  }
+  done = true;
+  await loading;
+  console.log(`# together: ${JSON.stringify(seen)}, ${killed} workers killed, descriptors ${descriptors.join(' ')}`);
+  check(seen.wrong === 0, `whole, or 429 or 529 with the time to wait (${seen.wrong} of ${seen.whole + seen.wrong} were neither)`);
+  check(seen.failed_twice <= seen.whole / 200, `few met a fault at both upstreams (${seen.failed_twice})`);
+  check(seen.cut <= 40 * killed, `only connections of killed workers are cut (${seen.cut})`);
+  check(back.requests.length > 0, `a provider that is back is found by a probe (${back.requests.length} requests)`);
+  for (const { key } of ups.flatMap((up) => keys(up.name))) {
+    const moments = ups.flatMap((up) => up.requests).filter((request) => request.headers['x-api-key'] === key).map((request) => request.at);
+    // Booked is before the way to the upstream, seen behind it: half a second is left for the way.
+    const within = (at) => moments.filter((other) => other >= at && other < at + 59_500).length;
+    const most = Math.max(...moments.map(within));
+    check(most <= limits.rpm_limit, `no window of a key is over its limit (${most} of ${limits.rpm_limit})`);
+  }
+  await sleep(1500);
+  const figures = (await get(`http://127.0.0.1:${relay.adminPort}/metrics`)).text;
+  check(/^ccrelay_exchanges_open 0$/m.test(figures), 'no exchange is left open');
+  const after = await Promise.all(Array.from({ length: 20 }, () => post(relay, ask())));
   check(after.every(whole), 'everything is served afterwards');
 });
 
