@@ -63,19 +63,17 @@ static void close_others(struct cc_exchange *exchange, const struct cc_attempt *
       cc_attempt_close(exchange->attempts[i]);
 }
 
-static void write_body(struct cc_exchange *exchange, const char *data, size_t size) {
-  struct cc_slice part = cc_slice(data, size);
-  if (!exchange->inbound || exchange->inbound->headless) return;
-  exchange->report.response_bytes += (double)size;
-  if (size) cc_inbound_write(exchange->inbound, &part, 1);
-}
-
 static void answer_whole(struct cc_exchange *exchange, int status, const char *body, size_t size,
                          int error) {
   close_others(exchange, NULL);
   cc_inbound_cork(exchange->inbound);
-  own_head(exchange, status, (double)size);
-  write_body(exchange, body, size);
+  if (exchange->early) {
+    exchange->phase = CC_ANSWERING;
+    cc_exchange_put_error(exchange, body, size);
+  } else {
+    own_head(exchange, status, (double)size);
+    cc_exchange_put(exchange, body, size);
+  }
   cc_exchange_end_answer(exchange);
   cc_exchange_finish(exchange, error);
 }
@@ -135,14 +133,21 @@ static void shed(struct cc_exchange *exchange, struct cc_attempt *attempt) {
   exchange->head = NULL;
 }
 
-static void begin_outcome(struct cc_exchange *exchange, struct cc_attempt *attempt) {
-  struct cc_inbound *in = exchange->inbound;
+static void outcome_head(struct cc_exchange *exchange, const struct cc_attempt *attempt) {
   struct cc_header headers[HEADERS + 1];
   uint32_t count = own_headers(exchange, headers);
   count = upstream_headers(exchange, attempt, headers, count);
   cc_exchange_first_byte(exchange, attempt->status);
+  cc_inbound_head(exchange->inbound, attempt->status, headers, count, answer_length(attempt));
+}
+
+static void begin_outcome(struct cc_exchange *exchange, struct cc_attempt *attempt) {
+  struct cc_inbound *in = exchange->inbound;
   cc_inbound_cork(in);
-  cc_inbound_head(in, attempt->status, headers, count, answer_length(attempt));
+  if (exchange->early)
+    exchange->phase = CC_ANSWERING;
+  else
+    outcome_head(exchange, attempt);
   shed(exchange, attempt);
   if (exchange->phase != CC_OVER) cc_pump_start(attempt);
   cc_inbound_uncork(in);
@@ -155,6 +160,7 @@ int cc_answer_outcome(struct cc_relay *relay, cc_id id, int number, bool break_w
   struct cc_attempt *attempt = number == 0 || number == 1 ? exchange->attempts[number] : NULL;
   if (!attempt) return CC_ENOTFOUND;
   if (attempt->phase != CC_SETTLED || !attempt->status) return CC_ESTATE;
+  if (exchange->early && attempt->kind != CC_BODY_SSE) return CC_ESTATE;
   exchange->chosen = attempt;
   exchange->break_with_event = break_with_event;
   exchange->script_due = 0;
@@ -179,10 +185,30 @@ int cc_answer_begin(struct cc_relay *relay, cc_id id, int status) {
   if (!exchange) return error;
   if (status < 200 || status > 599) return CC_EINVAL;
   close_others(exchange, NULL);
-  own_head(exchange, status, -1);
+  if (exchange->early)
+    exchange->phase = CC_ANSWERING;
+  else
+    own_head(exchange, status, -1);
+  exchange->ping_due = 0;
   exchange->own_stream = true;
   exchange->report.stream = true;
   return CC_OK;
+}
+
+int cc_answer_early(struct cc_relay *relay, cc_id id) {
+  int error;
+  struct cc_exchange *exchange = answerable(relay, id, &error);
+  if (!exchange) return error;
+  if (exchange->early) return CC_ESTATE;
+  struct cc_inbound *in = exchange->inbound;
+  cc_inbound_cork(in);
+  error = own_head(exchange, 200, -1);
+  exchange->phase = CC_WAITING;
+  exchange->early = exchange->report.stream = error == CC_OK;
+  if (exchange->early) cc_exchange_ping(exchange);
+  cc_inbound_uncork(in);
+  if (exchange->phase != CC_OVER) cc_exchange_schedule(exchange);
+  return error;
 }
 
 static struct cc_exchange *streaming(struct cc_relay *relay, cc_id id, int *error) {
@@ -196,7 +222,7 @@ int cc_answer_write(struct cc_relay *relay, cc_id id, const char *data, uint32_t
   int error;
   struct cc_exchange *exchange = streaming(relay, id, &error);
   if (!exchange) return error;
-  write_body(exchange, data, size);
+  cc_exchange_put(exchange, data, size);
   if (!exchange->inbound || exchange->phase == CC_OVER) return CC_ECLIENT_GONE;
   if (cc_inbound_queued(exchange->inbound) <= relay->settings.buffer_bytes) return CC_OK;
   exchange->wants_writable = true;

@@ -97,9 +97,8 @@ void cc_pump_start(struct cc_attempt *attempt);
 void cc_pump_body(struct cc_attempt *attempt, struct cc_slice piece);
 void cc_pump_end(struct cc_attempt *attempt);
 void cc_pump_fail(struct cc_attempt *attempt, int error);
-// The client takes bytes again; the client has heard nothing for ping_ms.
+// The client takes bytes again.
 void cc_pump_drained(struct cc_attempt *attempt);
-void cc_pump_ping(struct cc_attempt *attempt);
 
 // Looks at the whole events of held from attempt->seen on: counts them, reads usage, notes stop
 // and error. Returns when an event decided (enum cc_messages_event) or all are seen (PING).

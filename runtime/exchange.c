@@ -46,7 +46,7 @@ static void rang(struct cc_timer *timer) {
     exchange->script_due = 0;
     cc_relay_post(exchange->relay, CC_EVENT_TIMER, 0, exchange->id);
   }
-  if (exchange->ping_due && now >= exchange->ping_due) cc_pump_ping(exchange->chosen);
+  if (exchange->ping_due && now >= exchange->ping_due) cc_exchange_ping(exchange);
   if (exchange->total_due && now >= exchange->total_due) total_timeout(exchange);
   if (exchange->phase != CC_OVER) cc_exchange_schedule(exchange);
 }

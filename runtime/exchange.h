@@ -19,6 +19,7 @@ struct cc_exchange {
   bool accepted;   // Lua let the body in
   bool complete;   // the request is whole
   bool own_stream; // an answer of our own in pieces is under way
+  bool early;      // an event stream has begun before there is an answer
   bool wants_writable;
   bool break_with_event;
   bool scanned;
@@ -53,6 +54,12 @@ void cc_exchange_refuse(struct cc_exchange *exchange, int status, const char *ty
 // Marks the first byte of the answer, and moves the timer to the nearest due.
 void cc_exchange_first_byte(struct cc_exchange *exchange, int status);
 void cc_exchange_schedule(struct cc_exchange *exchange);
+
+// own_events.c: bytes of the answer's body; an error event with JSON as its data; a ping, unless the
+// client has bytes to take, and the next after ping_ms.
+void cc_exchange_put(struct cc_exchange *exchange, const char *data, size_t size);
+void cc_exchange_put_error(struct cc_exchange *exchange, const char *json, size_t size);
+void cc_exchange_ping(struct cc_exchange *exchange);
 
 // Frees everything of it. Only relay.c calls this.
 void cc_exchange_free(struct cc_exchange *exchange);

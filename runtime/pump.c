@@ -20,16 +20,14 @@ static void stay_alive(struct cc_attempt *attempt) {
   struct cc_exchange *exchange = attempt->exchange;
   cc_timer_set(&attempt->timer, last_seen(attempt) ? LAST_MS : settings_of(attempt)->idle_ms);
   uint32_t ping_ms = settings_of(attempt)->ping_ms;
-  if (attempt->kind == CC_BODY_SSE && ping_ms)
-    exchange->ping_due = uv_now(&exchange->relay->loop) + ping_ms;
+  bool pings = attempt->kind == CC_BODY_SSE && !attempt->stop_seen && ping_ms;
+  exchange->ping_due = pings ? uv_now(&exchange->relay->loop) + ping_ms : 0;
 }
 
 static void pass_on(struct cc_attempt *attempt, const char *data, size_t size) {
   struct cc_exchange *exchange = attempt->exchange;
   if (!size || !exchange->inbound) return;
-  struct cc_slice part = cc_slice(data, size);
-  exchange->report.response_bytes += (double)size;
-  cc_inbound_write(exchange->inbound, &part, 1);
+  cc_exchange_put(exchange, data, size);
   if (attempt->phase != CC_PUMPING || !exchange->inbound || !attempt->out) return;
   if (cc_inbound_queued(exchange->inbound) <= settings_of(attempt)->buffer_bytes) return;
   cc_outbound_pause(attempt->out);
@@ -43,15 +41,13 @@ static void let_go(struct cc_attempt *attempt) {
 }
 
 static void write_error_event(struct cc_attempt *attempt, int error) {
-  struct cc_buffer event = {0};
-  cc_buffer_add_text(&event,
-                     "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\","
-                     "\"message\":");
+  struct cc_buffer json = {0};
   const char *text = cc_error_text(error);
-  cc_json_quote(&event, text, strlen(text));
-  cc_buffer_add_text(&event, "}}\n\n");
-  pass_on(attempt, event.data, event.size);
-  cc_buffer_free(&event);
+  cc_buffer_add_text(&json, "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":");
+  cc_json_quote(&json, text, strlen(text));
+  cc_buffer_add_text(&json, "}}");
+  cc_exchange_put_error(attempt->exchange, json.data, json.size);
+  cc_buffer_free(&json);
 }
 
 static void finish_broken(struct cc_attempt *attempt, int error) {
@@ -148,16 +144,6 @@ void cc_pump_drained(struct cc_attempt *attempt) {
   if (attempt->phase != CC_PUMPING || !attempt->out) return;
   stay_alive(attempt);
   cc_outbound_resume(attempt->out);
-}
-
-void cc_pump_ping(struct cc_attempt *attempt) {
-  static const char ping[] = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
-  struct cc_exchange *exchange = attempt->exchange;
-  exchange->ping_due = uv_now(&exchange->relay->loop) + settings_of(attempt)->ping_ms;
-  if (attempt->phase != CC_PUMPING || attempt->stop_seen || !exchange->inbound) return;
-  if (cc_inbound_queued(exchange->inbound)) return;
-  exchange->report.pings++;
-  pass_on(attempt, ping, sizeof ping - 1);
 }
 
 void cc_pump_start(struct cc_attempt *attempt) {

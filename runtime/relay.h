@@ -488,6 +488,12 @@ int cc_answer_begin(struct cc_relay *relay, cc_id exchange, int status);
 int cc_answer_write(struct cc_relay *relay, cc_id exchange, const char *data, uint32_t size);
 int cc_answer_end(struct cc_relay *relay, cc_id exchange);
 
+// Begins the answer to a client that wants an event stream before there is one: 200, the headers set
+// so far, a ping now and one after each ping_ms of silence. What is given later comes in that stream:
+// of an outcome only an event stream (CC_ESTATE, and nothing has changed, when it is none), an answer
+// of our own as an error event with the body (JSON) as its data, one in pieces as it is written.
+int cc_answer_early(struct cc_relay *relay, cc_id exchange);
+
 // Breaks the connection to the client, with RST or FIN; before or within an answer. raw bytes, if
 // any, are written first just as they are.
 int cc_answer_break(struct cc_relay *relay, cc_id exchange, bool reset, const char *raw,

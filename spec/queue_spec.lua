@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Waiting for room in limits, on a clock that only events move.
 local fake = require 'support.fake_c'
+local json = require 'ccrelay.json'
 local metrics = require 'ccrelay.metrics'
 local stage = require 'support.stage'
 
@@ -157,6 +158,119 @@ describe('when all keys are at their limits', function()
     assert.equal('200 502 200', statuses(first, second, third))
     assert.equal('q.test', third.answer.origin)
     assert.is_true(self.served[2].at - self.served[1].at >= MINUTE)
+  end)
+end)
+
+describe('a client that wants a stream', function()
+  local wants, key = { stream = true }, { key = 'sk-q', rpm_limit = 1 }
+
+  local function told(exchange)
+    return json.decode(assert(exchange.answer.body:match '^event: error\ndata: (.*)\n\n$', exchange.answer.body))
+  end
+
+  it('has its stream with pings when it has waited for 15 s, and the answer comes in it', function()
+    local self = limited({}, key)
+    local first, second = self:requests({ body = wants }, { at = 10, body = wants })
+    assert.is_nil(first.answer.early)
+    assert.equal('200 200', statuses(first, second))
+    assert.equal(15000, second.answer.early - second.at)
+    assert.equal('text/event-stream', second.answer.headers['content-type'])
+    assert.is_truthy(second.answer.headers['request-id']:find '^req_ccr_')
+    assert.equal(0, second.answer.attempt)
+    assert.is_true(tonumber(self:line().queued_ms) >= 58000)
+  end)
+
+  it('a shorter wait begins nothing', function()
+    local self = limited({}, { key = 'sk-q' })
+    self.replies['q.test'] = { { status = 429, body = '{}', headers = { ['retry-after'] = '14' } }, { status = 200 } }
+    local _, second = self:requests({ body = wants }, { at = 100, body = wants })
+    assert.is_nil(second.answer.early)
+    assert.equal(200, second.answer.status)
+  end)
+
+  it('nor does the wait of a client that wants no stream', function()
+    local _, second = limited({}, key):requests({}, { at = 10 })
+    assert.is_nil(second.answer.early)
+    assert.equal(200, second.answer.status)
+  end)
+
+  it('is told that it waited in vain', function()
+    local self = limited({ routing = { queue_ms = MINUTE + 2000 } }, key)
+    local _, _, third = self:requests({}, { at = 10 }, { at = 20, body = wants })
+    local body = told(third)
+    assert.equal('rate_limit_error', body.error.type)
+    assert.is_truthy(body.error.message:find('every key for model "claude-sonnet-4-5" is at its rate limit', 1, true))
+    assert.equal(third.answer.headers['request-id'], body.request_id)
+    assert.equal(1, self:count 'status=200 .*error=limited')
+  end)
+
+  it('is told what the upstream refused, in the upstream\'s words', function()
+    local self = limited({}, key)
+    local shaped = '{"type":"error","error":{"type":"invalid_request_error","message":"a b"}}'
+    self.replies['q.test'] = { { status = 200 }, { status = 400, body = shaped } }
+    local _, second = self:requests({}, { at = 10, body = wants })
+    assert.same({ type = 'invalid_request_error', message = 'a b' }, told(second).error)
+  end)
+
+  it('is told that the upstream failed', function()
+    local self = limited({}, key)
+    self.replies['q.test'] = { { status = 200 }, { error = 'CC_EREFUSED' } }
+    local _, second = self:requests({}, { at = 10, body = wants })
+    assert.equal('api_error', told(second).error.type)
+    assert.equal('CC_EREFUSED', self:line().error)
+  end)
+
+  it('is told that the upstream sent no stream', function()
+    local self = limited({}, key)
+    self.replies['q.test'] = { { status = 200 }, { status = 200, headers = { ['content-type'] = 'application/json' } } }
+    local _, second = self:requests({}, { at = 10, body = wants })
+    assert.is_truthy(told(second).error.message:find 'answered without a stream')
+    assert.equal('no_stream', self:line().error)
+  end)
+
+  it('is told of a fault in the policy', function()
+    local self = limited({ policy = [[
+      local relay = require 'ccrelay'
+      return function(exchange)
+        local list = relay.upstreams(exchange)
+        if exchange.stream then error 'oops' end
+        return exchange:first(list)
+      end
+    ]] }, key)
+    local _, second = self:requests({}, { at = 10, body = wants })
+    assert.equal('api_error', told(second).error.type)
+    assert.equal('script', self:line().error)
+  end)
+
+  local function answering(text)
+    return [[
+      local relay = require 'ccrelay'
+      return function(exchange)
+        local list = relay.upstreams(exchange)
+        if exchange.stream then ]] .. text .. [[ end
+        return exchange:first(list)
+      end
+    ]]
+  end
+
+  it('has a policy\'s own stream in it', function()
+    local own = [[return exchange:stream(function(writer) writer:write 'data: {}\n\n' end)]]
+    local self = limited({ policy = answering(own) }, key)
+    local _, second = self:requests({}, { at = 10, body = wants })
+    assert.equal('data: {}\n\n', second.answer.body)
+    assert.equal(15000, second.answer.early - second.at)
+  end)
+
+  it('has a policy\'s own answer as an error', function()
+    for _, case in ipairs {
+      { '{ status = 418, body = "no\\ntea" }', 'invalid_request_error', 'no\ntea' },
+      { '{ status = 200, body = { type = "message" } }', 'api_error',
+        'the policy gave an answer with status 200 when the stream had begun' },
+    } do
+      local self = limited({ policy = answering('return exchange:respond(' .. case[1] .. ')') }, key)
+      local _, second = self:requests({}, { at = 10, body = wants })
+      assert.same({ type = case[2], message = case[3] }, told(second).error)
+    end
   end)
 end)
 

@@ -32,27 +32,9 @@ static const char *ask(struct stage *stage, const struct peer_reply *reply, cons
   return stage_ask(stage, stage_stream_request, strlen(stage_stream_request), until);
 }
 
-// The body of a chunked answer, decoded; complete tells whether the last chunk came.
-static char *decode(const char *answer, bool *complete) {
-  struct cc_buffer body = {0};
-  const char *at = strstr(answer, "\r\n\r\n") + 4;
-  *complete = false;
-  while (*at) {
-    size_t size = strtoul(at, NULL, 16);
-    at = strstr(at, "\r\n");
-    if (!at) break;
-    *complete = size == 0;
-    if (!size) break;
-    cc_buffer_add(&body, at + 2, size);
-    at += 2 + size + 2;
-  }
-  cc_buffer_add(&body, "", 1);
-  return body.data;
-}
-
 static void expect_body(const char *answer, const char *body, bool complete) {
   bool whole;
-  char *got = decode(answer, &whole);
+  char *got = stage_body(answer, &whole);
   assert_string_equal(got, body);
   assert_int_equal(whole, complete);
   free(got);
@@ -83,7 +65,7 @@ static void a_cut_stream_never_ends_cleanly(void **state) {
     struct peer_reply reply = {SSE_HEAD START CONTENT HALF, 0, ends[i]};
     const char *got = ask(&stage, &reply, NULL);
     bool complete;
-    char *body = decode(got, &complete);
+    char *body = stage_body(got, &complete);
     assert_false(complete);
     if (ends[i] == PEER_CLOSE) assert_string_equal(body, START CONTENT);
     assert_null(strstr(body, "content_blo\"")); // never half an event
@@ -101,7 +83,7 @@ static void a_policy_may_ask_for_an_error_event(void **state) {
   stage.break_with_event = true;
   const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
   bool complete;
-  char *body = decode(got, &complete);
+  char *body = stage_body(got, &complete);
   assert_true(complete);
   static const char begin[] = START CONTENT "event: error\ndata: {\"type\":\"error\",";
   assert_memory_equal(body, begin, sizeof begin - 1);
@@ -135,7 +117,7 @@ static void silence_gets_pings_and_then_an_end(void **state) {
   cc_configure(stage.relay, &settings);
   const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
   bool complete;
-  char *body = decode(got, &complete);
+  char *body = stage_body(got, &complete);
   assert_false(complete);
   static const char begin[] = START CONTENT "event: ping\ndata: {\"type\":\"ping\"}\n\n";
   assert_memory_equal(body, begin, sizeof begin - 1);

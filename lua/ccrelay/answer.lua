@@ -33,6 +33,15 @@ function M.request_id(exchange)
   return 'req_ccr_' .. exchange.id
 end
 
+-- In a stream that has begun an answer is the data of an error event.
+local function as_error(exchange, status, body)
+  local decoded = json.decode(body)
+  if errors.shaped(decoded) then return body end
+  local message = status < 400 and 'the policy gave an answer with status ' .. status .. ' when the stream had begun'
+    or errors.message_of(decoded, body)
+  return errors.body(errors.type_of(status < 400 and 500 or status), message, M.request_id(exchange))
+end
+
 --- Gives a whole answer.
 ---@param exchange ccrelay.Exchange
 ---@param status integer
@@ -40,6 +49,7 @@ end
 ---@param request_id string? an upstream's, if it is its error that is told
 function M.give(exchange, status, body, request_id)
   M.header(exchange, 'request-id', request_id or M.request_id(exchange))
+  if exchange.early then body = as_error(exchange, status, body) end
   local code = C.cc_answer(exchange.relay, exchange.handle, status, body, #body)
   if code == C.CC_EINVAL then refused('the answer with status ' .. tostring(status), code) end
   exchange.answered = true
@@ -63,6 +73,20 @@ function M.debug(exchange, provider)
   M.header(exchange, 'x-cc-relay-strategy', generation.strategy)
   if provider then M.header(exchange, 'x-cc-relay-provider', provider) end
   M.header(exchange, 'x-cc-relay-attempts', tostring(#exchange.trail))
+end
+
+local function stream_headers(exchange)
+  M.header(exchange, 'content-type', 'text/event-stream')
+  M.header(exchange, 'cache-control', 'no-cache')
+  M.header(exchange, 'request-id', M.request_id(exchange))
+end
+
+--- Begins the answer of a client that wants a stream before there is one; from then on it gets pings.
+---@param exchange ccrelay.Exchange
+function M.early(exchange)
+  stream_headers(exchange)
+  M.debug(exchange)
+  exchange.early = C.cc_answer_early(exchange.relay, exchange.handle) == C.CC_OK
 end
 
 --- Whole seconds for retry-after, within what clients wait for.
@@ -204,9 +228,7 @@ function M.stream(exchange, produce, answer)
   if type(produce) ~= 'function' then error('exchange:stream takes a function that writes the answer', 3) end
   answer = answer or {}
   local status = check_status(answer.status, 2)
-  M.header(exchange, 'content-type', 'text/event-stream')
-  M.header(exchange, 'cache-control', 'no-cache')
-  M.header(exchange, 'request-id', M.request_id(exchange))
+  stream_headers(exchange)
   set_headers(exchange, answer.headers, 2)
   C.cc_answer_begin(exchange.relay, exchange.handle, status)
   exchange.answered = true

@@ -36,6 +36,11 @@ local function shed(exchange)
   exchange.candidates, exchange.tried, exchange.cache.header = false, false, nil
 end
 
+local function no_stream(exchange, outcome)
+  answer.error(exchange, 502, string.format('provider "%s" answered without a stream', outcome.upstream.provider),
+    { failure = 'no_stream' })
+end
+
 local function pass(exchange, outcome)
   if outcome.ok and not (is_held(exchange, outcome) and outcome.holder.open) then
     error('the policy returned an outcome that was given up', 0)
@@ -46,7 +51,8 @@ local function pass(exchange, outcome)
   end
   mark(exchange, outcome)
   local with_event = exchange.generation.policy.break_with == 'event'
-  C.cc_answer_outcome(exchange.relay, exchange.handle, outcome.attempt, with_event)
+  local code = C.cc_answer_outcome(exchange.relay, exchange.handle, outcome.attempt, with_event)
+  if code == C.CC_ESTATE and exchange.early then return no_stream(exchange, outcome) end
   exchange.answered, exchange.chosen = true, outcome.holder
   shed(exchange)
 end
@@ -76,8 +82,13 @@ local function passes_unread(outcome)
   return not outcome.complete and string.find(outcome.body, '^%s*{%s*"type"%s*:%s*"error"') ~= nil
 end
 
+local function passes_as_it_is(exchange, outcome)
+  if exchange.early or not is_held(exchange, outcome) then return false end
+  return outcome.shaped and not outcome.cut or passes_unread(outcome)
+end
+
 local function http_error(exchange, outcome)
-  if is_held(exchange, outcome) and (outcome.shaped and not outcome.cut or passes_unread(outcome)) then
+  if passes_as_it_is(exchange, outcome) then
     exchange.failure = outcome.type
     return pass(exchange, outcome)
   end

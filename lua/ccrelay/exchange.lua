@@ -51,7 +51,7 @@ local RARE = {
   edits = false, refusal = false, last = false, failure = false, prefix_broken = false, script_error = false,
   refused = false, holder_1 = false, missed = false, recovered = false, raced = false,
   client_open = false, client_ticket = false, room_at = false, queued = false, queue_end = false, queued_ms = 0,
-  home = false, tally = false,
+  early = false, home = false, tally = false,
 }
 
 function Exchange.__index(self, name)

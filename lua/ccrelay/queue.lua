@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Exchanges that wait for room in the limits: about in the order they came in, none longer than
--- routing.queue_ms.
+-- routing.queue_ms. A client that wants a stream does not wait in silence longer than one that has its
+-- stream: then its answer begins, with pings.
 local C = require 'ccrelay.c'
+local answer = require 'ccrelay.answer'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
 local turn = require 'ccrelay.turn'
@@ -9,9 +11,9 @@ local turn = require 'ccrelay.turn'
 local M = {}
 
 local lines = {} -- by model: exchanges, the first come first
-local request = ffi.new 'struct cc_request'
+local request, settings = ffi.new 'struct cc_request', ffi.new 'struct cc_settings'
 
-local function settings_of(exchange)
+local function configuration_of(exchange)
   return exchange.generation.configuration
 end
 
@@ -19,7 +21,7 @@ end
 ---@param exchange ccrelay.Exchange
 ---@return boolean
 function M.wanted(exchange)
-  return (settings_of(exchange).routing.queue_ms or 0) > 0
+  return (configuration_of(exchange).routing.queue_ms or 0) > 0
 end
 
 local function line_up(exchange)
@@ -47,8 +49,8 @@ end
 
 -- The exchange as a whole has a time too.
 local function latest(exchange)
-  local settings, now = settings_of(exchange), C.cc_now()
-  local latest_ms, whole = now + settings.routing.queue_ms, settings.server.timeout_ms
+  local configuration, now = configuration_of(exchange), C.cc_now()
+  local latest_ms, whole = now + configuration.routing.queue_ms, configuration.server.timeout_ms
   if whole > 0 and C.cc_request(exchange.relay, exchange.handle, request) == C.CC_OK then
     latest_ms = math.min(latest_ms, request.started + whole)
   end
@@ -60,6 +62,22 @@ local function place_of(exchange)
   for index, other in ipairs(lines[exchange.queued.model]) do
     if other == exchange then return index end
   end
+end
+
+-- When the client has to hear something; never for one that wants no stream.
+local function silent_until(exchange)
+  if exchange.early or not exchange.stream then return math.huge end
+  C.cc_settings(exchange.relay, settings)
+  return settings.ping_ms > 0 and exchange.queued.since + settings.ping_ms or math.huge
+end
+
+local function sleep_until(exchange, due)
+  local silent = silent_until(exchange)
+  if due > silent then
+    turn.sleep(exchange, silent - C.cc_now())
+    answer.early(exchange)
+  end
+  turn.sleep(exchange, due - C.cc_now())
 end
 
 --- Waits until a limit that kept the exchange out has room; false at once when that is too late. In
@@ -74,7 +92,7 @@ function M.wait(exchange)
   if not exchange.queued then line_up(exchange) end
   local now = C.cc_now()
   local due = math.max(ready, now + 1) + place_of(exchange) - 1
-  turn.sleep(exchange, math.min(due, exchange.queue_end) - now)
+  sleep_until(exchange, math.min(due, exchange.queue_end))
   exchange.refusal, exchange.room_at = false, false
   return true
 end

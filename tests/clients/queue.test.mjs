@@ -2,6 +2,8 @@
 // Requests that wait for room in the limits instead of being refused: with real clocks and clients.
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import SDK0 from 'sdk0';
+import SDK1 from 'sdk1';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
 import { Relay, ask, patience, post, provider, secret } from './support/relay.mjs';
@@ -10,6 +12,8 @@ import { Upstream, faults, healthy } from './support/upstream.mjs';
 const start = (t, upstream, { workers = 1, timeout_ms = 60_000, queue_ms = 20_000, keys } = {}) => Relay.start(t, {
   config: { server: { workers, timeout_ms }, routing: { queue_ms }, providers: [{ ...provider(upstream), ...(keys && { keys }) }] },
 });
+
+const resting = (seconds) => faults.status(429, 'rate_limit_error', { 'retry-after': `${seconds}` });
 
 const paced = [{ key: secret('first'), rpm_limit: 300, burst: 1 }]; // one each 200 ms
 
@@ -46,7 +50,7 @@ test('they go in the order they came, and one that left is forgotten', async (t)
 });
 
 test('a key that rests is waited for, but not longer than queue_ms or the exchange', async (t) => {
-  const plan = () => [faults.status(429, 'rate_limit_error', { 'retry-after': '1' }), healthy()];
+  const plan = () => [resting(1), healthy()];
   for (const [settings, expected] of [[{}, 200], [{ queue_ms: 300 }, 429], [{ timeout_ms: 700 }, 429]]) {
     const upstream = await Upstream.start(t, 'first', plan());
     const relay = await start(t, upstream, settings);
@@ -58,4 +62,34 @@ test('a key that rests is waited for, but not longer than queue_ms or the exchan
     assert.ok(expected === 200 ? took > 800 : took < 300 * patience, `${took}`);
     await relay.stop();
   }
+});
+
+// More than 15 s, after which a client that wants a stream hears pings.
+test('a long wait is one stream with pings, to the SDKs an answer or an error like any other', async (t) => {
+  const plan = { whole: [resting(17), healthy()], refused: [resting(17), faults.status(400, 'invalid_request_error')] };
+  const relays = {};
+  for (const [name, answers] of Object.entries(plan)) {
+    const upstream = await Upstream.start(t, name, answers);
+    relays[name] = await start(t, upstream, { queue_ms: 30_000 });
+    assert.equal((await post(relays[name], ask())).status, 429);
+  }
+  const client = (relay, SDK) => new SDK({ baseURL: relay.url, apiKey: secret('client'), maxRetries: 0 });
+  const began = performance.now();
+  const chunks = [];
+  const raw = post(relays.whole, ask({ stream: true }), { onData: (bytes) => chunks.push([performance.now() - began, String(bytes)]) });
+  const [answer, one, other, error] = await Promise.all([
+    raw,
+    client(relays.whole, SDK0).messages.stream(ask()).finalMessage(),
+    client(relays.whole, SDK1).messages.stream(ask()).finalMessage(),
+    client(relays.refused, SDK1).messages.stream(ask()).finalMessage().catch((caught) => caught),
+  ]);
+  assert.equal(answer.status, 200);
+  assert.equal(chunks[0][1], 'event: ping\ndata: {"type":"ping"}\n\n');
+  assert.ok(chunks[0][0] > 14_000, `${chunks[0][0]}`);
+  assert.match(answer.text, /^event: ping\n.*\n\nevent: message_start\n[^]*"message_stop"}\n\n$/);
+  assert.match(answer.headers['request-id'], /^req_ccr_/);
+  for (const message of [one, other]) assert.equal(message.stop_reason, 'end_turn');
+  assert.ok(error instanceof SDK1.APIError, `${error}`);
+  assert.equal(error.error.error.type, 'invalid_request_error');
+  await relays.whole.printed(/"queued_ms":1[67]/);
 });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/stage.h"
+#include "base/buffer.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,9 +56,17 @@ static void decide(struct stage *stage, cc_id id, int number) {
   if (!good && number == 0)
     try_upstream(stage, id, 1);
   else if (outcome.status)
-    cc_answer_outcome(stage->relay, id, number, stage->break_with_event);
+    stage->answer_result = cc_answer_outcome(stage->relay, id, number, stage->break_with_event);
   else
     cc_answer(stage->relay, id, 502, "{}", 2);
+  if (stage->answer_result == CC_ESTATE) cc_answer(stage->relay, id, 502, "{\n}", 3);
+}
+
+static void begin_early(struct stage *stage, cc_id id) {
+  cc_answer_header(stage->relay, id, "content-type", 12, "text/event-stream", 17);
+  stage->early_result = cc_answer_early(stage->relay, id);
+  stage->early_again = cc_answer_early(stage->relay, id);
+  cc_exchange_timer(stage->relay, id, stage->early_ms);
 }
 
 static void ready(struct stage *stage, cc_id id) {
@@ -65,6 +74,8 @@ static void ready(struct stage *stage, cc_id id) {
   stage->scan_result = cc_request_scan(stage->relay, id, &stage->scan);
   if (stage->scan_result != CC_OK)
     cc_answer(stage->relay, id, 400, "{}", 2);
+  else if (stage->early_ms)
+    begin_early(stage, id);
   else
     try_upstream(stage, id, 0);
 }
@@ -85,7 +96,10 @@ static void handle(struct stage *stage, const struct cc_event *event) {
     stage->exchanges++;
     break;
   default: // the clock, so that a client that ended is noticed
-    cc_timer(stage->relay, 0, 5);
+    if (event->id)
+      try_upstream(stage, event->id, 0);
+    else
+      cc_timer(stage->relay, 0, 5);
     break;
   }
 }
@@ -99,6 +113,23 @@ const char *stage_ask(struct stage *stage, const char *request, size_t size, con
   while (!(peer_client_done(client) && stage->exchanges > before) && cc_next(stage->relay, &event))
     handle(stage, &event);
   return peer_client_wait(client, NULL, NULL);
+}
+
+char *stage_body(const char *answer, bool *complete) {
+  struct cc_buffer body = {0};
+  const char *at = strstr(answer, "\r\n\r\n") + 4;
+  *complete = false;
+  while (*at) {
+    size_t size = strtoul(at, NULL, 16);
+    at = strstr(at, "\r\n");
+    if (!at) break;
+    *complete = size == 0;
+    if (!size) break;
+    cc_buffer_add(&body, at + 2, size);
+    at += 2 + size + 2;
+  }
+  cc_buffer_add(&body, "", 1);
+  return body.data;
 }
 
 void stage_close(struct stage *stage) {

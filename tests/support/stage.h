@@ -13,6 +13,8 @@ struct stage {
   uint16_t port;
   struct cc_try spec;
   bool break_with_event;
+  double early_ms; // more than 0: the answer begins so long before the first try
+  int early_result, early_again, answer_result;
   int outcomes;
   struct cc_outcome outcome[4]; // slices are of no use later
   struct cc_report report;
@@ -27,6 +29,8 @@ void stage_open(struct stage *stage, const struct peer_reply *a, int a_count,
 // Sends a request and runs the relay until the client has its answer and the exchange is over.
 // Returns what the client got (freed by stage_close).
 const char *stage_ask(struct stage *stage, const char *request, size_t size, const char *until);
+// The body of a chunked answer, decoded, to be freed; complete tells whether the last chunk came.
+char *stage_body(const char *answer, bool *complete);
 // A streaming Messages request.
 extern const char stage_stream_request[];
 void stage_close(struct stage *stage);

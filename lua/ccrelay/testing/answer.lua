@@ -55,10 +55,34 @@ local function headers_of(exchange, upstream)
   return headers
 end
 
+function fake.cc_answer_early(_, id)
+  local exchange, code = answerable(id)
+  if not exchange then return code end
+  if exchange.early then return real.CC_ESTATE end
+  exchange.early = { at = state.now, headers = headers_of(exchange) }
+  return 0
+end
+
+local function is_stream(attempt, reply)
+  local kind = headers_of({ set_headers = {} }, reply.headers)['content-type']
+  if kind then return kind:find('text/event-stream', 1, true) ~= nil end
+  return attempt.stream and (reply.status or 200) < 300
+end
+
+-- What comes once a stream has begun: its status and headers were the stream's.
+local function follow(exchange, answer)
+  local early = exchange.early
+  if not early then return answer end
+  answer.status, answer.headers, answer.early = 200, early.headers, early.at
+  return answer
+end
+
 function fake.cc_answer(_, id, status, body, size)
   local exchange, code = answerable(id)
   if not exchange then return code end
-  exchange.answer = { status = status, headers = headers_of(exchange), body = bytes(body, size), own = true }
+  local text = bytes(body, size)
+  if exchange.early then status, text = 200, 'event: error\ndata: ' .. text .. '\n\n' end
+  exchange.answer = follow(exchange, { status = status, headers = headers_of(exchange), body = text, own = true })
   finish(id, exchange, { status = status, error = 0, attempt = -1 })
   return 0
 end
@@ -69,11 +93,12 @@ function fake.cc_answer_outcome(_, id, number, break_with_event)
   local attempt = exchange.attempts[number]
   if attempt.cancelled or not attempt.settled then return real.CC_ESTATE end
   local reply = attempt.reply
+  if exchange.early and not is_stream(attempt, reply) then return real.CC_ESTATE end
   local status = reply.status or 200
-  exchange.answer = {
+  exchange.answer = follow(exchange, {
     status = status, headers = headers_of(exchange, reply.headers), body = reply.body or '', attempt = number,
     origin = attempt.origin.host, break_with_event = break_with_event,
-  }
+  })
   local ending = reply.ending or {}
   finish(id, exchange, {
     status = status, error = ending.error and real[ending.error] or 0, attempt = number, usage = reply.usage,
@@ -85,7 +110,9 @@ end
 function fake.cc_answer_begin(_, id, status)
   local exchange, code = answerable(id)
   if not exchange then return code end
-  exchange.answer = { status = status, headers = headers_of(exchange), body = '', own = true, writes = {} }
+  exchange.answer = follow(exchange, {
+    status = status, headers = headers_of(exchange), body = '', own = true, writes = {},
+  })
   return 0
 end
 
