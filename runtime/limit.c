@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limit.h"
 #include "ledger.h"
+#include "remainder.h"
 #include "shared.h"
+#include <string.h>
 
 enum { REQUESTS, INPUT, OUTPUT };                             // what a window holds
 enum { RATE_REQUESTS, RATE_TOKENS, RATE_INPUT, RATE_OUTPUT }; // what has a rate
@@ -147,10 +149,6 @@ static uint64_t wait_for(struct cc_shared_limit *limit, unsigned rate, uint64_t 
   return WINDOW_MS + 1;
 }
 
-static bool in_force(uint64_t left, uint64_t now) {
-  return (left >> 32) * 1000 > now;
-}
-
 // 0 if the amounts fit on top of what is there; else the ms until they will.
 static uint64_t shortage(struct cc_shared_limit *limit, uint64_t now,
                          const struct amounts *amounts) {
@@ -162,7 +160,7 @@ static uint64_t shortage(struct cc_shared_limit *limit, uint64_t now,
     if (!fits(rate_of(limit, rate), amount_of(&sums, rate), amount))
       wait = wait_for(limit, rate, now, amount);
     if (wait > longest) longest = wait;
-    if (!in_force(left, now) || amount <= (uint32_t)left) continue;
+    if (!cc_remainder_in_force(left, now) || amount <= (uint32_t)left) continue;
     wait = (left >> 32) * 1000 - now;
     if (wait > longest) longest = wait;
   }
@@ -224,36 +222,21 @@ static bool is_over(struct cc_shared_limit *limit, uint64_t now, const struct am
   return false;
 }
 
-// Takes from a remainder in force: false when it has too little.
-static bool take_left(_Atomic uint64_t *left, uint64_t now, uint64_t amount) {
-  uint64_t before = atomic_load(left);
-  do {
-    if (!in_force(before, now)) return true;
-    if ((uint32_t)before < amount) return false;
-  } while (!atomic_compare_exchange_weak(left, &before, before - amount));
-  return true;
-}
-
-static void give_left(_Atomic uint64_t *left, uint64_t now, uint64_t amount) {
-  uint64_t before = atomic_load(left);
-  do {
-    if (!in_force(before, now) || UINT32_MAX - (uint32_t)before < amount) return;
-  } while (!atomic_compare_exchange_weak(left, &before, before + amount));
-}
-
-static bool take_all_left(struct cc_shared_limit *limit, uint64_t now, const struct amounts *own) {
+static bool take_all_left(struct cc_shared_limit *limit, uint64_t now, const struct amounts *own,
+                          uint32_t *resets) {
   for (unsigned rate = 0; rate < RATES; rate++) {
-    if (take_left(&limit->left[rate], now, amount_of(own, rate))) continue;
+    if (cc_remainder_take(&limit->left[rate], now, amount_of(own, rate), &resets[rate])) continue;
     while (rate-- > 0)
-      give_left(&limit->left[rate], now, amount_of(own, rate));
+      cc_remainder_change(&limit->left[rate], resets[rate], (double)amount_of(own, rate));
     return false;
   }
   return true;
 }
 
-static bool book(struct cc_shared_limit *limit, uint64_t now, struct amounts *own) {
+static bool book(struct cc_shared_limit *limit, uint64_t now, struct amounts *own,
+                 uint32_t *resets) {
   if (!add_all(limit, now, own)) return false;
-  if (!is_over(limit, now, own) && is_now(limit, now) && take_all_left(limit, now, own))
+  if (!is_over(limit, now, own) && is_now(limit, now) && take_all_left(limit, now, own, resets))
     return true;
   for (unsigned kind = 0; kind < KINDS; kind++)
     change(limit, kind, now / 1000, -(double)own->of[kind]);
@@ -278,22 +261,14 @@ static uint64_t rounded_up(double value) {
   return below + ((double)below < value);
 }
 
-static void learn_left(_Atomic uint64_t *left, uint64_t now, uint64_t reset, double remaining) {
-  uint64_t second = (reset + 999) / 1000, before = atomic_load(left), after;
-  uint64_t some = remaining >= UINT32_MAX ? UINT32_MAX : (uint64_t)remaining;
-  do {
-    uint64_t known = before >> 32;
-    after = second << 32 | some;
-    if (!in_force(before, now)) continue;
-    if (known > second + 1 && (uint32_t)before <= some) return;
-    if (known > second + 1 || second > known + 1) continue;
-    if (known > second) after = known << 32 | some;
-    if ((uint32_t)before < some) after = (after >> 32 << 32) | (uint32_t)before;
-  } while (!atomic_compare_exchange_weak(left, &before, after));
+static double booked_of(const struct cc_ticket *ticket, unsigned rate) {
+  if (rate == RATE_REQUESTS) return 1;
+  return (rate == RATE_OUTPUT ? 0 : ticket->input_tokens) +
+         (rate == RATE_INPUT ? 0 : ticket->output_tokens);
 }
 
 void cc_limit_learn(int number, uint32_t rate, double per_minute, double remaining, double reset_ms,
-                    double now_ms) {
+                    double now_ms, struct cc_ticket *ticket) {
   struct cc_shared_limit *limit = cc_shared_limit(number);
   if (!limit || rate >= RATES) return;
   if (per_minute > 0) atomic_store(&limit->learned[rate], per_minute);
@@ -301,12 +276,22 @@ void cc_limit_learn(int number, uint32_t rate, double per_minute, double remaini
   if (!(remaining >= 0) || !(away > 0)) return;
   if (away > (double)LEARN_MS) away = (double)LEARN_MS;
   uint64_t now = look_at_clock(limit, now_ms);
-  learn_left(&limit->left[rate], now, now + rounded_up(away), remaining);
+  bool own = ticket && ticket->limit == number;
+  cc_remainder_learn(&limit->left[rate], now, now + rounded_up(away), remaining,
+             own ? ticket->resets[rate] : 0, own ? booked_of(ticket, rate) : 0);
+  if (own) ticket->resets[rate] = 0;
 }
 
 static uint64_t counted(double tokens) {
   if (!(tokens > 0)) return 0;
   return tokens >= (double)AMOUNT ? AMOUNT : rounded_up(tokens);
+}
+
+double cc_limit_wait(int number, double now_ms, double input_tokens, double output_tokens) {
+  struct cc_shared_limit *limit = cc_shared_limit(number);
+  if (!limit) return 0;
+  struct amounts own = {{1, counted(input_tokens), counted(output_tokens)}};
+  return (double)shortage(limit, look_at_clock(limit, now_ms), &own);
 }
 
 int cc_limit_reserve(int number, double now_ms, double input_tokens, double output_tokens,
@@ -320,11 +305,13 @@ int cc_limit_reserve(int number, double now_ms, double input_tokens, double outp
     uint64_t now = move_clock(limit, now_ms);
     *wait_ms = (double)shortage(limit, now, &own);
     if (*wait_ms > 0) return CC_ELIMIT;
-    if (!book(limit, now, &own)) continue;
+    uint32_t resets[RATES];
+    if (!book(limit, now, &own, resets)) continue;
     *ticket = (struct cc_ticket){.limit = number,
                                  .second = (uint32_t)(now / 1000),
                                  .input_tokens = (double)own.of[INPUT],
                                  .output_tokens = (double)own.of[OUTPUT]};
+    memcpy(ticket->resets, resets, sizeof resets);
     ticket->entry = cc_ledger_open(ticket);
     return CC_OK;
   }
@@ -332,14 +319,27 @@ int cc_limit_reserve(int number, double now_ms, double input_tokens, double outp
   return CC_ELIMIT;
 }
 
+// Books whatever the windows say.
+static void add_now(struct cc_shared_limit *limit, unsigned kind, double now_ms, double amount) {
+  for (int i = 0; i < TRIES; i++)
+    if (add(limit, kind, move_clock(limit, now_ms), counted(amount))) return;
+}
+
 void cc_limit_settle(const struct cc_ticket *ticket, double now_ms, double input_tokens,
                      double output_tokens) {
   struct cc_shared_limit *limit = cc_shared_limit(ticket->limit);
-  (void)now_ms;
   if (!limit) return;
   cc_ledger_close(ticket);
-  change(limit, INPUT, ticket->second, (double)counted(input_tokens) - ticket->input_tokens);
-  change(limit, OUTPUT, ticket->second, (double)counted(output_tokens) - ticket->output_tokens);
+  double input = (double)counted(input_tokens) - ticket->input_tokens;
+  double output = (double)counted(output_tokens) - ticket->output_tokens;
+  change(limit, INPUT, ticket->second, input);
+  if (output > 0)
+    add_now(limit, OUTPUT, now_ms, output);
+  else
+    change(limit, OUTPUT, ticket->second, output);
+  cc_remainder_change(&limit->left[RATE_TOKENS], ticket->resets[RATE_TOKENS], -input - output);
+  cc_remainder_change(&limit->left[RATE_INPUT], ticket->resets[RATE_INPUT], -input);
+  cc_remainder_change(&limit->left[RATE_OUTPUT], ticket->resets[RATE_OUTPUT], -output);
 }
 
 void cc_limit_release(const struct cc_ticket *ticket, double now_ms) {
@@ -347,6 +347,7 @@ void cc_limit_release(const struct cc_ticket *ticket, double now_ms) {
   if (!limit) return;
   cc_limit_settle(ticket, now_ms, 0, 0);
   change(limit, REQUESTS, ticket->second, -1);
+  cc_remainder_change(&limit->left[RATE_REQUESTS], ticket->resets[RATE_REQUESTS], 1);
 }
 
 static double smaller(double a, double b) {
@@ -362,9 +363,10 @@ double cc_limit_headroom(int number, double now_ms) {
   for (unsigned rate = 0; rate < RATES; rate++) {
     double most = rate_of(limit, rate), free = 1;
     uint64_t left = atomic_load(&limit->left[rate]);
+    bool told = cc_remainder_in_force(left, now);
     if (most > 0) free = 1 - (double)amount_of(&sums, rate) / most;
-    if (in_force(left, now) && most > 0) free = smaller(free, (double)(uint32_t)left / most);
-    if (in_force(left, now) && !(uint32_t)left) free = 0;
+    if (told && most > 0) free = smaller(free, (double)(uint32_t)left / most);
+    if (told && !(uint32_t)left) free = 0;
     least = smaller(least, free);
   }
   return least > 0 ? least : 0;

@@ -23,8 +23,9 @@
 //
 // A booking that alone is more than the rate is let in when the window is empty of its kind.
 //
-// Settling changes the word of the second it was booked in, if that still stands. Real usage above
-// the estimate may so take a window over its rate; later bookings then wait for it to pass.
+// Settling changes the word of the second it was booked in, if that still stands; output above the
+// estimate goes into the second of the settling, for streams may take longer than a window. Real usage
+// above the estimate may so take a window over its rate; later bookings then wait for it to pass.
 //
 // Learning. A learned rate counts like a configured one until another is learned; a rate of 0 or
 // less teaches nothing. What remains until the reset is one word for each kind, taken from at each
@@ -32,7 +33,9 @@
 // nothing; resets are at most an hour away. Of two reports about the same reset (to the second)
 // the smaller remainder counts. A report about an earlier reset than the one known is old news,
 // unless it leaves less: then it replaces the other.
-// A release gives nothing back to a learned remainder: the provider's next answer tells it anew.
+// A ticket knows by their resets which remainders it took from. While they stand, a release gives back
+// what was taken, and a settling the difference, unless the answer has told a remainder that counts the
+// request already.
 //
 // Time. Gaps of any length are harmless: words of earlier laps do not count. A clock that is
 // behind "latest" by more than five minutes has been set back: the difference is added to it from

@@ -262,6 +262,7 @@ struct cc_ticket {          // one reservation
   int32_t limit;
   uint32_t second;          // where it was booked
   uint32_t entry;           // of this worker's open reservations; 0: of none
+  uint32_t resets[4];       // of the learned remainders it took from, by kind; 0: from none
   double input_tokens;
   double output_tokens;
 };
@@ -271,17 +272,23 @@ int cc_limit(const char *name, uint32_t size);
 
 // The configured rates, and rates and remainders learned from a provider's headers. The stricter
 // one of the two counts. remaining and reset_ms (cc_now) describe one kind: 0 requests, 1 tokens,
-// 2 input, 3 output.
+// 2 input, 3 output. ticket: of the request whose answer tells so, which remaining has counted; or
+// NULL.
 void cc_limit_configure(int limit, const struct cc_rates *rates);
 void cc_limit_learn(int limit, uint32_t kind, double rate, double remaining, double reset_ms,
-                    double now_ms);
+                    double now_ms, struct cc_ticket *ticket);
+
+// Milliseconds until one request and its estimated tokens would fit: 0 when they do. Books nothing.
+double cc_limit_wait(int limit, double now_ms, double input_tokens, double output_tokens);
 
 // Books one request and its estimated tokens, such that no 60 s window is over any rate: CC_OK
 // and the ticket; or CC_ELIMIT, *wait_ms until it would fit, and nothing booked.
 int cc_limit_reserve(int limit, double now_ms, double input_tokens, double output_tokens,
                      struct cc_ticket *ticket, double *wait_ms);
 
-// Replaces the estimate by what was really used. cc_limit_release takes all back (never sent).
+// Replaces the estimate by what was really used: input where it was booked, for the provider counted
+// it then; output over the estimate at now_ms, for it was made until then. cc_limit_release takes all
+// back (never sent).
 void cc_limit_settle(const struct cc_ticket *ticket, double now_ms, double input_tokens,
                      double output_tokens);
 void cc_limit_release(const struct cc_ticket *ticket, double now_ms);

@@ -100,6 +100,33 @@ static void settling_replaces_the_estimate(void **state) {
   assert_int_equal(reserve(60001, 10, 0), CC_OK);
 }
 
+static void a_look_books_nothing(void **state) {
+  (void)state;
+  rates(2, 100, 0, 0);
+  cc_limit_learn(limit, 0, 0, 2, 50000, 0, NULL);
+  for (int i = 0; i < 9; i++)
+    assert_true(cc_limit_wait(limit, 0, 60, 40) == 0);
+  assert_int_equal(reserve(0, 60, 0), CC_OK);
+  assert_true(cc_limit_wait(limit, 5000, 60, 0) == 55001);
+  assert_true(cc_limit_wait(limit, 5000, 40, 0) == 0);
+  assert_int_equal(reserve(5000, 40, 0), CC_OK);
+  assert_true(cc_limit_wait(limit, 6000, 0, 0) == 54001);
+  assert_true(cc_limit_wait(-1, 0, 1, 1) == 0);
+}
+
+static void more_output_than_estimated_counts_from_when_it_is_known(void **state) {
+  (void)state;
+  rates(0, 0, 0, 100);
+  assert_int_equal(reserve(0, 0, 10), CC_OK);
+  cc_limit_settle(&ticket, 58000, 0, 150);
+  assert_true(usage(59000).output_tokens == 150);
+  assert_true(usage(61000).output_tokens == 140);
+  assert_int_equal(reserve(118000, 0, 10), CC_ELIMIT);
+  assert_int_equal(reserve(118001, 0, 10), CC_OK);
+  cc_limit_settle(&ticket, 200000, 0, 150); // longer than a window
+  assert_true(usage(200000).output_tokens == 140);
+}
+
 static void settling_late_changes_nothing(void **state) {
   (void)state;
   rates(10, 100, 0, 0);
@@ -152,8 +179,8 @@ static void limits_that_do_not_exist_are_harmless(void **state) {
   struct cc_rates given = {1, 1, 1, 1};
   struct cc_ticket lost = {.limit = 99999};
   cc_limit_configure(-1, &given);
-  cc_limit_learn(CC_LIMITS, 0, 1, 0, 10, 0);
-  cc_limit_learn(limit, 4, 1, 0, 10, 0);
+  cc_limit_learn(CC_LIMITS, 0, 1, 0, 10, 0, NULL);
+  cc_limit_learn(limit, 4, 1, 0, 10, 0, NULL);
   cc_limit_settle(&lost, 0, 1, 1);
   cc_limit_release(&lost, 0);
   assert_int_equal(cc_limit_reserve(-1, 0, 1, 1, &ticket, &wait_ms), CC_EINVAL);
@@ -168,16 +195,16 @@ static void limits_that_do_not_exist_are_harmless(void **state) {
 static void the_stricter_rate_counts(void **state) {
   (void)state;
   rates(3, 0, 0, 0);
-  cc_limit_learn(limit, 0, 2, -1, 0, 0);
+  cc_limit_learn(limit, 0, 2, -1, 0, 0, NULL);
   assert_int_equal(reserve(0, 0, 0), CC_OK);
   assert_int_equal(reserve(0, 0, 0), CC_OK);
   assert_int_equal(reserve(0, 0, 0), CC_ELIMIT);
-  cc_limit_learn(limit, 0, 50, -1, 0, 0);
+  cc_limit_learn(limit, 0, 50, -1, 0, 0, NULL);
   assert_int_equal(reserve(0, 0, 0), CC_OK);
   assert_int_equal(reserve(0, 0, 0), CC_ELIMIT);
   rates(0, 0, 0, 0);
-  cc_limit_learn(limit, 0, 4, -1, 0, 0);
-  cc_limit_learn(limit, 0, 0, -1, 0, 0); // tells nothing
+  cc_limit_learn(limit, 0, 4, -1, 0, 0, NULL);
+  cc_limit_learn(limit, 0, 0, -1, 0, 0, NULL); // tells nothing
   assert_int_equal(reserve(0, 0, 0), CC_OK);
   assert_int_equal(reserve(0, 0, 0), CC_ELIMIT);
 }
@@ -187,7 +214,7 @@ static void what_remains_counts_until_the_reset(void **state) {
   const double tokens[4][2] = {{0, 0}, {20, 20}, {40, 0}, {0, 40}};
   for (unsigned kind = 0; kind < 4; kind++) {
     double now = 1000 + 100000 * kind, more = kind ? 1 : 0;
-    cc_limit_learn(limit, kind, 0, kind ? 50 : 1, now + 9000, now);
+    cc_limit_learn(limit, kind, 0, kind ? 50 : 1, now + 9000, now, NULL);
     assert_int_equal(reserve(now, tokens[kind][0], tokens[kind][1]), CC_OK);
     assert_int_equal(reserve(now + 1000, tokens[kind][0], tokens[kind][1]), CC_ELIMIT);
     assert_true(wait_ms == 8000);
@@ -198,8 +225,8 @@ static void what_remains_counts_until_the_reset(void **state) {
 
 static void a_refusal_takes_nothing_from_what_remains(void **state) {
   (void)state;
-  cc_limit_learn(limit, 0, 0, 2, 60000, 0);
-  cc_limit_learn(limit, 2, 0, 10, 60000, 0);
+  cc_limit_learn(limit, 0, 0, 2, 60000, 0, NULL);
+  cc_limit_learn(limit, 2, 0, 10, 60000, 0, NULL);
   for (int i = 0; i < 5; i++)
     assert_int_equal(reserve(0, 11, 0), CC_ELIMIT);
   assert_int_equal(reserve(0, 10, 0), CC_OK);
@@ -210,23 +237,76 @@ static void a_refusal_takes_nothing_from_what_remains(void **state) {
 
 static void of_one_reset_the_smaller_remainder_counts(void **state) {
   (void)state;
-  cc_limit_learn(limit, 0, 0, 2, 30000, 0);
-  cc_limit_learn(limit, 0, 0, 9, 30400, 0);
+  cc_limit_learn(limit, 0, 0, 2, 30000, 0, NULL);
+  cc_limit_learn(limit, 0, 0, 9, 30400, 0, NULL);
   assert_int_equal(reserve(0, 0, 0), CC_OK);
-  cc_limit_learn(limit, 0, 0, 9, 20000, 0); // old news
+  cc_limit_learn(limit, 0, 0, 9, 20000, 0, NULL); // old news
   assert_int_equal(reserve(0, 0, 0), CC_OK);
   assert_int_equal(reserve(0, 0, 0), CC_ELIMIT);
-  cc_limit_learn(limit, 0, 0, 1, 50000, 0); // a later window
+  cc_limit_learn(limit, 0, 0, 1, 50000, 0, NULL); // a later window
   assert_int_equal(reserve(0, 0, 0), CC_OK);
   assert_int_equal(reserve(40000, 0, 0), CC_ELIMIT);
-  cc_limit_learn(limit, 0, 0, 3, 45000, 50001); // has passed
+  cc_limit_learn(limit, 0, 0, 3, 45000, 50001, NULL); // has passed
   assert_int_equal(reserve(50001, 0, 0), CC_OK);
+}
+
+static void what_was_not_used_remains(void **state) {
+  (void)state;
+  cc_limit_learn(limit, 0, 0, 3, 50000, 0, NULL);
+  cc_limit_learn(limit, 2, 0, 100, 50000, 0, NULL);
+  for (int i = 0; i < 5; i++) {
+    assert_int_equal(reserve(0, 80, 0), CC_OK);
+    cc_limit_release(&ticket, 0);
+  }
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(reserve(0, 80, 0), CC_OK);
+    cc_limit_settle(&ticket, 0, 10, 0);
+  }
+  assert_int_equal(reserve(0, 1, 0), CC_ELIMIT); // three requests
+  cc_limit_learn(limit, 0, 0, 9, 90000, 0, NULL);
+  assert_int_equal(reserve(0, 71, 0), CC_ELIMIT);
+  assert_int_equal(reserve(0, 70, 0), CC_OK);
+}
+
+static void more_than_estimated_is_taken_from_what_remains(void **state) {
+  (void)state;
+  cc_limit_learn(limit, 1, 0, 100, 50000, 0, NULL);
+  assert_int_equal(reserve(0, 10, 0), CC_OK);
+  cc_limit_settle(&ticket, 0, 60, 20);
+  assert_int_equal(reserve(0, 21, 0), CC_ELIMIT);
+  assert_int_equal(reserve(0, 20, 0), CC_OK);
+  cc_limit_settle(&ticket, 0, 900, 0);
+  assert_int_equal(reserve(0, 1, 0), CC_ELIMIT); // never below nothing
+}
+
+static void a_report_counts_the_request_it_came_with(void **state) {
+  (void)state;
+  cc_limit_learn(limit, 2, 0, 100, 50000, 0, NULL);
+  assert_int_equal(reserve(0, 40, 0), CC_OK);
+  struct cc_ticket other = ticket;
+  assert_int_equal(reserve(0, 40, 0), CC_OK);
+  cc_limit_learn(limit, 2, 0, 98, 50400, 0, &ticket);
+  cc_limit_settle(&ticket, 0, 2, 0); // which the report had
+  assert_int_equal(reserve(0, 61, 0), CC_ELIMIT);
+  cc_limit_settle(&other, 0, 2, 0);
+  assert_int_equal(reserve(0, 99, 0), CC_ELIMIT);
+  assert_int_equal(reserve(0, 98, 0), CC_OK);
+}
+
+static void what_was_taken_before_a_reset_is_not_given_back_behind_it(void **state) {
+  (void)state;
+  cc_limit_learn(limit, 2, 0, 100, 10000, 0, NULL);
+  assert_int_equal(reserve(0, 90, 0), CC_OK);
+  cc_limit_learn(limit, 2, 0, 50, 70000, 11000, NULL);
+  cc_limit_release(&ticket, 12000);
+  assert_int_equal(reserve(12000, 51, 0), CC_ELIMIT);
+  assert_int_equal(reserve(12000, 50, 0), CC_OK);
 }
 
 static void an_earlier_reset_counts_if_it_leaves_less(void **state) {
   (void)state;
-  cc_limit_learn(limit, 0, 0, 9, 60000, 0);
-  cc_limit_learn(limit, 0, 0, 0, 5000, 0);
+  cc_limit_learn(limit, 0, 0, 9, 60000, 0, NULL);
+  cc_limit_learn(limit, 0, 0, 0, 5000, 0, NULL);
   assert_int_equal(reserve(0, 0, 0), CC_ELIMIT);
   assert_true(wait_ms == 5000);
   assert_int_equal(reserve(5000, 0, 0), CC_OK);
@@ -234,14 +314,14 @@ static void an_earlier_reset_counts_if_it_leaves_less(void **state) {
 
 static void odd_lessons_teach_nothing(void **state) {
   (void)state;
-  cc_limit_learn(limit, 0, NAN, NAN, 1000, 0);
-  cc_limit_learn(limit, 0, -1, 0, NAN, 0);
-  cc_limit_learn(limit, 0, 0, 0, 0, 0);
+  cc_limit_learn(limit, 0, NAN, NAN, 1000, 0, NULL);
+  cc_limit_learn(limit, 0, -1, 0, NAN, 0, NULL);
+  cc_limit_learn(limit, 0, 0, 0, 0, 0, NULL);
   assert_int_equal(reserve(0, 0, 0), CC_OK);
-  cc_limit_learn(limit, 0, 0, 0, INFINITY, 0);
+  cc_limit_learn(limit, 0, 0, 0, INFINITY, 0, NULL);
   assert_int_equal(reserve(0, 0, 0), CC_ELIMIT);
   assert_true(wait_ms == 3600000);
-  cc_limit_learn(limit, 1, 0, 1e300, 1e9, 0);
+  cc_limit_learn(limit, 1, 0, 1e300, 1e9, 0, NULL);
   assert_int_equal(reserve(3600000, 1e6, 0), CC_OK);
 }
 
@@ -305,6 +385,8 @@ int main(void) {
       TEST(more_than_a_second_can_hold_is_refused),
       TEST(odd_amounts_count_as_none),
       TEST(settling_replaces_the_estimate),
+      TEST(a_look_books_nothing),
+      TEST(more_output_than_estimated_counts_from_when_it_is_known),
       TEST(settling_late_changes_nothing),
       TEST(releasing_takes_all_back),
       TEST(headroom_is_the_least_share),
@@ -314,6 +396,10 @@ int main(void) {
       TEST(what_remains_counts_until_the_reset),
       TEST(a_refusal_takes_nothing_from_what_remains),
       TEST(of_one_reset_the_smaller_remainder_counts),
+      TEST(what_was_not_used_remains),
+      TEST(more_than_estimated_is_taken_from_what_remains),
+      TEST(a_report_counts_the_request_it_came_with),
+      TEST(what_was_taken_before_a_reset_is_not_given_back_behind_it),
       TEST(an_earlier_reset_counts_if_it_leaves_less),
       TEST(odd_lessons_teach_nothing),
       TEST(gaps_of_any_length_are_harmless),

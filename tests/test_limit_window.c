@@ -353,8 +353,8 @@ static void who_comes_a_lap_late_overwrites_nothing(void **state) {
 static void learn_two(void) {
   fill_but_one(1, 0);
   rates(10, 0, 0, 0);
-  cc_limit_learn(limit, 0, 0, 5, 60000, 0);
-  cc_limit_learn(limit, 1, 0, 10, 60000, 0);
+  cc_limit_learn(limit, 0, 0, 5, 60000, 0, NULL);
+  cc_limit_learn(limit, 1, 0, 10, 60000, 0, NULL);
 }
 
 static void take_tokens_left(void) {
@@ -371,7 +371,7 @@ static void one_request_was_taken(void) {
   double all = parent_booked + cc_cell_get(child_booked);
   assert_true(all == (parent_booked || cc_cell_get(child_booked) ? 1 : 0));
   assert_true(cc_limit_headroom(limit, 0) == 0); // no tokens left
-  cc_limit_learn(limit, 1, 0, 10, 63000, 0);
+  cc_limit_learn(limit, 1, 0, 10, 63000, 0, NULL);
   assert_true(cc_limit_headroom(limit, 0) == 0.4);
   learn_two();
 }

@@ -63,7 +63,8 @@ function M.learn(exchange, attempt)
     if rate or remaining then
       local reset = header(exchange, attempt.number, name.reset)
       local away, now = reset and seconds_until(reset), C.cc_now()
-      C.cc_limit_learn(limit, index - 1, rate or 0, away and remaining or -1, now + (away or 0) * 1000, now)
+      C.cc_limit_learn(limit, index - 1, rate or 0, away and remaining or -1, now + (away or 0) * 1000, now,
+        attempt.ticket)
     end
   end
 end

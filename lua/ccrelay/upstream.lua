@@ -2,7 +2,6 @@
 -- Candidates: at which upstreams an exchange may be tried, and in which order.
 local C = require 'ccrelay.c'
 local burst = require 'ccrelay.burst'
-local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
 local knock = require 'ccrelay.knock'
@@ -122,9 +121,6 @@ end
 
 M.refuse = refuse
 
-local ticket = ffi.new 'struct cc_ticket'
-local wait = ffi.new 'double[1]'
-
 local function has_room(exchange, slot, now)
   if not slot.limit then return true end
   local pause = burst.wait(slot, now)
@@ -132,13 +128,9 @@ local function has_room(exchange, slot, now)
     refuse(exchange, 'limited', now + pause, slot.provider)
     return false
   end
-  if C.cc_limit_headroom(slot.limit, now) > 0 and not queue.wanted(exchange) then return true end
-  local input, output = exchange:estimate()
-  if C.cc_limit_reserve(slot.limit, now, input, output, ticket, wait) ~= C.CC_ELIMIT then
-    C.cc_limit_release(ticket, now)
-    return true
-  end
-  refuse(exchange, 'limited', now + wait[0], slot.provider)
+  local wait = C.cc_limit_wait(slot.limit, now, exchange:estimate())
+  if wait == 0 then return true end
+  refuse(exchange, 'limited', now + wait, slot.provider)
   return false
 end
 
