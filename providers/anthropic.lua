@@ -6,4 +6,5 @@ return {
   credentials = 'key',
   transparent = true,
   supports = { batches = true, files = true },
+  counts_cache_reads = { 'claude-3-opus-*', 'claude-3-sonnet-*', 'claude-3-haiku-*', 'claude-3-5-*' },
 }

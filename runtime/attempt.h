@@ -37,6 +37,7 @@ struct cc_attempt {
   bool dirty;    // answered before the request was sent: never pooled
   bool content_seen, stop_seen, error_seen;
   bool usage_known;
+  bool usage_final;
   struct cc_outbound *out; // NULL when not connected
   struct cc_timer timer;
   uint64_t head_due; // loop time; 0: none

@@ -107,6 +107,7 @@ static void fill_report(struct cc_exchange *exchange, int error) {
   report->events = chosen->events;
   report->stream = chosen->kind == CC_BODY_SSE;
   report->usage_known = chosen->usage_known;
+  report->usage_final = chosen->usage_final;
   report->usage = chosen->usage;
   if (chosen->error_seen) report->stream_error = cc_attempt_error_type(chosen);
 }
@@ -295,6 +296,10 @@ int cc_request_scan(struct cc_relay *relay, cc_id id, struct cc_scan *out) {
   exchange->scanned = true;
   *out = exchange->scan;
   return exchange->scan_result;
+}
+
+int cc_scan(const char *body, uint32_t size, struct cc_scan *out) {
+  return cc_messages_scan(body, size, out);
 }
 
 int cc_request_field(struct cc_relay *relay, cc_id id, const char *path, uint32_t size,

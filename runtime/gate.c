@@ -103,8 +103,11 @@ static int observe_one(struct cc_attempt *attempt, const char *event, size_t siz
   if (!fields.comment_only) {
     kind = (int)cc_messages_event(fields.event, fields.data);
     attempt->events++;
-    if (kind == CC_MESSAGES_START || kind == CC_MESSAGES_DELTA)
-      attempt->usage_known |= cc_usage_read(fields.data, &attempt->usage);
+    if (kind == CC_MESSAGES_START || kind == CC_MESSAGES_DELTA) {
+      bool known = cc_usage_read(fields.data, &attempt->usage);
+      attempt->usage_known |= known;
+      attempt->usage_final |= known && kind == CC_MESSAGES_DELTA;
+    }
     if (kind == CC_MESSAGES_STOP) attempt->stop_seen = true;
     if (kind == CC_MESSAGES_ERROR) {
       attempt->error_seen = true;
@@ -149,7 +152,9 @@ static int judge_json(struct cc_attempt *attempt, struct cc_slice body) {
   if (!body.size) return CC_EEMPTY;
   if (!looks_like_object(body)) return CC_ENOTJSON;
   if (!attempt->complete) return CC_OK;
-  return cc_usage_judge(body, &attempt->usage, &attempt->usage_known);
+  int judged = cc_usage_judge(body, &attempt->usage, &attempt->usage_known);
+  attempt->usage_final = attempt->usage_known;
+  return judged;
 }
 
 static void note_error(struct cc_attempt *attempt) {

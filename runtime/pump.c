@@ -111,7 +111,7 @@ static void forward_body(struct cc_attempt *attempt, struct cc_slice piece) {
 static void read_usage(struct cc_attempt *attempt) {
   if (attempt->kind != CC_BODY_JSON || attempt->usage_known) return;
   struct cc_slice body = cc_slice(attempt->held.data, attempt->held.size);
-  attempt->usage_known = cc_usage_read(body, &attempt->usage);
+  attempt->usage_known = attempt->usage_final = cc_usage_read(body, &attempt->usage);
 }
 
 // ---- What the attempt and the client say -------------------------------------------------------

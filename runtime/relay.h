@@ -343,6 +343,9 @@ struct cc_scan {
   bool stream;
   uint32_t features;
   double max_tokens;        // 0 when absent
+  uint32_t images;          // in base64
+  double image_bytes;       // of their base64
+  double document_bytes;    // of documents in base64
   uint32_t error_offset;    // byte at which the text stops being what it should be
 };
 
@@ -350,6 +353,9 @@ struct cc_scan {
 // "model", and finds what routing needs. CC_EJSON*, CC_EMODEL with error_offset otherwise.
 // Remembered: asking again costs nothing.
 int cc_request_scan(struct cc_relay *relay, cc_id exchange, struct cc_scan *out);
+
+// The same of any text, into which out's slices point.
+int cc_scan(const char *body, uint32_t size, struct cc_scan *out);
 
 // The raw JSON text of the member at a dotted path ("metadata.user_id"); of doubled names the
 // last. CC_ENOTFOUND when absent.
@@ -441,6 +447,10 @@ int cc_try_sign(struct cc_relay *relay, cc_id exchange, int attempt,
 // Sends it. The OUTCOME event follows, always.
 int cc_try_send(struct cc_relay *relay, cc_id exchange, int attempt);
 
+// Whether the request may have reached the upstream, in any state of the attempt until DONE was
+// handled; false for one that there is not.
+bool cc_try_sent(struct cc_relay *relay, cc_id exchange, int attempt);
+
 // Gives an attempt up; no OUTCOME follows any more.
 int cc_try_cancel(struct cc_relay *relay, cc_id exchange, int attempt);
 
@@ -510,7 +520,7 @@ struct cc_report {
   int32_t status;           // sent to the client; 0: none
   int32_t error;            // CC_OK: all of the answer was handed over and was whole
   int32_t attempt;          // whose answer it was; -1: our own
-  uint32_t attempts;        // tries sent
+  uint32_t attempts;        // tries made
   double request_bytes;
   double response_bytes;    // body bytes to the client
   double started;
@@ -520,6 +530,7 @@ struct cc_report {
   uint32_t pings;           // made here
   bool stream;
   bool usage_known;
+  bool usage_final;         // the output is all there was; else it was counted before there was much
   struct cc_usage usage;
   struct cc_slice stream_error; // error.type of an error event that was passed on, or ""
 };

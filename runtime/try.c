@@ -159,6 +159,12 @@ int cc_try_send(struct cc_relay *relay, cc_id id, int number) {
   return CC_OK;
 }
 
+bool cc_try_sent(struct cc_relay *relay, cc_id id, int number) {
+  int error;
+  const struct cc_attempt *attempt = find(relay, id, number, &error);
+  return attempt && attempt->sent;
+}
+
 int cc_try_cancel(struct cc_relay *relay, cc_id id, int number) {
   int error;
   struct cc_attempt *attempt = find(relay, id, number, &error);

@@ -48,7 +48,7 @@ static void a_whole_stream_passes(void **state) {
   expect_body(got, START CONTENT DELTA STOP, true);
   assert_int_equal(stage.report.error, CC_OK);
   assert_int_equal(stage.report.events, 4);
-  assert_true(stage.report.usage_known);
+  assert_true(stage.report.usage_known && stage.report.usage_final);
   assert_int_equal(stage.report.usage.input, 7);
   assert_int_equal(stage.report.usage.output, 42);
   assert_int_equal(stage.report.usage.cache_read, 5);
@@ -70,6 +70,7 @@ static void a_cut_stream_never_ends_cleanly(void **state) {
     if (ends[i] == PEER_CLOSE) assert_string_equal(body, START CONTENT);
     assert_null(strstr(body, "content_blo\"")); // never half an event
     assert_int_not_equal(stage.report.error, CC_OK);
+    assert_true(stage.report.usage_known && !stage.report.usage_final);
     free(body);
     stage_close(&stage);
   }
@@ -193,6 +194,7 @@ static void json_answers_pass_with_their_usage(void **state) {
   assert_non_null(strstr(got, "content-length: 200064\r\n"));
   assert_string_equal(strstr(got, "\r\n\r\n"), strstr(bytes.data, "\r\n\r\n"));
   assert_int_equal(stage.report.usage.output, 3456);
+  assert_true(stage.report.usage_final);
   assert_int_equal(stage.report.error, CC_OK);
   stage_close(&stage);
   cc_buffer_free(&bytes);

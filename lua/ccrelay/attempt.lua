@@ -4,6 +4,7 @@ local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.outcome'
 local Request = require 'ccrelay.request'
 local Upstream = require 'ccrelay.upstream'
+local booking = require 'ccrelay.booking'
 local burst = require 'ccrelay.burst'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
@@ -45,7 +46,7 @@ local function admit(exchange, attempt)
     return 'limited', pause
   end
   local ticket = ticket_type()
-  local input, output = exchange:estimate()
+  local input, output = booking.estimate(exchange, slot)
   if C.cc_limit_reserve(slot.limit, now, input, output, ticket, wait) == C.CC_ELIMIT then
     burst.give_back(slot)
     if probe then health.withdraw(slot.provider) end
@@ -65,11 +66,20 @@ local function give_back(attempt)
   attempt.probe, attempt.ticket = false, nil
 end
 
---- An attempt whose end nobody waits for any more. What it reserved stays booked: it may have been sent.
+--- An attempt whose end nobody waits for any more. What it reserved stays booked if it has been sent;
+--- tells whether it has.
+---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
-function M.drop(attempt)
+---@return boolean sent
+function M.drop(exchange, attempt)
+  attempt.open = false
+  if not C.cc_try_sent(exchange.relay, exchange.handle, attempt.number) then
+    give_back(attempt)
+    return false
+  end
   if attempt.probe then health.withdraw(attempt.slot.provider) end
-  attempt.probe = false
+  attempt.probe, exchange.sent, exchange.billed = false, true, true
+  return true
 end
 
 -- ---- Sending -----------------------------------------------------------------------------------
@@ -230,10 +240,13 @@ local function note(exchange, attempt, outcome)
   attempt.probe = false
 end
 
-local function settle(attempt, outcome)
-  if outcome.ok then return end
+-- What was refused has used what it says; what broke off stays booked as estimated.
+local function settle(exchange, attempt, outcome)
   if not outcome.sent then return give_back(attempt) end
-  if attempt.ticket then
+  exchange.sent = true
+  local refused = not outcome.ok and outcome.status and outcome.status >= 400
+  exchange.billed = exchange.billed or not refused or outcome.used_input > 0
+  if refused and attempt.ticket then
     C.cc_limit_settle(attempt.ticket, C.cc_now(), outcome.used_input, outcome.used_output)
     attempt.ticket = nil
   end
@@ -269,7 +282,7 @@ end
 function M.finish(exchange, attempt)
   local outcome = Outcome.new(exchange, attempt)
   if not outcome then
-    M.drop(attempt)
+    M.drop(exchange, attempt)
     turn.vanish(exchange)
   end
   local trail = exchange.trail
@@ -281,7 +294,7 @@ function M.finish(exchange, attempt)
     if outcome.status and attempt.upstream.credential == 'own' then ratelimit.learn(exchange, attempt) end
     clock(exchange, attempt, outcome)
     note(exchange, attempt, outcome)
-    settle(attempt, outcome)
+    settle(exchange, attempt, outcome)
   end
   if not outcome.ok then
     attempt.open = false

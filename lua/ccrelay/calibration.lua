@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- How many bytes of a request make a token, learned for each model from what providers count, over all
--- workers.
+-- What requests to a model come to, learned from what providers count, over all workers: how many bytes
+-- make a token, how much of a request is new to its prompt cache, how much output there is.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
 local remember = require 'ccrelay.remember'
@@ -14,16 +14,60 @@ local PART = 8          -- how much of the figure a new one makes up
 local SCALE = 1000000   -- cells hold whole numbers
 local PLACES = 256      -- that models share, so that there are no more cells than that
 
-local place_of = remember.results(function(model)
-  return cell.number('bytes per token ' .. tonumber(cell.digest(model, 2), 16) % PLACES)
-end)
+local function places(what)
+  return remember.results(function(model)
+    return cell.number(what .. ' ' .. tonumber(cell.digest(model, 2), 16) % PLACES)
+  end)
+end
+
+local size_of, share_of, output_of = places 'bytes per token', places 'new share', places 'output'
+
+local function value_of(place, otherwise)
+  local learned = C.cc_cell_get(place)
+  return learned > 0 and learned / SCALE or otherwise
+end
+
+local function learn(place, found, rises)
+  local before = C.cc_cell_get(place) / SCALE
+  local at_once = before <= 0 or rises and found > before
+  C.cc_cell_set(place, math.floor((at_once and found or before + (found - before) / PART) * SCALE))
+end
 
 --- Bytes of a request body that make a token of this model.
 ---@param model string
 ---@return number
 function M.bytes_per_token(model)
-  local learned = C.cc_cell_get(place_of(model))
-  return learned > 0 and learned / SCALE or TYPICAL
+  return value_of(size_of(model), TYPICAL)
+end
+
+--- The share of a request with cache marks that is new to the prompt cache, 0 to 1.
+---@param model string
+---@return number
+function M.new_share(model)
+  return value_of(share_of(model), 1)
+end
+
+--- Tokens of output that an answer may have: about the most there was lately; nil when there was none.
+---@param model string
+---@return number?
+function M.output(model)
+  local most = value_of(output_of(model), nil)
+  return most and math.ceil(most)
+end
+
+--- What was counted of a request with cache marks.
+---@param model string
+---@param new number tokens
+---@param all number tokens
+function M.learn_new(model, new, all)
+  if all >= LEAST_TOKENS then learn(share_of(model), math.max(new / all, 1 / SCALE)) end
+end
+
+--- What a whole answer had of output.
+---@param model string
+---@param tokens number
+function M.learn_output(model, tokens)
+  learn(output_of(model), math.max(tokens, 1), true)
 end
 
 --- What a provider has counted of a request: all of its input, cached or not.
@@ -32,11 +76,7 @@ end
 ---@param tokens number
 function M.learn(model, bytes, tokens)
   if tokens < LEAST_TOKENS then return end
-  local found = math.min(math.max(bytes / tokens, LEAST), MOST)
-  local place = place_of(model)
-  local before = C.cc_cell_get(place)
-  local after = before > 0 and before + (found * SCALE - before) / PART or found * SCALE
-  C.cc_cell_set(place, math.floor(after))
+  learn(size_of(model), math.min(math.max(bytes / tokens, LEAST), MOST))
 end
 
 return M

@@ -2,8 +2,8 @@
 -- What each named client may use: requests and tokens a minute, and exchanges at a time, over all
 -- workers.
 local C = require 'ccrelay.c'
-local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
+local booking = require 'ccrelay.booking'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
 
@@ -71,7 +71,7 @@ local function reserve(exchange, allowance)
   rates.requests, rates.tokens, rates.input_tokens, rates.output_tokens = allowance.requests, allowance.tokens, 0, 0
   C.cc_limit_configure(limit, rates)
   local ticket = ticket_type()
-  local input, output = exchange:estimate()
+  local input, output = booking.estimate(exchange)
   if C.cc_limit_reserve(limit, C.cc_now(), input, output, ticket, wait) ~= C.CC_ELIMIT then
     exchange.client_ticket = ticket
     return true
@@ -100,8 +100,8 @@ function M.enter(exchange)
   return false
 end
 
---- The exchange is over: what it really used takes the place of the estimate; all comes back when
---- nothing was sent.
+--- The exchange is over: what it really used takes the place of the estimate. All comes back when
+--- nothing was sent, the tokens when all that was sent was refused.
 ---@param exchange ccrelay.Exchange
 ---@param report ffi.cdata*? struct cc_report
 function M.leave(exchange, report)
@@ -113,9 +113,13 @@ function M.leave(exchange, report)
   if not ticket then return end
   exchange.client_ticket = false
   if report and report.usage_known then
-    C.cc_limit_settle(ticket, C.cc_now(), Outcome.charged(report.usage))
-  elseif not report or report.attempts == 0 then
+    local chosen = exchange.chosen
+    C.cc_limit_settle(ticket, C.cc_now(), booking.used(ticket, report, chosen and chosen.slot,
+      chosen and chosen.upstream.model))
+  elseif not report or not exchange.sent then
     C.cc_limit_release(ticket, C.cc_now())
+  elseif not exchange.billed then
+    C.cc_limit_settle(ticket, C.cc_now(), 0, 0)
   end
 end
 

@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The end of an exchange: limits settled with what was really used, health, figures, one log line.
 local C = require 'ccrelay.c'
-local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
 local attempts = require 'ccrelay.attempt'
+local bit = require 'bit'
+local booking = require 'ccrelay.booking'
 local calibration = require 'ccrelay.calibration'
 local cell = require 'ccrelay.cell'
 local clients = require 'ccrelay.clients'
@@ -99,19 +100,15 @@ local function judge_stream(exchange, attempt)
   end
 end
 
-local function book(ticket)
-  local input, output = Outcome.charged(report.usage)
-  C.cc_limit_settle(ticket, C.cc_now(), input, output)
-end
-
 local function settle(exchange, attempt)
   if not attempt then return end
   local is_chosen = attempt == exchange.chosen
   if is_chosen and attempt.counted and exchange.endpoint == 'messages' then judge_stream(exchange, attempt) end
   if is_chosen and attempt.ticket and report.usage_known then
-    book(attempt.ticket)
-  elseif attempt.open then
-    attempts.drop(attempt)
+    C.cc_limit_settle(attempt.ticket, C.cc_now(),
+      booking.used(attempt.ticket, report, attempt.slot, attempt.upstream.model))
+  elseif attempt.open and not is_chosen then
+    attempts.drop(exchange, attempt)
   end
 end
 
@@ -120,8 +117,13 @@ local function calibrate(exchange)
   local model = exchange.endpoint == 'messages' and report.usage_known and exchange.cache.model
   if not model or report.status ~= 200 then return end
   local usage = report.usage
-  local tokens = usage.input + usage.cache_read + usage.cache_5m + usage.cache_1h
-  calibration.learn(model, report.request_bytes, tokens)
+  local written = usage.input + usage.cache_5m + usage.cache_1h
+  local tokens = written + usage.cache_read
+  if not exchange.media then calibration.learn(model, report.request_bytes, tokens) end
+  if bit.band(exchange.cache.feature_bits or 0, C.CC_HAS_CACHE_CONTROL) ~= 0 then
+    calibration.learn_new(model, written, tokens)
+  end
+  if report.usage_final then calibration.learn_output(model, usage.output) end
 end
 
 -- ---- Figures -----------------------------------------------------------------------------------
@@ -294,7 +296,7 @@ function M.finish(exchange)
   tell_policy(exchange, upstream)
   count(exchange, upstream and upstream.provider)
   write_line(exchange, upstream)
-  if upstream and is_served() then home.settle(exchange, upstream.slot) end
+  if upstream and is_served() then home.settle(exchange, upstream.slot, report.usage) end
 end
 
 return M

@@ -45,13 +45,15 @@ local M = {}
 
 local ANYONE = { kind = 'open', passes = false }
 local TYPICAL_OUTPUT = 1024
+local IMAGE_TOKENS, IMAGE_BYTES = 1600, 4 -- of an image at most; bytes of base64 that make a token of a small one
+local DOCUMENT_BYTES = 16                  -- of base64 of a document that make a token
 
 -- State that few exchanges have: unset it reads as it stands here, and takes no place.
 local RARE = {
   edits = false, refusal = false, last = false, failure = false, prefix_broken = false, script_error = false,
   refused = false, holder_1 = false, missed = false, recovered = false, raced = false,
   client_open = false, client_ticket = false, room_at = false, queued = false, queue_end = false, queued_ms = 0,
-  early = false, home = false, tally = false,
+  early = false, home = false, tally = false, media = false, sent = false, billed = false,
 }
 
 function Exchange.__index(self, name)
@@ -164,6 +166,12 @@ local function decode(quoted)
   return length >= 0 and ffi.string(decoded, length) or nil
 end
 
+-- What is no text in a body, and the tokens that makes.
+local function media_of(found)
+  local images = math.min(found.images * IMAGE_TOKENS, found.image_bytes / IMAGE_BYTES)
+  return { bytes = found.image_bytes + found.document_bytes, tokens = images + found.document_bytes / DOCUMENT_BYTES }
+end
+
 --- Reads what routing needs out of the body: CC_OK, or what is wrong with it and where.
 ---@package
 ---@return integer code
@@ -181,6 +189,7 @@ function methods:inspect()
     cache.original_model = string.find(raw, '\\', 1, true) and decode('"' .. raw .. '"') or raw
     cache.model = cache.model or cache.original_model
     cache.stream, cache.feature_bits, cache.max_tokens = scan.stream, scan.features, scan.max_tokens
+    if scan.images > 0 or scan.document_bytes > 0 then self.media = media_of(scan) end
   end
   return code, scan.error_offset
 end
@@ -203,7 +212,9 @@ function views.has_signatures(self)
 end
 
 function views.tokens_estimate(self)
-  return math.ceil(self.body_bytes / calibration.bytes_per_token(self.model or ''))
+  local bytes, tokens, media = self.body_bytes, 0, self.media
+  if media then bytes, tokens = bytes - media.bytes, media.tokens end
+  return math.ceil(bytes / calibration.bytes_per_token(self.model or '') + tokens)
 end
 
 --- The body as it came.
@@ -219,12 +230,14 @@ function methods:features()
   return self.feature_bits
 end
 
---- Tokens to reserve: input and output.
+--- Tokens it will probably take: input, cached or not, and output. As long as nothing is known of a
+--- model's answers that is all of max_tokens.
 ---@return number input
 ---@return number output
 function methods:estimate()
-  local most = self.max_tokens
-  return self.tokens_estimate, most > 0 and math.min(most, TYPICAL_OUTPUT) or TYPICAL_OUTPUT
+  local most, learned = self.max_tokens, calibration.output(self.model or '')
+  if most > 0 then return self.tokens_estimate, math.min(most, learned or most) end
+  return self.tokens_estimate, learned or TYPICAL_OUTPUT
 end
 
 --- The body's member at a dotted path: texts, numbers and booleans as such, lists and objects as

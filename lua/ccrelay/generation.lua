@@ -49,6 +49,7 @@ local vault = require 'ccrelay.vault'
 ---@field key_optional boolean?
 ---@field transparent boolean? a client's own credential may go there
 ---@field supports table<string, boolean>?
+---@field counts_cache_reads string[]? models whose cache reads count towards limits; * at an end for any
 ---@field base_url (fun(settings: table): string?, string?)? the base address, or nil and what is wrong
 ---@field prepare fun(request: ccrelay.Request, upstream: ccrelay.Upstream)?
 ---@field classify fun(outcome: ccrelay.Outcome, settings: table)?
@@ -96,7 +97,7 @@ local ADAPTER_KEYS = {
   name = 'string', defaults = 'table', schema = 'table', credentials = 'string|function', framing = 'string',
   models = 'table', prepare = 'function', classify = 'function', supports = 'table', base_url = 'function',
   key_header = 'string', key_optional = 'boolean', transparent = 'boolean', service = 'string',
-  request_id = 'string', count_tokens = 'function',
+  request_id = 'string', count_tokens = 'function', counts_cache_reads = 'table',
 }
 
 local function check_members(file, what, value, allowed)

@@ -6,16 +6,21 @@ local C = require 'ccrelay.c'
 local bit = require 'bit'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
+local remember = require 'ccrelay.remember'
 
 ---@class ccrelay.Home
 ---@field cell integer
 ---@field mark number which conversation it is
 ---@field key string? id of the key that served it last
 ---@field org string? tag of its organisation
+---@field cached number? tokens that were in the prompt cache then
+---@field cached_until number? moment at which they are gone
+---@field cached_model string? tag of the model they are for
 
 local M = {}
 
 local PLACES = 1024
+local SHORT_MS, LONG_MS = 300000, 3600000 -- that prompt caches keep what nobody asks for
 local BINDING = C.CC_HAS_SIGNATURES + C.CC_HAS_CACHE_CONTROL
 
 local digest = ffi.new 'uint8_t[32]'
@@ -40,7 +45,9 @@ function M.of(exchange)
   if home.cell < 0 then return nil end
   if C.cc_cell_get(home.cell) == mark then
     local text = ffi.string(buffer, C.cc_cell_text(home.cell, buffer, 192))
-    home.key, home.org = string.match(text, '^(%S+) (%S*)$')
+    local cached, till
+    home.key, home.org, cached, till, home.cached_model = string.match(text, '^(%S+) (%S*) (%d+) (%d+) (%S*)$')
+    home.cached, home.cached_until = tonumber(cached), tonumber(till)
   end
   exchange.home = home
   return home
@@ -61,13 +68,42 @@ function M.switch(exchange, slot)
   return home.org ~= (slot.org_tag or '') and 'org' or 'key'
 end
 
+local tag_of = remember.results(function(model) return cell.digest(model, 3) end)
+
+--- Tokens of the conversation that a prompt cache holds; nil when it is not known which conversation
+--- it is. Organisations have caches of their own.
+---@param exchange ccrelay.Exchange
+---@param slot ccrelay.Slot? where it would be served; nil: wherever it was
+---@return number?
+function M.cached(exchange, slot)
+  local home = M.of(exchange)
+  if not home then return nil end
+  if not home.cached or home.cached_until < C.cc_now() or home.cached_model ~= tag_of(exchange.model) then return 0 end
+  if not slot or slot.id == home.key then return home.cached end
+  return home.org ~= '' and home.org == slot.org_tag and home.cached or 0
+end
+
+-- What an answer has read from the cache and written to it, which is there until nobody has asked for it
+-- for its time.
+local function cached_now(exchange, usage)
+  if bit.band(exchange.cache.feature_bits or 0, C.CC_HAS_CACHE_CONTROL) == 0 then return nil end
+  local tokens = usage.cache_read + usage.cache_5m + usage.cache_1h
+  if tokens == 0 then return nil end
+  local stays = usage.cache_1h > 0 and usage.cache_5m == 0 and LONG_MS or SHORT_MS
+  return string.format('%d %d %s', tokens, C.cc_now() + stays, tag_of(exchange.model))
+end
+
 --- The conversation was served there.
 ---@param exchange ccrelay.Exchange
 ---@param slot ccrelay.Slot
-function M.settle(exchange, slot)
+---@param usage ffi.cdata*? struct cc_usage
+function M.settle(exchange, slot, usage)
   local home, org = exchange.home, slot.org_tag or ''
-  if not home or home.key == slot.id and home.org == org then return end
-  local text = slot.id .. ' ' .. org
+  if not home then return end
+  local same = home.key == slot.id and home.org == org
+  local cached = usage and cached_now(exchange, usage)
+  if same and not cached then return end
+  local text = slot.id .. ' ' .. org .. ' ' .. (cached or '0 0 ')
   C.cc_cell_write(home.cell, text, #text)
   C.cc_cell_set(home.cell, home.mark)
 end

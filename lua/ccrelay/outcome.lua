@@ -200,7 +200,11 @@ local function bad(exchange, attempt)
   local outcome = new(exchange, attempt)
   outcome.status = raw.status > 0 and raw.status or nil
   outcome.sent, outcome.changed_bytes = raw.sent, raw.changed_bytes
-  if raw.usage_known then outcome.used_input, outcome.used_output = M.charged(raw.usage) end
+  if raw.usage_known then
+    local upstream = attempt.upstream
+    outcome.used_input, outcome.used_output =
+      M.charged(raw.usage, upstream.slot.provider:counts_cache_reads(upstream.model))
+  end
   keep_failure(exchange, attempt, outcome)
   judge(exchange, attempt, outcome)
   local classify = attempt.slot.provider.adapter.classify
@@ -233,12 +237,13 @@ function M.header_lines(outcome)
   return table.concat(lines, '\n')
 end
 
---- Tokens that count towards limits: what is read from a cache does not.
+--- Tokens that count towards limits: what is read from a cache does not, unless the provider counts it.
 ---@param usage ffi.cdata*
+---@param cache_reads boolean? whether it does
 ---@return number input
 ---@return number output
-function M.charged(usage)
-  return usage.input + usage.cache_5m + usage.cache_1h, usage.output
+function M.charged(usage, cache_reads)
+  return usage.input + usage.cache_5m + usage.cache_1h + (cache_reads and usage.cache_read or 0), usage.output
 end
 
 --- The outcome of an attempt that limits ('limited') or a breaker ('overloaded') did not let begin.

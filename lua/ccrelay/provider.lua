@@ -67,6 +67,13 @@ function Provider:supports(feature)
   return value
 end
 
+--- Whether what a model reads from its prompt cache counts towards the limits of keys.
+---@param model string? as the upstream knows it
+---@return boolean
+function Provider:counts_cache_reads(model)
+  return model ~= nil and patterns.find(self.caching, self.caching_prefixes, model) == true
+end
+
 --- Counts the turns of a round-robin pool, over all processes.
 ---@return number
 function Provider:next_turn()
@@ -136,6 +143,9 @@ function M.new(settings, adapter, index, env)
   }, Provider)
   provider.listed, provider.listed_prefixes = patterns.split(listed)
   provider.mapped, provider.mapped_prefixes = patterns.split(settings.model_mapping or {})
+  local caching = {}
+  for _, model in ipairs(adapter.counts_cache_reads or {}) do caching[model] = true end
+  provider.caching, provider.caching_prefixes = patterns.split(caching)
   provider.breaker, provider.cooling, provider.turns = -1, -1, -1
   add_slots(provider)
   return provider

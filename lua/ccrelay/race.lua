@@ -29,13 +29,13 @@ local function start_next(exchange, race)
   end
 end
 
--- The loser has been sent and may cost what a winner does: it counts as an attempt, and what it
--- reserved stays booked.
+-- A loser that has been sent may cost what a winner does: it counts as an attempt, and what it reserved
+-- stays booked.
 local function lose(exchange, attempt)
   attempts.cancel(exchange, attempt)
-  attempts.drop(attempt)
+  local input = attempts.drop(exchange, attempt) and exchange.tokens_estimate or 0
   if not exchange.raced then exchange.raced = {} end
-  table.insert(exchange.raced, { upstream = attempt.upstream, input_tokens = exchange.tokens_estimate })
+  table.insert(exchange.raced, { upstream = attempt.upstream, input_tokens = input })
   if exchange.stream then latency.exceeded(attempt.upstream, C.cc_now() - attempt.since) end
 end
 

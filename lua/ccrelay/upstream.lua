@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Candidates: at which upstreams an exchange may be tried, and in which order.
 local C = require 'ccrelay.c'
+local booking = require 'ccrelay.booking'
 local burst = require 'ccrelay.burst'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
@@ -128,7 +129,7 @@ local function has_room(exchange, slot, now)
     refuse(exchange, 'limited', now + pause, slot.provider)
     return false
   end
-  local wait = C.cc_limit_wait(slot.limit, now, exchange:estimate())
+  local wait = C.cc_limit_wait(slot.limit, now, booking.estimate(exchange, slot))
   if wait == 0 then return true end
   refuse(exchange, 'limited', now + wait, slot.provider)
   return false

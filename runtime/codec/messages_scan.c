@@ -81,6 +81,7 @@ struct level {
   uint8_t place;
   uint8_t key; // the member under way, for an object
   uint8_t seen;
+  uint32_t data; // bytes of the data of a block's source
 };
 
 struct scan {
@@ -194,6 +195,8 @@ static void take_value(struct scan *scan, struct level *level, int token) {
     if (level->place == PLACE_BLOCK && token == CC_JSON_STRING && scan->json.raw.size > 2) {
       level->seen |= SEEN_SIGNED;
     }
+    if (level->place == PLACE_SOURCE && token == CC_JSON_STRING)
+      level[-1].data = scan->json.raw.size - 2;
     break;
   default:
     break;
@@ -253,12 +256,18 @@ static int take_container(struct scan *scan, int token) {
   return CC_OK;
 }
 
-static void end_block(struct scan *scan, uint8_t seen) {
-  uint32_t *features = &scan->out->features;
+static void end_block(struct scan *scan, const struct level *block) {
+  uint8_t seen = block->seen;
+  struct cc_scan *out = scan->out;
+  uint32_t *features = &out->features;
   if (seen & SEEN_THINKING && seen & SEEN_SIGNED) *features |= CC_HAS_SIGNATURES;
   if (seen & SEEN_IMAGE && seen & SEEN_URL) *features |= CC_HAS_IMAGE_URL;
   bool plain = seen & SEEN_PLAIN && !(seen & (SEEN_URL | SEEN_OTHER));
   if (seen & SEEN_DOCUMENT && !plain) *features |= CC_HAS_PDF;
+  if (seen & SEEN_DOCUMENT && !plain) out->document_bytes += block->data;
+  if (!(seen & SEEN_IMAGE) || !block->data) return;
+  out->images++;
+  out->image_bytes += block->data;
 }
 
 static void take_key(struct scan *scan, struct level *level) {
@@ -278,7 +287,7 @@ static int take_token(struct scan *scan, int token) {
   case CC_JSON_ARRAY:
     return take_container(scan, token);
   case CC_JSON_OBJECT_END:
-    if (level[1].place == PLACE_BLOCK) end_block(scan, level[1].seen);
+    if (level[1].place == PLACE_BLOCK) end_block(scan, &level[1]);
     return CC_OK;
   case CC_JSON_ARRAY_END:
     return CC_OK;

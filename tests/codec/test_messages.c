@@ -233,6 +233,26 @@ static void finds_pdf_and_images(void **state) {
   expect_features("\"messages\":{\"content\":[{\"type\":\"document\"}]}", 0);
 }
 
+static void measures_base64(void **state) {
+  (void)state;
+  static const char text[] =
+      "{\"model\":\"m\",\"messages\":[{\"content\":["
+      "{\"type\":\"image\",\"source\":{\"type\":\"base64\",\"data\":\"12345678\"}},"
+      "{\"source\":{\"data\":\"1234\",\"type\":\"base64\"},\"type\":\"image\"},"
+      "{\"type\":\"image\",\"source\":{\"type\":\"url\",\"url\":\"http://x\"}},"
+      "{\"type\":\"document\",\"source\":{\"type\":\"base64\",\"data\":\"123456\"}},"
+      "{\"type\":\"document\",\"source\":{\"type\":\"text\",\"data\":\"plain\"}},"
+      "{\"type\":\"redacted_thinking\",\"data\":\"123\"},"
+      "{\"type\":\"tool_result\",\"content\":[{\"type\":\"image\",\"source\":{\"type\":\"base64\","
+      "\"data\":\"12\"}}]},"
+      "{\"type\":\"text\",\"text\":\"\\\"data\\\":\\\"1\\\"\"}]}]}";
+  struct cc_scan out;
+  assert_int_equal(scan(text, sizeof text - 1, &out), CC_OK);
+  assert_int_equal(out.images, 3);
+  assert_true(out.image_bytes == 14);
+  assert_true(out.document_bytes == 6);
+}
+
 static void finds_tools_and_thinking(void **state) {
   (void)state;
   static const struct {
@@ -365,6 +385,7 @@ int main(void) {
       cmocka_unit_test(bounds_depth),
       cmocka_unit_test(finds_signatures),
       cmocka_unit_test(finds_pdf_and_images),
+      cmocka_unit_test(measures_base64),
       cmocka_unit_test(finds_tools_and_thinking),
       cmocka_unit_test(finds_cache_control),
       cmocka_unit_test(names_events),

@@ -102,7 +102,7 @@ function fake.cc_answer_outcome(_, id, number, break_with_event)
   local ending = reply.ending or {}
   finish(id, exchange, {
     status = status, error = ending.error and real[ending.error] or 0, attempt = number, usage = reply.usage,
-    stream_error = ending.stream_error, stream = attempt.stream,
+    stream_error = ending.stream_error, stream = attempt.stream, events = ending.events,
   })
   return 0
 end
@@ -153,6 +153,8 @@ function fake.cc_report(_, id, out)
   out.request_bytes, out.response_bytes = #exchange.body, exchange.answer and #exchange.answer.body or 0
   out.total_ms, out.stream = state.now - exchange.at, report.stream or false
   out.usage_known = report.usage ~= nil
+  out.usage_final = report.usage ~= nil and report.error == 0
+  out.events = report.events or 0
   usage_into(out.usage, report.usage)
   put(out.stream_error, report.stream_error or '')
   return 0

@@ -125,6 +125,14 @@ function fake.cc_try_send(_, id, number)
   return 0
 end
 
+-- The scripted network takes its time only for what has gone out.
+function fake.cc_try_sent(_, id, number)
+  local exchange = find(id)
+  local attempt = exchange and exchange.attempts[number]
+  local reply = attempt and attempt.reply
+  return reply ~= nil and reply.sent ~= false and reply.error ~= 'CC_EREFUSED'
+end
+
 function fake.cc_try_cancel(_, id, number)
   local attempt = find(id).attempts[number]
   attempt.cancelled = true

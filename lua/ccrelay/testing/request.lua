@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The client's side of the scripted C: requests, their headers and bodies, timers of exchanges.
+local bit = require 'bit'
 local json = require 'ccrelay.json'
 local world = require 'ccrelay.testing.world'
 
@@ -55,14 +56,9 @@ function fake.cc_request_scan(_, id, out)
   local exchange = find(id)
   if not exchange then return real.CC_ESTALE end
   if not exchange.complete then return real.CC_ESTATE end
-  local body = json.decode(exchange.body)
-  out.error_offset = 3
-  if type(body) ~= 'table' then return real.CC_EJSON end
-  if type(body.model) ~= 'string' or body.model == '' then return real.CC_EMODEL end
-  put(out.model, exchange.body:match '"model"%s*:%s*"(.-)"')
-  out.stream, out.max_tokens, out.features = body.stream == true, body.max_tokens or 0, 0
-  for _, name in ipairs(exchange.features or {}) do out.features = out.features + features[name] end
-  return 0
+  local code = real.cc_scan(exchange.body, #exchange.body, out)
+  for _, name in ipairs(exchange.features or {}) do out.features = bit.bor(out.features, features[name]) end
+  return code
 end
 
 function fake.cc_request_field(_, id, path, size, out)

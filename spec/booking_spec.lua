@@ -1,0 +1,281 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What limits are booked for: what a request will take of them, and what it has taken.
+local fake = require 'support.fake_c'
+local calibration = require 'ccrelay.calibration'
+local stage = require 'support.stage'
+
+local C = fake.C
+
+local function fresh(name) return (stage.fresh(name):gsub(' ', '-')) end
+
+-- A stage with one key; its name is new, so that what others have learned is of no account.
+local function single(key, options)
+  options = options or {}
+  local name = fresh 'booking'
+  key.key = key.key or 'sk-' .. name
+  options.providers = { { name = name, type = 'anthropic', base_url = 'http://b.test', keys = { key } } }
+  local self = stage.new(options)
+  function self.answers(_, ...) self.replies['b.test'] = { ... } end
+  return self
+end
+
+local function statuses(self, count, request, pause)
+  local list = {}
+  for index = 1, count do
+    local copy = {}
+    for name, value in pairs(request or {}) do copy[name] = value end
+    list[index] = self:request(copy).status
+    if pause then stage.advance(pause) end
+  end
+  return table.concat(list, ' ')
+end
+
+local function in_seconds(seconds)
+  return os.date('!%Y-%m-%dT%H:%M:%SZ', math.floor(C.cc_time() / 1000) + seconds)
+end
+
+local function told(kind, limit, remaining, reset)
+  local prefix = 'anthropic-ratelimit-' .. kind
+  return { [prefix .. '-limit'] = tostring(limit), [prefix .. '-remaining'] = tostring(remaining),
+    [prefix .. '-reset'] = reset }
+end
+
+local MARK = { { type = 'text', text = 'x', cache_control = { type = 'ephemeral' } } }
+local CACHED = { input = 500, output = 50, cache_read = 60000 }
+
+-- A request of 60,000 tokens in a conversation.
+local function turn_of(session, model, more)
+  local body = { model = model or 'cached-1', system = MARK, x = ('y'):rep(240000) }
+  for name, value in pairs(more or {}) do body[name] = value end
+  return { body = body, headers = { ['x-claude-code-session-id'] = session } }
+end
+
+describe('what a prompt cache holds of a conversation', function()
+  it('takes nothing of the limit that the provider told', function()
+    local self = single {}
+    self:answers { usage = CACHED, headers = told('input-tokens', 50000, 49000, in_seconds(2)) }
+    assert.equal('200 200 200 200', statuses(self, 4, turn_of(fresh 'session'), 5000))
+  end)
+
+  it('takes nothing of a client\'s limit', function()
+    local self = single({}, { server = { auth = { clients = { { name = fresh 'client', key = 'alice',
+      tpm_limit = 65000 } } } } })
+    self:answers { usage = CACHED }
+    local request = turn_of(fresh 'session')
+    request.headers['x-api-key'] = 'alice'
+    assert.equal('200 200 200', statuses(self, 3, request, 5000))
+  end)
+
+  it('is what the last answer had, of the same model, for its time, at the same organisation', function()
+    local self = single { itpm_limit = 60300 }
+    self:answers { usage = CACHED }
+    local session = fresh 'session'
+    assert.equal('200 200', statuses(self, 2, turn_of(session, 'cached-2'), 100))
+    stage.advance(61000)
+    assert.equal(200, self:request(turn_of(session, 'cached-2')).status)
+    assert.equal(429, self:request(turn_of(session, 'cached-3')).status)
+    stage.advance(301000)
+    self:request {}
+    assert.equal(429, self:request(turn_of(session, 'cached-2')).status)
+  end)
+
+  it('is counted where the provider counts it', function()
+    local self = single { itpm_limit = 61000 }
+    self:answers { usage = CACHED }
+    assert.equal('200 429', statuses(self, 2, turn_of(fresh 'session', 'claude-3-5-haiku-20241022'), 100))
+  end)
+
+  it('is guessed from other requests with cache marks for who names no conversation', function()
+    local self = single { itpm_limit = 61000 }
+    self:answers { usage = CACHED }
+    local request = turn_of(nil, 'cached-4')
+    assert.equal('200 200 200', statuses(self, 3, request, 100))
+    request.body.system = nil
+    assert.equal(429, self:request(request).status)
+  end)
+end)
+
+describe('a look at a key', function()
+  it('takes nothing of what the provider says remains', function()
+    for _, queue_ms in ipairs { 0, 5 } do
+      local self = single({}, { routing = { queue_ms = queue_ms } })
+      self:answers({ headers = told('requests', 1000, 6, in_seconds(50)) }, { status = 200 })
+      assert.equal('200 200 200 200 200 200 200 429', statuses(self, 8))
+    end
+  end)
+end)
+
+describe('what remains by the provider', function()
+  it('is what it says, not what was estimated', function()
+    local self, reset, remaining = single {}, in_seconds(55), 100000
+    self:answers(function()
+      remaining = remaining - 2000
+      return { usage = { input = 2000, output = 10 }, headers = told('input-tokens', 100000, remaining, reset) }
+    end)
+    assert.equal('200 200 200 200 200', statuses(self, 5, { body = { x = ('y'):rep(160000) } }))
+  end)
+
+  it('is not less for connections that failed', function()
+    local self = single({}, { health = { circuit_breaker = { failure_threshold = 100 } } })
+    self:answers({ headers = told('requests', 1000, 3, in_seconds(1800)) }, { error = 'CC_EREFUSED' },
+      { error = 'CC_EREFUSED' }, { error = 'CC_EREFUSED' }, { status = 200 })
+    assert.equal('200 502 502 502 200 200 200 429', statuses(self, 8))
+  end)
+end)
+
+describe('output', function()
+  it('is all of max_tokens as long as nothing is known of the model', function()
+    local self = single { otpm_limit = 20000 }
+    self:answers { after = 30000, usage = { input = 1, output = 100 } }
+    local request = { model = 'stranger', max_tokens = 15000 }
+    local first, second = self:requests({ body = request }, { body = request })
+    assert.equal('200 429', first.answer.status .. ' ' .. second.answer.status)
+    assert.equal('200 200 200', statuses(self, 3, { body = request }))
+  end)
+
+  it('is reserved as the model\'s answers have had it', function()
+    local self = single { otpm_limit = 20000 }
+    calibration.learn_output('talker', 9000)
+    self:answers { after = 30000, usage = { input = 1, output = 9000 } }
+    local request = { model = 'talker', max_tokens = 30000 }
+    local list = { self:requests({ body = request }, { body = request }, { body = request }) }
+    local got = {}
+    for index, exchange in ipairs(list) do got[index] = exchange.answer.status end
+    table.sort(got)
+    assert.same({ 200, 200, 429 }, got)
+  end)
+
+  it('that grows is learned at once, output that shrinks by and by', function()
+    stage.new {}
+    calibration.learn_output('grower', 1000)
+    calibration.learn_output('grower', 3000)
+    assert.equal(3000, calibration.output 'grower')
+    calibration.learn_output('grower', 600)
+    assert.equal(2700, calibration.output 'grower')
+  end)
+
+  it('of a stream that broke off counts by its bytes, and not below the estimate', function()
+    local self = single { otpm_limit = 2000 }
+    local ending = { error = 'CC_ECLIENT_GONE', events = 10 }
+    self:answers({ usage = { input = 5, output = 1 }, ending = ending, body = ('y'):rep(8000) }, { status = 200 })
+    assert.equal('200 429', statuses(self, 2, { body = { model = 'broken', stream = true, max_tokens = 900 } }))
+    self = single { otpm_limit = 2000 }
+    self:answers({ usage = { input = 5, output = 1 }, ending = ending, body = ('y'):rep(2000) }, { status = 200 })
+    assert.equal('200 200 429', statuses(self, 3, { body = { model = 'broken', stream = true, max_tokens = 900 } }))
+  end)
+
+  it('says nothing of input that was not told yet', function()
+    local self = single { itpm_limit = 1000 }
+    self:answers({ usage = { input = 0, output = 0 }, ending = { error = 'CC_ERESET' } }, { status = 200 })
+    assert.equal('200 429', statuses(self, 2, { body = { stream = true, x = ('y'):rep(3200) } }))
+  end)
+end)
+
+describe('what was sent and broke off', function()
+  it('stays booked', function()
+    local slow, other = fresh 'slow', fresh 'other'
+    local self = stage.new { providers = {
+      { name = slow, type = 'anthropic', keys = { { key = 'slow', priority = 2, itpm_limit = 1000 } } },
+      { name = other, type = 'anthropic', keys = { { key = 'other' } } },
+    } }
+    self:reply(slow, { after = 8000 })
+    local at_slow = 0
+    for _ = 1, 4 do
+      local _, exchange = self:request { body = { stream = true, x = ('y'):rep(3200) } }
+      for _, attempt in ipairs(exchange.tries) do
+        if attempt.headers['x-api-key'] == 'slow' then at_slow = at_slow + 1 end
+      end
+    end
+    assert.equal(1, at_slow)
+  end)
+
+  it('and was refused has used nothing', function()
+    local self = single { itpm_limit = 1000 }
+    self:answers { status = 400, body = '{}' }
+    assert.equal('400 400 400', statuses(self, 3, { body = { x = ('y'):rep(3200) } }))
+  end)
+end)
+
+describe('what was never sent', function()
+  it('comes back when the client goes', function()
+    local self = single { rpm_limit = 2 }
+    self:answers({ hang = true, sent = false }, { hang = true, sent = false }, { status = 200 })
+    local _, _, third = self:requests({ gone_after = 100 }, { gone_after = 100 }, { at = 500 })
+    assert.equal(200, third.answer.status)
+  end)
+
+  it('stays booked when it was', function()
+    local self = single { rpm_limit = 2 }
+    self:answers({ hang = true }, { hang = true }, { status = 200 })
+    local _, _, third = self:requests({ gone_after = 100 }, { gone_after = 100 }, { at = 500 })
+    assert.equal(429, third.answer.status)
+  end)
+
+  it('costs a race nothing', function()
+    local fast, mute = fresh 'fast', fresh 'mute'
+    local self = stage.new { policy = [[
+      local relay = require 'ccrelay'
+      return {
+        route = function(exchange) return exchange:race(relay.upstreams(exchange), { after_ms = 10 }) end,
+        on_done = function(_, report) relay.log('lost ' .. report.raced[1].input_tokens) end,
+      }
+    ]], providers = {
+      { name = mute, type = 'anthropic', keys = { { key = 'mute', priority = 2, rpm_limit = 1 } } },
+      { name = fast, type = 'anthropic', keys = { { key = 'fast', priority = 1 } } },
+    } }
+    self:reply(mute, { hang = true, sent = false })
+    for _ = 1, 3 do
+      local _, exchange = self:request()
+      assert.equal(2, #exchange.tries)
+    end
+    assert.equal(3, self:count ' lost 0')
+  end)
+end)
+
+describe('a client\'s limit', function()
+  local function client(limits)
+    limits.name, limits.key = fresh 'client', 'alice'
+    return single({}, { server = { auth = { clients = { limits } } },
+      health = { circuit_breaker = { failure_threshold = 100 } } })
+  end
+  local headers = { ['x-api-key'] = 'alice' }
+
+  it('takes nothing for what was never sent', function()
+    local self = client { rpm_limit = 2 }
+    self:answers { error = 'CC_EREFUSED' }
+    assert.equal('502 502 502', statuses(self, 3, { headers = headers }))
+  end)
+
+  it('takes the request alone for what was refused', function()
+    local self = client { tpm_limit = 5000, rpm_limit = 3 }
+    self:answers { status = 400, body = '{}' }
+    assert.equal('400 400 400 429', statuses(self, 4, { headers = headers, body = { x = ('y'):rep(12000) } }))
+  end)
+end)
+
+describe('images', function()
+  local function body(kind, bytes)
+    return { model = 'seer-' .. kind, messages = { { role = 'user', content = {
+      { type = kind, source = { type = 'base64', media_type = 'image/png', data = ('A'):rep(bytes) } } } } } }
+  end
+
+  it('are few tokens, however large', function()
+    local self = single { itpm_limit = 2000 }
+    self:answers { usage = { input = 1500, output = 1 } }
+    assert.equal('200 429', statuses(self, 2, { body = body('image', 1500000) }))
+    assert.equal(4, calibration.bytes_per_token 'seer-image')
+  end)
+
+  it('that are small are fewer', function()
+    local self = single { itpm_limit = 400 }
+    self:answers { usage = { input = 150, output = 1 } }
+    assert.equal('200 200', statuses(self, 2, { body = body('image', 400) }))
+  end)
+
+  it('and documents teach nothing of the size of tokens', function()
+    local self = single {}
+    self:answers { usage = { input = 50000, output = 1 } }
+    statuses(self, 2, { body = body('document', 800000) })
+    assert.equal(4, calibration.bytes_per_token 'seer-document')
+  end)
+end)
