@@ -21,8 +21,17 @@ static int64_t whole(double value) {
   return (int64_t)value;
 }
 
+// Cells of policies take half of the table at most: the relay's own have to find room in it.
+static bool is_out_of_room(const char *name, uint32_t size) {
+  static const char prefix[] = "policy:";
+  if (size < sizeof prefix - 1 || memcmp(name, prefix, sizeof prefix - 1) != 0) return false;
+  return cc_shared_names(CC_TABLE_CELLS) >= CC_CELLS / 2;
+}
+
 int cc_cell(const char *name, uint32_t size) {
-  return cc_shared_named(CC_TABLE_CELLS, name, size);
+  if (!is_out_of_room(name, size)) return cc_shared_named(CC_TABLE_CELLS, name, size);
+  int number = cc_shared_known(CC_TABLE_CELLS, name, size);
+  return number == CC_ENOTFOUND ? CC_ELIMIT : number;
 }
 
 int cc_cells(void) {

@@ -205,14 +205,29 @@ static int insert(const struct table *table, const uint64_t *name, uint64_t hash
   return number;
 }
 
-int cc_shared_named(enum cc_shared_table which, const char *name, uint32_t size) {
-  if (size == 0 || size >= CC_NAME_BYTES) return CC_EINVAL;
-  uint64_t words[CC_NAME_BYTES / 8] = {0};
+static bool fill_name(uint64_t *words, const char *name, uint32_t size) {
+  if (size == 0 || size >= CC_NAME_BYTES) return false;
+  memset(words, 0, CC_NAME_BYTES);
   memcpy(words, name, size);
   ((unsigned char *)words)[CC_NAME_BYTES - 1] = (unsigned char)size;
+  return true;
+}
+
+int cc_shared_known(enum cc_shared_table which, const char *name, uint32_t size) {
+  uint64_t words[CC_NAME_BYTES / 8];
+  uint32_t place;
+  if (!fill_name(words, name, size)) return CC_EINVAL;
+  struct table table = table_of(which);
+  int number = find(&table, words, cc_shared_hash(words, CC_NAME_BYTES / 8), &place);
+  return number < 0 ? CC_ENOTFOUND : number;
+}
+
+int cc_shared_named(enum cc_shared_table which, const char *name, uint32_t size) {
+  uint64_t words[CC_NAME_BYTES / 8];
+  uint32_t place;
+  if (!fill_name(words, name, size)) return CC_EINVAL;
   struct table table = table_of(which);
   uint64_t hash = cc_shared_hash(words, CC_NAME_BYTES / 8);
-  uint32_t place;
   int number = find(&table, words, hash, &place);
   if (number < 0) return insert(&table, words, hash, place);
   finish(&table, (uint32_t)number);

@@ -19,8 +19,8 @@
 enum {
   CC_SHARED_VERSION = 3,
   CC_WORKERS = 256,
-  CC_CELLS = 16384,
-  CC_LIMITS = 4096,
+  CC_CELLS = 32768,
+  CC_LIMITS = 16384,
   CC_SECRETS = 1024,
   CC_ENTRIES = 4096,      // open reservations of one worker
   CC_NAME_BYTES = 64,     // a name of up to 63 bytes, zeros, and its size in the last byte
@@ -87,6 +87,8 @@ enum cc_shared_table { CC_TABLE_CELLS, CC_TABLE_LIMITS, CC_TABLE_SECRETS };
 // The number of the entry called name (1 to 63 bytes) in a table, made when new: 0 or more, or
 // CC_EINVAL for a bad name, CC_ELIMIT when the table is full. Numbers are given out from 0 on.
 int cc_shared_named(enum cc_shared_table table, const char *name, uint32_t size);
+// The number of a name that is there; CC_ENOTFOUND when it is not.
+int cc_shared_known(enum cc_shared_table table, const char *name, uint32_t size);
 // All numbers given out so far are below this one.
 int cc_shared_names(enum cc_shared_table table);
 // The name of an entry, valid as long as the mapping: CC_OK, or CC_ENOTFOUND and an empty slice.

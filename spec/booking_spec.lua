@@ -253,6 +253,84 @@ describe('a client\'s limit', function()
   end)
 end)
 
+describe('a reload', function()
+  local function keys(...)
+    local name, list = ..., {}
+    for index, key in ipairs { select(2, ...) } do
+      list[index] = { key = key .. name, rpm_limit = 3, priority = 10 - string.byte(key) % 10 }
+    end
+    return { providers = { { name = name, type = 'anthropic', keys = list } } }
+  end
+
+  local function served(self, count)
+    local list = {}
+    for index = 1, count do
+      local answer, exchange = self:request()
+      list[index] = exchange.tries[1] and exchange.tries[1].headers['x-api-key']:sub(1, 1) or tostring(answer.status)
+    end
+    return table.concat(list, ' ')
+  end
+
+  it('that reorders the keys leaves to each what it has used', function()
+    local name = fresh 'order'
+    local self = stage.new(keys(name, 'F', 'G'))
+    assert.equal('F F F', served(self, 3))
+    self:use(keys(name, 'G', 'F'))
+    assert.equal('G G G 429', served(self, 4))
+  end)
+
+  it('that adds a key in front of them does too', function()
+    local name = fresh 'added'
+    local self = stage.new(keys(name, 'G', 'H'))
+    assert.equal('G G G H H H', served(self, 6))
+    self:use(keys(name, 'F', 'G', 'H'))
+    assert.equal('F F F 429', served(self, 4))
+  end)
+
+  it('that replaces a key teaches the new one nothing of the old one', function()
+    local name = fresh 'replaced'
+    local function with(key)
+      return { providers = { { name = name, type = 'anthropic', keys = { { key = key } } } } }
+    end
+    local self = stage.new(with 'sk-old')
+    self:reply(name, { headers = told('requests', 2, 0, in_seconds(50)) }, { status = 200 })
+    assert.equal('200 429', statuses(self, 2))
+    self:use(with 'sk-new')
+    assert.equal('200 200 200', statuses(self, 3))
+  end)
+end)
+
+describe('without room to count for limits', function()
+  local full, limit
+
+  before_each(function()
+    limit, full = rawget(C, 'cc_limit'), 0
+    C.cc_limit = function() full = full + 1 return C.CC_ELIMIT end
+  end)
+  after_each(function() C.cc_limit = limit end)
+
+  it('a key that has some is not used, loudly', function()
+    local self = single { rpm_limit = 5 }
+    assert.equal('529 529', statuses(self, 2))
+    assert.equal(1, self:count 'no room to count for the limits of key')
+  end)
+
+  it('a key without is', function()
+    local self = single {}
+    assert.equal('200 200', statuses(self, 2))
+    assert.equal(0, self:count 'no room')
+    assert.is_true(full > 0)
+  end)
+
+  it('a client that has some is refused', function()
+    local self = single({}, { server = { auth = { clients = { { name = fresh 'client', key = 'alice',
+      rpm_limit = 9 } } } } })
+    local answer = self:request { headers = { ['x-api-key'] = 'alice' } }
+    assert.equal(429, answer.status)
+    assert.is_truthy(answer.json.error.message:find 'no room to count')
+  end)
+end)
+
 describe('images', function()
   local function body(kind, bytes)
     return { model = 'seer-' .. kind, messages = { { role = 'user', content = {

@@ -90,6 +90,24 @@ static void cells_that_do_not_exist_are_harmless(void **state) {
   }
 }
 
+static int named(const char *format, int number) {
+  char name[32];
+  int size = snprintf(name, sizeof name, format, number);
+  return cc_cell(name, (uint32_t)size);
+}
+
+static void policies_leave_room_for_the_relay(void **state) {
+  (void)state;
+  for (int i = cc_cells(); i < CC_CELLS / 2; i++)
+    assert_true(named("policy:%d", i) >= 0);
+  assert_int_equal(named("policy:%d", CC_CELLS / 2), CC_ELIMIT);
+  assert_true(named("policy:%d", 7) >= 0);
+  assert_true(named("policy%d", 1) >= 0);
+  for (int i = 0; i < CC_CELLS / 2 - 1; i++)
+    assert_true(named("breaker:%d", i) >= 0);
+  assert_int_equal(named("breaker:%d", CC_CELLS), CC_ELIMIT);
+}
+
 static void texts_are_kept(void **state) {
   (void)state;
   char text[192];
@@ -239,6 +257,7 @@ int main(void) {
       cmocka_unit_test_setup(numbers_are_whole_and_saturate, fresh),
       cmocka_unit_test_setup(swap_wants_the_expected, fresh),
       cmocka_unit_test_setup(cells_that_do_not_exist_are_harmless, fresh),
+      cmocka_unit_test_setup(policies_leave_room_for_the_relay, fresh),
       cmocka_unit_test_setup(texts_are_kept, fresh),
       cmocka_unit_test_setup(long_texts_are_cut, fresh),
       cmocka_unit_test_setup(a_dead_writer_wedges_nobody, fresh),

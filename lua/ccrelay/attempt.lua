@@ -20,7 +20,8 @@ local vault = require 'ccrelay.vault'
 ---@field upstream ccrelay.Upstream
 ---@field slot ccrelay.Slot
 ---@field counted boolean its limits and health count
----@field probe boolean
+---@field probe number|false of a circuit that is half open
+---@field probed boolean whether it was one
 ---@field ticket ffi.cdata*?
 ---@field open boolean sent, and its end not seen yet
 ---@field since number? when it was sent, in a race
@@ -34,22 +35,27 @@ local wait = ffi.new 'double[1]'
 
 -- ---- Admission ---------------------------------------------------------------------------------
 
+local function withdraw(attempt)
+  if attempt.probe then health.withdraw(attempt.slot.provider, attempt.probe) end
+  attempt.probe = false
+end
+
 local function admit(exchange, attempt)
   local slot, now = attempt.slot, C.cc_now()
   local admitted, probe = health.admit(slot.provider, now)
-  if not admitted then return 'overloaded', 1000 end
-  attempt.probe = probe
+  if not admitted then return 'overloaded', probe - now end
+  attempt.probe, attempt.probed = probe, probe ~= false
   if not slot.limit or attempt.upstream.credential ~= 'own' then return nil end
   local pause = burst.take(slot, now)
   if pause > 0 then
-    if probe then health.withdraw(slot.provider) end
+    withdraw(attempt)
     return 'limited', pause
   end
   local ticket = ticket_type()
   local input, output = booking.estimate(exchange, slot)
   if C.cc_limit_reserve(slot.limit, now, input, output, ticket, wait) == C.CC_ELIMIT then
     burst.give_back(slot)
-    if probe then health.withdraw(slot.provider) end
+    withdraw(attempt)
     return 'limited', wait[0]
   end
   attempt.ticket = ticket
@@ -58,12 +64,12 @@ end
 
 -- It never reached the upstream: nothing was used and nothing learned.
 local function give_back(attempt)
-  if attempt.probe then health.withdraw(attempt.slot.provider) end
+  withdraw(attempt)
   if attempt.ticket then
     C.cc_limit_release(attempt.ticket, C.cc_now())
     burst.give_back(attempt.slot)
   end
-  attempt.probe, attempt.ticket = false, nil
+  attempt.ticket = nil
 end
 
 --- An attempt whose end nobody waits for any more. What it reserved stays booked if it has been sent;
@@ -77,8 +83,8 @@ function M.drop(exchange, attempt)
     give_back(attempt)
     return false
   end
-  if attempt.probe then health.withdraw(attempt.slot.provider) end
-  attempt.probe, exchange.sent, exchange.billed = false, true, true
+  withdraw(attempt)
+  exchange.sent, exchange.billed = true, true
   return true
 end
 
@@ -181,7 +187,7 @@ function M.start(exchange, upstream, more, race)
     error('exchange:try: this upstream was a candidate for another client', 3)
   end
   local attempt = { upstream = upstream, slot = slot, counted = exchange.endpoint == 'messages', probe = false,
-    number = -1, open = false }
+    probed = false, number = -1, open = false }
   if more == nil then more = Upstream.remains(exchange, upstream) end
   exchange.tried[slot] = true
   local beside = race and race.count > 0 -- and the timer of the exchange is the race's
@@ -223,13 +229,13 @@ local function note(exchange, attempt, outcome)
   local rules = exchange.generation.configuration.health.circuit_breaker
   local verdict = outcome.verdict
   if verdict == 'good' then
-    health.success(provider, true, rules)
+    if outcome.ok then health.success(provider, attempt.probe, rules) else withdraw(attempt) end
   elseif verdict == 'failed' then
     if health.failure(provider, attempt.probe, rules, now, not outcome.sent) then
       exchange.generation.journal:line('warn', 'circuit opened', { 'provider', provider.name })
     end
   else
-    if attempt.probe then health.withdraw(provider) end
+    withdraw(attempt)
     if verdict == 'overloaded' then health.overloaded(provider, outcome.retry_after, now) end
     if own and verdict == 'exhausted' then health.exhausted(slot, outcome.retry_after or outcome.reset_after, now) end
     if own and (verdict == 'refused' or verdict == 'spent') then

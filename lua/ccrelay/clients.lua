@@ -15,7 +15,7 @@ local M = {}
 ---@field tokens number a minute
 ---@field open number exchanges at a time
 
-local BUSY_SECONDS = 2
+local BUSY_SECONDS, MANY_SECONDS = 2, 30
 
 local ticket_type = ffi.typeof 'struct cc_ticket'
 local rates = ffi.new 'struct cc_rates'
@@ -45,7 +45,7 @@ end
 function M.attach(slot, configuration)
   own_slot = slot
   for _, client in ipairs((configuration.server.auth or {}).clients or {}) do
-    C.cc_cell_set(counter(client.name, slot), 0)
+    if (client.max_concurrent or 0) > 0 then C.cc_cell_set(counter(client.name, slot), 0) end
   end
 end
 
@@ -68,6 +68,10 @@ local function reserve(exchange, allowance)
   if allowance.requests + allowance.tokens == 0 then return true end
   local name = cell.fit('client:' .. allowance.name)
   local limit = C.cc_limit(name, #name)
+  if limit < 0 then
+    return refuse(exchange, string.format('there is no room to count for the limits of client "%s"', allowance.name),
+      MANY_SECONDS)
+  end
   rates.requests, rates.tokens, rates.input_tokens, rates.output_tokens = allowance.requests, allowance.tokens, 0, 0
   C.cc_limit_configure(limit, rates)
   local ticket = ticket_type()
@@ -88,12 +92,13 @@ function M.enter(exchange)
   local allowance = exchange.caller.allowance
   if not allowance then return true end
   if allowance.open > 0 then
-    if open_of(allowance.name) >= allowance.open then
+    C.cc_cell_add(counter(allowance.name, own_slot), 1)
+    exchange.client_open = allowance.name
+    if open_of(allowance.name) > allowance.open then
+      M.leave(exchange, nil)
       return refuse(exchange, string.format('client "%s" has %d exchanges open, as many as it may', allowance.name,
         allowance.open), BUSY_SECONDS)
     end
-    C.cc_cell_add(counter(allowance.name, own_slot), 1)
-    exchange.client_open = allowance.name
   end
   if reserve(exchange, allowance) then return true end
   M.leave(exchange, nil)

@@ -94,7 +94,7 @@ local function judge_stream(exchange, attempt)
   elseif kind == 'rate_limit_error' then
     if attempt.upstream.credential ~= 'client' then health.exhausted(attempt.slot, nil, C.cc_now()) end
   elseif kind == 'api_error' or not INNOCENT[report.error] then
-    health.failure(provider, false, rules, C.cc_now())
+    health.failure(provider, attempt.probed, rules, C.cc_now())
   elseif report.error == C.CC_OK and report.status < 300 then
     health.success(provider, false, rules)
   end

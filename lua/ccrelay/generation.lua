@@ -327,6 +327,12 @@ function Generation:attach()
   for _, provider in ipairs(self.providers) do
     provider:attach()
     self.choices = self.choices + math.max(#provider.slots, 1)
+    for _, slot in ipairs(provider.slots) do
+      if slot.uncounted then
+        self.journal:say('error', 'there is no room to count for the limits of key "' .. slot.id
+          .. '": it is not used until a restart')
+      end
+    end
   end
 end
 

@@ -15,8 +15,10 @@ local SPENT_MS = HOUR
 -- A breaker is one number, so that one swap moves it:
 --   0 ... PROBING-1       closed, so many failures in a row
 --   below 0               open until that moment, negated
---   PROBING + t*1000 + n  half open: n probes went well; t is when the one under way began, 0: none
+--   PROBING + t*1000 + n  half open: n probes went well; t tells of the one under way, 0: none
+-- t is the second it began, times SLOTS, plus the slot of its worker.
 local PROBING = 1000000
+local SLOTS = 256
 local LEASE_MS = 2 * MINUTE
 
 local LIMITED = 'rate limit'
@@ -27,9 +29,19 @@ local function text_of(cell)
   return ffi.string(reason, C.cc_cell_text(cell, reason, 192))
 end
 
+local own_slot = 0
+
 local function probe_of(value)
   local rest = value - PROBING
   return math.floor(rest / 1000), rest % 1000
+end
+
+local function holder_now(now)
+  return math.max(math.floor(now / 1000), 1) * SLOTS + own_slot
+end
+
+local function is_leased(holder, now)
+  return holder > 0 and now < math.floor(holder / SLOTS) * 1000 + LEASE_MS
 end
 
 ---@alias ccrelay.BreakerState 'closed'|'open'|'half_open'
@@ -46,49 +58,64 @@ function M.breaker(provider, now)
     return 'half_open'
   end
   if value < PROBING then return 'closed' end
-  local began = probe_of(value)
-  if began > 0 and now < began + LEASE_MS then return 'half_open', now + 1000 end
+  local holder = probe_of(value)
+  if is_leased(holder, now) then return 'half_open', now + 1000 end
   return 'half_open'
 end
 
---- Asks the breaker to let an attempt through: whether it does, and whether the attempt is a probe.
+--- Asks the breaker to let an attempt through: whether it does, and the probe that the attempt is, or
+--- when to ask again.
 ---@param provider ccrelay.Provider
 ---@param now number
 ---@return boolean admitted
----@return boolean probe
+---@return number|false probe_or_ready
 function M.admit(provider, now)
   for _ = 1, 16 do
     local value = C.cc_cell_get(provider.breaker)
     if value >= 0 and value < PROBING then return true, false end
     local state, ready = M.breaker(provider, now)
-    if state == 'open' or ready then return false, false end
+    if state == 'open' or ready then return false, ready end
     local _, well = probe_of(value < 0 and PROBING or value)
-    local began = math.max(math.floor(now), 1)
-    if C.cc_cell_swap(provider.breaker, value, PROBING + began * 1000 + well) then return true, true end
+    local probe = PROBING + holder_now(now) * 1000 + well
+    if probe ~= value and C.cc_cell_swap(provider.breaker, value, probe) then return true, probe end
   end
-  return false, false
+  return false, now + 1000
+end
+
+local function release(provider, probe)
+  local _, well = probe_of(probe)
+  C.cc_cell_swap(provider.breaker, probe, PROBING + well)
 end
 
 --- A probe came to nothing either way.
 ---@param provider ccrelay.Provider
-function M.withdraw(provider)
-  local value = C.cc_cell_get(provider.breaker)
-  if value >= PROBING then
-    local _, well = probe_of(value)
-    C.cc_cell_swap(provider.breaker, value, PROBING + well)
+---@param probe number
+function M.withdraw(provider, probe)
+  release(provider, probe)
+end
+
+--- A worker begins in the slot of one that may have died: its probes are nobody's.
+---@param slot integer
+---@param generation ccrelay.Generation
+function M.attach(slot, generation)
+  own_slot = slot
+  generation:attach()
+  for _, provider in ipairs(generation.providers) do
+    local value = C.cc_cell_get(provider.breaker)
+    if value >= PROBING and probe_of(value) > 0 and probe_of(value) % SLOTS == slot then release(provider, value) end
   end
 end
 
 --- An attempt went well.
 ---@param provider ccrelay.Provider
----@param probe boolean
+---@param probe number|false
 ---@param rules table health.circuit_breaker
 function M.success(provider, probe, rules)
   local value = C.cc_cell_get(provider.breaker)
   if value == 0 then return end
   if value > 0 and value < PROBING then
     C.cc_cell_swap(provider.breaker, value, 0)
-  elseif probe and value >= PROBING then
+  elseif probe and value == probe then
     local _, well = probe_of(value)
     local enough = well + 1 >= math.min(rules.half_open_probes, 999)
     C.cc_cell_swap(provider.breaker, value, enough and 0 or PROBING + well + 1)
@@ -97,7 +124,7 @@ end
 
 --- An attempt failed by the provider's fault. True when this opened the circuit.
 ---@param provider ccrelay.Provider
----@param probe boolean
+---@param probe number|false what it is or was
 ---@param rules table health.circuit_breaker
 ---@param now number
 ---@param unreachable boolean? it was not even connected to
@@ -139,9 +166,10 @@ function M.reachable(provider, value, now)
 end
 
 local function extend(cell, until_ms, why)
-  if C.cc_cell_get(cell) < until_ms then
-    C.cc_cell_set(cell, math.floor(until_ms))
-    C.cc_cell_write(cell, why, #why)
+  for _ = 1, 16 do
+    local known = C.cc_cell_get(cell)
+    if known >= until_ms then return end
+    if C.cc_cell_swap(cell, known, math.floor(until_ms)) then return C.cc_cell_write(cell, why, #why) end
   end
 end
 

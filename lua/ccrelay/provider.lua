@@ -18,6 +18,7 @@ local turn = require 'ccrelay.turn'
 ---@field org_tag string? a short name for that
 ---@field order integer place in the configuration
 ---@field limit integer? number of its limit
+---@field uncounted boolean? it has limits, and there is no room to count for them: it is not used
 ---@field rates number[]? requests, tokens, input, output tokens a minute
 ---@field burst integer? requests that may go at once, when they are smoothed
 ---@field pace integer cell for that
@@ -89,7 +90,7 @@ local function new_slot(provider, key, order)
   slot.org_tag = slot.org and cell.digest(slot.org, 6)
   slot.rates = key and { key.rpm_limit or 0, key.tpm_limit or 0, key.itpm_limit or 0, key.otpm_limit or 0 }
   slot.burst = key and (key.burst or 0) > 0 and (key.rpm_limit or 0) > 0 and key.burst or nil
-  slot.health, slot.limit, slot.pace = -1, nil, -1
+  slot.health, slot.limit, slot.pace, slot.uncounted = -1, nil, -1, false
   return slot
 end
 
@@ -151,13 +152,26 @@ function M.new(settings, adapter, index, env)
   return provider
 end
 
+-- By what it is, not by its place in the list: what is known of a key stays with it over reloads.
+local function name_of(slot)
+  return slot.provider.name .. '/' .. (slot.key and cell.digest(slot.key, 8) or slot.order)
+end
+
+local function is_bounded(slot)
+  local rates = slot.rates
+  return rates[1] + rates[2] + rates[3] + rates[4] > 0
+end
+
 local function attach_slot(slot)
-  slot.health = cell.number('key:' .. slot.id .. ':' .. (slot.key and cell.digest(slot.key, 4) or ''))
+  local own = name_of(slot)
+  slot.health = cell.number('key:' .. own)
   if not slot.rates then return end
-  local name = cell.fit(slot.id)
-  slot.limit = C.cc_limit(name, #name)
-  if slot.burst then slot.pace = cell.number('burst:' .. slot.id) end
-  C.cc_limit_configure(slot.limit, ffi.new('struct cc_rates', slot.rates))
+  local name = cell.fit(own)
+  local limit = C.cc_limit(name, #name)
+  slot.limit = limit >= 0 and limit or nil
+  slot.uncounted = limit < 0 and is_bounded(slot)
+  if slot.burst then slot.pace = cell.number('burst:' .. own) end
+  C.cc_limit_configure(limit, ffi.new('struct cc_rates', slot.rates))
 end
 
 --- Ties the provider to what is shared by all processes. A generation is built before there is

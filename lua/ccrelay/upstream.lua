@@ -122,7 +122,13 @@ end
 
 M.refuse = refuse
 
+local NO_ROOM_MS = 30000
+
 local function has_room(exchange, slot, now)
+  if slot.uncounted then
+    refuse(exchange, 'overloaded', now + NO_ROOM_MS, slot.provider)
+    return false
+  end
   if not slot.limit then return true end
   local pause = burst.wait(slot, now)
   if pause > 0 then

@@ -5,6 +5,7 @@ local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local clients = require 'ccrelay.clients'
 local config = require 'ccrelay.config'
+local health = require 'ccrelay.health'
 local json = require 'ccrelay.json'
 local loop = require 'ccrelay.loop'
 local settings = require 'ccrelay.settings'
@@ -103,6 +104,7 @@ function M.run(master)
   for _, number in ipairs { SIGINT, SIGTERM, SIGHUP } do C.cc_signal(self.relay, number) end
   for _, number in ipairs(master.listeners) do C.cc_accept(self.relay, number, self.slot) end
   clients.attach(self.slot, self.current.configuration)
+  health.attach(self.slot, self.current)
   loop.run(self.relay, self)
   C.cc_log_flush(FLUSH_MS)
   C.cc_close(self.relay)
