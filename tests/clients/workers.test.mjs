@@ -7,7 +7,7 @@ import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
 import { Relay, ask, get, patience, post, provider, secret } from './support/relay.mjs';
-import { Upstream, healthy } from './support/upstream.mjs';
+import { Upstream, faults, healthy } from './support/upstream.mjs';
 
 const nobody = provider({ url: 'http://127.0.0.1:1' });
 const says = (word) => `return function(exchange) return exchange:respond { body = '${word}' } end\n`;
@@ -137,4 +137,40 @@ test('what a killed worker had sent stays counted', async (t) => {
   assert.equal((await post(relay, ask())).status, 429);
   assert.equal(up.requests.length, 2);
   await Promise.all(streams);
+});
+
+test('a worker that dies with the probe of a circuit leaves it to the next', async (t) => {
+  const up = await Upstream.start(t, 'up', [faults.status(500, 'api_error'), () => new Promise(() => {}), healthy()]);
+  const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [provider(up)],
+    health: { circuit_breaker: { failure_threshold: 1, open_duration_ms: 300 } } } });
+  assert.equal((await post(relay, ask())).status, 500);
+  assert.equal((await post(relay, ask())).status, 529);
+  await sleep(400);
+  const probe = post(relay, ask()).catch(() => null);
+  assert.ok(await until(() => up.requests.length === 2));
+  assert.equal((await post(relay, ask())).status, 529);
+  await kill(relay);
+  assert.equal(await probe, null);
+  assert.equal((await post(relay, ask())).status, 200);
+});
+
+test('a client at a time is one over all workers', async (t) => {
+  let open = 0;
+  let most = 0;
+  const serve = healthy();
+  const up = await Upstream.start(t, 'up', async (request, reply) => {
+    most = Math.max(most, open += 1);
+    await sleep(40);
+    open -= 1;
+    await serve(request, reply);
+  });
+  const clients = [{ name: 'one', key: secret('one'), max_concurrent: 1 }];
+  const relay = await Relay.start(t, { config: { server: { workers: 4, auth: { clients } }, providers: [provider(up)] } });
+  const headers = { 'x-api-key': secret('one') };
+  for (let round = 0; round < 8; round += 1) {
+    const answers = await Promise.all(Array.from({ length: 12 }, () => post(relay, ask(), { headers })));
+    assert.ok(answers.every(({ status }) => status === 200 || status === 429));
+  }
+  assert.equal(most, 1);
+  assert.equal((await post(relay, ask(), { headers })).status, 200);
 });
