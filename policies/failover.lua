@@ -4,11 +4,8 @@
 local relay = require 'ccrelay'
 
 return function(exchange)
-  local list, outcome = relay.upstreams(exchange), nil
-  for index, upstream in ipairs(list) do
-    if index > 1 and relay.routing.race_on_failure then return exchange:race { select(index, unpack(list)) } end
-    outcome = exchange:try(upstream)
-    if not outcome.retryable then break end
-  end
-  return outcome
+  local list = relay.upstreams(exchange)
+  if #list < 2 or not relay.routing.race_on_failure then return exchange:first(list) end
+  local outcome = exchange:try(list[1])
+  return outcome.retryable and exchange:race { select(2, unpack(list)) } or outcome
 end

@@ -106,6 +106,26 @@ describe('a look at a key', function()
 end)
 
 describe('what remains by the provider', function()
+  it('is nothing until retry-after of a 429 only, though it is all there again later', function()
+    local self = single {}
+    local headers = told('requests', 50, 0, in_seconds(58))
+    headers['retry-after'] = '2'
+    self:answers({ status = 429, body = '{}', headers = headers }, { status = 200 })
+    assert.equal('429 200', statuses(self, 2, nil, 3000))
+  end)
+
+  it('counts by the provider\'s clock', function()
+    for _, ahead in ipairs { 600, -600 } do
+      local self = single {}
+      local headers = told('requests', 50, 0, in_seconds(ahead + 5))
+      headers.date = os.date('!%a, %d %b %Y %H:%M:%S GMT', math.floor(C.cc_time() / 1000) + ahead)
+      self:answers({ headers = headers }, { status = 200 })
+      assert.equal('200 429', statuses(self, 2))
+      stage.advance(6500)
+      assert.equal('200', statuses(self, 1))
+    end
+  end)
+
   it('is what it says, not what was estimated', function()
     local self, reset, remaining = single {}, in_seconds(55), 100000
     self:answers(function()

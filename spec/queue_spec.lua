@@ -147,6 +147,36 @@ describe('when all keys are at their limits', function()
     assert.is_true(fake.C.cc_now() - before < 100)
   end)
 
+  it('a limit is waited for when the other provider has just failed', function()
+    local slow = stage.fresh('slow'):gsub(' ', '-')
+    local self = limited { routing = { queue_ms = 5000 }, providers = {
+      { name = 'failing', type = 'anthropic', keys = { { key = 'sk-f', priority = 2 } } },
+      { name = slow, type = 'anthropic', base_url = 'http://q.test', keys = { { key = 'sk-s', rpm_limit = 600,
+        burst = 1 } } },
+    } }
+    self:reply('failing', { error = 'CC_EREFUSED' })
+    local first, second = self:requests({}, { at = 2 })
+    assert.equal('200 200', statuses(first, second))
+    assert.equal(2, #second.tries)
+    assert.is_true(self.served[2].at - self.served[1].at >= 99)
+  end)
+
+  it('but not longer than queue_ms, and not for who asks elsewhere only', function()
+    for _, case in ipairs { { 50, 'relay.upstreams(exchange)', 1 },
+      { 5000, 'relay.upstreams(exchange, { provider = "failing" })', 2 } } do
+      local slow = stage.fresh('slow'):gsub(' ', '-')
+      local self = limited { routing = { queue_ms = case[1] }, providers = {
+        { name = 'failing', type = 'anthropic', keys = { { key = 'sk-f', priority = 2 } } },
+        { name = slow, type = 'anthropic', base_url = 'http://q.test', keys = { { key = 'sk-s', rpm_limit = 600,
+          burst = 1 } } },
+      }, policy = "local relay = require 'ccrelay' return function(exchange) return exchange:first("
+        .. case[2] .. ') end' }
+      self:reply('failing', { error = 'CC_EREFUSED' })
+      self:requests({}, { at = 2 })
+      assert.equal(case[3], self:count 'status=502')
+    end
+  end)
+
   it('a limit is waited for although the other provider is down', function()
     local self = limited { providers = {
       { name = 'down', type = 'anthropic', keys = { { key = 'sk-d', priority = 1 } } },
@@ -155,7 +185,7 @@ describe('when all keys are at their limits', function()
     }, health = { circuit_breaker = { failure_threshold = 1, open_duration_ms = 3000 } } }
     self:reply('down', { error = 'CC_EREFUSED' })
     local first, second, third = self:requests({}, { at = 10 }, { at = 20 })
-    assert.equal('200 502 200', statuses(first, second, third))
+    assert.equal('200 200 200', statuses(first, second, third))
     assert.equal('q.test', third.answer.origin)
     assert.is_true(self.served[2].at - self.served[1].at >= MINUTE)
   end)

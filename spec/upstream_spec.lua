@@ -173,6 +173,21 @@ describe('pooling', function()
     assert.same({ k1 = 2, k2 = 2, k3 = 2 }, counts)
   end)
 
+  it('takes turns of messages alone, and among keys of one priority', function()
+    local self = stage.new { providers = { { name = 'turns', type = 'anthropic', pooling = { strategy = 'round_robin' },
+      keys = { { key = 'sk-1', priority = 2 }, { key = 'sk-2', priority = 2 }, { key = 'sk-3' } } } } }
+    self:reply('turns', { status = 200, body = '{"input_tokens":5}' })
+    local list = {}
+    for index = 1, 6 do
+      self:request { path = '/v1/messages/count_tokens', body = { x = tostring(index) } }
+      local _, exchange = self:request()
+      list[index] = exchange.tries[1].headers['x-api-key']
+    end
+    assert.equal(list[1] .. list[2], list[3] .. list[4])
+    assert.equal(list[1] .. list[2], list[5] .. list[6])
+    assert.is_true(list[1] ~= list[2] and list[1] ~= 'sk-3' and list[2] ~= 'sk-3')
+  end)
+
   it('takes keys at random', function()
     local seen = {}
     for _, key in ipairs(order('random', 60)) do seen[key] = true end

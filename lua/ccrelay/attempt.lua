@@ -297,7 +297,7 @@ function M.finish(exchange, attempt)
   if journal:writes 'debug' then journal:outcome(exchange, outcome) end
   if recovers(exchange, attempt, outcome) then outcome.again, outcome.verdict = true, 'neutral' end
   if attempt.counted then
-    if outcome.status and attempt.upstream.credential == 'own' then ratelimit.learn(exchange, attempt) end
+    if outcome.status and attempt.upstream.credential == 'own' then ratelimit.learn(exchange, attempt, outcome) end
     clock(exchange, attempt, outcome)
     note(exchange, attempt, outcome)
     settle(exchange, attempt, outcome)
@@ -349,17 +349,28 @@ function M.try(exchange, upstream)
   return try(exchange, upstream)
 end
 
+local function try_each(exchange, list)
+  local outcome
+  for index, upstream in ipairs(list) do
+    outcome = try(exchange, upstream, index < #list)
+    if not outcome.retryable then break end
+  end
+  return outcome
+end
+
 --- Tries upstreams in their order until one outcome is not retryable; returns the last outcome, nil
---- for an empty list.
+--- for an empty list. When all failed, and a limit kept others out that has room again within
+--- routing.queue_ms, it waits for those.
 ---@param exchange ccrelay.Exchange
 ---@param list ccrelay.Upstream[]
 ---@return ccrelay.Outcome?
 function M.first(exchange, list)
   turn.check(exchange, 'first')
-  local outcome
-  for index, upstream in ipairs(list) do
-    outcome = try(exchange, upstream, index < #list)
-    if not outcome.retryable then break end
+  local outcome = try_each(exchange, list)
+  while outcome and outcome.retryable do
+    list = Upstream.later(exchange)
+    if #list == 0 then break end
+    outcome = try_each(exchange, list)
   end
   return outcome
 end

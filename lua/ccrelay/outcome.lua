@@ -158,7 +158,7 @@ local function keep_failure(exchange, attempt, outcome)
   local decoded = body ~= '' and json.decode(body) or nil
   outcome.decoded, outcome.shaped = decoded, errors.shaped(decoded)
   if outcome.shaped then outcome.type, outcome.message = outcome.shaped.type, outcome.shaped.message end
-  outcome.retry_after = ratelimit.retry_after(outcome.headers['retry-after'])
+  outcome.retry_after = ratelimit.retry_after(outcome.headers['retry-after'], outcome.headers.date)
   outcome.told_retry_after = outcome.retry_after
 end
 

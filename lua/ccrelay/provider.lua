@@ -17,6 +17,8 @@ local turn = require 'ccrelay.turn'
 ---@field org string? whose key it is
 ---@field org_tag string? a short name for that
 ---@field order integer place in the configuration
+---@field place integer place among the keys of its priority
+---@field peers integer how many those are
 ---@field limit integer? number of its limit
 ---@field uncounted boolean? it has limits, and there is no room to count for them: it is not used
 ---@field rates number[]? requests, tokens, input, output tokens a minute
@@ -81,6 +83,12 @@ function Provider:next_turn()
   return C.cc_cell_add(self.turns, 1)
 end
 
+--- The turn last counted.
+---@return number
+function Provider:turn()
+  return C.cc_cell_get(self.turns)
+end
+
 local function new_slot(provider, key, order)
   local slot = {
     provider = provider, id = key and key.id or provider.name, key = key and key.key,
@@ -94,6 +102,16 @@ local function new_slot(provider, key, order)
   return slot
 end
 
+-- Turns go round among the keys of a priority.
+local function number_peers(slots)
+  local counts = {}
+  for _, slot in ipairs(slots) do
+    counts[slot.priority] = (counts[slot.priority] or 0) + 1
+    slot.place = counts[slot.priority]
+  end
+  for _, slot in ipairs(slots) do slot.peers = counts[slot.priority] end
+end
+
 local function add_slots(provider)
   local keys = provider.settings.keys or {}
   local first = keys[1] or {}
@@ -102,6 +120,7 @@ local function add_slots(provider)
     if pooling.enabled == false and index > 1 then break end
     provider.slots[index] = new_slot(provider, key, index)
   end
+  number_peers(provider.slots)
   provider.keyless = new_slot(provider, nil, 0)
   provider.keyless.priority, provider.keyless.weight = first.priority or 1, first.weight or 1
   for _, slot in ipairs(provider.slots) do

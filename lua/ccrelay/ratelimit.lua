@@ -36,25 +36,39 @@ function M.rfc3339(text)
   return at and at / 1000
 end
 
+-- The answer's own date tells what time it is for who made it: clocks differ.
+local function time_of(date_text)
+  return date_text and date.http(date_text) or C.cc_time()
+end
+
 --- Seconds to wait by a retry-after header: digits or a date; nil for anything else.
 ---@param text string?
+---@param date_text string? the answer's date header
 ---@return number?
-function M.retry_after(text)
+function M.retry_after(text, date_text)
   if not text then return nil end
   if #text < 16 and (string.find(text, '^%d+$') or string.find(text, '^%d+%.%d+$')) then return tonumber(text) end
   local at = date.http(text)
-  return at and math.max(at - C.cc_time(), 0) / 1000 or nil
+  return at and math.max(at - time_of(date_text), 0) / 1000 or nil
 end
 
-local function seconds_until(text)
+local function seconds_until(exchange, number, text)
   local at = M.rfc3339(text) or (string.find(text, '^%d+$') and #text < 12 and tonumber(text)) or nil
-  return at and at - C.cc_time() / 1000
+  return at and at - time_of(header(exchange, number, 'date')) / 1000
+end
+
+-- Limits that fill up again by and by tell when they will be full; retry-after, when there is some.
+local function sooner(away, remaining, outcome)
+  local pause = outcome.status == 429 and outcome.retry_after
+  if not away or not pause or remaining ~= 0 then return away end
+  return math.min(away, math.max(pause, 1))
 end
 
 --- Tells the key's limit what the answer's headers say of it.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
-function M.learn(exchange, attempt)
+---@param outcome ccrelay.Outcome
+function M.learn(exchange, attempt, outcome)
   local limit = attempt.slot.limit
   if not limit then return end
   for index, name in ipairs(names) do
@@ -62,7 +76,8 @@ function M.learn(exchange, attempt)
     local remaining = amount(exchange, attempt.number, name.remaining)
     if rate or remaining then
       local reset = header(exchange, attempt.number, name.reset)
-      local away, now = reset and seconds_until(reset), C.cc_now()
+      local away, now = reset and seconds_until(exchange, attempt.number, reset), C.cc_now()
+      away = sooner(away, remaining, outcome)
       C.cc_limit_learn(limit, index - 1, rate or 0, away and remaining or -1, now + (away or 0) * 1000, now,
         attempt.ticket)
     end
@@ -77,13 +92,13 @@ function M.reset_after(exchange, number)
   local longest
   for _, name in ipairs(names) do
     if amount(exchange, number, name.remaining) == 0 then
-      local away = seconds_until(header(exchange, number, name.reset) or '')
+      local away = seconds_until(exchange, number, header(exchange, number, name.reset) or '')
       if away and away > 0 then longest = math.max(longest or 0, away) end
     end
   end
   if longest then return longest end
   local unified = header(exchange, number, 'anthropic-ratelimit-unified-reset')
-  local away = unified and seconds_until(unified)
+  local away = unified and seconds_until(exchange, number, unified)
   return away and away > 0 and away or nil
 end
 

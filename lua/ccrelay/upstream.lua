@@ -155,18 +155,23 @@ local ranks = {
   least_loaded = function(slot, now) return slot.limit and -C.cc_limit_headroom(slot.limit, now) or -1 end,
   random = function() return random.fraction() end,
   weighted = function(slot) return -math.log(1 - random.fraction()) / math.max(slot.weight, 1e-9) end,
-  round_robin = function(slot)
-    local provider = slot.provider
-    return (slot.order - provider.turn) % #provider.slots
-  end,
+  round_robin = function(slot, _, turn_number) return (slot.place - turn_number) % slot.peers end,
 }
 
-local function rank_of(provider, now)
+-- An exchange takes one turn at a provider, however often it asks for candidates.
+local function turn_at(exchange, provider)
+  if exchange.endpoint ~= 'messages' then return provider:turn() end
+  local turns = exchange.turns or {}
+  exchange.turns = turns
+  turns[provider] = turns[provider] or provider:next_turn()
+  return turns[provider]
+end
+
+local function rank_of(exchange, provider)
   local pooling = provider.settings.pooling or {}
   local strategy = pooling.strategy or 'least_loaded'
   if pooling.enabled == false or #provider.slots < 2 then return nil end
-  if strategy == 'round_robin' then provider.turn = provider:next_turn() end
-  return ranks[strategy], now
+  return ranks[strategy], strategy == 'round_robin' and turn_at(exchange, provider)
 end
 
 local function comes_before(a, b)
@@ -192,10 +197,10 @@ local function add(exchange, list, entry, credential, now)
     if not is_usable(exchange, slot, credential, now) then return end
     return insert(list, new(slot, entry.model, credential, 0))
   end
-  local rank = rank_of(provider, now)
+  local rank, turn_number = rank_of(exchange, provider)
   for _, slot in ipairs(provider.slots) do
     if is_usable(exchange, slot, credential, now) then
-      insert(list, new(slot, entry.model, credential, rank and rank(slot, now) or 0))
+      insert(list, new(slot, entry.model, credential, rank and rank(slot, now, turn_number) or 0))
     end
   end
 end
@@ -254,6 +259,8 @@ function M.candidates(exchange, filter)
   return list
 end
 
+local EVERY = {}
+
 local wait_for_some = turn.entrance(function(exchange, filter)
   local list
   repeat
@@ -269,8 +276,31 @@ end)
 ---@return ccrelay.Upstream[]
 function M.await(exchange, filter)
   local list = M.candidates(exchange, filter)
-  if #list > 0 or not queue.wanted(exchange) or filter and filter.wait == false then return list end
+  local waits = queue.wanted(exchange) and not (filter and filter.wait == false)
+  exchange.filter = waits and (filter or EVERY)
+  if #list > 0 or not waits then return list end
   return wait_for_some(exchange, filter)
+end
+
+local function untried(exchange, list)
+  local rest = {}
+  for _, upstream in ipairs(list) do
+    if not exchange.tried[upstream.slot] then rest[#rest + 1] = upstream end
+  end
+  return rest
+end
+
+--- Candidates that a limit kept out when the policy last asked for some and that have not been tried, once
+--- there is room. None when that would be too late, or the policy wants no waiting. Outside of scripts.
+---@param exchange ccrelay.Exchange
+---@return ccrelay.Upstream[]
+function M.later(exchange)
+  local list = {}
+  while exchange.filter and #list == 0 and queue.wait(exchange) do
+    list = untried(exchange, M.candidates(exchange, exchange.filter))
+  end
+  queue.leave(exchange)
+  return list
 end
 
 --- Whether an untried candidate remains beside the one at hand.
