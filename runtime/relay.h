@@ -72,7 +72,8 @@ enum cc_error {
   CC_ETRUNCATED = -38,      // the stream ended without its last event
   CC_EFRAME = -39,          // a damaged event-stream frame
   CC_EEXPECT = -40,         // an Expect header other than 100-continue
-  CC_ELAST = -40
+  CC_EROOM = -41,           // this machine has no descriptor, port or memory left for a connection
+  CC_ELAST = -41
 };
 
 // The name ("CC_EDNS") or the sentence of an error. Static text; "CC_EUNKNOWN" for other values.

@@ -206,12 +206,65 @@ describe('a race', function()
     assert.equal(529, answer.status)
   end)
 
+  local BAD = { status = 400, body = '{"type":"error","error":{"type":"invalid_request_error","message":"bad x"}}' }
+
+  it('is not lost to a client error of the other', function()
+    local self = three { policy = race(10) }
+    self:reply('a', { status = 200, body = 'slow', after = 500 })
+    self:reply('b', BAD)
+    local answer, exchange = self:request()
+    assert.equal('a b', hosts(exchange))
+    assert.equal('slow', answer.body)
+  end)
+
+  it('ends with a client error when nothing is better, and starts no more for it', function()
+    local self = three { policy = race(10) }
+    self:reply('a', { status = 529, body = BUSY.body, after = 500 })
+    self:reply('b', BAD)
+    local answer, exchange = self:request()
+    assert.equal('a b', hosts(exchange))
+    assert.equal(400, answer.status)
+    self = three { policy = race(10) }
+    self:reply('a', BAD)
+    answer, exchange = self:request()
+    assert.equal('a', hosts(exchange))
+    assert.equal(400, answer.status)
+  end)
+
   it('starts two at once without a time', function()
     local self = three { policy = policy 'return exchange:race(list)' }
     self:reply('a', { after = 100, status = 200, body = 'a' })
     self:reply('b', { after = 90, status = 200, body = 'b' })
     local answer = self:request()
     assert.equal('b', answer.body)
+  end)
+end)
+
+describe('an exchange', function()
+  local function keys(count)
+    local list = {}
+    for index = 1, count do list[index] = { key = 'sk-' .. index } end
+    return { { name = 'many', type = 'anthropic', keys = list } }
+  end
+
+  it('makes 64 attempts at most', function()
+    local self = three { policy = policy 'local o repeat o = exchange:try(list[1]) until o.ok return o',
+      health = { circuit_breaker = { failure_threshold = 1000 } } }
+    self:reply('a', { status = 503, body = '{}' })
+    local answer, exchange = self:request()
+    assert.equal(500, answer.status)
+    assert.equal(64, #exchange.tries)
+    assert.equal(1, self:count '64 attempts are the most')
+  end)
+
+  it('that goes through more keys ends with the last answer', function()
+    for _, call in ipairs { 'first(list)', 'race(list, { after_ms = 10 })' } do
+      local self = stage.new { providers = keys(80), policy = policy('return exchange:' .. call) }
+      self:reply('many', { status = 401, body = '{}' })
+      local answer, exchange = self:request()
+      assert.equal(401, answer.status)
+      assert.equal(64, #exchange.tries)
+    end
   end)
 end)
 

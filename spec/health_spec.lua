@@ -57,6 +57,7 @@ describe('the circuit', function()
   end
 
   for what, reply in pairs {
+    ['what this machine lacks'] = { error = 'CC_EROOM' },
     ['bad requests'] = { status = 400, body = '{}' }, ['unknown models'] = { status = 404, body = '{}' },
     ['clients that go'] = { status = 200, ending = { error = 'CC_ECLIENT_GONE' } },
     ['clients that read too slowly'] = { status = 200, ending = { error = 'CC_EWRITE_TIMEOUT' } },

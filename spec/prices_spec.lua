@@ -64,6 +64,16 @@ describe('the cost', function()
       cache_write_1h_tokens = 1000000 }))
   end)
 
+  it('is the model\'s, not what stands for any, unless that names the provider', function()
+    local any, own = { input = 1, output = 1 }, { input = 9, output = 9 }
+    local rows = { ['*'] = any, ['claude-opus-5'] = OPUS, ['glm*'] = any, ['b/*'] = own }
+    assert.equal(OPUS, prices.new(rows):of(at 'claude-opus-5'))
+    assert.equal(own, prices.new(rows):of { provider = 'b', model = 'claude-opus-5' })
+    assert.equal(OPUS, prices.new(rows):of { provider = 'glm', model = 'claude-opus-5' })
+    assert.equal(any, prices.new(rows):of(at 'other'))
+    assert.equal(OPUS, prices.new { ['*'] = any, ['x/y'] = OPUS }:of(at 'x/y'))
+  end)
+
   it('is not known without usage or price', function()
     assert.is_nil(book:cost(report { usage_known = false }))
     assert.is_nil(book:cost(report { upstream = at 'other', input_tokens = 5 }))

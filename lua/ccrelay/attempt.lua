@@ -29,6 +29,8 @@ local vault = require 'ccrelay.vault'
 
 local M = {}
 
+local MOST_ATTEMPTS = 64 -- of an exchange
+
 local ticket_type = ffi.typeof 'struct cc_ticket'
 local spec = ffi.new 'struct cc_try'
 local wait = ffi.new 'double[1]'
@@ -172,6 +174,14 @@ local function patience_for(exchange, more)
   return more and patience > 0 and patience or nil
 end
 
+--- Whether an exchange has made as many attempts as it may.
+---@param exchange ccrelay.Exchange
+---@param running integer? how many are under way
+---@return boolean
+function M.is_spent(exchange, running)
+  return #exchange.trail + (running or 0) >= MOST_ATTEMPTS
+end
+
 --- Begins an attempt. When nothing could be sent, returns nil and the outcome that this is; nil alone
 --- when another attempt of the race came to something first.
 ---@param exchange ccrelay.Exchange
@@ -182,6 +192,9 @@ end
 ---@return ccrelay.Outcome?
 function M.start(exchange, upstream, more, race)
   if not Upstream.is(upstream) then error('exchange:try takes one of relay.upstreams(exchange)', 3) end
+  if M.is_spent(exchange) then
+    error('exchange:try: ' .. MOST_ATTEMPTS .. ' attempts are the most that an exchange may make', 3)
+  end
   local slot = upstream.slot
   if Upstream.credential(slot.provider, exchange.caller) ~= upstream.credential then
     error('exchange:try: this upstream was a candidate for another client', 3)
@@ -353,7 +366,7 @@ local function try_each(exchange, list)
   local outcome
   for index, upstream in ipairs(list) do
     outcome = try(exchange, upstream, index < #list)
-    if not outcome.retryable then break end
+    if not outcome.retryable or M.is_spent(exchange) then break end
   end
   return outcome
 end
@@ -367,7 +380,7 @@ end
 function M.first(exchange, list)
   turn.check(exchange, 'first')
   local outcome = try_each(exchange, list)
-  while outcome and outcome.retryable do
+  while outcome and outcome.retryable and not M.is_spent(exchange) do
     list = Upstream.later(exchange)
     if #list == 0 then break end
     outcome = try_each(exchange, list)

@@ -31,8 +31,18 @@ function M.estimate(exchange, slot)
   return math.ceil(input * new_share(exchange, input, slot)), output
 end
 
---- What an answer has used. Of one that broke off at least what is known: a stream tells its output at
---- the end only.
+--- Tokens of output that an answer has had: as counted, of a stream that broke off at least by its bytes,
+--- for it tells its output at the end only.
+---@param report ffi.cdata* struct cc_report, with usage
+---@param model string?
+---@return number
+function M.output(report, model)
+  if report.usage_final then return report.usage.output end
+  local text = report.response_bytes - report.events * EVENT_BYTES
+  return math.max(report.usage.output, math.floor(text / calibration.bytes_per_token(model or '')))
+end
+
+--- What an answer has used. Of one that broke off not less than was reserved.
 ---@param ticket ffi.cdata* struct cc_ticket
 ---@param report ffi.cdata* struct cc_report, with usage
 ---@param slot ccrelay.Slot? who answered
@@ -43,8 +53,7 @@ function M.used(ticket, report, slot, model)
   local input, output = Outcome.charged(report.usage, slot and slot.provider:counts_cache_reads(model))
   if report.usage_final then return input, output end
   local told = report.usage.input + report.usage.cache_read + report.usage.cache_5m + report.usage.cache_1h > 0
-  local written = (report.response_bytes - report.events * EVENT_BYTES) / calibration.bytes_per_token(model or '')
-  return told and input or ticket.input_tokens, math.max(ticket.output_tokens, output, written)
+  return told and input or ticket.input_tokens, math.max(ticket.output_tokens, M.output(report, model))
 end
 
 return M

@@ -105,15 +105,20 @@ function M.enter(exchange)
   return false
 end
 
+--- The exchange is open no more.
+---@param exchange ccrelay.Exchange
+function M.close(exchange)
+  if not exchange.client_open then return end
+  C.cc_cell_add(counter(exchange.client_open, own_slot), -1)
+  exchange.client_open = false
+end
+
 --- The exchange is over: what it really used takes the place of the estimate. All comes back when
 --- nothing was sent, the tokens when all that was sent was refused.
 ---@param exchange ccrelay.Exchange
 ---@param report ffi.cdata*? struct cc_report
 function M.leave(exchange, report)
-  if exchange.client_open then
-    C.cc_cell_add(counter(exchange.client_open, own_slot), -1)
-    exchange.client_open = false
-  end
+  M.close(exchange)
   local ticket = exchange.client_ticket
   if not ticket then return end
   exchange.client_ticket = false

@@ -259,7 +259,8 @@ local function tell_policy(exchange, upstream)
   local facts = {
     status = report.status, error = error_of(exchange), attempts = report.attempts, upstream = upstream,
     first_byte_ms = report.first_byte_ms, total_ms = report.total_ms, usage_known = report.usage_known,
-    input_tokens = usage.input, output_tokens = usage.output, cache_read_tokens = usage.cache_read,
+    input_tokens = usage.input, output_tokens = booking.output(report, upstream and upstream.model),
+    cache_read_tokens = usage.cache_read,
     cache_write_tokens = usage.cache_5m + usage.cache_1h, cache_write_1h_tokens = usage.cache_1h,
     raced = exchange.raced or nil,
   }
@@ -287,10 +288,11 @@ function M.finish(exchange)
   end
   local chosen = exchange.chosen
   local upstream = chosen and chosen.upstream or nil
+  queue.leave(exchange)
+  clients.close(exchange)
   settle(exchange, exchange.holder_0)
   settle(exchange, exchange.holder_1)
   clients.leave(exchange, report)
-  queue.leave(exchange)
   tally.leave(exchange)
   calibrate(exchange)
   tell_policy(exchange, upstream)

@@ -146,7 +146,7 @@ local function judge_error(outcome, code)
   outcome.timeout = TIMEOUTS[code] or false
   outcome.type = outcome.timeout and 'timeout_error' or 'api_error'
   outcome.retryable = not NEUTRAL[code]
-  outcome.verdict = NEUTRAL[code] and 'neutral' or 'failed'
+  outcome.verdict = (NEUTRAL[code] or code == C.CC_EROOM) and 'neutral' or 'failed'
   outcome.reason = ffi.string(C.cc_error_text(code))
 end
 

@@ -12,6 +12,8 @@ local patterns = require 'ccrelay.patterns'
 ---@class ccrelay.Prices
 ---@field exact table<string, ccrelay.Price>
 ---@field prefixes table[]
+---@field own_exact table<string, ccrelay.Price> those that name a provider
+---@field own_prefixes table[]
 local Prices = {}
 Prices.__index = Prices
 
@@ -24,7 +26,11 @@ local MILLION = 1000000
 ---@return ccrelay.Prices
 function M.new(rows)
   local exact, prefixes = patterns.split(rows or {})
-  return setmetatable({ exact = exact, prefixes = prefixes }, Prices)
+  local own = {}
+  for name, price in pairs(rows or {}) do own[name] = string.find(name, '/', 1, true) and price or nil end
+  local own_exact, own_prefixes = patterns.split(own)
+  return setmetatable({ exact = exact, prefixes = prefixes, own_exact = own_exact, own_prefixes = own_prefixes },
+    Prices)
 end
 
 --- What tokens cost at an upstream; a price of its provider goes before one of the model alone.
@@ -32,7 +38,7 @@ end
 ---@return ccrelay.Price?
 function Prices:of(upstream)
   local model = upstream.model or ''
-  return patterns.find(self.exact, self.prefixes, upstream.provider .. '/' .. model)
+  return patterns.find(self.own_exact, self.own_prefixes, upstream.provider .. '/' .. model)
     or patterns.find(self.exact, self.prefixes, model)
 end
 

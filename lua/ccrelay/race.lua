@@ -12,11 +12,12 @@ local M = {}
 ---@field next integer
 ---@field running table<integer, ccrelay.Attempt> by number
 ---@field count integer
----@field outcome ccrelay.Outcome?
+---@field outcome ccrelay.Outcome? the last
+---@field refusal ccrelay.Outcome? the first that says that others would refuse it too
 
 -- Starts the next upstream that can be started.
 local function start_next(exchange, race)
-  while race.next <= #race.list do
+  while race.next <= #race.list and not attempts.is_spent(exchange, race.count) do
     local attempt, outcome = attempts.start(exchange, race.list[race.next], race.next < #race.list, race)
     if not attempt and not outcome then return end
     race.next = race.next + 1
@@ -45,7 +46,8 @@ local function call_off(exchange, race)
 end
 
 --- Tries the first, and after after_ms (or its failure) the next beside it; the first good answer
---- wins and the other attempt is given up.
+--- wins and the other attempt is given up. One that says that others would refuse it too starts no more,
+--- and counts when none is good.
 ---@param exchange ccrelay.Exchange
 ---@param list ccrelay.Upstream[]
 ---@param options { after_ms: number? }?
@@ -59,21 +61,20 @@ function M.run(exchange, list, options)
   while race.count > 0 do
     local kind, number = turn.await(exchange, turn.OUTCOME + turn.TIMER)
     if kind == turn.TIMER then
-      start_next(exchange, race)
+      if not race.refusal then start_next(exchange, race) end
     elseif race.running[number] then
       local attempt = race.running[number]
       race.running[number], race.count = nil, race.count - 1
-      race.outcome = attempts.finish(exchange, attempt)
-      if race.outcome.again then
-        table.insert(race.list, race.next, attempt.upstream)
-      elseif not race.outcome.retryable then
-        break
-      end
-      start_next(exchange, race)
+      local outcome = attempts.finish(exchange, attempt)
+      race.outcome = outcome
+      if outcome.ok then break end
+      if outcome.again then table.insert(race.list, race.next, attempt.upstream) end
+      race.refusal = race.refusal or not outcome.retryable and outcome or nil
+      if not race.refusal then start_next(exchange, race) end
     end
   end
   call_off(exchange, race)
-  return race.outcome
+  return race.outcome and race.outcome.ok and race.outcome or race.refusal or race.outcome
 end
 
 return M

@@ -89,17 +89,21 @@ function M.credential(provider, caller)
 end
 
 -- The providers for a model with the name each knows it by; remembered per generation.
+local function serving_among(providers, model)
+  local claimed, list = false, {}
+  for _, provider in ipairs(providers) do claimed = claimed or provider:claims(model) end
+  for _, provider in ipairs(providers) do
+    if not claimed or provider:claims(model) then
+      list[#list + 1] = { provider = provider, model = provider:map(model) }
+    end
+  end
+  return list
+end
+
 local function serving(generation, model)
   local known = generation.serving[model]
   if known then return known end
-  local claimed = false
-  for _, provider in ipairs(generation.providers) do claimed = claimed or provider:claims(model) end
-  known = {}
-  for _, provider in ipairs(generation.providers) do
-    if not claimed or provider:claims(model) then
-      known[#known + 1] = { provider = provider, model = provider:map(model) }
-    end
-  end
+  known = serving_among(generation.providers, model)
   if generation.serving_count >= MOST_REMEMBERED then generation.serving, generation.serving_count = {}, 0 end
   generation.serving[model] = known
   generation.serving_count = generation.serving_count + 1
@@ -206,9 +210,18 @@ local function add(exchange, list, entry, credential, now)
 end
 
 local function passes(provider, filter)
-  if not filter then return true end
   if filter.provider ~= nil and filter.provider ~= provider.name then return false end
   return filter.type == nil or filter.type == provider.type
+end
+
+-- Who asks for certain providers gets what those can serve, whoever else names the model.
+local function serving_for(generation, model, filter)
+  if not filter or filter.provider == nil and filter.type == nil then return serving(generation, model) end
+  local some = {}
+  for _, provider in ipairs(generation.providers) do
+    if passes(provider, filter) then some[#some + 1] = provider end
+  end
+  return serving_among(some, model)
 end
 
 local function consider(exchange, list, entry, now)
@@ -249,9 +262,7 @@ function M.candidates(exchange, filter)
   local list, now = new_table(1, 0), moment()
   local model = exchange.model
   if not model then return list end
-  for _, entry in ipairs(serving(exchange.generation, model)) do
-    if passes(entry.provider, filter) then consider(exchange, list, entry, now) end
-  end
+  for _, entry in ipairs(serving_for(exchange.generation, model, filter)) do consider(exchange, list, entry, now) end
   order_for_conversation(exchange, list)
   local known = exchange.candidates or new_table(#list, 0)
   for _, upstream in ipairs(list) do known[#known + 1] = upstream end

@@ -55,6 +55,7 @@ static const struct entry entries[] = {
     ENTRY(CC_ETRUNCATED, "the stream ended before its last event"),
     ENTRY(CC_EFRAME, "the event stream has a damaged frame"),
     ENTRY(CC_EEXPECT, "an Expect header other than 100-continue"),
+    ENTRY(CC_EROOM, "this machine has nothing left for a connection"),
 };
 
 _Static_assert(sizeof entries / sizeof *entries == 1 - CC_ELAST, "every cc_error has an entry");

@@ -46,8 +46,20 @@ static int error_of(int status) {
 }
 
 static int connect_error_of(int status) {
-  if (status == UV_ECONNREFUSED) return CC_EREFUSED;
-  return status == UV_ETIMEDOUT ? CC_ECONNECT_TIMEOUT : CC_ECONNECT;
+  switch (status) {
+  case UV_ECONNREFUSED:
+    return CC_EREFUSED;
+  case UV_ETIMEDOUT:
+    return CC_ECONNECT_TIMEOUT;
+  case UV_EMFILE:
+  case UV_ENFILE:
+  case UV_ENOMEM:
+  case UV_ENOBUFS:
+  case UV_EADDRNOTAVAIL:
+    return CC_EROOM;
+  default:
+    return CC_ECONNECT;
+  }
 }
 
 // ---- Later: a timer that exists only while something waits for it ------------------------------

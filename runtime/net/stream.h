@@ -72,7 +72,7 @@ struct cc_stream {
 int cc_stream_accept(struct cc_stream *stream, uv_stream_t *server,
                      const struct cc_stream_events *events);
 // Connects to an address; ready follows, never from within, with CC_EREFUSED,
-// CC_ECONNECT_TIMEOUT or CC_ECONNECT when that fails.
+// CC_ECONNECT_TIMEOUT, CC_EROOM or CC_ECONNECT when that fails.
 int cc_stream_connect(struct cc_stream *stream, uv_loop_t *loop, const struct sockaddr *address,
                       const struct cc_stream_events *events);
 // Puts TLS on a connected stream; ready follows. host: the name to check, client only (an IP

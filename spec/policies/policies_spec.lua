@@ -277,6 +277,12 @@ describe('model_based', function()
     assert.equal('a', go(self, 1, { model = 'claude-haiku' }))
   end)
 
+  it('goes there although only another provider names the model', function()
+    local self = using('model_based', { provider('a', {}), provider('b', {}, { model_mapping = { claude = 'x' } }) },
+      { model_mapping = { claude = 'a' } })
+    assert.equal('a', go(self, 1, { model = 'claude' }))
+  end)
+
   it('goes through all without a default', function()
     local self = using('model_based', providers)
     self:reply('a', BUSY)
@@ -374,6 +380,19 @@ describe('session_sticky', function()
     local second = ask(self, 'one'):sub(2)
     assert.is_true(second ~= '' and second ~= first)
     for _ = 1, 5 do assert.equal(second, ask(self, 'one')) end
+  end)
+
+  it('keeps each model of a conversation where that is', function()
+    local self = using('session_sticky', { provider('a', {}, { models = { 'big', 'small' } }),
+      provider('b', {}, { models = { 'big' } }), provider('c', {}, { models = { 'small' } }) })
+    local first = ask(self, 'two', { model = 'big' })
+    self:reply(first, { error = 'CC_EREFUSED' }, {})
+    local second = ask(self, 'two', { model = 'big' }):sub(2)
+    ask(self, 'two', { model = 'small' })
+    for _ = 1, 3 do
+      assert.equal(second, ask(self, 'two', { model = 'big' }))
+      ask(self, 'two', { model = 'small' })
+    end
   end)
 
   it('begins alike after a restart', function()

@@ -2,6 +2,7 @@
 #include "net/pair.h"
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -51,6 +52,22 @@ static void a_closed_port_refuses(void **state) {
   idle(pair);
   assert_int_equal(pair->client.readies, 1);
   assert_int_equal(pair->client.ends, 0);
+  pair_free(pair);
+}
+
+static void a_lack_of_descriptors_is_told_apart(void **state) {
+  (void)state;
+  struct rlimit before, few;
+  struct pair *pair = pair_new();
+  pair_listen(pair);
+  getrlimit(RLIMIT_NOFILE, &before);
+  few = before;
+  few.rlim_cur = 0;
+  setrlimit(RLIMIT_NOFILE, &few);
+  pair_connect(pair);
+  setrlimit(RLIMIT_NOFILE, &before);
+  RUN_UNTIL(pair, pair->client.readies);
+  assert_int_equal(pair->client.ready_error, CC_EROOM);
   pair_free(pair);
 }
 
@@ -417,6 +434,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(bytes_go_both_ways),
       cmocka_unit_test(a_closed_port_refuses),
+      cmocka_unit_test(a_lack_of_descriptors_is_told_apart),
       cmocka_unit_test(an_impossible_address_is_told_later),
       cmocka_unit_test(many_parts_arrive_in_order),
       cmocka_unit_test(what_the_system_refuses_is_queued),
