@@ -26,6 +26,18 @@ describe('a policy', function()
     ['return { ' .. ROUTE .. ', break_with = "smash" }'] = 'break_with is "close" or "event", found "smash"',
     ['error({})'] = 'policy.lua: an error that is a table', ['\nleak = 1'] = 'policy.lua:2: globals are read%-only',
     ['return nothing'] = 'policy.lua:1: there is no global "nothing"',
+    ['return setmetatable({ ' .. ROUTE .. ' }, { __index = error })'] = 'policy.lua: a policy has a metatable',
+    ['return setmetatable({ ' .. ROUTE .. ' }, { __metatable = false })'] = 'policy.lua: a policy has a metatable',
+    ['return { ' .. ROUTE .. ', gate = setmetatable({}, { __index = error }) }'] = 'a policy.gate has a metatable',
+    ['return { ' .. ROUTE .. ', [setmetatable({}, { __tostring = error })] = 1 }'] =
+      'a policy has a key that is a table',
+    ['return { ' .. ROUTE .. ', [1] = 1 }'] = 'a policy has no "1"',
+    ['\nrequire"ccrelay".provider { keys = setmetatable({}, { __index = error }) }'] =
+      'policy.lua:2: relay.provider.keys has a metatable',
+    ['require"ccrelay".provider { name = "x", type = "zai", keys = { { key = tostring } } } return function() end'] =
+      'policy.lua: providers%[0%].keys%[0%].key: a function cannot be configuration',
+    ['local relay = require"ccrelay" relay.provider { name = relay.json.null } return function() end'] =
+      'policy.lua: providers%[0%].name: a userdata cannot be configuration',
   } do
     it('with ' .. text:gsub('%s+', ' ') .. ' is refused by name and line', function()
       local faults = fault_of { policy = text }
@@ -60,7 +72,11 @@ describe('an adapter', function()
     ['return {'] = 'providers/odd.lua:1:', ['\nerror("x")'] = 'providers/odd.lua:2: x',
     ['return 5'] = 'providers/odd.lua: an adapter returns a table',
     ['return { suports = {} }'] = 'an adapter has no "suports"',
-      ['return { prepare = {} }'] = '"prepare" of an adapter is a table',
+    ['return { prepare = {} }'] = '"prepare" of an adapter is a table',
+    ['return setmetatable({}, { __index = error })'] = 'providers/odd.lua: an adapter has a metatable',
+    ['return { supports = setmetatable({}, { __index = error }) }'] = 'odd.lua: an adapter.supports has a metatable',
+    ['return { [print or {}] = 1 }'] = 'there is no global "print"',
+    ['return { [{}] = 1 }'] = 'odd.lua: an adapter has a key that is a table',
     ['return io.open'] = 'there is no global "io"', ['return require "ffi"'] = 'can require only ccrelay',
   } do
     it('with ' .. text:gsub('%s+', ' ') .. ' is refused by name and line', function()

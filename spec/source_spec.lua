@@ -35,6 +35,17 @@ describe('what a generation is made from', function()
     assert.is_table(source.adapters(true).ollama)
   end)
 
+  it('is refused with a fault by what nobody has foreseen', function()
+    local policy = { path = 'mine.lua', text = POLICY }
+    local built, faults = source.build({ policy = policy }, run)
+    assert.is_nil(built)
+    assert.equal('mine.lua', faults[1].file)
+    assert.truthy(faults[1].message:find('cannot be loaded', 1, true))
+    local bundle, unread = source.read({ policy = 5 })
+    assert.is_nil(bundle)
+    assert.truthy(unread[1].message:find('cannot be loaded', 1, true))
+  end)
+
   it('names the file whose fault it is', function()
     local built, faults = source.build(bundle_of { policy = { path = 'mine.lua', text = '\nreturn (' } }, run)
     assert.is_nil(built)

@@ -37,8 +37,8 @@ local function known_types(root, adapters)
   return list
 end
 
-local function refusal(name, line, message)
-  return nil, { fault.new { file = name, line = line, path = '', message = message } }
+local function refusal(name, line, message, path)
+  return nil, { fault.new { file = name, line = line, path = path or '', message = message } }
 end
 
 local function unreadable(text)
@@ -60,8 +60,14 @@ local function parse(text, format, name)
   return root
 end
 
+local function from_tables(options)
+  local root, message, path = document.from(options.data)
+  if not root then return refusal(options.name, nil, message, path) end
+  return root, 'table', options.name
+end
+
 local function read(options, env)
-  if options.data then return document.from(options.data), 'table', options.name end
+  if options.data then return from_tables(options) end
   local text = options.text
   if not text and not options.path then return document.from(embedded.data(env)), 'table', 'embedded default' end
   if not text then

@@ -9,6 +9,7 @@ local fit = require 'ccrelay.fit'
 local health = require 'ccrelay.health'
 local journal = require 'ccrelay.journal'
 local json = require 'ccrelay.json'
+local plain = require 'ccrelay.plain'
 local relay = require 'ccrelay.init'
 local sandbox = require 'ccrelay.sandbox'
 local turn = require 'ccrelay.turn'
@@ -84,12 +85,33 @@ local function traceback(message)
   return type(message) == 'string' and message or 'an error that is a ' .. type(message)
 end
 
+local function leave(...)
+  sandbox.leave()
+  return ...
+end
+
+-- A deadline that is due when the script ends may strike behind it, before the library is told so.
+local function protected(script, ...)
+  local whole, ok, result, message = pcall(function(...) return leave(xpcall(script, traceback, ...)) end, ...)
+  if not whole then
+    sandbox.leave()
+    return false, (string.gsub(traceback(ok), '^[^\n]-:%d+: ', ''))
+  end
+  if not ok and result == 'error in error handling' then result = 'the script failed when its time was over' end
+  return ok, result, message
+end
+
 local function run(text, file, environment)
   local chunk, message = sandbox.compile(text, file, environment)
   if not chunk then return nil, failed(file, message) end
-  local ok, result = xpcall(turn.script, traceback, chunk)
-  sandbox.leave()
+  local ok, result = protected(turn.script, chunk)
   if not ok then return nil, failed(file, result) end
+  return result
+end
+
+local function plain_copy(file, what, value)
+  local result, message = plain.copy(value, what)
+  if message then return nil, failed(file, message) end
   return result
 end
 
@@ -101,7 +123,7 @@ local ADAPTER_KEYS = {
 }
 
 local function check_members(file, what, value, allowed)
-  for name, member in pairs(value) do
+  for name, member in next, value do
     local kinds = allowed[name]
     if not kinds then
       return failed(file, what .. ' has no "' .. tostring(name) .. '"; it may have ' .. sandbox.names(allowed))
@@ -122,6 +144,8 @@ local function load_adapter(text, file)
   if type(adapter) ~= 'table' then
     return nil, failed(file, 'an adapter returns a table, this one a ' .. type(adapter))
   end
+  adapter, wrong = plain_copy(file, 'an adapter', adapter)
+  if wrong then return nil, wrong end
   wrong = check_members(file, 'an adapter', adapter, ADAPTER_KEYS)
   if wrong then return nil, wrong end
   return adapter
@@ -170,7 +194,10 @@ local function policy_of(file, value)
   if type(value) ~= 'table' then
     return nil, failed(file, 'a policy returns a function or a table with route, this one a ' .. type(value))
   end
-  local wrong = check_members(file, 'a policy', value, POLICY_KEYS) or check_gate(file, value.gate or {})
+  local wrong
+  value, wrong = plain_copy(file, 'a policy', value)
+  if wrong then return nil, wrong end
+  wrong = check_members(file, 'a policy', value, POLICY_KEYS) or check_gate(file, value.gate or {})
   if wrong then return nil, wrong end
   if not value.route then return nil, failed(file, 'the policy has no route') end
   local break_with = value.break_with or 'close'
@@ -234,6 +261,11 @@ local function scheme_of(name)
   return ok and module.apply and module or nil
 end
 
+local function no_scheme(name)
+  local named = type(name) == 'string'
+  return 'there is no credential scheme ' .. (named and '"' .. name .. '"' or 'that is a ' .. type(name))
+end
+
 -- What the scheme can tell of the provider's credentials without asking anybody, and where it will
 -- ask; nil and what is wrong.
 local function tie_credentials(provider, context, warn)
@@ -257,14 +289,12 @@ local function add_provider(self, settings, options, faults, warnings)
   local function wrong(message) note(faults, message) end
   local adapter = options.adapters[settings.type]
   if not adapter then return wrong('there is no adapter providers/' .. tostring(settings.type) .. '.lua') end
-  local ok, provider, message = pcall(Provider.new, settings, adapter, #self.providers + 1, options.env or os.getenv)
-  sandbox.leave()
-  if not ok then return wrong('the adapter failed: ' .. traceback(provider)) end
+  local ok, provider, message = protected(Provider.new, settings, adapter, #self.providers + 1,
+    options.env or os.getenv)
+  if not ok then return wrong('the adapter failed: ' .. provider) end
   if not provider then return wrong(message) end
   provider.scheme = scheme_of(provider.credentials)
-  if not provider.scheme then
-    return wrong('there is no credential scheme "' .. tostring(provider.credentials) .. '"')
-  end
+  if not provider.scheme then return wrong(no_scheme(provider.credentials)) end
   local tied, lack = tie_credentials(provider, surroundings.new(options.env or os.getenv),
     function(text) note(warnings, text) end)
   if not tied then return wrong(lack) end

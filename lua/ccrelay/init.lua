@@ -6,6 +6,7 @@ local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
 local latency = require 'ccrelay.latency'
+local plain = require 'ccrelay.plain'
 local prices = require 'ccrelay.prices'
 local random = require 'ccrelay.random'
 local upstream = require 'ccrelay.upstream'
@@ -180,7 +181,9 @@ function M.bind(context)
   function relay.provider(settings)
     if not context.declared then error('relay.provider is for the time a script is loaded', 2) end
     if type(settings) ~= 'table' then error('relay.provider takes a table', 2) end
-    context.declared[#context.declared + 1] = copy(settings)
+    local own, message = plain.copy(settings, 'relay.provider')
+    if message then error(message, 2) end
+    context.declared[#context.declared + 1] = own
   end
 
   return relay

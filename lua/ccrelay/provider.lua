@@ -132,7 +132,7 @@ local function base_of(settings, adapter)
   local text = settings.base_url or (adapter.defaults or {}).base_url
   if adapter.base_url then
     local made, message = turn.adapter(adapter.base_url, settings)
-    if not made then return nil, message or 'the adapter gave no base address' end
+    if not made then return nil, type(message) == 'string' and message or 'the adapter gave no base address' end
     text = made
   end
   if not text then return nil, 'base_url is missing' end

@@ -4,6 +4,7 @@
 local config = require 'ccrelay.config'
 local file = require 'ccrelay.config.file'
 local generation = require 'ccrelay.generation'
+local sandbox = require 'ccrelay.sandbox'
 
 local M = {}
 
@@ -29,6 +30,14 @@ local function fault(path, message)
   return nil, { { file = path, path = '', message = message } }
 end
 
+-- What no check has foreseen is a fault of the file all the same.
+local function protected(path, work, ...)
+  local ok, result, faults = xpcall(work, debug.traceback, ...)
+  if ok then return result, faults end
+  sandbox.leave()
+  return fault(path, 'cannot be loaded: ' .. tostring(result))
+end
+
 local function read_folder(root, folder, scripts, insecure)
   for _, name in ipairs(file.scripts(root .. '/' .. folder)) do
     local path = folder .. '/' .. name .. '.lua'
@@ -48,10 +57,7 @@ function M.adapters(insecure)
   return generation.adapters(scripts)
 end
 
---- Reads everything a generation is made from.
----@param options ccrelay.RunOptions
----@return ccrelay.Bundle? bundle, table? faults
-function M.read(options)
+local function read(options)
   local bundle, root = { scripts = {}, data = options.data }, config.root()
   local path = not options.data and config.find(options.config)
   if path then
@@ -71,6 +77,13 @@ function M.read(options)
   return bundle
 end
 
+--- Reads everything a generation is made from.
+---@param options ccrelay.RunOptions
+---@return ccrelay.Bundle? bundle, table? faults
+function M.read(options)
+  return protected(options.policy or options.config, read, options)
+end
+
 local function overrides(options)
   local changes = {}
   if options.listen then changes.server = { listen = options.listen } end
@@ -78,11 +91,7 @@ local function overrides(options)
   return next(changes) and changes or nil
 end
 
---- Builds and checks a generation from a bundle.
----@param bundle ccrelay.Bundle
----@param options ccrelay.RunOptions
----@return table? generation, table warnings_or_faults
-function M.build(bundle, options)
+local function build(bundle, options)
   local adapters, faults = generation.adapters(bundle.scripts)
   if not adapters then return nil, faults end
   local configuration, notes = config.load {
@@ -104,6 +113,15 @@ function M.build(bundle, options)
   if not built then return nil, more end
   for _, warning in ipairs(more) do notes[#notes + 1] = warning end
   return built, notes
+end
+
+--- Builds and checks a generation from a bundle.
+---@param bundle ccrelay.Bundle
+---@param options ccrelay.RunOptions
+---@return table? generation, table warnings_or_faults
+function M.build(bundle, options)
+  local main = bundle.policy or bundle.config
+  return protected(main and main.path, build, bundle, options)
 end
 
 --- The policy that is asked for, whatever serves instead of it.

@@ -75,6 +75,11 @@ const broken = {
   'half of its text': [only('beta').slice(0, -30), /policy\.lua:\d/],
   'no function': ['return 42\n', /policy\.lua/],
   'an empty file': ['', /policy\.lua/],
+  'a table that runs code': ["return setmetatable({ route = function() end }, { __index = function(_, k) error('no ' .. k) end })\n", /policy\.lua: a policy has a metatable/],
+  'a name that runs code': ["return { route = function() end, [setmetatable({}, { __tostring = error })] = 1 }\n", /policy\.lua: a policy has a key that is a table/],
+  'a function for a key': ["local relay = require 'ccrelay'\nrelay.provider { name = 'x', type = 'anthropic', keys = { { key = tostring } } }\nreturn function() end\n", /policy\.lua: providers\[0\]\.keys\[0\]\.key: a function cannot be/],
+  'null for a key': ["local relay = require 'ccrelay'\nrelay.provider { name = 'x', type = 'anthropic', keys = { { key = relay.json.null } } }\nreturn function() end\n", /policy\.lua: providers\[0\]\.keys\[0\]\.key: a userdata cannot be/],
+  'an error of its own when its time is over': ["string.rep('a', 1000):gsub('a*a*b', '')\nlocal s = string.rep('a', 1000) .. 'xb'\ns:gsub('a*a*b', setmetatable({}, { __index = error }))\n", /policy\.lua:.*(time was over|ran for more than)/],
 };
 for (const [what, [text, place]] of Object.entries(broken)) {
   test(`an edit with ${what} changes nothing and is named`, async (t) => {

@@ -53,34 +53,43 @@ function M.take(map, name)
   return node
 end
 
-local function from(value, depth)
+local function refuse(path, message)
+  error({ path = path, message = message }, 0)
+end
+
+local function from(value, depth, path)
   local kind = type(value)
-  if depth > M.DEEPEST then error('a table is nested too deep', 0) end
+  if depth > M.DEEPEST then refuse(path, 'a table is nested too deep') end
   if kind == 'string' or kind == 'boolean' then return M.scalar(kind, tostring(value)) end
   if kind == 'number' then
     local whole = value % 1 == 0 and math.abs(value) < 2 ^ 53
     return M.scalar(whole and 'integer' or 'float', whole and ('%d'):format(value) or tostring(value))
   end
-  if kind ~= 'table' then error('a ' .. kind .. ' cannot be configuration', 0) end
+  if kind ~= 'table' then refuse(path, 'a ' .. kind .. ' cannot be configuration') end
   if #value > 0 then
     local list = M.list()
-    for i, item in ipairs(value) do list.items[i] = from(item, depth + 1) end
+    for i, item in ipairs(value) do list.items[i] = from(item, depth + 1, ('%s[%d]'):format(path, i - 1)) end
     return list
   end
   local map, names = M.map(), {}
   for name in pairs(value) do names[#names + 1] = tostring(name) end
   table.sort(names)
-  for _, name in ipairs(names) do M.put(map, name, from(value[name], depth + 1)) end
+  for _, name in ipairs(names) do
+    M.put(map, name, from(value[name], depth + 1, path == '' and name or path .. '.' .. name))
+  end
   return map
 end
 
 --- The tree of plain Lua tables, for configuration that a script writes. An empty table is a map.
 ---@param value table
----@return ccrelay.Node? document, string? message
+---@return ccrelay.Node? document
+---@return string? message
+---@return string? path where in the value
 function M.from(value)
-  local ok, result = pcall(from, value, 1)
-  if not ok then return nil, result end
-  return result
+  local ok, result = pcall(from, value, 1, '')
+  if ok then return result end
+  if type(result) ~= 'table' then return nil, result, '' end
+  return nil, result.message, result.path
 end
 
 local articles = {

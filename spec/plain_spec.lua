@@ -1,0 +1,38 @@
+-- SPDX-License-Identifier: Apache-2.0
+local plain = require 'ccrelay.plain'
+
+describe('a plain copy', function()
+  it('is equal and shares no table', function()
+    local inner, call = { 1, 2 }, function() end
+    local value = { a = inner, b = inner, [3] = false, [true] = call, text = 'x' }
+    local copy, message = plain.copy(value, 'it')
+    assert.is_nil(message)
+    assert.same(value, copy)
+    assert.not_equal(value, copy)
+    assert.not_equal(inner, copy.a)
+    assert.equal(call, copy[true])
+  end)
+
+  it('of what is no table is the value', function()
+    for _, value in ipairs { 5, 'x', false, print } do assert.equal(value, (plain.copy(value, 'it'))) end
+    assert.is_nil((plain.copy(nil, 'it')))
+  end)
+
+  local cycle = {}
+  cycle.cycle = cycle
+  local many = {}
+  for index = 1, 70000 do many[index] = index end
+  for expected, value in pairs {
+    ['it has a metatable'] = setmetatable({}, {}),
+    ['it.a.1 has a metatable'] = { a = { setmetatable({}, { __metatable = false }) } },
+    ['it has a key that is a table'] = { [setmetatable({}, { __tostring = error })] = 1 },
+    ['it.a has a key that is a function'] = { a = { [print] = 1 } },
+    ['is nested deeper than 32 levels'] = cycle, ['it has too many members'] = many,
+  } do
+    it('is refused: ' .. expected, function()
+      local copy, message = plain.copy(value, 'it')
+      assert.is_nil(copy)
+      assert.truthy(message:find(expected, 1, true), message)
+    end)
+  end
+end)
