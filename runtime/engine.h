@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a relay is made of, for the files that make it: relay.c, exchange.c, answer.c, attempt.c,
-// pump.c, worker.c. Nothing below them knows of it.
+// pump.c, worker.c, trial.c. Nothing below them knows of it.
 #ifndef CC_ENGINE_H
 #define CC_ENGINE_H
 #include "exchange.h"
@@ -75,6 +75,9 @@ bool cc_channels_take(struct cc_relay *relay, int slot);
 // every one).
 void cc_job_told(struct cc_relay *relay, cc_id id);
 void cc_jobs_free(struct cc_relay *relay, bool all);
+
+// worker.c: a forked process lets go of the descriptors of its parent's relay, which it must not use.
+void cc_relay_let_go(struct cc_relay *relay);
 
 // worker.c: tells of every child that has ended.
 void cc_workers_reap(struct cc_relay *relay);
