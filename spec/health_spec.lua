@@ -249,23 +249,40 @@ describe('a key', function()
     assert.equal('sk-1 sk-2', keys_used(self))
   end)
 
-  it('gets a new chance with a new generation', function()
+  local function one_key(reply)
     local options = { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-1' } } } } }
     local self = stage.new(options)
-    self:reply('a', { status = 401, body = '{}' }, GOOD)
-    assert.equal(401, self:request().status)
-    assert.equal(529, self:request().status)
-    local loop = require 'ccrelay.loop'
-    local before, after = self.current, stage.build(options)
-    local fake = require 'support.fake_c'
-    fake.arrive(0, { body = '{"model":"m"}', headers = { host = 'localhost' } })
-    local late = fake.arrive(10, { body = '{"model":"m"}', headers = { host = 'localhost' } })
-    local turn = 0
-    loop.run({}, { generation = function()
-      turn = turn + 1
-      return turn == 1 and before or after
-    end })
-    assert.equal(200, late.answer.status)
+    reply.body = '{}'
+    self:reply('a', reply, GOOD)
+    assert.equal(reply.status, self:request().status)
+    assert.not_equal(200, self:request().status)
+    return self, options
+  end
+
+  for _, status in ipairs { 401, 403 } do
+    it('that was refused with ' .. status .. ' gets a new chance by a reload', function()
+      local self, options = one_key { status = status }
+      self:use(options)
+      assert.equal(200, self:request().status)
+    end)
+  end
+
+  for what, reply in pairs { ['its limit'] = { status = 429, headers = { ['retry-after'] = '600' } },
+    ['its budget'] = { status = 402 } } do
+    it('at ' .. what .. ' stays aside over a reload', function()
+      local self, options = one_key(reply)
+      self:use(options)
+      assert.not_equal(200, self:request().status)
+    end)
+  end
+
+  it('that was refused after a reload stays so for a worker that had nothing to do until then', function()
+    local self, options = one_key { status = 429 }
+    local after = stage.build(options)
+    after:cure()
+    require('ccrelay.health').refused(after.providers[1].slots[1], stage.C.cc_now())
+    self.current = after
+    assert.not_equal(200, self:request().status)
   end)
 
   it('of a client is nobody\'s to judge', function()

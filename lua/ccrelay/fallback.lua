@@ -4,6 +4,7 @@
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
 local source = require 'ccrelay.source'
+local trial = require 'ccrelay.trial'
 
 local M = {}
 
@@ -78,23 +79,27 @@ local function with(bundle, instead)
   return changed
 end
 
+local function take(master, script, changed, generation, why)
+  local own = source.policy(master.bundle, master.generation.configuration)
+  local serving = master.bundle.instead or own
+  local which = serving == own and own.path or name_of(serving, own)
+  local aside = { policy = which, why = why, instead = name_of(script, own), time = math.floor(C.cc_time()) }
+  cell.add('count:policies_put_aside', 1)
+  master:say('error', ('policy %s fails again and again: put aside until it is changed; %s serves instead: %s')
+    :format(which, aside.instead, why))
+  master:prepare(changed, generation, aside)
+end
+
 local function put_aside(master, why)
   local self, bundle = master.fallback, master.bundle
   local own = source.policy(bundle, master.generation.configuration)
-  local serving = bundle.instead or own
   local text = bundle.scripts[LAST_RESORT]
   local last_resort = text and { path = LAST_RESORT, text = text }
-  for _, script in ipairs(self:candidates(own, serving, last_resort)) do
+  for _, script in ipairs(self:candidates(own, bundle.instead or own, last_resort)) do
     local changed = with(bundle, script)
-    local generation = source.build(changed, master.options)
-    if generation then
-      local which = serving == own and own.path or name_of(serving, own)
-      local aside = { policy = which, why = why, instead = name_of(script, own), time = math.floor(C.cc_time()) }
-      cell.add('count:policies_put_aside', 1)
-      master:say('error', ('policy %s fails again and again: put aside until it is changed; %s serves instead: %s')
-        :format(which, aside.instead, why))
-      return master:prepare(changed, generation, aside)
-    end
+    local generation = trial.build(function() return source.build(changed, master.options) end)
+    if master.draining then return end
+    if generation then return take(master, script, changed, generation, why) end
   end
   self.hopeless = master.number
   master:say('error', ('policy %s fails again and again, and nothing can serve instead: %s'):format(own.path, why))
@@ -109,8 +114,9 @@ function M.fault(master, number, why, killed)
   local self = master.fallback
   if number ~= master.number then return end
   local too_many = self:count(number, C.cc_now(), killed)
-  if not too_many or master.waiting or master.draining or self.hopeless == number then return end
-  put_aside(master, why)
+  local busy = master.trying or master.waiting or master.draining
+  if not too_many or busy or self.hopeless == number then return end
+  master:apart(put_aside, why)
 end
 
 --- A worker is killed because it does not come back from Lua; told until it is gone.

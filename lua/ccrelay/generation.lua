@@ -107,7 +107,16 @@ local function protected(script, ...)
   return ok, result, message
 end
 
+local tell = function() end
+
+--- Has the name of a file told before any code of it runs.
+---@param told fun(file: string)
+function M.on_load(told)
+  tell = told
+end
+
 local function run(text, file, environment)
+  tell(file)
   local chunk, message = sandbox.compile(text, file, environment)
   if not chunk then return nil, failed(file, message) end
   local ok, result = protected(turn.script, chunk)
@@ -294,7 +303,9 @@ local function add_provider(self, settings, options, faults, warnings)
   end
   local function wrong(message) note(faults, message) end
   local adapter = options.adapters[settings.type]
-  if not adapter then return wrong('there is no adapter providers/' .. tostring(settings.type) .. '.lua') end
+  local script = 'providers/' .. tostring(settings.type) .. '.lua'
+  if not adapter then return wrong('there is no adapter ' .. script) end
+  tell(script)
   local ok, provider, message = protected(Provider.new, settings, adapter, #self.providers + 1,
     options.env or os.getenv)
   if not ok then return wrong('the adapter failed: ' .. provider) end
@@ -372,12 +383,18 @@ function Generation:attach()
   end
 end
 
---- Takes the place of another in force: keys that were put aside get a new chance.
+--- Is to take the place of another by a reload, which may have cured what keys were refused for: said
+--- once for all processes, before any of them swaps.
+function Generation:cure()
+  self:attach()
+  health.forget(self)
+end
+
+--- Takes the place of another in force, in this process.
 ---@param before ccrelay.Generation?
 function Generation:succeed(before)
   self:attach()
   if not before or before == self then return end
-  health.forget(self)
   for _, provider in ipairs(self.providers) do
     if provider.source then vault.renew(provider.source, self.built) end
   end

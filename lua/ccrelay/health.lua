@@ -22,6 +22,7 @@ local SLOTS = 256
 local LEASE_MS = 2 * MINUTE
 
 local LIMITED = 'rate limit'
+local REFUSED = 'refused'
 local UNREACHABLE = 'unreachable' -- the text of a breaker that connections opened
 local reason = ffi.new 'char[192]'
 
@@ -202,7 +203,7 @@ end
 ---@param slot ccrelay.Slot
 ---@param now number
 function M.refused(slot, now)
-  extend(slot.health, now + REFUSED_MS, 'refused')
+  extend(slot.health, now + REFUSED_MS, REFUSED)
 end
 
 --- The key's budget is spent.
@@ -212,11 +213,14 @@ function M.spent(slot, now)
   extend(slot.health, now + SPENT_MS, 'budget')
 end
 
---- Forgets which keys are put aside: a reload may have cured what was wrong with them.
+--- Forgets which keys were refused: a reload may have cured what was wrong with them. A limit or a
+--- budget that is used up stays so.
 ---@param generation ccrelay.Generation
 function M.forget(generation)
   for _, provider in ipairs(generation.providers) do
-    for _, slot in ipairs(provider.slots) do C.cc_cell_set(slot.health, 0) end
+    for _, slot in ipairs(provider.slots) do
+      if M.reason(slot) == REFUSED then C.cc_cell_set(slot.health, 0) end
+    end
   end
 end
 

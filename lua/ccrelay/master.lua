@@ -5,10 +5,10 @@ local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.config.address'
 local admin = require 'ccrelay.admin'
-local config = require 'ccrelay.config'
+local channel = require 'ccrelay.channel'
 local fallback = require 'ccrelay.fallback'
-local json = require 'ccrelay.json'
 local knock = require 'ccrelay.knock'
+local reload = require 'ccrelay.reload'
 local settings = require 'ccrelay.settings'
 local source = require 'ccrelay.source'
 local task = require 'ccrelay.task'
@@ -34,12 +34,6 @@ local RESPAWN_MS = 1000   -- a worker that dies younger than this is replaced th
 ---@field number integer of the generation in force
 local Master = {}
 Master.__index = Master
-
-local function text_of_faults(faults)
-  local lines = {}
-  for _, one in ipairs(faults) do lines[#lines + 1] = config.text(one) end
-  return table.concat(lines, '\n')
-end
 
 -- ---- Listening --------------------------------------------------------------------------------
 
@@ -110,14 +104,13 @@ function Master:spawn(slot)
   if result == 1 then
     self.relay = box[0]
     self.slot = slot
-    if self.waiting and self.waiting.aside then self.generation = self.waiting.generation end
     return true
   end
   if result < 0 then
     self:say('error', 'cannot start a worker: ' .. ffi.string(C.cc_system_error()))
     self:spawn_later(slot)
-  elseif self.waiting and not self.waiting.aside then
-    self:tell_prepare(slot) -- it was forked with the generation in force
+  else
+    reload.tell(self, slot) -- it was forked with the generation in force
   end
   return false
 end
@@ -127,7 +120,7 @@ function Master:spawn_later(slot)
   C.cc_timer(self.relay, TIMER_RESPAWN, RESPAWN_MS)
 end
 
-local function is_alive(slot)
+function Master:is_alive(slot) -- luacheck: ignore self
   local facts = ffi.new 'struct cc_worker'
   return C.cc_worker(slot, facts) == C.CC_OK and facts.pid > 0
 end
@@ -135,7 +128,7 @@ end
 function Master:alive()
   local count = 0
   for slot = 0, self.workers - 1 do
-    if is_alive(slot) then count = count + 1 end
+    if self:is_alive(slot) then count = count + 1 end
   end
   return count
 end
@@ -144,10 +137,7 @@ end
 function Master:child_ended(slot)
   local facts = ffi.new 'struct cc_worker'
   C.cc_worker(slot, facts)
-  if self.waiting then
-    self.waiting.left[slot] = nil
-    self:settle()
-  end
+  reload.ended(self, slot)
   if self.draining then
     if facts.status ~= 0 then self.code = 1 end
     return false
@@ -186,8 +176,8 @@ function Master:kill_stuck()
 end
 
 function Master:tell(message)
-  local text = json.encode(message)
-  for slot = 0, self.workers - 1 do C.cc_send(self.relay, slot, text, #text) end
+  local text = channel.pack(message)
+  for slot = 0, self.workers - 1 do channel.send(self.relay, slot, text) end
 end
 
 -- ---- Reload -----------------------------------------------------------------------------------
@@ -199,93 +189,14 @@ function Master:watch()
   end
 end
 
-function Master:reload_failed(faults)
-  self.failed = self.failed + 1
-  self.last_fault = self.generation.journal.clean(text_of_faults(faults))
-  self:say('error', 'reload refused, the running generation stays:\n' .. self.last_fault)
-end
-
-function Master:reload(forced)
-  if self.draining then return end
-  if self.waiting then
-    self.again = true
-    return
-  end
-  local bundle, faults = source.read(self.options)
-  if not bundle then return self:reload_failed(faults) end
-  if not forced and source.same(bundle, self.refused or self.bundle) then
-    if not self.refused then self.last_fault = nil end -- what could not be read is as it was again
-    return
-  end
-  local generation, notes = source.build(bundle, self.options)
-  if not generation then
-    self.refused = bundle
-    return self:reload_failed(notes)
-  end
-  self.refused = nil
-  if not forced then bundle, generation, notes = fallback.keep(self, bundle, generation, notes) end
-  if not generation then return self:reload_failed(notes) end
-  for _, note in ipairs(notes) do self:say('warn', config.text(note)) end
-  for _, key in ipairs(config.restarts(self.generation.configuration, generation.configuration)) do
-    self:say('warn', key .. ' has changed: that needs a restart')
-  end
-  self:prepare(bundle, generation)
-end
-
---- First of two steps: every worker builds the generation apart. aside: what it is for, when it
---- is to serve in place of a policy that fails.
-function Master:prepare(bundle, generation, aside)
-  local number = self.number + 1
-  generation.number = number
-  local text = json.encode { type = 'prepare', number = number, bundle = bundle }
-  self.waiting = { bundle = bundle, generation = generation, aside = aside, left = {}, number = number, text = text }
-  for slot = 0, self.workers - 1 do
-    if is_alive(slot) then self:tell_prepare(slot) end
-  end
-  self:settle()
-end
-
-function Master:tell_prepare(slot)
-  local waiting = self.waiting
-  waiting.left[slot] = true
-  C.cc_send(self.relay, slot, waiting.text, #waiting.text)
-end
-
---- Second step, when all have answered: all swap, or none.
-function Master:settle()
-  local waiting = self.waiting
-  if not waiting or next(waiting.left) then return end
-  self.waiting = nil
-  if waiting.fault then
-    self:reload_failed { { path = '', message = waiting.fault } }
-    if waiting.aside then fallback.failed(self) end
-  else
-    self:tell { type = 'commit', number = waiting.number }
-    fallback.swap(self, waiting.bundle, waiting.generation, waiting.aside)
-    self.number = waiting.number
-    self.generation, self.bundle = waiting.generation, waiting.bundle
-    if not waiting.aside then self.reloads = self.reloads + 1 end
-    self.last_fault = nil
-    self.loaded = C.cc_time()
-    self:say('info', ('generation %d is in force'):format(self.number))
-    self:watch()
-    knock.later(self.relay, self.generation)
-  end
-  if self.again then
-    self.again = false
-    self:reload(false)
-  end
-end
+Master.apart = reload.apart
+Master.prepare = reload.prepare
 
 function Master:message(slot)
-  local bytes = ffi.new 'struct cc_slice'
-  C.cc_message(self.relay, bytes)
-  local message = json.decode(ffi.string(bytes.data, bytes.size))
+  local message = channel.receive(self.relay)
+  if not message then return end
   if message.type == 'fault' then return fallback.fault(self, message.number, message.why, false) end
-  if not self.waiting or message.number ~= self.waiting.number then return end
-  self.waiting.left[slot] = nil
-  self.waiting.fault = self.waiting.fault or message.fault
-  self:settle()
+  reload.answered(self, slot, message)
 end
 
 -- ---- End --------------------------------------------------------------------------------------
@@ -307,7 +218,8 @@ end
 -- ---- The loop ---------------------------------------------------------------------------------
 
 function Master:timer(number)
-  if number == TIMER_RELOAD then self:reload(false) end
+  if number == TIMER_RELOAD then reload.request(self, false) end
+  if number == reload.TIMER then reload.overdue(self) end
   if number == TIMER_CHECK then self:kill_stuck() end
   if number == TIMER_DRAIN then self:drain(SIGTERM) end
   if number == knock.TIMER then knock.look(self.relay, self.generation) end
@@ -315,7 +227,7 @@ function Master:timer(number)
 end
 
 function Master:signal(number)
-  if number == SIGHUP then return self:reload(true) end
+  if number == SIGHUP then return reload.request(self, true) end
   self:drain(number)
 end
 
@@ -385,7 +297,7 @@ end
 function M.run(options, bundle, generation)
   local self = setmetatable({
     options = options, bundle = bundle, generation = generation,
-    number = 1, reloads = 0, failed = 0, restarts = 0, late = {}, code = 0,
+    number = 1, turn = 0, reloads = 0, failed = 0, restarts = 0, late = {}, code = 0,
     fallback = fallback.new(tonumber(os.getenv 'CCRELAY_SCRIPT_FAULTS')),
     loaded = C.cc_time(), started = C.cc_time(),
   }, Master)

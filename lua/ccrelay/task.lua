@@ -245,6 +245,26 @@ function M.run(spec)
   return { status = fetched.status, body = text, complaint = text_of(fetched.detail) }
 end
 
+--- Lets another process do work, and waits for its end. Within a task only.
+---@param work function runs in that process alone
+---@param timeout_ms number
+---@param answer_bytes number of what it says, at most
+---@param ... any for work
+---@return { error: integer, status: integer, body: string }? result
+---@return string? message
+function M.apart(work, timeout_ms, answer_bytes, ...)
+  local id = C.cc_trial(relay, timeout_ms, answer_bytes)
+  if id == 0 then
+    pcall(work, ...)
+    C.cc_trial_end()
+  end
+  if id < 0 then return nil, ffi.string(C.cc_system_error()) end
+  waiting[id] = coroutine.running()
+  coroutine.yield()
+  if C.cc_fetched(relay, id, fetched) ~= C.CC_OK then return nil, 'the answer was lost' end
+  return { error = fetched.error, status = fetched.status, body = text_of(fetched.body) }
+end
+
 --- A FETCH event has come.
 ---@param id number
 function M.fetched(id)

@@ -144,7 +144,7 @@ function Stage:use(options)
   local built, faults = stages.build { policy = text, policy_path = path, providers = complete(given.providers),
     server = given.server, routing = given.routing, health = given.health, env = function(name) return env[name] end }
   if not built then error(faults, 2) end
-  self.current = built
+  self:put_in_force(built)
 end
 
 --- A stage for one policy. Everything begins anew: clock, cells, limits, health.

@@ -1,12 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A process that relays: it runs the loop with the generation it was given, and swaps it when the
 -- master says so.
-local ffi = require 'ffi'
 local C = require 'ccrelay.c'
+local channel = require 'ccrelay.channel'
 local clients = require 'ccrelay.clients'
 local config = require 'ccrelay.config'
 local health = require 'ccrelay.health'
-local json = require 'ccrelay.json'
 local loop = require 'ccrelay.loop'
 local settings = require 'ccrelay.settings'
 local source = require 'ccrelay.source'
@@ -23,23 +22,22 @@ local Worker = {}
 Worker.__index = Worker
 
 function Worker:send(message)
-  local text = json.encode(message)
-  C.cc_send(self.relay, -1, text, #text)
+  channel.send(self.relay, -1, channel.pack(message))
 end
 
 function Worker:prepare(message)
   local generation, faults = source.build(message.bundle, self.options)
-  self.prepared = generation and { number = message.number, generation = generation }
+  self.prepared = generation and { turn = message.turn, generation = generation }
+  if generation then generation.number = message.number end
   local fault = not generation and config.text(faults[1]) or nil
-  self:send { type = 'ready', number = message.number, fault = fault }
+  self:send { type = 'ready', turn = message.turn, fault = fault }
 end
 
 function Worker:commit(message)
   local prepared = self.prepared
-  if not prepared or prepared.number ~= message.number then return end
+  if not prepared or prepared.turn ~= message.turn then return end
   self.prepared = nil
   self.current = prepared.generation
-  self.current.number = message.number
   settings.apply(self.relay, self.current.configuration)
 end
 
@@ -58,9 +56,7 @@ end
 local messages = { prepare = Worker.prepare, commit = Worker.commit, drain = Worker.drain, abandon = Worker.abandon }
 
 function Worker:on_message()
-  local bytes = ffi.new 'struct cc_slice'
-  C.cc_message(self.relay, bytes)
-  local message = json.decode(ffi.string(bytes.data, bytes.size))
+  local message = channel.receive(self.relay)
   messages[message.type](self, message)
 end
 

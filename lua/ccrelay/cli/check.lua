@@ -24,7 +24,7 @@ function M.run(arguments)
   local bundle, faults = source.read(wanted)
   local built, notes
   if bundle then
-    built, notes = source.build(bundle, wanted)
+    built, notes = require('ccrelay.trial').build_first(function() return source.build(bundle, wanted) end)
     faults = notes
   end
   command.tell(faults, built and 'warning: ' or nil)

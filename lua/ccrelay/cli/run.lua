@@ -5,6 +5,7 @@ local command = require 'ccrelay.config.command'
 local master = require 'ccrelay.master'
 local options = require 'ccrelay.cli.options'
 local source = require 'ccrelay.source'
+local trial = require 'ccrelay.trial'
 
 local M = {}
 
@@ -43,7 +44,7 @@ function M.start(run)
     command.tell(faults)
     return options.codes.configuration
   end
-  local generation, notes = source.build(bundle, run)
+  local generation, notes = trial.build_first(function() return source.build(bundle, run) end)
   command.tell(notes, generation and 'warning: ' or nil)
   if not generation then return options.codes.configuration end
   local output = generation.configuration.logging.output

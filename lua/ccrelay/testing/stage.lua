@@ -94,7 +94,14 @@ end
 
 --- Puts a generation in force.
 function Stage:use(options)
-  self.current = assert(M.build(options))
+  self:put_in_force(assert(M.build(options)))
+end
+
+--- Has a generation serve what comes in from now on, as a reload does.
+---@param built ccrelay.Generation
+function Stage:put_in_force(built)
+  if self.current then built:cure() end
+  self.current = built
 end
 
 function Stage:generation()

@@ -1,0 +1,217 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- How the master takes over what has been saved. It is read, loaded in a process of its own, then
+-- built; then every worker builds it apart, and when all have, all swap.
+local C = require 'ccrelay.c'
+local channel = require 'ccrelay.channel'
+local config = require 'ccrelay.config'
+local fallback = require 'ccrelay.fallback'
+local knock = require 'ccrelay.knock'
+local source = require 'ccrelay.source'
+local task = require 'ccrelay.task'
+local trial = require 'ccrelay.trial'
+
+local M = {}
+
+M.TIMER = 4 -- the process's timer that says when a worker has been silent for too long
+
+local SIGKILL = 9
+local PATIENCE_MS = 10000
+
+---@class ccrelay.Reload under way, once the master has built the generation
+---@field bundle ccrelay.Bundle
+---@field generation ccrelay.Generation
+---@field aside ccrelay.Aside? when it is to serve in place of a policy that fails
+---@field number integer of the generation
+---@field turn integer tells its answers from those to others
+---@field text string the message that asks workers to build it
+---@field left table<integer, true> slots of workers that have not answered
+---@field fault string? why it cannot be
+
+local function text_of(faults)
+  local lines = {}
+  for _, one in ipairs(faults) do lines[#lines + 1] = config.text(one) end
+  return table.concat(lines, '\n')
+end
+
+local function refuse(master, text)
+  master.failed = master.failed + 1
+  master.last_fault = master.generation.journal.clean(text)
+  master:say('error', 'reload refused, the running generation stays:\n' .. master.last_fault)
+end
+
+local function go_on(master)
+  local again = master.again
+  if not again or master.trying or master.waiting then return end
+  master.again = nil
+  M.request(master, again == 'forced')
+end
+
+-- ---- Reading and building ----------------------------------------------------------------------
+
+--- Does work that may take a while, as a task, and lets no other reload begin meanwhile.
+---@param master ccrelay.Master
+---@param work fun(master: ccrelay.Master, ...)
+---@param ... any
+function M.apart(master, work, ...)
+  master.trying = true
+  task.start(function(...)
+    local ok, message = xpcall(work, debug.traceback, master, ...)
+    master.trying = false
+    if not ok then refuse(master, message) end
+    go_on(master)
+  end, ...)
+end
+
+local function build(master, bundle, forced)
+  local generation, notes = source.build(bundle, master.options)
+  if generation and not forced then bundle, generation, notes = fallback.keep(master, bundle, generation, notes) end
+  return generation and { bundle = bundle, generation = generation }, notes
+end
+
+local function warn(master, generation, notes)
+  for _, note in ipairs(notes) do master:say('warn', config.text(note)) end
+  for _, key in ipairs(config.restarts(master.generation.configuration, generation.configuration)) do
+    master:say('warn', key .. ' has changed: that needs a restart')
+  end
+end
+
+local function look(master, forced)
+  local bundle, faults = source.read(master.options)
+  if not bundle then return refuse(master, text_of(faults)) end
+  if not forced and source.same(bundle, master.refused or master.bundle) then
+    if not master.refused then master.last_fault = nil end -- what could not be read is as it was again
+    return
+  end
+  local built, notes = trial.build(function() return build(master, bundle, forced) end)
+  if master.draining then return end
+  master.refused = not built and bundle or nil
+  if not built then return refuse(master, text_of(notes)) end
+  warn(master, built.generation, notes)
+  M.prepare(master, built.bundle, built.generation)
+end
+
+--- Something has changed; forced: takes over what is there even when nothing has.
+---@param master ccrelay.Master
+---@param forced boolean
+function M.request(master, forced)
+  if master.draining then return end
+  if master.trying or master.waiting then
+    master.again = forced and 'forced' or master.again or 'changed'
+    return
+  end
+  M.apart(master, look, forced)
+end
+
+-- ---- The two steps -----------------------------------------------------------------------------
+
+local function replace(master, slot, why)
+  master:say('warn', ('worker %d %s: it is killed and replaced'):format(slot, why))
+  C.cc_kill(slot, SIGKILL)
+end
+
+--- Asks a worker to build what is under way, if anything is.
+---@param master ccrelay.Master
+---@param slot integer
+function M.tell(master, slot)
+  local waiting = master.waiting
+  if not waiting then return end
+  local code = channel.send(master.relay, slot, waiting.text)
+  if code == C.CC_OK then
+    waiting.left[slot] = true
+  elseif code == C.CC_ELIMIT then
+    waiting.fault = ('the files are too large together: %d bytes to tell workers of'):format(#waiting.text)
+  else
+    replace(master, slot, 'cannot be told of a reload')
+  end
+end
+
+--- First step: every worker builds the generation apart.
+---@param master ccrelay.Master
+---@param bundle ccrelay.Bundle
+---@param generation ccrelay.Generation
+---@param aside ccrelay.Aside?
+function M.prepare(master, bundle, generation, aside)
+  local number, turn = master.number + 1, master.turn + 1
+  generation.number, master.turn = number, turn
+  master.waiting = {
+    bundle = bundle, generation = generation, aside = aside, number = number, turn = turn, left = {},
+    text = channel.pack { type = 'prepare', number = number, turn = turn, bundle = bundle },
+  }
+  C.cc_timer(master.relay, M.TIMER, PATIENCE_MS)
+  for slot = 0, master.workers - 1 do
+    if master:is_alive(slot) then M.tell(master, slot) end
+  end
+  M.settle(master)
+end
+
+local function commit(master, waiting)
+  if not waiting.aside then waiting.generation:cure() end
+  local text = channel.pack { type = 'commit', turn = waiting.turn }
+  for slot = 0, master.workers - 1 do
+    local told = not master:is_alive(slot) or channel.send(master.relay, slot, text) == C.CC_OK
+    if not told then replace(master, slot, 'cannot be told of a reload') end
+  end
+  fallback.swap(master, waiting.bundle, waiting.generation, waiting.aside)
+  master.number = waiting.number
+  master.generation, master.bundle = waiting.generation, waiting.bundle
+  if not waiting.aside then master.reloads = master.reloads + 1 end
+  master.last_fault = nil
+  master.loaded = C.cc_time()
+  master:say('info', ('generation %d is in force'):format(master.number))
+  master:watch()
+  knock.later(master.relay, master.generation)
+end
+
+--- Second step, when all have answered: all swap, or none.
+---@param master ccrelay.Master
+function M.settle(master)
+  local waiting = master.waiting
+  if not waiting or next(waiting.left) then return end
+  master.waiting = nil
+  C.cc_timer(master.relay, M.TIMER, -1)
+  if waiting.fault then
+    refuse(master, waiting.fault)
+    if waiting.aside then fallback.failed(master) end
+  else
+    commit(master, waiting)
+  end
+  go_on(master)
+end
+
+--- A worker has built the generation, or found a fault in it.
+---@param master ccrelay.Master
+---@param slot integer
+---@param message { turn: integer, fault: string? }
+function M.answered(master, slot, message)
+  local waiting = master.waiting
+  if not waiting or message.turn ~= waiting.turn then return end
+  waiting.left[slot] = nil
+  waiting.fault = waiting.fault or message.fault
+  M.settle(master)
+end
+
+--- A worker has ended: its answer is not waited for.
+---@param master ccrelay.Master
+---@param slot integer
+function M.ended(master, slot)
+  if not master.waiting then return end
+  master.waiting.left[slot] = nil
+  M.settle(master)
+end
+
+--- The timer rang. Workers that are silent are replaced: by such as begin with what is to serve in
+--- place of a failing policy, else the reload has failed.
+---@param master ccrelay.Master
+function M.overdue(master)
+  local waiting = master.waiting
+  if not waiting or master.draining then return end
+  local why = ('has not answered to a reload for %d s'):format(PATIENCE_MS / 1000)
+  for slot in pairs(waiting.left) do
+    replace(master, slot, why)
+    if not waiting.aside then waiting.fault = waiting.fault or ('worker %d %s'):format(slot, why) end
+  end
+  waiting.left = {}
+  M.settle(master)
+end
+
+return M

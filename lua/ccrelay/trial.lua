@@ -1,0 +1,77 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- New files are loaded in a process of their own first. One that never comes back, or takes the
+-- process with it, is a fault like any other, and whoever asked goes on meanwhile.
+local C = require 'ccrelay.c'
+local channel = require 'ccrelay.channel'
+local ffi = require 'ffi'
+local generation = require 'ccrelay.generation'
+local task = require 'ccrelay.task'
+
+local M = {}
+
+local PATIENCE_MS = 5000
+local MOST_BYTES = 4 * 1024 * 1024
+local END = '\0' -- of the name of each file that is about to run; the faults follow the last
+
+local function say(text)
+  C.cc_trial_say(text, #text)
+end
+
+-- Runs in the child.
+local function load_apart(work)
+  C.cc_log_open '/dev/null' -- what scripts say at their beginning will be said by who keeps them
+  generation.on_load(function(file) say(file .. END) end)
+  local ok, built, faults = pcall(work)
+  if not ok then faults = { { path = '', message = tostring(built) } } end
+  say(channel.pack { faults = not (ok and built) and faults or {} })
+end
+
+local function how_it_ended(result)
+  if result.error == C.CC_ETOTAL_TIMEOUT then
+    return ('the file took longer than %d s to load'):format(PATIENCE_MS / 1000)
+  end
+  if result.error == C.CC_EBODY_SIZE then return 'loading the file told of too many faults' end
+  if result.status < 0 then return ('loading the file ended with signal %d'):format(-result.status) end
+  return ('loading the file ended with code %d'):format(result.status)
+end
+
+local function faults_of(result)
+  local names, rest = result.body:match '^(.*)%z(.*)$'
+  local told = result.error == C.CC_OK and result.status == 0 and channel.unpack(rest or result.body)
+  if told then return told.faults end
+  local file = names and names:match '([^%z]*)$'
+  return { { file = file, path = '', message = how_it_ended(result) } }
+end
+
+--- Builds what work builds, once another process has done so and lived. Within a task only.
+---@param work fun(): any, ccrelay.Fault[] what was built and warnings, or nil and faults
+---@return any built
+---@return ccrelay.Fault[] warnings_or_faults
+function M.build(work)
+  local result, message = task.apart(load_apart, PATIENCE_MS, MOST_BYTES, work)
+  if not result then return nil, { { path = '', message = 'no process to load the files in: ' .. message } } end
+  local faults = faults_of(result)
+  if #faults > 0 then return nil, faults end
+  return work()
+end
+
+--- The same for a process that has no loop, or none yet.
+---@param work fun(): any, ccrelay.Fault[]
+---@return any built
+---@return ccrelay.Fault[] warnings_or_faults
+function M.build_first(work)
+  local relay, event = C.cc_open(), ffi.new 'struct cc_event'
+  local over, built, notes = false, nil, nil
+  task.attach(relay)
+  task.start(function()
+    built, notes = M.build(work)
+    over = true
+  end)
+  while not over and C.cc_next(relay, event) do
+    if event.type == C.CC_EVENT_FETCH then task.fetched(event.id) end
+  end
+  C.cc_close(relay)
+  return built, notes
+end
+
+return M
