@@ -385,3 +385,8 @@ void cc_limit_usage(int number, double now_ms, struct cc_rates *used) {
   used->input_tokens = (double)amount_of(&sums, RATE_INPUT);
   used->output_tokens = (double)amount_of(&sums, RATE_OUTPUT);
 }
+
+void cc_limits_clear(void) {
+  for (int number = 0; number < cc_shared_names(CC_TABLE_LIMITS); number++)
+    memset(cc_shared_limit(number), 0, sizeof(struct cc_shared_limit));
+}

@@ -309,6 +309,9 @@ double cc_limit_headroom(int limit, double now_ms);
 // What the last 60 s hold: rates fills with usage.
 void cc_limit_usage(int limit, double now_ms, struct cc_rates *used);
 
+// Every limit is as when it was new: for tests, while nobody else books.
+void cc_limits_clear(void);
+
 // ---- Exchange: the client's request ------------------------------------------------------------
 
 struct cc_request {

@@ -374,6 +374,23 @@ static void times_without_sense_count_as_the_latest(void **state) {
   assert_int_equal(reserve(65001, 0, 0), CC_OK);
 }
 
+static void cleared_limits_are_as_new(void **state) {
+  (void)state;
+  int other = cc_limit("other", 5);
+  rates(3, 0, 0, 0);
+  cc_limit_learn(limit, 0, 2, 1, 5e6 + 9000, 5e6, NULL);
+  cc_limit_learn(other, 1, 50, 10, 9000, 0, NULL);
+  assert_int_equal(reserve(5e6, 10, 10), CC_OK);
+  assert_int_equal(reserve(5e6, 10, 10), CC_ELIMIT);
+  cc_limits_clear();
+  assert_true(usage(5e6).requests == 0);
+  for (int i = 0; i < 50; i++)
+    assert_int_equal(reserve(1000, 10, 10), CC_OK);
+  assert_true(usage(61000).requests == 50); // the clock began anew
+  assert_true(cc_limit_headroom(limit, 1000) == 1);
+  assert_true(cc_limit_wait(other, 1000, 100, 0) == 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, fresh)
 
 int main(void) {
@@ -406,6 +423,7 @@ int main(void) {
       TEST(a_little_back_books_at_the_latest),
       TEST(far_back_neither_empties_nor_freezes),
       TEST(times_without_sense_count_as_the_latest),
+      TEST(cleared_limits_are_as_new),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,7 +88,7 @@ local function empty_cells()
   end
 end
 
---- Begins anew: no exchanges, clock far behind all windows of limits, cells empty.
+--- Begins anew: no exchanges, a later clock, cells and limits as when they were new.
 ---@return table state
 function M.reset()
   local now = later()
@@ -99,6 +99,7 @@ function M.reset()
     count_jobs = 0, knocks = {},
   } do state[name] = value end
   empty_cells()
+  real.cc_limits_clear()
   return state
 end
 
