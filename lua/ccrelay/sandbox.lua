@@ -163,6 +163,14 @@ function M.names(set)
   return table.concat(list, ', ')
 end
 
+local function clock()
+  return C.cc_now() / 1000
+end
+
+local function time(date)
+  return date and os.time(date) or math.floor(C.cc_time() / 1000)
+end
+
 --- An environment of its own for one script.
 ---@param modules table<string, any> what require finds
 ---@param wide boolean? for adapters: string functions without bounds, and the environment's variables
@@ -177,7 +185,7 @@ function M.environment(modules, wide)
     table = M.frozen(copy(table)),
     math = M.frozen(copy(math, { 'random', 'randomseed' })),
     bit = M.frozen(copy(bit)),
-    os = M.frozen { clock = os.clock, time = os.time, getenv = wide and os.getenv or nil },
+    os = M.frozen { clock = clock, time = time, getenv = wide and os.getenv or nil },
     require = requirer(modules),
   }
   local environment = M.frozen(globals, refuse_write)
