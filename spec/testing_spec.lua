@@ -99,6 +99,17 @@ describe('the clock of a stage', function()
     assert.equal('1795000000000', self:request().body)
   end)
 
+  it('is that of os.time and os.clock of a policy', function()
+    local self = playing([[return function(exchange)
+      local begun = os.clock()
+      exchange:sleep(2500)
+      return exchange:respond { body = os.time() .. ' ' .. os.clock() - begun }
+    end]], { time = 23 * 3600000 })
+    assert.equal(tostring(23 * 3600 + 2) .. ' 2.5', self:request().body)
+    self:advance(3600000)
+    assert.equal(tostring(24 * 3600 + 5) .. ' 2.5', self:request().body)
+  end)
+
   it('brings requests at their times', function()
     local self = playing [[return function(exchange)
       return exchange:respond { body = tostring(relay.cell('n'):add()) }
@@ -215,6 +226,26 @@ describe('what a policy keeps', function()
     self:request()
     self:use { policy = folder .. '/policy.lua' }
     assert.equal('1xx', self:request().body)
+  end)
+end)
+
+describe('limits', function()
+  local RATES = { ['anthropic-ratelimit-requests-limit'] = '1', ['anthropic-ratelimit-requests-remaining'] = '0',
+    ['anthropic-ratelimit-requests-reset'] = '2036-11-18T13:46:40Z' }
+
+  local function statuses()
+    local self = testing.stage { providers = { { name = 'a' } } }
+    self:reply('a', { headers = RATES })
+    local list = { self:request().status, self:request().status }
+    self:advance(30 * 24 * 3600000)
+    list[3] = self:request().status
+    return list
+  end
+
+  it('begin anew with each stage, with what was learned of them', function()
+    for _ = 1, 3 do assert.same({ 200, 429, 200 }, statuses()) end
+    local self = testing.stage { providers = { { name = 'a' } } }
+    for _ = 1, 5 do assert.equal(200, self:request().status) end
   end)
 end)
 

@@ -25,7 +25,7 @@ local M = {}
 ---@class ccrelay.TestRequest
 ---@field body table|string|nil members over those of a small request, or the text itself
 ---@field headers table<string, string>?
----@field features string[]? what the body is taken to have: pdf, image_url, tool_forced, signatures
+---@field features string[]? what the body is taken to have: cache, pdf, image_url, tool_forced, signatures
 ---@field at number? milliseconds from now
 ---@field gone_after number? milliseconds until the client goes away
 

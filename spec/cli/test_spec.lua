@@ -72,6 +72,44 @@ describe('ccrelay test', function()
     assert.is_truthy(err:find('there is no test in what was given', 1, true), err)
   end)
 
+  it('does not let a file end the run', function()
+    helper.write(folder .. '/other_test.lua', "it('is wrong', function() assert.equal(1, 2) end)\n")
+    for _, ending in ipairs { 'os.exit(0)', "it('ends', function() os.exit() end)" } do
+      helper.write(folder .. '/mine_test.lua', ending)
+      local code, out = run 'mine_test.lua'
+      assert.equal(1, code, out)
+      assert.is_truthy(out:find('mine_test.lua:1: os.exit', 1, true), out)
+      code, out = run 'mine_test.lua other_test.lua'
+      assert.equal(1, code)
+      assert.is_truthy(out:find('1 failure / 1 error', 1, true), out)
+    end
+  end)
+
+  it('tells pending tests from none', function()
+    local code, out, err = testing "pending 'later'\nit 'some day'"
+    assert.equal(1, code, out)
+    assert.is_truthy(err:find('all tests are pending: none was run', 1, true), err)
+    assert.equal(0, (testing "pending 'later'\nit('is right', function() end)"))
+  end)
+
+  it('lets nothing that one file has learned reach the next', function()
+    helper.write(folder .. '/mine_test.lua', HEAD .. [[
+      it('learns', function()
+        local stage = testing.stage { providers = { { name = 'a' } } }
+        stage:reply('a', { headers = { ['anthropic-ratelimit-requests-limit'] = '1' } })
+        assert.same({ 200, 429 }, { stage:request().status, stage:request().status })
+      end)
+    ]])
+    helper.write(folder .. '/other_test.lua', HEAD .. [[
+      it('knows nothing', function()
+        local stage = testing.stage { providers = { { name = 'a' } } }
+        for _ = 1, 3 do assert.equal(200, stage:request().status) end
+      end)
+    ]])
+    local code, out = run 'mine_test.lua other_test.lua'
+    assert.equal(0, code, out)
+  end)
+
   it('keeps the files of a run apart', function()
     helper.write(folder .. '/other_test.lua', HEAD .. [[
       it('begins anew', function()

@@ -44,7 +44,7 @@ local function load_busted()
 end
 
 local function counting(busted)
-  local counts = { run = 0, wrong = 0 }
+  local counts = { run = 0, wrong = 0, pending = 0 }
   local function wrong()
     counts.wrong = counts.wrong + 1
     return nil, true
@@ -52,10 +52,19 @@ local function counting(busted)
   busted.subscribe({ 'failure' }, wrong)
   busted.subscribe({ 'error' }, wrong)
   busted.subscribe({ 'test', 'end' }, function(_, _, status)
-    if status ~= 'pending' then counts.run = counts.run + 1 end
+    local kind = status == 'pending' and 'pending' or 'run'
+    counts[kind] = counts[kind] + 1
     return nil, true
   end)
   return counts
+end
+
+-- What os.exit would end is the run, with the other files untested and whatever code it is given.
+local function without_exit(script, ...)
+  local exit = os.exit
+  rawset(os, 'exit', function() error('os.exit was called, which would end the run of all tests', 2) end)
+  script(...)
+  rawset(os, 'exit', exit)
 end
 
 -- busted loads what a file of tests requires anew for each: the library stands on the scripted C side
@@ -68,7 +77,7 @@ local function run(core, files)
   require 'busted.modules.output_handler_loader'()(busted, output,
     { defaultOutput = output, language = 'en', arguments = {}, verbose = false, suppressPending = false })
   require 'busted.modules.test_file_loader'(busted, { 'lua' })(files, {}, { excludes = {} })
-  require 'busted.execute'(busted)(1, {})
+  without_exit(require 'busted.execute'(busted), 1, {})
   busted.publish { 'exit' }
   return counts
 end
@@ -84,7 +93,9 @@ function M.run(arguments)
     return options.codes.unavailable
   end
   local counts = run(core, files)
-  if counts.run == 0 and counts.wrong == 0 then tell 'there is no test in what was given' end
+  if counts.run == 0 and counts.wrong == 0 then
+    tell(counts.pending > 0 and 'all tests are pending: none was run' or 'there is no test in what was given')
+  end
   return counts.run > 0 and counts.wrong == 0 and options.codes.ok or options.codes.failure
 end
 
