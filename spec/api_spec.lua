@@ -1,0 +1,207 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What scripts can reach of the library is annotated, but for what is listed here as its own.
+local stage = require 'support.stage'
+local answer = require 'ccrelay.answer'
+local cell = require 'ccrelay.cell'
+local exchange = require 'ccrelay.exchange'
+local fit = require 'ccrelay.fit'
+local generation = require 'ccrelay.generation'
+local init = require 'ccrelay.init'
+local outcome = require 'ccrelay.outcome'
+local request = require 'ccrelay.request'
+local schema = require 'ccrelay.config.schema'
+local testing = require 'ccrelay.testing'
+local types = require 'ccrelay.cli.types'
+local upstream = require 'ccrelay.upstream'
+
+-- Left out on purpose: what the library keeps for itself though a script could reach it.
+local OWN = {
+  Exchange = 'feature_bits features inspect',
+  Upstream = 'credential rank slot',
+  Outcome = 'attempt changed_bytes complete decoded event exchange final holder refused sent shaped told_retry_after '
+    .. 'used_input used_output',
+  Writer = 'exchange open',
+  Cell = 'name',
+  Request = 'edited exchange features handle number relay rename',
+  Stage = 'count current generation line relay replies run state',
+}
+
+local annotated = {}
+for _, class in ipairs(types.classes()) do
+  local names = {}
+  for _, name in ipairs(class.fields) do names[name] = true end
+  for _, entry in ipairs(class.functions) do names[entry.name] = true end
+  annotated[class.name:match '[^.]+$'] = names
+end
+
+local function union(...)
+  local names = {}
+  for index = 1, select('#', ...) do
+    for name in pairs((select(index, ...))) do names[name] = name:sub(1, 2) ~= '__' or nil end
+  end
+  return names
+end
+
+local function words(text)
+  local names = {}
+  for name in text:gmatch '%S+' do names[name] = true end
+  return names
+end
+
+local function own(class)
+  return words(OWN[class] or '')
+end
+
+-- What is in one and not in the other, in order.
+local function without(names, others)
+  local list = {}
+  for name in pairs(names) do
+    if others[name] == nil then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return list
+end
+
+-- A local variable of the library that a function of it uses, or one that it calls.
+local function inside(script, wanted, most)
+  local called = {}
+  for index = 1, 60 do
+    local name, value = debug.getupvalue(script, index)
+    if name == wanted then return value end
+    if type(value) == 'function' then called[#called + 1] = value end
+  end
+  for _, other in ipairs(most == 0 and {} or called) do
+    local value = inside(other, wanted, (most or 3) - 1)
+    if value then return value end
+  end
+  return not most and error('no ' .. wanted .. ' is used there', 2) or nil
+end
+
+local function section(wanted)
+  local names = {}
+  for _, row in ipairs(schema.fields) do
+    if row[1] == wanted then
+      for _, field in ipairs(row.fields) do names[field[1]] = true end
+    end
+  end
+  return names
+end
+
+local function of_exchange()
+  local index = debug.getmetatable(exchange.new(nil, 0, nil)).__index
+  return union(inside(index, 'views'), inside(index, 'methods'))
+end
+
+local function of_stage()
+  local played = testing.stage()
+  local Stage = getmetatable(played)
+  return union(played, Stage, getmetatable(Stage).__index)
+end
+
+local relay = init.bind { routing = {}, declared = {} }
+local Stage = getmetatable(testing.stage())
+
+for class, reached in pairs {
+  Relay = relay,
+  Json = relay.json,
+  Routing = section 'routing',
+  Exchange = of_exchange(),
+  Writer = union(inside(answer.stream, 'Writer'), own 'Writer'),
+  Cell = union(inside(cell.of_policy, 'Cell'), cell.of_policy 'any'),
+  Policy = inside(generation.build, 'POLICY_KEYS'),
+  Fit = fit,
+  Testing = testing,
+  Stage = of_stage(),
+  StageOptions = inside(testing.stage, 'OPTIONS'),
+  TestRequest = inside(Stage.requests, 'REQUEST'),
+  TestReply = inside(Stage.reply, 'REPLY'),
+} do
+  it('all of ccrelay.' .. class .. ' is annotated, and all that is annotated is there', function()
+    local known = union(annotated[class], own(class))
+    assert.same({}, without(reached, known))
+    assert.same({}, without(known, reached))
+  end)
+end
+
+-- What a value holds when a test looks: others of its class may hold more.
+local function assert_known(class, value, ...)
+  assert.same({}, without(union(value, ...), union(annotated[class], own(class))), class)
+end
+
+local TWO = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-a', org = 'o' } } },
+  { name = 'b', type = 'anthropic', keys = { { key = 'sk-b' } } } }
+
+-- Names of a value's members as a policy sees them, from its log.
+local function seen(self, what)
+  for _, line in ipairs(self.lines) do
+    local names = line:match(what .. '=<([^>]*)>')
+    if names then return words(names) end
+  end
+  error('no ' .. what .. ' was shown:\n' .. table.concat(self.lines, '\n'))
+end
+
+local SHOWING = [[
+  local relay = require 'ccrelay'
+  local function show(what, value)
+    local names = {}
+    for name in pairs(value) do names[#names + 1] = name end
+    relay.log(what .. '=<' .. table.concat(names, ' ') .. '>')
+  end
+  return {
+    route = function(exchange)
+      local list, last = relay.upstreams(exchange)
+      for index, upstream in ipairs(list) do
+        last = exchange:try(upstream)
+        show('outcome' .. index, last)
+        show('upstream', upstream)
+      end
+      return last
+    end,
+    on_done = function(_, report) show('report', report) end,
+  }
+]]
+
+describe('what a policy holds is annotated:', function()
+  it('upstreams, outcomes and reports', function()
+    local self = stage.new { policy = SHOWING, providers = TWO }
+    self:reply('a', { status = 429, headers = { ['retry-after'] = '5' }, body =
+      '{"type":"error","error":{"type":"rate_limit_error","message":"wait"}}' }, { error = 'CC_ETLS', detail = 'x' })
+    self:reply('b', { usage = { input = 5, output = 2 } })
+    self:request()
+    local Upstream = inside(upstream.is, 'Upstream')
+    assert_known('Upstream', seen(self, 'upstream'), inside(Upstream.__index, 'views'))
+    local index = inside(outcome.is, 'Outcome').__index
+    assert_known('Outcome', seen(self, 'outcome1'), seen(self, 'outcome2'), inside(index, 'later'),
+      inside(index, 'later_of_good'), inside(index, 'USUAL'))
+    assert_known('Report', seen(self, 'report'))
+    assert.same({ 'error', 'raced' }, without(annotated.Report, seen(self, 'report')))
+  end)
+
+  it('answers and attempts of tests', function()
+    local self = testing.stage { providers = TWO }
+    self:reply('a', { body = { said = 'yes' } })
+    local found = self:request()
+    assert_known('TestAnswer', found)
+    assert_known('TestTry', found.tries[1])
+    assert.same({ 'broken' }, without(annotated.TestAnswer, found))
+    assert.same({}, without(annotated.TestTry, found.tries[1]))
+  end)
+end)
+
+describe('what an adapter holds is annotated:', function()
+  it('its own keys', function()
+    local keys = inside(generation.adapters, 'ADAPTER_KEYS')
+    assert_known('Adapter', keys)
+    assert.same({}, without(annotated.Adapter, keys))
+  end)
+
+  it('the request', function()
+    local asked = { relay = 1, handle = 2, original_model = 'm', stream = true, endpoint = 'messages', path = '/',
+      query = '', feature_bits = 0, max_tokens = 1 }
+    local slot = { key = 'k', provider = { base = { path = '' }, settings = {} } }
+    local made = request.new(asked, 0, { slot = slot, model = 'm', credential = 'own' })
+    local reached = union(made, inside(request.new, 'Request'))
+    assert_known('Request', reached)
+    assert.same({}, without(union(annotated.Request, own 'Request'), reached))
+  end)
+end)
