@@ -13,8 +13,9 @@ usage: tests/run.sh [options]
   --no-setup       installs no distribution packages
   --fuzz SECONDS   time of each fuzzer (default 5)
   --valgrind       also runs the C tests under valgrind
-  --soak SECONDS   also loads the relay for so long, watches memory and descriptors, and shows what takes
-                   minutes to show (tests/bench/promises.mjs, 9 more minutes)
+  --soak SECONDS   also loads the relay for so long, watches memory and descriptors, shows what takes minutes
+                   to show (tests/bench/promises.mjs, 15 more minutes), and kills or stops a process at every
+                   instruction of its work in shared memory (CCRELAY_STEP=1, 10 more minutes)
   --only NAMES     only these steps (comma between them), after set-up and build
 Environment: CCRELAY_BUILD (build folder, default build/ in the source tree),
 CCRELAY_CACHE (packages kept between runs, default ~/.cache/ccrelay).
@@ -225,6 +226,11 @@ do_soak() { do_npm && timeout $((soak + 300)) node "$root/tests/bench/soak.mjs" 
 
 do_promises() { do_npm && timeout 900 node "$root/tests/bench/promises.mjs"; }
 
+do_stepped() {
+  CCRELAY_STEP=1 timeout 1800 ctest --test-dir "$build/plain" -V -j "$jobs" --timeout 1700 \
+    -R '^test_(cell|ledger|limit_window|shared)$'
+}
+
 do_canary() {
   if grep -rlF "$CCRELAY_CANARY" "$build/output" "$build/logs"; then
     echo "not ok - secrets in the files above"
@@ -269,7 +275,7 @@ if [ $quick = no ]; then
   fi
   if wanted threads; then
     step build-threads count_none configure tsan all -DCCRELAY_SANITIZE=thread &&
-      step threads count_ctest do_ctest tsan -R '^test_(shared|cell|limit|ledger|secret|log|resolve)$'
+      step threads count_ctest do_ctest tsan -R '^test_(shared|cell|limit|limit_window|remainder|ledger|secret|log|resolve)$'
   fi
   if wanted fuzz; then
     CC=clang CXX=clang++ step build-fuzz count_none configure fuzz fuzzers -DCCRELAY_FUZZ=ON -DCCRELAY_TESTS=OFF \
@@ -282,6 +288,7 @@ if [ $valgrind = yes ]; then step valgrind count_ctest do_valgrind; fi
 if [ "$soak" -gt 0 ]; then
   step soak count_lines do_soak
   step promises count_lines do_promises
+  step stepped count_ctest do_stepped
 fi
 step canary count_lines do_canary
 summary

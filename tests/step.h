@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs work in a child, instruction by instruction, and stops it after so many: the way to try out
-// death, and the doings of others, at every point of a change to shared memory.
+// death, and the doings of others, at every point of a change to shared memory. With CCRELAY_STEP=N
+// in the environment it is stopped at each N-th instruction, else at some, evenly over all.
 #ifndef TESTS_STEP_H
 #define TESTS_STEP_H
+#include <setjmp.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,17 +17,29 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 enum step_end { STEP_STOPPED, STEP_FINISHED, STEP_REFUSED };
 
-// At how many points it is stopped, evenly over the instructions of the work.
 #ifdef __has_feature
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#if __has_feature(address_sanitizer)
 #define STEP_SLOW 1
 #endif
+#if __has_feature(thread_sanitizer)
+#define STEP_NEVER 1
 #endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#endif
+#ifdef __SANITIZE_ADDRESS__
 #define STEP_SLOW 1
 #endif
+#ifdef __SANITIZE_THREAD__
+#define STEP_NEVER 1
+#endif
+#ifdef STEP_NEVER
+#define STEP_SLOW 1
+#endif
+
+// At how many points it is stopped.
 #ifdef STEP_SLOW
 enum { STEP_STOPS = 10, STEP_LATE = 20 };
 #else
@@ -67,20 +83,33 @@ static void step_on(pid_t child) {
   if (!WIFEXITED(status)) step_kill(child);
 }
 
-static bool step_is_emulated(void) {
-  const char *loaded = getenv("LD_PRELOAD");
-  return loaded && strstr(loaded, "vgpreload");
+static void step_unless(bool hindered, const char *why) {
+  if (!hindered) return;
+  printf("left out: %s\n", why);
+  skip();
 }
 
-// The number of instructions of work; 0 with a printed reason when there is no tracing here.
+// The number of instructions of work. Where it cannot be stepped through the test ends here, skipped,
+// with the reason printed.
 static long step_count(void (*work)(void)) {
   long all = 1000000;
   pid_t child;
-  enum step_end end = step_is_emulated() ? STEP_REFUSED : step_to(work, &all, &child);
+  const char *loaded = getenv("LD_PRELOAD");
+#ifdef STEP_NEVER
+  step_unless(true, "ThreadSanitizer sees nothing of what a child does, and has it take minutes");
+#endif
+  step_unless(loaded && strstr(loaded, "vgpreload"), "valgrind runs instructions of its own");
+  enum step_end end = step_to(work, &all, &child);
   if (end == STEP_STOPPED) step_kill(child);
-  if (end == STEP_FINISHED) return all;
-  printf("not tried: a child cannot be traced here\n");
-  return 0;
+  step_unless(end != STEP_FINISHED, "a child cannot be traced here");
+  return all;
+}
+
+// How many instructions to go on each time, unless the environment says so.
+static long step_stride(long otherwise) {
+  const char *given = getenv("CCRELAY_STEP");
+  long stride = given ? strtol(given, NULL, 10) : 0;
+  return stride > 0 ? stride : otherwise;
 }
 
 // Stops work at every stride-th instruction from first to before last, one run for each. With
@@ -103,12 +132,13 @@ static long step_range(void (*work)(void), void (*between)(void), void (*check)(
   return runs;
 }
 
-// The same evenly over all of its way, and once to its end; 0 when there is no tracing here.
+// The same over all of its way, and once to its end.
 static long step_through(void (*work)(void), void (*between)(void), void (*check)(void)) {
   long all = step_count(work);
-  if (!all) return 0;
   check();
-  long stride = all / STEP_STOPS + 1;
-  return step_range(work, between, check, 1 + all % stride, all, stride);
+  long stride = step_stride(all / STEP_STOPS + 1);
+  long runs = step_range(work, between, check, 1 + all % stride, all, stride);
+  printf("stopped at %ld of %ld instructions\n", runs, all);
+  return runs;
 }
 #endif

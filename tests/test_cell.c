@@ -247,8 +247,7 @@ static void text_is_old_or_new(void) {
 static void death_while_writing_is_harmless(void **state) {
   (void)state;
   write_text("survivor");
-  long deaths = step_through(write_a_new_text, NULL, text_is_old_or_new);
-  if (deaths) printf("%ld deaths while a text was written\n", deaths);
+  step_through(write_a_new_text, NULL, text_is_old_or_new);
 }
 
 int main(void) {

@@ -490,20 +490,16 @@ static void write_in_between(void) {
 static void death_while_writing_is_harmless(void **state) {
   (void)state;
   write_text("survivor");
-  long deaths = step_through(write_and_end_the_claim, NULL, text_is_old_or_new);
-  if (!deaths) return;
+  step_through(write_and_end_the_claim, NULL, text_is_old_or_new);
   long all = step_count(write_and_end_the_claim); // it is published near the end
   text_is_old_or_new();
-  deaths += step_range(write_and_end_the_claim, NULL, text_is_old_or_new, all - 300, all,
-                       10 * STEP_LATE);
-  printf("%ld deaths while a secret was written\n", deaths);
+  step_range(write_and_end_the_claim, NULL, text_is_old_or_new, all - 300, all, 10 * STEP_LATE);
 }
 
 static void a_writer_that_sleeps_harms_nobody(void **state) {
   (void)state;
   write_text("survivor");
-  long sleeps = step_through(write_and_end_the_claim, write_in_between, text_is_old_or_new);
-  if (sleeps) printf("%ld sleeps while a secret was written\n", sleeps);
+  step_through(write_and_end_the_claim, write_in_between, text_is_old_or_new);
 }
 
 int main(void) {

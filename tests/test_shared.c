@@ -201,11 +201,10 @@ static void death_at_any_point_loses_no_room(void **state) {
   numbered(CC_TABLE_LIMITS, "first", 0);
   made = 0;
   long deaths = step_through(make_a_name, NULL, name_is_sound);
-  if (!deaths) return;
   assert_true(deaths > 5);
   long all = step_count(make_a_name); // an entry is published and finished near the end
   name_is_sound();
-  deaths += step_range(make_a_name, NULL, name_is_sound, all > 120 ? all - 120 : 1, all, STEP_LATE);
+  step_range(make_a_name, NULL, name_is_sound, all > 120 ? all - 120 : 1, all, STEP_LATE);
   for (int i = made; i < CC_LIMITS - 1; i++)
     assert_in_range(numbered(CC_TABLE_LIMITS, "stepped", i), 0, CC_LIMITS - 1);
   assert_int_equal(numbered(CC_TABLE_LIMITS, "stepped", CC_LIMITS), CC_ELIMIT);
@@ -215,7 +214,6 @@ static void death_at_any_point_loses_no_room(void **state) {
     assert_false(seen[number]);
     seen[number] = true;
   }
-  printf("%ld deaths while a name was made\n", deaths);
 }
 
 int main(void) {

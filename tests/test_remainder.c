@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// What remains until a reset, with threads that take, give back and learn: nothing is taken that was
+// not there, nothing is lost, and what belongs to one reset never reaches the next.
+#include "remainder.h"
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+enum { NOW = 1000, RESET = 60, GIVEN = 100000, THREADS = 4, ROUNDS = 100000 };
+
+static _Atomic uint64_t word;
+static _Atomic int64_t taken;
+static atomic_int wrong;
+
+static uint64_t word_of(uint64_t reset, uint64_t amount) {
+  return reset << 32 | amount;
+}
+
+static uint64_t next(uint64_t *random) {
+  *random = *random * 2862933555777941757u + 3037000493u;
+  return *random >> 40;
+}
+
+static void in_threads(void *(*work)(void *)) {
+  pthread_t threads[THREADS];
+  atomic_store(&wrong, 0);
+  atomic_store(&taken, 0);
+  for (intptr_t i = 0; i < THREADS; i++)
+    pthread_create(&threads[i], NULL, work, (void *)i);
+  for (int i = 0; i < THREADS; i++)
+    pthread_join(threads[i], NULL);
+  assert_int_equal(wrong, 0);
+}
+
+// ---- Alone -------------------------------------------------------------------------------------
+
+static void what_is_not_in_force_is_not_taken_from(void **state) {
+  (void)state;
+  uint32_t reset = 7;
+  atomic_store(&word, 0);
+  assert_true(cc_remainder_take(&word, NOW, 5, &reset));
+  assert_int_equal(reset, 0);
+  atomic_store(&word, word_of(1, 3)); // it ends as the second ends
+  assert_false(cc_remainder_in_force(atomic_load(&word), NOW));
+  assert_true(cc_remainder_take(&word, NOW, 5, &reset));
+  assert_int_equal(reset, 0);
+  assert_false(cc_remainder_take(&word, NOW - 1, 5, &reset));
+  assert_true(cc_remainder_take(&word, NOW - 1, 3, &reset));
+  assert_int_equal(reset, 1);
+  assert_true(atomic_load(&word) == word_of(1, 0));
+}
+
+static void a_change_stays_within_the_word(void **state) {
+  (void)state;
+  atomic_store(&word, word_of(RESET, 10));
+  cc_remainder_change(&word, RESET, -11);
+  assert_true(atomic_load(&word) == word_of(RESET, 0));
+  cc_remainder_change(&word, RESET + 1, 1e18); // the same reset, told a second later
+  assert_true(atomic_load(&word) == word_of(RESET, UINT32_MAX));
+  cc_remainder_change(&word, RESET + 2, -5);
+  cc_remainder_change(&word, 0, -5);
+  assert_true(atomic_load(&word) == word_of(RESET, UINT32_MAX));
+}
+
+// ---- Threads -----------------------------------------------------------------------------------
+
+static void *take_and_give_back(void *argument) {
+  uint64_t random = (uint64_t)(intptr_t)argument + 1;
+  int64_t own = 0;
+  for (int i = 0; i < ROUNDS; i++) {
+    uint32_t reset;
+    uint64_t amount = next(&random) % 40;
+    if (!cc_remainder_take(&word, NOW, amount, &reset)) continue;
+    if (reset != RESET) wrong++;
+    uint64_t back = next(&random) % 3 ? amount : amount / 2;
+    cc_remainder_change(&word, reset, (double)back);
+    own += (int64_t)(amount - back);
+  }
+  atomic_fetch_add(&taken, own);
+  return NULL;
+}
+
+static void what_threads_take_and_give_back_adds_up(void **state) {
+  (void)state;
+  atomic_store(&word, word_of(RESET, GIVEN));
+  in_threads(take_and_give_back);
+  assert_true(atomic_load(&word) == word_of(RESET, (uint64_t)(GIVEN - taken)));
+}
+
+static void *take_until_there_is_none(void *argument) {
+  uint64_t random = (uint64_t)(intptr_t)argument + 1;
+  for (uint64_t most = 40; most > 0;) {
+    uint32_t reset;
+    uint64_t amount = 1 + next(&random) % most;
+    if (cc_remainder_take(&word, NOW, amount, &reset))
+      atomic_fetch_add(&taken, (int64_t)amount);
+    else
+      most = amount - 1;
+  }
+  return NULL;
+}
+
+static void threads_take_all_there_is_and_no_more(void **state) {
+  (void)state;
+  for (int round = 0; round < 20; round++) {
+    atomic_store(&word, word_of(RESET, GIVEN));
+    in_threads(take_until_there_is_none);
+    assert_int_equal(taken, GIVEN);
+    assert_true(atomic_load(&word) == word_of(RESET, 0));
+  }
+}
+
+// Reports of others about the same reset, each of less: they never give anything.
+static void *take_and_learn(void *argument) {
+  int thread = (int)(intptr_t)argument;
+  for (int i = 0; i < ROUNDS; i++) {
+    uint32_t reset;
+    if (cc_remainder_take(&word, NOW, 3, &reset)) atomic_fetch_add(&taken, 3);
+    uint64_t told = GIVEN - (uint64_t)i * 5 % GIVEN, second = RESET + (uint64_t)(thread + i) % 2;
+    if (thread % 2) cc_remainder_learn(&word, NOW, second * 1000, (double)told, 0, 0);
+    if ((uint32_t)atomic_load(&word) > told && thread % 2) wrong++;
+  }
+  return NULL;
+}
+
+static void reports_of_one_reset_give_nothing(void **state) {
+  (void)state;
+  atomic_store(&word, word_of(RESET, GIVEN));
+  in_threads(take_and_learn);
+  assert_in_range(taken, 3, GIVEN);
+  assert_true((uint32_t)atomic_load(&word) <= GIVEN - taken);
+}
+
+static _Atomic uint64_t clock_ms;
+
+// Each minute has its reset and an amount that tells which: more than that is never there.
+static uint64_t amount_of(uint64_t reset) {
+  return 1000 + reset % 7 * 100;
+}
+
+static void *go_from_reset_to_reset(void *argument) {
+  uint64_t random = (uint64_t)(intptr_t)argument + 1;
+  for (int i = 0; i < ROUNDS; i++) {
+    uint64_t now = atomic_fetch_add(&clock_ms, 50), due = (now / RESET / 1000 + 1) * RESET;
+    uint32_t reset;
+    cc_remainder_learn(&word, now, due * 1000, (double)amount_of(due), 0, 0);
+    uint64_t amount = next(&random) % 20;
+    if (!cc_remainder_take(&word, now, amount, &reset)) continue;
+    if (reset && reset % RESET) wrong++;
+    cc_remainder_change(&word, reset, (double)amount / 2);
+    uint64_t seen = atomic_load(&word);
+    if ((uint32_t)seen > amount_of(seen >> 32)) wrong++;
+  }
+  return NULL;
+}
+
+static void what_belongs_to_one_reset_never_reaches_the_next(void **state) {
+  (void)state;
+  atomic_store(&word, 0);
+  atomic_store(&clock_ms, 0);
+  in_threads(go_from_reset_to_reset);
+  uint64_t last = atomic_load(&word);
+  assert_true(last >> 32 >= (uint64_t)THREADS * ROUNDS * 50 / 1000 - RESET);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_is_not_in_force_is_not_taken_from),
+      cmocka_unit_test(a_change_stays_within_the_word),
+      cmocka_unit_test(what_threads_take_and_give_back_adds_up),
+      cmocka_unit_test(threads_take_all_there_is_and_no_more),
+      cmocka_unit_test(reports_of_one_reset_give_nothing),
+      cmocka_unit_test(what_belongs_to_one_reset_never_reaches_the_next),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
