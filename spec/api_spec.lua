@@ -23,7 +23,7 @@ local OWN = {
   Writer = 'exchange open',
   Cell = 'name',
   Request = 'edited exchange features handle number relay rename',
-  Stage = 'count current generation line relay replies run state',
+  Stage = 'count current generation line put_in_force relay replies run state',
 }
 
 local annotated = {}
