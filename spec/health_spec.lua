@@ -241,6 +241,19 @@ describe('a key', function()
     assert.equal('sk-1 sk-2', keys_used(self))
   end)
 
+  it('that all were refused is told at once, for repeating helps nobody', function()
+    local self = stage.new { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-1' } } } } }
+    self:reply('a', { status = 401, body = '{}' })
+    self:request()
+    local answer = self:request()
+    assert.equal(529, answer.status)
+    assert.equal('false', answer.headers['x-should-retry'])
+    assert.is_truthy(answer.json.error.message:find('every key for model "claude%-sonnet%-4%-5" was refused'))
+    assert.equal('aside', self:line().error)
+    stage.advance(550000)
+    assert.is_nil(self:request().headers['x-should-retry'])
+  end)
+
   it('is not put aside by an overload, which cools the provider', function()
     local self = two_keys { status = 529, body = '{}' }
     assert.equal('sk-1 sk-2', keys_used(self))

@@ -129,10 +129,16 @@ local function transport_error(exchange, outcome)
   answer.error(exchange, outcome.timeout and 504 or 502, message, options)
 end
 
+local LONG_SECONDS = 60 -- longer than clients repeat a request
+
 local function refusal_text(exchange, refusal, seconds)
   if refusal.kind == 'limited' then
     return string.format('every key for model "%s" is at its rate limit; the next is free in %d s',
       exchange.model, seconds)
+  end
+  if refusal.kind == 'aside' then
+    return string.format('every key for model "%s" was refused by its provider or has spent its budget; the next is '
+      .. 'tried again in %d s', exchange.model, seconds)
   end
   return string.format('every upstream for model "%s" is overloaded or failing; the next is tried in %d s',
     exchange.model, seconds)
@@ -147,8 +153,9 @@ function M.no_candidate(exchange)
   if refusal and refusal.ready then
     local seconds = math.max(math.ceil((refusal.ready - C.cc_now()) / 1000), 1)
     local status = refusal.kind == 'limited' and 429 or 529
-    return answer.error(exchange, status, refusal_text(exchange, refusal, seconds),
-      { retry_after = seconds, failure = refusal.kind })
+    local options = { retry_after = seconds, failure = refusal.kind }
+    if refusal.kind == 'aside' and seconds > LONG_SECONDS then options.should_retry = false end
+    return answer.error(exchange, status, refusal_text(exchange, refusal, seconds), options)
   end
   if refusal and refusal.kind == 'unsupported' then
     local message = string.format('provider "%s" cannot take %s', refusal.provider, refusal.feature)

@@ -111,7 +111,7 @@ local function serving(generation, model)
 end
 
 ---@class ccrelay.Refusal why there was no candidate
----@field kind 'none'|'unsupported'|'limited'|'overloaded'
+---@field kind 'none'|'unsupported'|'limited'|'aside'|'overloaded'
 ---@field ready number? the soonest moment of recovery
 ---@field feature string?
 ---@field provider string?
@@ -145,11 +145,13 @@ local function has_room(exchange, slot, now)
   return false
 end
 
+local KINDS = { limited = 'limited', aside = 'aside' }
+
 local function is_usable(exchange, slot, credential, now)
   if exchange.endpoint ~= 'messages' then return true end
   local state, ready = health.state(slot, now)
   if ready then
-    refuse(exchange, state == 'limited' and 'limited' or 'overloaded', ready, slot.provider)
+    refuse(exchange, KINDS[state] or 'overloaded', ready, slot.provider)
     return false
   end
   return credential ~= 'own' or has_room(exchange, slot, now)
