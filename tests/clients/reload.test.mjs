@@ -179,10 +179,10 @@ test('a changed configuration is in force for the next request', async (t) => {
   for (let n = 0; n < 8; n += 1) assert.equal(await served(relay), 'beta');
 });
 
-test('200 reloads under load lose nothing and leak no descriptor', async (t) => {
+test('120 reloads under load, each in force before the next, lose nothing and leak no descriptor', async (t) => {
   const { relay } = await set(t);
   for (let n = 0; n < 20; n += 1) await served(relay);
-  const before = relay.descriptors();
+  const reloads = 120;
   let going = true;
   let count = 0;
   const load = Promise.all([1, 2, 3, 4].map(async () => {
@@ -193,16 +193,22 @@ test('200 reloads under load lose nothing and leak no descriptor', async (t) => 
       count += 1;
     }
   }));
-  for (let n = 0; n < 200; n += 1) {
+  const descriptors = [];
+  for (let n = 1; n <= reloads; n += 1) {
     relay.savePolicy(`${only(n % 2 ? 'alpha' : 'beta')}-- ${n}\n`);
-    await sleep(n % 10 === 0 ? 130 : 5);
+    await relay.generation(n + 1);
+    assert.equal(await served(relay), n % 2 ? 'alpha' : 'beta');
+    descriptors.push(relay.descriptors());
   }
-  relay.savePolicy(only('beta'));
-  assert.ok((await until(relay, 'beta', 5000 * patience)) < Infinity);
   going = false;
   await load;
+  const now = await relay.status();
+  assert.equal(now.generation.number, reloads + 1);
+  assert.deepEqual(now.reloads, { done: reloads, refused: 0 });
+  assert.equal(now.restarts, 0);
   await sleep(300);
-  t.diagnostic(`${count} exchanges meanwhile`);
-  assert.ok(count > 20);
-  assert.ok(relay.descriptors() <= before + 16, `${before} descriptors before, ${relay.descriptors()} after`);
+  const [early, late] = [Math.max(...descriptors.slice(0, 20)), Math.max(...descriptors.slice(reloads / 2))];
+  t.diagnostic(`${count} exchanges meanwhile, at most ${early} descriptors early, ${late} late, ${relay.descriptors()} afterwards`);
+  assert.ok(count > reloads);
+  assert.ok(late <= early + 4 && relay.descriptors() <= early, `descriptors ${descriptors}, ${relay.descriptors()} afterwards`);
 });

@@ -124,6 +124,19 @@ export class Relay {
     }
   }
 
+  async status() {
+    return JSON.parse((await get(`http://127.0.0.1:${this.adminPort}/status`)).text);
+  }
+
+  /** Waits until the generation of this number is in force in all workers. */
+  async generation(number, limit = 5_000 * patience) {
+    const until = performance.now() + limit;
+    while ((await this.status()).generation.number < number) {
+      if (performance.now() > until) throw new Error(`generation ${number} is not in force\n${this.output}`);
+      await sleep(10);
+    }
+  }
+
   /** Process ids of the master and its workers. */
   processes() {
     const children = (pid) => {
