@@ -3,6 +3,7 @@
 // waiting.
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
@@ -173,4 +174,37 @@ test('a client at a time is one over all workers', async (t) => {
   }
   assert.equal(most, 1);
   assert.equal((await post(relay, ask(), { headers })).status, 200);
+
+test('a reload that one worker refuses is taken by none', async (t) => {
+  const keeping = `local kept = {}
+return function(exchange)
+  if exchange.header['x-keep'] then kept[#kept + 1] = string.rep('x', 2^20) .. #kept end
+  return exchange:respond { body = 'one' }
+end
+`;
+  const large = `local large = {}
+for i = 1, 8 do large[i] = string.rep('y', 2^20) .. i end
+return function(exchange) return exchange:respond { body = 'two' } end
+`;
+  const relay = await Relay.start(t, { config: { providers: [nobody] }, policy: large, env: { CCRELAY_SCRIPT_FAULTS: '0' } });
+  relay.expectTraceback = true;
+  relay.savePolicy(keeping);
+  await relay.generation(2);
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 }); // one connection is one worker's
+  t.after(() => agent.destroy());
+  let filled = 0;
+  while ((await post(relay, ask(), { agent, headers: { 'x-keep': '1' } })).status === 200) filled += 1;
+  assert.ok(filled > 8, `${filled}`);
+  relay.savePolicy(large);
+  await relay.printed(/reload refused/);
+  const now = await status(relay);
+  assert.deepEqual([now.generation.number, now.reloads.done, now.reloads.refused, now.restarts], [2, 1, 1, 0]);
+  assert.match(now.reloads.fault, /not enough memory/);
+  assert.deepEqual(await answers(relay, 40), ['one']);
+  process.kill(now.workers[0].pid, 'SIGKILL');
+  process.kill(now.workers[1].pid, 'SIGKILL');
+  assert.ok(await complete(relay, 2));
+  relay.savePolicy(`${large}-- once more\n`);
+  await relay.generation(3);
+  assert.deepEqual(await answers(relay, 40), ['two']);
 });
