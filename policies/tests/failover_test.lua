@@ -27,6 +27,20 @@ describe('failover', function()
     assert.same({ 'first/1' }, self:request().tried)
   end)
 
+  it('looks at nothing but the priority', function()
+    local self = testing.stage { policy = '../failover.lua', providers = {
+      { name = 'first', keys = { { key = 'one', priority = 2, rpm_limit = 20 } } },
+      { name = 'second', keys = { { key = 'two', priority = 1 } } },
+    }, routing = { prices = { ['first/*'] = { input = 5, output = 25 }, ['second/*'] = { input = 1, output = 5 } },
+      model_mapping = { claude = 'second' }, classes = { main = 'small' }, budget_per_day = 1 } }
+    self:reply('first', { usage = { input = 1000000, output = 0 } }, { status = 529 }, { status = 200 })
+    local request = { headers = { ['x-claude-code-request-class'] = 'main', ['x-claude-code-session-id'] = 'one' } }
+    assert.equal('claude-sonnet-4-5', self:request(request).tries[1].model)
+    assert.same({ 'first/1', 'second/1' }, self:request(request).tried)
+    self:advance(3001)
+    for _ = 1, 10 do assert.same({ 'first/1' }, self:request(request).tried) end
+  end)
+
   it('gives a stalled stream five seconds', function()
     local self = stage()
     self:reply('first', { after = 60000 })

@@ -4,11 +4,14 @@ local testing = require 'ccrelay.testing'
 
 describe('round_robin', function()
   it('begins one upstream further on each time', function()
-    local self = testing.stage { policy = '../round_robin.lua', providers = { { name = 'a' }, { name = 'b' } } }
+    local self = testing.stage { policy = '../round_robin.lua', providers = {
+      { name = 'a', keys = { { key = 'one', weight = 3 } } }, { name = 'b', keys = { { key = 'two', weight = 1 } } } } }
     local first, second = self:request().tried[1], self:request().tried[1]
     assert.are_not.equal(first, second)
-    assert.equal(first, self:request().tried[1])
-    assert.equal(second, self:request().tried[1])
+    for _ = 1, 3 do
+      assert.equal(first, self:request().tried[1])
+      assert.equal(second, self:request().tried[1])
+    end
   end)
 
   it('goes on to the next when one fails', function()

@@ -21,6 +21,16 @@ describe('weighted_failover', function()
     assert.equal(0, counts.c)
   end)
 
+  it('draws anew each time', function()
+    local seen = {}
+    for seed = 1, 5 do
+      local self, drawn = stage(seed), ''
+      for _ = 1, 12 do drawn = drawn .. self:request().provider end
+      assert.is_nil(seen[drawn])
+      seen[drawn] = true
+    end
+  end)
+
   it('goes on by priority', function()
     for seed = 1, 8 do
       local self = stage(seed)
