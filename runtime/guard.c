@@ -4,10 +4,16 @@
 #include "stay.h"
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { C_STACK = 64 * 1024 * 1024, LARGE = 1024 * 1024, SLACK = 16 * 1024 * 1024 };
+enum {
+  C_STACK = 64 * 1024 * 1024,
+  LARGE = 1024 * 1024,
+  SLACK = 16 * 1024 * 1024,
+  DEEPEST = 256 // frames of the library above those of a script
+};
 
 static bool greedy; // a script has taken all it may, and is to be stopped
 
@@ -89,11 +95,38 @@ void cc_guard_memory(lua_State *L, size_t bytes) {
 static lua_State *guarded;
 static double limit_ms;
 
+// What sandbox.lua compiles has an environment that hides its metatable; nothing of the library has.
+static bool is_of_script(lua_State *L) {
+  int top = lua_gettop(L);
+  lua_getfenv(L, -1);
+  bool is = lua_getmetatable(L, -1);
+  if (is) {
+    lua_pushliteral(L, "__metatable");
+    lua_rawget(L, -2);
+    is = lua_isboolean(L, -1);
+  }
+  lua_settop(L, top);
+  return is;
+}
+
+// The loop resumes scripts from another coroutine: an error there would end the process.
+static bool runs_script(lua_State *L) {
+  lua_Debug frame;
+  bool is = false;
+  for (int level = 0; !is && level < DEEPEST && lua_getstack(L, level, &frame); level++) {
+    lua_getinfo(L, "f", &frame);
+    is = !lua_iscfunction(L, -1) && is_of_script(L);
+    lua_pop(L, 1);
+  }
+  return is;
+}
+
 // The error is raised in the script alone: whoever in the library catches it must not meet it too.
-// A script that catches it is back in a script by its pcall, and meets it again.
+// A script that catches it is back in a script by its pcall, and meets it again. One that has failed
+// by itself has left its coroutine, but the library may not have been able to say so yet.
 static void stop_script(lua_State *L, lua_Debug *debug) {
   (void)debug;
-  if (!cc_stay_in_script()) return;
+  if (!cc_stay_in_script() || !runs_script(L)) return;
   cc_script(false);
   luaL_where(L, 0);
   if (greedy) lua_pushliteral(L, "not enough memory: the script took all it may");

@@ -35,9 +35,18 @@ static size_t held(void) {
   return (size_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024;
 }
 
+// Gives the function on the stack an environment like that of scripts: sandbox.lua.
+static void as_script(void) {
+  assert_int_equal(luaL_dostring(L, "return setmetatable({}, {__index = _G, __newindex = _G, "
+                                    "__metatable = false})"),
+                   0);
+  lua_setfenv(L, -2);
+}
+
 // Runs text; the only error it may meet is that of the cap.
 static bool run(const char *text, bool inside) {
   assert_int_equal(luaL_loadstring(L, text), 0);
+  if (inside) as_script();
   cc_script(inside);
   bool ok = lua_pcall(L, 0, 0, 0) == 0;
   cc_script(false);
@@ -110,6 +119,37 @@ static void test_what_is_kept_leaves_room(void **state) {
   assert_true(library("other = string.rep('x', 10 * 2^20)"));
 }
 
+static int enter(lua_State *thread) {
+  (void)thread;
+  cc_script(true);
+  return 0;
+}
+
+static int fail_overdue(lua_State *thread) {
+  cc_stay_stop();
+  return luaL_error(thread, "its own");
+}
+
+static void define_script(const char *name, const char *text) {
+  assert_int_equal(luaL_loadstring(L, text), 0);
+  as_script();
+  lua_setglobal(L, name);
+}
+
+// The loop resumes scripts: one that fails by itself when it is overdue must not fail the loop.
+static void test_stops_in_scripts_alone(void **state) {
+  (void)state;
+  lua_register(L, "enter", enter);
+  lua_register(L, "fail_overdue", fail_overdue);
+  define_script("failing", "fail_overdue()");
+  define_script("looping", "while true do end");
+  int failed = luaL_dostring(L, "enter() local ok, one = coroutine.resume(coroutine.create(failing)) "
+                                "enter() local ok, two = coroutine.resume(coroutine.create(looping)) "
+                                "assert(one:find 'its own') assert(two:find 'ran for more than')");
+  cc_script(false);
+  if (failed) fail_msg("%s", lua_tostring(L, -1));
+}
+
 static void test_no_bound(void **state) {
   (void)state;
   cc_guard_memory(L, 0);
@@ -122,6 +162,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_modest, open_state, close_state),
       cmocka_unit_test_setup_teardown(test_library_is_apart, open_state, close_state),
       cmocka_unit_test_setup_teardown(test_what_is_kept_leaves_room, open_state, close_state),
+      cmocka_unit_test_setup_teardown(test_stops_in_scripts_alone, open_state, close_state),
       cmocka_unit_test_setup_teardown(test_no_bound, open_state, close_state),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
