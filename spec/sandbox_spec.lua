@@ -124,6 +124,20 @@ describe('strings of a policy', function()
       return n]])
   end)
 
+  for what, words in pairs {
+    ['gsub with a table'] = 't = setmetatable({}, { __index = function() return (("a"):gsub("a", t)) end }) '
+      .. 'return (("a"):gsub("a", t))',
+    ['sort by a function'] = 't = function() table.sort({ 1, 2 }, t) return false end return t()',
+    ['sort of tables'] = 't = setmetatable({}, { __lt = function() table.sort { t, t } return false end }) '
+      .. 'table.sort { t, t }',
+    format = 't = setmetatable({}, { __tostring = function() return ("%s"):format(t) end }) return tostring(t)',
+  } do
+    it('and tables do not take ' .. what .. ' within itself without end', function()
+      local _, message = run('local t ' .. words)
+      assert.is_truthy(message:find 'too deep', message)
+    end)
+  end
+
   it('are the library\'s again outside', function()
     run 'return 1'
     run 'error("x")'

@@ -52,18 +52,28 @@ function bounded.gmatch(subject, pattern)
 end
 bounded.gfind = nil
 
+-- Functions of C that call a script which calls them again take from a stack that Lua does not bound.
+local function nested(name, inner, ...)
+  if depth >= DEEPEST then error(name .. ' within ' .. name .. ', too deep', 3) end
+  depth = depth + 1
+  local ok, first, second = pcall(inner, ...)
+  depth = depth - 1
+  if not ok then error(first, 0) end
+  return first, second
+end
+
 function bounded.gsub(subject, pattern, replacement, most)
   check(subject, pattern)
-  if type(replacement) ~= 'function' then
-    if type(replacement) == 'string' and #replacement > LONGEST_SUBJECT then error('the replacement is too long', 2) end
+  if type(replacement) == 'string' then
+    if #replacement > LONGEST_SUBJECT then error('the replacement is too long', 2) end
     return string.gsub(subject, pattern, replacement, most)
   end
-  if depth >= DEEPEST then error('gsub within gsub, too deep', 2) end
-  depth = depth + 1
-  local ok, text, count = pcall(string.gsub, subject, pattern, replacement, most)
-  depth = depth - 1
-  if not ok then error(text, 0) end
+  local text, count = nested('gsub', string.gsub, subject, pattern, replacement, most)
   return text, count
+end
+
+function bounded.format(...)
+  return (nested('format', string.format, ...))
 end
 
 function bounded.rep(text, count, separator)
@@ -72,6 +82,13 @@ function bounded.rep(text, count, separator)
     error('the result of rep would be over ' .. LONGEST_RESULT .. ' bytes', 2)
   end
   return string.rep(text, count, separator)
+end
+
+local tables = {}
+for name, value in pairs(table) do tables[name] = value end
+
+function tables.sort(...)
+  nested('sort', table.sort, ...)
 end
 
 local methods = debug.getmetatable('')
@@ -182,7 +199,7 @@ function M.environment(modules, wide)
     rawequal = rawequal, rawget = rawget, select = select, setmetatable = setmetatable, tonumber = tonumber,
     tostring = tostring, type = type, unpack = unpack, getmetatable = visible_metatable, _VERSION = _VERSION,
     string = M.frozen(wide and copy(string, { 'dump' }) or copy(bounded)),
-    table = M.frozen(copy(table)),
+    table = M.frozen(copy(wide and table or tables)),
     math = M.frozen(copy(math, { 'random', 'randomseed' })),
     bit = M.frozen(copy(bit)),
     os = M.frozen { clock = clock, time = time, getenv = wide and os.getenv or nil },

@@ -23,6 +23,8 @@ const mistakes = {
   'a table without end': 'local t = {} while true do t[#t + 1] = {} end',
   'a text without end': "local s = 'x' while true do s = s .. s end",
   'a recursion without end': 'local function f() return f() + 1 end f()',
+  'a recursion without end through sort': 'local function f() table.sort({ 1, 2, 3 }, f) end f()',
+  'a recursion without end through gsub': "local t t = setmetatable({}, { __index = function() return (('a'):gsub('a', t)) end }) return t.a",
   'a table thrown': 'error({})',
   'a secret thrown': `error('not with ${secret('up')}')`,
   'nothing thrown': 'error(nil)',
