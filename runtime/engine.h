@@ -48,13 +48,14 @@ struct cc_relay {
   uint32_t open;           // exchanges
   struct cc_event *events; // a ring
   uint32_t event_first, event_count, event_capacity;
+  double looked; // cc_now() when the loop ran last
   struct cc_exchange *delivered; // DONE went to Lua; freed at the next cc_next
   struct cc_buffer message;      // of the MESSAGE event last returned
   bool draining;
   bool closing;
 };
 
-// Puts an event behind the others.
+// Puts an event behind the others, a MESSAGE before them.
 void cc_relay_post(struct cc_relay *relay, uint32_t type, int32_t detail, cc_id id);
 
 // The exchange an id names, or NULL when it has ended.

@@ -9,6 +9,7 @@
 #include <string.h>
 
 static const double SLOTS = 1 << 20; // an id is generation * SLOTS + slot
+static const double LOOK_MS = 5;     // how long events in Lua may keep the loop waiting
 
 static const struct cc_settings defaults = {
     .head_bytes = 64 * 1024,
@@ -33,18 +34,25 @@ static const struct cc_settings defaults = {
 
 // ---- Events ------------------------------------------------------------------------------------
 
+static void grow_events(struct cc_relay *relay) {
+  uint32_t capacity = relay->event_capacity ? relay->event_capacity * 2 : 64;
+  struct cc_event *grown = cc_alloc(capacity * sizeof *grown);
+  for (uint32_t i = 0; i < relay->event_count; i++)
+    grown[i] = relay->events[(relay->event_first + i) % relay->event_capacity];
+  free(relay->events);
+  relay->events = grown;
+  relay->event_first = 0;
+  relay->event_capacity = capacity;
+}
+
+// Messages go first: another policy is to serve before the next requests meet the one that fails.
+// One is like another, as their texts wait in order elsewhere.
 void cc_relay_post(struct cc_relay *relay, uint32_t type, int32_t detail, cc_id id) {
-  if (relay->event_count == relay->event_capacity) {
-    uint32_t capacity = relay->event_capacity ? relay->event_capacity * 2 : 64;
-    struct cc_event *grown = cc_alloc(capacity * sizeof *grown);
-    for (uint32_t i = 0; i < relay->event_count; i++)
-      grown[i] = relay->events[(relay->event_first + i) % relay->event_capacity];
-    free(relay->events);
-    relay->events = grown;
-    relay->event_first = 0;
-    relay->event_capacity = capacity;
-  }
-  uint32_t at = (relay->event_first + relay->event_count++) % relay->event_capacity;
+  if (relay->event_count == relay->event_capacity) grow_events(relay);
+  uint32_t capacity = relay->event_capacity;
+  uint32_t at = (relay->event_first + relay->event_count++) % capacity;
+  if (type == CC_EVENT_MESSAGE)
+    at = relay->event_first = (relay->event_first + capacity - 1) % capacity;
   relay->events[at] = (struct cc_event){type, detail, id};
   uv_stop(&relay->loop); // older libuv runs timers first, and would then wait with this one queued
 }
@@ -71,19 +79,33 @@ static bool take_event(struct cc_relay *relay, struct cc_event *event) {
   return false;
 }
 
+static bool run_loop(struct cc_relay *relay, uv_run_mode mode) {
+  cc_shared_busy(0);
+  bool alive = uv_run(&relay->loop, mode);
+  relay->looked = cc_now();
+  cc_shared_beat(relay->looked);
+  cc_shared_busy(relay->looked);
+  return alive;
+}
+
+// Many events may wait while Lua takes long for each: bytes are to flow in between. What Lua posts
+// stops the next run before it begins, so there is a second one.
+static void look_at_loop(struct cc_relay *relay) {
+  double now = cc_now();
+  cc_shared_busy(now);
+  if (now - relay->looked < LOOK_MS) return;
+  run_loop(relay, UV_RUN_NOWAIT);
+  run_loop(relay, UV_RUN_NOWAIT);
+}
+
 bool cc_next(struct cc_relay *relay, struct cc_event *event) {
   cc_stay_end();
   if (relay->delivered) cc_exchange_free(relay->delivered);
   relay->delivered = NULL;
   cc_jobs_free(relay, false);
-  while (!take_event(relay, event)) {
-    cc_shared_busy(0);
-    int alive = uv_run(&relay->loop, UV_RUN_ONCE);
-    double now = cc_now();
-    cc_shared_beat(now);
-    cc_shared_busy(now);
-    if (!alive && !relay->event_count) return false;
-  }
+  if (relay->event_count) look_at_loop(relay);
+  while (!take_event(relay, event))
+    if (!run_loop(relay, UV_RUN_ONCE) && !relay->event_count) return false;
   if (event->type == CC_EVENT_FETCH) cc_job_told(relay, event->id);
   if (event->type == CC_EVENT_DONE) relay->delivered = cc_relay_exchange(relay, event->id);
   cc_stay_begin();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What cc_next promises about time and order.
+#include "engine.h"
 #include "relay.h"
+#include "shared.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,6 +32,42 @@ static void what_is_due_already_does_not_wait(void **state) {
   cc_close(relay);
 }
 
+static double busy_since(void) {
+  struct cc_worker worker;
+  assert_int_equal(cc_worker(0, &worker), CC_OK);
+  return worker.busy;
+}
+
+// Two timers are due together; each event is taken late, and another timer is due meanwhile.
+static void long_stays_let_the_loop_run(void **state) {
+  (void)state;
+  assert_int_equal(cc_share(1), CC_OK);
+  cc_shared_this(0);
+  struct cc_relay *relay = cc_open();
+  for (int i = 0; i < 3; i++)
+    assert_int_equal(cc_timer(relay, i, 1), CC_OK);
+  assert_int_equal(cc_timer(relay, 3, 15), CC_OK);
+  usleep(10000);
+  expect_timer(relay, 0);
+  for (int i = 1; i < 3; i++) {
+    usleep(20000);
+    double now = cc_now();
+    cc_relay_post(relay, CC_EVENT_TIMER, 9, 0); // as Lua does
+    expect_timer(relay, i);
+    assert_true(busy_since() >= now);
+  }
+  struct cc_event event;
+  int order[3];
+  for (int i = 0; i < 3; i++) {
+    assert_true(cc_next(relay, &event));
+    order[i] = event.detail;
+  }
+  assert_int_equal(order[0], 9);
+  assert_int_equal(order[1], 3); // it rang before the second was posted
+  assert_int_equal(order[2], 9);
+  cc_close(relay);
+}
+
 static void nothing_left_is_the_end(void **state) {
   (void)state;
   struct cc_event event;
@@ -43,6 +81,7 @@ static void nothing_left_is_the_end(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_due_already_does_not_wait),
+      cmocka_unit_test(long_stays_let_the_loop_run),
       cmocka_unit_test(nothing_left_is_the_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -195,6 +195,25 @@ end
   assert.ok(now.restarts <= 3, `${now.restarts}`); // the other worker may be asked before it is told
 });
 
+test('a flood of requests to a policy that loops costs no worker: another soon serves, and bytes flow meanwhile', async (t) => {
+  const up = await Upstream.start(t, 'up', healthy({ text: 'from above '.repeat(30), gap: 60 }));
+  const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [provider(up)] }, policy: `local relay = require 'ccrelay'
+return function(exchange)
+  if exchange.header['x-case'] then while true do end end
+  return exchange:first(relay.upstreams(exchange))
+end
+` });
+  relay.expectTraceback = true;
+  const stream = post(relay, ask({ stream: true }));
+  await sleep(300);
+  const flood = Array.from({ length: 200 }, () => post(relay, ask(), { headers: { 'x-case': '1' } }));
+  const answers = (await Promise.all(flood)).map((answer) => answer.status);
+  const failed = answers.filter((code) => code !== 200);
+  assert.ok(failed.length >= 3 && failed.length <= 50 && failed.every((code) => code === 500), `${answers}`);
+  assert.ok((await stream).text.endsWith('data: {"type":"message_stop"}\n\n'));
+  assert.equal((await status(relay)).restarts, 0);
+});
+
 test('a hostile policy beside 100 streams disturbs none', async (t) => {
   const up = await Upstream.start(t, 'up', healthy({ text: 'from above '.repeat(30), gap: 60 }));
   const relay = await Relay.start(t, { config: { providers: [provider(up)] }, policy: `local relay = require 'ccrelay'
