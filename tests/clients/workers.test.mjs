@@ -174,6 +174,7 @@ test('a client at a time is one over all workers', async (t) => {
   }
   assert.equal(most, 1);
   assert.equal((await post(relay, ask(), { headers })).status, 200);
+});
 
 test('a reload that one worker refuses is taken by none', async (t) => {
   const keeping = `local kept = {}
