@@ -92,8 +92,8 @@ static bool all_sent(const struct cc_attempt *attempt) {
 static void note_sent(struct cc_attempt *attempt) {
   if (attempt->sent) return;
   attempt->sent = true;
-  cc_ledger_sent(attempt->spec.entries[0]);
-  cc_ledger_sent(attempt->spec.entries[1]);
+  for (size_t i = 0; i < sizeof attempt->spec.entries / sizeof *attempt->spec.entries; i++)
+    cc_ledger_sent(attempt->spec.entries[i]);
 }
 
 // Writes until the system takes no more; what it refused is in the stream's own memory. When the

@@ -409,7 +409,7 @@ struct cc_try {
   uint32_t gate_bytes;      // held at most
   uint32_t gate_ms;         // from the head to the first content event; 0: no bound
   bool gate_opens;          // what happens then: the gate opens, or CC_EGATE_TIMEOUT
-  uint32_t entries[2];      // of cc_ticket: with the first byte sent they stay, should this worker die
+  uint32_t entries[3];      // of cc_ticket: with the first byte sent they stay, should this worker die
 };
 
 // Begins an attempt at an origin: returns its number, 0 or 1. With both numbers taken it ends one:

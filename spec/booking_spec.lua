@@ -273,6 +273,43 @@ describe('a client\'s limit', function()
   end)
 end)
 
+describe('what a provider says of a model', function()
+  local function opus() return { body = { model = 'claude-opus-4-5' } } end
+  local function haiku() return { body = { model = 'claude-haiku-4-5-20251001' } } end
+
+  it('is of its class alone', function()
+    local self = single {}
+    self:answers({ headers = told('requests', 50, 0, in_seconds(40)) }, { status = 200 })
+    assert.equal('200 429', statuses(self, 2, opus()))
+    assert.equal('200', statuses(self, 1, haiku()))
+    assert.equal('429', statuses(self, 1, { body = { model = 'claude-opus-4-1-20250805' } }))
+  end)
+
+  it('so is the rest after a 429', function()
+    local self = single {}
+    self:answers({ status = 429, body = '{}', headers = { ['retry-after'] = '40' } }, { status = 200 })
+    assert.equal('429 429', statuses(self, 2, opus()))
+    assert.equal('200', statuses(self, 1, haiku()))
+    assert.equal('limited', require('ccrelay.upstream').describe(self.current)[1].keys[1].state)
+    stage.advance(41000)
+    assert.equal('200', statuses(self, 1, opus()))
+  end)
+
+  it('and what the configuration says of a key is for all', function()
+    local self = single { rpm_limit = 2 }
+    assert.equal('200', statuses(self, 1, opus()))
+    assert.equal('200 429', statuses(self, 2, haiku()))
+  end)
+
+  it('leaves nothing booked of a key that had no room for the class', function()
+    local self = single { rpm_limit = 3 }
+    self:answers({ headers = told('input-tokens', 50, 50, in_seconds(40)) }, { status = 200 })
+    assert.equal('200', statuses(self, 1, opus()))
+    assert.equal('429 429', statuses(self, 2, { body = { model = 'claude-opus-4-5', x = ('y'):rep(4000) } }))
+    assert.equal('200 200 429', statuses(self, 3, haiku()))
+  end)
+end)
+
 describe('a reload', function()
   local function keys(...)
     local name, list = ..., {}

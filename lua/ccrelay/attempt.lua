@@ -22,7 +22,7 @@ local vault = require 'ccrelay.vault'
 ---@field counted boolean its limits and health count
 ---@field probe number|false of a circuit that is half open
 ---@field probed boolean whether it was one
----@field ticket ffi.cdata*?
+---@field tickets ffi.cdata*? what is booked for it
 ---@field open boolean sent, and its end not seen yet
 ---@field since number? when it was sent, in a race
 ---@field credential integer? version of what the vault had for it
@@ -31,9 +31,7 @@ local M = {}
 
 local MOST_ATTEMPTS = 64 -- of an exchange
 
-local ticket_type = ffi.typeof 'struct cc_ticket'
 local spec = ffi.new 'struct cc_try'
-local wait = ffi.new 'double[1]'
 
 -- ---- Admission ---------------------------------------------------------------------------------
 
@@ -47,31 +45,30 @@ local function admit(exchange, attempt)
   local admitted, probe = health.admit(slot.provider, now)
   if not admitted then return 'overloaded', probe - now end
   attempt.probe, attempt.probed = probe, probe ~= false
-  if not slot.limit or attempt.upstream.credential ~= 'own' then return nil end
+  if not slot.rates or attempt.upstream.credential ~= 'own' then return nil end
   local pause = burst.take(slot, now)
   if pause > 0 then
     withdraw(attempt)
     return 'limited', pause
   end
-  local ticket = ticket_type()
-  local input, output = booking.estimate(exchange, slot)
-  if C.cc_limit_reserve(slot.limit, now, input, output, ticket, wait) == C.CC_ELIMIT then
+  local tickets, wait = booking.reserve(exchange, slot, attempt.upstream.model, now)
+  if not tickets then
     burst.give_back(slot)
     withdraw(attempt)
-    return 'limited', wait[0]
+    return 'limited', wait
   end
-  attempt.ticket = ticket
+  attempt.tickets = tickets
   return nil
 end
 
 -- It never reached the upstream: nothing was used and nothing learned.
 local function give_back(attempt)
   withdraw(attempt)
-  if attempt.ticket then
-    C.cc_limit_release(attempt.ticket, C.cc_now())
+  if attempt.tickets then
+    booking.release(attempt.tickets)
     burst.give_back(attempt.slot)
   end
-  attempt.ticket = nil
+  attempt.tickets = nil
 end
 
 --- An attempt whose end nobody waits for any more. What it reserved stays booked if it has been sent;
@@ -108,8 +105,9 @@ local function fill_spec(exchange, attempt, more)
   spec.head_ms = more and patience > 0 and patience or configuration.server.timeout_ms
   spec.gate_bytes, spec.gate_ms = gate.bytes, gate.ms
   spec.gate_opens = not more
-  spec.entries[0] = attempt.ticket and attempt.ticket.entry or 0
-  spec.entries[1] = exchange.client_ticket and exchange.client_ticket.entry or 0
+  local tickets = attempt.tickets
+  spec.entries[0] = exchange.client_ticket and exchange.client_ticket.entry or 0
+  spec.entries[1], spec.entries[2] = tickets and tickets[0].entry or 0, tickets and tickets[1].entry or 0
   return spec
 end
 
@@ -234,6 +232,10 @@ end
 
 -- ---- Outcome -----------------------------------------------------------------------------------
 
+local function exhausted(attempt, outcome, now)
+  health.exhausted(attempt.slot, attempt.upstream.model, outcome.retry_after or outcome.reset_after, now)
+end
+
 -- Health learns from an attempt what the provider and the key are worth.
 local function note(exchange, attempt, outcome)
   if outcome.verdict == 'good' and not attempt.probe then return end
@@ -250,7 +252,7 @@ local function note(exchange, attempt, outcome)
   else
     withdraw(attempt)
     if verdict == 'overloaded' then health.overloaded(provider, outcome.retry_after, now) end
-    if own and verdict == 'exhausted' then health.exhausted(slot, outcome.retry_after or outcome.reset_after, now) end
+    if own and verdict == 'exhausted' then exhausted(attempt, outcome, now) end
     if own and (verdict == 'refused' or verdict == 'spent') then
       health[verdict](slot, now)
       exchange.generation.journal:line('warn', 'key put aside', { 'key', slot.id, 'status', outcome.status })
@@ -265,9 +267,9 @@ local function settle(exchange, attempt, outcome)
   exchange.sent = true
   local refused = not outcome.ok and outcome.status and outcome.status >= 400
   exchange.billed = exchange.billed or not refused or outcome.used_input > 0
-  if refused and attempt.ticket then
-    C.cc_limit_settle(attempt.ticket, C.cc_now(), outcome.used_input, outcome.used_output)
-    attempt.ticket = nil
+  if refused and attempt.tickets then
+    booking.settle(attempt.tickets, outcome.used_input, outcome.used_output)
+    attempt.tickets = nil
   end
 end
 

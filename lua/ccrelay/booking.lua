@@ -4,7 +4,9 @@ local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.outcome'
 local bit = require 'bit'
 local calibration = require 'ccrelay.calibration'
+local ffi = require 'ffi'
 local home = require 'ccrelay.home'
+local quota = require 'ccrelay.quota'
 
 local M = {}
 
@@ -31,6 +33,59 @@ function M.estimate(exchange, slot)
   return math.ceil(input * new_share(exchange, input, slot)), output
 end
 
+local pair = ffi.typeof 'struct cc_ticket[2]'
+local wait = ffi.new 'double[1]'
+
+local function limit_of(slot, model, index)
+  return (index == 0 and slot.limit or index == 1 and quota.of(slot, model).limit) or -1
+end
+
+--- How long an attempt would have to wait for room in the limits of a key: 0 when it may go.
+---@param exchange ccrelay.Exchange
+---@param slot ccrelay.Slot
+---@param model string? as the upstream knows it
+---@param now number
+---@return number milliseconds
+function M.wait(exchange, slot, model, now)
+  local input, output = M.estimate(exchange, slot)
+  local configured = C.cc_limit_wait(limit_of(slot, model, 0), now, input, output)
+  return math.max(configured, C.cc_limit_wait(limit_of(slot, model, 1), now, input, output))
+end
+
+--- Books an attempt at a key: two tickets, one for all its models and one for the class of this; nil and
+--- how long to wait when there is no room.
+---@param exchange ccrelay.Exchange
+---@param slot ccrelay.Slot
+---@param model string? as the upstream knows it
+---@param now number
+---@return ffi.cdata*? tickets struct cc_ticket[2]
+---@return number milliseconds
+function M.reserve(exchange, slot, model, now)
+  local tickets, input, output = pair(), M.estimate(exchange, slot)
+  tickets[0].limit, tickets[1].limit = -1, -1
+  for index = 0, 1 do
+    if C.cc_limit_reserve(limit_of(slot, model, index), now, input, output, tickets + index, wait) == C.CC_ELIMIT then
+      C.cc_limit_release(tickets, now)
+      return nil, wait[0]
+    end
+  end
+  return tickets, 0
+end
+
+--- Puts what was really used in the place of the estimate.
+---@param tickets ffi.cdata*
+---@param input number tokens
+---@param output number tokens
+function M.settle(tickets, input, output)
+  for index = 0, 1 do C.cc_limit_settle(tickets + index, C.cc_now(), input, output) end
+end
+
+--- Takes it all back.
+---@param tickets ffi.cdata*
+function M.release(tickets)
+  for index = 0, 1 do C.cc_limit_release(tickets + index, C.cc_now()) end
+end
+
 --- Tokens of output that an answer has had: as counted, of a stream that broke off at least by its bytes,
 --- for it tells its output at the end only.
 ---@param report ffi.cdata* struct cc_report, with usage
@@ -54,6 +109,15 @@ function M.used(ticket, report, slot, model)
   if report.usage_final then return input, output end
   local told = report.usage.input + report.usage.cache_read + report.usage.cache_5m + report.usage.cache_1h > 0
   return told and input or ticket.input_tokens, math.max(ticket.output_tokens, M.output(report, model))
+end
+
+--- Settles what was booked for an attempt with what its answer has used.
+---@param attempt ccrelay.Attempt
+---@param report ffi.cdata* struct cc_report, with usage
+function M.close(attempt, report)
+  local tickets = attempt.tickets
+  local ticket = tickets[0].limit >= 0 and tickets[0] or tickets[1]
+  M.settle(tickets, M.used(ticket, report, attempt.slot, attempt.upstream.model))
 end
 
 return M

@@ -92,7 +92,9 @@ local function judge_stream(exchange, attempt)
   if kind == 'overloaded_error' then
     health.overloaded(provider, nil, C.cc_now())
   elseif kind == 'rate_limit_error' then
-    if attempt.upstream.credential ~= 'client' then health.exhausted(attempt.slot, nil, C.cc_now()) end
+    if attempt.upstream.credential ~= 'client' then
+      health.exhausted(attempt.slot, attempt.upstream.model, nil, C.cc_now())
+    end
   elseif kind == 'api_error' or not INNOCENT[report.error] then
     health.failure(provider, attempt.probed, rules, C.cc_now())
   elseif report.error == C.CC_OK and report.status < 300 then
@@ -104,9 +106,8 @@ local function settle(exchange, attempt)
   if not attempt then return end
   local is_chosen = attempt == exchange.chosen
   if is_chosen and attempt.counted and exchange.endpoint == 'messages' then judge_stream(exchange, attempt) end
-  if is_chosen and attempt.ticket and report.usage_known then
-    C.cc_limit_settle(attempt.ticket, C.cc_now(),
-      booking.used(attempt.ticket, report, attempt.slot, attempt.upstream.model))
+  if is_chosen and attempt.tickets and report.usage_known then
+    booking.close(attempt, report)
   elseif attempt.open and not is_chosen then
     attempts.drop(exchange, attempt)
   end

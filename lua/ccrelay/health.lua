@@ -3,6 +3,7 @@
 -- when, which provider cools down, and the circuit breaker of each.
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
+local quota = require 'ccrelay.quota'
 
 local M = {}
 
@@ -21,7 +22,6 @@ local PROBING = 1000000
 local SLOTS = 256
 local LEASE_MS = 2 * MINUTE
 
-local LIMITED = 'rate limit'
 local REFUSED = 'refused'
 local UNREACHABLE = 'unreachable' -- the text of a breaker that connections opened
 local reason = ffi.new 'char[192]'
@@ -174,7 +174,7 @@ local function extend(cell, until_ms, why)
   end
 end
 
---- Why a key is put aside: 'rate limit', 'refused' or 'budget'.
+--- Why a key is put aside: 'refused' or 'budget'.
 ---@param slot ccrelay.Slot
 ---@return string
 function M.reason(slot)
@@ -190,13 +190,16 @@ function M.overloaded(provider, retry_after, now)
   extend(provider.cooling, now + math.min(pause, LONGEST_OVERLOAD_MS), 'overloaded')
 end
 
---- The key has used up what it may.
+--- The key has used up what it may of a model's class.
 ---@param slot ccrelay.Slot
+---@param model string?
 ---@param retry_after number? seconds
 ---@param now number
-function M.exhausted(slot, retry_after, now)
+function M.exhausted(slot, model, retry_after, now)
   local pause = retry_after and math.max(retry_after * 1000, 1000) or EXHAUSTED_MS
-  extend(slot.health, now + math.min(pause, LONGEST_EXHAUSTED_MS), LIMITED)
+  local one, till = quota.of(slot, model), now + math.min(pause, LONGEST_EXHAUSTED_MS)
+  extend(one.rest, till, '')
+  extend(slot.rest, till, one.class)
 end
 
 --- The provider does not take the key.
@@ -226,14 +229,17 @@ end
 
 ---@alias ccrelay.UpstreamState 'ready'|'limited'|'aside'|'cooling'|'open'|'half_open'
 
---- The state of a key at its provider and, unless it may be tried now, when it may.
+--- The state of a key at its provider and, unless it may be tried now, when it may: for a model, or at all.
 ---@param slot ccrelay.Slot
 ---@param now number
+---@param model string?
 ---@return ccrelay.UpstreamState state
 ---@return number? ready
-function M.state(slot, now)
+function M.state(slot, now, model)
   local aside = C.cc_cell_get(slot.health)
-  if aside > now then return M.reason(slot) == LIMITED and 'limited' or 'aside', aside end
+  if aside > now then return 'aside', aside end
+  local rest = C.cc_cell_get(model and quota.of(slot, model).rest or slot.rest)
+  if rest > now then return 'limited', rest end
   local cooling = C.cc_cell_get(slot.provider.cooling)
   if cooling > now then return 'cooling', cooling end
   local breaker, ready = M.breaker(slot.provider, now)

@@ -21,10 +21,13 @@ local turn = require 'ccrelay.turn'
 ---@field peers integer how many those are
 ---@field limit integer? number of its limit
 ---@field uncounted boolean? it has limits, and there is no room to count for them: it is not used
+---@field name string by what it is, not by its place in the list
+---@field quotas table<string, ccrelay.Quota> by class of models
 ---@field rates number[]? requests, tokens, input, output tokens a minute
 ---@field burst integer? requests that may go at once, when they are smoothed
 ---@field pace integer cell for that
 ---@field health integer cell that says until when the key is put aside
+---@field rest integer cell that says until when any class of models rests, and the class that rests longest
 
 ---@class ccrelay.Provider
 ---@field name string
@@ -98,7 +101,8 @@ local function new_slot(provider, key, order)
   slot.org_tag = slot.org and cell.digest(slot.org, 6)
   slot.rates = key and { key.rpm_limit or 0, key.tpm_limit or 0, key.itpm_limit or 0, key.otpm_limit or 0 }
   slot.burst = key and (key.burst or 0) > 0 and (key.rpm_limit or 0) > 0 and key.burst or nil
-  slot.health, slot.limit, slot.pace, slot.uncounted = -1, nil, -1, false
+  slot.health, slot.rest, slot.limit, slot.pace, slot.uncounted = -1, -1, nil, -1, false
+  slot.name, slot.quotas = '', {}
   return slot
 end
 
@@ -183,7 +187,8 @@ end
 
 local function attach_slot(slot)
   local own = name_of(slot)
-  slot.health = cell.number('key:' .. own)
+  slot.name, slot.quotas = own, {}
+  slot.health, slot.rest = cell.number('key:' .. own), cell.number('rest:' .. own)
   if not slot.rates then return end
   local name = cell.fit(own)
   local limit = C.cc_limit(name, #name)

@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local date = require 'ccrelay.date'
 local ffi = require 'ffi'
+local quota = require 'ccrelay.quota'
 
 local M = {}
 
@@ -69,8 +70,9 @@ end
 ---@param attempt ccrelay.Attempt
 ---@param outcome ccrelay.Outcome
 function M.learn(exchange, attempt, outcome)
-  local limit = attempt.slot.limit
+  local limit = quota.of(attempt.slot, attempt.upstream.model).limit
   if not limit then return end
+  local ticket = attempt.tickets and attempt.tickets + 1 or nil
   for index, name in ipairs(names) do
     local rate = amount(exchange, attempt.number, name.limit)
     local remaining = amount(exchange, attempt.number, name.remaining)
@@ -79,7 +81,7 @@ function M.learn(exchange, attempt, outcome)
       local away, now = reset and seconds_until(exchange, attempt.number, reset), C.cc_now()
       away = sooner(away, remaining, outcome)
       C.cc_limit_learn(limit, index - 1, rate or 0, away and remaining or -1, now + (away or 0) * 1000, now,
-        attempt.ticket)
+        ticket)
     end
   end
 end

@@ -8,6 +8,7 @@ local home = require 'ccrelay.home'
 local knock = require 'ccrelay.knock'
 local new_table = require 'table.new'
 local queue = require 'ccrelay.queue'
+local quota = require 'ccrelay.quota'
 local random = require 'ccrelay.random'
 local turn = require 'ccrelay.turn'
 local vault = require 'ccrelay.vault'
@@ -41,13 +42,13 @@ local views = {
   priority = function(slot) return slot.priority end,
   weight = function(slot) return slot.weight end,
   org = function(slot) return slot.org end,
-  headroom = function(slot) return slot.limit and C.cc_limit_headroom(slot.limit, C.cc_now()) or 1 end,
-  state = function(slot) return (health.state(slot, C.cc_now())) end,
+  headroom = function(slot, model) return quota.headroom(slot, model, C.cc_now()) end,
+  state = function(slot, model) return (health.state(slot, C.cc_now(), model)) end,
 }
 
 function Upstream:__index(name)
   local view = views[name]
-  return view and view(rawget(self, 'slot')) or nil
+  return view and view(rawget(self, 'slot'), rawget(self, 'model')) or nil
 end
 
 function Upstream.__newindex(_, name)
@@ -128,18 +129,18 @@ M.refuse = refuse
 
 local NO_ROOM_MS = 30000
 
-local function has_room(exchange, slot, now)
+local function has_room(exchange, slot, model, now)
   if slot.uncounted then
     refuse(exchange, 'overloaded', now + NO_ROOM_MS, slot.provider)
     return false
   end
-  if not slot.limit then return true end
+  if not slot.rates then return true end
   local pause = burst.wait(slot, now)
   if pause > 0 then
     refuse(exchange, 'limited', now + pause, slot.provider)
     return false
   end
-  local wait = C.cc_limit_wait(slot.limit, now, booking.estimate(exchange, slot))
+  local wait = booking.wait(exchange, slot, model, now)
   if wait == 0 then return true end
   refuse(exchange, 'limited', now + wait, slot.provider)
   return false
@@ -147,18 +148,18 @@ end
 
 local KINDS = { limited = 'limited', aside = 'aside' }
 
-local function is_usable(exchange, slot, credential, now)
+local function is_usable(exchange, slot, model, credential, now)
   if exchange.endpoint ~= 'messages' then return true end
-  local state, ready = health.state(slot, now)
+  local state, ready = health.state(slot, now, model)
   if ready then
     refuse(exchange, KINDS[state] or 'overloaded', ready, slot.provider)
     return false
   end
-  return credential ~= 'own' or has_room(exchange, slot, now)
+  return credential ~= 'own' or has_room(exchange, slot, model, now)
 end
 
 local ranks = {
-  least_loaded = function(slot, now) return slot.limit and -C.cc_limit_headroom(slot.limit, now) or -1 end,
+  least_loaded = function(slot, now, _, model) return -quota.headroom(slot, model, now) end,
   random = function() return random.fraction() end,
   weighted = function(slot) return -math.log(1 - random.fraction()) / math.max(slot.weight, 1e-9) end,
   round_robin = function(slot, _, turn_number) return (slot.place - turn_number) % slot.peers end,
@@ -200,13 +201,13 @@ local function add(exchange, list, entry, credential, now)
   local provider = entry.provider
   if credential ~= 'own' then
     local slot = provider.keyless
-    if not is_usable(exchange, slot, credential, now) then return end
+    if not is_usable(exchange, slot, entry.model, credential, now) then return end
     return insert(list, new(slot, entry.model, credential, 0))
   end
   local rank, turn_number = rank_of(exchange, provider)
   for _, slot in ipairs(provider.slots) do
-    if is_usable(exchange, slot, credential, now) then
-      insert(list, new(slot, entry.model, credential, rank and rank(slot, now, turn_number) or 0))
+    if is_usable(exchange, slot, entry.model, credential, now) then
+      insert(list, new(slot, entry.model, credential, rank and rank(slot, now, turn_number, entry.model) or 0))
     end
   end
 end
@@ -341,7 +342,7 @@ local function describe(slot, now)
   local state, ready = health.state(slot, now)
   return {
     id = slot.id, org = slot.org, priority = slot.priority, weight = slot.weight, state = state,
-    headroom = slot.limit and C.cc_limit_headroom(slot.limit, now) or 1,
+    headroom = quota.headroom(slot, nil, now),
     ready_in_ms = ready and math.max(math.ceil(ready - now), 0) or nil,
   }
 end

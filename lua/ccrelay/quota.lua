@@ -1,0 +1,57 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Providers limit each class of models apart: what one key has left of Opus says nothing of Haiku. So what
+-- is learned of a key is kept for each class; what the configuration says of a key is for all together.
+local C = require 'ccrelay.c'
+local cell = require 'ccrelay.cell'
+local remember = require 'ccrelay.remember'
+
+---@class ccrelay.Quota
+---@field class string
+---@field limit integer? number of its limit, which has no rates but learned ones
+---@field rest integer cell that says until when the provider wants no requests
+
+local M = {}
+
+local LONGEST_CLASS = 32
+
+--- The line a model is of: its name without numbers and marks.
+---@param model string
+---@return string
+M.class_of = remember.results(function(model)
+  local words = {}
+  for word in string.gmatch(string.lower(model), '%a%a+') do words[#words + 1] = word end
+  return string.sub(table.concat(words, '-'), 1, LONGEST_CLASS)
+end)
+
+local function new(slot, class)
+  local name = cell.fit(slot.name .. ' ' .. class)
+  local limit = slot.rates and C.cc_limit(name, #name) or -1
+  return { class = class, limit = limit >= 0 and limit or nil, rest = cell.number('rest:' .. name) }
+end
+
+--- What is kept of a key for a model.
+---@param slot ccrelay.Slot
+---@param model string?
+---@return ccrelay.Quota
+function M.of(slot, model)
+  local class = M.class_of(model or '')
+  local quota = slot.quotas[class]
+  if not quota then
+    quota = new(slot, class)
+    slot.quotas[class] = quota
+  end
+  return quota
+end
+
+--- The least free share of a key's limits, 0 to 1: for a model, or as far as the configuration goes.
+---@param slot ccrelay.Slot
+---@param model string?
+---@param now number
+---@return number
+function M.headroom(slot, model, now)
+  local least = slot.limit and C.cc_limit_headroom(slot.limit, now) or 1
+  local learned = model and M.of(slot, model).limit
+  return learned and math.min(least, C.cc_limit_headroom(learned, now)) or least
+end
+
+return M
