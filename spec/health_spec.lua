@@ -262,8 +262,9 @@ describe('a key', function()
     assert.equal('sk-1 sk-2', keys_used(self))
   end)
 
-  local function one_key(reply)
+  local function one_key(reply, keyless)
     local options = { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-1' } } } } }
+    if keyless then options.providers[1].type, options.providers[1].keys = 'ollama', nil end
     local self = stage.new(options)
     reply.body = '{}'
     self:reply('a', reply, GOOD)
@@ -274,9 +275,11 @@ describe('a key', function()
 
   for _, status in ipairs { 401, 403 } do
     it('that was refused with ' .. status .. ' gets a new chance by a reload', function()
-      local self, options = one_key { status = status }
-      self:use(options)
-      assert.equal(200, self:request().status)
+      for _, keyless in ipairs { false, true } do
+        local self, options = one_key({ status = status }, keyless)
+        self:use(options)
+        assert.equal(200, self:request().status)
+      end
     end)
   end
 

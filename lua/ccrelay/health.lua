@@ -216,14 +216,17 @@ function M.spent(slot, now)
   extend(slot.health, now + SPENT_MS, 'budget')
 end
 
+local function pardon(slot)
+  if M.reason(slot) == REFUSED then C.cc_cell_set(slot.health, 0) end
+end
+
 --- Forgets which keys were refused: a reload may have cured what was wrong with them. A limit or a
 --- budget that is used up stays so.
 ---@param generation ccrelay.Generation
 function M.forget(generation)
   for _, provider in ipairs(generation.providers) do
-    for _, slot in ipairs(provider.slots) do
-      if M.reason(slot) == REFUSED then C.cc_cell_set(slot.health, 0) end
-    end
+    pardon(provider.keyless)
+    for _, slot in ipairs(provider.slots) do pardon(slot) end
   end
 end
 

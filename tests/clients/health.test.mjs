@@ -6,8 +6,8 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
-import { Relay, ask, binary, get, pair, patience, post } from './support/relay.mjs';
-import { Upstream, refusing } from './support/upstream.mjs';
+import { Relay, ask, binary, get, pair, patience, post, provider } from './support/relay.mjs';
+import { Upstream, faults, refusing } from './support/upstream.mjs';
 
 const run = promisify(execFile);
 const INTERVAL = 300;
@@ -64,4 +64,38 @@ test('without health checks nobody connects', async (t) => {
   await sleep(500);
   assert.equal(first.connections, 0);
   assert.equal(await from(relay), 'served by second');
+});
+
+/** Two workers before a provider that refuses. */
+async function refusedBy(t, handler) {
+  const up = await Upstream.start(t, 'up', handler);
+  const policy = (more) => `local relay = require 'ccrelay'
+return function(exchange) return exchange:first(relay.upstreams(exchange)) end -- ${more}
+`;
+  const relay = await Relay.start(t, { config: { providers: [provider(up)] }, policy: policy('one') });
+  const reload = async (number) => {
+    relay.savePolicy(policy(number));
+    await relay.printed(new RegExp(`generation ${number} is in force`));
+  };
+  // Each over a connection of its own, so that both workers are asked.
+  const askAll = async () => { for (let n = 0; n < 40; n += 1) assert.notEqual((await post(relay, ask())).status, 200); };
+  return { up, askAll, reload };
+}
+
+test('a key at its limit stays put aside over a reload, in every worker', async (t) => {
+  const { up, askAll, reload } = await refusedBy(t, faults.status(429, 'rate_limit_error', { 'retry-after': '600' }));
+  await askAll();
+  assert.equal(up.requests.length, 1);
+  await reload(2);
+  await askAll();
+  assert.equal(up.requests.length, 1);
+});
+
+test('a reload gives a refused key one new chance, whatever worker takes it', async (t) => {
+  const { up, askAll, reload } = await refusedBy(t, faults.status(401, 'authentication_error'));
+  await askAll();
+  assert.equal(up.requests.length, 1);
+  await reload(2);
+  await askAll();
+  assert.equal(up.requests.length, 2);
 });
