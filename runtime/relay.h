@@ -218,6 +218,7 @@ int cc_child(void);
 // its exit code, body what it said. CC_ETOTAL_TIMEOUT (killed), CC_EBODY_SIZE (it said too much),
 // CC_ESYSTEM (ended by a signal: status is minus that); body is what it said until then.
 cc_id cc_trial(struct cc_relay *relay, uint32_t timeout_ms, uint32_t answer_bytes);
+// In the child, and nothing elsewhere: adds to what it says; ends it.
 void cc_trial_say(const char *data, uint32_t size);
 void cc_trial_end(void);
 

@@ -32,6 +32,11 @@ local RESPAWN_MS = 1000   -- a worker that dies younger than this is replaced th
 ---@field bundle ccrelay.Bundle
 ---@field generation table
 ---@field number integer of the generation in force
+---@field turn integer counts what workers were asked to build
+---@field trying boolean? new files are being loaded apart
+---@field waiting ccrelay.Reload? what workers build
+---@field again ('forced'|'changed')? a reload that is to follow
+---@field refused ccrelay.Bundle? the last one that had a fault
 local Master = {}
 Master.__index = Master
 
@@ -120,17 +125,14 @@ function Master:spawn_later(slot)
   C.cc_timer(self.relay, TIMER_RESPAWN, RESPAWN_MS)
 end
 
-function Master:is_alive(slot) -- luacheck: ignore self
-  local facts = ffi.new 'struct cc_worker'
-  return C.cc_worker(slot, facts) == C.CC_OK and facts.pid > 0
-end
-
-function Master:alive()
-  local count = 0
+--- The slots whose workers live.
+---@return integer[]
+function Master:living()
+  local list, facts = {}, ffi.new 'struct cc_worker'
   for slot = 0, self.workers - 1 do
-    if self:is_alive(slot) then count = count + 1 end
+    if C.cc_worker(slot, facts) == C.CC_OK and facts.pid > 0 then list[#list + 1] = slot end
   end
-  return count
+  return list
 end
 
 --- A worker has ended. True in the process that replaces it.
@@ -208,7 +210,7 @@ function Master:drain(signal)
     return self:tell { type = 'abandon' }
   end
   self.draining = true
-  self:say('info', ('signal %d: no new requests, %d workers finish theirs'):format(signal, self:alive()))
+  self:say('info', ('signal %d: no new requests, %d workers finish theirs'):format(signal, #self:living()))
   C.cc_drain(self.relay)
   self:tell { type = 'drain' }
   local limit = self.generation.configuration.server.timeout_ms
@@ -254,7 +256,7 @@ function Master:loop()
   local event = ffi.new 'struct cc_event'
   while C.cc_next(self.relay, event) do
     if self:event(event) then return worker.run(self) end
-    if self.draining and self:alive() == 0 then break end
+    if self.draining and #self:living() == 0 then break end
   end
   self:say('info', 'stopped')
   C.cc_log_flush(FLUSH_MS)

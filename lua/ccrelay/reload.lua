@@ -138,17 +138,15 @@ function M.prepare(master, bundle, generation, aside)
     text = channel.pack { type = 'prepare', number = number, turn = turn, bundle = bundle },
   }
   C.cc_timer(master.relay, M.TIMER, PATIENCE_MS)
-  for slot = 0, master.workers - 1 do
-    if master:is_alive(slot) then M.tell(master, slot) end
-  end
+  for _, slot in ipairs(master:living()) do M.tell(master, slot) end
   M.settle(master)
 end
 
 local function commit(master, waiting)
   if not waiting.aside then waiting.generation:cure() end
   local text = channel.pack { type = 'commit', turn = waiting.turn }
-  for slot = 0, master.workers - 1 do
-    local told = not master:is_alive(slot) or channel.send(master.relay, slot, text) == C.CC_OK
+  for _, slot in ipairs(master:living()) do
+    local told = channel.send(master.relay, slot, text) == C.CC_OK
     if not told then replace(master, slot, 'cannot be told of a reload') end
   end
   fallback.swap(master, waiting.bundle, waiting.generation, waiting.aside)

@@ -75,10 +75,15 @@ end
   });
 }
 
-test('a save while another file hangs is taken over after it', async (t) => {
+test('a save while another file hangs is taken over after it, and a worker that dies is replaced', async (t) => {
   const relay = await Relay.start(t, { config: { providers: [nobody] }, policy: says('one') });
+  await sleep(1100); // old enough to be replaced at once
   relay.savePolicy(hangs);
   assert.ok(await until(() => trials(relay).length === 1));
+  process.kill((await status(relay)).workers[1].pid, 'SIGKILL');
+  assert.ok(await until(async () => (await status(relay)).restarts === 1));
+  assert.deepEqual(await answers(relay), ['one']);
+  assert.equal(trials(relay).length, 1);
   relay.savePolicy(says('two'));
   await relay.printed(/generation 2 is in force/, 12_000 * patience);
   assert.deepEqual(await answers(relay), ['two']);
