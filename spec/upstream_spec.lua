@@ -34,6 +34,23 @@ end
 local function model(name) return { body = { model = name } } end
 
 describe('candidates', function()
+  it('are put in order in a time that grows about as their number', function()
+    local providers, steps = {}, 0
+    for place = 1, 2 do
+      local keys = {}
+      for index = 1, 150 do keys[index] = { key = 'k' .. index, priority = place * 150 + index } end
+      providers[place] = provider('p' .. place, { keys = keys })
+    end
+    local self = stage.new { providers = providers, policy = (TELL:gsub('FILTER', 'nil')) }
+    jit.off()
+    debug.sethook(function() steps = steps + 100 end, '', 100)
+    self:request()
+    debug.sethook()
+    jit.on()
+    assert.equal(1, self:count ' told p2/150=%S+ p2/149=.* p1/1=')
+    assert.is_true(steps < 250000, steps .. ' instructions')
+  end)
+
   it('are all providers when none claims the model', function()
     assert.equal('a/1=m b/1=m', candidates({ provider 'a', provider('b', { models = { 'other' } }) }, model 'm'))
   end)

@@ -185,16 +185,8 @@ local function comes_before(a, b)
   local x, y = a.slot, b.slot
   if x.priority ~= y.priority then return x.priority > y.priority end
   if x.provider ~= y.provider then return x.provider.index < y.provider.index end
-  return a.rank < b.rank
-end
-
-local function insert(list, upstream)
-  local place = #list + 1
-  while place > 1 and comes_before(upstream, list[place - 1]) do
-    list[place] = list[place - 1]
-    place = place - 1
-  end
-  list[place] = upstream
+  if a.rank ~= b.rank then return a.rank < b.rank end
+  return x.order < y.order
 end
 
 local function add(exchange, list, entry, credential, now)
@@ -202,12 +194,13 @@ local function add(exchange, list, entry, credential, now)
   if credential ~= 'own' then
     local slot = provider.keyless
     if not is_usable(exchange, slot, entry.model, credential, now) then return end
-    return insert(list, new(slot, entry.model, credential, 0))
+    list[#list + 1] = new(slot, entry.model, credential, 0)
+    return
   end
   local rank, turn_number = rank_of(exchange, provider)
   for _, slot in ipairs(provider.slots) do
     if is_usable(exchange, slot, entry.model, credential, now) then
-      insert(list, new(slot, entry.model, credential, rank and rank(slot, now, turn_number, entry.model) or 0))
+      list[#list + 1] = new(slot, entry.model, credential, rank and rank(slot, now, turn_number, entry.model) or 0)
     end
   end
 end
@@ -266,6 +259,7 @@ function M.candidates(exchange, filter)
   local model = exchange.model
   if not model then return list end
   for _, entry in ipairs(serving_for(exchange.generation, model, filter)) do consider(exchange, list, entry, now) end
+  if #list > 1 then table.sort(list, comes_before) end
   order_for_conversation(exchange, list)
   local known = exchange.candidates or new_table(#list, 0)
   for _, upstream in ipairs(list) do known[#known + 1] = upstream end
