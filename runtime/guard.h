@@ -9,8 +9,8 @@
 // gets "not enough memory" as an ordinary error.
 lua_State *cc_guard_open(size_t limit);
 
-// Ends script code (cc_script) that uses more than ms of processor time in one stay in Lua: it gets
-// an error. 0: no deadline.
+// Ends script code (cc_script) that uses more than ms of processor time of its own in one stay in
+// Lua: it gets an error. 0: no deadline.
 void cc_guard_deadline(lua_State *L, double ms);
 
 // Caps what script code may add in one stay in Lua to what there was before it; beyond it gets "not

@@ -146,8 +146,11 @@ double cc_time(void);
 int cc_random(void *out, uint32_t size);
 
 // Scripts (policies, adapters) tell when their own code runs and when the library's does: only the
-// first is ended by the deadline on stays in Lua, with an ordinary error.
+// first counts towards the deadline on stays in Lua, and is ended by it, with an ordinary error.
 void cc_script(bool inside);
+
+// What scripts have used so far does not count for those that run now, in the same stay.
+void cc_script_anew(void);
 
 // A timer of the process: event TIMER with id 0 and this detail after delay_ms. Starting a number
 // again moves it; a negative delay stops it. number is 0 to 15.

@@ -17,8 +17,8 @@ static bool watched;          // the timer of this process runs
 static atomic_uint stays;     // odd: in a stay
 static atomic_bool in_script; // of the staying thread and its signal handler alone
 static atomic_bool was_overdue;
-static unsigned seen; // the handler's: the stay it met last, and the time used by then
-static double met_at;
+static unsigned seen; // the handler's: the stay it met last, when, and what its scripts had used by then
+static double met_at, used;
 
 static double used_ms(void) {
   struct timespec time;
@@ -31,16 +31,19 @@ void cc_stay_stop(void) {
   tell_overdue();
 }
 
+// What went by since the last tick is the script's that this one finds running, if any: a sample,
+// which is right in the long run, and asks no clock when a script calls the library or comes back.
 static void on_tick(int number) {
   (void)number;
   unsigned now = atomic_load(&stays);
-  if (now != seen) {
-    seen = now;
-    met_at = used_ms();
-  } else if (now & 1 && used_ms() - met_at >= limit) {
-    atomic_store(&was_overdue, true);
-    tell_overdue();
-  }
+  double at = used_ms();
+  if (now != seen) used = 0;
+  else if (now & 1 && atomic_load(&in_script)) used += at - met_at;
+  seen = now;
+  met_at = at;
+  if (used < limit) return;
+  atomic_store(&was_overdue, true);
+  tell_overdue();
 }
 
 // Ticks only while this thread uses the processor, so an idle process is left alone.
@@ -85,6 +88,11 @@ void cc_stay_end(void) {
   if (!(atomic_load(&stays) & 1)) return;
   atomic_fetch_add(&stays, 1);
   if (atomic_load(&was_overdue) && atomic_exchange(&was_overdue, false)) tell_over();
+}
+
+void cc_script_anew(void) {
+  cc_stay_end();
+  cc_stay_begin();
 }
 
 unsigned cc_stay_number(void) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The deadline on every stay in Lua: a stay begins when cc_next returns and ends when it is called
-// again. A timer on the processor time of the thread looks at it every few ms of use; waiting for a
-// busy machine does not count, and there is no second thread that a fork could catch in the middle
-// of something. It knows nothing of Lua: guard.c does.
+// The deadline on scripts in every stay in Lua: a stay begins when cc_next returns and ends when it
+// is called again, and what counts in it is the time in which scripts run, not the library's. A timer
+// on the processor time of the thread looks every few ms of use; waiting for a busy machine does not
+// count, and there is no second thread that a fork could catch in the middle of something. It knows
+// nothing of Lua: guard.c does.
 #ifndef CC_STAY_H
 #define CC_STAY_H
 #include <stdbool.h>

@@ -119,6 +119,7 @@ function Loop:spread()
     turn.posted = {}
     for _, news in ipairs(list) do
       local exchange, kind = news[1], news[2]
+      C.cc_script_anew()
       if not exchange.ended and turn.awaits(exchange, kind) then self:resume(exchange, kind) end
     end
   end

@@ -122,19 +122,21 @@ function M.from_script(...)
   return ...
 end
 
---- Enters the library from a script, and goes back to the script with the results.
+local function back(wide, ...)
+  sandbox.enter(wide)
+  return ...
+end
+
+--- Enters the library from a script, and goes back to the script with the results. Meanwhile the
+--- script's time stands still.
 ---@param inner function
 ---@return function
 function M.entrance(inner)
   return function(...)
+    local wide = sandbox.wide
     sandbox.leave()
-    return M.to_script(inner(...))
+    return back(wide, inner(...))
   end
-end
-
-function M.to_script(...)
-  sandbox.enter()
-  return ...
 end
 
 return M

@@ -10,6 +10,7 @@ local fake = {}
 
 function fake.cc_next(_, event)
   assert(not state.inside, 'script code has not been left')
+  real.cc_script_anew()
   local found = next_event()
   if not found then return false end
   state.now = math.max(state.now, found.due)
@@ -24,15 +25,8 @@ starts[real.CC_EVENT_OUTCOME] = function(found)
   if attempt and attempt.event == found then attempt.settled = true end
 end
 
--- In the real loop a stay in Lua ends with the next event; here each one of a script is a stay of its own.
-local idle, no_event
-
 function fake.cc_script(inside)
   state.inside = inside
-  if inside then
-    idle, no_event = idle or real.cc_open(), no_event or ffi.new 'struct cc_event'
-    real.cc_next(idle, no_event)
-  end
   real.cc_script(inside)
 end
 
