@@ -5,6 +5,7 @@ local address = require 'ccrelay.config.address'
 local clients = require 'ccrelay.clients'
 local ffi = require 'ffi'
 local remember = require 'ccrelay.remember'
+local texts = require 'ccrelay.text'
 
 ---@class ccrelay.Caller
 ---@field kind 'open'|'key'|'bearer'|'subscription'
@@ -73,7 +74,7 @@ end
 ---@return string
 function M.bearer(value)
   if not value or not string.find(value, '^[Bb][Ee][Aa][Rr][Ee][Rr][ \t]') then return '' end
-  return (string.gsub(string.gsub(string.sub(value, 8), '^[ \t]+', ''), '[ \t]+$', ''))
+  return (texts.trim(string.sub(value, 8)))
 end
 
 local function caller(kind, passes, entry)
@@ -101,7 +102,8 @@ function Auth:identify(authorization, api_key)
 end
 
 local is_loopback = remember.results(function(authority)
-  local host = string.match(authority, '^%[([%x:.]+)%]:?%d*$') or string.match(authority, '^([^:]+):?%d*$')
+  local host = string.match(authority, '^%[([%x:.]+)%]:?%d*$') or string.match(authority, '^[^:]+$')
+    or string.match(authority, '^([^:]+):%d*$')
   if not host then return false end
   host = string.lower(string.gsub(host, '%.$', ''))
   return host == 'localhost' or address.reach(host) == 'loopback'

@@ -26,7 +26,7 @@ local INNOCENT = {
 }
 
 local MUCH_KB = 32 * 1024
-local LONGEST_WHY = 300
+local LONGEST_WHY, MOST_WORDS = 300, 16 * 1024
 
 -- Whether there were faults since the last M.clean_up, and those of them that are a policy's own.
 M.faulted = false
@@ -48,7 +48,7 @@ end
 -- Where in its policy an exchange was, from the traceback.
 local function place_of(exchange, traceback)
   local strategy = exchange.generation.strategy
-  for place in string.gmatch(traceback, '[^%s]+%.lua:%d+') do
+  for place in string.gmatch(traceback, '%f[%S]%S+%.lua:%d+') do
     if string.match(place, '([^/]*)%.lua:%d+$') == strategy then return place end
   end
   return exchange.generation.strategy
@@ -58,7 +58,8 @@ local function blame(exchange, words, traceback)
   if exchange.endpoint ~= 'messages' or sandbox.wide then return end
   if not string.find(words, '^[^\n]-:%d+: ') then words = place_of(exchange, traceback) .. ': ' .. words end
   local generation = exchange.generation
-  table.insert(M.faults, { generation = generation, why = string.sub(generation.journal.clean(words), 1, LONGEST_WHY) })
+  local why = generation.journal.clean(string.sub(words, 1, MOST_WORDS))
+  table.insert(M.faults, { generation = generation, why = string.sub(why, 1, LONGEST_WHY) })
 end
 
 --- An error in the coroutine of an exchange: 500 with its id, the words and the way there in the log.

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Errors in the shape of the Messages API: which type goes with which status, and the body.
 local json = require 'ccrelay.json'
+local texts = require 'ccrelay.text'
 
 local M = {}
 
@@ -76,7 +77,7 @@ function M.message_of(value, text)
       or (type(value.error) == 'string' and value.error ~= '' and value.error) or nil
     if inner then return inner end
   end
-  return (string.gsub(string.gsub(text, '^%s+', ''), '%s+$', ''))
+  return (texts.trim(text))
 end
 
 return M

@@ -93,7 +93,7 @@ end
 local function error_name(outcome)
   local decoded = type(outcome.decoded) == 'table' and outcome.decoded or {}
   local name = outcome.headers and outcome.headers['x-amzn-errortype'] or keys.filled(decoded.__type)
-  return type(name) == 'string' and string.match(name, '([%w_]+)%f[:%z]') or nil
+  return type(name) == 'string' and string.match(name, '%f[%w_]([%w_]+)%f[:%z]') or nil
 end
 
 local function words_of(outcome)

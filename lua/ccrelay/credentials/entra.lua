@@ -6,6 +6,7 @@ local bearer = require 'ccrelay.credentials.bearer'
 local cell = require 'ccrelay.cell'
 local form = require 'ccrelay.credentials.form'
 local plan = require 'ccrelay.credentials.entra.plan'
+local texts = require 'ccrelay.text'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
 local M = {}
@@ -41,7 +42,7 @@ local function proof(context, found)
   if found.secret then return { { 'client_secret', found.secret } }, found.secret end
   local text, reason = context.read(found.file)
   local lack = not text and 'cannot be read: ' .. reason
-  local token = text and string.match(text, '^%s*(.-)%s*$')
+  local token = text and texts.trim(text)
   if token and not token_reply.is_token(token) then lack = 'holds no token' end
   if lack then return nil, 'the file that AZURE_FEDERATED_TOKEN_FILE names (' .. found.file .. ') ' .. lack end
   return { { 'client_assertion_type', ASSERTION }, { 'client_assertion', token } }, token

@@ -31,6 +31,21 @@ local function hide(text, secret)
   return (string.gsub(text, pattern, '[redacted]'))
 end
 
+-- A JSON web token in a run of its characters: "eyJ", and a dot that is not next to it.
+local function without_jwt(run)
+  local first, dot = 0, 0
+  repeat
+    first = string.find(run, 'eyJ', math.max(first + 1, dot), true)
+    dot = first and string.find(run, '.', first + 3, true)
+    if not dot or dot == #run then return nil end
+  until dot > first + 3
+  return string.sub(run, 1, first - 1) .. '[redacted]'
+end
+
+local function without_control(blanks)
+  return string.find(blanks, '[%c\127]') and ' ' or nil
+end
+
 --- Text of a service fit for messages: one line, without these secrets and what looks like one.
 ---@param text string
 ---@param secrets string[]?
@@ -42,8 +57,8 @@ function M.words(text, secrets)
   end
   table.sort(list, function(a, b) return #a > #b end)
   for _, secret in ipairs(list) do text = hide(text, secret) end
-  text = string.gsub(text, 'eyJ[%w_-]+%.[%w_.-]+', '[redacted]')
-  text = string.gsub(redact.looks(json.clean(text)), '%s*[%c\127]+%s*', ' ')
+  text = string.gsub(text, '[%w_.-]+', without_jwt)
+  text = string.gsub(redact.looks(json.clean(text)), '[%s%c\127]+', without_control)
   return string.sub(text, 1, MOST_WORDS)
 end
 

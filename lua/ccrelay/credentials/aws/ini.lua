@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The files of the AWS tools, read as botocore reads them: names in any case, "=" or ":" behind them,
 -- comments on lines of their own, deeper lines continue a value, and what is there twice is a fault.
+local texts = require 'ccrelay.text'
+
 local M = {}
 
 ---@class ccrelay.AwsSection
@@ -26,8 +28,9 @@ end
 
 local function set(state, body)
   if not state.section then return wrong(state, 'a line before the first section, such as [default]') end
-  local key, value = string.match(body, '^(.-)%s*[=:]%s*(.*)$')
-  if not key or key == '' then return wrong(state, 'neither a [section] nor "name = value"') end
+  local name, rest = string.match(body, '^([^=:]*)[=:](.*)$')
+  local key, value = texts.trim(name or ''), texts.trim(rest or '')
+  if key == '' then return wrong(state, 'neither a [section] nor "name = value"') end
   key = string.lower(key)
   local section = state.section
   if section.lines[key] then
@@ -38,7 +41,7 @@ local function set(state, body)
 end
 
 local function take(state, line)
-  local blanks, body = string.match(line, '^(%s*)(.-)%s*$')
+  local blanks, body = string.match(line, '^%s*'), texts.trim(line)
   if body == '' or string.find(body, '^[#;]') then return true end
   if state.key and #blanks > state.indent then
     local values = state.section.values

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Key pairs, wherever they come from: whole, and fit to be sent.
 local json = require 'ccrelay.json'
+local texts = require 'ccrelay.text'
 
 local M = {}
 
@@ -26,7 +27,8 @@ local M = {}
 function M.filled(text)
   if text == nil or text == json.null then return nil end
   if type(text) ~= 'string' then return text end
-  return string.match(text, '^%s*(.-)%s*$'):match '^.+$'
+  local inside = texts.trim(text)
+  return inside ~= '' and inside or nil
 end
 
 --- A variable of the environment; blank ones count as unset.

@@ -7,6 +7,7 @@ local form = require 'ccrelay.credentials.form'
 local guard = require 'ccrelay.credentials.google.guard'
 local json = require 'ccrelay.json'
 local native = require 'ccrelay.credentials.google.native'
+local texts = require 'ccrelay.text'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
 local M = {}
@@ -47,7 +48,7 @@ local function metadata(job, url, method, headers)
       direct = not string.find(url, '^[hH][tT][tT][pP][sS]:'), ca_file = job.ca_file,
     },
     read = function(answer)
-      local body = answer.status == 200 and string.match(answer.body, '^%s*(.-)%s*$')
+      local body = answer.status == 200 and texts.trim(answer.body)
       if body == '' then return nil, { status = 200, message = where .. ' answered with nothing' } end
       if body then return body end
       return token_reply.object(answer, where)

@@ -5,6 +5,7 @@ local endpoint = require 'ccrelay.credentials.google.endpoint'
 local fields = require 'ccrelay.credentials.google.fields'
 local guard = require 'ccrelay.credentials.google.guard'
 local json = require 'ccrelay.json'
+local texts = require 'ccrelay.text'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
 local M = {}
@@ -60,7 +61,7 @@ local function token_of(source, text, place)
     token = fields.text(reply, name)
     if not token then return nil, { message = place .. ' has no text called ' .. name } end
   end
-  token = string.match(token, '^%s*(.-)%s*$')
+  token = texts.trim(token)
   if token == '' then return nil, { message = place .. ' is empty' } end
   if string.find(token, '[%c\127]') then return nil, { message = place .. ' holds a token with control bytes' } end
   return token

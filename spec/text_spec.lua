@@ -1,0 +1,56 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Texts of others: whatever is in them, they are read in a time that grows as they do.
+require 'support.fake_c'
+local Auth = require 'ccrelay.auth'
+local errors = require 'ccrelay.errors'
+local ini = require 'ccrelay.credentials.aws.ini'
+local keys = require 'ccrelay.credentials.aws.keys'
+local texts = require 'ccrelay.text'
+local token_reply = require 'ccrelay.credentials.token_reply'
+
+local LONG = 64000
+local BLANKS = 'x' .. (' '):rep(LONG) .. 'x'
+
+local readers = {
+  ['the message of an error'] = function() return errors.message_of(nil, BLANKS) == BLANKS end,
+  ['a bearer token'] = function() return Auth.bearer('Bearer ' .. BLANKS) == BLANKS end,
+  ['the host of a request'] = function() return not Auth.is_local(('1'):rep(LONG) .. ':x') end,
+  ['the words of a service'] = function() return #token_reply.words(BLANKS) > 0 end,
+  ['the words of a service full of "eyJ"'] = function() return #token_reply.words(('eyJ'):rep(LONG / 3)) > 0 end,
+  ['a value of the environment'] = function() return keys.filled(BLANKS) == BLANKS end,
+  ['a line of a file'] = function()
+    return ini.parse('[default]\na' .. (' '):rep(LONG) .. 'b = c' .. (' '):rep(LONG) .. 'd\n', 'file') ~= nil
+  end,
+}
+
+describe('a long text', function()
+  for name, read in pairs(readers) do
+    it('is quickly read as ' .. name, function()
+      local began = os.clock()
+      assert.is_true(read())
+      assert.is_true(os.clock() - began < 0.3)
+    end)
+  end
+end)
+
+describe('the text without blanks around it', function()
+  it('is what is between the first and the last other byte', function()
+    for text, trimmed in pairs {
+      [''] = '', [' '] = '', ['\t\r\n\v\f '] = '', a = 'a', [' a'] = 'a', ['a\n'] = 'a', [' a b '] = 'a b',
+      ['\0 '] = '\0', ['\194\160'] = '\194\160',
+    } do
+      assert.equal(trimmed, texts.trim(text))
+    end
+  end)
+end)
+
+describe('what looks like a token', function()
+  it('is taken out of the words of a service', function()
+    for text, told in pairs {
+      ['a eyJhb.c.d e'] = 'a [redacted] e', ['xeyJa.b'] = 'x[redacted]', ['eyJ.a'] = 'eyJ.a', ['eyJab.'] = 'eyJab.',
+      ['eyJ.eyJa.b'] = 'eyJ.[redacted]', ['eyJ'] = 'eyJ', ['a\n\tb  c'] = 'a b  c', ['a \127 b'] = 'a b',
+    } do
+      assert.equal(told, token_reply.words(text))
+    end
+  end)
+end)
