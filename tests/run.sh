@@ -224,7 +224,7 @@ do_valgrind() {
 
 do_soak() { do_npm && timeout $((soak + 300)) node "$root/tests/bench/soak.mjs" "$soak"; }
 
-do_promises() { do_npm && timeout 900 node "$root/tests/bench/promises.mjs"; }
+do_promises() { do_npm && timeout 1500 node "$root/tests/bench/promises.mjs"; }
 
 do_stepped() {
   CCRELAY_STEP=1 timeout 1800 ctest --test-dir "$build/plain" -V -j "$jobs" --timeout 1700 \

@@ -133,7 +133,7 @@ static long step_range(void (*work)(void), void (*between)(void), void (*check)(
 }
 
 // The same over all of its way, and once to its end.
-static long step_through(void (*work)(void), void (*between)(void), void (*check)(void)) {
+static inline long step_through(void (*work)(void), void (*between)(void), void (*check)(void)) {
   long all = step_count(work);
   check();
   long stride = step_stride(all / STEP_STOPS + 1);

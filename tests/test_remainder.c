@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What remains until a reset, with threads that take, give back and learn: nothing is taken that was
-// not there, nothing is lost, and what belongs to one reset never reaches the next.
+// What remains until a reset, with threads that take, give back and learn, and with one standing still
+// at every instruction: nothing is taken that was not there, nothing is lost, and what belongs to one
+// reset never reaches the next.
 #include "remainder.h"
+#include "step.h"
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
+#include <sys/mman.h>
 
-#include <cmocka.h>
-
-enum { NOW = 1000, RESET = 60, GIVEN = 100000, THREADS = 4, ROUNDS = 100000 };
+enum { NOW = 1000, RESET = 60, GIVEN = 100000, THREADS = 4, ROUNDS = 200000 };
 
 static _Atomic uint64_t word;
 static _Atomic int64_t taken;
@@ -25,14 +22,25 @@ static uint64_t next(uint64_t *random) {
   return *random >> 40;
 }
 
+static pthread_barrier_t start;
+static void *(*work_of_all)(void *);
+
+static void *begin_together(void *argument) {
+  pthread_barrier_wait(&start);
+  return work_of_all(argument);
+}
+
 static void in_threads(void *(*work)(void *)) {
   pthread_t threads[THREADS];
+  pthread_barrier_init(&start, NULL, THREADS);
+  work_of_all = work;
   atomic_store(&wrong, 0);
   atomic_store(&taken, 0);
   for (intptr_t i = 0; i < THREADS; i++)
-    pthread_create(&threads[i], NULL, work, (void *)i);
+    pthread_create(&threads[i], NULL, begin_together, (void *)i);
   for (int i = 0; i < THREADS; i++)
     pthread_join(threads[i], NULL);
+  pthread_barrier_destroy(&start);
   assert_int_equal(wrong, 0);
 }
 
@@ -64,6 +72,17 @@ static void a_change_stays_within_the_word(void **state) {
   cc_remainder_change(&word, RESET + 2, -5);
   cc_remainder_change(&word, 0, -5);
   assert_true(atomic_load(&word) == word_of(RESET, UINT32_MAX));
+}
+
+static void a_report_of_a_later_reset_replaces_the_earlier(void **state) {
+  (void)state;
+  atomic_store(&word, word_of(RESET, 3));
+  cc_remainder_learn(&word, NOW, 2 * RESET * 1000, 500, 0, 0);
+  assert_true(atomic_load(&word) == word_of(2 * RESET, 500));
+  cc_remainder_learn(&word, NOW, RESET * 1000, 700, 0, 0); // old news
+  assert_true(atomic_load(&word) == word_of(2 * RESET, 500));
+  cc_remainder_learn(&word, NOW, 2 * RESET * 1000 - 999, 800, 0, 0);
+  assert_true(atomic_load(&word) == word_of(2 * RESET, 500));
 }
 
 // ---- Threads -----------------------------------------------------------------------------------
@@ -172,14 +191,111 @@ static void what_belongs_to_one_reset_never_reaches_the_next(void **state) {
   assert_true(atomic_load(&word) == word_of(due_at(now), amount_of(due_at(now))));
 }
 
+// ---- One stands still at every instruction, another one does something meanwhile -----------------
+
+static struct {
+  _Atomic uint64_t word;
+  atomic_int took;
+} *both;
+static int also_took;
+
+static void begin_with(uint64_t amount) {
+  atomic_store(&both->word, word_of(RESET, amount));
+  atomic_store(&both->took, 0);
+  also_took = 0;
+}
+
+static void take_three(void) {
+  uint32_t reset;
+  atomic_store(&both->took, cc_remainder_take(&both->word, NOW, 3, &reset));
+}
+
+static void take_four_too(void) {
+  uint32_t reset;
+  also_took += cc_remainder_take(&both->word, NOW, 4, &reset);
+}
+
+static void at_every_instruction(void (*work)(void), void (*between)(void), void (*check)(void)) {
+  long all = step_count(work);
+  between();
+  check();
+  step_range(work, between, check, 1, all, 1);
+}
+
+static void both_were_counted(void) {
+  assert_true(also_took && atomic_load(&both->took));
+  assert_true(atomic_load(&both->word) == word_of(RESET, 93));
+  begin_with(100);
+}
+
+static void two_takes_at_once_add_up(void **state) {
+  (void)state;
+  begin_with(100);
+  at_every_instruction(take_three, take_four_too, both_were_counted);
+}
+
+static void one_got_it(void) {
+  assert_int_equal(also_took + atomic_load(&both->took), 1);
+  assert_true(atomic_load(&both->word) == word_of(RESET, also_took ? 1 : 2));
+  begin_with(5);
+}
+
+static void the_last_is_taken_once(void **state) {
+  (void)state;
+  begin_with(5);
+  at_every_instruction(take_three, take_four_too, one_got_it);
+}
+
+static void learn_of_less(void) {
+  cc_remainder_learn(&both->word, NOW, RESET * 1000, 98, 0, 0);
+}
+
+static void the_take_was_counted(void) {
+  uint64_t amount = (uint32_t)atomic_load(&both->word);
+  assert_true(also_took && (amount == 96 || amount == 94));
+  begin_with(100);
+}
+
+static void a_report_loses_no_take(void **state) {
+  (void)state;
+  begin_with(100);
+  at_every_instruction(learn_of_less, take_four_too, the_take_was_counted);
+}
+
+static void give_ten_back(void) {
+  cc_remainder_change(&both->word, RESET, 10);
+}
+
+static void learn_of_the_next_reset(void) {
+  cc_remainder_learn(&both->word, NOW, 2 * RESET * 1000, 500, 0, 0);
+}
+
+static void the_next_is_untouched(void) {
+  assert_true(atomic_load(&both->word) == word_of(2 * RESET, 500));
+  begin_with(100);
+}
+
+static void what_comes_back_late_is_not_of_the_next(void **state) {
+  (void)state;
+  begin_with(100);
+  at_every_instruction(give_ten_back, learn_of_the_next_reset, the_next_is_untouched);
+}
+
 int main(void) {
+  both = mmap(NULL, sizeof *both, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (both == MAP_FAILED) return 1;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_not_in_force_is_not_taken_from),
       cmocka_unit_test(a_change_stays_within_the_word),
+      cmocka_unit_test(a_report_of_a_later_reset_replaces_the_earlier),
       cmocka_unit_test(what_threads_take_and_give_back_adds_up),
       cmocka_unit_test(threads_take_all_there_is_and_no_more),
       cmocka_unit_test(reports_of_one_reset_give_nothing),
       cmocka_unit_test(what_belongs_to_one_reset_never_reaches_the_next),
+      cmocka_unit_test(two_takes_at_once_add_up),
+      cmocka_unit_test(the_last_is_taken_once),
+      cmocka_unit_test(a_report_loses_no_take),
+      cmocka_unit_test(what_comes_back_late_is_not_of_the_next),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
