@@ -133,7 +133,7 @@ export class Relay {
     const until = performance.now() + limit;
     while ((await this.status()).generation.number < number) {
       if (performance.now() > until) throw new Error(`generation ${number} is not in force\n${this.output}`);
-      await sleep(10);
+      await sleep(20);
     }
   }
 
