@@ -153,6 +153,12 @@ describe('output', function()
     assert.equal('200 200 200', statuses(self, 3, { body = request }))
   end)
 
+  it('is less of it where only the provider told a limit', function()
+    local self = single {}
+    self:answers({ headers = told('output-tokens', 8000, 7000, in_seconds(50)) }, { status = 200 })
+    assert.equal('200 200 200 200', statuses(self, 4, { body = { model = 'told-stranger', max_tokens = 32000 } }))
+  end)
+
   it('is reserved as the model\'s answers have had it', function()
     local self = single { otpm_limit = 20000 }
     calibration.learn_output('talker', 9000)

@@ -11,11 +11,13 @@ local quota = require 'ccrelay.quota'
 local M = {}
 
 local LEAST_SHARE = 0.02   -- of a request that is new to its prompt cache
+local USUAL_OUTPUT = 1024  -- of an answer
 local EVENT_BYTES = 120    -- of an event of a stream that carries text, without the text
 
 local function new_share(exchange, total, slot)
   if bit.band(exchange.feature_bits, C.CC_HAS_CACHE_CONTROL) == 0 then return 1 end
-  if slot and slot.provider:counts_cache_reads(exchange.model) then return 1 end
+  local provider = slot and slot.provider
+  if provider and provider:counts_cache_reads(provider:map(exchange.model)) then return 1 end
   local cached = home.cached(exchange, slot)
   if not cached then return calibration.new_share(exchange.model) end
   return math.max(1 - cached / total, LEAST_SHARE)
@@ -40,6 +42,13 @@ local function limit_of(slot, model, index)
   return (index == 0 and slot.limit or index == 1 and quota.of(slot, model).limit) or -1
 end
 
+-- What the configuration says is never to be over. What the provider told it will see to itself: there
+-- a guess does, for all of max_tokens would keep out most of what comes before the first answer is whole.
+local function output_for(exchange, output, index)
+  if index == 0 or calibration.output(exchange.model or '') then return output end
+  return math.min(output, USUAL_OUTPUT)
+end
+
 --- How long an attempt would have to wait for room in the limits of a key: 0 when it may go.
 ---@param exchange ccrelay.Exchange
 ---@param slot ccrelay.Slot
@@ -48,8 +57,12 @@ end
 ---@return number milliseconds
 function M.wait(exchange, slot, model, now)
   local input, output = M.estimate(exchange, slot)
-  local configured = C.cc_limit_wait(limit_of(slot, model, 0), now, input, output)
-  return math.max(configured, C.cc_limit_wait(limit_of(slot, model, 1), now, input, output))
+  local longest = 0
+  for index = 0, 1 do
+    local limit = limit_of(slot, model, index)
+    longest = math.max(longest, C.cc_limit_wait(limit, now, input, output_for(exchange, output, index)))
+  end
+  return longest
 end
 
 --- Books an attempt at a key: two tickets, one for all its models and one for the class of this; nil and
@@ -64,7 +77,8 @@ function M.reserve(exchange, slot, model, now)
   local tickets, input, output = pair(), M.estimate(exchange, slot)
   tickets[0].limit, tickets[1].limit = -1, -1
   for index = 0, 1 do
-    if C.cc_limit_reserve(limit_of(slot, model, index), now, input, output, tickets + index, wait) == C.CC_ELIMIT then
+    local limit, most = limit_of(slot, model, index), output_for(exchange, output, index)
+    if C.cc_limit_reserve(limit, now, input, most, tickets + index, wait) == C.CC_ELIMIT then
       C.cc_limit_release(tickets, now)
       return nil, wait[0]
     end
