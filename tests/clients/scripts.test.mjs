@@ -19,6 +19,8 @@ const mistakes = {
   'a loop in gsub': `string.gsub('a', '.', ${forever})`,
   'a slow pattern': "string.find(string.rep('a', 4000), string.rep('.-', 8) .. 'b')",
   'a slow pattern, as a method': "('a'):rep(4000):find(('.-'):rep(8) .. 'b')",
+  'a pattern of options': "local n = 40 return ('a'):rep(n):find(('a?'):rep(n) .. ('a'):rep(n))",
+  'a pattern with a back reference': "('a'):rep(4096):find('(a*)%1%1%1b')",
   'a finaliser': "getmetatable(newproxy(true)).__gc = function() while true do end end",
   'a table without end': 'local t = {} while true do t[#t + 1] = {} end',
   'a text without end': "local s = 'x' while true do s = s .. s end",

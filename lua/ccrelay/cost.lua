@@ -1,0 +1,131 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- How long a pattern of Lua may take at worst. What is repeated may try every place of the text again
+-- for each try of what is repeated before it, unless what follows tells at once where it has to end: as
+-- in "%s*:", whose parts have no byte in common.
+local M = {}
+
+local MOST_REMEMBERED = 256
+local REPEATS = { ['*'] = true, ['+'] = true, ['-'] = true }
+local OPTIONAL = { ['*'] = true, ['-'] = true, ['?'] = true }
+
+local bytes = {}
+for byte = 0, 255 do bytes[byte + 1] = string.char(byte) end
+local ALL = table.concat(bytes)
+
+local function have_common(one, other)
+  local set = {}
+  for byte in string.gmatch(ALL, one) do set[byte] = true end
+  for byte in string.gmatch(ALL, other) do
+    if set[byte] then return true end
+  end
+  return false
+end
+
+local function set_end(pattern, index)
+  local place = index + (string.sub(pattern, index + 1, index + 1) == '^' and 2 or 1)
+  repeat
+    if place > #pattern then error('malformed pattern (missing "]")', 0) end
+    place = place + (string.sub(pattern, place, place) == '%' and 2 or 1)
+  until string.sub(pattern, place, place) == ']'
+  return place
+end
+
+-- The item at index: its last byte, whether it stands for one byte of a class, whether it may take long.
+local function item_at(pattern, index)
+  local first, second = string.sub(pattern, index, index), string.sub(pattern, index + 1, index + 1)
+  if first == '[' then return set_end(pattern, index), true, false end
+  if first ~= '%' then return index, first ~= '(' and first ~= ')', false end
+  if second == 'b' then return index + 3, false, true end
+  if second == 'f' then return set_end(pattern, index + 2), false, false end
+  return index + 1, not string.find(second, '%d'), string.find(second, '%d') ~= nil
+end
+
+-- The parts of a pattern: { class =, mark = } for what matches one byte or several, { slow = true }
+-- for back references and balanced texts.
+local function parts_of(pattern)
+  local list, index = {}, string.byte(pattern) == 94 and 2 or 1
+  while index <= #pattern do
+    local last, is_class, slow = item_at(pattern, index)
+    if is_class and not (last == #pattern and string.sub(pattern, index) == '$') then
+      local mark = string.match(pattern, '^[%*%+%-%?]', last + 1) or ''
+      list[#list + 1] = { class = string.sub(pattern, index, last), mark = mark }
+      last = last + #mark
+    elseif slow then
+      list[#list + 1] = { slow = true }
+    end
+    index = last + 1
+  end
+  return list
+end
+
+-- Whether only one end of a repeated part can lead on.
+local function is_told(list, index, last)
+  for place = index + 1, last do
+    local part = list[place]
+    if part.slow or have_common(list[index].class, part.class) then return false end
+    if part.mark == '' or part.mark == '+' then return true end
+  end
+  return true
+end
+
+-- How often the size of the text is a factor for the parts from first to last, and 2. In what nothing
+-- has to follow, the last parts never fail.
+local function weigh(list, first, last, has_to_end)
+  local many, twice, long = 0, 0, 0
+  while not has_to_end and last > first and OPTIONAL[list[last].mark] do last, long = last - 1, 1 end
+  for index = first, last do
+    local part = list[index]
+    local is_free = not part.slow and (index == last and not has_to_end or is_told(list, index, last))
+    if part.slow or REPEATS[part.mark] and not is_free then
+      many = many + 1
+    elseif REPEATS[part.mark] then
+      long = (index < last or has_to_end) and 1 or long
+    elseif part.mark == '?' and not is_free then
+      twice = twice + 1
+    end
+  end
+  return many + long, twice
+end
+
+-- The place of the part that takes whatever is left: "." repeated, and nothing has to come after it.
+local function place_of_rest(list)
+  for index = #list, 1, -1 do
+    local part = list[index]
+    if part.class == '.' and REPEATS[part.mark] then return index end
+    if not OPTIONAL[part.mark] then return nil end
+  end
+  return nil
+end
+
+local function weight_of(pattern)
+  local list = parts_of(pattern)
+  local starts = string.byte(pattern) == 94 and 0 or 1
+  local has_to_end, rest = string.sub(pattern, -1) == '$', place_of_rest(list)
+  if not rest then
+    local many, twice = weigh(list, 1, #list, has_to_end)
+    return { many = many + starts, twice = twice }
+  end
+  local before, before_twice = weigh(list, 1, rest - 1, false)
+  local behind, behind_twice = weigh(list, rest, #list, has_to_end)
+  return { many = math.max(before + starts, behind), twice = math.max(before_twice, behind_twice) }
+end
+
+local known, count = {}, 0
+
+--- About how many bytes are looked at when a pattern is tried on a text of this size, at worst.
+---@param pattern string
+---@param size integer
+---@return number
+function M.of(pattern, size)
+  local weight = known[pattern]
+  if not weight then
+    weight = weight_of(pattern)
+    if count == MOST_REMEMBERED then known, count = {}, 0 end
+    known[pattern], count = weight, count + 1
+  end
+  local steps = 2 ^ weight.twice
+  for index = 1, weight.many do steps = steps * (size + index) / index end
+  return steps
+end
+
+return M
