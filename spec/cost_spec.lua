@@ -16,7 +16,7 @@ describe('the cost of a pattern', function()
     ['^(%d+)%.(%d+)%.(%d+)%.?(%d*)$'] = 3000, ['^.+%.(%w+)$'] = 3000, ['(%w+)%-(%w+)'] = 2500,
     ['user_(%x+)_account__session_(.+)'] = 2500, ['^(.-)x?(.*)$'] = 4096,
     ['%f[%w]%w+'] = 4096, ['opus'] = 4096, ['[][]'] = 4096, ['%b()'] = 3000, ['^https?://([^/:]+):?(%d*)(.*)$'] = 4096,
-       ['([%w_]+)=([^;]*)'] = 2500,
+    ['([%w_]+)=([^;]*)'] = 2500,
   } do
     it('lets ' .. pattern .. ' pass for ' .. size .. ' bytes', function()
       assert.is_true(cost.of(pattern, size) <= MOST, counted(cost.of(pattern, size)))
@@ -25,9 +25,8 @@ describe('the cost of a pattern', function()
 
   for pattern, size in pairs {
     ['a*a*b'] = 1050, ['.-.-.-.-.-b'] = 4000, ['^a-a-b'] = 4096, [('a?'):rep(40) .. ('a'):rep(40)] = 40,
-    ['%s+$'] = 4096,    ['(a*)%1%1b'] = 500, ['(.-)%s*,'] = 4096, ['^[ab]*a[ab]*a[ab]*c'] = 500, ['%w+b'] = 4096,
-    ['^%w*%d*x'] = 4096,
-    ['[^]]*]*x'] = 4096, ['%b()%b()x'] = 500,
+    ['%s+$'] = 4096, ['(a*)%1%1b'] = 500, ['(.-)%s*,'] = 4096, ['^[ab]*a[ab]*a[ab]*c'] = 500, ['%w+b'] = 4096,
+    ['^%w*%d*x'] = 4096, ['[^]]*]*x'] = 4096, ['%b()%b()x'] = 500,
   } do
     it('does not let ' .. pattern .. ' pass for ' .. size .. ' bytes', function()
       assert.is_true(cost.of(pattern, size) > MOST, counted(cost.of(pattern, size)))
