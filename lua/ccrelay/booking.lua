@@ -14,8 +14,29 @@ local LEAST_SHARE = 0.02   -- of a request that is new to its prompt cache
 local USUAL_OUTPUT = 1024  -- of an answer
 local EVENT_BYTES = 120    -- of an event of a stream that carries text, without the text
 
+---@class ccrelay.Estimate
+---@field model string? it is for
+---@field input number tokens, cached or not
+---@field output number
+---@field told_output number the same where only the provider told a limit
+---@field marked boolean whether a prompt cache may hold some of it
+
+-- What the configuration says is never to be over. What the provider told it will see to itself: there
+-- a guess does, for all of max_tokens would keep out most of what comes before the first answer is whole.
+local function estimate_of(exchange)
+  local known, model = exchange.estimated, exchange.model
+  if known and known.model == model then return known end
+  local input, output = exchange:estimate()
+  known = {
+    model = model, input = input, output = output,
+    told_output = calibration.output(model or '') and output or math.min(output, USUAL_OUTPUT),
+    marked = input > 0 and bit.band(exchange.feature_bits, C.CC_HAS_CACHE_CONTROL) ~= 0,
+  }
+  exchange.estimated = known
+  return known
+end
+
 local function new_share(exchange, total, slot)
-  if bit.band(exchange.feature_bits, C.CC_HAS_CACHE_CONTROL) == 0 then return 1 end
   local provider = slot and slot.provider
   if provider and provider:counts_cache_reads(provider:map(exchange.model)) then return 1 end
   local cached = home.cached(exchange, slot)
@@ -29,25 +50,15 @@ end
 ---@param slot ccrelay.Slot? where it would be sent; nil: wherever
 ---@return number input
 ---@return number output
+---@return number told_output where only the provider told a limit
 function M.estimate(exchange, slot)
-  local input, output = exchange:estimate()
-  if input == 0 then return input, output end
-  return math.ceil(input * new_share(exchange, input, slot)), output
+  local known = estimate_of(exchange)
+  if not known.marked then return known.input, known.output, known.told_output end
+  return math.ceil(known.input * new_share(exchange, known.input, slot)), known.output, known.told_output
 end
 
 local pair = ffi.typeof 'struct cc_ticket[2]'
 local wait = ffi.new 'double[1]'
-
-local function limit_of(slot, model, index)
-  return (index == 0 and slot.limit or index == 1 and quota.of(slot, model).limit) or -1
-end
-
--- What the configuration says is never to be over. What the provider told it will see to itself: there
--- a guess does, for all of max_tokens would keep out most of what comes before the first answer is whole.
-local function output_for(exchange, output, index)
-  if index == 0 or calibration.output(exchange.model or '') then return output end
-  return math.min(output, USUAL_OUTPUT)
-end
 
 --- How long an attempt would have to wait for room in the limits of a key: 0 when it may go.
 ---@param exchange ccrelay.Exchange
@@ -56,13 +67,10 @@ end
 ---@param now number
 ---@return number milliseconds
 function M.wait(exchange, slot, model, now)
-  local input, output = M.estimate(exchange, slot)
-  local longest = 0
-  for index = 0, 1 do
-    local limit = limit_of(slot, model, index)
-    longest = math.max(longest, C.cc_limit_wait(limit, now, input, output_for(exchange, output, index)))
-  end
-  return longest
+  local input, output, told_output = M.estimate(exchange, slot)
+  local longest = slot.limit and C.cc_limit_wait(slot.limit, now, input, output) or 0
+  local told = quota.of(slot, model).limit
+  return told and math.max(longest, C.cc_limit_wait(told, now, input, told_output)) or longest
 end
 
 --- Books an attempt at a key: two tickets, one for all its models and one for the class of this; nil and
@@ -74,14 +82,13 @@ end
 ---@return ffi.cdata*? tickets struct cc_ticket[2]
 ---@return number milliseconds
 function M.reserve(exchange, slot, model, now)
-  local tickets, input, output = pair(), M.estimate(exchange, slot)
-  tickets[0].limit, tickets[1].limit = -1, -1
-  for index = 0, 1 do
-    local limit, most = limit_of(slot, model, index), output_for(exchange, output, index)
-    if C.cc_limit_reserve(limit, now, input, most, tickets + index, wait) == C.CC_ELIMIT then
-      C.cc_limit_release(tickets, now)
-      return nil, wait[0]
-    end
+  local tickets, input, output, told_output = pair(), M.estimate(exchange, slot)
+  local told = quota.of(slot, model).limit or -1
+  tickets[1].limit = -1
+  if C.cc_limit_reserve(slot.limit or -1, now, input, output, tickets, wait) == C.CC_ELIMIT then return nil, wait[0] end
+  if C.cc_limit_reserve(told, now, input, told_output, tickets + 1, wait) == C.CC_ELIMIT then
+    C.cc_limit_release(tickets, now)
+    return nil, wait[0]
   end
   return tickets, 0
 end

@@ -54,7 +54,7 @@ local RARE = {
   refused = false, holder_1 = false, missed = false, recovered = false, raced = false,
   client_open = false, client_ticket = false, room_at = false, queued = false, queue_end = false, queued_ms = 0,
   early = false, home = false, tally = false, media = false, sent = false, billed = false,
-  filter = false, turns = false,
+  filter = false, turns = false, estimated = false,
 }
 
 function Exchange.__index(self, name)
