@@ -227,7 +227,7 @@ do_soak() { do_npm && timeout $((soak + 300)) node "$root/tests/bench/soak.mjs" 
 do_promises() { do_npm && timeout 1500 node "$root/tests/bench/promises.mjs"; }
 
 do_stepped() {
-  CCRELAY_STEP=1 timeout 1800 ctest --test-dir "$build/plain" -V -j "$jobs" --timeout 1700 \
+  CCRELAY_STEP=1 timeout 3600 ctest --test-dir "$build/plain" -V -j "$jobs" --timeout 3500 \
     -R '^test_(cell|ledger|limit_window|shared)$'
 }
 
