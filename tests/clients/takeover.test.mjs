@@ -106,8 +106,8 @@ test('a process that dies of loading a file is told with its signal', async (t) 
   relay.savePolicy(hangs);
   assert.ok(await until(() => trials(relay).length === 1));
   await sleep(500 * patience); // it has come to the file by then
-  process.kill(trials(relay)[0], 'SIGBUS');
-  await relay.printed(/policy\.lua: loading the file ended with signal 7/);
+  process.kill(trials(relay)[0], 'SIGUSR1');
+  await relay.printed(/policy\.lua: loading the file ended with signal 10/);
   assert.deepEqual(await answers(relay), ['one']);
 });
 
