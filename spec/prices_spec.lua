@@ -142,7 +142,7 @@ describe('a policy', function()
     for words, message in pairs {
       ['relay.price({}, exchange)'] = 'relay.price takes one of relay.upstreams',
       ['relay.price(relay.upstreams(exchange)[1])'] = 'relay.price takes an exchange',
-      ['relay.cost(exchange)'] = 'an exchange has no',
+      ['relay.cost(exchange)'] = 'relay.cost takes the report',
       ['relay.cost({})'] = 'relay.cost takes the report',
     } do
       local self = run({}, {}, "local relay = require 'ccrelay' return function(exchange) " .. words .. ' end')

@@ -168,13 +168,13 @@ describe('strings of a policy', function()
       local inside
       local self = stage.new { policy = 'return function(exchange) ' .. words
         .. ' return exchange:respond { body = tostring(ok) } end' }
-      local give = answers.give
-      answers.give = function(...)
+      local plain = answers.plain
+      answers.plain = function(...)
         inside = self.state.inside
-        return give(...)
+        return plain(...)
       end
       local told = self:request().body
-      answers.give = give
+      answers.plain = plain
       assert.equal('false', told)
       assert.is_true(inside)
     end)

@@ -2,14 +2,16 @@
 -- Answers of the relay's own: errors, lists, and what a policy says by itself.
 local C = require 'ccrelay.c'
 local errors = require 'ccrelay.errors'
+local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
+local sandbox = require 'ccrelay.sandbox'
 local turn = require 'ccrelay.turn'
 
 local M = {}
 
 -- What a script returns after it answered by itself.
-M.GIVEN = setmetatable({}, { __metatable = false, __tostring = function() return 'an answer already given' end })
+M.GIVEN = sandbox.frozen {}
 
 local MOST_HEADER_BYTES = 12 * 1024 -- that a script may add; clients take 16 KiB of head
 
@@ -145,6 +147,18 @@ local function check_status(status, level)
   return status
 end
 
+--- What a script wants to answer, read from its table with nothing of the table's own doing.
+---@package
+---@param answer any
+---@return { status: any, headers: any, body: string }
+function M.plain(answer)
+  if type(answer) ~= 'table' then error('exchange:respond takes a table', 0) end
+  local body = rawget(answer, 'body') or ''
+  if type(body) == 'table' then body = json.encode(body) end
+  if type(body) ~= 'string' then error('the body of an answer is a text or a table', 0) end
+  return { status = rawget(answer, 'status'), headers = face.plain(rawget(answer, 'headers')), body = body }
+end
+
 --- Answers without an upstream: { status =, headers =, body = }; a table as body becomes JSON.
 ---@param exchange ccrelay.Exchange
 ---@param answer { status: integer?, headers: table<string, string>?, body: string|table|nil }
@@ -152,12 +166,14 @@ end
 function M.respond(exchange, answer)
   turn.check(exchange, 'respond')
   local status = check_status(answer.status, 2)
-  local body = answer.body or ''
-  if type(body) == 'table' then body = json.encode(body) end
-  if type(body) ~= 'string' then error('the body of an answer is a text or a table', 2) end
   set_headers(exchange, answer.headers, 2)
-  M.give(exchange, status, body)
+  M.give(exchange, status, answer.body)
   return M.GIVEN
+end
+
+local function bytes_of(value, what)
+  if type(value) ~= 'string' and type(value) ~= 'number' then error(what .. ' is a text', 0) end
+  return tostring(value)
 end
 
 --- Breaks the connection to the client: { reset = true } with RST, { raw = bytes } after these bytes.
@@ -167,7 +183,7 @@ end
 function M.abort(exchange, how)
   turn.check(exchange, 'abort')
   how = how or {}
-  local raw = how.raw or ''
+  local raw = bytes_of(how.raw or '', 'raw of exchange:abort')
   exchange.answered = true
   C.cc_answer_break(exchange.relay, exchange.handle, how.reset or false, raw, #raw)
   return M.GIVEN
@@ -181,9 +197,9 @@ Writer.__metatable = false
 
 local function check_open(writer, action)
   local exchange = writer.exchange
-  if not writer.open or exchange.ended then error('writer:' .. action .. ' was called after the answer ended', 3) end
+  if not writer.open or exchange.ended then error('writer:' .. action .. ' was called after the answer ended', 0) end
   if coroutine.running() ~= exchange.coroutine then
-    error('writer:' .. action .. ' was called from outside of the exchange\'s own script', 3)
+    error('writer:' .. action .. ' was called from outside of the exchange\'s own script', 0)
   end
   return exchange
 end
@@ -192,6 +208,7 @@ end
 ---@param bytes string
 function Writer:write(bytes)
   local exchange = check_open(self, 'write')
+  bytes = bytes_of(bytes, 'what writer:write takes')
   local code = C.cc_answer_write(exchange.relay, exchange.handle, bytes, #bytes)
   if code == C.CC_ELIMIT then
     turn.await(exchange, turn.WRITABLE)
@@ -203,7 +220,11 @@ end
 --- Waits so many milliseconds.
 ---@param milliseconds number
 function Writer:sleep(milliseconds)
-  turn.sleep(check_open(self, 'sleep'), milliseconds)
+  local exchange = check_open(self, 'sleep')
+  if type(milliseconds) ~= 'number' or not (milliseconds >= 0 and milliseconds < 2 ^ 31) then
+    error('writer:sleep takes milliseconds', 0)
+  end
+  turn.sleep(exchange, milliseconds)
 end
 
 --- Breaks the connection in the middle of the answer.
@@ -211,12 +232,27 @@ end
 function Writer:abort(how)
   local exchange = check_open(self, 'abort')
   how = how or {}
-  local raw = how.raw or ''
+  local raw = bytes_of(how.raw or '', 'raw of writer:abort')
   self.open = false
   C.cc_answer_break(exchange.relay, exchange.handle, how.reset or false, raw, #raw)
 end
 
-for _, name in ipairs { 'write', 'sleep', 'abort' } do Writer[name] = turn.entrance(Writer[name]) end
+local shown = {}
+
+local function show(name, inner)
+  shown[name] = turn.entrance(function(self, given)
+    local writer = face.object(self, 'writer') or error('writer:' .. name .. ' is a method of a writer', 0)
+    return inner(writer, given)
+  end)
+end
+
+show('write', Writer.write)
+show('sleep', Writer.sleep)
+show('abort', function(self, how)
+  Writer.abort(self, { reset = face.member(how, 'reset') == true, raw = face.member(how, 'raw') })
+end)
+
+face.define('writer', Writer, function(_, name) return shown[name] end)
 
 --- Answers in pieces: produce(writer) writes them. The answer ends when it returns.
 ---@param exchange ccrelay.Exchange
@@ -233,7 +269,7 @@ function M.stream(exchange, produce, answer)
   C.cc_answer_begin(exchange.relay, exchange.handle, status)
   exchange.answered = true
   local writer = setmetatable({ exchange = exchange, open = true }, Writer)
-  turn.script(produce, writer)
+  turn.script(produce, face.new(writer))
   if writer.open and not exchange.ended then C.cc_answer_end(exchange.relay, exchange.handle) end
   writer.open = false
   return M.GIVEN

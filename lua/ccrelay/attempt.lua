@@ -6,6 +6,7 @@ local Request = require 'ccrelay.request'
 local Upstream = require 'ccrelay.upstream'
 local booking = require 'ccrelay.booking'
 local burst = require 'ccrelay.burst'
+local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local latency = require 'ccrelay.latency'
@@ -128,7 +129,7 @@ local function prepare(exchange, attempt)
   if exchange.endpoint == 'messages' then apply_edits(exchange, request) end
   C.cc_try_pass(exchange.relay, exchange.handle, attempt.number)
   if adapter.prepare then
-    turn.adapter(adapter.prepare, request, attempt.upstream)
+    turn.adapter(adapter.prepare, face.new(request), face.of(attempt.upstream))
   else
     request:pass()
   end

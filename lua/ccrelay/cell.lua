@@ -53,8 +53,8 @@ end
 
 ---@class ccrelay.Cell
 local Cell = {}
-Cell.__index = Cell
-Cell.__metatable = false
+
+local OF_POLICY = { __index = Cell, __metatable = false }
 
 -- A script may name its cells while it is loaded, before there is anything shared.
 local function number_of(self)
@@ -108,7 +108,7 @@ end
 ---@return ccrelay.Cell
 function M.of_policy(name)
   if type(name) ~= 'string' or name == '' then error('relay.cell takes a name', 3) end
-  return setmetatable({ name = name }, Cell)
+  return setmetatable({ name = name }, OF_POLICY)
 end
 
 return M

@@ -8,6 +8,7 @@ local booking = require 'ccrelay.booking'
 local calibration = require 'ccrelay.calibration'
 local cell = require 'ccrelay.cell'
 local clients = require 'ccrelay.clients'
+local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
@@ -254,19 +255,27 @@ end
 
 -- ---- The policy's own end ----------------------------------------------------------------------
 
+local function shown(losers)
+  local list = {}
+  for index, loser in ipairs(losers) do
+    list[index] = { upstream = face.of(loser.upstream), input_tokens = loser.input_tokens }
+  end
+  return list
+end
+
 local function tell_policy(exchange, upstream)
   local on_done = exchange.generation.policy.on_done
   if not on_done or exchange.endpoint ~= 'messages' then return end
   local usage = report.usage
   local facts = {
-    status = report.status, error = error_of(exchange), attempts = report.attempts, upstream = upstream,
+    status = report.status, error = error_of(exchange), attempts = report.attempts, upstream = face.of(upstream),
     first_byte_ms = report.first_byte_ms, total_ms = report.total_ms, usage_known = report.usage_known,
     input_tokens = usage.input, output_tokens = booking.output(report, upstream and upstream.model),
     cache_read_tokens = usage.cache_read,
     cache_write_tokens = usage.cache_5m + usage.cache_1h, cache_write_1h_tokens = usage.cache_1h,
-    raced = exchange.raced or nil,
+    raced = exchange.raced and shown(exchange.raced) or nil,
   }
-  local ok, message = pcall(turn.script, on_done, exchange, facts)
+  local ok, message = pcall(turn.script, on_done, face.of(exchange), facts)
   if not ok then M.fault(exchange, message, '') end
 end
 

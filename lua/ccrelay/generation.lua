@@ -4,6 +4,7 @@ local C = require 'ccrelay.c'
 local Auth = require 'ccrelay.auth'
 local Provider = require 'ccrelay.provider'
 local surroundings = require 'ccrelay.context'
+local face = require 'ccrelay.face'
 local fault = require 'ccrelay.config.fault'
 local fit = require 'ccrelay.fit'
 local health = require 'ccrelay.health'
@@ -150,9 +151,13 @@ local function check_members(file, what, value, allowed)
   return nil
 end
 
+local function now() return C.cc_now() end
+local function time() return C.cc_time() end
+
 local function load_adapter(text, file)
   local modules = {
-    ccrelay = { json = json, now = C.cc_now, time = C.cc_time }, ['ccrelay.json'] = json, ['ccrelay.fit'] = fit,
+    ccrelay = { json = json.for_scripts(), now = now, time = time },
+    ['ccrelay.json'] = json.for_scripts(), ['ccrelay.fit'] = face.plain(fit),
   }
   local adapter, wrong = run(text, file, sandbox.environment(modules, true))
   if wrong then return nil, wrong end

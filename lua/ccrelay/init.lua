@@ -3,12 +3,14 @@
 local C = require 'ccrelay.c'
 local budget = require 'ccrelay.budget'
 local cell = require 'ccrelay.cell'
+local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
 local latency = require 'ccrelay.latency'
 local plain = require 'ccrelay.plain'
 local prices = require 'ccrelay.prices'
 local random = require 'ccrelay.random'
+local turn = require 'ccrelay.turn'
 local upstream = require 'ccrelay.upstream'
 
 local M = {}
@@ -35,15 +37,19 @@ local Relay = {}
 ---@field budget_per_day number of a client without one of its own
 ---@field debug boolean answers tell in headers who served them
 
-local function check_exchange(value, action)
-  if type(value) ~= 'table' or not rawget(value, 'generation') then
-    error('relay.' .. action .. ' takes an exchange', 3)
-  end
+local function exchange_of(value, action)
+  return face.object(value, 'exchange') or error('relay.' .. action .. ' takes an exchange', 3)
 end
 
-local function check_upstream(value, action)
-  if not upstream.is(value) then error('relay.' .. action .. ' takes one of relay.upstreams(exchange)', 3) end
+local function upstream_of(value, action)
+  return face.object(value, 'upstream') or error('relay.' .. action .. ' takes one of relay.upstreams(exchange)', 3)
 end
+
+local candidates = turn.entrance(function(exchange, filter)
+  local list = upstream.await(exchange, filter)
+  for index, one in ipairs(list) do list[index] = face.of(one) end
+  return list
+end)
 
 --- The candidates of an exchange: who can serve its model, is allowed for its client, has a closed
 --- circuit and limits open; by priority. A filter narrows them: { provider = name } or { type = name }.
@@ -52,8 +58,10 @@ end
 ---@param filter { provider: string?, type: string?, wait: boolean? }?
 ---@return ccrelay.Upstream[]
 function Relay.upstreams(exchange, filter)
-  check_exchange(exchange, 'upstreams')
-  return upstream.await(exchange, filter)
+  local narrow = filter and {
+    provider = face.member(filter, 'provider'), type = face.member(filter, 'type'), wait = face.member(filter, 'wait'),
+  }
+  return candidates(exchange_of(exchange, 'upstreams'), narrow)
 end
 
 --- Milliseconds within which 95 of 100 streams of this model at this provider show their first
@@ -61,27 +69,26 @@ end
 ---@param one ccrelay.Upstream
 ---@return number?
 function Relay.latency(one)
-  check_upstream(one, 'latency')
-  return latency.of(one)
+  return latency.of(upstream_of(one, 'latency'))
 end
 
 --- What the exchange's client may spend a day (UTC), what it has spent today, and how long the day is.
 ---@param exchange ccrelay.Exchange
 ---@return { per_day: number?, spent: number, remains_ms: number }
 function Relay.budget(exchange)
-  check_exchange(exchange, 'budget')
-  return { per_day = budget.of(exchange), spent = budget.spent(exchange), remains_ms = budget.remains() }
+  local object = exchange_of(exchange, 'budget')
+  return { per_day = budget.of(object), spent = budget.spent(object), remains_ms = budget.remains() }
 end
 
 --- Adds to what the exchange's client has spent today.
 ---@param exchange ccrelay.Exchange
 ---@param cost number
 function Relay.spend(exchange, cost)
-  check_exchange(exchange, 'spend')
+  local object = exchange_of(exchange, 'spend')
   if type(cost) ~= 'number' or not (cost >= 0 and cost < math.huge) then
     error('relay.spend takes an amount, 0 or more', 2)
   end
-  budget.spend(exchange, cost)
+  budget.spend(object, cost)
 end
 
 --- A named number that all workers share and a reload leaves alone.
@@ -114,7 +121,7 @@ end
 ---@param text string
 ---@return integer
 function Relay.hash(text)
-  return tonumber(cell.digest(text, 6), 16)
+  return tonumber(cell.digest(tostring(text), 6), 16)
 end
 
 local LEVELS = { debug = true, info = true, warn = true, error = true }
@@ -147,9 +154,7 @@ local function add_prices(relay, rows)
   ---@param exchange ccrelay.Exchange
   ---@return number?
   function relay.price(one, exchange)
-    check_upstream(one, 'price')
-    check_exchange(exchange, 'price')
-    return book:expected(one, exchange:estimate())
+    return book:expected(upstream_of(one, 'price'), exchange_of(exchange, 'price'):estimate())
   end
 
   --- What an exchange has cost by routing.prices; nil when its usage or price is not known.
@@ -167,7 +172,7 @@ end
 function M.bind(context)
   local relay = { version = ffi.string(C.cc_version()), routing = copy(context.routing) }
   for name, value in pairs(Relay) do relay[name] = value end
-  relay.json = { encode = json.encode, decode = json.decode, array = json.array, null = json.null }
+  relay.json = json.for_scripts()
 
   add_prices(relay, context.routing.prices)
 

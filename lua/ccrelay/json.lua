@@ -7,7 +7,7 @@ local cjson = require 'cjson'
 local M = {}
 
 local ESCAPES = { ['"'] = '\\"', ['\\'] = '\\\\', ['\n'] = '\\n', ['\r'] = '\\r', ['\t'] = '\\t' }
-local ARRAY = {}
+local ARRAY = { __metatable = false }
 
 local function escape(character)
   return ESCAPES[character] or string.format('\\u%04x', string.byte(character))
@@ -53,6 +53,7 @@ end
 ---@param list table
 ---@return table
 function M.array(list)
+  if debug.getmetatable(list) == ARRAY then return list end
   return setmetatable(list, ARRAY)
 end
 
@@ -60,17 +61,20 @@ local encode
 
 local function encode_array(list, depth)
   local out = {}
-  for index = 1, #list do out[index] = encode(list[index], depth) end
+  for index = 1, #list do out[index] = encode(rawget(list, index), depth) end
   return '[' .. table.concat(out, ',') .. ']'
 end
 
 local function encode_object(object, depth)
-  local keys = {}
-  for key in pairs(object) do keys[#keys + 1] = tostring(key) end
-  table.sort(keys)
-  for index, key in ipairs(keys) do
-    keys[index] = M.quote(key) .. ':' .. encode(object[key], depth)
+  local keys, values = {}, {}
+  for key, value in next, object do
+    local kind = type(key)
+    if kind ~= 'string' and kind ~= 'number' then error('a key that is a ' .. kind .. ' has no JSON form', 0) end
+    key = tostring(key)
+    keys[#keys + 1], values[key] = key, value
   end
+  table.sort(keys)
+  for index, key in ipairs(keys) do keys[index] = M.quote(key) .. ':' .. encode(values[key], depth) end
   return '{' .. table.concat(keys, ',') .. '}'
 end
 
@@ -85,7 +89,7 @@ function encode(value, depth)
   if value == nil or value == cjson.null then return 'null' end
   if kind ~= 'table' then error('a ' .. kind .. ' has no JSON form', 0) end
   if depth > 100 then error('a table nested too deeply for JSON', 0) end
-  if getmetatable(value) == ARRAY or #value > 0 then return encode_array(value, depth + 1) end
+  if debug.getmetatable(value) == ARRAY or #value > 0 then return encode_array(value, depth + 1) end
   return encode_object(value, depth + 1)
 end
 
@@ -106,5 +110,12 @@ function M.decode(text)
 end
 
 M.null = cjson.null
+
+--- What scripts get: a table of their own.
+---@package
+---@return ccrelay.Json
+function M.for_scripts()
+  return { encode = M.encode, decode = M.decode, array = M.array, null = M.null }
+end
 
 return M

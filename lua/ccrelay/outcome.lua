@@ -2,6 +2,7 @@
 -- What an attempt came to. Whether trying another upstream makes sense is decided here and nowhere else.
 local C = require 'ccrelay.c'
 local errors = require 'ccrelay.errors'
+local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
 local ratelimit = require 'ccrelay.ratelimit'
@@ -76,6 +77,8 @@ local function keep_headers(exchange, number, count)
   return setmetatable(headers, Kept)
 end
 
+local function no_headers() return setmetatable({}, Kept) end
+
 -- What most outcomes are takes no place in each.
 local USUAL = {
   ok = false, retryable = false, verdict = 'neutral', sent = false, used_input = 0, used_output = 0, changed_bytes = 0,
@@ -105,6 +108,51 @@ function Outcome.__index(self, name)
   if good and OF_GOOD[name] ~= nil then return OF_GOOD[name] end
   return USUAL[name]
 end
+
+-- ---- What scripts hold --------------------------------------------------------------------------
+
+local SHOWN = {}
+for _, name in ipairs {
+  'ok', 'status', 'error', 'type', 'message', 'retryable', 'reason', 'detail', 'timeout', 'retry_after', 'reset_after',
+  'body', 'reused', 'connect_ms', 'head_ms', 'gate_ms', 'verdict',
+} do SHOWN[name] = true end
+
+-- What scripts may set, and to what.
+local SETTABLE = {
+  retryable = 'boolean', type = 'string', reason = 'string', message = 'string', verdict = 'string',
+  retry_after = 'number',
+}
+local OPTIONAL = { reason = true, message = true, retry_after = true }
+local KNOWN_VERDICTS = {
+  good = true, neutral = true, failed = true, overloaded = true, exhausted = true, refused = true, spent = true,
+}
+
+local function is_fit(name, value)
+  if value == nil then return OPTIONAL[name] end
+  if type(value) ~= SETTABLE[name] then return false end
+  if name == 'verdict' then return KNOWN_VERDICTS[value] end
+  return name ~= 'retry_after' or math.abs(value) < 2 ^ 53
+end
+
+local function show(self, name)
+  if SHOWN[name] then return self[name] end
+  if name == 'upstream' then return face.of(self.upstream) end
+  if name == 'headers' then return face.new(self.headers) end
+  if name == 'decoded' then return face.plain(self.decoded) end
+  return nil
+end
+
+local function set(self, name, value)
+  if not SETTABLE[name] then error('outcome.' .. tostring(name) .. ' cannot be assigned', 2) end
+  if not is_fit(name, value) then error('outcome.' .. name .. ' cannot be this ' .. type(value), 2) end
+  self[name] = value
+end
+
+local function header_of(self, name) return self[tostring(name)] end
+
+face.define('outcome', Outcome, show, set)
+face.define('live headers', Live, header_of)
+face.define('kept headers', Kept, header_of)
 
 -- ---- Judgement ---------------------------------------------------------------------------------
 
@@ -185,14 +233,15 @@ local function judge(exchange, attempt, outcome)
 end
 
 local function new(exchange, attempt)
-  return setmetatable({ exchange = exchange, upstream = attempt.upstream, attempt = attempt.number, holder = attempt },
-    Outcome)
+  return setmetatable({
+    exchange = exchange, upstream = attempt.upstream, attempt = attempt.number, holder = attempt, face = false,
+  }, Outcome)
 end
 
 local function good(exchange, attempt)
   return (setmetatable({
     exchange = exchange, upstream = attempt.upstream, attempt = attempt.number, holder = attempt, ok = true,
-    status = raw.status, changed_bytes = raw.changed_bytes,
+    status = raw.status, changed_bytes = raw.changed_bytes, face = false,
   }, Outcome))
 end
 
@@ -208,7 +257,7 @@ local function bad(exchange, attempt)
   keep_failure(exchange, attempt, outcome)
   judge(exchange, attempt, outcome)
   local classify = attempt.slot.provider.adapter.classify
-  if classify then turn.adapter(classify, outcome, attempt.slot.provider.settings) end
+  if classify then turn.adapter(classify, face.of(outcome), attempt.slot.provider.shown) end
   return outcome
 end
 
@@ -256,7 +305,7 @@ function M.refused(exchange, attempt, reason, pause)
   local outcome = new(exchange, attempt)
   outcome.error, outcome.retryable, outcome.refused = reason, true, true
   outcome.type = reason == 'limited' and 'rate_limit_error' or 'overloaded_error'
-  outcome.retry_after, outcome.headers = pause / 1000, {}
+  outcome.retry_after, outcome.headers = pause / 1000, no_headers()
   require('ccrelay.upstream').refuse(exchange, reason, C.cc_now() + pause, attempt.slot.provider)
   return outcome
 end
@@ -270,7 +319,7 @@ end
 ---@return ccrelay.Outcome
 function M.unsent(exchange, attempt, reason, message, final)
   local outcome = new(exchange, attempt)
-  outcome.error, outcome.retryable, outcome.type, outcome.headers = reason, true, 'api_error', {}
+  outcome.error, outcome.retryable, outcome.type, outcome.headers = reason, true, 'api_error', no_headers()
   outcome.reason, outcome.final = message or ('no ' .. reason), final or false
   exchange.last = outcome
   exchange.trail[#exchange.trail + 1] = outcome

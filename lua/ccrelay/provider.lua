@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.config.address'
 local cell = require 'ccrelay.cell'
+local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local patterns = require 'ccrelay.patterns'
 local proxy = require 'ccrelay.proxy'
@@ -132,11 +133,22 @@ local function add_slots(provider)
   end
 end
 
-local function base_of(settings, adapter)
+-- What adapters see of an entry: all but its keys.
+local function shown(settings)
+  local copy = {}
+  for name, value in pairs(settings) do
+    if name ~= 'keys' then copy[name] = face.plain(value) end
+  end
+  return copy
+end
+
+local function base_of(settings, adapter, seen)
   local text = settings.base_url or (adapter.defaults or {}).base_url
   if adapter.base_url then
-    local made, message = turn.adapter(adapter.base_url, settings)
-    if not made then return nil, type(message) == 'string' and message or 'the adapter gave no base address' end
+    local made, message = turn.adapter(adapter.base_url, seen)
+    if type(made) ~= 'string' then
+      return nil, type(message) == 'string' and message or 'the adapter gave no base address'
+    end
     text = made
   end
   if not text then return nil, 'base_url is missing' end
@@ -153,16 +165,18 @@ end
 ---@return ccrelay.Provider?
 ---@return string? message
 function M.new(settings, adapter, index, env)
-  local base, message = base_of(settings, adapter)
+  local seen = shown(settings)
+  local base, message = base_of(settings, adapter, seen)
   if not base then return nil, message end
   local through, complaint = proxy.of(base, env)
   if complaint then return nil, complaint end
   local credentials = adapter.credentials or 'key'
-  if type(credentials) == 'function' then credentials = turn.adapter(credentials, settings) end
+  if type(credentials) == 'function' then credentials = turn.adapter(credentials, seen) end
   local listed = {}
   for _, model in ipairs(settings.models or {}) do listed[model] = true end
   local provider = setmetatable({
-    name = settings.name, type = settings.type, index = index, settings = settings, adapter = adapter, base = base,
+    name = settings.name, type = settings.type, index = index, settings = settings, shown = seen, adapter = adapter,
+    base = base,
     proxy = through, credentials = credentials, slots = {}, origins = setmetatable({}, { __mode = 'k' }),
   }, Provider)
   provider.listed, provider.listed_prefixes = patterns.split(listed)

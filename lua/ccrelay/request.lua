@@ -2,6 +2,7 @@
 -- What an adapter and a credential scheme say about one attempt: target, headers, edits of the body.
 local C = require 'ccrelay.c'
 local base64 = require 'ccrelay.base64'
+local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
 local task = require 'ccrelay.task'
@@ -156,6 +157,52 @@ function Request:pass()
   self:rename()
 end
 
+local SHOWN = {}
+for _, name in ipairs {
+  'model', 'original_model', 'stream', 'endpoint', 'path', 'query', 'base', 'key', 'credential', 'max_tokens',
+} do SHOWN[name] = true end
+
+local shown = {} -- methods by name
+
+local function check_texts(name, ...)
+  for index = 1, select('#', ...) do
+    local kind = type((select(index, ...)))
+    if kind ~= 'string' and kind ~= 'number' then error('request:' .. name .. ' takes texts', 0) end
+  end
+end
+
+local function request_of(value, name)
+  return face.object(value, 'request') or error('request:' .. name .. ' is a method of a request', 0)
+end
+
+for name, method in pairs(Request) do
+  if type(method) == 'function' and name ~= 'set' and name ~= 'sign' then
+    shown[name] = turn.entrance(function(self, ...)
+      local request = request_of(self, name)
+      check_texts(name, ...)
+      return method(request, ...)
+    end)
+  end
+end
+
+shown.sign = turn.entrance(function(self, from)
+  local keys, request = face.plain(from), request_of(self, 'sign')
+  for _, name in ipairs { 'access_key', 'secret_key', 'region', 'service' } do
+    check_texts('sign', face.member(keys, name))
+  end
+  return request:sign(keys)
+end)
+
+function shown:set(name, value)
+  return shown.set_json(self, name, json.encode(value))
+end
+
+face.define('request', Request, function(self, name)
+  if shown[name] then return shown[name] end
+  if name == 'settings' then return self.upstream.slot.provider.shown end
+  return SHOWN[name] and self[name] or nil
+end)
+
 --- The request of an attempt that has a number.
 ---@param exchange ccrelay.Exchange
 ---@param number integer
@@ -164,7 +211,7 @@ end
 function M.new(exchange, number, upstream)
   local slot = upstream.slot
   return (setmetatable({
-    exchange = exchange, relay = exchange.relay, handle = exchange.handle, number = number,
+    exchange = exchange, upstream = upstream, relay = exchange.relay, handle = exchange.handle, number = number,
     model = upstream.model or nil, original_model = exchange.original_model, stream = exchange.stream,
     endpoint = exchange.endpoint, path = exchange.path, query = exchange.query, base = slot.provider.base.path,
     settings = slot.provider.settings, features = exchange.feature_bits, max_tokens = exchange.max_tokens,

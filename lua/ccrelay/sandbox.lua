@@ -89,13 +89,19 @@ end
 local methods = debug.getmetatable('')
 local unbounded = methods.__index
 
+--- A script goes on that has called the library.
+---@param wide boolean?
+function M.resume(wide)
+  M.wide = wide or false
+  if not wide then methods.__index = bounded end
+  C.cc_script(true)
+end
+
 --- Script code begins to run: methods of strings are the bounded ones until M.leave.
 ---@param wide boolean? an adapter's code, which has the unbounded ones
 function M.enter(wide)
   depth = 0
-  M.wide = wide or false
-  if not wide then methods.__index = bounded end
-  C.cc_script(true)
+  M.resume(wide)
 end
 
 --- The library goes on.
@@ -108,9 +114,7 @@ end
 -- its own. The handler of xpcall runs when the stack is unwound: within an error no deadline counts.
 local function catching(wide)
   local function go_on(...)
-    M.wide = wide or false
-    if not wide then methods.__index = bounded end
-    C.cc_script(true)
+    M.resume(wide)
     return ...
   end
   local function protected(script, ...)
@@ -151,8 +155,8 @@ local function copy(source, without)
 end
 
 local function visible_metatable(value)
-  if type(value) ~= 'table' then return nil end
-  return getmetatable(value)
+  if type(value) == 'table' or type(value) == 'userdata' then return getmetatable(value) end
+  return nil
 end
 
 local function requirer(modules)

@@ -81,11 +81,11 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param action string
 function M.check(exchange, action)
-  if exchange.ended then error('exchange:' .. action .. ' was called after the exchange ended', 3) end
+  if exchange.ended then error('exchange:' .. action .. ' was called after the exchange ended', 0) end
   if coroutine.running() ~= exchange.coroutine then
-    error('exchange:' .. action .. ' was called from outside of the exchange\'s own script', 3)
+    error('exchange:' .. action .. ' was called from outside of the exchange\'s own script', 0)
   end
-  if exchange.answered then error('exchange:' .. action .. ' was called after the answer was given', 3) end
+  if exchange.answered then error('exchange:' .. action .. ' was called after the answer was given', 0) end
 end
 
 --- Waits so many milliseconds.
@@ -123,7 +123,7 @@ function M.from_script(...)
 end
 
 local function back(wide, ...)
-  sandbox.enter(wide)
+  sandbox.resume(wide)
   return ...
 end
 

@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local booking = require 'ccrelay.booking'
 local burst = require 'ccrelay.burst'
+local face = require 'ccrelay.face'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
 local knock = require 'ccrelay.knock'
@@ -10,7 +11,6 @@ local new_table = require 'table.new'
 local queue = require 'ccrelay.queue'
 local quota = require 'ccrelay.quota'
 local random = require 'ccrelay.random'
-local turn = require 'ccrelay.turn'
 local vault = require 'ccrelay.vault'
 
 ---@class ccrelay.Upstream a provider with one of its keys, as a policy sees it
@@ -51,12 +51,15 @@ function Upstream:__index(name)
   return view and view(rawget(self, 'slot'), rawget(self, 'model')) or nil
 end
 
-function Upstream.__newindex(_, name)
+face.define('upstream', Upstream, function(self, name)
+  if name == 'model' then return self.model end
+  return views[name] and self[name] or nil
+end, function(_, name)
   error('upstream.' .. tostring(name) .. ' is read-only', 2)
-end
+end)
 
 local function new(slot, model, credential, rank)
-  return (setmetatable({ slot = slot, model = model, credential = credential, rank = rank }, Upstream))
+  return (setmetatable({ slot = slot, model = model, credential = credential, rank = rank, face = false }, Upstream))
 end
 
 --- Whether a value is an upstream.
@@ -269,14 +272,14 @@ end
 
 local EVERY = {}
 
-local wait_for_some = turn.entrance(function(exchange, filter)
+local function wait_for_some(exchange, filter)
   local list
   repeat
     list = queue.wait(exchange) and M.candidates(exchange, filter)
   until not list or #list > 0
   queue.leave(exchange)
   return list or {}
-end)
+end
 
 --- The same for a policy, which waits when limits alone stand against all of them, and not for long.
 ---@param exchange ccrelay.Exchange

@@ -5,6 +5,7 @@ local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
 local calibration = require 'ccrelay.calibration'
 local deliver = require 'ccrelay.deliver'
+local face = require 'ccrelay.face'
 local json = require 'ccrelay.json'
 local messages = require 'ccrelay.endpoints.messages'
 local tally = require 'ccrelay.tally'
@@ -40,7 +41,9 @@ end
 local function counted(outcome)
   local read = outcome.upstream.slot.provider.adapter.count_tokens
   if outcome.status == 404 then return false end
-  return read and turn.adapter(read, outcome)
+  local count = read and turn.adapter(read, face.of(outcome))
+  if type(count) == 'number' or count == false then return count end
+  return nil
 end
 
 local function ask(exchange, list)

@@ -5,6 +5,7 @@ local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
 local clients = require 'ccrelay.clients'
 local deliver = require 'ccrelay.deliver'
+local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local turn = require 'ccrelay.turn'
 
@@ -37,9 +38,10 @@ function M.serve(exchange)
   if not clients.enter(exchange) then return end
   local journal = exchange.generation.journal
   if journal:writes 'debug' then journal:body(exchange) end
-  local result = turn.script(exchange.generation.policy.route, exchange)
+  local result = turn.script(exchange.generation.policy.route, face.of(exchange))
   if exchange.answered then return end
-  if Outcome.is(result, exchange) then return deliver.outcome(exchange, result) end
+  local outcome = face.object(result, 'outcome')
+  if Outcome.is(outcome, exchange) then return deliver.outcome(exchange, outcome) end
   local none = result == nil and exchange.candidates and #exchange.candidates == 0
   if none then return deliver.no_candidate(exchange) end
   error('the policy returned ' .. (result == nil and 'nothing' or 'a ' .. type(result)) .. ', expected an outcome', 0)
