@@ -109,16 +109,17 @@ static bool is_of_script(lua_State *L) {
   return is;
 }
 
-// The loop resumes scripts from another coroutine: an error there would end the process.
-static bool runs_script(lua_State *L) {
+// How far down the stack the script is that runs, or -1: the loop resumes scripts from another
+// coroutine, and an error there would end the process.
+static int level_of_script(lua_State *L) {
   lua_Debug frame;
-  bool is = false;
-  for (int level = 0; !is && level < DEEPEST && lua_getstack(L, level, &frame); level++) {
+  for (int level = 0; level < DEEPEST && lua_getstack(L, level, &frame); level++) {
     lua_getinfo(L, "f", &frame);
-    is = !lua_iscfunction(L, -1) && is_of_script(L);
+    bool found = !lua_iscfunction(L, -1) && is_of_script(L);
     lua_pop(L, 1);
+    if (found) return level;
   }
-  return is;
+  return -1;
 }
 
 // The error is raised in the script alone: whoever in the library catches it must not meet it too.
@@ -126,9 +127,10 @@ static bool runs_script(lua_State *L) {
 // by itself has left its coroutine, but the library may not have been able to say so yet.
 static void stop_script(lua_State *L, lua_Debug *debug) {
   (void)debug;
-  if (!cc_stay_in_script() || !runs_script(L)) return;
-  cc_script(false);
-  luaL_where(L, 0);
+  int level = cc_stay_in_script() ? level_of_script(L) : -1;
+  if (level < 0) return;
+  cc_script(CC_LIBRARY);
+  luaL_where(L, level);
   if (greedy) lua_pushliteral(L, "not enough memory: the script took all it may");
   else lua_pushfstring(L, "the script ran for more than %d ms", (int)limit_ms);
   lua_concat(L, 2);

@@ -15,7 +15,7 @@ static void (*tell_overdue)(void);
 static void (*tell_over)(void);
 static bool watched;          // the timer of this process runs
 static atomic_uint stays;     // odd: in a stay
-static atomic_bool in_script; // of the staying thread and its signal handler alone
+static atomic_int place;      // enum cc_place; of the staying thread and its signal handler alone
 static atomic_bool was_overdue;
 static unsigned seen; // the handler's: the stay it met last, when, and what its scripts had used by then
 static double met_at, used;
@@ -31,14 +31,22 @@ void cc_stay_stop(void) {
   tell_overdue();
 }
 
-// What went by since the last tick is the script's that this one finds running, if any: a sample,
-// which is right in the long run, and asks no clock when a script calls the library or comes back.
+// What of the time since the last tick counts. It is taken for the time of what this tick finds
+// running: a sample, which is right in the long run, and asks no clock when a script calls the library.
+static double share(void) {
+  switch (atomic_load(&place)) {
+    case CC_SCRIPT: return 1;
+    case CC_CALLED: return 1.0 / 20;
+    default: return 0;
+  }
+}
+
 static void on_tick(int number) {
   (void)number;
   unsigned now = atomic_load(&stays);
   double at = used_ms();
   if (now != seen) used = 0;
-  else if (now & 1 && atomic_load(&in_script)) used += at - met_at;
+  else if (now & 1) used += (at - met_at) * share();
   seen = now;
   met_at = at;
   if (used < limit) return;
@@ -84,7 +92,7 @@ void cc_stay_begin(void) {
 }
 
 void cc_stay_end(void) {
-  atomic_store_explicit(&in_script, false, memory_order_relaxed);
+  atomic_store_explicit(&place, CC_LIBRARY, memory_order_relaxed);
   if (!(atomic_load(&stays) & 1)) return;
   atomic_fetch_add(&stays, 1);
   if (atomic_load(&was_overdue) && atomic_exchange(&was_overdue, false)) tell_over();
@@ -99,11 +107,11 @@ unsigned cc_stay_number(void) {
   return atomic_load_explicit(&stays, memory_order_relaxed);
 }
 
-void cc_script(bool inside) {
-  atomic_store_explicit(&in_script, inside, memory_order_relaxed);
-  if (inside) cc_stay_begin();
+void cc_script(int where) {
+  atomic_store_explicit(&place, where, memory_order_relaxed);
+  if (where == CC_SCRIPT) cc_stay_begin();
 }
 
 bool cc_stay_in_script(void) {
-  return atomic_load_explicit(&in_script, memory_order_relaxed);
+  return atomic_load_explicit(&place, memory_order_relaxed) == CC_SCRIPT;
 }

@@ -47,9 +47,9 @@ static void as_script(void) {
 static bool run(const char *text, bool inside) {
   assert_int_equal(luaL_loadstring(L, text), 0);
   if (inside) as_script();
-  cc_script(inside);
+  cc_script(inside ? CC_SCRIPT : CC_LIBRARY);
   bool ok = lua_pcall(L, 0, 0, 0) == 0;
-  cc_script(false);
+  cc_script(CC_LIBRARY);
   if (!ok) assert_non_null(strstr(lua_tostring(L, -1), "not enough memory"));
   lua_settop(L, 0);
   return ok;
@@ -121,7 +121,7 @@ static void test_what_is_kept_leaves_room(void **state) {
 
 static int enter(lua_State *thread) {
   (void)thread;
-  cc_script(true);
+  cc_script(CC_SCRIPT);
   return 0;
 }
 
@@ -146,7 +146,7 @@ static void test_stops_in_scripts_alone(void **state) {
   int failed = luaL_dostring(L, "enter() local ok, one = coroutine.resume(coroutine.create(failing)) "
                                 "enter() local ok, two = coroutine.resume(coroutine.create(looping)) "
                                 "assert(one:find 'its own') assert(two:find 'ran for more than')");
-  cc_script(false);
+  cc_script(CC_LIBRARY);
   if (failed) fail_msg("%s", lua_tostring(L, -1));
 }
 

@@ -49,9 +49,9 @@ static int end(void **state) {
 }
 
 static void run_script(double ms) {
-  cc_script(true);
+  cc_script(CC_SCRIPT);
   use(ms);
-  cc_script(false);
+  cc_script(CC_LIBRARY);
 }
 
 static void test_script(void **state) {
@@ -81,6 +81,16 @@ static void test_script_in_turns(void **state) {
   assert_true(overdue);
 }
 
+static void test_called(void **state) {
+  (void)state;
+  run_script(1);
+  cc_script(CC_CALLED);
+  use(MUCH_MS);
+  assert_int_equal(overdue, 0);
+  use(25 * LIMIT_MS - MUCH_MS);
+  assert_true(overdue);
+}
+
 static void test_anew(void **state) {
   (void)state;
   for (int i = 0; i < 8; i++) {
@@ -95,6 +105,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_script, begin, end),
       cmocka_unit_test_setup_teardown(test_library, begin, end),
       cmocka_unit_test_setup_teardown(test_script_in_turns, begin, end),
+      cmocka_unit_test_setup_teardown(test_called, begin, end),
       cmocka_unit_test_setup_teardown(test_anew, begin, end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

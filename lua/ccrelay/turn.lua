@@ -128,13 +128,13 @@ local function back(wide, ...)
 end
 
 --- Enters the library from a script, and goes back to the script with the results. Meanwhile the
---- script's time stands still.
+--- script's time all but stands still.
 ---@param inner function
 ---@return function
 function M.entrance(inner)
   return function(...)
     local wide = sandbox.wide
-    sandbox.leave()
+    sandbox.call()
     return back(wide, inner(...))
   end
 end

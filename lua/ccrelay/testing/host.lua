@@ -25,9 +25,9 @@ starts[real.CC_EVENT_OUTCOME] = function(found)
   if attempt and attempt.event == found then attempt.settled = true end
 end
 
-function fake.cc_script(inside)
-  state.inside = inside
-  real.cc_script(inside)
+function fake.cc_script(place)
+  state.inside = place == real.CC_SCRIPT
+  real.cc_script(place)
 end
 
 function fake.cc_now() return state.now end
