@@ -45,6 +45,24 @@ describe('a policy', function()
     end)
   end
 
+  it('whose time is over just when it fails is refused like any other', function()
+    local sandbox = require 'ccrelay.sandbox'
+    local compile, leave, due = sandbox.compile, sandbox.leave, false
+    finally(function() sandbox.compile, sandbox.leave = compile, leave end)
+    function sandbox.compile(text, file, environment)
+      due = file == 'policy.lua'
+      return compile(text, file, environment)
+    end
+    function sandbox.leave()
+      leave()
+      if not due then return end
+      due = false
+      error('lua/ccrelay/generation.lua:7: the script ran for more than 50 ms', 0)
+    end
+    local faults = fault_of { policy = 'error("own")' }
+    assert.equal('policy.lua: the script ran for more than 50 ms', faults)
+  end)
+
   it('is found by routing.strategy, and named so', function()
     assert.equal('round_robin', stage.build({ routing = { strategy = 'round_robin' } }).strategy)
     assert.equal('policy', stage.build({ policy = 'return function() end' }).strategy)

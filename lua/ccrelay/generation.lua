@@ -100,12 +100,9 @@ end
 -- A deadline that is due when the script ends may strike behind it, before the library is told so.
 local function protected(script, ...)
   local whole, ok, result, message = pcall(function(...) return leave(xpcall(script, traceback, ...)) end, ...)
-  if not whole then
-    sandbox.leave()
-    return false, traceback(ok)
-  end
-  if not ok and result == 'error in error handling' then result = 'the script failed when its time was over' end
-  return ok, result, message
+  if whole then return ok, result, message end
+  sandbox.leave()
+  return false, traceback(ok)
 end
 
 local tell = function() end
