@@ -234,6 +234,7 @@ struct cc_worker {
   double beat;              // cc_now() of its last look at the loop
   double busy;              // cc_now() since when it has been in Lua; 0: it waits
   double exchanges;         // open exchanges
+  bool script;              // a script's code runs, or ran when the process ended
 };
 int cc_worker(uint32_t slot, struct cc_worker *out);
 

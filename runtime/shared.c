@@ -271,6 +271,7 @@ struct cc_shared_entry *cc_shared_ledger(int slot) {
 
 void cc_shared_this(int slot) {
   this_slot = slot;
+  cc_shared_script(false);
 }
 
 int cc_shared_own(void) {
@@ -290,6 +291,11 @@ void cc_shared_busy(double since) {
 void cc_shared_exchanges(int delta) {
   struct cc_shared_slot *own = slot_at((uint32_t)this_slot);
   if (own) atomic_fetch_add(&own->exchanges, delta);
+}
+
+void cc_shared_script(bool runs) {
+  struct cc_shared_slot *own = slot_at((uint32_t)this_slot);
+  if (own) atomic_store_explicit(&own->script, runs, memory_order_relaxed);
 }
 
 void cc_shared_slot_started(uint32_t number, int pid) {
@@ -321,6 +327,7 @@ int cc_worker(uint32_t number, struct cc_worker *out) {
   out->beat = atomic_load(&slot->beat);
   out->busy = atomic_load(&slot->busy);
   out->exchanges = atomic_load(&slot->exchanges);
+  out->script = atomic_load(&slot->script);
   return CC_OK;
 }
 

@@ -39,6 +39,7 @@ struct cc_shared_slot {
   _Atomic double beat;
   _Atomic double busy;
   _Atomic int32_t exchanges;
+  _Atomic int32_t script; // a script runs, or ran when the process ended
 };
 
 // One of the two copies of a cell's text. check is a hash of the words.
@@ -115,9 +116,10 @@ int cc_shared_own(void);
 void cc_shared_beat(double now);
 void cc_shared_busy(double since);
 void cc_shared_exchanges(int delta);
+void cc_shared_script(bool runs);
 
 // The master's words about a slot: a process was started in it, or has ended there. The end also
-// clears what the process was doing.
+// clears what the process was doing, but for the script it ran.
 void cc_shared_slot_started(uint32_t slot, int pid);
 void cc_shared_slot_ended(uint32_t slot, int status);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "stay.h"
 #include "relay.h"
+#include "shared.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -109,6 +110,7 @@ unsigned cc_stay_number(void) {
 
 void cc_script(int where) {
   atomic_store_explicit(&place, where, memory_order_relaxed);
+  cc_shared_script(where == CC_SCRIPT);
   if (where == CC_SCRIPT) cc_stay_begin();
 }
 

@@ -62,6 +62,7 @@ static void a_worker_is_seen_by_its_master(void **state) {
     cc_shared_busy(12);
     cc_shared_exchanges(5);
     cc_shared_exchanges(-2);
+    cc_shared_script(true);
     if (write(ready[1], "x", 1) != 1 || read(done[0], &byte, 1) != 1) _exit(1);
     _exit(0);
   }
@@ -73,6 +74,7 @@ static void a_worker_is_seen_by_its_master(void **state) {
   assert_true(worker.beat == 11);
   assert_true(worker.busy == 12);
   assert_true(worker.exchanges == 3);
+  assert_true(worker.script);
   assert_int_equal(cc_kill(1, SIGKILL), CC_OK);
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_int_equal(WTERMSIG(status), SIGKILL);
@@ -82,6 +84,11 @@ static void a_worker_is_seen_by_its_master(void **state) {
   assert_int_equal(worker.pid, 0);
   assert_int_equal(worker.status, -SIGKILL);
   assert_true(worker.beat == 0 && worker.busy == 0 && worker.exchanges == 0);
+  assert_true(worker.script);
+  cc_shared_this(1);
+  assert_int_equal(cc_worker(1, &worker), CC_OK);
+  assert_false(worker.script);
+  cc_shared_this(-1);
   for (int i = 0; i < 2; i++)
     close(ready[i]), close(done[i]);
 }

@@ -131,6 +131,13 @@ function M.killed(master, pid, milliseconds)
   M.fault(master, master.number, why, true)
 end
 
+--- A worker has ended by itself while a script ran in it.
+---@param master ccrelay.Master
+---@param how string
+function M.died(master, how)
+  M.fault(master, master.number, 'a worker ' .. how .. ' while a script ran', true)
+end
+
 --- What was to serve instead could not be taken over by all workers.
 ---@param master ccrelay.Master
 function M.failed(master)

@@ -147,6 +147,7 @@ function Master:child_ended(slot)
   self.restarts = self.restarts + 1
   local how = facts.status < 0 and 'was killed by signal ' .. -facts.status or 'ended with code ' .. facts.status
   self:say('error', ('worker %d %s; starting another'):format(slot, how))
+  if facts.script and facts.status ~= -SIGKILL then fallback.died(self, how) end
   if C.cc_time() - facts.started < RESPAWN_MS then
     self:spawn_later(slot)
     return false

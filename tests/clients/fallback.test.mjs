@@ -195,6 +195,20 @@ end
   assert.ok(now.restarts <= 3, `${now.restarts}`); // the other worker may be asked before it is told
 });
 
+test('a policy in which workers crash costs two of them, then it is put aside', async (t) => {
+  const relay = await start(t, loops, { config: { server: { workers: 1 } }, env: { CCRELAY_SCRIPT_MS: '60000' } });
+  for (const restarts of [1, 2]) {
+    const failed = post(relay, ask()).catch((error) => error.code);
+    await sleep(500);
+    process.kill(relay.processes()[1], 'SIGSEGV');
+    await failed;
+    while ((await status(relay)).restarts < restarts || relay.processes().length < 2) await sleep(50);
+    await sleep(1000);
+  }
+  await until(relay, upstream);
+  assert.match((await status(relay)).policy_aside.why, /a worker was killed by signal 11 while a script ran/);
+});
+
 test('a flood of requests to a policy that loops costs no worker: another soon serves, and bytes flow meanwhile', async (t) => {
   const up = await Upstream.start(t, 'up', healthy({ text: 'from above '.repeat(30), gap: 60 }));
   const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [provider(up)] }, policy: `local relay = require 'ccrelay'
