@@ -95,7 +95,8 @@ void cc_guard_memory(lua_State *L, size_t bytes) {
 static lua_State *guarded;
 static double limit_ms;
 
-// What sandbox.lua compiles has an environment that hides its metatable; nothing of the library has.
+// What sandbox.lua compiles has an environment that hides its metatable; nothing of the library
+// has.
 static bool is_of_script(lua_State *L) {
   int top = lua_gettop(L);
   lua_getfenv(L, -1);
@@ -123,8 +124,8 @@ static int level_of_script(lua_State *L) {
 }
 
 // The error is raised in the script alone: whoever in the library catches it must not meet it too.
-// A script that catches it is back in a script by its pcall, and meets it again. One that has failed
-// by itself has left its coroutine, but the library may not have been able to say so yet.
+// A script that catches it is back in a script by its pcall, and meets it again. One that has
+// failed by itself has left its coroutine, but the library may not have been able to say so yet.
 static void stop_script(lua_State *L, lua_Debug *debug) {
   (void)debug;
   int level = cc_stay_in_script() ? level_of_script(L) : -1;

@@ -18,7 +18,7 @@ static bool watched;          // the timer of this process runs
 static atomic_uint stays;     // odd: in a stay
 static atomic_int place;      // enum cc_place; of the staying thread and its signal handler alone
 static atomic_bool was_overdue;
-static unsigned seen; // the handler's: the stay it met last, when, and what its scripts had used by then
+static unsigned seen; // the handler's: the stay it met last, when, and what scripts had used
 static double met_at, used;
 
 static double used_ms(void) {
@@ -33,7 +33,8 @@ void cc_stay_stop(void) {
 }
 
 // What of the time since the last tick counts. It is taken for the time of what this tick finds
-// running: a sample, which is right in the long run, and asks no clock when a script calls the library.
+// running: a sample, which is right in the long run, and asks no clock when a script calls the
+// library.
 static double share(void) {
   switch (atomic_load(&place)) {
     case CC_SCRIPT: return 1;
