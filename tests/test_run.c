@@ -2,7 +2,7 @@
 // Programs run for credentials: what they write, how they end, and that nothing of them stays.
 #include "relay.h"
 #include "shared.h"
-#include <dirent.h>
+#include "support/descriptors.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -28,15 +28,6 @@ struct result {
 
 static struct cc_relay *relay;
 static char root[64];
-
-static int count_descriptors(void) {
-  int count = 0;
-  DIR *folder = opendir("/proc/self/fd");
-  while (readdir(folder))
-    count++;
-  closedir(folder);
-  return count;
-}
 
 static int descriptors, inherited;
 

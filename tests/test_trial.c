@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A process of its own for what may never end: what it says, how it ends, and that nothing of it stays.
 #include "relay.h"
-#include <dirent.h>
+#include "support/descriptors.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -19,15 +19,6 @@ enum { LONG_MS = 20000, BYTES = 1 << 20 };
 static struct cc_relay *relay;
 static struct cc_fetched got;
 static int descriptors;
-
-static int count_descriptors(void) {
-  int count = 0;
-  DIR *folder = opendir("/proc/self/fd");
-  while (readdir(folder))
-    count++;
-  closedir(folder);
-  return count;
-}
 
 static int begin(void **state) {
   (void)state;

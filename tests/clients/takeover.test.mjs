@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
-import { Relay, ask, get, patience, post, provider, root, run } from './support/relay.mjs';
+import { Relay, ask, patience, post, provider, root, run, status, until } from './support/relay.mjs';
 import { Upstream, healthy } from './support/upstream.mjs';
 
 const nobody = provider({ url: 'http://127.0.0.1:1' });
@@ -18,19 +18,6 @@ s = s .. s .. s .. s
 s:find(('a'):rep(2^20 - 2) .. 'b', 1, true)
 return function() end
 `;
-
-async function status(relay) {
-  return JSON.parse((await get(`http://127.0.0.1:${relay.adminPort}/status`)).text);
-}
-
-async function until(what, limit = 10_000 * patience) {
-  const end = performance.now() + limit;
-  while (performance.now() < end) {
-    if (await what()) return true;
-    await sleep(20);
-  }
-  return false;
-}
 
 /** Process ids of those in which files are tried. */
 const trials = (relay) => relay.processes().filter((pid) => {

@@ -7,24 +7,11 @@ import http from 'node:http';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
-import { Relay, ask, get, patience, post, provider, secret } from './support/relay.mjs';
+import { Relay, ask, patience, post, provider, secret, status, until } from './support/relay.mjs';
 import { Upstream, faults, healthy } from './support/upstream.mjs';
 
 const nobody = provider({ url: 'http://127.0.0.1:1' });
 const says = (word) => `return function(exchange) return exchange:respond { body = '${word}' } end\n`;
-
-async function status(relay) {
-  return JSON.parse((await get(`http://127.0.0.1:${relay.adminPort}/status`)).text);
-}
-
-async function until(what, limit = 10_000 * patience) {
-  const end = performance.now() + limit;
-  while (performance.now() < end) {
-    if (await what()) return true;
-    await sleep(20);
-  }
-  return false;
-}
 
 /** Waits until there are as many workers as there should be, all of them serving. */
 const complete = (relay, restarts) => until(async () => {

@@ -236,3 +236,18 @@ export function post(relay, body, { headers = {}, target = '/v1/messages?beta=tr
 }
 
 export const ask = (more = {}) => ({ model: 'claude-test-1', max_tokens: 64, messages: [{ role: 'user', content: 'hi' }], ...more });
+
+/** What the relay's admin address says of its state. */
+export async function status(relay) {
+  return JSON.parse((await get(`http://127.0.0.1:${relay.adminPort}/status`)).text);
+}
+
+/** Waits until what() is true: whether it came to be in time. */
+export async function until(what, limit = 10_000 * patience) {
+  const end = performance.now() + limit;
+  while (performance.now() < end) {
+    if (await what()) return true;
+    await sleep(20);
+  }
+  return false;
+}
