@@ -166,10 +166,11 @@ export class Relay {
     if (!this.ended) this.child.kill('SIGTERM');
     const late = sleep(15_000 * patience, 'late', { ref: false });
     if ((await Promise.race([this.exited, late])) === 'late') {
+      const left = `left are\n${this.commandLines()}\n${JSON.stringify(await this.status().catch((error) => error.message))}`;
       const pids = this.processes();
       for (const pid of pids) try { process.kill(pid, 'SIGKILL'); } catch { /* gone */ }
       this.keep();
-      assert.fail(`the relay did not end on SIGTERM\n${this.output}`);
+      assert.fail(`the relay did not end on SIGTERM, ${left}\n${this.output}`);
     }
     this.keep();
     rmSync(this.folder, { recursive: true, force: true });

@@ -218,13 +218,14 @@ export class Upstream {
     socket.setMaxListeners(0);
     socket.on('error', () => {});
     socket.on('close', () => this.sockets.delete(socket));
+    const gone = new Promise((done) => socket.once('close', () => done(performance.now())));
     const reader = new RequestReader(socket);
     for (;;) {
       const request = await reader.next();
       if (request === null) break;
       this.requests.push(request);
       const reply = new Reply(socket, this.name);
-      request.gone = new Promise((gone) => socket.once('close', () => gone(performance.now())));
+      request.gone = gone;
       await this.answer(request, reply);
       if (!reply.open) break;
     }
