@@ -6,6 +6,6 @@ local relay = require 'ccrelay'
 return function(exchange)
   local list = relay.upstreams(exchange)
   if #list < 2 or not relay.routing.race_on_failure then return exchange:first(list) end
-  local outcome = exchange:try(list[1])
-  return outcome.retryable and exchange:race { select(2, unpack(list)) } or outcome
+  local outcome = exchange:try(table.remove(list, 1))
+  return outcome.retryable and exchange:race(list) or outcome
 end

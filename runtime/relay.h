@@ -369,8 +369,8 @@ struct cc_scan {
   uint32_t error_offset;    // byte at which the text stops being what it should be
 };
 
-// Validates the whole body as one JSON object (RFC 8259, strict UTF-8) with one non-empty string
-// "model", and finds what routing needs. CC_EJSON*, CC_EMODEL with error_offset otherwise.
+// Validates the whole body as one JSON object (RFC 8259, strict UTF-8) with one string "model" of 1 to
+// 256 bytes, and finds what routing needs. CC_EJSON*, CC_EMODEL with error_offset otherwise.
 // Remembered: asking again costs nothing.
 int cc_request_scan(struct cc_relay *relay, cc_id exchange, struct cc_scan *out);
 

@@ -19,8 +19,8 @@
 enum {
   CC_SHARED_VERSION = 3,
   CC_WORKERS = 256,
-  CC_CELLS = 32768,
-  CC_LIMITS = 16384,
+  CC_CELLS = 65536,
+  CC_LIMITS = 32768,
   CC_SECRETS = 1024,
   CC_ENTRIES = 4096,      // open reservations of one worker
   CC_NAME_BYTES = 64,     // a name of up to 63 bytes, zeros, and its size in the last byte

@@ -247,7 +247,16 @@ describe('an exchange', function()
     return { { name = 'many', type = 'anthropic', keys = list } }
   end
 
-  it('makes 64 attempts at most', function()
+  it('makes 64 attempts at most, and then goes on with what came last', function()
+    local self = three { policy = policy 'local o for _ = 1, 90 do o = exchange:try(list[1]) end return o',
+      health = { circuit_breaker = { failure_threshold = 1000 } } }
+    self:reply('a', { status = 503, body = '{}' })
+    local answer, exchange = self:request()
+    assert.equal(503, answer.status)
+    assert.equal(64, #exchange.tries)
+  end)
+
+  it('does not go on for ever', function()
     local self = three { policy = policy 'local o repeat o = exchange:try(list[1]) until o.ok return o',
       health = { circuit_breaker = { failure_threshold = 1000 } } }
     self:reply('a', { status = 503, body = '{}' })
@@ -264,6 +273,11 @@ describe('an exchange', function()
       local answer, exchange = self:request()
       assert.equal(401, answer.status)
       assert.equal(64, #exchange.tries)
+    end
+    for _, strategy in ipairs { 'failover', 'by_class', 'race', 'session_sticky' } do
+      local self = stage.new { providers = keys(80), routing = { strategy = strategy } }
+      self:reply('many', { status = 401, body = '{}' })
+      assert.equal(401, self:request().status)
     end
   end)
 end)

@@ -85,13 +85,43 @@ describe('what a prompt cache holds of a conversation', function()
     assert.equal('200 429', statuses(self, 2, turn_of(fresh 'session', 'claude-3-5-haiku-20241022'), 100))
   end)
 
-  it('is guessed from other requests with cache marks for who names no conversation', function()
-    local self = single { itpm_limit = 61000 }
-    self:answers { usage = CACHED }
+  it('is guessed for who names no conversation, where only the provider told a limit', function()
+    local self = single {}
+    self:answers({ usage = CACHED, headers = told('input-tokens', 61000, 60000, in_seconds(50)) }, { usage = CACHED })
     local request = turn_of(nil, 'cached-4')
     assert.equal('200 200 200', statuses(self, 3, request, 100))
     request.body.system = nil
     assert.equal(429, self:request(request).status)
+    self = single { itpm_limit = 61000 }
+    self:answers { usage = CACHED }
+    assert.equal('200 429', statuses(self, 2, turn_of(nil, 'cached-4'), 100))
+  end)
+
+  it('is nothing of another prompt in the same session, nor of another agent', function()
+    local session = fresh 'session'
+    local self = single { itpm_limit = 70000 }
+    self:answers({ usage = { input = 100, output = 5, cache_5m = 60000 } }, { usage = { input = 20000, output = 5 } })
+    assert.equal(200, self:request(turn_of(session)).status)
+    local function small(agent)
+      local request = turn_of(session, nil, { x = ('y'):rep(80000) })
+      request.headers['x-claude-code-agent-id'] = agent
+      return request
+    end
+    assert.equal(429, self:request(small()).status)
+    local large = turn_of(session)
+    large.headers['x-claude-code-agent-id'] = 'a1'
+    assert.equal(429, self:request(large).status)
+  end)
+
+  it('is looked for once when nobody names the conversation', function()
+    local keys = {}
+    for index = 1, 30 do keys[index] = { key = 'k' .. index } end
+    local self = stage.new { providers = { { name = fresh 'many', type = 'anthropic', keys = keys } } }
+    local asked, field = 0, rawget(C, 'cc_request_field')
+    C.cc_request_field = function(...) asked = asked + 1 return field(...) end
+    self:request(turn_of(nil, 'cached-5'))
+    C.cc_request_field = field
+    assert.equal(1, asked)
   end)
 end)
 
@@ -169,6 +199,29 @@ describe('output', function()
     for index, exchange in ipairs(list) do got[index] = exchange.answer.status end
     table.sort(got)
     assert.same({ 200, 200, 429 }, got)
+  end)
+
+  it('that one answer had leaves room under what the provider told', function()
+    local self = single {}
+    self:answers { usage = { input = 10, output = 300 }, headers = told('output-tokens', 16000, 15000, in_seconds(2)) }
+    local request = { model = 'orator', max_tokens = 32000 }
+    self:request { body = request }
+    calibration.learn_output('orator', 30000)
+    assert.equal('200 200 200 200', statuses(self, 4, { body = request }, 2000))
+  end)
+
+  it('that broke off is settled with what was booked where', function()
+    local self = single {}
+    self:answers({ usage = { input = 5, output = 1 }, ending = { error = 'CC_ECLIENT_GONE', events = 3 }, body = 'x',
+      headers = told('output-tokens', 16000, 15000, in_seconds(50)) }, { status = 200 })
+    assert.equal('200 200 200', statuses(self, 3, { body = { model = 'mumbler', stream = true, max_tokens = 32000 } }))
+  end)
+
+  it('is not learned beyond what was asked for', function()
+    local self = single {}
+    self:answers { usage = { input = 5, output = 900000 } }
+    self:request { body = { model = 'liar', max_tokens = 100 } }
+    assert.equal(100, calibration.output 'liar')
   end)
 
   it('that grows is learned at once, output that shrinks by and by', function()
@@ -280,6 +333,18 @@ describe('a client\'s limit', function()
 end)
 
 describe('what a provider says of a model', function()
+  it('takes no more places for names that are made up', function()
+    local self = single {}
+    self:answers { status = 404, body = '{}' }
+    for index = 1, 240 do
+      local letter = string.char(97 + index % 26)
+      self:request { body = { model = 'claude-' .. letter:rep(index) .. 'x' } }
+    end
+    local count, slot = 0, self.current.providers[1].slots[1]
+    for _ in pairs(slot.quotas) do count = count + 1 end
+    assert.is_true(count > 2 and count <= 8, count)
+  end)
+
   local function opus() return { body = { model = 'claude-opus-4-5' } } end
   local function haiku() return { body = { model = 'claude-haiku-4-5-20251001' } } end
 
@@ -411,6 +476,14 @@ describe('images', function()
     local self = single { itpm_limit = 400 }
     self:answers { usage = { input = 150, output = 1 } }
     assert.equal('200 200', statuses(self, 2, { body = body('image', 400) }))
+  end)
+
+  it('elsewhere teach nothing of the size of tokens', function()
+    local self = single {}
+    self:answers { usage = { input = 5000, output = 1 } }
+    statuses(self, 3, { body = { model = 'seer-far', messages = { { role = 'user', content = {
+      { type = 'image', source = { type = 'url', url = 'http://x/y.png' } } } } } } })
+    assert.equal(4, calibration.bytes_per_token 'seer-far')
   end)
 
   it('and documents teach nothing of the size of tokens', function()

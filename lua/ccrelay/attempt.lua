@@ -181,6 +181,21 @@ function M.is_spent(exchange, running)
   return #exchange.trail + (running or 0) >= MOST_ATTEMPTS
 end
 
+-- What came last stands for what is not tried any more; but not for ever.
+local function one_more(exchange)
+  exchange.excess = exchange.excess + 1
+  if exchange.last and exchange.excess <= MOST_ATTEMPTS then return exchange.last end
+  error('exchange:try: ' .. MOST_ATTEMPTS .. ' attempts are the most that an exchange may make', 0)
+end
+
+-- The place an attempt takes may be that of one which a script has lost sight of.
+local function hold(exchange, attempt)
+  local place = attempt.number == 0 and 'holder_0' or 'holder_1'
+  local before = exchange[place]
+  if before and before.open then withdraw(before) end
+  exchange[place] = attempt
+end
+
 --- Begins an attempt. When nothing could be sent, returns nil and the outcome that this is; nil alone
 --- when another attempt of the race came to something first.
 ---@param exchange ccrelay.Exchange
@@ -191,9 +206,7 @@ end
 ---@return ccrelay.Outcome?
 function M.start(exchange, upstream, more, race)
   if not Upstream.is(upstream) then error('exchange:try takes one of relay.upstreams(exchange)', 3) end
-  if M.is_spent(exchange) then
-    error('exchange:try: ' .. MOST_ATTEMPTS .. ' attempts are the most that an exchange may make', 3)
-  end
+  if M.is_spent(exchange) then return nil, one_more(exchange) end
   local slot = upstream.slot
   if Upstream.credential(slot.provider, exchange.caller) ~= upstream.credential then
     error('exchange:try: this upstream was a candidate for another client', 3)
@@ -224,7 +237,7 @@ function M.start(exchange, upstream, more, race)
     error('no attempt can be made now: ' .. ffi.string(C.cc_error_text(number)), 0)
   end
   attempt.number = number
-  if number == 0 then exchange.holder_0 = attempt else exchange.holder_1 = attempt end
+  hold(exchange, attempt)
   attempt.open = true
   local unsent = send(exchange, attempt)
   if unsent then return nil, unsent end

@@ -18,43 +18,46 @@ local EVENT_BYTES = 120    -- of an event of a stream that carries text, without
 ---@field model string? it is for
 ---@field input number tokens, cached or not
 ---@field output number
----@field told_output number the same where only the provider told a limit
 ---@field marked boolean whether a prompt cache may hold some of it
 
--- What the configuration says is never to be over. What the provider told it will see to itself: there
--- a guess does, for all of max_tokens would keep out most of what comes before the first answer is whole.
 local function estimate_of(exchange)
   local known, model = exchange.estimated, exchange.model
   if known and known.model == model then return known end
   local input, output = exchange:estimate()
   known = {
     model = model, input = input, output = output,
-    told_output = calibration.output(model or '') and output or math.min(output, USUAL_OUTPUT),
     marked = input > 0 and bit.band(exchange.feature_bits, C.CC_HAS_CACHE_CONTROL) ~= 0,
   }
   exchange.estimated = known
   return known
 end
 
+-- How much of a request is new to the prompt cache, as far as its conversation tells, and as others let
+-- expect. A cache of more than the request is that of another prompt.
 local function new_share(exchange, total, slot)
   local provider = slot and slot.provider
-  if provider and provider:counts_cache_reads(provider:map(exchange.model)) then return 1 end
+  if provider and provider:counts_cache_reads(provider:map(exchange.model)) then return 1, 1 end
   local cached = home.cached(exchange, slot)
-  if not cached then return calibration.new_share(exchange.model) end
-  return math.max(1 - cached / total, LEAST_SHARE)
+  if not cached then return 1, math.max(calibration.new_share(exchange.model), LEAST_SHARE) end
+  local share = cached < total and math.max(1 - cached / total, LEAST_SHARE) or 1
+  return share, share
 end
 
 --- Tokens to reserve: input that counts towards limits, for what comes from a prompt cache does not
---- where the provider does not count it, and output.
+--- where the provider does not count it, and output. What the configuration says is never to be over;
+--- what the provider told it will see to itself, and there a guess does.
 ---@param exchange ccrelay.Exchange
 ---@param slot ccrelay.Slot? where it would be sent; nil: wherever
 ---@return number input
 ---@return number output
----@return number told_output where only the provider told a limit
+---@return number told_input where only the provider told a limit
+---@return number told_output
 function M.estimate(exchange, slot)
   local known = estimate_of(exchange)
-  if not known.marked then return known.input, known.output, known.told_output end
-  return math.ceil(known.input * new_share(exchange, known.input, slot)), known.output, known.told_output
+  local input, told_output = known.input, math.min(known.output, USUAL_OUTPUT)
+  if not known.marked then return input, known.output, input, told_output end
+  local share, told_share = new_share(exchange, input, slot)
+  return math.ceil(input * share), known.output, math.ceil(input * told_share), told_output
 end
 
 local pair = ffi.typeof 'struct cc_ticket[2]'
@@ -67,10 +70,10 @@ local wait = ffi.new 'double[1]'
 ---@param now number
 ---@return number milliseconds
 function M.wait(exchange, slot, model, now)
-  local input, output, told_output = M.estimate(exchange, slot)
+  local input, output, told_input, told_output = M.estimate(exchange, slot)
   local longest = slot.limit and C.cc_limit_wait(slot.limit, now, input, output) or 0
   local told = quota.of(slot, model).limit
-  return told and math.max(longest, C.cc_limit_wait(told, now, input, told_output)) or longest
+  return told and math.max(longest, C.cc_limit_wait(told, now, told_input, told_output)) or longest
 end
 
 --- Books an attempt at a key: two tickets, one for all its models and one for the class of this; nil and
@@ -82,11 +85,11 @@ end
 ---@return ffi.cdata*? tickets struct cc_ticket[2]
 ---@return number milliseconds
 function M.reserve(exchange, slot, model, now)
-  local tickets, input, output, told_output = pair(), M.estimate(exchange, slot)
+  local tickets, input, output, told_input, told_output = pair(), M.estimate(exchange, slot)
   local told = quota.of(slot, model).limit or -1
   tickets[1].limit = -1
   if C.cc_limit_reserve(slot.limit or -1, now, input, output, tickets, wait) == C.CC_ELIMIT then return nil, wait[0] end
-  if C.cc_limit_reserve(told, now, input, told_output, tickets + 1, wait) == C.CC_ELIMIT then
+  if C.cc_limit_reserve(told, now, told_input, told_output, tickets + 1, wait) == C.CC_ELIMIT then
     C.cc_limit_release(tickets, now)
     return nil, wait[0]
   end
@@ -136,9 +139,10 @@ end
 ---@param attempt ccrelay.Attempt
 ---@param report ffi.cdata* struct cc_report, with usage
 function M.close(attempt, report)
-  local tickets = attempt.tickets
-  local ticket = tickets[0].limit >= 0 and tickets[0] or tickets[1]
-  M.settle(tickets, M.used(ticket, report, attempt.slot, attempt.upstream.model))
+  for index = 0, 1 do
+    local ticket = attempt.tickets + index
+    C.cc_limit_settle(ticket, C.cc_now(), M.used(ticket, report, attempt.slot, attempt.upstream.model))
+  end
 end
 
 return M

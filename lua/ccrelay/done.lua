@@ -115,18 +115,26 @@ local function settle(exchange, attempt)
   end
 end
 
--- What the answer tells of the size of tokens, when the request went up as it came.
+-- Whether the bytes of the request are those of which the tokens are told.
+local function is_text(exchange)
+  local elsewhere = bit.band(exchange.cache.feature_bits or 0, C.CC_HAS_IMAGE_URL + C.CC_HAS_PDF) ~= 0
+  return not (elsewhere or exchange.media or exchange.edits)
+end
+
+-- What the answer tells of the size of tokens and answers.
 local function calibrate(exchange)
   local model = exchange.endpoint == 'messages' and report.usage_known and exchange.cache.model
   if not model or report.status ~= 200 then return end
   local usage = report.usage
   local written = usage.input + usage.cache_5m + usage.cache_1h
   local tokens = written + usage.cache_read
-  if not exchange.media then calibration.learn(model, report.request_bytes, tokens) end
+  if is_text(exchange) then calibration.learn(model, report.request_bytes, tokens) end
   if bit.band(exchange.cache.feature_bits or 0, C.CC_HAS_CACHE_CONTROL) ~= 0 then
     calibration.learn_new(model, written, tokens)
   end
-  if report.usage_final then calibration.learn_output(model, usage.output) end
+  local most = exchange.cache.max_tokens or 0
+  local output = most > 0 and math.min(usage.output, most) or usage.output
+  if report.usage_final then calibration.learn_output(model, output) end
 end
 
 -- ---- Figures -----------------------------------------------------------------------------------
@@ -270,7 +278,8 @@ local function tell_policy(exchange, upstream)
   local facts = {
     status = report.status, error = error_of(exchange), attempts = report.attempts, upstream = face.of(upstream),
     first_byte_ms = report.first_byte_ms, total_ms = report.total_ms, usage_known = report.usage_known,
-    input_tokens = usage.input, output_tokens = booking.output(report, upstream and upstream.model),
+    input_tokens = usage.input,
+    output_tokens = report.usage_known and booking.output(report, upstream and upstream.model) or 0,
     cache_read_tokens = usage.cache_read,
     cache_write_tokens = usage.cache_5m + usage.cache_1h, cache_write_1h_tokens = usage.cache_1h,
     raced = exchange.raced and shown(exchange.raced) or nil,

@@ -46,6 +46,7 @@ local M = {}
 
 local ANYONE = { kind = 'open', passes = false }
 local TYPICAL_OUTPUT = 1024
+local LONGEST_MODEL = 256
 local IMAGE_TOKENS, IMAGE_BYTES = 1600, 4 -- of an image at most; bytes of base64 that make a token of a small one
 local DOCUMENT_BYTES = 16                  -- of base64 of a document that make a token
 
@@ -56,6 +57,7 @@ local RARE = {
   client_open = false, client_ticket = false, room_at = false, queued = false, queue_end = false, queued_ms = 0,
   early = false, home = false, tally = false, media = false, sent = false, billed = false,
   filter = false, turns = false, estimated = false,
+  homeless = false, excess = 0,
 }
 
 function Exchange.__index(self, name)
@@ -285,7 +287,9 @@ end
 function methods:set(name, value)
   check_edit(self, 'set', name)
   if name == 'model' then
-    if type(value) ~= 'string' or value == '' then error('the model is a text', 2) end
+    if type(value) ~= 'string' or value == '' or #value > LONGEST_MODEL then
+      error('the model is a text of 1 to ' .. LONGEST_MODEL .. ' bytes', 2)
+    end
     self:inspect()
     self.cache.model = value
   else

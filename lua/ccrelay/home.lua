@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Where a conversation was served last: its prompt caches are there, and the signatures in its history
--- are that organisation's. Conversations share places, so that there are no more cells than those; one
--- that lost its place to another is as good as new.
+-- Where a conversation, be it of a session or of an agent in it, was served last: its prompt caches are
+-- there, and the signatures in its history are that organisation's. Conversations share places, so that
+-- there are no more cells than those; one that lost its place to another is as good as new.
 local C = require 'ccrelay.c'
 local bit = require 'bit'
 local cell = require 'ccrelay.cell'
@@ -37,10 +37,11 @@ end
 ---@param exchange ccrelay.Exchange
 ---@return ccrelay.Home?
 function M.of(exchange)
-  if exchange.home then return exchange.home end
+  if exchange.home or exchange.homeless then return exchange.home or nil end
   local session = exchange.session or exchange:field 'metadata.user_id'
-  if type(session) ~= 'string' then return nil end
-  local mark = mark_of(session)
+  exchange.homeless = type(session) ~= 'string'
+  if exchange.homeless then return nil end
+  local mark = mark_of(session .. ' ' .. (exchange.agent or ''))
   local home = { cell = cell.number('home:' .. mark % PLACES), mark = mark, key = nil, org = nil }
   if home.cell < 0 then return nil end
   if C.cc_cell_get(home.cell) == mark then

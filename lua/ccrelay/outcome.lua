@@ -138,7 +138,10 @@ local function show(self, name)
   if SHOWN[name] then return self[name] end
   if name == 'upstream' then return face.of(self.upstream) end
   if name == 'headers' then return face.new(self.headers) end
-  if name == 'decoded' then return face.plain(self.decoded) end
+  if name == 'decoded' then
+    local ok, copy = pcall(face.plain, self.decoded)
+    return ok and copy or nil
+  end
   return nil
 end
 

@@ -12,15 +12,23 @@ local remember = require 'ccrelay.remember'
 
 local M = {}
 
-local LONGEST_CLASS = 32
+local LINES = { 'opus', 'sonnet', 'haiku' }
+local OTHERS = 5 -- that all other names share, so that a key has no more classes than these
 
---- The line a model is of: its name without numbers and marks.
+-- The name without numbers and marks, which versions differ in.
+local function bare(model)
+  return (string.gsub(string.lower(model), '%A+', ' '))
+end
+
+--- The line a model is of.
 ---@param model string
 ---@return string
 M.class_of = remember.results(function(model)
-  local words = {}
-  for word in string.gmatch(string.lower(model), '%a%a+') do words[#words + 1] = word end
-  return string.sub(table.concat(words, '-'), 1, LONGEST_CLASS)
+  local name = bare(model)
+  for _, line in ipairs(LINES) do
+    if string.find(name, line, 1, true) then return line end
+  end
+  return 'other ' .. tonumber(cell.digest(name, 2), 16) % OTHERS
 end)
 
 local function new(slot, class)

@@ -164,11 +164,15 @@ for _, name in ipairs {
 
 local shown = {} -- methods by name
 
-local function check_texts(name, ...)
-  for index = 1, select('#', ...) do
-    local kind = type((select(index, ...)))
-    if kind ~= 'string' and kind ~= 'number' then error('request:' .. name .. ' takes texts', 0) end
-  end
+local function text_of(name, value)
+  local kind = type(value)
+  if kind ~= 'string' and kind ~= 'number' then error('request:' .. name .. ' takes texts', 0) end
+  return tostring(value)
+end
+
+local function texts(name, count, value, ...)
+  if count == 0 then return end
+  return text_of(name, value), texts(name, count - 1, ...)
 end
 
 local function request_of(value, name)
@@ -179,8 +183,7 @@ for name, method in pairs(Request) do
   if type(method) == 'function' and name ~= 'set' and name ~= 'sign' then
     shown[name] = turn.entrance(function(self, ...)
       local request = request_of(self, name)
-      check_texts(name, ...)
-      return method(request, ...)
+      return method(request, texts(name, select('#', ...), ...))
     end)
   end
 end
@@ -188,7 +191,7 @@ end
 shown.sign = turn.entrance(function(self, from)
   local keys, request = face.plain(from), request_of(self, 'sign')
   for _, name in ipairs { 'access_key', 'secret_key', 'region', 'service' } do
-    check_texts('sign', face.member(keys, name))
+    text_of('sign', face.member(keys, name))
   end
   return request:sign(keys)
 end)

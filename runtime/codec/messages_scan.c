@@ -119,7 +119,7 @@ static void bad_model(struct scan *scan) {
 
 static void read_model(struct scan *scan, int token) {
   struct cc_slice raw = scan->json.raw;
-  if (token != CC_JSON_STRING || raw.size == 2) {
+  if (token != CC_JSON_STRING || raw.size == 2 || raw.size - 2 > CC_MODEL_BYTES) {
     bad_model(scan);
     return;
   }
