@@ -189,10 +189,11 @@ test('a policy that is stuck where nothing reaches it costs two workers, then it
 end
 `, { env: { CCRELAY_SCRIPT_FAULTS: '100' } });
   const before = await until(relay, upstream, 40_000 * patience);
-  assert.ok(before.length <= 3, `${before}`);
+  // Both workers may be asked once more before the other policy is ready for them.
+  assert.ok(before.length <= 4, `${before}`);
   const now = await status(relay);
   assert.match(now.policy_aside.why, /had not come back from Lua/);
-  assert.ok(now.restarts <= 3, `${now.restarts}`); // the other worker may be asked before it is told
+  assert.ok(now.restarts <= 4, `${now.restarts}`);
 });
 
 test('a policy in which workers crash costs two of them, then it is put aside', async (t) => {
