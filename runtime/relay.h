@@ -63,7 +63,7 @@ enum cc_error {
   CC_EJSON = -29,           // not one JSON value in strict UTF-8
   CC_EJSON_DEPTH = -30,     // JSON nested deeper than 1000
   CC_EJSON_OBJECT = -31,    // JSON, but not an object
-  CC_EMODEL = -32,          // "model" is missing, empty, not a string, or there twice
+  CC_EMODEL = -32,          // "model" is missing, empty, too long, not a string, or there twice
   CC_ESTREAM_ERROR = -33,   // the stream's first content is an error event
   CC_EEMPTY = -34,          // success without a body
   CC_ENOTJSON = -35,        // success, but neither JSON nor an event stream
@@ -370,7 +370,7 @@ struct cc_scan {
 };
 
 // Validates the whole body as one JSON object (RFC 8259, strict UTF-8) with one string "model" of 1 to
-// 256 bytes, and finds what routing needs. CC_EJSON*, CC_EMODEL with error_offset otherwise.
+// 512 bytes, and finds what routing needs. CC_EJSON*, CC_EMODEL with error_offset otherwise.
 // Remembered: asking again costs nothing.
 int cc_request_scan(struct cc_relay *relay, cc_id exchange, struct cc_scan *out);
 

@@ -46,7 +46,7 @@ local M = {}
 
 local ANYONE = { kind = 'open', passes = false }
 local TYPICAL_OUTPUT = 1024
-local LONGEST_MODEL = 256
+local LONGEST_MODEL = 512
 local IMAGE_TOKENS, IMAGE_BYTES = 1600, 4 -- of an image at most; bytes of base64 that make a token of a small one
 local DOCUMENT_BYTES = 16                  -- of base64 of a document that make a token
 

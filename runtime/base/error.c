@@ -46,7 +46,7 @@ static const struct entry entries[] = {
     ENTRY(CC_EJSON, "the text is not one JSON value in UTF-8"),
     ENTRY(CC_EJSON_DEPTH, "the JSON is nested deeper than 1000"),
     ENTRY(CC_EJSON_OBJECT, "the JSON is not an object"),
-    ENTRY(CC_EMODEL, "\"model\" must be there once, as a text of 1 to 256 bytes"),
+    ENTRY(CC_EMODEL, "\"model\" must be there once, as a text of 1 to 512 bytes"),
     ENTRY(CC_ESTREAM_ERROR, "the stream began with an error event"),
     ENTRY(CC_EEMPTY, "the upstream answered success without a body"),
     ENTRY(CC_ENOTJSON, "the upstream answered success with something else than was asked for"),

@@ -131,6 +131,16 @@ static void refuses_with_the_place(void **state) {
   }
 }
 
+static void bounds_the_name_of_the_model(void **state) {
+  (void)state;
+  char text[CC_MODEL_BYTES + 32];
+  for (int more = 0; more < 2; more++) {
+    struct cc_scan out;
+    int size = snprintf(text, sizeof text, "{\"model\":\"%0*d\"}", CC_MODEL_BYTES + more, 7);
+    assert_int_equal(scan(text, (size_t)size, &out), more ? CC_EMODEL : CC_OK);
+  }
+}
+
 // Nesting through places the scan follows, up to and over the limit.
 static void bounds_depth(void **state) {
   (void)state;
@@ -382,6 +392,7 @@ int main(void) {
       cmocka_unit_test(reads_a_real_turn),
       cmocka_unit_test(reads_the_top),
       cmocka_unit_test(refuses_with_the_place),
+      cmocka_unit_test(bounds_the_name_of_the_model),
       cmocka_unit_test(bounds_depth),
       cmocka_unit_test(finds_signatures),
       cmocka_unit_test(finds_pdf_and_images),
