@@ -174,13 +174,38 @@ describe('what remains by the provider', function()
 end)
 
 describe('output', function()
-  it('is all of max_tokens as long as nothing is known of the model', function()
-    local self = single { otpm_limit = 20000 }
-    self:answers { after = 30000, usage = { input = 1, output = 100 } }
-    local request = { model = 'stranger', max_tokens = 15000 }
-    local first, second = self:requests({ body = request }, { body = request })
-    assert.equal('200 429', first.answer.status .. ' ' .. second.answer.status)
-    assert.equal('200 200 200', statuses(self, 3, { body = request }))
+  it('is waited for by others as long as nothing is known of the model', function()
+    for _, key in ipairs { { otpm_limit = 20000 }, { tpm_limit = 20000 }, { itpm_limit = 20000 } } do
+      local self = single(key)
+      self:answers { after = 30000, usage = { input = 1, output = 100 } }
+      local request = { body = { model = 'stranger', max_tokens = 15000 } }
+      local first, second = self:requests(request, { body = request.body })
+      assert.equal('200 429', first.answer.status .. ' ' .. second.answer.status)
+      assert.equal('1', second.answer.headers['retry-after'])
+      first, second = self:requests({ body = request.body }, { body = request.body })
+      assert.equal('200 200', first.answer.status .. ' ' .. second.answer.status)
+    end
+  end)
+
+  it('is waited for once by those who queue', function()
+    local self = single({ otpm_limit = 20000 }, { routing = { queue_ms = 60000 } })
+    self:answers { after = 5000, usage = { input = 1, output = 100 } }
+    local list = {}
+    for index = 1, 6 do list[index] = { body = { model = 'queued-stranger' } } end
+    for _, exchange in ipairs { self:requests(unpack(list)) } do assert.equal(200, exchange.answer.status) end
+  end)
+
+  it('is not waited for where no tokens are limited, after a failure, nor from who tells none', function()
+    local request = { body = { model = 'silent-stranger' } }
+    local self = single { rpm_limit = 9 }
+    self:answers { after = 5000 }
+    local first, second = self:requests({ body = request.body }, { body = request.body })
+    assert.equal('200 200', first.answer.status .. ' ' .. second.answer.status)
+    self = single { otpm_limit = 20000 }
+    self:answers({ status = 500, body = '{}' }, { after = 5000 })
+    assert.equal('500 200', statuses(self, 2, request))
+    first, second = self:requests({ body = request.body }, { body = request.body })
+    assert.equal('200 200', first.answer.status .. ' ' .. second.answer.status)
   end)
 
   it('is less of it where only the provider told a limit', function()

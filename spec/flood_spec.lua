@@ -70,10 +70,10 @@ describe('tokens a minute hold although the estimate is wrong by ten', function(
   local LIMIT, MINUTES = 10000, 6
 
   -- A flood over MINUTES minutes, at_once requests at a time: when each answer was whole, and its tokens.
-  local function flood(at_once, takes, most, real)
+  local function flood(at_once, takes, most, real, limit)
     local name = stage.fresh('tokens'):gsub(' ', '-')
     local self = stage.new { server = { timeout_ms = 0 }, providers = { { name = name, type = 'anthropic',
-      base_url = 'http://tokens.test', keys = { { key = 'sk-1', otpm_limit = LIMIT } } } } }
+      base_url = 'http://tokens.test', keys = { { key = 'sk-1', otpm_limit = limit or LIMIT } } } } }
     local used, start = {}, fake.C.cc_now()
     self.replies['tokens.test'] = { function()
       local tokens = real(fake.C.cc_now() - start)
@@ -110,6 +110,12 @@ describe('tokens a minute hold although the estimate is wrong by ten', function(
         local used = flood(at_once, takes, 1000, function() return 100 end)
         assert.is_true(fullest_minute(used) <= LIMIT)
         assert.is_true(#used >= (takes > MINUTE and 100 or 250), #used)
+      end)
+
+      it('below what is used' .. case, function()
+        local used = flood(at_once, takes, 20000, function() return 10240 end, 10 * LIMIT)
+        assert.is_true(fullest_minute(used) <= 10 * LIMIT + 10240, fullest_minute(used))
+        assert.is_true(#used >= (takes > MINUTE and 10 or 20), #used)
       end)
 
       -- Those under way when answers turn longer cannot be known; behind them it holds again.

@@ -10,6 +10,7 @@ local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local latency = require 'ccrelay.latency'
+local proof = require 'ccrelay.proof'
 local queue = require 'ccrelay.queue'
 local ratelimit = require 'ccrelay.ratelimit'
 local sandbox = require 'ccrelay.sandbox'
@@ -59,6 +60,7 @@ local function admit(exchange, attempt)
     return 'limited', wait
   end
   attempt.tickets = tickets
+  proof.begin(exchange, attempt)
   return nil
 end
 

@@ -6,6 +6,7 @@ local bit = require 'bit'
 local calibration = require 'ccrelay.calibration'
 local ffi = require 'ffi'
 local home = require 'ccrelay.home'
+local proof = require 'ccrelay.proof'
 local quota = require 'ccrelay.quota'
 
 local M = {}
@@ -71,7 +72,8 @@ local wait = ffi.new 'double[1]'
 ---@return number milliseconds
 function M.wait(exchange, slot, model, now)
   local input, output, told_input, told_output = M.estimate(exchange, slot)
-  local longest = slot.limit and C.cc_limit_wait(slot.limit, now, input, output) or 0
+  local longest = proof.wait(exchange, slot)
+  longest = slot.limit and math.max(longest, C.cc_limit_wait(slot.limit, now, input, output)) or longest
   local told = quota.of(slot, model).limit
   return told and math.max(longest, C.cc_limit_wait(told, now, told_input, told_output)) or longest
 end
@@ -85,6 +87,8 @@ end
 ---@return ffi.cdata*? tickets struct cc_ticket[2]
 ---@return number milliseconds
 function M.reserve(exchange, slot, model, now)
+  local unproven = proof.wait(exchange, slot)
+  if unproven > 0 then return nil, unproven end
   local tickets, input, output, told_input, told_output = pair(), M.estimate(exchange, slot)
   local told = quota.of(slot, model).limit or -1
   tickets[1].limit = -1

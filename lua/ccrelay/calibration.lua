@@ -8,16 +8,19 @@ local remember = require 'ccrelay.remember'
 local M = {}
 
 local TYPICAL = 4
-local LEAST, MOST = 1, 12
+local LEAST, MOST = 0.1, 12
 local LEAST_TOKENS = 50 -- below that the frame of a request outweighs its text
 local PART = 8          -- how much of the figure a new one makes up
 local SCALE = 1000000   -- cells hold whole numbers
 local PLACES = 256      -- that models share, so that there are no more cells than that
 
+--- The place of a model, a whole number below 256.
+---@param model string
+---@return integer
+M.place = remember.results(function(model) return tonumber(cell.digest(model, 2), 16) % PLACES end)
+
 local function places(what)
-  return remember.results(function(model)
-    return cell.number(what .. ' ' .. tonumber(cell.digest(model, 2), 16) % PLACES)
-  end)
+  return remember.results(function(model) return cell.number(what .. ' ' .. M.place(model)) end)
 end
 
 local size_of, share_of, output_of = places 'bytes per token', places 'new share', places 'output'
@@ -31,6 +34,13 @@ local function learn(place, found, rises)
   local before = C.cc_cell_get(place) / SCALE
   local at_once = before <= 0 or rises and found > before
   C.cc_cell_set(place, math.floor((at_once and found or before + (found - before) / PART) * SCALE))
+end
+
+--- Whether an answer has told what requests to this model come to.
+---@param model string
+---@return boolean
+function M.is_known(model)
+  return C.cc_cell_get(output_of(model)) > 0
 end
 
 --- Bytes of a request body that make a token of this model.

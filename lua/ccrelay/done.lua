@@ -12,6 +12,7 @@ local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
+local proof = require 'ccrelay.proof'
 local queue = require 'ccrelay.queue'
 local sandbox = require 'ccrelay.sandbox'
 local tally = require 'ccrelay.tally'
@@ -110,6 +111,8 @@ local function settle(exchange, attempt)
   if is_chosen and attempt.counted and exchange.endpoint == 'messages' then judge_stream(exchange, attempt) end
   if is_chosen and attempt.tickets and report.usage_known then
     booking.close(attempt, report)
+  elseif is_chosen and report.error == C.CC_OK then
+    proof.waive(exchange, attempt.slot)
   elseif attempt.open and not is_chosen then
     attempts.drop(exchange, attempt)
   end

@@ -234,14 +234,12 @@ function methods:features()
   return self.feature_bits
 end
 
---- Tokens it will probably take: input, cached or not, and output. As long as nothing is known of a
---- model's answers that is all of max_tokens.
+--- Tokens it will probably take: input, cached or not, and output.
 ---@return number input
 ---@return number output
 function methods:estimate()
-  local most, learned = self.max_tokens, calibration.output(self.model or '')
-  if most > 0 then return self.tokens_estimate, math.min(most, learned or most) end
-  return self.tokens_estimate, learned or TYPICAL_OUTPUT
+  local most, likely = self.max_tokens, calibration.output(self.model or '') or TYPICAL_OUTPUT
+  return self.tokens_estimate, most > 0 and math.min(most, likely) or likely
 end
 
 --- The body's member at a dotted path: texts, numbers and booleans as such, lists and objects as

@@ -24,6 +24,8 @@ local turn = require 'ccrelay.turn'
 ---@field uncounted boolean? it has limits, and there is no room to count for them: it is not used
 ---@field name string by what it is, not by its place in the list
 ---@field quotas table<string, ccrelay.Quota> by class of models
+---@field counts_tokens boolean whether any of its rates is of tokens
+---@field unproven table<integer, { exchange: ccrelay.Exchange, attempt: ccrelay.Attempt }|false> by place of the model
 ---@field rates number[]? requests, tokens, input, output tokens a minute
 ---@field burst integer? requests that may go at once, when they are smoothed
 ---@field pace integer cell for that
@@ -101,9 +103,10 @@ local function new_slot(provider, key, order)
   slot.org = key and key.org
   slot.org_tag = slot.org and cell.digest(slot.org, 6)
   slot.rates = key and { key.rpm_limit or 0, key.tpm_limit or 0, key.itpm_limit or 0, key.otpm_limit or 0 }
+  slot.counts_tokens = key and (key.tpm_limit or 0) + (key.itpm_limit or 0) + (key.otpm_limit or 0) > 0 or false
   slot.burst = key and (key.burst or 0) > 0 and (key.rpm_limit or 0) > 0 and key.burst or nil
   slot.health, slot.rest, slot.limit, slot.pace, slot.uncounted = -1, -1, nil, -1, false
-  slot.name, slot.quotas = '', {}
+  slot.name, slot.quotas, slot.unproven = '', {}, {}
   return slot
 end
 
@@ -195,8 +198,7 @@ local function name_of(slot)
 end
 
 local function is_bounded(slot)
-  local rates = slot.rates
-  return rates[1] + rates[2] + rates[3] + rates[4] > 0
+  return slot.rates[1] > 0 or slot.counts_tokens
 end
 
 local function attach_slot(slot)
