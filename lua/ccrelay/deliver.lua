@@ -34,6 +34,7 @@ end
 -- An answer may take minutes: what only led to it is let go.
 local function shed(exchange)
   exchange.candidates, exchange.tried, exchange.cache.header = false, false, nil
+  exchange.estimated, exchange.turns, exchange.filter = nil, nil, nil
 end
 
 local function no_stream(exchange, outcome)
