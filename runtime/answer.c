@@ -47,6 +47,12 @@ static bool has_header(const struct cc_header *headers, uint32_t count, const ch
   return false;
 }
 
+// An answer that began early has its head already.
+static bool goes_on(struct cc_exchange *exchange) {
+  if (exchange->early) exchange->phase = CC_ANSWERING;
+  return exchange->early;
+}
+
 static int own_head(struct cc_exchange *exchange, int status, double length) {
   struct cc_header headers[HEADERS + 1];
   uint32_t count = own_headers(exchange, headers);
@@ -67,8 +73,7 @@ static void answer_whole(struct cc_exchange *exchange, int status, const char *b
                          int error) {
   close_others(exchange, NULL);
   cc_inbound_cork(exchange->inbound);
-  if (exchange->early) {
-    exchange->phase = CC_ANSWERING;
+  if (goes_on(exchange)) {
     cc_exchange_put_error(exchange, body, size);
   } else {
     own_head(exchange, status, (double)size);
@@ -144,10 +149,7 @@ static void outcome_head(struct cc_exchange *exchange, const struct cc_attempt *
 static void begin_outcome(struct cc_exchange *exchange, struct cc_attempt *attempt) {
   struct cc_inbound *in = exchange->inbound;
   cc_inbound_cork(in);
-  if (exchange->early)
-    exchange->phase = CC_ANSWERING;
-  else
-    outcome_head(exchange, attempt);
+  if (!goes_on(exchange)) outcome_head(exchange, attempt);
   shed(exchange, attempt);
   if (exchange->phase != CC_OVER) cc_pump_start(attempt);
   cc_inbound_uncork(in);
@@ -185,10 +187,7 @@ int cc_answer_begin(struct cc_relay *relay, cc_id id, int status) {
   if (!exchange) return error;
   if (status < 200 || status > 599) return CC_EINVAL;
   close_others(exchange, NULL);
-  if (exchange->early)
-    exchange->phase = CC_ANSWERING;
-  else
-    own_head(exchange, status, -1);
+  if (!goes_on(exchange)) own_head(exchange, status, -1);
   exchange->ping_due = 0;
   exchange->own_stream = true;
   exchange->report.stream = true;

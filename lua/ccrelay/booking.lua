@@ -12,7 +12,6 @@ local quota = require 'ccrelay.quota'
 local M = {}
 
 local LEAST_SHARE = 0.02   -- of a request that is new to its prompt cache
-local USUAL_OUTPUT = 1024  -- of an answer
 local EVENT_BYTES = 120    -- of an event of a stream that carries text, without the text
 
 ---@class ccrelay.Estimate
@@ -55,7 +54,7 @@ end
 ---@return number told_output
 function M.estimate(exchange, slot)
   local known = estimate_of(exchange)
-  local input, told_output = known.input, math.min(known.output, USUAL_OUTPUT)
+  local input, told_output = known.input, math.min(known.output, calibration.USUAL_OUTPUT)
   if not known.marked then return input, known.output, input, told_output end
   local share, told_share = new_share(exchange, input, slot)
   return math.ceil(input * share), known.output, math.ceil(input * told_share), told_output

@@ -7,6 +7,8 @@ local remember = require 'ccrelay.remember'
 
 local M = {}
 
+M.USUAL_OUTPUT = 1024 -- tokens of an answer of which nothing is known
+
 local TYPICAL = 4
 local LEAST, MOST = 0.1, 12
 local LEAST_TOKENS = 50 -- below that the frame of a request outweighs its text
@@ -57,12 +59,11 @@ function M.new_share(model)
   return value_of(share_of(model), 1)
 end
 
---- Tokens of output that an answer may have: about the most there was lately; nil when there was none.
+--- Tokens of output that an answer may have: about the most there was lately.
 ---@param model string
----@return number?
+---@return number
 function M.output(model)
-  local most = value_of(output_of(model), nil)
-  return most and math.ceil(most)
+  return math.ceil(value_of(output_of(model), M.USUAL_OUTPUT))
 end
 
 --- What was counted of a request with cache marks.

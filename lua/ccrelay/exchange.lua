@@ -45,7 +45,6 @@ local M = {}
 -- every request.
 
 local ANYONE = { kind = 'open', passes = false }
-local TYPICAL_OUTPUT = 1024
 local LONGEST_MODEL = 512
 local IMAGE_TOKENS, IMAGE_BYTES = 1600, 4 -- of an image at most; bytes of base64 that make a token of a small one
 local DOCUMENT_BYTES = 16                  -- of base64 of a document that make a token
@@ -238,7 +237,7 @@ end
 ---@return number input
 ---@return number output
 function methods:estimate()
-  local most, likely = self.max_tokens, calibration.output(self.model or '') or TYPICAL_OUTPUT
+  local most, likely = self.max_tokens, calibration.output(self.model or '')
   return self.tokens_estimate, most > 0 and math.min(most, likely) or likely
 end
 

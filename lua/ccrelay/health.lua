@@ -83,16 +83,12 @@ function M.admit(provider, now)
   return false, now + 1000
 end
 
-local function release(provider, probe)
-  local _, well = probe_of(probe)
-  C.cc_cell_swap(provider.breaker, probe, PROBING + well)
-end
-
 --- A probe came to nothing either way.
 ---@param provider ccrelay.Provider
 ---@param probe number
 function M.withdraw(provider, probe)
-  release(provider, probe)
+  local _, well = probe_of(probe)
+  C.cc_cell_swap(provider.breaker, probe, PROBING + well)
 end
 
 --- A worker begins in the slot of one that may have died: its probes are nobody's.
@@ -103,7 +99,8 @@ function M.attach(slot, generation)
   generation:attach()
   for _, provider in ipairs(generation.providers) do
     local value = C.cc_cell_get(provider.breaker)
-    if value >= PROBING and probe_of(value) > 0 and probe_of(value) % SLOTS == slot then release(provider, value) end
+    local holder = value >= PROBING and probe_of(value) or 0
+    if holder > 0 and holder % SLOTS == slot then M.withdraw(provider, value) end
   end
 end
 
