@@ -206,7 +206,7 @@ describe('an outage of 80 minutes', function()
         break
       end
     end
-    assert.is_true(back ~= nil and back <= 0.6, back)
+    assert.is_true(back ~= nil and back <= 0.5, back)
     for _, exchange in ipairs(within(92, 100)) do assert.equal('storm.test', exchange.answer.origin) end
   end)
 end)
