@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADERS = 256 };
+enum { HEADERS = 256, ADDED = 4 };
 
 static struct cc_exchange *answerable(struct cc_relay *relay, cc_id id, int *error) {
   struct cc_exchange *exchange = cc_relay_exchange(relay, id);
@@ -41,10 +41,29 @@ static uint32_t upstream_headers(const struct cc_exchange *exchange,
   return count;
 }
 
-static bool has_header(const struct cc_header *headers, uint32_t count, const char *name) {
+static const struct cc_header *find_header(const struct cc_header *headers, uint32_t count,
+                                           const char *name) {
   for (uint32_t i = 0; i < count; i++)
-    if (cc_slice_is_nocase(headers[i].name, name)) return true;
-  return false;
+    if (cc_slice_is_nocase(headers[i].name, name)) return &headers[i];
+  return NULL;
+}
+
+static uint32_t add_missing(struct cc_header *headers, uint32_t count, const char *name,
+                            struct cc_slice value) {
+  if (find_header(headers, count, name)) return count;
+  headers[count] = (struct cc_header){cc_slice_text(name), value};
+  return count + 1;
+}
+
+// Adds what proxies and clients look for: no proxy on the way may hold an answer back or change a
+// stream, and x-request-id is the name by which most tools look for request-id. Headers that the
+// upstream or a policy has set stay. Adds at most three; returns the new count.
+static uint32_t add_delivery(struct cc_header *headers, uint32_t count, bool is_stream) {
+  const struct cc_header *id = find_header(headers, count, "request-id");
+  if (id) count = add_missing(headers, count, "x-request-id", id->value);
+  count = add_missing(headers, count, "x-accel-buffering", cc_slice_text("no"));
+  if (!is_stream) return count;
+  return add_missing(headers, count, "cache-control", cc_slice_text("no-cache, no-transform"));
 }
 
 // An answer that began early has its head already.
@@ -54,11 +73,11 @@ static bool goes_on(struct cc_exchange *exchange) {
 }
 
 static int own_head(struct cc_exchange *exchange, int status, double length) {
-  struct cc_header headers[HEADERS + 1];
+  struct cc_header headers[HEADERS + ADDED];
   uint32_t count = own_headers(exchange, headers);
-  if (length != 0 && !has_header(headers, count, "content-type"))
-    headers[count++] =
-        (struct cc_header){cc_slice_text("content-type"), cc_slice_text("application/json")};
+  if (length != 0)
+    count = add_missing(headers, count, "content-type", cc_slice_text("application/json"));
+  count = add_delivery(headers, count, length < 0);
   cc_exchange_first_byte(exchange, status);
   return cc_inbound_head(exchange->inbound, status, headers, count, length);
 }
@@ -139,9 +158,10 @@ static void shed(struct cc_exchange *exchange, struct cc_attempt *attempt) {
 }
 
 static void outcome_head(struct cc_exchange *exchange, const struct cc_attempt *attempt) {
-  struct cc_header headers[HEADERS + 1];
+  struct cc_header headers[HEADERS + ADDED];
   uint32_t count = own_headers(exchange, headers);
   count = upstream_headers(exchange, attempt, headers, count);
+  count = add_delivery(headers, count, attempt->kind == CC_BODY_SSE);
   cc_exchange_first_byte(exchange, attempt->status);
   cc_inbound_head(exchange->inbound, attempt->status, headers, count, answer_length(attempt));
 }

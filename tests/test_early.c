@@ -61,6 +61,8 @@ static void the_stream_follows_the_pings_in_one_answer(void **state) {
   assert_memory_equal(got, "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n", 50);
   assert_null(strstr(got + 1, "HTTP/1.1"));
   assert_null(strstr(got, "x-upstream"));
+  assert_non_null(strstr(got, "\r\nx-accel-buffering: no\r\n"));
+  assert_non_null(strstr(got, "\r\ncache-control: no-cache, no-transform\r\n"));
   expect_behind_pings(got, CONTENT STOP, 2, true);
   assert_int_equal(stage.early_result, CC_OK);
   assert_int_equal(stage.early_again, CC_ESTATE);

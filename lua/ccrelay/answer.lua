@@ -79,7 +79,6 @@ end
 
 local function stream_headers(exchange)
   M.header(exchange, 'content-type', 'text/event-stream')
-  M.header(exchange, 'cache-control', 'no-cache')
   M.header(exchange, 'request-id', M.request_id(exchange))
 end
 
