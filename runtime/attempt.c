@@ -99,14 +99,14 @@ static void note_sent(struct cc_attempt *attempt) {
 // Writes until the system takes no more; what it refused is in the stream's own memory. When the
 // head of the answer is already here, sending goes on behind it and moves no phase.
 static void send_more(struct cc_attempt *attempt) {
-  while (attempt->out && !all_sent(attempt) && !attempt->out->stream.queued && !attempt->dirty) {
+  while (attempt->out && !all_sent(attempt) && !attempt->out->stream->queued && !attempt->dirty) {
     struct cc_slice parts[2];
     size_t count = next_parts(attempt, parts);
     note_sent(attempt);
     if (cc_outbound_write(attempt->out, parts, (unsigned)count) != CC_OK) return;
   }
   if (attempt->phase != CC_SENDING) return;
-  if (all_sent(attempt) && !attempt->out->stream.queued) attempt->phase = CC_EXPECTING;
+  if (all_sent(attempt) && !attempt->out->stream->queued) attempt->phase = CC_EXPECTING;
   arm(attempt);
 }
 

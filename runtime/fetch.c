@@ -36,7 +36,7 @@ static bool add_lines(struct cc_buffer *wire, struct cc_slice lines) {
 }
 
 static void write_more(struct fetch *fetch) {
-  if (!fetch->out || fetch->sent == fetch->wire.size || fetch->out->stream.queued) return;
+  if (!fetch->out || fetch->sent == fetch->wire.size || fetch->out->stream->queued) return;
   struct cc_slice part = cc_slice(fetch->wire.data + fetch->sent, fetch->wire.size - fetch->sent);
   fetch->sent = fetch->wire.size;
   cc_outbound_write(fetch->out, &part, 1);

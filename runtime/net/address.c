@@ -31,6 +31,32 @@ void cc_address_set_port(union cc_address *address, uint16_t port) {
   }
 }
 
+bool cc_address_same(const union cc_address *a, const union cc_address *b) {
+  if (a->any.sa_family != b->any.sa_family) return false;
+  if (a->any.sa_family == AF_INET) return a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+  return a->any.sa_family == AF_INET6 && a->v6.sin6_scope_id == b->v6.sin6_scope_id &&
+         IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr);
+}
+
+// Moves *at on to the next address that is of the family, or is not; false when there is none.
+static bool find_family(const union cc_address *from, int count, int family, bool same, int *at) {
+  while (*at < count && (from[*at].any.sa_family == family) != same) {
+    ++*at;
+  }
+  return *at < count;
+}
+
+void cc_addresses_interleave(struct cc_addresses *to, const union cc_address *from, int count) {
+  int next[2] = {0, 0}; // of the first one's family, of the other
+  to->count = 0;
+  for (int turn = 0; to->count < CC_ADDRESSES; turn = !turn) {
+    int family = from[0].any.sa_family;
+    if (!find_family(from, count, family, !turn, &next[turn])) turn = !turn;
+    if (!find_family(from, count, family, !turn, &next[turn])) break;
+    to->list[to->count++] = from[next[turn]++];
+  }
+}
+
 struct range {
   uint32_t first;
   uint32_t mask;

@@ -9,7 +9,6 @@
 enum {
   CC_PHASE_RESOLVING,
   CC_PHASE_CONNECTING,
-  CC_PHASE_SWITCHING,  // an address was of no use; its socket closes, then comes the next one
   CC_PHASE_TUNNELLING, // CONNECT is sent to the proxy
   CC_PHASE_SECURING,   // TLS handshake
   CC_PHASE_WAKING,     // taken from the pool, ready not told yet
@@ -27,6 +26,7 @@ struct cc_pool_origin {
   char *host;               // the same without the scheme's default port
   char *prefix;
   bool forbidden;           // plain http to a public literal by way of a proxy
+  union cc_address worked;  // where the last connection was made to, or CC_NO_ADDRESS
   struct cc_outbounds idle; // most recently used first
   uint32_t idle_count;
 };
@@ -47,20 +47,17 @@ struct cc_pool {
 struct cc_outbound *cc_outbound_new(struct cc_pool *pool, struct cc_pool_origin *origin);
 void cc_outbound_wake(struct cc_outbound *out); // the loop's turn after cc_pool_later
 void cc_outbound_ready(struct cc_outbound *out);
+// Takes a connected stream over: its events are the outbound's from here on.
+void cc_outbound_adopt(struct cc_outbound *out, struct cc_stream *stream);
 // Closes it without a word: at once, or in order (what is queued and close_notify still go out).
 void cc_outbound_shut(struct cc_outbound *out, bool at_once);
 void cc_outbound_fail(struct cc_outbound *out, int error);
 // Copies the words for a failure, up to 119 bytes.
 void cc_outbound_say(struct cc_outbound *out, const char *words);
-// For the stream of an outbound.
-extern const struct cc_stream_events cc_outbound_stream_events;
-
 // dial.c
 void cc_dial(struct cc_outbound *out);
-void cc_dial_connected(struct cc_outbound *out, int error); // phase CONNECTING
-void cc_dial_switched(struct cc_outbound *out);             // phase SWITCHING: the socket is gone
-void cc_dial_secure(struct cc_outbound *out);               // TLS if the origin wants it
-void cc_dial_secured(struct cc_outbound *out, int error);   // phase SECURING
+void cc_dial_secure(struct cc_outbound *out);             // TLS if the origin wants it
+void cc_dial_secured(struct cc_outbound *out, int error); // phase SECURING
 void cc_dial_timeout(struct cc_outbound *out);
 
 // tunnel.c

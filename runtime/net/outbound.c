@@ -51,7 +51,6 @@ static void handle_closed(struct cc_outbound *out) {
   cc_pool_unlist(out);
   cc_http1_free(out->parser);
   cc_buffer_wipe(&out->kept);
-  free(out->addresses);
   forget_words(out);
   free(out);
   cc_pool_release(pool);
@@ -66,22 +65,26 @@ void cc_outbound_shut(struct cc_outbound *out, bool at_once) {
     out->phase = CC_PHASE_CLOSED;
     if (out->lookup) cc_resolve_cancel(out->lookup);
     out->lookup = NULL;
+    if (out->connector) cc_connector_close(out->connector);
+    out->connector = NULL;
     cc_pool_not_later(out);
     cc_pool_move(out, &out->pool->leaving);
     cc_timer_close(&out->timer, timer_closed);
   }
-  if (!out->open) return;
+  if (!out->stream) return;
   if (at_once) {
-    cc_stream_reset(&out->stream);
+    cc_stream_reset(out->stream);
   } else {
-    cc_stream_close(&out->stream);
+    cc_stream_close(out->stream);
   }
 }
 
 void cc_outbound_fail(struct cc_outbound *out, int error) {
-  if (!*out->detail && out->open) {
-    cc_outbound_say(out, cc_stream_detail(&out->stream));
+  if (!*out->detail && out->stream) {
+    cc_outbound_say(out, cc_stream_detail(out->stream));
   }
+  bool reaching = out->phase > CC_PHASE_RESOLVING && out->phase < CC_PHASE_WAKING;
+  if (reaching) out->origin->worked = CC_NO_ADDRESS;
   cc_outbound_shut(out, true);
   out->events->fail(out, error);
 }
@@ -97,9 +100,9 @@ static void forget_kept(struct cc_outbound *out) {
 }
 
 void cc_outbound_release(struct cc_outbound *out) {
-  if (out->phase != CC_PHASE_ENDED || out->stream.queued) {
+  if (out->phase != CC_PHASE_ENDED || out->stream->queued) {
     cc_outbound_drop(out);
-  } else if (out->spent || out->finished || out->stream.failure || cc_pool_too_old(out)) {
+  } else if (out->spent || out->finished || out->stream->failure || cc_pool_too_old(out)) {
     cc_outbound_shut(out, false);
   } else {
     forget_kept(out);
@@ -107,7 +110,7 @@ void cc_outbound_release(struct cc_outbound *out) {
     out->paused = false;
     out->user = NULL;
     out->events = NULL;
-    cc_stream_read(&out->stream);
+    cc_stream_read(out->stream);
     cc_pool_keep(out);
   }
 }
@@ -172,7 +175,7 @@ static void go_on(struct cc_outbound *out) {
   if (out->finished) {
     finish(out, out->over);
   } else {
-    cc_stream_read(&out->stream);
+    cc_stream_read(out->stream);
   }
 }
 
@@ -180,11 +183,7 @@ static void go_on(struct cc_outbound *out) {
 
 static void stream_ready(struct cc_stream *stream, int error) {
   struct cc_outbound *out = stream->data;
-  if (out->phase == CC_PHASE_CONNECTING) {
-    cc_dial_connected(out, error);
-  } else if (out->phase == CC_PHASE_SECURING) {
-    cc_dial_secured(out, error);
-  }
+  if (out->phase == CC_PHASE_SECURING) cc_dial_secured(out, error);
 }
 
 // Nobody has asked for anything: the peer is done with this connection.
@@ -193,7 +192,7 @@ static void unasked(struct cc_outbound *out) {
     cc_outbound_shut(out, false);
   } else if (out->phase == CC_PHASE_ENDED) {
     out->spent = true;
-    cc_stream_pause(&out->stream);
+    cc_stream_pause(out->stream);
   } else if (out->phase != CC_PHASE_CLOSED) {
     cc_outbound_fail(out, CC_ERESET);
   }
@@ -232,24 +231,26 @@ static void stream_drain(struct cc_stream *stream) {
 
 static void stream_closed(struct cc_stream *stream) {
   struct cc_outbound *out = stream->data;
-  out->open = false;
-  if (out->phase == CC_PHASE_SWITCHING) {
-    out->handles--;
-    cc_dial_switched(out);
-  } else {
-    handle_closed(out);
-  }
+  out->stream = NULL;
+  free(stream);
+  handle_closed(out);
 }
 
-const struct cc_stream_events cc_outbound_stream_events = {stream_ready, stream_read, stream_drain,
-                                                           stream_end, stream_closed};
+void cc_outbound_adopt(struct cc_outbound *out, struct cc_stream *stream) {
+  static const struct cc_stream_events events = {stream_ready, stream_read, stream_drain,
+                                                 stream_end, stream_closed};
+  out->stream = stream;
+  out->handles++;
+  stream->events = &events;
+  stream->data = out;
+}
 
 // ---- The user's side ---------------------------------------------------------------------------
 
 void cc_outbound_ready(struct cc_outbound *out) {
   cc_timer_stop(&out->timer);
   out->phase = CC_PHASE_READY;
-  if (!out->paused) cc_stream_read(&out->stream);
+  if (!out->paused) cc_stream_read(out->stream);
   out->events->ready(out);
 }
 
@@ -269,12 +270,12 @@ void cc_outbound_begin(struct cc_outbound *out, bool head_request) {
 
 int cc_outbound_write(struct cc_outbound *out, const struct cc_slice *parts, unsigned count) {
   bool used = out->phase == CC_PHASE_MESSAGE || out->phase == CC_PHASE_ENDED;
-  return used ? cc_stream_write(&out->stream, parts, count) : CC_ESTATE;
+  return used ? cc_stream_write(out->stream, parts, count) : CC_ESTATE;
 }
 
 void cc_outbound_pause(struct cc_outbound *out) {
   out->paused = true;
-  if (out->phase >= CC_PHASE_WAKING && out->phase < CC_PHASE_POOLED) cc_stream_pause(&out->stream);
+  if (out->phase >= CC_PHASE_WAKING && out->phase < CC_PHASE_POOLED) cc_stream_pause(out->stream);
 }
 
 void cc_outbound_resume(struct cc_outbound *out) {
@@ -283,7 +284,7 @@ void cc_outbound_resume(struct cc_outbound *out) {
   if (out->held || out->finished) {
     cc_pool_later(out);
   } else if (out->phase >= CC_PHASE_WAKING && out->phase < CC_PHASE_POOLED) {
-    cc_stream_read(&out->stream);
+    cc_stream_read(out->stream);
   }
 }
 

@@ -4,7 +4,7 @@
 #ifndef CC_NET_OUTBOUND_H
 #define CC_NET_OUTBOUND_H
 #include "codec/http1.h"
-#include "net/resolve.h"
+#include "net/connect.h"
 #include "net/stream.h"
 #include "net/timer.h"
 #include <sys/queue.h>
@@ -36,7 +36,7 @@ struct cc_outbound_events {
 };
 
 struct cc_outbound {
-  struct cc_stream stream;
+  struct cc_stream *stream;   // NULL until connected
   struct cc_http1 *parser;
   const struct cc_outbound_events *events;
   void *user;                 // the user's; NULL while pooled
@@ -51,17 +51,14 @@ struct cc_outbound {
   struct cc_outbounds *later; // told from the loop
   struct cc_timer timer;
   struct cc_lookup *lookup;
-  struct cc_addresses *addresses; // while connecting
-  int address;                // the next one to try
-  int failure;                // why the addresses so far were of no use
+  struct cc_connector *connector; // while connecting
+  union cc_address address;   // it is connected to
   uint64_t born;
-  uint64_t deadline;          // of connecting; 0: none
   struct cc_buffer kept;      // bytes that came while paused
   size_t kept_used;
   int over;                   // with held and finished: how the peer ended
   uint8_t phase;
   uint8_t handles;            // open handles; freed when none
-  bool open;                  // the stream is
   bool paused;
   bool held;                  // the response goes on with kept when resumed
   bool finished;              // the peer ended while paused
@@ -87,7 +84,7 @@ int cc_pool_origin(struct cc_pool *pool, const struct cc_origin_key *key);
 
 // Takes the most recently used idle connection of an origin, unless fresh; else begins a new one.
 // events->ready follows from the loop, never from within. Connecting has connect_ms over
-// all (lookup, addresses one after the other, proxy, TLS). A pooled connection may still fail with
+// all (lookup, addresses, proxy, TLS). A pooled connection may still fail with
 // reused set: the peer had closed it.
 struct cc_outbound *cc_pool_take(struct cc_pool *pool, int origin, bool fresh,
                                  const struct cc_outbound_events *events, void *user);
@@ -106,7 +103,7 @@ const char *cc_outbound_prefix(const struct cc_outbound *out);
 void cc_outbound_begin(struct cc_outbound *out, bool head_request);
 
 // Writes; see cc_stream_write. CC_ESTATE before cc_outbound_begin. The user watches
-// out->stream.queued.
+// out->stream->queued.
 int cc_outbound_write(struct cc_outbound *out, const struct cc_slice *parts, unsigned count);
 // No head, body, end or fail for what the peer does, until resumed; also in the middle of a read.
 void cc_outbound_pause(struct cc_outbound *out);

@@ -149,7 +149,7 @@ void cc_pool_close(struct cc_pool *pool) {
     cc_outbound_shut(out, true);
   }
   TAILQ_FOREACH(out, &pool->leaving, entry) {
-    if (out->stream.queued) cc_outbound_shut(out, true);
+    if (out->stream && out->stream->queued) cc_outbound_shut(out, true);
   }
   uv_close((uv_handle_t *)&pool->idle, idle_closed);
 }

@@ -13,7 +13,7 @@
 #include <strings.h>
 #include <sys/queue.h>
 
-enum { STACK_BYTES = 1 << 20 };
+enum { STACK_BYTES = 1 << 20, SYSTEM_ADDRESSES = 64 };
 
 struct job { // one look-up, from its thread back to the loop
   struct shared *shared;
@@ -70,20 +70,23 @@ struct cc_resolver {
   struct lookups telling;
 };
 
+// getaddrinfo asks for A and AAAA at once and sorts by RFC 6724 and the system's gai.conf.
 static int system_look_up(const char *host, struct cc_addresses *found) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
   struct addrinfo *list = NULL;
+  union cc_address all[SYSTEM_ADDRESSES] = {0};
+  int count = 0;
   found->count = 0;
   if (getaddrinfo(host, NULL, &hints, &list)) return CC_EDNS;
-  for (struct addrinfo *item = list; item && found->count < CC_ADDRESSES; item = item->ai_next) {
+  for (struct addrinfo *item = list; item && count < SYSTEM_ADDRESSES; item = item->ai_next) {
     if (item->ai_family != AF_INET && item->ai_family != AF_INET6) continue;
-    if (item->ai_addrlen > sizeof *found->list) continue;
-    union cc_address *address = &found->list[found->count++];
-    *address = (union cc_address){0};
-    memcpy(address, item->ai_addr, item->ai_addrlen);
+    if (item->ai_addrlen > sizeof *all) continue;
+    memcpy(&all[count++], item->ai_addr, item->ai_addrlen);
   }
   freeaddrinfo(list);
-  return found->count ? CC_OK : CC_EDNS;
+  if (!count) return CC_EDNS;
+  cc_addresses_interleave(found, all, count);
+  return CC_OK;
 }
 
 // ---- The thread ----

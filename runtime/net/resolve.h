@@ -24,7 +24,7 @@ union cc_address {
   struct sockaddr_in6 v6;
 };
 
-struct cc_addresses {
+struct cc_addresses { // in the order in which they are to be tried
   union cc_address list[CC_ADDRESSES]; // port is 0
   int count;
 };
@@ -54,6 +54,13 @@ bool cc_address_parse(const char *host, union cc_address *out);
 // reach this machine)? An IPv4 address inside an IPv6 one (::ffff:0:0/96) is judged as IPv4.
 bool cc_address_is_private(const union cc_address *address);
 void cc_address_set_port(union cc_address *address, uint16_t port);
+#define CC_NO_ADDRESS ((union cc_address){.any = {.sa_family = AF_UNSPEC}})
+// Are they the same, whatever their ports? CC_NO_ADDRESS is not the same as any.
+bool cc_address_same(const union cc_address *a, const union cc_address *b);
+// Fills to with the addresses of from, as many as it holds, such that IPv4 and IPv6 take turns as
+// long as there are both (RFC 8305 section 4). The order within a family, and which of them is
+// first, stay as they are.
+void cc_addresses_interleave(struct cc_addresses *to, const union cc_address *from, int count);
 
 // What a resolver asks, so that tests can put their own in place right after cc_resolver_new.
 // look_up runs on a thread and may block; it fills in addresses and returns CC_OK, or CC_EDNS.

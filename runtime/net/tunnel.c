@@ -22,9 +22,9 @@ void cc_tunnel(struct cc_outbound *out) {
   }
   cc_buffer_add_text(&text, "\r\n");
   struct cc_slice whole = cc_slice(text.data, text.size);
-  cc_stream_write(&out->stream, &whole, 1); // a failure shows as the stream's end
+  cc_stream_write(out->stream, &whole, 1); // a failure shows as the stream's end
   cc_buffer_wipe(&text);
-  cc_stream_read(&out->stream);
+  cc_stream_read(out->stream);
 }
 
 static void answered(struct cc_outbound *out, int status, size_t more) {
@@ -35,7 +35,7 @@ static void answered(struct cc_outbound *out, int status, size_t more) {
   } else if (more) {
     refuse(out, "the proxy sent bytes of its own into the tunnel");
   } else {
-    cc_stream_pause(&out->stream);
+    cc_stream_pause(out->stream);
     cc_http1_reset(out->parser);
     cc_dial_secure(out);
   }

@@ -366,7 +366,7 @@ static void an_end_while_paused_spends_the_connection(void **state) {
   int peer = open_message(&user, listener), origin = plain_origin("127.0.0.1", listener.port);
   peer_send(peer, FIXED);
   run_until(told(&user, 'h'));
-  user.out->stream.events->end(&user.out->stream, CC_OK);
+  user.out->stream->events->end(user.out->stream, CC_OK);
   cc_outbound_resume(user.out);
   run_until(told(&user, 'e'));
   assert_string_equal(user.calls, "rhbe");
@@ -498,7 +498,7 @@ static void a_slow_peer_is_told_by_drain(void **state) {
   struct cc_slice part = cc_slice(big.data, 16 << 20);
   assert_int_equal(cc_outbound_write(user.out, &part, 1), CC_OK);
   cc_buffer_free(&big);
-  assert_true(user.out->stream.queued > 0);
+  assert_true(user.out->stream->queued > 0);
   peer_await_end(peer); // reads everything
   assert_string_equal(user.calls, "rd");
   finish(&user, peer, listener);

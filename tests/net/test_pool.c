@@ -210,7 +210,7 @@ static void a_failed_write_spends_it(void **state) {
   struct listener listener = listen_any();
   struct user user = {0};
   int peer = answered(&user, listener, FIXED);
-  user.out->stream.failure = CC_ERESET; // as after a write, before the end is told
+  user.out->stream->failure = CC_ERESET; // as after a write, before the end is told
   give_back(&user);
   assert_int_equal(cc_pool_idle(pool, origin_of(listener)), 0);
   cc_buffer_free(&user.body);
@@ -405,7 +405,7 @@ static void one_that_ends_before_ready_is_told_fails_only(void **state) {
   int peer = pooled(listener);
   struct user user = {0};
   take(&user, origin_of(listener), false);
-  user.out->stream.events->end(&user.out->stream, CC_OK);
+  user.out->stream->events->end(user.out->stream, CC_OK);
   assert_string_equal(user.calls, "f");
   assert_int_equal(user.error, CC_ERESET);
   assert_true(user.reused);

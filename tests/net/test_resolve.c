@@ -379,6 +379,50 @@ static void the_system_knows_its_own_hosts_file(void **state) {
   assert_int_equal(numeric.found.list[0].v4.sin_port, 0);
 }
 
+static void assert_interleaved(const char *from, const char *expected) {
+  union cc_address all[26];
+  struct cc_addresses to;
+  char got[CC_ADDRESSES + 1] = "";
+  int count = (int)strlen(from);
+  for (int i = 0; i < count; i++) { // a small letter is an IPv4 address, a capital an IPv6 one
+    char text[16];
+    bool four = from[i] >= 'a';
+    snprintf(text, sizeof text, four ? "%d.0.0.1" : "%d::", from[i]);
+    assert_true(cc_address_parse(text, &all[i]));
+  }
+  cc_addresses_interleave(&to, all, count);
+  for (int i = 0; i < to.count; i++) {
+    for (int k = 0; k < count; k++) {
+      if (cc_address_same(&to.list[i], &all[k])) got[i] = from[k];
+    }
+  }
+  assert_string_equal(got, expected);
+}
+
+static void families_take_turns(void **state) {
+  (void)state;
+  assert_interleaved("A", "A");
+  assert_interleaved("ab", "ab");
+  assert_interleaved("ABCab", "AaBbC");
+  assert_interleaved("abAB", "aAbB");
+  assert_interleaved("Aabc", "Aabc");
+  assert_interleaved("ABCDEFGHIJa", "AaBCDEFG"); // one of the other family is not left out
+}
+
+static void addresses_are_compared_without_their_ports(void **state) {
+  (void)state;
+  union cc_address a, b;
+  cc_address_parse("127.0.0.1", &a);
+  b = a;
+  cc_address_set_port(&b, 80);
+  assert_true(cc_address_same(&a, &b));
+  cc_address_parse("127.0.0.2", &b);
+  assert_false(cc_address_same(&a, &b));
+  cc_address_parse("::1", &b);
+  assert_false(cc_address_same(&a, &b));
+  assert_false(cc_address_same(&CC_NO_ADDRESS, &CC_NO_ADDRESS));
+}
+
 static void private_addresses_are_told_from_public_ones(void **state) {
   (void)state;
   static const char *const inside_list[] = {"127.0.0.1",   "127.255.255.255",
@@ -426,6 +470,8 @@ int main(void) {
       CASE(the_names_remembered_are_bounded),
       CASE(a_name_under_way_is_not_forgotten),
       CASE(the_system_knows_its_own_hosts_file),
+      CASE(families_take_turns),
+      CASE(addresses_are_compared_without_their_ports),
       CASE(private_addresses_are_told_from_public_ones),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

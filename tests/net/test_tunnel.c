@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 static void time_is_over(struct user *user) {
-  user->out->deadline = uv_now(&loop);
   cc_timer_set(&user->out->timer, 1);
 }
 
@@ -153,7 +152,7 @@ static void a_silent_proxy_is_a_timeout(void **state) {
   struct user user;
   int peer = connect_head(&user, proxy, "name.example");
   peer_send(peer, "HTTP/1.1 200");
-  assert_int_equal(user.out->timer.due, user.out->deadline);
+  assert_true(user.out->timer.due > uv_now(&loop));
   time_is_over(&user);
   await(&user);
   assert_int_equal(user.error, CC_ECONNECT_TIMEOUT);

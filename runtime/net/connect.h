@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connects to one of several addresses of a host, as RFC 8305 section 5 ("Happy Eyeballs") tells:
+// an address that does not answer holds the next one up for CC_CONNECT_DELAY_MS, one that fails
+// not at all, and the first that answers is the connection.
+#ifndef CC_NET_CONNECT_H
+#define CC_NET_CONNECT_H
+#include "net/resolve.h"
+#include "net/stream.h"
+
+enum { CC_CONNECT_DELAY_MS = 250 }; // RFC 8305 section 8, "Connection Attempt Delay"
+
+struct cc_connector;
+
+struct cc_connected {
+  int error;                // CC_OK, or why no address could be reached; see cc_stream_connect
+  const char *detail;       // words for the error, borrowed; "" when none
+  struct cc_stream *stream; // CC_OK: connected; the owner's, who frees it (free) in its closed event
+  union cc_address address; // CC_OK: whose it is
+};
+
+// Begins to connect to the addresses, in their order, on a port. told is called once, from the
+// loop, never from within; the connector has gone then. There is no deadline: the owner keeps one
+// and calls cc_connector_close.
+struct cc_connector *cc_connector_new(uv_loop_t *loop, const struct cc_addresses *addresses,
+                                      uint16_t port,
+                                      void (*told)(void *data, const struct cc_connected *result),
+                                      void *data);
+// Gives up: told is not called. Its memory goes when the loop has closed its handles.
+void cc_connector_close(struct cc_connector *connector);
+#endif
