@@ -14,7 +14,7 @@ struct cc_connector;
 struct cc_connected {
   int error;                // CC_OK, or why no address could be reached; see cc_stream_connect
   const char *detail;       // words for the error, borrowed; "" when none
-  struct cc_stream *stream; // CC_OK: connected; the owner's, who frees it (free) in its closed event
+  struct cc_stream *stream; // CC_OK: connected; its owner frees it (free) in the closed event
   union cc_address address; // CC_OK: whose it is
 };
 
