@@ -481,6 +481,7 @@ describe('without room to count for limits', function()
     local answer = self:request { headers = { ['x-api-key'] = 'alice' } }
     assert.equal(429, answer.status)
     assert.is_truthy(answer.json.error.message:find 'no room to count')
+    assert.equal('false', answer.headers['x-should-retry'])
   end)
 end)
 

@@ -119,7 +119,7 @@ describe('the client gets', function()
     assert.equal('last', answer.json.error.message)
   end)
 
-  for value, expected in pairs { ['0'] = '1', ['5'] = '5', ['30'] = '30', ['31'] = '30', ['999999'] = '30',
+  for value, expected in pairs { ['0'] = '0', ['5'] = '5', ['61'] = '61', ['10800'] = '10800', ['124633'] = '124633',
     ['1.5'] = '2' } do
     it('retry-after ' .. value .. ' as ' .. expected, function()
       local answer = answer_to { status = 429, body = shaped 'rate_limit_error', headers = { ['retry-after'] = value } }
@@ -129,9 +129,49 @@ describe('the client gets', function()
 
   it('no retry-after that cannot be read', function()
     for _, value in ipairs { 'soon', '-1', '1e9', '' } do
-      local answer = answer_to { status = 429, body = shaped 'rate_limit_error', headers = { ['retry-after'] = value } }
+      local answer = answer_to { status = 529, body = shaped 'overloaded_error', headers = { ['retry-after'] = value } }
       assert.is_nil(answer.headers['retry-after'])
     end
+  end)
+
+  it('a 429 that names no time with retry-after 1', function()
+    for _, headers in ipairs { {}, { ['retry-after'] = 'soon' } } do
+      for _, body in ipairs { shaped 'rate_limit_error', '{"message":"slow down"}' } do
+        local answer = answer_to { status = 429, body = body, headers = headers }
+        assert.equal('1', answer.headers['retry-after'])
+      end
+    end
+  end)
+
+  it('a 429 that names only the reset of what is used up with the time until then', function()
+    local self = stage.new()
+    local at = math.floor(stage.C.cc_time() / 1000) + 7200
+    self:reply('one', { status = 429, body = shaped 'rate_limit_error',
+      headers = { ['anthropic-ratelimit-unified-reset'] = tostring(at) } })
+    local answer = self:request()
+    assert.is_true(math.abs(tonumber(answer.headers['retry-after']) - 7200) <= 1, answer.headers['retry-after'])
+  end)
+
+  it('no retry-after with a spending limit, where its absence says that waiting does not help', function()
+    local enforced = '{"type":"error","error":{"type":"rate_limit_error","message":"m","details":'
+      .. '{"error_code":"enforced_spend_limit_reached"}}}'
+    for _, reply in ipairs {
+      { status = 429, body = enforced }, { status = 429, body = shaped 'billing_error' },
+      { status = 429, body = shaped 'rate_limit_error', headers = { ['x-should-retry'] = 'false' } },
+    } do
+      assert.is_nil(answer_to(reply).headers['retry-after'])
+    end
+  end)
+
+  it('retry-after-ms beside retry-after, both as they came', function()
+    local answer = answer_to { status = 429, body = shaped 'rate_limit_error',
+      headers = { ['retry-after'] = '120', ['retry-after-ms'] = '119500' } }
+    assert.equal('120 119500', answer.headers['retry-after'] .. ' ' .. answer.headers['retry-after-ms'])
+  end)
+
+  it('retry-after-ms alone as both, also when the body is put into Anthropic\'s shape', function()
+    local answer = answer_to { status = 529, body = 'busy', headers = { ['retry-after-ms'] = '1200' } }
+    assert.equal('2 1200', answer.headers['retry-after'] .. ' ' .. answer.headers['retry-after-ms'])
   end)
 
   it('a date in retry-after as seconds', function()
@@ -143,7 +183,8 @@ describe('the client gets', function()
   end)
 
   it('the retry-after the policy chose', function()
-    local answer = answer_to({ status = 429, body = shaped 'x', headers = { ['retry-after'] = '999' } }, nil,
+    local told = { ['retry-after'] = '999', ['retry-after-ms'] = '999000' }
+    local answer = answer_to({ status = 429, body = shaped 'x', headers = told }, nil,
       { policy = [[
       return function(exchange)
         local outcome = exchange:try(require('ccrelay').upstreams(exchange)[1])
@@ -151,6 +192,7 @@ describe('the client gets', function()
         return outcome
       end]] })
     assert.equal('90', answer.headers['retry-after'])
+    assert.is_nil(answer.headers['retry-after-ms'])
   end)
 
   it('other shapes in Anthropic\'s, with the message word for word', function()

@@ -18,15 +18,25 @@ end)
 
 describe('retry-after', function()
   for text, expected in pairs { ['0'] = 0, ['7'] = 7, ['2.5'] = 2.5, ['999999'] = 999999 } do
-    it(text .. ' is ' .. expected .. ' s', function() assert.equal(expected, ratelimit.retry_after(text)) end)
+    it(text .. ' is ' .. expected .. ' s', function() assert.equal(expected, ratelimit.seconds(text)) end)
   end
 
   for _, text in ipairs { '', '-1', '0x10', '1e3', 'nan', 'inf', 'Mon, 99 Xxx 2026 00:00:00 GMT', ('9'):rep(400) } do
-    it('is not "' .. text:sub(1, 30) .. '"', function() assert.is_nil(ratelimit.retry_after(text)) end)
+    it('is not "' .. text:sub(1, 30) .. '"', function() assert.is_nil(ratelimit.seconds(text)) end)
   end
 
   it('in the past is 0', function()
     stage.new()
-    assert.equal(0, ratelimit.retry_after 'Sun, 06 Nov 1994 08:49:37 GMT')
+    assert.equal(0, ratelimit.seconds 'Sun, 06 Nov 1994 08:49:37 GMT')
+  end)
+
+  it('counts after retry-after-ms, unless that cannot be read', function()
+    local function seconds(milliseconds)
+      return ratelimit.retry_after { ['retry-after'] = '7', ['retry-after-ms'] = milliseconds }
+    end
+    assert.equal(1.5, seconds '1500')
+    assert.equal(7, seconds(nil))
+    assert.equal(7, seconds 'soon')
+    assert.is_nil(ratelimit.retry_after {})
   end)
 end)

@@ -5,6 +5,7 @@ local errors = require 'ccrelay.errors'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
+local retry_after = require 'ccrelay.retry_after'
 local sandbox = require 'ccrelay.sandbox'
 local turn = require 'ccrelay.turn'
 
@@ -90,13 +91,6 @@ function M.early(exchange)
   exchange.early = C.cc_answer_early(exchange.relay, exchange.handle) == C.CC_OK
 end
 
---- Whole seconds for retry-after, within what clients wait for.
----@param seconds number
----@return string
-function M.seconds(seconds)
-  return string.format('%d', math.min(math.max(math.ceil(seconds), 1), 30))
-end
-
 ---@class ccrelay.ErrorOptions
 ---@field type string? else by the status
 ---@field retry_after number? seconds
@@ -115,7 +109,7 @@ function M.error(exchange, status, message, options)
   local kind = options.type or errors.type_of(status)
   exchange.failure = options.failure or exchange.failure or kind
   M.header(exchange, 'content-type', 'application/json')
-  if options.retry_after then M.header(exchange, 'retry-after', M.seconds(options.retry_after)) end
+  if options.retry_after then M.header(exchange, 'retry-after', retry_after.text(options.retry_after)) end
   if options.should_retry ~= nil then M.header(exchange, 'x-should-retry', tostring(options.should_retry)) end
   for name, value in pairs(options.headers or {}) do M.header(exchange, name, value) end
   local request_id = options.request_id or M.request_id(exchange)

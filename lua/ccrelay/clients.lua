@@ -6,6 +6,7 @@ local answer = require 'ccrelay.answer'
 local booking = require 'ccrelay.booking'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
+local retry_after = require 'ccrelay.retry_after'
 
 local M = {}
 
@@ -14,8 +15,6 @@ local M = {}
 ---@field requests number a minute, 0: unlimited
 ---@field tokens number a minute
 ---@field open number exchanges at a time
-
-local BUSY_SECONDS, MANY_SECONDS = 2, 30
 
 local ticket_type = ffi.typeof 'struct cc_ticket'
 local rates = ffi.new 'struct cc_rates'
@@ -58,9 +57,11 @@ local function open_of(name)
   return count
 end
 
+-- Without seconds waiting does not help.
 local function refuse(exchange, message, seconds)
-  exchange.failure = 'client_limit'
-  answer.error(exchange, 429, message, { retry_after = seconds, failure = 'client_limit' })
+  local options = { retry_after = seconds, failure = 'client_limit' }
+  if not seconds then options.should_retry = false end
+  answer.error(exchange, 429, message, options)
   return false
 end
 
@@ -69,8 +70,8 @@ local function reserve(exchange, allowance)
   local name = cell.fit('client:' .. allowance.name)
   local limit = C.cc_limit(name, #name)
   if limit < 0 then
-    return refuse(exchange, string.format('there is no room to count for the limits of client "%s"', allowance.name),
-      MANY_SECONDS)
+    return refuse(exchange, string.format('there is no room to count for the limits of client "%s"; a restart of the '
+      .. 'relay makes room', allowance.name))
   end
   rates.requests, rates.tokens, rates.input_tokens, rates.output_tokens = allowance.requests, allowance.tokens, 0, 0
   C.cc_limit_configure(limit, rates)
@@ -97,7 +98,7 @@ function M.enter(exchange)
     if open_of(allowance.name) > allowance.open then
       M.leave(exchange, nil)
       return refuse(exchange, string.format('client "%s" has %d exchanges open, as many as it may', allowance.name,
-        allowance.open), BUSY_SECONDS)
+        allowance.open), retry_after.SOON)
     end
   end
   if reserve(exchange, allowance) then return true end

@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local errors = require 'ccrelay.errors'
+local retry_after = require 'ccrelay.retry_after'
 
 local M = {}
 
@@ -10,12 +11,8 @@ local function is_held(exchange, outcome)
   return outcome.holder == (outcome.attempt == 0 and exchange.holder_0 or exchange.holder_1)
 end
 
--- retry-after as the policy wants it, else the upstream's, within what clients wait for.
-local function retry_after(outcome)
-  if outcome.retry_after == outcome.told_retry_after then
-    return outcome.retry_after and answer.seconds(outcome.retry_after) or ''
-  end
-  return outcome.retry_after and string.format('%d', math.max(math.ceil(outcome.retry_after), 0)) or ''
+local function set_headers(exchange, headers)
+  for name, value in pairs(headers) do answer.header(exchange, name, value) end
 end
 
 -- The upstream's name for its request, under whatever header it has it.
@@ -46,10 +43,7 @@ local function pass(exchange, outcome)
   if outcome.ok and not (is_held(exchange, outcome) and outcome.holder.open) then
     error('the policy returned an outcome that was given up', 0)
   end
-  if not outcome.ok then
-    answer.header(exchange, 'retry-after', retry_after(outcome))
-    if (tonumber(outcome.headers['retry-after-ms']) or 0) > 30000 then answer.header(exchange, 'retry-after-ms', '') end
-  end
+  if not outcome.ok then set_headers(exchange, retry_after.headers(outcome)) end
   mark(exchange, outcome)
   local with_event = exchange.generation.policy.break_with == 'event'
   local code = C.cc_answer_outcome(exchange.relay, exchange.handle, outcome.attempt, with_event)
@@ -64,12 +58,10 @@ end
 
 -- An upstream's error in the relay's words: status and message stay.
 local function retell(exchange, outcome, status, kind, message)
-  local headers = {}
+  local headers = retry_after.headers(outcome)
   for name, value in pairs(outcome.headers) do
     if travels(name) then headers[name] = value end
   end
-  local pause = retry_after(outcome)
-  if pause ~= '' then headers['retry-after'] = pause end
   answer.debug(exchange, outcome.upstream.provider)
   answer.error(exchange, status, message, {
     type = kind, headers = headers, failure = outcome.error or kind, request_id = request_id(outcome),
@@ -104,8 +96,7 @@ end
 local function told_error(exchange, outcome)
   exchange.failure = outcome.error
   answer.header(exchange, 'content-type', 'application/json')
-  local pause = retry_after(outcome)
-  if pause ~= '' then answer.header(exchange, 'retry-after', pause) end
+  set_headers(exchange, retry_after.headers(outcome))
   answer.debug(exchange, outcome.upstream.provider)
   answer.give(exchange, outcome.status, outcome.body, request_id(outcome))
 end

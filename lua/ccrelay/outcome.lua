@@ -177,9 +177,12 @@ local function error_data(body)
   return found or body
 end
 
+-- A spending limit that does not say when it ends.
 local function is_spend_limit(outcome)
-  local details = outcome.shaped and outcome.shaped.details
-  return not outcome.retry_after and type(details) == 'table' and details.error_code == 'enforced_spend_limit_reached'
+  if outcome.retry_after or not outcome.shaped then return false end
+  local details = outcome.shaped.details
+  return outcome.type == 'billing_error'
+    or type(details) == 'table' and details.error_code == 'enforced_spend_limit_reached'
 end
 
 local function judge_status(outcome, client_credential)
@@ -209,7 +212,7 @@ local function keep_failure(exchange, attempt, outcome)
   local decoded = body ~= '' and json.decode(body) or nil
   outcome.decoded, outcome.shaped = decoded, errors.shaped(decoded)
   if outcome.shaped then outcome.type, outcome.message = outcome.shaped.type, outcome.shaped.message end
-  outcome.retry_after = ratelimit.retry_after(outcome.headers['retry-after'], outcome.headers.date)
+  outcome.retry_after = ratelimit.retry_after(outcome.headers)
   outcome.told_retry_after = outcome.retry_after
 end
 

@@ -42,15 +42,32 @@ local function time_of(date_text)
   return date_text and date.http(date_text) or C.cc_time()
 end
 
+local function decimal(text)
+  if text and #text < 16 and (string.find(text, '^%d+$') or string.find(text, '^%d+%.%d+$')) then
+    return tonumber(text)
+  end
+  return nil
+end
+
 --- Seconds to wait by a retry-after header: digits or a date; nil for anything else.
 ---@param text string?
 ---@param date_text string? the answer's date header
 ---@return number?
-function M.retry_after(text, date_text)
+function M.seconds(text, date_text)
   if not text then return nil end
-  if #text < 16 and (string.find(text, '^%d+$') or string.find(text, '^%d+%.%d+$')) then return tonumber(text) end
+  local seconds = decimal(text)
+  if seconds then return seconds end
   local at = date.http(text)
   return at and math.max(at - time_of(date_text), 0) / 1000 or nil
+end
+
+--- Seconds to wait by the headers of an answer. retry-after-ms goes before retry-after, as it does for
+--- Anthropic's SDKs.
+---@param headers table<string, string?>
+---@return number?
+function M.retry_after(headers)
+  local milliseconds = decimal(headers['retry-after-ms'])
+  return milliseconds and milliseconds / 1000 or M.seconds(headers['retry-after'], headers.date)
 end
 
 local function seconds_until(exchange, number, text)

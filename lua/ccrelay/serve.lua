@@ -4,13 +4,13 @@ local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local auth = require 'ccrelay.auth'
 local ffi = require 'ffi'
+local retry_after = require 'ccrelay.retry_after'
 local routes = require 'ccrelay.routes'
 local turn = require 'ccrelay.turn'
 
 local M = {}
 
 local DENIED = { should_retry = false }
-local BUSY_SECONDS = 2
 
 -- False when the caller was turned away.
 local function enter(exchange)
@@ -64,7 +64,7 @@ function M.run(exchange)
   if route.free then return route.endpoint.serve(exchange) end
   if is_full(exchange) then
     return answer.error(exchange, 529, 'the relay is at its limit of exchanges (server.max_concurrent)',
-      { retry_after = BUSY_SECONDS })
+      { retry_after = retry_after.SOON })
   end
   take_body(exchange)
   return route.endpoint.serve(exchange)

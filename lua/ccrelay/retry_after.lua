@@ -1,0 +1,45 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- retry-after of answers: says when trying again makes sense; never less than what an upstream said, and
+-- exactly what a policy said (RFC 9110, 10.2.3: whole seconds).
+local ratelimit = require 'ccrelay.ratelimit'
+
+local M = {}
+
+-- For a 429 that does not say. Without the header clients back off from half a second on.
+local UNSAID = 1
+
+--- Refusals that end when another request does: soon, but nobody knows when.
+M.SOON = 2
+
+--- The value of the header.
+---@param seconds number
+---@return string
+function M.text(seconds)
+  return string.format('%d', math.max(math.ceil(seconds), 0))
+end
+
+-- A limit of requests or tokens. A spending limit without retry-after is none: there its absence says
+-- that waiting does not help.
+local function is_rate_limit(outcome)
+  return outcome.status == 429 and outcome.verdict ~= 'spent' and outcome.headers['x-should-retry'] ~= 'false'
+end
+
+local function of_upstream(outcome)
+  local headers = outcome.headers
+  local seconds = ratelimit.seconds(headers['retry-after'], headers.date) or outcome.retry_after
+  if not seconds and is_rate_limit(outcome) then seconds = outcome.reset_after or UNSAID end
+  return seconds and M.text(seconds) or ''
+end
+
+--- What the client is told with the failure of an upstream.
+---@param outcome ccrelay.Outcome
+---@return table<string, string> headers by name; an empty value stands for a header that is not sent
+function M.headers(outcome)
+  if outcome.retry_after ~= outcome.told_retry_after then
+    local set = outcome.retry_after
+    return { ['retry-after'] = set and M.text(set) or '', ['retry-after-ms'] = '' }
+  end
+  return { ['retry-after'] = of_upstream(outcome), ['retry-after-ms'] = outcome.headers['retry-after-ms'] or '' }
+end
+
+return M
