@@ -99,9 +99,61 @@ describe('candidates', function()
     assert.equal('', candidates(list, model 'm', { filter = '{ provider = "nobody" }' }))
   end)
 
+  it('are only those whose serves names the model, where it is set', function()
+    local list = { provider('a', { serves = { 'claude-haiku-*', 'exact' } }), provider 'b' }
+    assert.equal('a/1=claude-haiku-4-5 b/1=claude-haiku-4-5', candidates(list, model 'claude-haiku-4-5'))
+    assert.equal('a/1=exact b/1=exact', candidates(list, model 'exact'))
+    assert.equal('b/1=exact-2', candidates(list, model 'exact-2'))
+    assert.equal('b/1=claude-opus-5', candidates(list, model 'claude-opus-5'))
+  end)
+
+  it('are served by the name that clients use, and claimed among those that may serve', function()
+    local list = {
+      provider('a', { serves = { 'other' }, models = { 'claude-opus-5' } }),
+      provider('b', { serves = { 'claude-*' }, model_mapping = { ['claude-*'] = 'GLM' } }), provider 'c',
+    }
+    assert.equal('b/1=GLM', candidates(list, model 'claude-opus-5'))
+    assert.equal('c/1=GLM', candidates(list, model 'GLM'))
+  end)
+
   it('use the first key alone without pooling', function()
     local list = { provider('a', { keys = { { key = 'k1' }, { key = 'k2' } }, pooling = { enabled = false } }) }
     assert.equal('a/1=m', candidates(list, model 'm'))
+  end)
+end)
+
+describe('a model', function()
+  local function answer_to(name, list, policy)
+    return stage.new({ providers = list, policy = policy }):request(model(name))
+  end
+
+  it('that serves of every provider leaves out is refused with 400 and asks nobody', function()
+    local list = { provider('a', { serves = { 'claude-haiku-*' } }), provider('b', { serves = { 'GLM-*' } }) }
+    local answer, exchange = answer_to('claude-opus-5', list)
+    assert.same({ 400, 'invalid_request_error', 0 }, { answer.status, answer.json.error.type, #exchange.tries })
+    assert.is_truthy(answer.json.error.message:find('"claude-opus-5" is not allowed', 1, true))
+    assert.equal(200, answer_to('claude-haiku-4-5', list).status)
+  end)
+
+  it('that serves leaves out at the providers a policy asks for is, too', function()
+    local list = { provider('a', { serves = { 'claude-haiku-*' } }), provider 'b' }
+    local policy = [[local relay = require 'ccrelay'
+      return function(exchange) return exchange:first(relay.upstreams(exchange, { provider = 'a' })) end]]
+    assert.equal(400, answer_to('claude-opus-5', list, policy).status)
+  end)
+
+  it('that a provider may serve but cannot now is no 400', function()
+    local list = { provider('a', { serves = { 'claude-haiku-*' } }), provider('b', { keys = { { key = 'k',
+      rpm_limit = 1 } } }) }
+    local self = stage.new { providers = list }
+    assert.equal(200, self:request(model 'claude-opus-5').status)
+    assert.equal(429, self:request(model 'claude-opus-5').status)
+  end)
+
+  it('that nobody has stays 404', function()
+    local policy = [[local relay = require 'ccrelay'
+      return function(exchange) return exchange:first(relay.upstreams(exchange, { provider = 'nobody' })) end]]
+    assert.equal(404, answer_to('claude-opus-5', { provider 'a' }, policy).status)
   end)
 end)
 

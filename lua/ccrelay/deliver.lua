@@ -153,6 +153,10 @@ function M.no_candidate(exchange)
     local message = string.format('provider "%s" cannot take %s', refusal.provider, refusal.feature)
     return answer.error(exchange, 400, message, { failure = 'unsupported' })
   end
+  if refusal and refusal.kind == 'not_allowed' then
+    local message = string.format('the model "%s" is not allowed here: it is not in serves of any provider', model)
+    return answer.error(exchange, 400, message, { failure = 'not_allowed' })
+  end
   return answer.error(exchange, 404, 'no provider serves the model "' .. model .. '"', { failure = 'no_candidate' })
 end
 

@@ -50,6 +50,13 @@ Provider.__index = Provider
 
 local M = {}
 
+--- Whether its entry lets it serve the model at all: serves names it, or is absent.
+---@param model string as the client or the policy names it
+---@return boolean
+function Provider:serves(model)
+  return not self.settings.serves or patterns.find(self.served, self.served_prefixes, model) ~= nil
+end
+
 --- Whether its models or the left side of its mapping name the model.
 ---@param model string
 ---@return boolean
@@ -160,6 +167,12 @@ local function base_of(settings, adapter, seen)
   return url
 end
 
+local function set(list)
+  local members = {}
+  for _, name in ipairs(list or {}) do members[name] = true end
+  return members
+end
+
 --- A provider, or nil and what is wrong with it.
 ---@param settings table entry of the configuration
 ---@param adapter table
@@ -175,18 +188,15 @@ function M.new(settings, adapter, index, env)
   if complaint then return nil, complaint end
   local credentials = adapter.credentials or 'key'
   if type(credentials) == 'function' then credentials = turn.adapter(credentials, seen) end
-  local listed = {}
-  for _, model in ipairs(settings.models or {}) do listed[model] = true end
   local provider = setmetatable({
     name = settings.name, type = settings.type, index = index, settings = settings, shown = seen, adapter = adapter,
     base = base,
     proxy = through, credentials = credentials, slots = {}, origins = setmetatable({}, { __mode = 'k' }),
   }, Provider)
-  provider.listed, provider.listed_prefixes = patterns.split(listed)
+  provider.served, provider.served_prefixes = patterns.split(set(settings.serves))
+  provider.listed, provider.listed_prefixes = patterns.split(set(settings.models))
   provider.mapped, provider.mapped_prefixes = patterns.split(settings.model_mapping or {})
-  local caching = {}
-  for _, model in ipairs(adapter.counts_cache_reads or {}) do caching[model] = true end
-  provider.caching, provider.caching_prefixes = patterns.split(caching)
+  provider.caching, provider.caching_prefixes = patterns.split(set(adapter.counts_cache_reads))
   provider.breaker, provider.cooling, provider.turns = -1, -1, -1
   add_slots(provider)
   return provider

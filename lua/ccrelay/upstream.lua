@@ -92,15 +92,22 @@ function M.credential(provider, caller)
   return caller.kind ~= 'subscription' and provider.adapter.key_optional and 'adapter' or nil
 end
 
--- The providers for a model with the name each knows it by; remembered per generation.
+-- The providers for a model with the name each knows it by, remembered per generation; forbidden tells
+-- that there are providers, and that none of them may serve it.
 local function serving_among(providers, model)
-  local claimed, list = false, {}
-  for _, provider in ipairs(providers) do claimed = claimed or provider:claims(model) end
+  local allowed, claimed, list = {}, false, {}
   for _, provider in ipairs(providers) do
+    if provider:serves(model) then
+      allowed[#allowed + 1] = provider
+      claimed = claimed or provider:claims(model)
+    end
+  end
+  for _, provider in ipairs(allowed) do
     if not claimed or provider:claims(model) then
       list[#list + 1] = { provider = provider, model = provider:map(model) }
     end
   end
+  list.forbidden = #providers > 0 and #allowed == 0
   return list
 end
 
@@ -115,15 +122,17 @@ local function serving(generation, model)
 end
 
 ---@class ccrelay.Refusal why there was no candidate
----@field kind 'none'|'unsupported'|'limited'|'aside'|'overloaded'
+---@field kind 'none'|'not_allowed'|'unsupported'|'limited'|'aside'|'overloaded'
 ---@field ready number? the soonest moment of recovery
 ---@field feature string?
 ---@field provider string?
 
+local WEAK = { none = true, not_allowed = true } -- they say less than any other
+
 local function refuse(exchange, kind, ready, provider, feature)
   if kind == 'limited' then exchange.room_at = math.min(exchange.room_at or ready, ready) end
   local refusal = exchange.refusal
-  if not refusal or not refusal.ready and (ready or refusal.kind == 'none') or ready and ready < refusal.ready then
+  if not refusal or not refusal.ready and (ready or WEAK[refusal.kind]) or ready and ready < refusal.ready then
     exchange.refusal = { kind = kind, ready = ready, provider = provider.name, feature = feature }
   end
 end
@@ -261,7 +270,9 @@ function M.candidates(exchange, filter)
   local list, now = new_table(1, 0), moment()
   local model = exchange.model
   if not model then return list end
-  for _, entry in ipairs(serving_for(exchange.generation, model, filter)) do consider(exchange, list, entry, now) end
+  local entries = serving_for(exchange.generation, model, filter)
+  if entries.forbidden then exchange.refusal = exchange.refusal or { kind = 'not_allowed' } end
+  for _, entry in ipairs(entries) do consider(exchange, list, entry, now) end
   if #list > 1 then table.sort(list, comes_before) end
   order_for_conversation(exchange, list)
   local known = exchange.candidates or new_table(#list, 0)

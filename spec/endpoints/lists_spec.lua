@@ -35,6 +35,14 @@ describe('/v1/models', function()
     assert.equal('claude-sonnet-4-5', answer.json.last_id)
   end)
 
+  it('leaves out what serves of the provider leaves out', function()
+    local self = stage.new { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'k' } },
+      models = { 'claude-opus-5-5', 'claude-haiku-5-5' }, model_mapping = { ['claude-3'] = 'x' },
+      serves = { 'claude-haiku-*' } } } }
+    local answer = self:request { method = 'GET', path = '/v1/models' }
+    assert.same({ 1, 'claude-haiku-5-5' }, { #answer.json.data, answer.json.first_id })
+  end)
+
   it('is a list without providers\' models, too', function()
     local answer = stage.new():request { method = 'GET', path = '/v1/models' }
     assert.is_truthy(answer.body:find('"data":[]', 1, true))

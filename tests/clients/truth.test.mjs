@@ -120,3 +120,18 @@ test('a client at its limit a minute is told the true time until there is room',
   const seconds = Number(answer.headers['retry-after']);
   assert.ok(seconds > 30 && seconds <= 61, `${seconds} s`);
 });
+
+// ---- Models that are not allowed ---------------------------------------------------------------
+
+for (const [name, SDK] of generations) {
+  test(`SDK ${name}: a model that serves leaves out is 400, and nobody is asked`, async (t) => {
+    const upstream = await Upstream.start(t, 'main');
+    const relay = await Relay.start(t, { config: { providers: [provider(upstream, { serves: ['claude-haiku-*'] })] } });
+    const client = new SDK({ apiKey: secret('client'), baseURL: relay.url, maxRetries: 0 });
+    const error = await client.messages.create(ask({ model: 'claude-opus-5-5' })).then(() => assert.fail('no error'), (e) => e);
+    assert.deepEqual([error.status, error.error.error.type, upstream.requests.length], [400, 'invalid_request_error', 0]);
+    assert.match(error.message, /"claude-opus-5-5" is not allowed/);
+    const answer = await client.messages.create(ask({ model: 'claude-haiku-5-5' }));
+    assert.equal(answer.content[0].text, 'served by main');
+  });
+}

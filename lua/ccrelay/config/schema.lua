@@ -129,6 +129,8 @@ local provider = {
     doc = 'model asked for: model sent; the exact name, then the longest prefix ending in *' },
   { 'models', 'list', item = text, most = 10000, default = {}, example = { 'claude-sonnet-4-5' },
     doc = 'shown in /v1/models' },
+  { 'serves', 'list', item = text, filled = true, most = 10000, example = { 'claude-haiku-*' },
+    doc = 'the only models it is a candidate for, as clients name them; a name may end in *; absent: no restriction' },
   { 'ca_file', 'path', example = '/etc/ssl/certs/ca-certificates.crt',
     doc = 'PEM file with further certificate authorities' },
   { 'allowed_betas', 'list', item = text, most = 1000, only = { 'bedrock', 'vertex' },

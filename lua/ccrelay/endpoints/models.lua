@@ -9,8 +9,8 @@ local M = {}
 local PREFIX = '/v1/models/'
 local CREATED = '2025-01-01T00:00:00Z'
 
-local function add(list, seen, id)
-  if seen[id] or string.sub(id, -1) == '*' then return end
+local function add(list, seen, provider, id)
+  if seen[id] or string.sub(id, -1) == '*' or not provider:serves(id) then return end
   seen[id] = true
   list[#list + 1] = { type = 'model', id = id, display_name = id, created_at = CREATED }
 end
@@ -29,8 +29,8 @@ end
 function M.list(generation)
   local list, seen = json.array {}, {}
   for _, provider in ipairs(generation.providers) do
-    for _, id in ipairs(provider.settings.models or {}) do add(list, seen, id) end
-    for _, id in ipairs(sorted_names(provider.settings.model_mapping or {})) do add(list, seen, id) end
+    for _, id in ipairs(provider.settings.models or {}) do add(list, seen, provider, id) end
+    for _, id in ipairs(sorted_names(provider.settings.model_mapping or {})) do add(list, seen, provider, id) end
   end
   return list, seen
 end
