@@ -130,7 +130,7 @@ for (const [name, SDK] of generations) {
     const client = new SDK({ apiKey: secret('client'), baseURL: relay.url, maxRetries: 0 });
     const error = await client.messages.create(ask({ model: 'claude-opus-5-5' })).then(() => assert.fail('no error'), (e) => e);
     assert.deepEqual([error.status, error.error.error.type, upstream.requests.length], [400, 'invalid_request_error', 0]);
-    assert.match(error.message, /"claude-opus-5-5" is not allowed/);
+    assert.match(error.error.error.message, /"claude-opus-5-5" is not allowed/);
     const answer = await client.messages.create(ask({ model: 'claude-haiku-5-5' }));
     assert.equal(answer.content[0].text, 'served by main');
   });
