@@ -73,7 +73,10 @@ enum cc_error {
   CC_EFRAME = -39,          // a damaged event-stream frame
   CC_EEXPECT = -40,         // an Expect header other than 100-continue
   CC_EROOM = -41,           // this machine has no descriptor, port or memory left for a connection
-  CC_ELAST = -41
+  CC_EENCODING = -42,       // a Content-Encoding that is not known here, or more than one
+  CC_EENCODED = -43,        // the body is not what its Content-Encoding says, or not whole
+  CC_EDECODED_SIZE = -44,   // the body is over the limit after decoding
+  CC_ELAST = -44
 };
 
 // The name ("CC_EDNS") or the sentence of an error. Static text; "CC_EUNKNOWN" for other values.
@@ -329,7 +332,7 @@ struct cc_request {
   int32_t listener;
   int32_t error;            // CC_OK, or why the request was refused before Lua saw it
   uint32_t headers;
-  uint32_t body_bytes;      // received so far
+  uint32_t body_bytes;      // received so far; after cc_request_decode the decoded ones
   double started;           // cc_now() of its first byte
 };
 
@@ -341,6 +344,14 @@ int cc_request_header(struct cc_relay *relay, cc_id exchange, const char *name, 
                       struct cc_slice *value);
 int cc_request_header_at(struct cc_relay *relay, cc_id exchange, uint32_t index,
                          struct cc_slice *name, struct cc_slice *value);
+
+// Asks for the body without its Content-Encoding (gzip, deflate, br or zstd, RFC 9110 section 8.4):
+// what is here is decoded now, the rest as it comes, up to settings.body_bytes. Everything that reads
+// the body then sees the decoded one, and Content-Encoding is no header that attempts pass on. To be
+// called before cc_request_accept, else CC_ESTATE. CC_EENCODING: this encoding is not decoded, and the
+// body stays as it is. A fault of the body itself (CC_EENCODED, CC_EDECODED_SIZE) is what
+// cc_request_scan returns, and the body is empty then.
+int cc_request_decode(struct cc_relay *relay, cc_id exchange);
 
 // Lets the body in (sends 100-continue when the client waits for it): CC_OK when it is whole
 // already, CC_ESTATE when a BODY event will tell.
@@ -541,7 +552,7 @@ struct cc_report {
   int32_t error;            // CC_OK: all of the answer was handed over and was whole
   int32_t attempt;          // whose answer it was; -1: our own
   uint32_t attempts;        // tries made
-  double request_bytes;
+  double request_bytes;     // of the body, decoded if cc_request_decode was asked
   double response_bytes;    // body bytes to the client
   double started;
   double first_byte_ms;     // from the start to the first byte of the answer; 0: none

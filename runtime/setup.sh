@@ -51,6 +51,7 @@ clang_runtime() {
 packages() {
   echo gcc g++ make cmake pkg-config ca-certificates
   echo libuv1-dev "$(first_of libllhttp-dev node-llhttp)" libmbedtls-dev libtomlplusplus-dev
+  echo zlib1g-dev libbrotli-dev libzstd-dev
   echo libluajit-5.1-dev luajit lua-cjson lua-yaml
   if [ "$tests" = yes ]; then
     echo libcmocka-dev lua-busted lua-check clang "$(clang_runtime)" valgrind

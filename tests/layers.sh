@@ -38,6 +38,7 @@ top='attempt|exchange|frames|signing|shared|cell|limit|ledger|secret|job|guard'
   rule "mbedTLS only in base/mbed, net/tls and sign" "mbedtls/|psa/" $(all_but 'base/mbed\.[ch]' 'net/tls.*' 'sign/.*')
   rule "llhttp.h only in codec/http1.c" "llhttp\.h" $(all_but 'codec/http1\.c')
   rule "Lua's headers only in main.c and guard.c" "lua\.h|lauxlib\.h|lualib\.h|luajit\.h" $(all_but 'main\.c' 'guard\.[ch]')
+  rule "zlib, brotli and zstd only in codec/content_encoding.c" "zlib\.h|brotli/|zstd\.h" $(all_but 'codec/content_encoding\.c')
   rule "toml++ only in codec/toml.cpp" "toml\+\+|toml\.hpp" $(all_but 'codec/toml\.cpp')
   rule "codec and sign do no I/O" "sys/socket\.h|netdb\.h|fcntl\.h|poll\.h|sys/epoll\.h" codec/*.[ch] codec/*.cpp sign/*.[ch]
 }

@@ -56,6 +56,9 @@ static const struct entry entries[] = {
     ENTRY(CC_EFRAME, "the event stream has a damaged frame"),
     ENTRY(CC_EEXPECT, "an Expect header other than 100-continue"),
     ENTRY(CC_EROOM, "this machine has nothing left for a connection"),
+    ENTRY(CC_EENCODING, "the body has an unknown content-encoding, or more than one"),
+    ENTRY(CC_EENCODED, "the body is not what its content-encoding says, or incomplete"),
+    ENTRY(CC_EDECODED_SIZE, "the body is over the limit after decoding"),
 };
 
 _Static_assert(sizeof entries / sizeof *entries == 1 - CC_ELAST, "every cc_error has an entry");
