@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The client's side of an exchange: what its connection tells, what Lua may ask of the request,
 // and the end.
+#include "codec/content_encoding.h"
 #include "codec/messages.h"
 #include "engine.h"
 #include "shared.h"
@@ -134,6 +135,7 @@ void cc_exchange_free(struct cc_exchange *exchange) {
     if (exchange->attempts[i]) cc_attempt_free(exchange->attempts[i]);
   cc_buffer_free(&exchange->line);
   cc_buffer_free(&exchange->body);
+  cc_decoder_free(exchange->decoder);
   cc_fields_free(&exchange->answer);
   cc_timer_close(&exchange->timer, timer_closed);
 }
@@ -153,16 +155,13 @@ static void got_head(struct cc_inbound *in, const struct cc_http1_head *head) {
 static void got_body(struct cc_inbound *in, struct cc_slice piece) {
   struct cc_exchange *exchange = in->user;
   if (!exchange || exchange->phase == CC_OVER) return;
-  double length = exchange->head ? exchange->head->content_length : -1;
-  if (!exchange->body.capacity && length > 0 && length <= exchange->relay->settings.body_bytes)
-    cc_buffer_reserve(&exchange->body, (size_t)length);
-  cc_buffer_add(&exchange->body, piece.data, piece.size);
-  exchange->report.request_bytes += piece.size;
+  cc_exchange_body(exchange, piece);
 }
 
 static void got_all(struct cc_inbound *in) {
   struct cc_exchange *exchange = in->user;
   if (!exchange || exchange->phase == CC_OVER) return;
+  cc_exchange_body_end(exchange);
   exchange->complete = true;
   if (!exchange->announced)
     cc_relay_post(exchange->relay, CC_EVENT_READY, 1, exchange->id);

@@ -23,12 +23,14 @@ struct cc_exchange {
   bool wants_writable;
   bool break_with_event;
   bool scanned;
+  bool decoded; // Lua asked for the body without its Content-Encoding
   struct cc_inbound *inbound;       // NULL once it has gone or its answer is complete
   const struct cc_http1_head *head; // the inbound parser's; NULL with inbound
   struct cc_buffer line;            // peer, method and target, kept for the report
   uint32_t peer_size, method_size, path_size;
   int32_t listener;
   struct cc_buffer body;
+  struct cc_decoder *decoder; // of a body that is still coming; else NULL
   struct cc_scan scan;
   int scan_result;
   struct cc_attempt *attempts[2];
@@ -60,6 +62,10 @@ void cc_exchange_schedule(struct cc_exchange *exchange);
 void cc_exchange_put(struct cc_exchange *exchange, const char *data, size_t size);
 void cc_exchange_put_error(struct cc_exchange *exchange, const char *json, size_t size);
 void cc_exchange_ping(struct cc_exchange *exchange);
+
+// decode.c: the next piece of the request's body, and the end of it.
+void cc_exchange_body(struct cc_exchange *exchange, struct cc_slice piece);
+void cc_exchange_body_end(struct cc_exchange *exchange);
 
 // Frees everything of it. Only relay.c calls this.
 void cc_exchange_free(struct cc_exchange *exchange);

@@ -33,6 +33,7 @@ static void add_passed(struct cc_attempt *attempt) {
   for (uint32_t i = 0; i < head->headers; i++) {
     struct cc_slice name = head->header[i].name;
     if (!cc_fields_may_go_up(name) || cc_fields_find(&attempt->fields, name) >= 0) continue;
+    if (attempt->exchange->decoded && cc_slice_is_nocase(name, "content-encoding")) continue;
     if (connection && cc_fields_listed(connection->value, name)) continue;
     if (attempt->signing && cc_sigv4_makes(name)) continue;
     add_field(&attempt->wire, name, head->header[i].value);

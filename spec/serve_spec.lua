@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- From the head of a request to its endpoint, and the errors on the way.
 local stage = require 'support.stage'
+local C = require 'ccrelay.c'
 
 describe('a path', function()
   for path, allow in pairs {
@@ -69,13 +70,39 @@ describe('a body', function()
     end)
   end
 
-  it('that is compressed is refused unread', function()
-    local answer, exchange = stage.new():request { headers = { ['content-encoding'] = 'gzip' } }
-    assert.equal(400, answer.status)
-    assert.is_truthy(answer.json.error.message:find 'request_body_encoding_unsupported')
-    assert.equal(0, #exchange.tries)
-    assert.equal(200, stage.new():request({ headers = { ['content-encoding'] = 'identity' } }).status)
-  end)
+  for _, path in ipairs { '/v1/messages', '/v1/messages/count_tokens' } do
+    it('in an unknown encoding is refused unread, with an id that is none of Anthropic\'s: ' .. path, function()
+      local answer, exchange = stage.new():request {
+        path = path, headers = { ['content-encoding'] = 'compress' }, body_after = 5000,
+      }
+      assert.equal(415, answer.status)
+      assert.equal('invalid_request_error', answer.json.error.type)
+      assert.equal('request_body_encoding_unsupported', answer.json.error.details.error_code)
+      assert.is_truthy(answer.json.error.message:find('"compress"', 1, true))
+      assert.equal(answer.json.request_id, answer.headers['request-id'])
+      assert.is_truthy(answer.json.request_id:find '^ccr_')
+      assert.is_nil(exchange.accepted)
+    end)
+  end
+
+  for _, name in ipairs { 'gzip', 'GZIP', 'deflate', 'br', 'zstd', 'identity' } do
+    it('in ' .. name .. ' is decoded', function()
+      assert.equal(200, stage.new():request({ headers = { ['content-encoding'] = name } }).status)
+    end)
+  end
+
+  for name, expected in pairs {
+    CC_EENCODED = { 400, 'invalid_request_error', 'request_body_encoding_invalid' },
+    CC_EDECODED_SIZE = { 413, 'request_too_large', 'request_body_too_large_after_decoding' },
+  } do
+    it('that cannot be decoded is refused: ' .. name, function()
+      local self = stage.new()
+      local answer, exchange = self:request { headers = { ['content-encoding'] = 'gzip' }, decode_error = C[name] }
+      assert.same(expected, { answer.status, answer.json.error.type, answer.json.error.details.error_code })
+      assert.is_truthy(answer.json.request_id:find '^req_ccr_')
+      assert.equal(0, #exchange.tries)
+    end)
+  end
 end)
 
 describe('max_concurrent', function()

@@ -98,6 +98,7 @@ end
 ---@field headers table<string, string>?
 ---@field failure string? name for the log
 ---@field request_id string? the upstream's
+---@field error_code string? error.details.error_code
 
 --- Gives an error in the shape of the Messages API.
 ---@param exchange ccrelay.Exchange
@@ -113,7 +114,7 @@ function M.error(exchange, status, message, options)
   if options.should_retry ~= nil then M.header(exchange, 'x-should-retry', tostring(options.should_retry)) end
   for name, value in pairs(options.headers or {}) do M.header(exchange, name, value) end
   local request_id = options.request_id or M.request_id(exchange)
-  M.give(exchange, status, errors.body(kind, message, request_id), request_id)
+  M.give(exchange, status, errors.body(kind, message, request_id, options.error_code), request_id)
 end
 
 -- ---- What policies call ------------------------------------------------------------------------

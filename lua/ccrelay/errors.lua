@@ -42,10 +42,12 @@ end
 ---@param kind string
 ---@param message string
 ---@param request_id string
+---@param error_code string? what the SDKs tell errors of one status apart by
 ---@return string
-function M.body(kind, message, request_id)
+function M.body(kind, message, request_id, error_code)
+  local details = error_code and ',"details":{"error_code":' .. json.quote(error_code) .. '}' or ''
   return '{"type":"error","error":{"type":' .. json.quote(kind) .. ',"message":' .. json.quote(message)
-    .. '},"request_id":' .. json.quote(request_id) .. '}'
+    .. details .. '},"request_id":' .. json.quote(request_id) .. '}'
 end
 
 --- The error object of a decoded body in Anthropic's shape, or nil.

@@ -5,7 +5,7 @@ local M = {}
 ---@class ccrelay.Route
 ---@field methods table<string, boolean>
 ---@field allow string value of the Allow header
----@field endpoint table module with serve(exchange)
+---@field endpoint table module with serve(exchange); decodes: it needs the body without content-encoding
 ---@field free boolean? needs no key
 
 local function route(methods, name, free)

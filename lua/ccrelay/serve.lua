@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local auth = require 'ccrelay.auth'
+local encoding = require 'ccrelay.encoding'
 local ffi = require 'ffi'
 local retry_after = require 'ccrelay.retry_after'
 local routes = require 'ccrelay.routes'
@@ -66,6 +67,7 @@ function M.run(exchange)
     return answer.error(exchange, 529, 'the relay is at its limit of exchanges (server.max_concurrent)',
       { retry_after = retry_after.SOON })
   end
+  if route.endpoint.decodes and not encoding.decode(exchange) then return end
   take_body(exchange)
   return route.endpoint.serve(exchange)
 end

@@ -12,7 +12,7 @@ local tally = require 'ccrelay.tally'
 local turn = require 'ccrelay.turn'
 local upstream = require 'ccrelay.upstream'
 
-local M = {}
+local M = { decodes = true }
 
 local MOST_TRIES = 2
 local MOST_KEPT_BYTES = 4096 -- of an answer that others get too

@@ -5,30 +5,25 @@ local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
 local clients = require 'ccrelay.clients'
 local deliver = require 'ccrelay.deliver'
+local encoding = require 'ccrelay.encoding'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local turn = require 'ccrelay.turn'
 
-local M = {}
+-- The body is read here, so it is needed without its content-encoding.
+local M = { decodes = true }
 
 --- Whether the body is one that can be served; answers when it is not.
 ---@param exchange ccrelay.Exchange
 ---@return boolean
 function M.accepts(exchange)
-  local encoding = exchange.header['content-encoding']
-  if encoding and string.lower(encoding) ~= 'identity' then
-    answer.error(exchange, 400, 'request_body_encoding_unsupported: send the body without content-encoding',
-      { failure = 'content_encoding' })
-    return false
-  end
   local code, offset = exchange:inspect()
   if turn.is_over(code) then turn.vanish(exchange) end
-  if code ~= C.CC_OK then
-    local message = string.format('%s (at byte %d of the body)', ffi.string(C.cc_error_text(code)), offset)
-    answer.error(exchange, 400, message, { failure = ffi.string(C.cc_error_name(code)) })
-    return false
-  end
-  return true
+  if code == C.CC_OK then return true end
+  if encoding.refuse(exchange, code) then return false end
+  local message = string.format('%s (at byte %d of the body)', ffi.string(C.cc_error_text(code)), offset)
+  answer.error(exchange, 400, message, { failure = ffi.string(C.cc_error_name(code)) })
+  return false
 end
 
 ---@param exchange ccrelay.Exchange
