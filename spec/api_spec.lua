@@ -15,7 +15,7 @@ local upstream = require 'ccrelay.upstream'
 
 -- Left out on purpose: what the library keeps for itself though a script could reach it.
 local OWN = {
-  Exchange = 'feature_bits features inspect',
+  Exchange = 'feature_bits features inspect tokens_at',
   Writer = 'exchange open',
   Cell = 'name',
   Request = 'edited rename',

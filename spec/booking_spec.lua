@@ -173,41 +173,109 @@ describe('what remains by the provider', function()
   end)
 end)
 
-describe('output', function()
-  it('is waited for by others as long as nothing is known of the model', function()
-    for _, key in ipairs { { otpm_limit = 20000 }, { tpm_limit = 20000 }, { itpm_limit = 20000 } } do
-      local self = single(key)
-      self:answers { after = 30000, usage = { input = 1, output = 100 } }
-      local request = { body = { model = 'stranger', max_tokens = 15000 } }
-      local first, second = self:requests(request, { body = request.body })
-      assert.equal('200 429', first.answer.status .. ' ' .. second.answer.status)
-      assert.equal('1', second.answer.headers['retry-after'])
-      first, second = self:requests({ body = request.body }, { body = request.body })
-      assert.equal('200 200', first.answer.status .. ' ' .. second.answer.status)
+describe('of a model of which nothing is known', function()
+  local SLOW = { after = 30000, usage = { input = 10, output = 100 } }
+
+  local function stranger(most, more)
+    local body = { model = fresh 'stranger', max_tokens = most }
+    for name, value in pairs(more or {}) do body[name] = value end
+    return body
+  end
+
+  -- What becomes of requests that come together, sorted, and the exchanges.
+  local function together(self, count, body)
+    local list, got = {}, {}
+    for index = 1, count do list[index] = { body = body } end
+    list = { self:requests(unpack(list)) }
+    for index, exchange in ipairs(list) do got[index] = exchange.answer.status end
+    table.sort(got)
+    return table.concat(got, ' '), list
+  end
+
+  it('all first requests go at once where there is room', function()
+    for _, kind in ipairs { 'tpm_limit', 'itpm_limit', 'otpm_limit' } do
+      local self = single { [kind] = 100000000 }
+      self:answers(SLOW)
+      assert.equal(('200 '):rep(40):sub(1, -2), (together(self, 40, stranger(32000, { x = ('y'):rep(100000) }))))
     end
   end)
 
-  it('is waited for once by those who queue', function()
+  it('max_tokens are reserved, and what answers have had from the first one on', function()
+    for _, kind in ipairs { 'tpm_limit', 'otpm_limit' } do
+      local self, body = single { [kind] = 20000 }, stranger(9000)
+      self:answers(SLOW)
+      local got, list = together(self, 3, body)
+      assert.equal('200 200 429', got)
+      assert.equal('1', list[3].answer.headers['retry-after'])
+      assert.equal('200 200 200', (together(self, 3, body)))
+    end
+  end)
+
+  it('half of the bytes are reserved as input, and what the provider counts from the first answer on', function()
+    local self, body = single { itpm_limit = 52000 }, stranger(10, { x = ('y'):rep(40000) })
+    self:answers { after = 30000, usage = { input = 10000, output = 10 } }
+    assert.equal('200 200 429', (together(self, 3, body)))
+    assert.equal('200 200 200 429', (together(self, 4, body)))
+  end)
+
+  it('a request above the whole limit goes, two of them not together', function()
+    for _, kind in ipairs { 'tpm_limit', 'otpm_limit' } do
+      local self, body = single { [kind] = 10000 }, stranger(128000)
+      self:answers(SLOW)
+      local got, list = together(self, 2, body)
+      assert.equal('200 429', got)
+      assert.equal('1', list[2].answer.headers['retry-after'])
+      assert.equal('200 200 200', (together(self, 3, body)))
+    end
+  end)
+
+  it('such a request does not wait for an empty minute', function()
+    local self = single { tpm_limit = 10000 }
+    self:answers { usage = { input = 3000, output = 100 } }
+    assert.equal(200, self:request { body = { model = fresh 'known' } }.status)
+    assert.equal(200, self:request { body = stranger(128000) }.status)
+  end)
+
+  it('is told when requests, not tokens, have room', function()
+    local self = single { rpm_limit = 1, tpm_limit = 20000 }
+    self:answers(SLOW)
+    local _, list = together(self, 2, stranger(100))
+    assert.is_true(tonumber(list[2].answer.headers['retry-after']) >= 30)
+  end)
+
+  it('those who queue go on with the first answer', function()
     local self = single({ otpm_limit = 20000 }, { routing = { queue_ms = 60000 } })
     self:answers { after = 5000, usage = { input = 1, output = 100 } }
-    local list = {}
-    for index = 1, 6 do list[index] = { body = { model = 'queued-stranger' } } end
-    for _, exchange in ipairs { self:requests(unpack(list)) } do assert.equal(200, exchange.answer.status) end
+    local got, list = together(self, 6, stranger(15000))
+    assert.equal('200 200 200 200 200 200', got)
+    assert.is_true(C.cc_now() - list[1].at < 30000)
   end)
 
-  it('is not waited for where no tokens are limited, after a failure, nor from who tells none', function()
-    local request = { body = { model = 'silent-stranger' } }
-    local self = single { rpm_limit = 9 }
-    self:answers { after = 5000 }
-    local first, second = self:requests({ body = request.body }, { body = request.body })
-    assert.equal('200 200', first.answer.status .. ' ' .. second.answer.status)
-    self = single { otpm_limit = 20000 }
-    self:answers({ status = 500, body = '{}' }, { after = 5000 })
-    assert.equal('500 200', statuses(self, 2, request))
-    first, second = self:requests({ body = request.body }, { body = request.body })
-    assert.equal('200 200', first.answer.status .. ' ' .. second.answer.status)
+  it('a failure, a client that leaves and an answer without usage keep nobody waiting', function()
+    local big = { body = stranger(128000) }
+    local self = single { otpm_limit = 10000 }
+    self:answers({ status = 500, body = '{}' }, { after = 5000 }, { status = 200 })
+    assert.equal('500 200 200 200', statuses(self, 4, big))
+    self, big = single { otpm_limit = 10000 }, stranger(128000)
+    self:answers({ hang = true }, { hang = true }, { error = 'CC_ERESET' }, { status = 200 })
+    local _, _, third = self:requests({ body = big, gone_after = 100 }, { at = 200, body = big, gone_after = 100 },
+      { at = 400, body = big })
+    assert.equal(502, third.answer.status)
+    assert.equal(200, self:request({ body = big }).status)
   end)
 
+  it('a client\'s limit is held in the same way', function()
+    local self = single({}, { server = { auth = { clients = { { name = fresh 'client', key = 'alice',
+      tpm_limit = 10000 } } } } })
+    self:answers(SLOW)
+    local request = { body = stranger(128000), headers = { ['x-api-key'] = 'alice' } }
+    local first, second = self:requests(request, { body = request.body, headers = request.headers })
+    assert.equal('200 429', first.answer.status .. ' ' .. second.answer.status)
+    assert.equal('200 200', statuses(self, 2, request))
+  end)
+end)
+
+describe('output', function()
   it('is less of it where only the provider told a limit', function()
     local self = single {}
     self:answers({ headers = told('output-tokens', 8000, 7000, in_seconds(50)) }, { status = 200 })

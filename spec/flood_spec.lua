@@ -132,6 +132,15 @@ describe('tokens a minute hold although the estimate is wrong by ten', function(
     end
   end
 
+  -- Nothing is known until the first answer, and they come all at once.
+  for _, most in ipairs { 30000, 64000, 128000 } do
+    it('when the first requests may each take ' .. most .. ' of 100000', function()
+      local used = flood(90, 20 * SECOND, most, function() return most - 10 end, 10 * LIMIT)
+      assert.is_true(fullest_minute(used) <= 10 * LIMIT + most, fullest_minute(used))
+      assert.is_true(#used >= 4, #used)
+    end)
+  end
+
   it('below what is used, by who takes no notice of max_tokens', function()
     local used = flood(1, 100, 100, function() return 1000 end)
     assert.is_true(fullest_minute(used) <= LIMIT + 1000)

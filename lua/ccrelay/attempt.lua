@@ -10,7 +10,6 @@ local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local latency = require 'ccrelay.latency'
-local proof = require 'ccrelay.proof'
 local queue = require 'ccrelay.queue'
 local ratelimit = require 'ccrelay.ratelimit'
 local sandbox = require 'ccrelay.sandbox'
@@ -60,7 +59,6 @@ local function admit(exchange, attempt)
     return 'limited', wait
   end
   attempt.tickets = tickets
-  proof.begin(exchange, attempt)
   return nil
 end
 
@@ -74,7 +72,7 @@ local function give_back(attempt)
   attempt.tickets = nil
 end
 
---- An attempt whose end nobody waits for any more. What it reserved stays booked if it has been sent;
+--- An attempt whose end nobody waits for any more. If it has been sent, its probable use stays reserved;
 --- tells whether it has.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
@@ -86,6 +84,7 @@ function M.drop(exchange, attempt)
     return false
   end
   withdraw(attempt)
+  if attempt.tickets then booking.abandon(exchange, attempt) end
   exchange.sent, exchange.billed = true, true
   return true
 end
@@ -277,16 +276,16 @@ local function note(exchange, attempt, outcome)
   attempt.probe = false
 end
 
--- What was refused has used what it says; what broke off stays booked as estimated.
+-- What was refused has used what it says; of what broke off the probable use stays reserved.
 local function settle(exchange, attempt, outcome)
   if not outcome.sent then return give_back(attempt) end
   exchange.sent = true
   local refused = not outcome.ok and outcome.status and outcome.status >= 400
   exchange.billed = exchange.billed or not refused or outcome.used_input > 0
-  if refused and attempt.tickets then
-    booking.settle(attempt.tickets, outcome.used_input, outcome.used_output)
-    attempt.tickets = nil
-  end
+  if outcome.ok or not attempt.tickets then return end
+  if not refused then return booking.abandon(exchange, attempt) end
+  booking.settle(attempt.tickets, outcome.used_input, outcome.used_output)
+  attempt.tickets = nil
 end
 
 -- How long streams take to their first content, or to be given up without any.

@@ -4,32 +4,59 @@ local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.outcome'
 local bit = require 'bit'
 local calibration = require 'ccrelay.calibration'
+local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
 local home = require 'ccrelay.home'
-local proof = require 'ccrelay.proof'
 local quota = require 'ccrelay.quota'
 
 local M = {}
 
 local LEAST_SHARE = 0.02   -- of a request that is new to its prompt cache
 local EVENT_BYTES = 120    -- of an event of a stream that carries text, without the text
+local MINUTE_MS = 60000
+
+-- For a model of which no answer has told anything yet.
+local FEW_BYTES = 2        -- that make a token: program text and most languages come to 2 to 4
+local LONG_OUTPUT = 32000  -- tokens, where the request has no max_tokens
+local SOON_MS = 1000       -- after which the first answer may be there
 
 ---@class ccrelay.Estimate
 ---@field model string? it is for
+---@field known boolean whether an answer has told what requests to it come to
 ---@field input number tokens, cached or not
 ---@field output number
+---@field most_input number the same with nothing known: rather too much
+---@field most_output number
 ---@field marked boolean whether a prompt cache may hold some of it
 
-local function estimate_of(exchange)
-  local known, model = exchange.estimated, exchange.model
-  if known and known.model == model then return known end
-  local input, output = exchange:estimate()
-  known = {
-    model = model, input = input, output = output,
+local function is_known(model) return model ~= nil and calibration.is_known(model) end
+
+local function estimate_of(exchange, rates)
+  local before, model = exchange.estimated, exchange.model
+  local stands = before and before.model == model
+  if stands and (before.known or not rates or not is_known(model)) then return before end
+  local known, input, output = is_known(model), exchange:estimate()
+  local made = {
+    model = model, known = known, input = input, output = output, most_input = input, most_output = output,
     marked = input > 0 and bit.band(exchange.feature_bits, C.CC_HAS_CACHE_CONTROL) ~= 0,
   }
-  exchange.estimated = known
-  return known
+  if not known then
+    made.most_input = math.max(exchange:tokens_at(FEW_BYTES), input)
+    made.most_output = exchange.max_tokens > 0 and exchange.max_tokens or LONG_OUTPUT
+  end
+  exchange.estimated = made
+  return made
+end
+
+local function above_half(rate) return rate > 0 and math.floor(rate / 2) + 1 or math.huge end
+
+-- With nothing known of the model: the most that a request may come to, but not more than just above half
+-- of a rate unless that much is probable. Two of these never go together, so a minute is over its limit by
+-- one of them at most; and one does not wait for an empty minute, which may never come.
+local function pessimistic(made, rates)
+  local both = above_half(rates[2])
+  local input = math.max(made.input, math.min(made.most_input, above_half(rates[3]), both))
+  return input, math.max(made.output, math.min(made.most_output, above_half(rates[4]), both - input))
 end
 
 -- How much of a request is new to the prompt cache, as far as its conversation tells, and as others let
@@ -44,24 +71,40 @@ local function new_share(exchange, total, slot)
 end
 
 --- Tokens to reserve: input that counts towards limits, for what comes from a prompt cache does not
---- where the provider does not count it, and output. What the configuration says is never to be over;
---- what the provider told it will see to itself, and there a guess does.
+--- where the provider does not count it, and output. What the configuration says is never to be over, so
+--- for a model of which nothing is known it is the most that the request may come to. What the provider
+--- told it will see to itself, and there a guess does.
 ---@param exchange ccrelay.Exchange
 ---@param slot ccrelay.Slot? where it would be sent; nil: wherever
+---@param rates number[]? of the limit, if any is of tokens, as a slot has them; the slot's when nil
 ---@return number input
 ---@return number output
 ---@return number told_input where only the provider told a limit
 ---@return number told_output
-function M.estimate(exchange, slot)
-  local known = estimate_of(exchange)
-  local input, told_output = known.input, math.min(known.output, calibration.USUAL_OUTPUT)
-  if not known.marked then return input, known.output, input, told_output end
-  local share, told_share = new_share(exchange, input, slot)
-  return math.ceil(input * share), known.output, math.ceil(input * told_share), told_output
+function M.estimate(exchange, slot, rates)
+  rates = rates or slot and slot.token_rates
+  local made = estimate_of(exchange, rates)
+  local told_output = math.min(made.output, calibration.USUAL_OUTPUT)
+  local share, told_share = 1, 1
+  if made.marked then share, told_share = new_share(exchange, made.input, slot) end
+  local input, output = math.ceil(made.input * share), made.output
+  if rates and not made.known then input, output = pessimistic(made, rates) end
+  return input, output, math.ceil(made.input * told_share), told_output
 end
 
 local pair = ffi.typeof 'struct cc_ticket[2]'
 local wait = ffi.new 'double[1]'
+
+local function first_answer_due(model) return cell.number('first answer ' .. calibration.place(model)) end
+
+-- While the first answer of a model is under way, a limit may be held up by reservations that it will
+-- show to be too large: then it is worth asking again soon, unless it is requests that there are too many of.
+local function soonest(exchange, slot, now, longest)
+  local made = exchange.estimated
+  if longest <= SOON_MS or made.known or not made.model then return longest end
+  if C.cc_cell_get(first_answer_due(made.model)) <= now then return longest end
+  return math.min(longest, math.max(C.cc_limit_wait(slot.limit, now, 0, 0), SOON_MS))
+end
 
 --- How long an attempt would have to wait for room in the limits of a key: 0 when it may go.
 ---@param exchange ccrelay.Exchange
@@ -71,8 +114,8 @@ local wait = ffi.new 'double[1]'
 ---@return number milliseconds
 function M.wait(exchange, slot, model, now)
   local input, output, told_input, told_output = M.estimate(exchange, slot)
-  local longest = proof.wait(exchange, slot)
-  longest = slot.limit and math.max(longest, C.cc_limit_wait(slot.limit, now, input, output)) or longest
+  local longest = slot.limit and C.cc_limit_wait(slot.limit, now, input, output) or 0
+  if longest > 0 then longest = soonest(exchange, slot, now, longest) end
   local told = quota.of(slot, model).limit
   return told and math.max(longest, C.cc_limit_wait(told, now, told_input, told_output)) or longest
 end
@@ -86,16 +129,18 @@ end
 ---@return ffi.cdata*? tickets struct cc_ticket[2]
 ---@return number milliseconds
 function M.reserve(exchange, slot, model, now)
-  local unproven = proof.wait(exchange, slot)
-  if unproven > 0 then return nil, unproven end
   local tickets, input, output, told_input, told_output = pair(), M.estimate(exchange, slot)
   local told = quota.of(slot, model).limit or -1
   tickets[1].limit = -1
-  if C.cc_limit_reserve(slot.limit or -1, now, input, output, tickets, wait) == C.CC_ELIMIT then return nil, wait[0] end
+  if C.cc_limit_reserve(slot.limit or -1, now, input, output, tickets, wait) == C.CC_ELIMIT then
+    return nil, soonest(exchange, slot, now, wait[0])
+  end
   if C.cc_limit_reserve(told, now, told_input, told_output, tickets + 1, wait) == C.CC_ELIMIT then
     C.cc_limit_release(tickets, now)
     return nil, wait[0]
   end
+  local made = exchange.estimated
+  if not made.known and made.model then C.cc_cell_set(first_answer_due(made.model), now + MINUTE_MS) end
   return tickets, 0
 end
 
@@ -113,6 +158,24 @@ function M.release(tickets)
   for index = 0, 1 do C.cc_limit_release(tickets + index, C.cc_now()) end
 end
 
+-- What a reservation is probably worth, which is less of one that was made with nothing known.
+local function probable(exchange, ticket)
+  local input, output = exchange:estimate()
+  return math.min(ticket.input_tokens, input), math.min(ticket.output_tokens, output)
+end
+
+--- Settles what was booked for an attempt that was sent and given up, or broke off before it told
+--- anything, with what it has probably used.
+---@param exchange ccrelay.Exchange
+---@param attempt ccrelay.Attempt
+function M.abandon(exchange, attempt)
+  for index = 0, 1 do
+    local ticket = attempt.tickets + index
+    C.cc_limit_settle(ticket, C.cc_now(), probable(exchange, ticket))
+  end
+  attempt.tickets = nil
+end
+
 --- Tokens of output that an answer has had: as counted, of a stream that broke off at least by its bytes,
 --- for it tells its output at the end only.
 ---@param report ffi.cdata* struct cc_report, with usage
@@ -124,27 +187,30 @@ function M.output(report, model)
   return math.max(report.usage.output, math.floor(text / calibration.bytes_per_token(model or '')))
 end
 
---- What an answer has used. Of one that broke off not less than was reserved.
+--- What an answer has used. Of one that broke off, or does not tell, not less than is probable.
+---@param exchange ccrelay.Exchange
 ---@param ticket ffi.cdata* struct cc_ticket
 ---@param report ffi.cdata* struct cc_report, with usage
 ---@param slot ccrelay.Slot? who answered
 ---@param model string?
 ---@return number input
 ---@return number output
-function M.used(ticket, report, slot, model)
+function M.used(exchange, ticket, report, slot, model)
   local input, output = Outcome.charged(report.usage, slot and slot.provider:counts_cache_reads(model))
   if report.usage_final then return input, output end
   local told = report.usage.input + report.usage.cache_read + report.usage.cache_5m + report.usage.cache_1h > 0
-  return told and input or ticket.input_tokens, math.max(ticket.output_tokens, M.output(report, model))
+  local likely_input, likely_output = probable(exchange, ticket)
+  return told and input or likely_input, math.max(likely_output, M.output(report, model))
 end
 
 --- Settles what was booked for an attempt with what its answer has used.
+---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 ---@param report ffi.cdata* struct cc_report, with usage
-function M.close(attempt, report)
+function M.close(exchange, attempt, report)
   for index = 0, 1 do
     local ticket = attempt.tickets + index
-    C.cc_limit_settle(ticket, C.cc_now(), M.used(ticket, report, attempt.slot, attempt.upstream.model))
+    C.cc_limit_settle(ticket, C.cc_now(), M.used(exchange, ticket, report, attempt.slot, attempt.upstream.model))
   end
 end
 

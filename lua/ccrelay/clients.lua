@@ -76,7 +76,7 @@ local function reserve(exchange, allowance)
   rates.requests, rates.tokens, rates.input_tokens, rates.output_tokens = allowance.requests, allowance.tokens, 0, 0
   C.cc_limit_configure(limit, rates)
   local ticket = ticket_type()
-  local input, output = booking.estimate(exchange)
+  local input, output = booking.estimate(exchange, nil, { allowance.requests, allowance.tokens, 0, 0 })
   if C.cc_limit_reserve(limit, C.cc_now(), input, output, ticket, wait) ~= C.CC_ELIMIT then
     exchange.client_ticket = ticket
     return true
@@ -123,15 +123,11 @@ function M.leave(exchange, report)
   local ticket = exchange.client_ticket
   if not ticket then return end
   exchange.client_ticket = false
-  if report and report.usage_known then
-    local chosen = exchange.chosen
-    C.cc_limit_settle(ticket, C.cc_now(), booking.used(ticket, report, chosen and chosen.slot,
-      chosen and chosen.upstream.model))
-  elseif not report or not exchange.sent then
-    C.cc_limit_release(ticket, C.cc_now())
-  elseif not exchange.billed then
-    C.cc_limit_settle(ticket, C.cc_now(), 0, 0)
-  end
+  if not report or not exchange.sent then return C.cc_limit_release(ticket, C.cc_now()) end
+  if not exchange.billed and not report.usage_known then return C.cc_limit_settle(ticket, C.cc_now(), 0, 0) end
+  local chosen = exchange.chosen
+  C.cc_limit_settle(ticket, C.cc_now(), booking.used(exchange, ticket, report, chosen and chosen.slot,
+    chosen and chosen.upstream.model))
 end
 
 return M

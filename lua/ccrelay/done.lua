@@ -12,7 +12,6 @@ local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
-local proof = require 'ccrelay.proof'
 local queue = require 'ccrelay.queue'
 local sandbox = require 'ccrelay.sandbox'
 local tally = require 'ccrelay.tally'
@@ -109,10 +108,8 @@ local function settle(exchange, attempt)
   if not attempt then return end
   local is_chosen = attempt == exchange.chosen
   if is_chosen and attempt.counted and exchange.endpoint == 'messages' then judge_stream(exchange, attempt) end
-  if is_chosen and attempt.tickets and report.usage_known then
-    booking.close(attempt, report)
-  elseif is_chosen and report.error == C.CC_OK then
-    proof.waive(exchange, attempt.slot)
+  if is_chosen and attempt.tickets then
+    booking.close(exchange, attempt, report)
   elseif attempt.open and not is_chosen then
     attempts.drop(exchange, attempt)
   end
@@ -124,10 +121,7 @@ local function is_text(exchange)
   return not (elsewhere or exchange.media or exchange.edits)
 end
 
--- What the answer tells of the size of tokens and answers.
-local function calibrate(exchange)
-  local model = exchange.endpoint == 'messages' and report.usage_known and exchange.cache.model
-  if not model or report.status ~= 200 then return end
+local function calibrate_input(exchange, model)
   local usage = report.usage
   local written = usage.input + usage.cache_5m + usage.cache_1h
   local tokens = written + usage.cache_read
@@ -135,9 +129,18 @@ local function calibrate(exchange)
   if bit.band(exchange.cache.feature_bits or 0, C.CC_HAS_CACHE_CONTROL) ~= 0 then
     calibration.learn_new(model, written, tokens)
   end
+end
+
+-- What the answer tells of the size of tokens and answers. From one that is whole and tells nothing it is
+-- known that there is nothing to wait for.
+local function calibrate(exchange)
+  local model = exchange.endpoint == 'messages' and exchange.chosen and exchange.cache.model
+  if not model or report.status ~= 200 then return end
+  if report.usage_known then calibrate_input(exchange, model) end
+  if not report.usage_final and report.error ~= C.CC_OK then return end
   local most = exchange.cache.max_tokens or 0
-  local output = most > 0 and math.min(usage.output, most) or usage.output
-  if report.usage_final then calibration.learn_output(model, output) end
+  local output = report.usage_final and report.usage.output or calibration.output(model)
+  calibration.learn_output(model, most > 0 and math.min(output, most) or output)
 end
 
 -- ---- Figures -----------------------------------------------------------------------------------

@@ -215,9 +215,7 @@ function views.has_signatures(self)
 end
 
 function views.tokens_estimate(self)
-  local bytes, tokens, media = self.body_bytes, 0, self.media
-  if media then bytes, tokens = bytes - media.bytes, media.tokens end
-  return math.ceil(bytes / calibration.bytes_per_token(self.model or '') + tokens)
+  return self:tokens_at(calibration.bytes_per_token(self.model or ''))
 end
 
 --- The body as it came.
@@ -233,12 +231,22 @@ function methods:features()
   return self.feature_bits
 end
 
+--- Tokens of the request if each has so many bytes.
+---@package
+---@param bytes_per_token number
+---@return integer
+function methods:tokens_at(bytes_per_token)
+  local bytes, tokens, media = self.body_bytes, 0, self.media
+  if media then bytes, tokens = bytes - media.bytes, media.tokens end
+  return math.ceil(bytes / bytes_per_token + tokens)
+end
+
 --- Tokens it will probably take: input, cached or not, and output.
 ---@return number input
 ---@return number output
 function methods:estimate()
   local most, likely = self.max_tokens, calibration.output(self.model or '')
-  return self.tokens_estimate, most > 0 and math.min(most, likely) or likely
+  return self:tokens_at(calibration.bytes_per_token(self.model or '')), most > 0 and math.min(most, likely) or likely
 end
 
 --- The body's member at a dotted path: texts, numbers and booleans as such, lists and objects as

@@ -24,9 +24,8 @@ local turn = require 'ccrelay.turn'
 ---@field uncounted boolean? it has limits, and there is no room to count for them: it is not used
 ---@field name string by what it is, not by its place in the list
 ---@field quotas table<string, ccrelay.Quota> by class of models
----@field counts_tokens boolean whether any of its rates is of tokens
----@field unproven table<integer, { exchange: ccrelay.Exchange, attempt: ccrelay.Attempt }|false> by place of the model
 ---@field rates number[]? requests, tokens, input, output tokens a minute
+---@field token_rates number[]? the same, when any of them is of tokens
 ---@field burst integer? requests that may go at once, when they are smoothed
 ---@field pace integer cell for that
 ---@field health integer cell that says until when the key is put aside
@@ -110,10 +109,10 @@ local function new_slot(provider, key, order)
   slot.org = key and key.org
   slot.org_tag = slot.org and cell.digest(slot.org, 6)
   slot.rates = key and { key.rpm_limit or 0, key.tpm_limit or 0, key.itpm_limit or 0, key.otpm_limit or 0 }
-  slot.counts_tokens = key and (key.tpm_limit or 0) + (key.itpm_limit or 0) + (key.otpm_limit or 0) > 0 or false
+  slot.token_rates = slot.rates and math.max(unpack(slot.rates, 2)) > 0 and slot.rates or nil
   slot.burst = key and (key.burst or 0) > 0 and (key.rpm_limit or 0) > 0 and key.burst or nil
   slot.health, slot.rest, slot.limit, slot.pace, slot.uncounted = -1, -1, nil, -1, false
-  slot.name, slot.quotas, slot.unproven = '', {}, {}
+  slot.name, slot.quotas = '', {}
   return slot
 end
 
@@ -208,7 +207,7 @@ local function name_of(slot)
 end
 
 local function is_bounded(slot)
-  return slot.rates[1] > 0 or slot.counts_tokens
+  return math.max(unpack(slot.rates)) > 0
 end
 
 local function attach_slot(slot)
