@@ -241,6 +241,7 @@ int cc_answer_write(struct cc_relay *relay, cc_id id, const char *data, uint32_t
   int error;
   struct cc_exchange *exchange = streaming(relay, id, &error);
   if (!exchange) return error;
+  if (size) exchange->content_due = 0;
   cc_exchange_put(exchange, data, size);
   if (!exchange->inbound || exchange->phase == CC_OVER) return CC_ECLIENT_GONE;
   if (cc_inbound_queued(exchange->inbound) <= relay->settings.buffer_bytes) return CC_OK;

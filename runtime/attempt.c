@@ -177,7 +177,8 @@ static void pass_body(struct cc_attempt *attempt, struct cc_slice piece) {
 // Behind here everybody sees server-sent events.
 static void pass_frames(struct cc_attempt *attempt, struct cc_slice piece) {
   struct cc_buffer sse = {0};
-  int error = cc_frames_read(attempt->frames, piece, attempt->content_seen, &sse);
+  bool decided = attempt->content_seen || attempt->phase == CC_PUMPING;
+  int error = cc_frames_read(attempt->frames, piece, decided, &sse);
   if (error == CC_OK && attempt->frames->stream.held.size > relay_of(attempt)->settings.event_bytes)
     error = CC_EEVENT_SIZE;
   if (sse.size) pass_body(attempt, cc_slice(sse.data, sse.size));

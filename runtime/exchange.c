@@ -16,9 +16,10 @@ static uint64_t loop_now(const struct cc_exchange *exchange) {
 // ---- Deadlines ---------------------------------------------------------------------------------
 
 void cc_exchange_schedule(struct cc_exchange *exchange) {
-  uint64_t dues[] = {exchange->total_due, exchange->ping_due, exchange->script_due};
+  uint64_t dues[] = {exchange->content_due, exchange->total_due, exchange->ping_due,
+                     exchange->script_due};
   uint64_t next = 0, now = loop_now(exchange);
-  for (int i = 0; i < 3; i++)
+  for (size_t i = 0; i < sizeof dues / sizeof *dues; i++)
     if (dues[i] && (!next || dues[i] < next)) next = dues[i];
   if (next)
     cc_timer_set(&exchange->timer, next > now ? next - now : 1);
@@ -26,29 +27,34 @@ void cc_exchange_schedule(struct cc_exchange *exchange) {
     cc_timer_stop(&exchange->timer);
 }
 
-static void total_timeout(struct cc_exchange *exchange) {
+static void time_is_over(struct cc_exchange *exchange, int error, const char *message) {
   if (exchange->chosen) {
-    cc_pump_fail(exchange->chosen, CC_ETOTAL_TIMEOUT);
+    cc_pump_fail(exchange->chosen, error);
   } else if (exchange->phase == CC_ANSWERING) {
     cc_exchange_break_answer(exchange, false);
-    cc_exchange_finish(exchange, CC_ETOTAL_TIMEOUT);
+    cc_exchange_finish(exchange, error);
   } else {
-    cc_exchange_refuse(exchange, 504, "timeout_error",
-                       "the relay's time limit for a request (server.timeout_ms) is over",
-                       CC_ETOTAL_TIMEOUT);
+    cc_exchange_refuse(exchange, 504, "timeout_error", message, error);
   }
+}
+
+static bool is_due(const struct cc_exchange *exchange, uint64_t due) {
+  return exchange->phase != CC_OVER && due && loop_now(exchange) >= due;
 }
 
 static void rang(struct cc_timer *timer) {
   struct cc_exchange *exchange = timer->data;
-  uint64_t now = loop_now(exchange);
-  if (exchange->phase == CC_OVER) return;
-  if (exchange->script_due && now >= exchange->script_due) {
+  if (is_due(exchange, exchange->script_due)) {
     exchange->script_due = 0;
     cc_relay_post(exchange->relay, CC_EVENT_TIMER, 0, exchange->id);
   }
-  if (exchange->ping_due && now >= exchange->ping_due) cc_exchange_ping(exchange);
-  if (exchange->total_due && now >= exchange->total_due) total_timeout(exchange);
+  if (is_due(exchange, exchange->ping_due)) cc_exchange_ping(exchange);
+  if (is_due(exchange, exchange->content_due))
+    time_is_over(exchange, CC_ECONTENT_TIMEOUT,
+                 "no answer began within the relay's time limit (server.timeout_ms)");
+  if (is_due(exchange, exchange->total_due))
+    time_is_over(exchange, CC_ETOTAL_TIMEOUT,
+                 "the relay's time limit for a whole request (server.total_ms) is over");
   if (exchange->phase != CC_OVER) cc_exchange_schedule(exchange);
 }
 
@@ -67,7 +73,9 @@ static struct cc_exchange *begin(struct cc_inbound *in) {
   exchange->report.started = cc_now();
   exchange->report.attempt = -1;
   exchange->report.stream_error = cc_slice_text("");
-  if (relay->settings.total_ms) exchange->total_due = loop_now(exchange) + relay->settings.total_ms;
+  const struct cc_settings *settings = &relay->settings;
+  if (settings->content_ms) exchange->content_due = loop_now(exchange) + settings->content_ms;
+  if (settings->total_ms) exchange->total_due = loop_now(exchange) + settings->total_ms;
   in->user = exchange;
   cc_relay_admit(relay, exchange);
   cc_shared_exchanges(1);

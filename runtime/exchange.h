@@ -36,8 +36,8 @@ struct cc_exchange {
   struct cc_attempt *attempts[2];
   struct cc_attempt *chosen;
   struct cc_fields answer;                  // headers Lua set for the answer
-  struct cc_timer timer;                    // serves the three dues below
-  uint64_t total_due, ping_due, script_due; // loop time; 0: off
+  struct cc_timer timer;                    // serves the dues below
+  uint64_t content_due, total_due, ping_due, script_due; // loop time; 0: off
   int refusal;                              // why C refused the request
   struct cc_report report;
 };

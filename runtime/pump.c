@@ -27,6 +27,7 @@ static void stay_alive(struct cc_attempt *attempt) {
 static void pass_on(struct cc_attempt *attempt, const char *data, size_t size) {
   struct cc_exchange *exchange = attempt->exchange;
   if (!size || !exchange->inbound) return;
+  if (attempt->kind != CC_BODY_SSE || attempt->content_seen) exchange->content_due = 0;
   cc_exchange_put(exchange, data, size);
   if (attempt->phase != CC_PUMPING || !exchange->inbound || !attempt->out) return;
   if (cc_inbound_queued(exchange->inbound) <= settings_of(attempt)->buffer_bytes) return;
@@ -73,7 +74,8 @@ static void finish_whole(struct cc_attempt *attempt) {
 // Sends the whole events at the start of data, which begins where an event begins, and returns
 // how many bytes that was.
 static size_t forward_events(struct cc_attempt *attempt, const char *data, size_t size) {
-  cc_attempt_observe(attempt, data, size);
+  while (cc_attempt_observe(attempt, data, size) != CC_MESSAGES_PING) // it stops at first content
+    continue;
   if (last_seen(attempt)) stay_alive(attempt);
   size_t whole = attempt->seen;
   attempt->seen = 0;
@@ -148,7 +150,6 @@ void cc_pump_drained(struct cc_attempt *attempt) {
 
 void cc_pump_start(struct cc_attempt *attempt) {
   attempt->phase = CC_PUMPING;
-  attempt->content_seen = true; // nothing is left to decide, even if the gate opened without
   stay_alive(attempt);
   if (attempt->kind == CC_BODY_SSE) {
     forward_held(attempt);

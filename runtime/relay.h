@@ -76,7 +76,8 @@ enum cc_error {
   CC_EENCODING = -42,       // a Content-Encoding that is not known here, or more than one
   CC_EENCODED = -43,        // the body is not what its Content-Encoding says, or not whole
   CC_EDECODED_SIZE = -44,   // the body is over the limit after decoding
-  CC_ELAST = -44
+  CC_ECONTENT_TIMEOUT = -45, // no content of an answer in the time there is for it
+  CC_ELAST = -45
 };
 
 // The name ("CC_EDNS") or the sentence of an error. Static text; "CC_EUNKNOWN" for other values.
@@ -119,6 +120,7 @@ struct cc_settings {
   uint32_t body_ms;         // between two reads of a request body
   uint32_t keepalive_ms;    // idle client connection
   uint32_t write_ms;        // a peer that takes no byte
+  uint32_t content_ms;      // from the request to the first content that goes to the client
   uint32_t total_ms;        // whole exchange
   uint32_t connect_ms;      // resolving, connecting and TLS of an attempt
   uint32_t idle_ms;         // between two reads of a response body

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -144,6 +145,80 @@ static void the_total_time_ends_an_exchange(void **state) {
   stage_close(&stage);
 }
 
+static const char *ask_within(struct stage *stage, const struct peer_reply *reply, bool stream,
+                              uint32_t content_ms, uint32_t idle_ms, uint32_t total_ms) {
+  stage_open(stage, reply, 1, &unused, 1);
+  struct cc_settings settings;
+  cc_settings(stage->relay, &settings);
+  settings.content_ms = content_ms;
+  settings.idle_ms = idle_ms;
+  settings.total_ms = total_ms;
+  cc_configure(stage->relay, &settings);
+  stage->spec.stream = stream;
+  stage->spec.gate_ms = 10;
+  stage->spec.gate_opens = true;
+  return stage_ask(stage, stage_stream_request, strlen(stage_stream_request), NULL);
+}
+
+static void no_content_in_time_is_a_refusal(void **state) {
+  (void)state;
+  struct stage stage;
+  static const struct peer_reply reply = {"", 0, PEER_HANG};
+  const char *got = ask_within(&stage, &reply, true, 100, 0, 0);
+  assert_memory_equal(got, "HTTP/1.1 504", 12);
+  assert_non_null(strstr(got, "timeout_error"));
+  assert_non_null(strstr(got, "server.timeout_ms"));
+  assert_int_equal(stage.report.error, CC_ECONTENT_TIMEOUT);
+  stage_close(&stage);
+}
+
+// What came is no content yet, or is some.
+static void only_silence_counts_behind_the_first_content(void **state) {
+  (void)state;
+  static const struct {
+    const char *bytes;
+    const char *body;
+    int error;
+  } rows[] = {
+      {SSE_HEAD START HALF, START, CC_ECONTENT_TIMEOUT},
+      {SSE_HEAD START CONTENT HALF, START CONTENT, CC_EIDLE_TIMEOUT},
+  };
+  for (int i = 0; i < 2; i++) {
+    struct stage stage;
+    struct peer_reply reply = {rows[i].bytes, 0, PEER_HANG};
+    expect_body(ask_within(&stage, &reply, true, 150, 400, 0), rows[i].body, false);
+    assert_int_equal(stage.report.error, rows[i].error);
+    stage_close(&stage);
+  }
+}
+
+static void a_json_body_has_content_with_its_first_byte(void **state) {
+  (void)state;
+  static const char head[] = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n";
+  static const struct {
+    const char *body;
+    int error;
+  } rows[] = {{"", CC_ECONTENT_TIMEOUT}, {"{\"type\":\"mess", CC_EIDLE_TIMEOUT}};
+  for (int i = 0; i < 2; i++) {
+    struct stage stage;
+    char bytes[200];
+    snprintf(bytes, sizeof bytes, "%s%s", head, rows[i].body);
+    struct peer_reply reply = {bytes, 0, PEER_HANG};
+    expect_body(ask_within(&stage, &reply, false, 150, 400, 0), rows[i].body, false);
+    assert_int_equal(stage.report.error, rows[i].error);
+    stage_close(&stage);
+  }
+}
+
+static void a_total_time_ends_even_a_stream(void **state) {
+  (void)state;
+  struct stage stage;
+  static const struct peer_reply reply = {SSE_HEAD START CONTENT HALF, 0, PEER_HANG};
+  expect_body(ask_within(&stage, &reply, true, 50, 60000, 150), START CONTENT, false);
+  assert_int_equal(stage.report.error, CC_ETOTAL_TIMEOUT);
+  stage_close(&stage);
+}
+
 static void a_client_that_goes_ends_the_upstream(void **state) {
   (void)state;
   struct stage stage;
@@ -268,6 +343,10 @@ int main(void) {
       cmocka_unit_test(an_error_event_in_the_stream_passes),
       cmocka_unit_test(silence_gets_pings_and_then_an_end),
       cmocka_unit_test(the_total_time_ends_an_exchange),
+      cmocka_unit_test(no_content_in_time_is_a_refusal),
+      cmocka_unit_test(only_silence_counts_behind_the_first_content),
+      cmocka_unit_test(a_json_body_has_content_with_its_first_byte),
+      cmocka_unit_test(a_total_time_ends_even_a_stream),
       cmocka_unit_test(a_client_that_goes_ends_the_upstream),
       cmocka_unit_test(big_events_have_a_bound),
       cmocka_unit_test(json_answers_pass_with_their_usage),

@@ -23,7 +23,7 @@ local report = ffi.new 'struct cc_report'
 local request = ffi.new 'struct cc_request'
 local INNOCENT = {
   [C.CC_OK] = true, [C.CC_ECANCELLED] = true, [C.CC_ECLIENT_GONE] = true, [C.CC_EWRITE_TIMEOUT] = true,
-  [C.CC_ETOTAL_TIMEOUT] = true,
+  [C.CC_ETOTAL_TIMEOUT] = true, [C.CC_ECONTENT_TIMEOUT] = true,
 }
 
 local MUCH_KB = 32 * 1024

@@ -11,8 +11,9 @@ local M = {}
 function M.apply(relay, configuration)
   local settings = ffi.new 'struct cc_settings'
   C.cc_settings(relay, settings)
-  settings.total_ms = configuration.server.timeout_ms
-  settings.body_bytes = configuration.server.max_body_bytes
+  local server = configuration.server
+  settings.content_ms, settings.idle_ms, settings.total_ms = server.timeout_ms, server.idle_ms, server.total_ms
+  settings.body_bytes = server.max_body_bytes
   C.cc_configure(relay, settings)
 end
 
