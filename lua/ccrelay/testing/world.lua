@@ -114,7 +114,8 @@ function M.arrive(delay, request)
     method = request.method or 'POST', path = path, query = query, headers = request.headers or {}, body = request.body
       or '',
     peer = request.peer or '127.0.0.1', complete = not request.body_after, body_after = request.body_after,
-    decode_error = request.decode_error, features = request.features, refusal = request.refusal, slow_ms = request.slow_ms, at = state.now + delay,
+    decode_error = request.decode_error, features = request.features, refusal = request.refusal,
+    slow_ms = request.slow_ms, at = state.now + delay,
     tries = {}, attempts = {}, set_headers = {},
   }
   state.exchanges[id] = exchange
