@@ -2,14 +2,11 @@
 -- Which HTTP proxy an upstream is reached through, by the usual variables and curl's rules.
 local address = require 'ccrelay.config.address'
 local base64 = require 'ccrelay.base64'
+local texts = require 'ccrelay.text'
 
 local M = {}
 
 local DEFAULT_PORT = 1080
-
-local function unescape(text)
-  return (string.gsub(text, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end))
-end
 
 ---@class ccrelay.Proxy
 ---@field host string
@@ -27,7 +24,7 @@ local function parse(text, name)
   local ported = string.find(place, ':%d+$') and not string.find(place, '^[^%[]*:.*:') or string.find(place, '%]:%d+$')
   local url = address.url('http://' .. place .. (ported and '' or ':' .. DEFAULT_PORT))
   if not url or url.path ~= '' then return nil, name .. ' is not the address of an http proxy' end
-  local auth = user and user ~= '' and 'Basic ' .. base64.encode(unescape(user)) or ''
+  local auth = user and user ~= '' and 'Basic ' .. base64.encode(texts.unescape(user)) or ''
   return { host = url.host, port = url.port, auth = auth }
 end
 

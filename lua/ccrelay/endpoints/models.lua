@@ -3,6 +3,7 @@
 -- for it.
 local answer = require 'ccrelay.answer'
 local json = require 'ccrelay.json'
+local texts = require 'ccrelay.text'
 
 local M = {}
 
@@ -35,12 +36,8 @@ function M.list(generation)
   return list, seen
 end
 
-local function unescape(text)
-  return (string.gsub(text, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end))
-end
-
 local function one(exchange, list, seen)
-  local id = unescape(string.sub(exchange.path, #PREFIX + 1))
+  local id = texts.unescape(string.sub(exchange.path, #PREFIX + 1))
   if not seen[id] then return answer.error(exchange, 404, 'there is no model "' .. id .. '"') end
   for _, model in ipairs(list) do
     if model.id == id then return answer.json(exchange, model) end
