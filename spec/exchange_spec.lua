@@ -23,6 +23,8 @@ describe('views of an exchange', function()
   local headers = {
     ['X-Claude-Code-Session-Id'] = 's1', ['x-claude-code-request-class'] = 'main', ['x-claude-code-agent-id'] = 'a1',
     ['x-claude-code-agent-type'] = 'Plan', ['x-claude-code-parent-agent-id'] = 'p1', ['X-Odd'] = 'odd',
+    ['x-claude-code-prompt-id'] = 'q1', ['x-claude-code-compaction'] = 'auto',
+    ['x-claude-code-context-compacted'] = 'manual', ['x-claude-code-prev-tool-durations'] = 'Bash=742;Read=9',
   }
 
   it('tell of the request line', function()
@@ -36,9 +38,16 @@ describe('views of an exchange', function()
       .. 'tostring(exchange.header.absent)', { headers = headers }))
   end)
 
-  for view, value in pairs { session = 's1', class = 'main', agent = 'a1', agent_type = 'Plan', parent_agent = 'p1' } do
+  for view, value in pairs { session = 's1', class = 'main', agent = 'a1', agent_type = 'Plan', parent_agent = 'p1',
+    prompt_id = 'q1', compaction = 'auto', context_compacted = 'manual' } do
     it('tell the ' .. view, function() assert.equal(value, tells('exchange.' .. view, { headers = headers })) end)
   end
+
+  it('tell how long tools took', function()
+    assert.equal('751', tells('exchange.tool_durations.Bash + exchange.tool_durations.Read', { headers = headers }))
+    assert.equal('nil', tells 'exchange.tool_durations')
+    assert.equal('nil', tells('exchange.tool_durations', { headers = { ['x-claude-code-prev-tool-durations'] = 'x' } }))
+  end)
 
   it('tell model, stream and max_tokens', function()
     assert.equal('m true 7', tells('exchange.model .. " " .. tostring(exchange.stream) .. " " .. exchange.max_tokens',
@@ -168,6 +177,23 @@ describe('answers of a policy', function()
       local answer = run('local endless = {} endless.self = endless return exchange:respond ' .. words)
       assert.equal(500, answer.status)
       assert.equal('api_error', answer.json.error.type)
+    end)
+  end
+
+  it('refuse by a rule with 400 policy_blocked, which clients do not repeat', function()
+    local answer, _, _, self = run 'return exchange:refuse "Not \\"here\\"."'
+    assert.equal(400, answer.status)
+    assert.same({ type = 'policy_blocked', message = 'Not "here".' }, answer.json.error)
+    assert.equal('false', answer.headers['x-should-retry'])
+    assert.equal(answer.headers['request-id'], answer.json.request_id)
+    assert.equal('policy_blocked', self:line().error)
+  end)
+
+  for _, given in ipairs { '', '""', '{}', '7' } do
+    it('refuse with a message only, not with ' .. given, function()
+      local answer, _, _, self = run('return exchange:refuse(' .. given .. ')')
+      assert.equal(500, answer.status)
+      assert.equal(1, self:count 'exchange:refuse takes a message')
     end)
   end
 

@@ -165,6 +165,18 @@ function M.respond(exchange, answer)
   return M.GIVEN
 end
 
+--- Refuses the request by a rule of the policy: 400 policy_blocked, whose message clients show as it is
+--- and which they do not repeat.
+---@param exchange ccrelay.Exchange
+---@param message string for the user: what is not allowed, and what to do
+---@return table given to be returned by the policy
+function M.refuse(exchange, message)
+  turn.check(exchange, 'refuse')
+  if type(message) ~= 'string' or message == '' then error('exchange:refuse takes a message for the user', 0) end
+  M.error(exchange, 400, message, { type = 'policy_blocked', failure = 'policy_blocked', should_retry = false })
+  return M.GIVEN
+end
+
 local function bytes_of(value, what)
   if type(value) ~= 'string' and type(value) ~= 'number' then error(what .. ' is a text', 0) end
   return tostring(value)

@@ -6,6 +6,7 @@ local attempt = require 'ccrelay.attempt'
 local calibration = require 'ccrelay.calibration'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
+local hints = require 'ccrelay.hints'
 local json = require 'ccrelay.json'
 local new_table = require 'table.new'
 local race = require 'ccrelay.race'
@@ -25,10 +26,14 @@ local turn = require 'ccrelay.turn'
 ---@field stream boolean|ccrelay.Stream whether the client wants one; called, it answers with one
 ---@field max_tokens number 0 when absent
 ---@field session string? Claude Code's session
----@field class string? main, subagent, workflow, compaction, auxiliary
+---@field class string? main, subagent, workflow, compaction, auxiliary, side_reply, ...
 ---@field agent string? id of the agent
 ---@field agent_type string? Explore, Plan, general-purpose, ...
 ---@field parent_agent string? id of the agent that started it
+---@field prompt_id string? Claude Code's id of the prompt the request belongs to
+---@field compaction string? auto, manual or reactive: the request sums up the conversation
+---@field context_compacted string? the same, on the first request after that
+---@field tool_durations table<string, number>? milliseconds that tools of the turn before took, by name
 ---@field client string? name of the configured client
 ---@field header table<string, string?> by name, in any case; nil once the exchange is over
 ---@field body_bytes integer size of the body
@@ -56,7 +61,7 @@ local RARE = {
   client_open = false, client_ticket = false, room_at = false, queued = false, queue_end = false, queued_ms = 0,
   early = false, home = false, tally = false, media = false, sent = false, billed = false,
   filter = false, turns = false, estimated = false,
-  homeless = false, excess = 0,
+  homeless = false, excess = 0, capped = false,
 }
 
 function Exchange.__index(self, name)
@@ -149,11 +154,13 @@ function views.header(self)
   return (setmetatable({ self }, Header))
 end
 
-for name, header in pairs {
-  session = 'x-claude-code-session-id', class = 'x-claude-code-request-class', agent = 'x-claude-code-agent-id',
-  agent_type = 'x-claude-code-agent-type', parent_agent = 'x-claude-code-parent-agent-id',
-} do
+for name, header in pairs(hints.HEADERS) do
   views[name] = function(self) return request_header(self, header) end
+end
+
+function views.tool_durations(self)
+  local value = request_header(self, hints.TOOL_DURATIONS)
+  return value and hints.tool_durations(value)
 end
 
 function views.client(self)
@@ -338,6 +345,7 @@ methods.try = attempt.try
 methods.first = attempt.first
 methods.race = race.run
 methods.respond = answer.respond
+methods.refuse = answer.refuse
 methods.abort = answer.abort
 
 -- ---- What scripts hold ---------------------------------------------------------------------------
@@ -382,6 +390,8 @@ show('race', function(self, list, options)
   end
   return face.of(race.run(self, upstreams_of(list, 'race'), { after_ms = after }))
 end)
+
+show('refuse', answer.refuse)
 
 show('abort', function(self, how)
   return answer.abort(self, { reset = face.member(how, 'reset') == true, raw = face.member(how, 'raw') })

@@ -11,6 +11,16 @@ local function refused(text, what, variables)
   assert.is_truthy(faults:find(what, 1, true), ('"%s" not in "%s"'):format(what, faults))
 end
 
+describe('classes', function()
+  it('may have any name; one that is nearly a usual one gets a warning', function()
+    local got, warnings = helper.good 'routing: {classes: {side_reply: x, auxilary: y, other: z}}'
+    assert.same({ side_reply = 'x', auxilary = 'y', other = 'z' }, got.routing.classes)
+    assert.equal(1, #warnings)
+    assert.equal('configuration:1: routing.classes.auxilary: is not a usual name; did you mean "auxiliary"?',
+      config.text(warnings[1]))
+  end)
+end)
+
 describe('variables', function()
   it('are replaced once, in texts only', function()
     local got = helper.good(one 'base_url: "https://${HOST:-h.example}/${P}", model_mapping: {"${P}": "${P}"}', nil,

@@ -191,11 +191,15 @@ describe('by_class', function()
     assert.equal('b as it came', (ask(self, 'auxiliary', 'small')))
   end)
 
-  it('knows no other class', function()
-    local _, faults = stage.build { routing = { strategy = 'by_class', classes = { auxilary = 'x' } } }
-    assert.is_truthy(faults:find('routing.classes.auxilary: there is no such key; did you mean "auxiliary"', 1, true),
-      faults)
-    _, faults = stage.build { routing = { strategy = 'by_class', classes = { auxiliary = '' } } }
+  it('takes any class, known or not', function()
+    local self = using('by_class', providers, { classes = { side_reply = 'small', ['new-class'] = 'middle' } })
+    assert.equal('b "small"', (ask(self, 'side_reply')))
+    assert.equal('c "middle"', (ask(self, 'new-class')))
+    assert.equal('a as it came', (ask(self, 'auxiliary')))
+  end)
+
+  it('takes no empty name of a model', function()
+    local _, faults = stage.build { routing = { strategy = 'by_class', classes = { auxiliary = '' } } }
     assert.is_truthy(faults:find('routing.classes.auxiliary: found an empty text', 1, true), faults)
   end)
 end)
@@ -577,9 +581,9 @@ describe('budget', function()
     assert.same({ 429, 0, 'false' }, { answer.status, tries, answer.headers['x-should-retry'] })
     local left = math.ceil(to_midnight() / 1000)
     assert.is_true(math.abs(tonumber(answer.headers['retry-after']) - left) <= 1, answer.headers['retry-after'])
-    assert.same({ 'error', 'rate_limit_error' }, { answer.json.type, answer.json.error.type })
+    assert.same({ 'error', 'billing_error' }, { answer.json.type, answer.json.error.type })
     assert.equal(answer.headers['request-id'], answer.json.request_id)
-    assert.equal('client "' .. name .. '" has spent its budget for today (2 of 2); it starts anew at 00:00 UTC, '
+    assert.equal('client "' .. name .. '" is over its daily budget (2 of 2); it resets at 00:00 UTC, '
       .. 'in 23 h 0 min', answer.json.error.message)
   end)
 
@@ -600,7 +604,7 @@ describe('budget', function()
     assert.equal(200, ask(self, 'nameless').status)
     local answer = ask(self, 'nameless')
     assert.equal(429, answer.status)
-    assert.is_truthy(answer.json.error.message:find '^this relay has spent')
+    assert.is_truthy(answer.json.error.message:find '^this relay is over its daily budget')
   end)
 
   it('bounds nothing where there is no budget', function()

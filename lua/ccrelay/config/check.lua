@@ -187,6 +187,14 @@ function Check:list(node, row, path)
   return self:members({ items = items }, row, path)
 end
 
+-- A name that is nearly a usual one is most likely a slip.
+local function is_slip(name, row)
+  for _, usual in ipairs(row.usual or {}) do
+    if name == usual then return nil end
+  end
+  return fault.nearest(name, row.usual or {})
+end
+
 function Check:map(node, row, path)
   if #node.names > row.most then
     return self:fault { path = path, found = #node.names .. ' members', expected = ('at most %d'):format(row.most) }
@@ -198,6 +206,8 @@ function Check:map(node, row, path)
     if name == '' or name:find '[%z\1-\31\127]' then
       self:fault { path = at, message = 'this name is empty or has control characters' }
     end
+    local meant = is_slip(name, row)
+    if meant then self:warn(at, ('is not a usual name; did you mean "%s"?'):format(meant)) end
     values[name] = self:value(node.values[name], row.item, at)
   end
   return values

@@ -9,6 +9,7 @@
 --   of         the texts a choice allows;  also: texts allowed beside the type's own values
 --   fields     rows of a section;  optional: an absent section stays absent
 --   item       row of the members of a list or of the values of a map;  most: how many at most
+--   usual      names of a map that are known: one that is nearly one of them gets a warning
 --   single     one value may stand for a list of one
 --   filled     an empty list or text is a fault
 --   secret     never shown
@@ -30,10 +31,6 @@ local function limit(name, doc)
 end
 
 local text = { type = 'string' }
-
-local function class(name, doc)
-  return { name, 'string', filled = true, example = 'claude-haiku-4-5', doc = 'model for ' .. doc }
-end
 
 local function budget(doc, default)
   return { 'budget_per_day', 'number', default = default, max = 4000000,
@@ -164,13 +161,11 @@ local routing = {
   { 'default_provider', 'name', example = 'anthropic', doc = 'for model_based: the provider of every other model' },
   { 'race_on_failure', 'boolean', default = false,
     doc = 'for failover: once the first upstream has failed, the others are raced, two at a time' },
-  { 'classes', 'section', doc = 'for by_class: the model for each x-claude-code-request-class', fields = {
-    class('main', 'the conversation itself'),
-    class('subagent', 'requests of subagents'),
-    class('workflow', 'requests of workflows'),
-    class('compaction', 'summing up a conversation that became too long'),
-    class('auxiliary', 'titles, summaries and other side work'),
-  } },
+  { 'classes', 'map', item = { type = 'string', filled = true }, most = 100, default = {},
+    example = { compaction = 'claude-sonnet-4-5' },
+    usual = { 'main', 'subagent', 'workflow', 'compaction', 'auxiliary', 'side_reply' },
+    doc = 'for by_class: model by x-claude-code-request-class: main, subagent, workflow, compaction, auxiliary, '
+      .. 'side_reply or another; clients send it only with CLAUDE_CODE_GATEWAY_HINT_HEADERS=1' },
   { 'prices', 'map', item = price, most = 10000, default = {}, example = { ['GLM-*'] = { input = 0.5, output = 2 } },
     doc = 'what a model costs, in any currency: MODEL or PROVIDER/MODEL as it is sent; a name may end in *' },
   budget('for strategy budget: what each client may spend a day (UTC), and all without a name together', 0),
