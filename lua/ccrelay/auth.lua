@@ -81,7 +81,10 @@ local function caller(kind, passes, entry)
   return { kind = kind, passes = passes, name = entry and entry.name, allowance = entry and entry.allowance }
 end
 
-local function is_subscription(token)
+--- Whether a bearer is the token of a Claude subscription.
+---@param token string
+---@return boolean
+function M.is_subscription(token)
   return string.sub(token, 1, #SUBSCRIPTION) == SUBSCRIPTION and #token > #SUBSCRIPTION
 end
 
@@ -95,7 +98,7 @@ function Auth:identify(authorization, api_key)
   if by_token and by_key and token ~= key then return nil end
   local entry = by_key or by_token
   if entry then return caller(entry.kind, false, entry) end
-  if self.subscription and is_subscription(token) then return caller('subscription', true) end
+  if self.subscription and M.is_subscription(token) then return caller('subscription', true) end
   if self.any_bearer then return token ~= '' and caller('bearer', true) or nil end
   if self.open then return caller('open', (authorization or '') ~= '' or key ~= '') end
   return nil

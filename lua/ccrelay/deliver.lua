@@ -4,6 +4,7 @@ local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local errors = require 'ccrelay.errors'
 local retry_after = require 'ccrelay.retry_after'
+local spend_cap = require 'ccrelay.spend_cap'
 
 local M = {}
 
@@ -44,6 +45,7 @@ local function pass(exchange, outcome)
     error('the policy returned an outcome that was given up', 0)
   end
   if not outcome.ok then set_headers(exchange, retry_after.headers(outcome)) end
+  spend_cap.apply(exchange, outcome)
   mark(exchange, outcome)
   local with_event = exchange.generation.policy.break_with == 'event'
   local code = C.cc_answer_outcome(exchange.relay, exchange.handle, outcome.attempt, with_event)
@@ -60,7 +62,7 @@ end
 local function retell(exchange, outcome, status, kind, message)
   local headers = retry_after.headers(outcome)
   for name, value in pairs(outcome.headers) do
-    if travels(name) then headers[name] = value end
+    if travels(name) and not spend_cap.hides(exchange, outcome, name) then headers[name] = value end
   end
   answer.debug(exchange, outcome.upstream.provider)
   answer.error(exchange, status, message, {

@@ -10,6 +10,7 @@ local latency = require 'ccrelay.latency'
 local plain = require 'ccrelay.plain'
 local prices = require 'ccrelay.prices'
 local random = require 'ccrelay.random'
+local spend_cap = require 'ccrelay.spend_cap'
 local turn = require 'ccrelay.turn'
 local upstream = require 'ccrelay.upstream'
 
@@ -78,6 +79,17 @@ end
 function Relay.budget(exchange)
   local object = exchange_of(exchange, 'budget')
   return { per_day = budget.of(object), spent = budget.spent(object), remains_ms = budget.remains() }
+end
+
+local over_budget = turn.entrance(spend_cap.check)
+
+--- Answers an exchange whose client has spent its budget_per_day: 429 billing_error with the seconds until
+--- midnight UTC, which clients show and do not repeat. Returns what route has to return then, and nil while
+--- the client may spend more: its answers tell in headers how much of the budget is used.
+---@param exchange ccrelay.Exchange
+---@return table? given
+function Relay.over_budget(exchange)
+  return over_budget(exchange_of(exchange, 'over_budget'))
 end
 
 --- Adds to what the exchange's client has spent today.

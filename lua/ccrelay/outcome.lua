@@ -278,18 +278,30 @@ function M.new(exchange, attempt)
   return ((well and good or bad)(exchange, attempt))
 end
 
---- All headers of an outcome, one to a line.
----@param outcome ccrelay.Outcome
----@return string
-function M.header_lines(outcome)
-  local exchange, lines = outcome.exchange, {}
+-- What make(name, value) returns for each header of an answer that is still held.
+local function each_header(outcome, make)
+  local exchange, list = outcome.exchange, {}
   for index = 0, math.huge do
     local code = C.cc_outcome_header_at(exchange.relay, exchange.handle, outcome.attempt, index, name_slice,
       value_slice)
     if code ~= C.CC_OK then break end
-    lines[index + 1] = text(name_slice) .. ': ' .. text(value_slice)
+    list[index + 1] = make(text(name_slice), text(value_slice))
   end
-  return table.concat(lines, '\n')
+  return list
+end
+
+--- All headers of an outcome, one to a line.
+---@param outcome ccrelay.Outcome
+---@return string
+function M.header_lines(outcome)
+  return table.concat(each_header(outcome, function(name, value) return name .. ': ' .. value end), '\n')
+end
+
+--- The names of all headers of an outcome, in small letters.
+---@param outcome ccrelay.Outcome
+---@return string[]
+function M.header_names(outcome)
+  return each_header(outcome, function(name) return string.lower(name) end)
 end
 
 --- Tokens that count towards limits: what is read from a cache does not, unless the provider counts it.

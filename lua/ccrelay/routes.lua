@@ -21,6 +21,7 @@ local exact = {
   ['/v1/providers'] = route('GET, HEAD', 'providers'),
   ['/health'] = route('GET, HEAD', 'health', true),
   ['/api/hello'] = route('GET, HEAD', 'hello', true),
+  ['/api/oauth/usage'] = route('GET', 'oauth_usage'),
   ['/'] = route('GET, HEAD', 'root', true),
 }
 

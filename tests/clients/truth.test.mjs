@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import SDK0 from 'sdk0';
 import SDK1 from 'sdk1';
 import { test } from './support/test.mjs';
-import { Relay, ask, post, provider, secret } from './support/relay.mjs';
+import { Relay, ask, get, post, provider, secret } from './support/relay.mjs';
 import { Upstream, faults, healthy } from './support/upstream.mjs';
 
 const generations = [['0.x', SDK0], ['1.x', SDK1]];
@@ -135,3 +135,102 @@ for (const [name, SDK] of generations) {
     assert.equal(answer.content[0].text, 'served by main');
   });
 }
+
+// ---- Budgets and refusals ----------------------------------------------------------------------
+
+const unified = 'anthropic-ratelimit-unified-';
+const alice = { name: 'alice', key: secret('alice'), budget_per_day: 20 };
+// An answer of answers.mjs has 12 input tokens and 7 output tokens: 19 of these prices a million, so 19 a request.
+const routing = { strategy: 'budget', prices: { '*': { input: 1e6, output: 1e6, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0 } } };
+const budgeted = { server: { auth: { clients: [alice, { name: 'bob', key: secret('bob') }], allow_subscription: true } }, routing };
+const quota = { 'anthropic-ratelimit-requests-remaining': '7', [`${unified}status`]: 'rejected', 'anthropic-organization-id': 'org' };
+
+const withQuota = (request, reply) => {
+  const head = reply.head.bind(reply);
+  return healthy()(request, Object.assign(reply, { head: (status, headers) => head(status, { ...headers, ...quota }) }));
+};
+const nextMidnight = () => `${(Math.floor(Date.now() / 86400_000) + 1) * 86400}`;
+
+const usageOf = (relay, headers) => get(`${relay.url}/api/oauth/usage`, headers);
+
+for (const [name, SDK] of generations) {
+  test(`SDK ${name}: a budget that nears its end is told, and once spent refused as a spend cap`, async (t) => {
+    const { upstream, relay } = await setUp(t, withQuota, budgeted);
+    const client = new SDK({ apiKey: alice.key, baseURL: relay.url, maxRetries: 2 });
+    const first = await client.messages.create(ask()).asResponse();
+    assert.equal(first.headers.get(`${unified}status`), 'allowed');
+    assert.equal(first.headers.get(`${unified}overage-utilization`), '0.00');
+    assert.equal(first.headers.get('anthropic-ratelimit-requests-remaining'), null);
+    assert.equal(first.headers.get('anthropic-organization-id'), 'org');
+    await first.text();
+    const second = await client.messages.create({ ...ask(), stream: true }).asResponse();
+    assert.equal(second.headers.get(`${unified}status`), 'allowed_warning');
+    assert.equal(second.headers.get(`${unified}overage-surpassed-threshold`), '0.95');
+    assert.equal(second.headers.get(`${unified}reset`), nextMidnight());
+    await second.text();
+    const error = await client.messages.create(ask()).then(() => assert.fail('no error'), (e) => e);
+    assert.deepEqual([error.status, error.error.error.type, upstream.requests.length], [429, 'billing_error', 2]);
+    assert.match(error.error.error.message, /client "alice" is over its daily budget/);
+    const left = Number(nextMidnight()) - Date.now() / 1000;
+    assert.ok(Math.abs(Number(error.headers.get('retry-after')) - left) < 60);
+    assert.equal(error.headers.get('x-should-retry'), 'false');
+    assert.equal(error.headers.get(`${unified}overage-disabled-reason`), 'org_spend_cap_reached');
+    assert.equal(error.headers.get(`${unified}representative-claim`), null);
+    assert.equal(error.headers.get(`${unified}overage-status`), null);
+  });
+}
+
+test('the quota of an upstream passes to clients without a budget', async (t) => {
+  const { relay } = await setUp(t, withQuota, budgeted);
+  const { headers } = await post(relay, ask(), { headers: { 'x-api-key': secret('bob') } });
+  for (const [header, value] of Object.entries(quota)) assert.equal(headers[header], value);
+});
+
+test('/api/oauth/usage tells a client its budget, and asks Anthropic for a subscription', async (t) => {
+  const own = '{"five_hour":{"utilization":24}}';
+  const token = `sk-ant-oat01-${secret('subscription')}`;
+  const { upstream, relay } = await setUp(t, (request, reply) =>
+    (request.target === '/api/oauth/usage' ? reply.body(200, own) : healthy()(request, reply)), budgeted);
+  await post(relay, ask(), { headers: { 'x-api-key': alice.key } });
+  const { extra_usage: extra, limits } = JSON.parse((await usageOf(relay, { 'x-api-key': alice.key })).text);
+  assert.deepEqual(extra, { is_enabled: true, monthly_limit: 2000, used_credits: 1900, utilization: 95, currency: 'USD' });
+  assert.deepEqual([limits.length, limits[0].percent, limits[0].severity], [1, 95, 'critical']);
+  assert.equal(Date.parse(limits[0].resets_at) / 1000, Number(nextMidnight()));
+  const bob = JSON.parse((await usageOf(relay, { 'x-api-key': secret('bob') })).text);
+  assert.deepEqual([bob.extra_usage.is_enabled, bob.limits], [false, []]);
+  assert.equal(upstream.requests.length, 1);
+  const passed = await usageOf(relay, { authorization: `Bearer ${token}`, 'anthropic-beta': 'oauth-2025-04-20' });
+  assert.equal(passed.text, own);
+  const { method, target, headers } = upstream.requests[1];
+  assert.deepEqual([method, target, headers.authorization, headers['x-api-key']], ['GET', '/api/oauth/usage', `Bearer ${token}`, undefined]);
+  assert.equal(headers['anthropic-beta'], 'oauth-2025-04-20');
+  assert.equal((await usageOf(relay, {})).status, 401);
+});
+
+for (const [name, SDK] of generations) {
+  test(`SDK ${name}: what a policy refuses is 400 policy_blocked and is not repeated`, async (t) => {
+    const policy = "return function(exchange) return exchange:refuse 'Opus is not for use here.' end";
+    const { relay } = await setUp(t, undefined, {}, { policy });
+    const error = await thrown(SDK, relay, { maxRetries: 3 });
+    assert.equal(error.status, 400);
+    assert.deepEqual(error.error.error, { type: 'policy_blocked', message: 'Opus is not for use here.' });
+    assert.match(error.error.request_id, /^req_ccr_/);
+    assert.equal(error.headers.get('x-should-retry'), 'false');
+    await relay.printed(/"error":"policy_blocked"/);
+    assert.equal(relay.output.match(/"error":"policy_blocked"/g).length, 1);
+  });
+}
+
+test('a policy reads what Claude Code tells of a request', async (t) => {
+  const policy = `return function(exchange)
+    local d = exchange.tool_durations
+    return exchange:respond { body = table.concat({ exchange.prompt_id, exchange.class, exchange.compaction,
+      exchange.context_compacted, d.Bash, d['a;b'] }, ' ') }
+  end`;
+  const { relay } = await setUp(t, undefined, {}, { policy });
+  const answer = await post(relay, ask(), { headers: {
+    'x-claude-code-prompt-id': 'p1', 'x-claude-code-request-class': 'side_reply', 'x-claude-code-compaction': 'auto',
+    'x-claude-code-context-compacted': 'manual', 'x-claude-code-prev-tool-durations': 'Bash=742;a%3Bb=9;odd',
+  } });
+  assert.equal(answer.text, 'p1 side_reply auto manual 742 9');
+});

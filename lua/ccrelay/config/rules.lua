@@ -99,7 +99,7 @@ local function spending(self, configuration)
     if not priced then
       self:fault { path = path, message = 'nothing can be counted without routing.prices' }
     elseif configuration.routing.strategy ~= 'budget' then
-      self:warn(path, 'counts only with routing.strategy: budget, or a policy that asks relay.budget')
+      self:warn(path, 'counts only with routing.strategy: budget, or a policy that asks relay.over_budget')
     end
   end
 end

@@ -1,0 +1,59 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- GET /api/oauth/usage: what Claude Code shows of usage and limits. A subscription's comes from Anthropic,
+-- asked with its own token; everybody else is told the budget of the client.
+local answer = require 'ccrelay.answer'
+local attempt = require 'ccrelay.attempt'
+local auth = require 'ccrelay.auth'
+local budget = require 'ccrelay.budget'
+local deliver = require 'ccrelay.deliver'
+local json = require 'ccrelay.json'
+local spend_cap = require 'ccrelay.spend_cap'
+local upstream = require 'ccrelay.upstream'
+
+local M = {}
+
+local CENTS = 100
+local SEVERITIES = { [0.75] = 'warning', [0.95] = 'critical' } -- by threshold
+
+-- The provider that knows the subscription: Anthropic itself, which gets the client's token unchanged.
+local function at_anthropic(exchange)
+  if not auth.is_subscription(auth.bearer(exchange.header.authorization)) then return nil end
+  for _, provider in ipairs(exchange.generation.providers) do
+    local candidate = provider.type == 'anthropic' and upstream.at(provider, exchange.caller)
+    if candidate and candidate.credential == 'client' then return candidate end
+  end
+  return nil
+end
+
+local function unlimited()
+  return {
+    extra_usage = { is_enabled = false, monthly_limit = json.null, used_credits = json.null,
+      utilization = json.null, currency = json.null },
+    limits = json.array {},
+  }
+end
+
+local function limited(spent, per_day)
+  local share = spent / per_day
+  local percent = math.floor(share * 100)
+  return {
+    extra_usage = { is_enabled = true, monthly_limit = math.floor(per_day * CENTS + 0.5),
+      used_credits = math.floor(spent * CENTS + 0.5), utilization = percent, currency = 'USD' },
+    limits = json.array { {
+      kind = 'spend', group = 'daily', percent = percent, is_active = true,
+      severity = SEVERITIES[spend_cap.threshold(share)] or 'normal',
+      resets_at = os.date('!%Y-%m-%dT%H:%M:%SZ', spend_cap.resets_at()),
+    } },
+  }
+end
+
+---@param exchange ccrelay.Exchange
+function M.serve(exchange)
+  exchange.endpoint = 'passthrough'
+  local candidate = at_anthropic(exchange)
+  if candidate then return deliver.outcome(exchange, attempt.try(exchange, candidate)) end
+  local per_day = budget.of(exchange)
+  answer.json(exchange, per_day and limited(budget.spent(exchange), per_day) or unlimited())
+end
+
+return M

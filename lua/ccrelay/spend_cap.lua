@@ -1,0 +1,104 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A client's budget as Claude Code's gateway protocol has it ("Usage-limit headers"): the refusal once it
+-- is spent, headers on answers before that, and nothing of the quota of the relay's own keys.
+local C = require 'ccrelay.c'
+local Outcome = require 'ccrelay.outcome'
+local answer = require 'ccrelay.answer'
+local budget = require 'ccrelay.budget'
+local turn = require 'ccrelay.turn'
+
+local M = {}
+
+local QUOTA = 'anthropic-ratelimit-'
+local UNIFIED = QUOTA .. 'unified-'
+local THRESHOLDS = { 0.95, 0.75 } -- at which the client warns its user
+local MOST_SHOWN = 0.99           -- 1 stands for spent
+local MESSAGE = '%s is over its daily budget (%.7g of %.7g); it resets at 00:00 UTC, in %d h %d min'
+
+--- The highest threshold of warnings that a share has passed, or nil.
+---@param share number of the budget that is spent
+---@return number?
+function M.threshold(share)
+  for _, threshold in ipairs(THRESHOLDS) do
+    if share >= threshold then return threshold end
+  end
+  return nil
+end
+
+--- When budgets begin anew, in seconds since 1970.
+---@return integer
+function M.resets_at()
+  return math.floor((C.cc_time() + budget.remains()) / 1000 + 0.5)
+end
+
+local function set(exchange, headers)
+  local reset = string.format('%d', M.resets_at())
+  headers.reset, headers['overage-reset'] = reset, reset
+  for name, value in pairs(headers) do answer.header(exchange, UNIFIED .. name, value) end
+end
+
+local function message_of(exchange, spent, per_day)
+  local who = exchange.client and 'client "' .. exchange.client .. '"' or 'this relay'
+  local minutes = math.ceil(budget.remains() / 60000)
+  return string.format(MESSAGE, who, spent, per_day, math.floor(minutes / 60), minutes % 60)
+end
+
+-- Without representative-claim and overage-status, with which the client would not show the message.
+local function refuse(exchange, spent, per_day)
+  set(exchange, {
+    status = 'rejected', ['overage-utilization'] = '1', ['overage-surpassed-threshold'] = '1',
+    ['overage-period'] = 'daily', ['overage-disabled-reason'] = 'org_spend_cap_reached',
+  })
+  answer.error(exchange, 429, message_of(exchange, spent, per_day), {
+    type = 'billing_error', failure = 'budget', retry_after = budget.remains() / 1000, should_retry = false,
+  })
+  return answer.GIVEN
+end
+
+--- Answers an exchange whose client has spent its budget of the day. From then on answers tell the client
+--- how much of it is used.
+---@param exchange ccrelay.Exchange
+---@return table? given to be returned by the policy; nil while it may spend more
+function M.check(exchange)
+  turn.check(exchange, 'over_budget')
+  local per_day = budget.of(exchange)
+  if not per_day then return nil end
+  exchange.capped = true
+  local spent = budget.spent(exchange)
+  return spent >= per_day and refuse(exchange, spent, per_day) or nil
+end
+
+--- Whether a header of an upstream's answer is kept from the client: it tells of the quota of the relay's
+--- own keys, which a client with a budget would take for its own.
+---@param exchange ccrelay.Exchange
+---@param outcome ccrelay.Outcome
+---@param name string in small letters
+---@return boolean
+function M.hides(exchange, outcome, name)
+  return exchange.capped and outcome.upstream.credential ~= 'client' and string.sub(name, 1, #QUOTA) == QUOTA
+end
+
+local function tell(exchange)
+  local share = budget.spent(exchange) / budget.of(exchange)
+  local threshold = M.threshold(share)
+  local status = threshold and 'allowed_warning' or 'allowed'
+  set(exchange, {
+    status = status, ['representative-claim'] = 'overage', ['overage-status'] = status,
+    ['overage-utilization'] = string.format('%.2f', math.min(share, MOST_SHOWN)),
+    ['overage-surpassed-threshold'] = threshold and tostring(threshold) or '',
+  })
+end
+
+--- Puts the client's budget in the place of the upstream's quota, in the headers of an upstream's answer
+--- that is about to be passed on.
+---@param exchange ccrelay.Exchange
+---@param outcome ccrelay.Outcome
+function M.apply(exchange, outcome)
+  if not exchange.capped or outcome.upstream.credential == 'client' then return end
+  for _, name in ipairs(Outcome.header_names(outcome)) do
+    if M.hides(exchange, outcome, name) then answer.header(exchange, name, '') end
+  end
+  if outcome.ok then tell(exchange) end
+end
+
+return M
