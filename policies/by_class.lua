@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --- By class: what Claude Code says a request is for chooses its model, by routing.classes. Where that model
 --- cannot serve it the request goes out as it came; requests of other classes always do. Among upstreams
---- failover.
+--- failover. Claude Code says it only where CLAUDE_CODE_GATEWAY_HINT_HEADERS=1 is set in its environment.
 local relay = require 'ccrelay'
 
 local function under(exchange, model)

@@ -26,7 +26,7 @@ local turn = require 'ccrelay.turn'
 ---@field stream boolean|ccrelay.Stream whether the client wants one; called, it answers with one
 ---@field max_tokens number 0 when absent
 ---@field session string? Claude Code's session
----@field class string? main, subagent, workflow, compaction, auxiliary, side_reply, ...
+---@field class string? main, subagent, auxiliary, ...; sent only with CLAUDE_CODE_GATEWAY_HINT_HEADERS=1
 ---@field agent string? id of the agent
 ---@field agent_type string? Explore, Plan, general-purpose, ...
 ---@field parent_agent string? id of the agent that started it

@@ -33,7 +33,7 @@ local Relay = {}
 ---@field default_provider string? who has the models that model_mapping does not name
 ---@field queue_ms integer milliseconds
 ---@field race_on_failure boolean failover races the others once the first has failed
----@field classes table<string, string> model by class
+---@field classes table<string, string> model by class of requests
 ---@field prices table for a million tokens, by model
 ---@field budget_per_day number of a client without one of its own
 ---@field debug boolean answers tell in headers who served them
