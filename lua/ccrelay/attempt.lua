@@ -270,7 +270,8 @@ local function note(exchange, attempt, outcome)
     if own and verdict == 'exhausted' then exhausted(attempt, outcome, now) end
     if own and (verdict == 'refused' or verdict == 'spent') then
       health[verdict](slot, now)
-      exchange.generation.journal:line('warn', 'key put aside', { 'key', slot.id, 'status', outcome.status })
+      exchange.generation.journal:line('warn', 'key put aside', { 'key', slot.id, 'status', outcome.status,
+        'reason', outcome.account_fault or outcome.type })
     end
   end
   attempt.probe = false

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What an attempt came to. Whether trying another upstream makes sense is decided here and nowhere else.
 local C = require 'ccrelay.c'
+local account_faults = require 'ccrelay.account_faults'
 local errors = require 'ccrelay.errors'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
@@ -30,6 +31,7 @@ local turn = require 'ccrelay.turn'
 ---@field connect_ms number? from sending until connected
 ---@field head_ms number? until the head of the answer
 ---@field gate_ms number? until the outcome
+---@field package account_fault string? why the account cannot be used, when the status does not tell
 ---@field verdict 'good'|'neutral'|'failed'|'overloaded'|'exhausted'|'refused'|'spent' what health makes of it
 local Outcome = {}
 
@@ -193,6 +195,7 @@ local function judge_status(outcome, client_credential)
   if status >= 500 and outcome.type == 'overloaded_error' then outcome.verdict = 'overloaded' end
   if status == 429 and is_spend_limit(outcome) then outcome.verdict = 'spent' end
   if client_credential and (status == 401 or status == 403) then outcome.retryable = false end
+  account_faults.judge(outcome)
 end
 
 local function judge_error(outcome, code)
