@@ -31,6 +31,26 @@ describe('what a generation is made from', function()
     assert.truthy(table.concat(texts, '\n'):find('CCRELAY_SPEC_UNSET_KEY', 1, true))
   end)
 
+  -- A trace would keep tables and parsers of the generation it was recorded with.
+  it('is read and built without a trace being recorded', function()
+    local recorded, on = 0, jit.status()
+    local function count(what)
+      if what == 'start' then recorded = recorded + 1 end
+    end
+    local yaml = { path = 'c.yaml', text = 'providers: [{name: a, type: anthropic, keys: [{key: x}]}]\n' }
+    jit.on()
+    jit.attach(count, 'trace')
+    for _ = 1, 100 do
+      local bundle = source.read(run)
+      bundle.config = yaml
+      assert.is_table(source.build(bundle, run))
+    end
+    jit.attach(count)
+    assert.is_true((jit.status()))
+    if not on then jit.off() end
+    assert.equal(0, recorded)
+  end)
+
   it('has the adapters with their schemas', function()
     assert.is_table(source.adapters(true).ollama)
   end)

@@ -30,9 +30,13 @@ local function fault(path, message)
   return nil, { { file = path, path = '', message = message } }
 end
 
--- What no check has foreseen is a fault of the file all the same.
+-- What no check has foreseen is a fault of the file all the same. Nothing is compiled meanwhile: a
+-- trace keeps what it was recorded with, here parsers and tables of one generation, for good.
 local function protected(path, work, ...)
+  local compiles = jit.status()
+  jit.off()
   local ok, result, faults = xpcall(work, debug.traceback, ...)
+  if compiles then jit.on() end
   if ok then return result, faults end
   sandbox.leave()
   return fault(path, 'cannot be loaded: ' .. tostring(result))
