@@ -703,9 +703,10 @@ bool cc_json_valid(const char *text, uint32_t size);
 int cc_toml(const char *text, uint32_t size, char **out, uint32_t *out_size, uint32_t *line);
 void cc_free(void *memory);
 
-// The file at path, without following a link at its end, without blocking on a FIFO or device:
-// CC_OK and malloc'ed bytes; CC_ENOTFOUND, CC_ESYSTEM, CC_ELIMIT when over limit bytes, CC_EINVAL
-// when it is no regular file. Facts are filled in on CC_OK.
+// Reads the file at path, without blocking on a FIFO or device: CC_OK and malloc'ed bytes;
+// CC_ENOTFOUND, CC_ESYSTEM, CC_ELIMIT when over limit bytes, CC_EINVAL when it is no regular file.
+// Symbolic links are followed: owner, group and mode are those of the file they lead to. They are
+// filled in on CC_OK.
 struct cc_file {
   char *data;
   uint32_t size;
@@ -713,7 +714,10 @@ struct cc_file {
   uint32_t group;
   uint32_t mode;
 };
-int cc_file_read(const char *path, uint32_t limit, bool follow, struct cc_file *out);
+int cc_file_read(const char *path, uint32_t limit, struct cc_file *out);
+// What the symbolic link at path says: its size at out, without a NUL. CC_EINVAL when it is no link,
+// CC_ENOTFOUND, CC_ESYSTEM, CC_ELIMIT when it does not fit into less than capacity bytes.
+int cc_file_link(const char *path, char *out, uint32_t capacity);
 // The running user and its primary group.
 uint32_t cc_user(void);
 uint32_t cc_group(void);

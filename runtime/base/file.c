@@ -21,7 +21,7 @@ void cc_free(void *memory) {
 static int open_error(const char *path) {
   int error = CC_ESYSTEM;
   if (errno == ENOENT || errno == ENOTDIR) error = CC_ENOTFOUND;
-  if (errno == ELOOP || errno == ENXIO) error = CC_EINVAL; // a link at the end; a socket
+  if (errno == ENXIO) error = CC_EINVAL; // a socket
   return cc_fail_errno(error, path);
 }
 
@@ -67,14 +67,19 @@ static int read_open(int fd, const char *path, size_t limit, struct cc_file *out
   return CC_OK;
 }
 
-int cc_file_read(const char *path, uint32_t limit, bool follow, struct cc_file *out) {
+int cc_file_read(const char *path, uint32_t limit, struct cc_file *out) {
   *out = (struct cc_file){0};
-  int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | (follow ? 0 : O_NOFOLLOW);
-  int fd = open(path, flags);
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return open_error(path);
   int error = read_open(fd, path, limit, out);
   close(fd);
   return error;
+}
+
+int cc_file_link(const char *path, char *out, uint32_t capacity) {
+  ssize_t size = readlink(path, out, capacity);
+  if (size < 0) return errno == EINVAL ? CC_EINVAL : open_error(path);
+  return size < (ssize_t)capacity ? (int)size : CC_ELIMIT;
 }
 
 static bool is_wanted(const char *name, const char *suffix) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading files and folders, as relay.h says about cc_file_read, cc_folder and cc_free.
+// Reading files and folders, as relay.h says about cc_file_read, cc_file_link, cc_folder and
+// cc_free.
 //
 // - What was read ends with a NUL beyond its size. Files whose size is not known before (as in
 //   /proc) can be read too. When reading fails, what was read is wiped.

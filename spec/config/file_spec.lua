@@ -52,13 +52,39 @@ describe('reading a configuration', function()
     assert.is_truthy(load('c.yaml', { check_permissions = false }))
   end)
 
-  it('refuses a symbolic link, unless told otherwise', function()
+  it('judges a symbolic link by the file it leads to', function()
     helper.write(folder .. '/c.yaml', 'routing: {}')
     assert(os.execute(('ln -s c.yaml %s/l.yaml'):format(folder)) == 0)
+    assert.equal(folder .. '/l.yaml', load('l.yaml').source)
+    assert(os.execute('chmod 666 ' .. folder .. '/c.yaml') == 0)
     local got, fault = load 'l.yaml'
     assert.is_nil(got)
-    assert.is_truthy(fault:find('symbolic link', 1, true))
+    assert.is_truthy(fault:find('l.yaml: refused: everybody may write to it', 1, true), fault)
+    assert.is_truthy(fault:find('--insecure-permissions', 1, true), fault)
+    assert.is_truthy(fault:find('a link to ' .. folder .. '/c.yaml', 1, true), fault)
     assert.is_truthy(load('l.yaml', { check_permissions = false }))
+  end)
+
+  it('takes a mounted ConfigMap, which its group may read', function()
+    assert(os.execute(('mkdir %s/..1 && ln -s ..1 %s/..data && ln -s ..data/c.yaml %s/c.yaml')
+      :format(folder, folder, folder)) == 0)
+    helper.write(folder .. '/..1/c.yaml', 'routing: {debug: true}')
+    assert(os.execute(('chmod 1777 %s; chmod 640 %s/..1/c.yaml'):format(folder, folder)) == 0)
+    assert.is_true(load('c.yaml').routing.debug)
+  end)
+
+  it('says where a link leads that cannot be read', function()
+    assert(os.execute(('ln -s gone.yaml %s/l.yaml; ln -s /dev/null %s/n.yaml; ln -s r.yaml %s/r.yaml')
+      :format(folder, folder, folder)) == 0)
+    for name, words in pairs {
+      ['l.yaml'] = 'there is no such file; this is a link to ' .. folder .. '/gone.yaml',
+      ['n.yaml'] = 'it is no regular file; this is a link to /dev/null',
+      ['r.yaml'] = 'Too many levels of symbolic links',
+    } do
+      local got, fault = load(name)
+      assert.is_nil(got)
+      assert.is_truthy(fault:find(words, 1, true), fault)
+    end
   end)
 
   it('tells what is wrong with the file itself', function()
@@ -78,6 +104,32 @@ describe('reading a configuration', function()
     helper.write(folder .. '/c.toml', 'routing.debug = true')
     assert.is_true(load('c.yml').routing.debug)
     assert.is_true(load('c.toml').routing.debug)
+  end)
+end)
+
+describe('the way to a file', function()
+  local folder
+
+  before_each(function() folder = helper.folder() end)
+  after_each(function() helper.remove(folder) end)
+
+  it('is the file alone without links, whether it is there or not', function()
+    assert.same({ '/no/such/file' }, file.way '/no/such/file')
+    assert.same({ './no/../file' }, file.way './/no/../file')
+    assert.same({ '/' }, file.way '/')
+  end)
+
+  it('has every link, in whichever folder it stands', function()
+    assert(os.execute(('cd %s && mkdir -p etc mnt/..1 && ln -s ..1 mnt/..data && ln -s ..data/c mnt/c '
+      .. '&& ln -s %s/mnt/c etc/c && ln -s ../etc/c mnt/back && ln -s self mnt/self'):format(folder, folder)) == 0)
+    local function at(...)
+      local list = {}
+      for index, name in ipairs { ... } do list[index] = folder .. '/' .. name end
+      return list
+    end
+    assert.same(at('etc/c', 'mnt/c', 'mnt/..data', 'mnt/..1/c'), file.way(folder .. '/etc/c'))
+    assert.same(at('mnt/back', 'mnt/../etc/c', 'mnt/c', 'mnt/..data', 'mnt/..1/c'), file.way(folder .. '/mnt/back'))
+    assert.is_true(#file.way(folder .. '/mnt/self') < 50)
   end)
 end)
 

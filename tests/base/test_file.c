@@ -48,7 +48,7 @@ static void a_file_is_read_with_its_facts(void **state) {
   (void)state;
   struct cc_file file;
   put("plain", "a\0bc", 4, 0640);
-  assert_int_equal(cc_file_read(in_folder("plain"), 4, false, &file), CC_OK);
+  assert_int_equal(cc_file_read(in_folder("plain"), 4, &file), CC_OK);
   assert_int_equal(file.size, 4);
   assert_memory_equal(file.data, "a\0bc", 5);
   assert_int_equal(file.mode, 0640);
@@ -56,7 +56,7 @@ static void a_file_is_read_with_its_facts(void **state) {
   assert_int_equal(file.group, cc_group());
   cc_free(file.data);
   put("empty", "", 0, 0600);
-  assert_int_equal(cc_file_read(in_folder("empty"), 0, false, &file), CC_OK);
+  assert_int_equal(cc_file_read(in_folder("empty"), 0, &file), CC_OK);
   assert_int_equal(file.size, 0);
   assert_string_equal(file.data, "");
   cc_free(file.data);
@@ -68,54 +68,70 @@ static void the_limit_holds(void **state) {
   static char large[20000];
   memset(large, 'l', sizeof large);
   put("large", large, sizeof large, 0600);
-  assert_int_equal(cc_file_read(in_folder("large"), 19999, false, &file), CC_ELIMIT);
+  assert_int_equal(cc_file_read(in_folder("large"), 19999, &file), CC_ELIMIT);
   assert_null(file.data);
-  assert_int_equal(cc_file_read(in_folder("large"), 20000, false, &file), CC_OK);
+  assert_int_equal(cc_file_read(in_folder("large"), 20000, &file), CC_OK);
   assert_int_equal(file.size, 20000);
   assert_memory_equal(file.data, large, 20000);
   cc_free(file.data);
-  assert_int_equal(cc_file_read(in_folder("large"), UINT32_MAX, false, &file), CC_OK);
+  assert_int_equal(cc_file_read(in_folder("large"), UINT32_MAX, &file), CC_OK);
   cc_free(file.data);
 }
 
 static void a_file_without_a_size_is_read(void **state) {
   (void)state;
   struct cc_file file;
-  assert_int_equal(cc_file_read("/proc/self/status", 100000, false, &file), CC_OK);
+  assert_int_equal(cc_file_read("/proc/self/status", 100000, &file), CC_OK);
   assert_true(file.size > 100);
   assert_memory_equal(file.data, "Name:", 5);
   cc_free(file.data);
-  assert_int_equal(cc_file_read("/proc/self/status", 50, false, &file), CC_ELIMIT);
+  assert_int_equal(cc_file_read("/proc/self/status", 50, &file), CC_ELIMIT);
   assert_null(file.data);
 }
 
-static void links_are_followed_only_if_wanted(void **state) {
+static void a_link_is_followed_and_its_target_judged(void **state) {
   (void)state;
   struct cc_file file;
-  put("target", "t", 1, 0600);
+  put("target", "t", 1, 0646);
   assert_int_equal(symlink("target", in_folder("link")), 0);
-  assert_int_equal(cc_file_read(path, 10, false, &file), CC_EINVAL);
-  assert_null(file.data);
-  assert_int_equal(cc_file_read(path, 10, true, &file), CC_OK);
+  assert_int_equal(cc_file_read(path, 10, &file), CC_OK);
   assert_int_equal(file.size, 1);
+  assert_int_equal(file.mode, 0646);
   cc_free(file.data);
+  assert_int_equal(symlink("loop", in_folder("loop")), 0);
+  assert_int_equal(cc_file_read(path, 10, &file), CC_ESYSTEM);
+  assert_non_null(strstr(cc_system_error(), strerror(ELOOP)));
+}
+
+static void what_a_link_says_is_told(void **state) {
+  (void)state;
+  char target[8];
+  assert_int_equal(symlink("a/b", in_folder("link")), 0);
+  assert_int_equal(cc_file_link(path, target, sizeof target), 3);
+  assert_memory_equal(target, "a/b", 3);
+  assert_int_equal(cc_file_link(path, target, 4), 3);
+  assert_int_equal(cc_file_link(path, target, 3), CC_ELIMIT);
+  put("plain", "x", 1, 0600);
+  assert_int_equal(cc_file_link(in_folder("plain"), target, sizeof target), CC_EINVAL);
+  assert_int_equal(cc_file_link(in_folder("missing"), target, sizeof target), CC_ENOTFOUND);
+  assert_int_equal(cc_file_link(in_folder("plain/below"), target, sizeof target), CC_ENOTFOUND);
 }
 
 static void what_is_no_file_is_refused(void **state) {
   (void)state;
   struct cc_file file;
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  assert_int_equal(cc_file_read(in_folder("missing"), 10, true, &file), CC_ENOTFOUND);
+  assert_int_equal(cc_file_read(in_folder("missing"), 10, &file), CC_ENOTFOUND);
   put("plain", "x", 1, 0600);
-  assert_int_equal(cc_file_read(in_folder("plain/below"), 10, true, &file), CC_ENOTFOUND);
-  assert_int_equal(cc_file_read(folder, 10, true, &file), CC_EINVAL);
+  assert_int_equal(cc_file_read(in_folder("plain/below"), 10, &file), CC_ENOTFOUND);
+  assert_int_equal(cc_file_read(folder, 10, &file), CC_EINVAL);
   assert_int_equal(mkfifo(in_folder("fifo"), 0600), 0);
-  assert_int_equal(cc_file_read(path, 10, true, &file), CC_EINVAL); // and does not hang
-  assert_int_equal(cc_file_read("/dev/zero", 10, true, &file), CC_EINVAL);
+  assert_int_equal(cc_file_read(path, 10, &file), CC_EINVAL); // and does not hang
+  assert_int_equal(cc_file_read("/dev/zero", 10, &file), CC_EINVAL);
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
   strcpy(address.sun_path, in_folder("socket"));
   assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
-  assert_int_equal(cc_file_read(path, 10, true, &file), CC_EINVAL);
+  assert_int_equal(cc_file_read(path, 10, &file), CC_EINVAL);
   close(fd);
   assert_null(file.data);
 }
@@ -128,7 +144,7 @@ static void a_file_of_others_is_refused(void **state) {
   pid_t child = fork();
   if (child == 0) {
     if (cc_user() == 0 && setuid(65534) != 0) _exit(1);
-    if (cc_file_read(in_folder("locked"), 10, true, &file) != CC_ESYSTEM) _exit(2);
+    if (cc_file_read(in_folder("locked"), 10, &file) != CC_ESYSTEM) _exit(2);
     _exit(strstr(cc_system_error(), strerror(EACCES)) ? 0 : 3);
   }
   assert_int_equal(waitpid(child, &status, 0), child);
@@ -190,7 +206,8 @@ static void too_many_names_are_refused(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(a_file_is_read_with_its_facts),  TEST(the_limit_holds),
-      TEST(a_file_without_a_size_is_read),  TEST(links_are_followed_only_if_wanted),
+      TEST(a_file_without_a_size_is_read),  TEST(a_link_is_followed_and_its_target_judged),
+  TEST(what_a_link_says_is_told),
       TEST(what_is_no_file_is_refused),     TEST(a_file_of_others_is_refused),
       TEST(a_folder_lists_names_by_suffix), TEST(a_missing_folder_is_not_found),
       TEST(too_many_names_are_refused),

@@ -7,60 +7,104 @@ local C = require 'ccrelay.c'
 
 local M = {}
 
+local MOST_LINKS = 40 -- as the kernel
+local PATH_BYTES = 4096
 local OTHERS_WRITE = 2
 local GROUP_WRITE = 16
 
 M.MOST_BYTES = 4 * 1024 * 1024
 
---- Why a file must not be trusted, or nil. Judges the file alone, not its folders.
+--- Why a file must not be trusted, and what to do about it, or nil. Judges the file alone, not its
+--- folders.
 ---@param facts {owner: integer, group: integer, mode: integer}
 ---@param user integer? the running user unless given
 ---@param group integer? and its primary group
----@return string?
+---@return string? reason
+---@return string? remedy
 function M.distrust(facts, user, group)
   user, group = user or C.cc_user(), group or C.cc_group()
   if facts.owner ~= 0 and facts.owner ~= user then
-    return ('it belongs to user %d, not to root or the running user'):format(facts.owner)
+    return ('it belongs to user %d, not to root or the running user'):format(facts.owner), 'chown it'
   end
-  if bit.band(facts.mode, OTHERS_WRITE) ~= 0 then return 'everybody may write to it (chmod o-w)' end
+  if bit.band(facts.mode, OTHERS_WRITE) ~= 0 then return 'everybody may write to it', 'chmod o-w' end
   local own = facts.owner == user and group or 0
   if bit.band(facts.mode, GROUP_WRITE) ~= 0 and facts.group ~= own then
-    return ('group %d may write to it (chmod g-w)'):format(facts.group)
+    return ('group %d may write to it'):format(facts.group), 'chmod g-w'
   end
 end
 
 local reasons = {
   [tonumber(C.CC_ENOTFOUND)] = function() return 'there is no such file' end,
   [tonumber(C.CC_ELIMIT)] = function(limit) return ('the file is larger than %d bytes'):format(limit) end,
-  [tonumber(C.CC_EINVAL)] = function() return 'it is a symbolic link, or no regular file' end,
+  [tonumber(C.CC_EINVAL)] = function() return 'it is no regular file' end,
   [tonumber(C.CC_ESYSTEM)] = function() return ffi.string(C.cc_system_error()) end,
 }
 
---- Reads a file whole. Unless insecure is set, a symbolic link is not followed, and a file that
---- someone else could have written is refused.
+local link = ffi.new('char[?]', PATH_BYTES)
+
+-- What the symbolic link at path says, or nil.
+local function link_at(path)
+  local size = C.cc_file_link(path, link, PATH_BYTES)
+  return size >= 0 and ffi.string(link, size) or nil
+end
+
+--- The symbolic links on the way to a file, and last the file itself: whenever what path leads to is
+--- replaced, an entry of one of their folders changes.
+---@param path string
+---@return string[]
+function M.way(path)
+  local way, done, rest = {}, path:sub(1, 1) == '/' and '/' or '', path
+  while #way <= MOST_LINKS do
+    local name, more = rest:match '^/*([^/]+)(.*)$'
+    if not name then break end
+    local target = link_at(done .. name)
+    if target then
+      way[#way + 1] = done .. name
+      done, rest = target:sub(1, 1) == '/' and '/' or done, target .. more
+    else
+      done, rest = done .. name .. '/', more
+    end
+  end
+  way[#way + 1] = done:match '^(.+)/$' or done
+  return way
+end
+
+-- A link is judged by the file it leads to, so a complaint names that one too.
+local function complaint(path, words)
+  local way = M.way(path)
+  return #way == 1 and words or words .. '; this is a link to ' .. way[#way]
+end
+
+local function refusal(facts)
+  local reason, remedy = M.distrust(facts)
+  return reason and ('refused: %s (%s, or start with --insecure-permissions)'):format(reason, remedy)
+end
+
+--- Reads a file whole. Unless insecure is set, one that someone else could have written is refused;
+--- a symbolic link is judged by the file it leads to.
 ---@param path string
 ---@param options {limit: integer?, insecure: boolean?}?
 ---@return string? text, string? reason
 function M.read(path, options)
   local limit = options and options.limit or M.MOST_BYTES
-  local insecure = options and options.insecure or false
   if path:find '%z' then return nil, 'there is no such file' end
   local file = ffi.new 'struct cc_file'
-  local status = C.cc_file_read(path, limit, insecure, file)
+  local status = C.cc_file_read(path, limit, file)
   if status ~= C.CC_OK then
     local reason = reasons[status]
-    return nil, reason and reason(limit) or ffi.string(C.cc_error_text(status))
+    return nil, complaint(path, reason and reason(limit) or ffi.string(C.cc_error_text(status)))
   end
   local text = ffi.string(file.data, file.size)
   C.cc_free(file.data)
-  local distrust = not insecure and M.distrust { owner = file.owner, group = file.group, mode = file.mode }
-  if distrust then return nil, 'refused: ' .. distrust .. ', or --insecure-permissions' end
+  local insecure = options and options.insecure
+  local refused = not insecure and refusal { owner = file.owner, group = file.group, mode = file.mode }
+  if refused then return nil, complaint(path, refused) end
   return text
 end
 
 local function is_there(path)
   local file = ffi.new 'struct cc_file'
-  local status = C.cc_file_read(path, 0, true, file)
+  local status = C.cc_file_read(path, 0, file)
   if status == C.CC_OK then C.cc_free(file.data) end
   return status ~= C.CC_ENOTFOUND
 end
