@@ -238,6 +238,14 @@ uint32_t cc_listener_port(struct cc_relay *relay, int listener) {
   return cc_listeners_port(relay->listeners, listener);
 }
 
+int cc_tls_prepare(struct cc_relay *relay, const uint8_t *digest) {
+  return cc_identity_prepare(cc_listeners_identity(relay->listeners), digest);
+}
+
+void cc_tls_commit(struct cc_relay *relay) {
+  cc_identity_commit(cc_listeners_identity(relay->listeners));
+}
+
 int cc_accept(struct cc_relay *relay, int listener, uint32_t copy) {
   return cc_listeners_accept(relay->listeners, listener, copy);
 }

@@ -178,13 +178,25 @@ struct cc_listen {
   uint32_t port;            // 0: the system's choice
   struct cc_slice path;     // unix socket
   uint32_t copies;          // sockets that share the address (SO_REUSEPORT), one per worker
-  struct cc_slice cert;     // PEM files; both empty: no TLS
+  struct cc_slice cert;     // PEM files, the same for all listeners; both empty: no TLS
   struct cc_slice key;
 };
 
 // Binds and listens, without accepting: returns a listener number of 0 or more, or CC_EADDRESS,
 // CC_ETLS (certificate or key unusable), CC_EINVAL. cc_system_error() tells more.
 int cc_listen(struct cc_relay *relay, const struct cc_listen *spec);
+
+// A digest of the two files (32 bytes at out) that is another one when a byte of them is. CC_OK, or
+// CC_ETLS when one cannot be read: cc_system_error() names it.
+int cc_tls_digest(const char *cert, const char *key, uint8_t *out);
+
+// The certificate and key of the listeners are replaced in two steps. cc_tls_prepare reads the files
+// again, which must have this digest: CC_OK, or CC_ETLS when they cannot be used or are other ones.
+// cc_system_error() tells more. With the digest of those in force nothing is read.
+// cc_tls_commit puts in force what was prepared last, if anything was: for connections that are
+// accepted from then on.
+int cc_tls_prepare(struct cc_relay *relay, const uint8_t *digest);
+void cc_tls_commit(struct cc_relay *relay);
 
 // The port a listener is bound to, or 0.
 uint32_t cc_listener_port(struct cc_relay *relay, int listener);

@@ -50,8 +50,6 @@ static inline int cc_mbed_begin(void) {
 #define CC_MBED_SHA256_ADD(state, data, size) mbedtls_sha256_update(state, data, size)
 #define CC_MBED_SHA256_FINISH(state, out)     mbedtls_sha256_finish(state, out)
 #define CC_MBED_SHA1(data, size, out)         mbedtls_sha1(data, size, out)
-#define CC_MBED_READ_KEY(key, path)                                                                \
-  mbedtls_pk_parse_keyfile(key, path, NULL, cc_mbed_random, NULL)
 #define CC_MBED_PARSE_KEY(key, text, size)                                                         \
   mbedtls_pk_parse_key(key, text, size, NULL, 0, cc_mbed_random, NULL)
 #define CC_MBED_SIGN(key, digest, digest_size, out, capacity, size)                                \
@@ -98,7 +96,6 @@ static inline int cc_mbed_begin(void) {
 #define CC_MBED_SHA256_ADD(state, data, size) mbedtls_sha256_update_ret(state, data, size)
 #define CC_MBED_SHA256_FINISH(state, out)     mbedtls_sha256_finish_ret(state, out)
 #define CC_MBED_SHA1(data, size, out)         mbedtls_sha1_ret(data, size, out)
-#define CC_MBED_READ_KEY(key, path)           mbedtls_pk_parse_keyfile(key, path, NULL)
 #define CC_MBED_PARSE_KEY(key, text, size)    mbedtls_pk_parse_key(key, text, size, NULL, 0)
 #define CC_MBED_SIGN(key, digest, digest_size, out, capacity, size)                                \
   mbedtls_pk_sign(key, MBEDTLS_MD_SHA256, digest, digest_size, out, size, cc_mbed_random, NULL)

@@ -5,7 +5,6 @@
 #include "net/listener.h"
 #include "base/error.h"
 #include "net/listener_socket.h"
-#include "net/tls.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +36,7 @@ struct listener {
   char *path;  // unix socket, NULL: TCP
   pid_t owner; // who removes path
   int number;
-  struct cc_tls_config *tls;
+  bool secure; // shows the identity
   struct accepting *accepting;
 };
 
@@ -50,6 +49,7 @@ struct cc_listeners {
   void *owner;
   struct listener **list;
   uint32_t count;
+  struct cc_identity identity;
   struct cc_inbound *connections;
   uint32_t open;    // connections
   uint32_t handles; // struct accepting still there
@@ -57,7 +57,6 @@ struct cc_listeners {
 };
 
 static void free_listener(struct listener *listener) {
-  if (listener->tls) cc_tls_release(listener->tls);
   free(listener->fds);
   free(listener->path);
   free(listener);
@@ -67,6 +66,7 @@ static void free_if_done(struct cc_listeners *listeners) {
   if (!listeners->closing || listeners->open || listeners->handles) return;
   for (uint32_t i = 0; i < listeners->count; i++)
     free_listener(listeners->list[i]);
+  cc_identity_free(&listeners->identity);
   free(listeners->list);
   free(listeners);
 }
@@ -101,8 +101,8 @@ static void take_connection(struct accepting *accepting) {
   if (!in) return;
   in->listener = accepting->listener->number;
   link_connection(listeners, in);
-  struct cc_tls_config *tls = accepting->listener->tls;
-  if (tls && cc_stream_tls_server(&in->stream, tls)) cc_inbound_break(in, true);
+  if (!accepting->listener->secure) return;
+  if (cc_stream_tls_server(&in->stream, listeners->identity.config)) cc_inbound_break(in, true);
 }
 
 // A place has become free: those that libuv holds come in.
@@ -243,23 +243,15 @@ static int bind_sockets(struct listener *listener, const struct cc_listen *spec)
   return cc_socket_unix(listener->path, listener->fds);
 }
 
-static int load_tls(struct listener *listener, const struct cc_listen *spec) {
-  if (!spec->cert.size && !spec->key.size) return CC_OK;
-  char *cert = cc_copy_text(spec->cert.data, spec->cert.size);
-  char *key = cc_copy_text(spec->key.data, spec->key.size);
-  int error = cc_tls_server_new(cert, key, &listener->tls);
-  free(cert);
-  free(key);
-  return error;
-}
-
 int cc_listeners_bind(struct cc_listeners *listeners, const struct cc_listen *spec) {
   if (spec->copies > COPIES_MAX || spec->port > 65535) return CC_EINVAL;
   struct listener *listener = cc_alloc(sizeof *listener);
   listener->copies = spec->copies ? spec->copies : 1;
   listener->fds = cc_alloc(listener->copies * sizeof *listener->fds);
   listener->owner = getpid();
-  int error = load_tls(listener, spec);
+  listener->secure = spec->cert.size || spec->key.size;
+  int error =
+      listener->secure ? cc_identity_load(&listeners->identity, spec->cert, spec->key) : CC_OK;
   if (!error) error = bind_sockets(listener, spec);
   if (error) {
     free_listener(listener);
@@ -267,6 +259,10 @@ int cc_listeners_bind(struct cc_listeners *listeners, const struct cc_listen *sp
   }
   add(listeners, listener);
   return listener->number;
+}
+
+struct cc_identity *cc_listeners_identity(struct cc_listeners *listeners) {
+  return &listeners->identity;
 }
 
 uint32_t cc_listeners_port(const struct cc_listeners *listeners, int number) {
@@ -279,6 +275,8 @@ uint32_t cc_listeners_connections(const struct cc_listeners *listeners) {
 }
 
 void cc_listeners_inherit(struct cc_listeners *to, struct cc_listeners *from, uint32_t slot) {
+  to->identity = from->identity;
+  from->identity = (struct cc_identity){0};
   for (uint32_t i = 0; i < from->count; i++) {
     struct listener *old = from->list[i], *listener = cc_alloc(sizeof *listener);
     *listener = *old;
@@ -286,7 +284,6 @@ void cc_listeners_inherit(struct cc_listeners *to, struct cc_listeners *from, ui
     old->fds = NULL;
     old->copies = 0;
     old->path = NULL;
-    old->tls = NULL;
     for (uint32_t copy = 0; copy < listener->copies; copy++) {
       if (copy == slot % listener->copies) continue;
       if (listener->fds[copy] >= 0) close(listener->fds[copy]);

@@ -3,6 +3,7 @@
 // workers, and accepted on by whoever a copy belongs to.
 #ifndef CC_NET_LISTENER_H
 #define CC_NET_LISTENER_H
+#include "net/identity.h"
 #include "net/inbound.h"
 
 struct cc_listeners;
@@ -17,6 +18,9 @@ struct cc_listeners *cc_listeners_new(uv_loop_t *loop, struct cc_inbound_setting
 int cc_listeners_bind(struct cc_listeners *listeners, const struct cc_listen *spec);
 uint32_t cc_listeners_port(const struct cc_listeners *listeners, int number);
 int cc_listeners_accept(struct cc_listeners *listeners, int number, uint32_t copy);
+
+// What listeners with TLS show; theirs.
+struct cc_identity *cc_listeners_identity(struct cc_listeners *listeners);
 
 // In a forked child: takes over number by number what from holds, keeping of each listener the
 // copy of this slot (slot modulo copies) and closing the other copies' descriptors in this

@@ -11,8 +11,11 @@
 // kept per host and port for an hour and resumed. Asking again for the same, unchanged ca_file
 // gives the same configuration. CC_OK or CC_ETLS with cc_system_error.
 int cc_tls_client_new(const char *ca_file, struct cc_tls_config **out);
-// Server: PEM chain and key.
+// Server: the files of its PEM chain and key. CC_OK or CC_ETLS with cc_system_error, which names
+// the file.
 int cc_tls_server_new(const char *cert_file, const char *key_file, struct cc_tls_config **out);
+// What cc_tls_digest (relay.h) said of the files when they were read.
+const uint8_t *cc_tls_server_digest(const struct cc_tls_config *config);
 void cc_tls_release(struct cc_tls_config *config);
 
 // True when the client's handshake resumed an earlier session.

@@ -2,10 +2,11 @@
 // Configurations of TLS, counted; those of clients are found again by their CA file.
 #include "base/error.h"
 #include "net/tls_parts.h"
+#include "sign/digest.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { TICKET_S = 86400 };
+enum { TICKET_S = 86400, FILE_BYTES = 1024 * 1024 };
 
 static const char *protocols[] = {"http/1.1", NULL};
 
@@ -127,12 +128,55 @@ int cc_tls_client_new(const char *ca_file, struct cc_tls_config **out) {
 
 // ---- Server ------------------------------------------------------------------------------------
 
-static int read_identity(struct cc_tls_config *config, const char *cert_file,
-                         const char *key_file) {
-  int result = mbedtls_x509_crt_parse_file(&config->chain, cert_file);
+struct pair { // the files of a server
+  struct cc_file cert, key;
+};
+
+static void free_pair(struct pair *pair) {
+  cc_free(pair->cert.data);
+  cc_free(pair->key.data);
+}
+
+// Never waits for a FIFO, as the functions of mbedTLS that take names do.
+static int read_pair(const char *cert_file, const char *key_file, struct pair *pair) {
+  *pair = (struct pair){0};
+  if (cc_file_read(cert_file, FILE_BYTES, &pair->cert)) return CC_ETLS;
+  if (!cc_file_read(key_file, FILE_BYTES, &pair->key)) return CC_OK;
+  free_pair(pair);
+  return CC_ETLS;
+}
+
+static void digest_of(const struct pair *pair, uint8_t *out) {
+  struct cc_digest digest;
+  cc_digest_start(&digest);
+  cc_digest_add(&digest, &pair->cert.size, sizeof pair->cert.size);
+  cc_digest_add(&digest, pair->cert.data, pair->cert.size);
+  cc_digest_add(&digest, pair->key.data, pair->key.size);
+  cc_digest_finish(&digest, out);
+}
+
+int cc_tls_digest(const char *cert_file, const char *key_file, uint8_t *out) {
+  struct pair pair;
+  int error = read_pair(cert_file, key_file, &pair);
+  if (error) return error;
+  digest_of(&pair, out);
+  free_pair(&pair);
+  return CC_OK;
+}
+
+// mbedTLS takes PEM with its final NUL, and DER without.
+static size_t size_of(const struct cc_file *file) {
+  return file->size + (strstr(file->data, "-----BEGIN ") != NULL);
+}
+
+static int parse_pair(struct cc_tls_config *config, const struct pair *pair, const char *cert_file,
+                      const char *key_file) {
+  const unsigned char *cert = (unsigned char *)pair->cert.data;
+  const unsigned char *key = (unsigned char *)pair->key.data;
+  int result = mbedtls_x509_crt_parse(&config->chain, cert, size_of(&pair->cert));
   if (result > 0) return cc_fail(CC_ETLS, "%s: %d certificates cannot be read", cert_file, result);
   if (result) return fail(cert_file, result);
-  result = CC_MBED_READ_KEY(&config->key, key_file);
+  result = CC_MBED_PARSE_KEY(&config->key, key, size_of(&pair->key));
   if (result) return fail(key_file, result);
   if (!CC_MBED_KEYS_MATCH(&config->chain.pk, &config->key))
     return cc_fail(CC_ETLS, "%s is not the key of %s", key_file, cert_file);
@@ -140,9 +184,19 @@ static int read_identity(struct cc_tls_config *config, const char *cert_file,
   return result ? fail(cert_file, result) : CC_OK;
 }
 
+static int load_pair(struct cc_tls_config *config, const char *cert_file, const char *key_file) {
+  struct pair pair;
+  int error = read_pair(cert_file, key_file, &pair);
+  if (error) return error;
+  digest_of(&pair, config->digest);
+  error = parse_pair(config, &pair, cert_file, key_file);
+  free_pair(&pair);
+  return error;
+}
+
 static int build_server(struct cc_tls_config *config, const char *cert_file, const char *key_file) {
   int error = set_defaults(config);
-  if (!error) error = read_identity(config, cert_file, key_file);
+  if (!error) error = load_pair(config, cert_file, key_file);
   if (error) return error;
   int result = mbedtls_ssl_ticket_setup(&config->tickets, cc_mbed_random, NULL,
                                         MBEDTLS_CIPHER_AES_256_GCM, TICKET_S);
@@ -160,4 +214,8 @@ int cc_tls_server_new(const char *cert_file, const char *key_file, struct cc_tls
   else
     *out = config;
   return error;
+}
+
+const uint8_t *cc_tls_server_digest(const struct cc_tls_config *config) {
+  return config->digest;
 }

@@ -15,6 +15,7 @@ struct cc_tls_config {
   mbedtls_x509_crt chain; // server: its certificate chain; client: ca_file, then the system's
   mbedtls_pk_context key; // server
   mbedtls_ssl_ticket_context tickets;
+  uint8_t digest[32]; // server: see cc_tls_digest
   char *ca_file;
   struct stat ca_stamp; // of ca_file when it was read
   bool system;          // holds the system's store
