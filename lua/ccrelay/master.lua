@@ -12,14 +12,14 @@ local reload = require 'ccrelay.reload'
 local settings = require 'ccrelay.settings'
 local source = require 'ccrelay.source'
 local task = require 'ccrelay.task'
+local watch = require 'ccrelay.watch'
 local worker = require 'ccrelay.worker'
 
 local M = {}
 
 local EXIT_UNAVAILABLE = 69
 local SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGCHLD = 1, 2, 9, 15, 17
-local TIMER_RELOAD, TIMER_CHECK, TIMER_DRAIN, TIMER_RESPAWN = 0, 1, 2, 3
-local QUIET_MS = 100      -- a save is often several changes
+local TIMER_CHECK, TIMER_DRAIN, TIMER_RESPAWN = 1, 2, 3 -- beside those of reload, watch and knock
 local CHECK_MS = 500
 local FLUSH_MS = 1000
 local DEFAULT_ADMIN = '127.0.0.1:8788'
@@ -36,7 +36,8 @@ local RESPAWN_MS = 1000   -- a worker that dies younger than this is replaced th
 ---@field trying boolean? new files are being loaded apart
 ---@field waiting ccrelay.Reload? what workers build
 ---@field again ('forced'|'changed')? a reload that is to follow
----@field refused ccrelay.Bundle? the last one that had a fault
+---@field tried ccrelay.Bundle what was saved when it was last taken over, or refused
+---@field watch ccrelay.Watch
 local Master = {}
 Master.__index = Master
 
@@ -73,6 +74,8 @@ end
 function Master:listen()
   local configuration, shown = self.generation.configuration, {}
   self.listeners = {}
+  self.options.tls = configuration.server.tls
+  self.bundle.tls = source.tls_digest(self.options.tls)
   for _, text in ipairs(configuration.server.listen) do
     local number, where = listen(self.relay, text, self.workers, configuration.server.tls)
     if not number then return nil, where end
@@ -185,11 +188,9 @@ end
 
 -- ---- Reload -----------------------------------------------------------------------------------
 
-function Master:watch()
-  if not self.options.watch then return end
-  for _, folder in ipairs(source.folders(self.options, self.bundle)) do
-    if C.cc_watch(self.relay, folder) < 0 then self:say('warn', 'cannot watch ' .. folder) end
-  end
+--- Watches the folders of what is in force.
+function Master:follow()
+  for _, folder in ipairs(self.watch:follow(self.bundle)) do self:say('warn', 'cannot watch ' .. folder) end
 end
 
 Master.apart = reload.apart
@@ -221,7 +222,7 @@ end
 -- ---- The loop ---------------------------------------------------------------------------------
 
 function Master:timer(number)
-  if number == TIMER_RELOAD then reload.request(self, false) end
+  if number == watch.TIMER and self.watch:due(self.tried, C.cc_now()) then reload.request(self, false) end
   if number == reload.TIMER then reload.overdue(self) end
   if number == TIMER_CHECK then self:kill_stuck() end
   if number == TIMER_DRAIN then self:drain(SIGTERM) end
@@ -244,7 +245,7 @@ function Master:event(event)
   elseif kind == C.CC_EVENT_MESSAGE then
     self:message(event.detail)
   elseif kind == C.CC_EVENT_FILE then
-    C.cc_timer(self.relay, TIMER_RELOAD, QUIET_MS)
+    self.watch:event()
   elseif kind == C.CC_EVENT_SIGNAL then
     self:signal(event.detail)
   elseif kind == C.CC_EVENT_FETCH then
@@ -288,7 +289,8 @@ function Master:start()
   if ok then ok, reason = self:listen_admin() end
   if not ok then return nil, reason end
   for _, number in ipairs { SIGHUP, SIGINT, SIGTERM, SIGCHLD } do C.cc_signal(self.relay, number) end
-  self:watch()
+  self.watch = watch.new(self.relay, self.options)
+  self:follow()
   return true
 end
 
@@ -299,7 +301,7 @@ end
 ---@return integer code, string? reason
 function M.run(options, bundle, generation)
   local self = setmetatable({
-    options = options, bundle = bundle, generation = generation,
+    options = options, bundle = bundle, tried = bundle, generation = generation,
     number = 1, turn = 0, reloads = 0, failed = 0, restarts = 0, late = {}, code = 0,
     fallback = fallback.new(tonumber(os.getenv 'CCRELAY_SCRIPT_FAULTS')),
     loaded = C.cc_time(), started = C.cc_time(),

@@ -27,12 +27,6 @@ local PATIENCE_MS = 10000
 ---@field left table<integer, true> slots of workers that have not answered
 ---@field fault string? why it cannot be
 
-local function text_of(faults)
-  local lines = {}
-  for _, one in ipairs(faults) do lines[#lines + 1] = config.text(one) end
-  return table.concat(lines, '\n')
-end
-
 local function refuse(master, text)
   master.failed = master.failed + 1
   master.last_fault = master.generation.journal.clean(text)
@@ -76,16 +70,17 @@ local function warn(master, generation, notes)
 end
 
 local function look(master, forced)
-  local bundle, faults = source.read(master.options)
-  if not bundle then return refuse(master, text_of(faults)) end
-  if not forced and source.same(bundle, master.refused or master.bundle) then
-    if not master.refused then master.last_fault = nil end -- what could not be read is as it was again
+  local saved = source.saved(master.options)
+  if not forced and source.same(saved, master.tried) then return end
+  master.tried = saved
+  if saved.faults then return refuse(master, source.text(saved.faults)) end
+  if not forced and source.same(saved, master.bundle) then
+    master.last_fault = nil -- what was at fault is as it was
     return
   end
-  local built, notes = trial.build(function() return build(master, bundle, forced) end)
+  local built, notes = trial.build(function() return build(master, saved, forced) end)
   if master.draining then return end
-  master.refused = not built and bundle or nil
-  if not built then return refuse(master, text_of(notes)) end
+  if not built then return refuse(master, source.text(notes)) end
   warn(master, built.generation, notes)
   M.prepare(master, built.bundle, built.generation)
 end
@@ -131,6 +126,8 @@ end
 ---@param generation ccrelay.Generation
 ---@param aside ccrelay.Aside?
 function M.prepare(master, bundle, generation, aside)
+  local faults = source.prepare_tls(master.relay, bundle)
+  if faults then return refuse(master, source.text(faults)) end
   local number, turn = master.number + 1, master.turn + 1
   generation.number, master.turn = number, turn
   master.waiting = {
@@ -149,6 +146,7 @@ local function commit(master, waiting)
     local told = channel.send(master.relay, slot, text) == C.CC_OK
     if not told then replace(master, slot, 'cannot be told of a reload') end
   end
+  C.cc_tls_commit(master.relay)
   fallback.swap(master, waiting.bundle, waiting.generation, waiting.aside)
   master.number = waiting.number
   master.generation, master.bundle = waiting.generation, waiting.bundle
@@ -156,7 +154,7 @@ local function commit(master, waiting)
   master.last_fault = nil
   master.loaded = C.cc_time()
   master:say('info', ('generation %d is in force'):format(master.number))
-  master:watch()
+  master:follow()
   knock.later(master.relay, master.generation)
 end
 

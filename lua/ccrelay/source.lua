@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The texts a generation is made from, read together: the master reads and checks them, and hands
 -- the same bytes to every worker, so that all of them run the same or none runs the new.
+local C = require 'ccrelay.c'
 local config = require 'ccrelay.config'
+local ffi = require 'ffi'
 local file = require 'ccrelay.config.file'
 local generation = require 'ccrelay.generation'
 local sandbox = require 'ccrelay.sandbox'
@@ -16,6 +18,8 @@ local M = {}
 ---@field policy ccrelay.Script? nil: routing.strategy names it
 ---@field instead ccrelay.Script? the policy that serves while that one is put aside
 ---@field scripts table<string, string> text of providers/NAME.lua and policies/NAME.lua by that name
+---@field tls string? digest of the files of server.tls
+---@field faults ccrelay.Fault[]? why the files cannot be read; then there is nothing else
 
 ---@class ccrelay.RunOptions
 ---@field config string? path
@@ -25,6 +29,7 @@ local M = {}
 ---@field log_level string?
 ---@field insecure boolean
 ---@field watch boolean
+---@field tls {cert: string, key: string}? the files that listeners use
 
 local function fault(path, message)
   return nil, { { file = path, path = '', message = message } }
@@ -46,7 +51,7 @@ local function read_folder(root, folder, scripts, insecure)
   for _, name in ipairs(file.scripts(root .. '/' .. folder)) do
     local path = folder .. '/' .. name .. '.lua'
     local text, reason = file.read(root .. '/' .. path, { insecure = insecure })
-    if not text then return reason end
+    if not text then return root .. '/' .. path, reason end
     scripts[path] = text
   end
 end
@@ -56,9 +61,23 @@ end
 ---@return table<string, table>? adapters, table? faults
 function M.adapters(insecure)
   local scripts = {}
-  local reason = read_folder(config.root(), 'providers', scripts, insecure)
-  if reason then return fault(config.root() .. '/providers', reason) end
+  local path, reason = read_folder(config.root(), 'providers', scripts, insecure)
+  if path then return fault(path, reason) end
   return generation.adapters(scripts)
+end
+
+local function tls_faults()
+  return { { path = 'server.tls', message = ffi.string(C.cc_system_error()) } }
+end
+
+--- A digest of the files of server.tls: nil when one cannot be read, and for none.
+---@param tls {cert: string, key: string}?
+---@return string?
+function M.tls_digest(tls)
+  if not tls then return nil end
+  local out = ffi.new 'uint8_t[32]'
+  if C.cc_tls_digest(tls.cert, tls.key, out) ~= C.CC_OK then return nil end
+  return ffi.string(out, 32)
 end
 
 local function read(options)
@@ -75,9 +94,12 @@ local function read(options)
     bundle.policy = { path = options.policy, text = text }
   end
   for _, folder in ipairs { 'providers', 'policies' } do
-    local reason = read_folder(root, folder, bundle.scripts, options.insecure)
-    if reason then return fault(root .. '/' .. folder, reason) end
+    local unread, reason = read_folder(root, folder, bundle.scripts, options.insecure)
+    if unread then return fault(unread, reason) end
   end
+  if not options.tls then return bundle end
+  bundle.tls = M.tls_digest(options.tls)
+  if not bundle.tls then return nil, tls_faults() end
   return bundle
 end
 
@@ -86,6 +108,14 @@ end
 ---@return ccrelay.Bundle? bundle, table? faults
 function M.read(options)
   return protected(options.policy or options.config, read, options)
+end
+
+--- The same, with the faults in place of what cannot be read.
+---@param options ccrelay.RunOptions
+---@return ccrelay.Bundle
+function M.saved(options)
+  local bundle, faults = M.read(options)
+  return bundle or { scripts = {}, faults = faults }
 end
 
 local function overrides(options)
@@ -128,6 +158,15 @@ function M.build(bundle, options)
   return protected(main and main.path, build, bundle, options)
 end
 
+--- Has the certificate and key of a bundle ready for a commit: none, or why it cannot be.
+---@param relay ffi.cdata*
+---@param bundle ccrelay.Bundle
+---@return ccrelay.Fault[]?
+function M.prepare_tls(relay, bundle)
+  if not bundle.tls or C.cc_tls_prepare(relay, bundle.tls) == C.CC_OK then return nil end
+  return tls_faults()
+end
+
 --- The policy that is asked for, whatever serves instead of it.
 ---@param bundle ccrelay.Bundle
 ---@param configuration table the one built from it
@@ -145,12 +184,22 @@ function M.same_file(a, b)
   return a == b or a ~= nil and b ~= nil and a.path == b.path and a.text == b.text
 end
 
+--- The faults of files, a line each.
+---@param faults ccrelay.Fault[]
+---@return string
+function M.text(faults)
+  local lines = {}
+  for index, one in ipairs(faults) do lines[index] = config.text(one) end
+  return table.concat(lines, '\n')
+end
+
 --- Are two bundles the same, byte for byte?
 ---@param a ccrelay.Bundle
 ---@param b ccrelay.Bundle
 ---@return boolean
 function M.same(a, b)
   if not M.same_file(a.config, b.config) or not M.same_file(a.policy, b.policy) then return false end
+  if a.tls ~= b.tls or M.text(a.faults or {}) ~= M.text(b.faults or {}) then return false end
   for path, text in pairs(a.scripts) do
     if b.scripts[path] ~= text then return false end
   end
@@ -164,20 +213,36 @@ local function folder_of(path)
   return path:match '^(.*)/[^/]*$' or '.'
 end
 
---- The folders whose files a bundle was read from.
+local function files(options, bundle)
+  local list, tls = {}, options.tls or {}
+  for path in pairs(bundle.scripts) do list[#list + 1] = config.root() .. '/' .. path end
+  for _, path in pairs { bundle.config and bundle.config.path, options.policy, tls.cert, tls.key } do
+    list[#list + 1] = path
+  end
+  return list
+end
+
+--- The folders in which an entry changes when a bundle does: those of scripts, of its files, and of
+--- every symbolic link on the way to one.
 ---@param options ccrelay.RunOptions
 ---@param bundle ccrelay.Bundle
----@return string[]
+---@return string[] sorted
 function M.folders(options, bundle)
-  local root, seen, list = config.root(), {}, {}
+  local seen, list = {}, {}
   local function add(path)
     path = path == '' and '/' or path
     if not seen[path] then seen[path], list[#list + 1] = true, path end
   end
-  if bundle.config then add(folder_of(bundle.config.path)) end
-  if options.policy then add(folder_of(options.policy)) end
-  add(root .. '/providers')
-  add(root .. '/policies')
+  for _, path in ipairs(files(options, bundle)) do
+    for _, entry in ipairs(file.way(path)) do add(folder_of(entry)) end
+  end
+  for _, name in ipairs { 'providers', 'policies' } do
+    local path = config.root() .. '/' .. name
+    local way = file.way(path)
+    for index = 1, #way - 1 do add(folder_of(way[index])) end
+    add(path)
+  end
+  table.sort(list)
   return list
 end
 

@@ -26,10 +26,11 @@ function Worker:send(message)
 end
 
 function Worker:prepare(message)
-  local generation, faults = source.build(message.bundle, self.options)
-  self.prepared = generation and { turn = message.turn, generation = generation }
+  local generation, notes = source.build(message.bundle, self.options)
+  local faults = not generation and notes or source.prepare_tls(self.relay, message.bundle)
+  self.prepared = not faults and { turn = message.turn, generation = generation } or nil
   if generation then generation.number = message.number end
-  local fault = not generation and config.text(faults[1]) or nil
+  local fault = faults and config.text(faults[1]) or nil
   self:send { type = 'ready', turn = message.turn, fault = fault }
 end
 
@@ -38,6 +39,7 @@ function Worker:commit(message)
   if not prepared or prepared.turn ~= message.turn then return end
   self.prepared = nil
   self.current = prepared.generation
+  C.cc_tls_commit(self.relay)
   settings.apply(self.relay, self.current.configuration)
 end
 
