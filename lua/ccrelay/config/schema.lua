@@ -62,8 +62,10 @@ local server = {
   row({ 'max_body_bytes', 'integer', default = 33554432, doc = 'request body; 413 above it' }, byte_range),
   { 'enable_http2', 'boolean', default = false, doc = 'accepted for compatibility; HTTP/1.1 is what is served' },
   { 'tls', 'section', optional = true, strict = true, reload = 'restart', doc = 'serve https', fields = {
-    { 'cert', 'path', required = true, example = '/etc/ccrelay/cert.pem', doc = 'PEM file with the certificate chain; read again when it changes' },
-    { 'key', 'path', required = true, example = '/etc/ccrelay/key.pem', doc = 'PEM file with the private key; read again when it changes' },
+    { 'cert', 'path', required = true, example = '/etc/ccrelay/cert.pem',
+      doc = 'PEM file with the certificate chain; read again when it changes' },
+    { 'key', 'path', required = true, example = '/etc/ccrelay/key.pem',
+      doc = 'PEM file with the private key; read again when it changes' },
   } },
   { 'auth', 'section', strict = true, doc = 'who may use the relay', fields = {
     { 'api_key', 'list', item = { type = 'string', secret = true, filled = true }, single = true, filled = true,
