@@ -85,6 +85,14 @@ describe('a success within a budget', function()
   end)
 end)
 
+it('a count of tokens has nothing of that quota either', function()
+  local self = shop { budget_per_day = 100 }
+  self:reply('a', { body = '{"input_tokens":3}', headers = { [QUOTA .. 'requests-remaining'] = '7' } })
+  local answer = self:request { path = '/v1/messages/count_tokens', headers = { ['x-api-key'] = 'client-key' } }
+  assert.equal(3, answer.json.input_tokens)
+  assert.same({}, headers_of(answer, QUOTA))
+end)
+
 describe('a failure within a budget', function()
   for what, body in pairs {
     ['in Anthropic\'s shape'] = '{"type":"error","error":{"type":"rate_limit_error","message":"m"}}',

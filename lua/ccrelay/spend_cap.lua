@@ -68,6 +68,13 @@ function M.check(exchange)
   return spent >= per_day and refuse(exchange, spent, per_day) or nil
 end
 
+-- Whether a client with a budget is answered with a credential that is not its own.
+local function stands_between(exchange, outcome)
+  return outcome.upstream.credential ~= 'client' and budget.of(exchange) ~= nil
+end
+
+local function is_quota(name) return string.sub(name, 1, #QUOTA) == QUOTA end
+
 --- Whether a header of an upstream's answer is kept from the client: it tells of the quota of the relay's
 --- own keys, which a client with a budget would take for its own.
 ---@param exchange ccrelay.Exchange
@@ -75,7 +82,7 @@ end
 ---@param name string in small letters
 ---@return boolean
 function M.hides(exchange, outcome, name)
-  return exchange.capped and outcome.upstream.credential ~= 'client' and string.sub(name, 1, #QUOTA) == QUOTA
+  return is_quota(name) and stands_between(exchange, outcome)
 end
 
 local function tell(exchange)
@@ -94,11 +101,11 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param outcome ccrelay.Outcome
 function M.apply(exchange, outcome)
-  if not exchange.capped or outcome.upstream.credential == 'client' then return end
+  if not stands_between(exchange, outcome) then return end
   for _, name in ipairs(Outcome.header_names(outcome)) do
-    if M.hides(exchange, outcome, name) then answer.header(exchange, name, '') end
+    if is_quota(name) then answer.header(exchange, name, '') end
   end
-  if outcome.ok then tell(exchange) end
+  if outcome.ok and exchange.capped then tell(exchange) end
 end
 
 return M
