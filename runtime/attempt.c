@@ -5,6 +5,7 @@
 #include "engine.h"
 #include "gate.h"
 #include "ledger.h"
+#include "reply.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,8 +180,6 @@ static void pass_frames(struct cc_attempt *attempt, struct cc_slice piece) {
   struct cc_buffer sse = {0};
   bool decided = attempt->content_seen || attempt->phase == CC_PUMPING;
   int error = cc_frames_read(attempt->frames, piece, decided, &sse);
-  if (error == CC_OK && attempt->frames->stream.held.size > relay_of(attempt)->settings.event_bytes)
-    error = CC_EEVENT_SIZE;
   if (sse.size) pass_body(attempt, cc_slice(sse.data, sse.size));
   cc_buffer_free(&sse);
   if (error != CC_OK) lose(attempt, error);
@@ -188,6 +187,7 @@ static void pass_frames(struct cc_attempt *attempt, struct cc_slice piece) {
 
 static void got_body(struct cc_outbound *out, struct cc_slice piece) {
   struct cc_attempt *attempt = out->user;
+  if (!attempt->begun) cc_reply_begin(attempt, piece);
   if (attempt->frames)
     pass_frames(attempt, piece);
   else

@@ -35,6 +35,7 @@ struct cc_attempt {
   bool sent;
   bool complete; // the whole answer has come
   bool dirty;    // answered before the request was sent: never pooled
+  bool begun;    // it is known what the body is
   bool content_seen, stop_seen, error_seen;
   bool usage_known;
   bool usage_final;
@@ -59,7 +60,7 @@ struct cc_attempt {
   struct cc_frames *frames; // of an answer that comes in them; NULL: as it is
   struct cc_buffer held;
   struct cc_sse sse;
-  size_t seen; // bytes of held that are whole, observed events
+  size_t seen; // bytes of held that are whole, observed events; of a JSON answer: bytes passed on
   struct cc_usage usage;
   uint32_t events;
   int error;
@@ -100,8 +101,4 @@ void cc_pump_end(struct cc_attempt *attempt);
 void cc_pump_fail(struct cc_attempt *attempt, int error);
 // The client takes bytes again.
 void cc_pump_drained(struct cc_attempt *attempt);
-
-// Looks at the whole events of held from attempt->seen on: counts them, reads usage, notes stop
-// and error. Returns when an event decided (enum cc_messages_event) or all are seen (PING).
-int cc_attempt_observe(struct cc_attempt *attempt, const char *data, size_t size);
 #endif

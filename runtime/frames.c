@@ -8,8 +8,6 @@
 #include "codec/messages.h"
 #include <string.h>
 
-enum { TYPE = 128 }; // of a type, at most
-
 static const char before_type[] = "event: ", before_data[] = "\ndata: ";
 enum { AROUND = sizeof before_type - 1 + sizeof before_data - 1 };
 
@@ -21,11 +19,15 @@ static struct cc_slice text_of(const struct cc_eventstream_message *message, con
   return cc_slice("", 0);
 }
 
-static bool find_text(struct cc_slice object, const char *name, struct cc_slice *raw) {
+// The raw member of an object: CC_OK for a text, CC_ENOTFOUND when it is absent or null, else CC_EFRAME.
+static int find_text(struct cc_slice object, const char *name, struct cc_slice *raw) {
   struct cc_json_member member;
-  if (cc_json_find(object.data, object.size, cc_slice_text(name), &member) != CC_OK) return false;
+  int status = cc_json_find(object.data, object.size, cc_slice_text(name), &member);
+  if (status == CC_ENOTFOUND) return status;
+  if (status != CC_OK) return CC_EFRAME;
   *raw = member.value;
-  return raw->data[0] == '"';
+  if (raw->data[0] == '"') return CC_OK;
+  return raw->data[0] == 'n' ? CC_ENOTFOUND : CC_EFRAME;
 }
 
 // ---- Chunks ------------------------------------------------------------------------------------
@@ -40,17 +42,6 @@ static bool decode(struct cc_buffer *out, struct cc_slice raw) {
   bool good = cc_base64_decode(out, plain.data, size);
   cc_buffer_free(&plain);
   return good;
-}
-
-// The type of an event's JSON, fit for a line; its size, or 0.
-static size_t read_type(struct cc_slice json, char type[TYPE]) {
-  struct cc_slice raw;
-  if (!find_text(json, "type", &raw)) return 0;
-  size_t size = cc_json_text(raw, type, TYPE);
-  if (size > TYPE) return 0;
-  for (size_t i = 0; i < size; i++)
-    if ((uint8_t)type[i] < 0x20) return 0;
-  return size;
 }
 
 // JSON has line ends at most between its tokens, where each may as well be another one.
@@ -92,20 +83,20 @@ static void frame_event(struct cc_frames *frames, struct cc_slice type, size_t s
 }
 
 static int add_event(struct cc_frames *frames, struct cc_slice raw, struct cc_buffer *sse) {
-  char type[TYPE];
+  char type[CC_MESSAGES_NAME];
+  struct cc_slice name;
   size_t start = sse->size, gap = AROUND + frames->type_size;
   cc_buffer_reserve(sse, gap + raw.size);
   sse->size += gap;
-  size_t size = 0;
+  int named = CC_EFRAME;
   if (decode(sse, raw))
-    size = read_type(cc_slice(sse->data + start + gap, sse->size - start - gap), type);
-  if (!size) {
+    named = cc_messages_name(cc_slice(sse->data + start + gap, sse->size - start - gap), type, &name);
+  if (named != CC_OK) {
     sse->size = start;
-    return CC_EFRAME;
+    return named == CC_ENOTFOUND ? CC_OK : CC_EFRAME;
   }
-  struct cc_slice name = cc_slice(type, size);
   frame_event(frames, name, start, sse);
-  enum cc_messages_event kind = cc_messages_event(name, cc_slice("", 0));
+  enum cc_messages_event kind = cc_messages_event(name);
   if (kind != CC_MESSAGES_START && kind != CC_MESSAGES_PING) frames->content = true;
   return CC_OK;
 }
@@ -115,8 +106,9 @@ static int read_event(struct cc_frames *frames, const struct cc_eventstream_mess
   struct cc_slice type = text_of(message, ":event-type"), bytes;
   if (!type.size) return CC_EFRAME;
   if (!cc_slice_is(type, "chunk")) return CC_OK;
-  if (!find_text(message->payload, "bytes", &bytes)) return CC_EFRAME;
-  return add_event(frames, bytes, sse);
+  int found = find_text(message->payload, "bytes", &bytes);
+  if (found == CC_OK) return add_event(frames, bytes, sse);
+  return found == CC_ENOTFOUND ? CC_OK : found;
 }
 
 // ---- Exceptions --------------------------------------------------------------------------------
@@ -158,7 +150,7 @@ static void add_message(struct cc_slice payload, struct cc_slice name, struct cc
   static const char *const members[] = {"message", "Message", "originalMessage"};
   struct cc_slice raw;
   for (size_t i = 0; i < sizeof members / sizeof *members; i++)
-    if (find_text(payload, members[i], &raw) && raw.size > 2) {
+    if (find_text(payload, members[i], &raw) == CC_OK && raw.size > 2) {
       cc_buffer_add(sse, raw.data, raw.size);
       return;
     }

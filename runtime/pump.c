@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // From the moment an answer is chosen: bytes go to the client as they come, event streams by whole
 // events, and a stream that dies is made to look dead (DESIGN 8).
-#include "codec/messages.h"
 #include "codec/usage.h"
 #include "engine.h"
+#include "reply.h"
 #include <string.h>
 
 static struct cc_settings *settings_of(const struct cc_attempt *attempt) {
@@ -71,15 +71,38 @@ static void finish_whole(struct cc_attempt *attempt) {
 
 // ---- Event streams -----------------------------------------------------------------------------
 
+// What is to be sent of data: the bytes themselves, or a copy as soon as an event was given a name.
+struct outgoing {
+  const char *data;
+  size_t copied; // of data, into named
+  struct cc_buffer named;
+};
+
+static void put_name(struct outgoing *out, const struct cc_reply_event *event) {
+  cc_buffer_add(&out->named, out->data + out->copied, event->name_at - out->copied);
+  cc_buffer_add_text(&out->named, "event: ");
+  cc_buffer_add(&out->named, event->name.data, event->name.size);
+  cc_buffer_add_text(&out->named, "\n");
+  out->copied = event->name_at;
+}
+
 // Sends the whole events at the start of data, which begins where an event begins, and returns
-// how many bytes that was.
+// how many bytes that was. Clients tell events apart by name, so one without gets that of its type.
 static size_t forward_events(struct cc_attempt *attempt, const char *data, size_t size) {
-  while (cc_attempt_observe(attempt, data, size) != CC_MESSAGES_PING) // it stops at first content
-    continue;
+  struct outgoing out = {.data = data};
+  struct cc_reply_event event;
+  while (cc_reply_next(attempt, data, size, &event))
+    if (event.name.size) put_name(&out, &event);
   if (last_seen(attempt)) stay_alive(attempt);
   size_t whole = attempt->seen;
   attempt->seen = 0;
-  pass_on(attempt, data, whole);
+  if (out.named.size) {
+    cc_buffer_add(&out.named, data + out.copied, whole - out.copied);
+    pass_on(attempt, out.named.data, out.named.size);
+    cc_buffer_free(&out.named);
+  } else {
+    pass_on(attempt, data, whole);
+  }
   return whole;
 }
 
@@ -100,20 +123,31 @@ static void forward_stream(struct cc_attempt *attempt, struct cc_slice piece) {
     cc_pump_fail(attempt, CC_EEVENT_SIZE);
 }
 
+// No more bytes come: the last event may lack its blank line.
+static void forward_last(struct cc_attempt *attempt) {
+  if (attempt->kind != CC_BODY_SSE || !attempt->held.size) return;
+  cc_reply_end(attempt);
+  forward_held(attempt);
+}
+
 // ---- Other bodies ------------------------------------------------------------------------------
 
-// A JSON answer is kept beside, within the bound of an event, for its usage at the end.
+// A JSON answer is kept beside, within the bound of an event, to be read at its end.
 static void forward_body(struct cc_attempt *attempt, struct cc_slice piece) {
   bool keep = attempt->kind == CC_BODY_JSON;
   if (keep && attempt->held.size + piece.size <= settings_of(attempt)->event_bytes)
     cc_buffer_add(&attempt->held, piece.data, piece.size);
+  attempt->seen += piece.size;
   pass_on(attempt, piece.data, piece.size);
 }
 
-static void read_usage(struct cc_attempt *attempt) {
-  if (attempt->kind != CC_BODY_JSON || attempt->usage_known) return;
+// Reads the usage of a JSON answer; false when it is cut inside.
+static bool read_json(struct cc_attempt *attempt) {
+  if (attempt->kind != CC_BODY_JSON || attempt->usage_known) return true;
   struct cc_slice body = cc_slice(attempt->held.data, attempt->held.size);
   attempt->usage_known = attempt->usage_final = cc_usage_read(body, &attempt->usage);
+  bool all = attempt->held.size == attempt->seen;
+  return attempt->usage_known || !all || cc_json_valid(body.data, body.size);
 }
 
 // ---- What the attempt and the client say -------------------------------------------------------
@@ -127,15 +161,18 @@ void cc_pump_body(struct cc_attempt *attempt, struct cc_slice piece) {
 }
 
 void cc_pump_end(struct cc_attempt *attempt) {
-  if (attempt->kind == CC_BODY_SSE && !last_seen(attempt)) {
+  forward_last(attempt);
+  bool whole = attempt->kind == CC_BODY_SSE ? last_seen(attempt) : read_json(attempt);
+  if (attempt->phase != CC_PUMPING) return;
+  if (whole)
+    finish_whole(attempt);
+  else
     finish_broken(attempt, CC_ETRUNCATED);
-    return;
-  }
-  read_usage(attempt);
-  finish_whole(attempt);
 }
 
 void cc_pump_fail(struct cc_attempt *attempt, int error) {
+  forward_last(attempt);
+  if (attempt->phase != CC_PUMPING) return;
   if (last_seen(attempt))
     finish_whole(attempt);
   else
@@ -152,8 +189,10 @@ void cc_pump_start(struct cc_attempt *attempt) {
   attempt->phase = CC_PUMPING;
   stay_alive(attempt);
   if (attempt->kind == CC_BODY_SSE) {
+    cc_reply_again(attempt);
     forward_held(attempt);
   } else {
+    attempt->seen = attempt->held.size;
     pass_on(attempt, attempt->held.data, attempt->held.size);
   }
   if (attempt->phase != CC_PUMPING) return;

@@ -66,7 +66,7 @@ enum cc_error {
   CC_EMODEL = -32,          // "model" is missing, empty, too long, not a string, or there twice
   CC_ESTREAM_ERROR = -33,   // the stream's first content is an error event
   CC_EEMPTY = -34,          // success without a body
-  CC_ENOTJSON = -35,        // success, but neither JSON nor an event stream
+  CC_ENOTJSON = -35,        // success, but neither JSON nor an event stream, or the other of the two
   CC_EGATE_TIMEOUT = -36,   // no content before the gate's time was over
   CC_EEVENT_SIZE = -37,     // one event is larger than the limit
   CC_ETRUNCATED = -38,      // the stream ended without its last event
@@ -77,7 +77,8 @@ enum cc_error {
   CC_EENCODED = -43,        // the body is not what its Content-Encoding says, or not whole
   CC_EDECODED_SIZE = -44,   // the body is over the limit after decoding
   CC_ECONTENT_TIMEOUT = -45, // no content of an answer in the time there is for it
-  CC_ELAST = -45
+  CC_ENOMESSAGE = -46,      // success, but the JSON is no message (or count)
+  CC_ELAST = -46
 };
 
 // The name ("CC_EDNS") or the sentence of an error. Static text; "CC_EUNKNOWN" for other values.
@@ -430,13 +431,21 @@ int cc_origin(struct cc_relay *relay, const struct cc_origin *spec);
 enum cc_framing {
   CC_FRAMING_MESSAGES = 0,  // a Messages answer: JSON, or SSE held at the gate
   CC_FRAMING_OPAQUE = 1,    // anything: passed on from the head
-  CC_FRAMING_EVENTSTREAM = 2 // a Messages answer whose stream comes in frames
-                            // (application/vnd.amazon.eventstream) and goes on as SSE
+  CC_FRAMING_EVENTSTREAM = 2 // a Messages answer whose stream comes in frames of AWS (told by its
+                            // content-type or its first byte) and goes on as SSE
+};
+
+enum cc_success { // what the JSON of a success must be, else the outcome is a failure
+  CC_SUCCESS_MESSAGE = 0,   // a message of the Messages API
+  CC_SUCCESS_COUNT = 1,     // an object with the number input_tokens
+  CC_SUCCESS_OBJECT = 2     // any object
 };
 
 struct cc_try {
   uint32_t framing;         // enum cc_framing
-  bool stream;              // the client asked for a stream, so success must be an event stream
+  uint32_t success;         // enum cc_success
+  bool stream;              // the client asked for a stream, so success must be an event stream;
+                            // its bytes tell, whatever its content-type says
   uint32_t head_ms;         // until the response head; for !stream until the connection stands
   uint32_t gate_bytes;      // held at most
   uint32_t gate_ms;         // from the head to the first content event; 0: no bound

@@ -26,7 +26,7 @@ all_but() {
   echo "$all"
 }
 
-top='attempt|exchange|frames|signing|shared|cell|limit|ledger|secret|job|guard'
+top='attempt|reply|exchange|frames|signing|shared|cell|limit|ledger|secret|job|guard'
 # shellcheck disable=SC2046 # lists of files without blanks in their names
 {
   rule "base includes base only" "codec/|sign/|net/|($top)\.h" base/*.[ch]

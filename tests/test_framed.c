@@ -10,6 +10,7 @@
 #include "frame_build.h"
 #include "support/stage.h"
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define HEAD                                                                                       \
@@ -190,7 +191,7 @@ static void other_answers_are_as_they_come(void **state) {
 static void an_answer_in_one_piece_may_take_its_time(void **state) {
   (void)state;
   static const char json[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-                             "Content-Length: 8\r\n\r\n{\"ok\":1}";
+                             "Content-Length: 18\r\n\r\n{\"type\":\"message\"}";
   static const struct peer_reply late = {json, 0, PEER_LATE};
   struct stage stage;
   stage_open(&stage, &late, 1, &second, 1);
@@ -203,27 +204,80 @@ static void an_answer_in_one_piece_may_take_its_time(void **state) {
   stage_close(&stage);
 }
 
-static void one_event_has_a_bound(void **state) {
+// The prelude alone is enough to refuse it: nothing more is waited for, and nothing is held.
+static void a_frame_that_announces_too_much_is_refused_at_once(void **state) {
   (void)state;
-  enum { SIZE = 300000 };
-  static char payload[SIZE];
-  struct cc_settings settings;
-  struct stage stage;
-  memset(payload, ' ', sizeof payload);
   begin(HEAD);
-  frame_add_message(&answer, "event", ":event-type", "chunk", cc_slice(payload, SIZE));
-  answer.size -= 1; // it is never whole
-  struct peer_reply first = {answer.data, answer.size, PEER_HANG};
+  chunk(START);
+  frame_add_sized(&answer, 24 * 1024 * 1024 + 1, 0, cc_slice("", 0), cc_slice("", 0));
+  struct peer_reply first = {answer.data, answer.size - 4, PEER_HANG};
+  struct stage stage;
   stage_open(&stage, &first, 1, &second, 1);
-  cc_settings(stage.relay, &settings);
-  settings.event_bytes = 200000;
-  cc_configure(stage.relay, &settings);
   stage.spec.framing = CC_FRAMING_EVENTSTREAM;
-  stage.spec.gate_ms = 3000;
+  stage.spec.gate_ms = 60000;
   stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
   assert_int_equal(stage.outcome[0].error, CC_EEVENT_SIZE);
   assert_int_equal(stage.report.attempts, 2);
   close_stage(&stage);
+}
+
+// Its payload is the JSON that holds the event in base64.
+static void frames_of_24_mib_pass(void **state) {
+  (void)state;
+  enum { FRAME = 24 * 1024 * 1024, AROUND = 300 };
+  struct cc_buffer json = {0};
+  size_t size = (FRAME - AROUND) / 4 * 3;
+  cc_buffer_add_text(&json, "{\"type\":\"content_block_delta\",\"x\":\"");
+  cc_buffer_reserve(&json, size);
+  memset(json.data + json.size, 'y', size - json.size - 2);
+  json.size = size - 2;
+  cc_buffer_add_text(&json, "\"}");
+  begin(HEAD);
+  chunk(START);
+  chunk(BLOCK);
+  size_t before = answer.size;
+  frame_add_chunk(&answer, json.data, json.size);
+  assert_in_range(answer.size - before, FRAME - 1024, FRAME);
+  chunk(STOP);
+  struct stage stage;
+  const char *got = ask(&stage, PEER_CLOSE);
+  bool complete;
+  char *body = stage_body(got, &complete);
+  cc_buffer_add(&json, "", 1);
+  assert_true(complete);
+  assert_int_equal(stage.report.attempts, 1);
+  const char *at = strstr(body, "event: content_block_delta\ndata: ");
+  assert_non_null(at);
+  assert_memory_equal(at + 33, json.data, json.size - 1);
+  assert_non_null(strstr(at, EVENT("message_stop", STOP)));
+  free(body);
+  cc_buffer_free(&json);
+  close_stage(&stage);
+}
+
+// What it is called, nothing or something else: the bytes tell, as they do the official SDK.
+static void frames_are_told_by_their_bytes(void **state) {
+  (void)state;
+  static const char *const labels[] = {"", "Content-Type: application/json\r\n",
+                                       "Content-Type: text/event-stream\r\n",
+                                       "Content-Type: application/octet-stream\r\n"};
+  for (size_t i = 0; i < sizeof labels / sizeof *labels; i++) {
+    struct cc_buffer head = {0};
+    struct stage stage;
+    cc_buffer_printf(&head, "HTTP/1.1 200 OK\r\n%s", labels[i]);
+    cc_buffer_add(&head, "", 1);
+    begin(head.data);
+    chunk(START);
+    chunk(BLOCK);
+    chunk(STOP);
+    const char *got = ask(&stage, PEER_CLOSE);
+    assert_int_equal(stage.report.attempts, 1);
+    assert_non_null(strstr(got, "text/event-stream\r\n"));
+    assert_non_null(strstr(got, EVENT("message_stop", STOP)));
+    assert_true(ends_well(got));
+    close_stage(&stage);
+    cc_buffer_free(&head);
+  }
 }
 
 int main(void) {
@@ -234,7 +288,9 @@ int main(void) {
       cmocka_unit_test(an_exception_behind_content_is_an_error_event),
       cmocka_unit_test(other_answers_are_as_they_come),
       cmocka_unit_test(an_answer_in_one_piece_may_take_its_time),
-      cmocka_unit_test(one_event_has_a_bound),
+      cmocka_unit_test(a_frame_that_announces_too_much_is_refused_at_once),
+      cmocka_unit_test(frames_of_24_mib_pass),
+      cmocka_unit_test(frames_are_told_by_their_bytes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -151,15 +151,14 @@ static void line_ends_become_lines(void **state) {
 static void what_is_no_event_is_refused(void **state) {
   (void)state;
   static const char *const chunks[] = {
-      "", " ", "null", "[]", "\"type\"", "{}", "{\"type\":1}", "{\"type\":null}", "{\"type\":\"\"}",
+      "", " ", "null", "[]", "\"type\"", "{\"type\":1}", "{\"type\":\"\"}",
       "{\"type\":\"ping\"", "{\"type\":\"ping\"}}", "{\"type\":\"ping\"}{}", "{\"type\":\"ping\",}",
       "{\"type\":\"a\\nb\"}", "{\"type\":\"a\\rb\"}", "{\"type\":\"a\\u0000b\"}",
-      "{\"Type\":\"a\"}",
       "{\"type\":\"\xff\"}", "{\"type\":\"ping\",\"a\":\"\xed\xa0\x80\"}", "{\"type\":\"a\nb\"}",
       "\xef\xbb\xbf{\"type\":\"ping\"}", "{\"type\":\"ping\",\"a\":{\"b\":}}",
   };
   static const char *const payloads[] = {
-      "", "{}", "[]", "{\"bytes\":1}", "{\"bytes\":null}", "{\"bytes\":\"\"}", "{\"Bytes\":\"\"}",
+      "", "[]", "{\"bytes\":1}", "{\"bytes\":\"\"}",
       "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\"", "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ\"}",
       "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\"} x", "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\\n\"}",
       "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9==\"}", "{\"bytes\":[\"eyJ0eXBlIjoicGluZyJ9\"]}",
@@ -175,6 +174,27 @@ static void what_is_no_event_is_refused(void **state) {
     chunk(&frames, PING);
     check(&frames, CC_EFRAME, SSE("ping", PING));
   }
+}
+
+// As the official SDK does, which reads "bytes" and "type" where they are.
+static void chunks_without_a_type_are_left_out(void **state) {
+  (void)state;
+  static const char *const chunks[] = {"{}", "{\"type\":null}", "{\"Type\":\"a\"}",
+                                       "{\"amazon-bedrock-invocationMetrics\":{\"n\":1}}"};
+  static const char *const payloads[] = {"{}", "{\"bytes\":null}", "{\"Bytes\":\"\"}"};
+  for (size_t i = 0; i < COUNT(chunks) + COUNT(payloads); i++) {
+    struct cc_buffer frames = {0};
+    chunk(&frames, PING);
+    if (i < COUNT(chunks))
+      chunk(&frames, chunks[i]);
+    else
+      event(&frames, payloads[i - COUNT(chunks)]);
+    chunk(&frames, DELTA);
+    check(&frames, CC_OK, SSE("ping", PING) SSE("content_block_delta", DELTA));
+  }
+  struct cc_buffer frames = {0};
+  chunk(&frames, "{\"error\":{\"message\":\"m\"}}");
+  check(&frames, CC_OK, SSE("error", "{\"error\":{\"message\":\"m\"}}"));
 }
 
 static void types_have_a_bound(void **state) {
@@ -436,6 +456,7 @@ int main(void) {
       cmocka_unit_test(payloads_may_be_escaped),
       cmocka_unit_test(line_ends_become_lines),
       cmocka_unit_test(what_is_no_event_is_refused),
+      cmocka_unit_test(chunks_without_a_type_are_left_out),
       cmocka_unit_test(types_have_a_bound),
       cmocka_unit_test(deep_json_is_refused),
       cmocka_unit_test(other_events_are_left_out),

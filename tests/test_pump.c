@@ -279,15 +279,15 @@ static void a_dead_pooled_connection_is_retried_unseen(void **state) {
   (void)state;
   struct stage stage;
   static const struct peer_reply replies[] = {
-      {"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", 0, PEER_KEEP},
+      {"HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"content\":[]}", 0, PEER_KEEP},
       {"", 0, PEER_CLOSE}, // takes the second request and dies
-      {"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{\"ok\":1}", 0, PEER_CLOSE},
+      {"HTTP/1.1 200 OK\r\ncontent-length: 18\r\n\r\n{\"type\":\"message\"}", 0, PEER_CLOSE},
   };
   stage_open(&stage, replies, 3, &unused, 1);
   stage.spec.stream = false;
   stage_ask(&stage, json_request, strlen(json_request), NULL);
   const char *got = stage_ask(&stage, json_request, strlen(json_request), NULL);
-  assert_non_null(strstr(got, "{\"ok\":1}"));
+  assert_non_null(strstr(got, "{\"type\":\"message\"}"));
   assert_int_equal(stage.report.attempts, 1);
   assert_int_equal(peer_upstream_requests(stage.upstream[0]), 3);
   assert_int_equal(peer_upstream_connections(stage.upstream[0]), 2);

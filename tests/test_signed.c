@@ -16,12 +16,12 @@
 
 #define TEXT(literal)                                                                              \
   { literal, sizeof literal - 1 }
-#define OK_HEAD "HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n"
+#define OK_HEAD "HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n"
 
 static const struct cc_signer signer = {TEXT("AKIDCANARY7f3a9d"), TEXT("secretCANARY7f3a9d"),
                                         TEXT("tokenCANARY7f3a9d"), TEXT("us-east-1"),
                                         TEXT("bedrock"), 0};
-static const struct peer_reply good = {OK_HEAD "{\"ok\":1}", 0, PEER_KEEP};
+static const struct peer_reply good = {OK_HEAD "{\"content\":[]}", 0, PEER_KEEP};
 static const struct peer_reply never = {"", 0, PEER_HANG};
 static const char target[] = "/model/a%3Ab/invoke";
 
@@ -205,9 +205,9 @@ static void edited_bodies_are_hashed(void **state) {
 static void what_is_sent_again_is_signed_again(void **state) {
   (void)state;
   static const struct peer_reply replies[] = {
-      {OK_HEAD "{\"ok\":1}", 0, PEER_KEEP},
+      {OK_HEAD "{\"content\":[]}", 0, PEER_KEEP},
       {"", 0, PEER_LATE},
-      {OK_HEAD "{\"ok\":1}", 0, PEER_KEEP}};
+      {OK_HEAD "{\"content\":[]}", 0, PEER_KEEP}};
   struct plan plan = {.size = PIECE + 1};
   struct stage stage;
   stage_open(&stage, replies, 3, &good, 1);

@@ -98,11 +98,17 @@ local function framing_of(exchange, attempt)
   return FRAMINGS[attempt.slot.provider.adapter.framing] or C.CC_FRAMING_MESSAGES
 end
 
+-- What an adapter reads by itself may have any shape.
+local function success_of(exchange, attempt)
+  if exchange.endpoint ~= 'count_tokens' then return C.CC_SUCCESS_MESSAGE end
+  return attempt.slot.provider.adapter.count_tokens and C.CC_SUCCESS_OBJECT or C.CC_SUCCESS_COUNT
+end
+
 local function fill_spec(exchange, attempt, more)
   local generation = exchange.generation
   local configuration, gate = generation.configuration, generation.policy.gate
   local patience = configuration.routing.failover_timeout
-  spec.framing = framing_of(exchange, attempt)
+  spec.framing, spec.success = framing_of(exchange, attempt), success_of(exchange, attempt)
   spec.stream = exchange.endpoint == 'messages' and exchange.stream
   spec.head_ms = more and patience > 0 and patience or configuration.server.timeout_ms
   spec.gate_bytes, spec.gate_ms = gate.bytes, gate.ms

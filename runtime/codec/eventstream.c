@@ -63,26 +63,27 @@ static bool well_formed(struct cc_slice headers) {
 
 // ---- Messages ----------------------------------------------------------------------------------
 
-static int fail(struct cc_eventstream *stream) {
+static int fail(struct cc_eventstream *stream, int error) {
   cc_eventstream_free(stream);
-  stream->failed = true;
-  return CC_EFRAME;
+  stream->failed = error;
+  return error;
 }
 
-// The size of the message that begins with this prelude, or 0.
-static uint32_t read_prelude(const char *data) {
+// The size of the message that begins with this prelude, or an error.
+static int read_prelude(const char *data) {
   uint32_t total = read_word(data), headers = read_word(data + 4);
-  if (total < PRELUDE + TRAILER || total > CC_EVENTSTREAM_MESSAGE) return 0;
-  if (headers > CC_EVENTSTREAM_HEADERS || headers > total - PRELUDE - TRAILER) return 0;
-  return cc_crc32(0, data, PRELUDE - 4) == read_word(data + PRELUDE - 4) ? total : 0;
+  if (cc_crc32(0, data, PRELUDE - 4) != read_word(data + PRELUDE - 4)) return CC_EFRAME;
+  if (total < PRELUDE + TRAILER || headers > total - PRELUDE - TRAILER) return CC_EFRAME;
+  bool fits = total <= CC_EVENTSTREAM_MESSAGE && headers <= CC_EVENTSTREAM_HEADERS;
+  return fits ? (int)total : CC_EEVENT_SIZE;
 }
 
 static int open_message(struct cc_eventstream *stream, const char *data, uint32_t total,
                         struct cc_eventstream_message *out) {
   const char *end = data + total - TRAILER;
-  if (cc_crc32(0, data, total - TRAILER) != read_word(end)) return fail(stream);
+  if (cc_crc32(0, data, total - TRAILER) != read_word(end)) return fail(stream, CC_EFRAME);
   out->headers = cc_slice(data + PRELUDE, read_word(data + 4));
-  if (!well_formed(out->headers)) return fail(stream);
+  if (!well_formed(out->headers)) return fail(stream, CC_EFRAME);
   const char *payload = data + PRELUDE + out->headers.size;
   out->payload = cc_slice(payload, (size_t)(end - payload));
   return 1;
@@ -114,8 +115,9 @@ static int put_together(struct cc_eventstream *stream, struct cc_slice *piece,
                         struct cc_eventstream_message *out) {
   if (!stream->total) {
     if (!hold(stream, piece, PRELUDE)) return 0;
-    stream->total = read_prelude(stream->held.data);
-    if (!stream->total) return fail(stream);
+    int total = read_prelude(stream->held.data);
+    if (total < 0) return fail(stream, total);
+    stream->total = (uint32_t)total;
   }
   if (!hold(stream, piece, stream->total)) return 0;
   stream->given = true;
@@ -124,14 +126,14 @@ static int put_together(struct cc_eventstream *stream, struct cc_slice *piece,
 
 int cc_eventstream_next(struct cc_eventstream *stream, struct cc_slice *piece,
                         struct cc_eventstream_message *out) {
-  if (stream->failed) return CC_EFRAME;
+  if (stream->failed) return stream->failed;
   forget(stream);
   if (!piece->size) return 0;
   if (stream->held.size || piece->size < PRELUDE) return put_together(stream, piece, out);
-  uint32_t total = read_prelude(piece->data);
-  if (!total) return fail(stream);
-  if (piece->size < total) return put_together(stream, piece, out);
-  return open_message(stream, take(piece, total), total, out);
+  int total = read_prelude(piece->data);
+  if (total < 0) return fail(stream, total);
+  if (piece->size < (uint32_t)total) return put_together(stream, piece, out);
+  return open_message(stream, take(piece, (uint32_t)total), (uint32_t)total, out);
 }
 
 bool cc_eventstream_between(const struct cc_eventstream *stream) {

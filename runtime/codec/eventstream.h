@@ -6,7 +6,7 @@
 #include "base/buffer.h"
 
 enum {
-  CC_EVENTSTREAM_MESSAGE = 16 * 1024 * 1024, // a whole message, at most
+  CC_EVENTSTREAM_MESSAGE = 24 * 1024 * 1024, // a whole message, at most
   CC_EVENTSTREAM_HEADERS = 128 * 1024        // its headers, at most
 };
 
@@ -28,7 +28,7 @@ struct cc_eventstream {
   struct cc_buffer held; // the message begun, when it does not lie whole in one piece
   uint32_t total;        // its size, 0 until its prelude is there
   bool given;            // it was returned and may be forgotten
-  bool failed;
+  int failed;            // the error there was, or CC_OK
 };
 
 struct cc_eventstream_message {
@@ -46,8 +46,9 @@ struct cc_eventstream_header {
 // Takes the next message off the front of *piece, all of which must be taken (call again until 0)
 // before the stream goes on with another. 1: a message, whose slices lie in the piece when it is
 // whole in there, else in the decoder; they are good until the next call. 0: piece is used up.
-// CC_EFRAME: a CRC is wrong, a size is beyond its bound, or a header is malformed; there is no way
-// on, and all later calls say so too. Nothing is held of a message whose prelude is refused.
+// CC_EFRAME: a CRC is wrong, the sizes contradict each other, or a header is malformed.
+// CC_EEVENT_SIZE: the prelude announces more than the bounds above. There is no way on after an error,
+// and all later calls say the same. Nothing is held of a message whose prelude is refused.
 int cc_eventstream_next(struct cc_eventstream *stream, struct cc_slice *piece,
                         struct cc_eventstream_message *out);
 

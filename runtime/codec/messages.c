@@ -11,19 +11,33 @@ static const struct {
     {"ping", CC_MESSAGES_PING},
 };
 
-enum cc_messages_event cc_messages_event(struct cc_slice name, struct cc_slice data) {
-  struct cc_json_member type;
-  bool named = name.size > 0;
-  if (!named && !data.size) return CC_MESSAGES_PING;
-  if (!named) {
-    int status = cc_json_find(data.data, data.size, cc_slice_text("type"), &type);
-    if (status < 0 || type.value.data[0] != '"') return CC_MESSAGES_OTHER;
-  }
-  for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
-    const char *known = events[i].name;
-    if (named ? cc_slice_is(name, known) : cc_json_is(type.value, known)) return events[i].event;
-  }
+enum cc_messages_event cc_messages_event(struct cc_slice name) {
+  if (!name.size) return CC_MESSAGES_PING;
+  for (size_t i = 0; i < sizeof events / sizeof *events; i++)
+    if (cc_slice_is(name, events[i].name)) return events[i].event;
   return CC_MESSAGES_OTHER;
+}
+
+static int name_by_type(struct cc_slice raw, char *out, struct cc_slice *name) {
+  if (raw.data[0] != '"') return CC_EINVAL;
+  size_t size = cc_json_text(raw, out, CC_MESSAGES_NAME);
+  if (!size || size > CC_MESSAGES_NAME) return CC_EINVAL;
+  for (size_t i = 0; i < size; i++)
+    if ((uint8_t)out[i] < 0x20) return CC_EINVAL;
+  *name = cc_slice(out, size);
+  return CC_OK;
+}
+
+int cc_messages_name(struct cc_slice data, char out[CC_MESSAGES_NAME], struct cc_slice *name) {
+  struct cc_json_member member;
+  *name = cc_slice("", 0);
+  int status = cc_json_find(data.data, data.size, cc_slice_text("type"), &member);
+  if (status < 0 && status != CC_ENOTFOUND) return status;
+  if (status == CC_OK && member.value.data[0] != 'n') return name_by_type(member.value, out, name);
+  status = cc_json_find(data.data, data.size, cc_slice_text("error"), &member);
+  if (status == CC_OK && (member.value.data[0] == '{' || member.value.data[0] == '"'))
+    *name = cc_slice_text("error");
+  return name->size ? CC_OK : CC_ENOTFOUND;
 }
 
 void cc_messages_error_type(struct cc_slice data, char *out, size_t capacity) {

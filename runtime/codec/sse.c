@@ -51,6 +51,11 @@ size_t cc_sse_event(struct cc_sse *sse, const char *data, size_t size) {
   return 0;
 }
 
+static const char *next_line(const char *stop, const char *end) {
+  if (end - stop >= 2 && stop[0] == '\r' && stop[1] == '\n') return stop + 2;
+  return stop < end ? stop + 1 : end;
+}
+
 static struct cc_slice value_after(const char *at, const char *end) {
   if (at < end) at++;
   if (at < end && *at == ' ') at++;
@@ -79,8 +84,9 @@ void cc_sse_fields(const char *event, size_t size, struct cc_buffer *joined,
   *out = (struct cc_sse_fields){.event = {"", 0}, .data = {"", 0}, .comment_only = true};
   if (at < end && *at == '\n') at++; // of a CR that ended the event before
   if (end - at >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0) at += 3;
+  out->name_at = (size_t)(at - event);
   while (at < end) {
-    const char *stop = line_end(at, end);
+    const char *stop = line_end(at, end), *next = next_line(stop, end);
     const char *colon = memchr(at, ':', (size_t)(stop - at));
     struct cc_slice name = cc_slice(at, (size_t)((colon ? colon : stop) - at));
     struct cc_slice value = value_after(colon ? colon : stop, stop);
@@ -89,8 +95,9 @@ void cc_sse_fields(const char *event, size_t size, struct cc_buffer *joined,
       out->comment_only = false;
     } else if (cc_slice_is(name, "event")) {
       out->event = value;
+      out->name_at = (size_t)(next - event);
       out->comment_only = false;
     }
-    at = stop < end ? stop + 1 : end;
+    at = next;
   }
 }

@@ -20,6 +20,7 @@ size_t cc_sse_event(struct cc_sse *sse, const char *data, size_t size);
 
 struct cc_sse_fields {
   struct cc_slice event; // last "event:" value, or empty
+  size_t name_at;        // where an "event:" line may be put in, so that it counts
   struct cc_slice data;  // the value of the only "data:" line, or of all joined by LF in joined
   bool comment_only;     // neither an event nor a data field: no client sees anything of it
 };

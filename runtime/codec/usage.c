@@ -87,12 +87,32 @@ static void apply(const struct figures *figures, struct cc_usage *usage) {
   if (!split || usage->cache_5m + usage->cache_1h < made) usage->cache_5m = made - usage->cache_1h;
 }
 
+// What the members at the top of an answer say.
 struct answer {
   struct figures figures;
-  bool typed, error; // "type" is "error", "error" is an object
+  struct cc_slice type; // a text with quotes, or empty
+  bool typed;           // has a type of any kind but null
+  bool error;           // "error" is an object
+  bool content;         // "content" is a list
+  bool count;           // "input_tokens" is a number
 };
 
-// False when text is not one JSON object.
+static void read_member(struct answer *answer, const struct cc_json_member *member) {
+  struct cc_slice value = member->value;
+  char first = value.data[0];
+  if (cc_json_is(member->key, "type")) {
+    answer->typed = first != 'n';
+    answer->type = first == '"' ? value : cc_slice("", 0);
+  }
+  if (cc_json_is(member->key, "error")) answer->error = first == '{';
+  if (cc_json_is(member->key, "content")) answer->content = first == '[';
+  if (cc_json_is(member->key, "input_tokens")) answer->count = first >= '0' && first <= '9';
+  if (first != '{') return;
+  if (cc_json_is(member->key, "usage")) read_usage(&answer->figures, value);
+  if (cc_json_is(member->key, "message")) read_message(&answer->figures, value);
+}
+
+// False when text is not one JSON object; out has then what could be read.
 static bool read_answer(struct cc_slice text, struct answer *out) {
   struct cc_json json;
   struct cc_json_member member;
@@ -100,14 +120,8 @@ static bool read_answer(struct cc_slice text, struct answer *out) {
   *out = (struct answer){0};
   cc_json_init(&json, text.data, text.size);
   if (cc_json_next(&json) != CC_JSON_OBJECT) return false;
-  while ((token = cc_json_next_member(&json, &member)) == CC_JSON_KEY) {
-    bool object = is_object(member.value);
-    if (cc_json_is(member.key, "type"))
-      out->typed = member.value.data[0] == '"' && cc_json_is(member.value, "error");
-    if (cc_json_is(member.key, "error")) out->error = object;
-    if (object && cc_json_is(member.key, "usage")) read_usage(&out->figures, member.value);
-    if (object && cc_json_is(member.key, "message")) read_message(&out->figures, member.value);
-  }
+  while ((token = cc_json_next_member(&json, &member)) == CC_JSON_KEY)
+    read_member(out, &member);
   return token > 0 && cc_json_next(&json) == CC_JSON_END;
 }
 
@@ -118,11 +132,33 @@ bool cc_usage_read(struct cc_slice text, struct cc_usage *usage) {
   return answer.figures.known != 0;
 }
 
-int cc_usage_judge(struct cc_slice text, struct cc_usage *usage, bool *known) {
+static bool is_error(const struct answer *answer) {
+  return answer->type.size && cc_json_is(answer->type, "error");
+}
+
+// Other gateways leave the type out of a message; clients do not look at it.
+static bool is_asked_for(const struct answer *answer, enum cc_success success) {
+  if (success == CC_SUCCESS_OBJECT) return true;
+  if (success == CC_SUCCESS_COUNT) return answer->count;
+  if (!answer->typed) return answer->content;
+  return answer->type.size && cc_json_is(answer->type, "message");
+}
+
+int cc_usage_judge(struct cc_slice text, enum cc_success success, struct cc_usage *usage,
+                   bool *known) {
   struct answer answer;
   if (!read_answer(text, &answer)) return CC_ENOTJSON;
-  if (answer.typed && answer.error) return CC_ESTREAM_ERROR;
+  if (is_error(&answer) && answer.error) return CC_ESTREAM_ERROR;
+  if (!is_asked_for(&answer, success)) return CC_ENOMESSAGE;
   apply(&answer.figures, usage);
   *known |= answer.figures.known != 0;
   return CC_OK;
+}
+
+int cc_usage_judge_start(struct cc_slice text, enum cc_success success) {
+  struct answer answer;
+  read_answer(text, &answer);
+  if (is_error(&answer)) return CC_ESTREAM_ERROR;
+  bool undecided = success != CC_SUCCESS_MESSAGE || !answer.typed;
+  return undecided || is_asked_for(&answer, success) ? CC_OK : CC_ENOMESSAGE;
 }

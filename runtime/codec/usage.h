@@ -11,8 +11,15 @@
 // object changes nothing.
 bool cc_usage_read(struct cc_slice json, struct cc_usage *usage);
 
-// The same for a whole answer with success, of which it tells what it is: CC_OK, CC_ENOTJSON when
-// it is not one JSON object, CC_ESTREAM_ERROR when it has the shape {"type":"error","error":{...}}.
-// Unless CC_OK nothing is changed; *known becomes true when a figure was found.
-int cc_usage_judge(struct cc_slice json, struct cc_usage *usage, bool *known);
+// The same for a whole answer with success, and whether it holds what was asked for: CC_OK;
+// CC_ENOTJSON when it is not one JSON object; CC_ESTREAM_ERROR when it has the shape
+// {"type":"error","error":{...}}; CC_ENOMESSAGE for an object that is not what success names. A
+// message has "type":"message", or no type but a list "content". Unless CC_OK nothing is changed;
+// *known becomes true when a figure was found.
+int cc_usage_judge(struct cc_slice json, enum cc_success success, struct cc_usage *usage,
+                   bool *known);
+
+// What the beginning of such an answer tells already: CC_ESTREAM_ERROR or CC_ENOMESSAGE when its
+// type is there and wrong, else CC_OK.
+int cc_usage_judge_start(struct cc_slice json, enum cc_success success);
 #endif

@@ -347,14 +347,49 @@ static void names_events(void **state) {
       {"", "{\"type\":\"message_stop\"}", CC_MESSAGES_STOP},
       {"", "{\"type\":\"error\",\"error\":{}}", CC_MESSAGES_ERROR},
       {"", "{\"type\":\"content_block_delta\"}", CC_MESSAGES_OTHER},
-      {"", "{\"type\":[\"error\"]}", CC_MESSAGES_OTHER},
-      {"", "{\"error\":{\"type\":\"error\"}}", CC_MESSAGES_OTHER},
-      {"", "[DONE]", CC_MESSAGES_OTHER},
-      {"", "{\"type\":\"error\"", CC_MESSAGES_OTHER},
+      {"", "{\"type\":[\"error\"]}", CC_MESSAGES_PING},
+      {"", "{\"error\":{\"message\":\"no\"}}", CC_MESSAGES_ERROR},
+      {"", "[DONE]", CC_MESSAGES_PING},
+      {"", "{\"type\":\"error\"", CC_MESSAGES_PING},
   };
-  for (size_t i = 0; i < COUNT(cases); i++)
-    assert_int_equal(cc_messages_event(cc_slice_text(cases[i].name), cc_slice_text(cases[i].data)),
-                     cases[i].event);
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    char text[CC_MESSAGES_NAME];
+    struct cc_slice name = cc_slice_text(cases[i].name);
+    if (!name.size) cc_messages_name(cc_slice_text(cases[i].data), text, &name);
+    assert_int_equal(cc_messages_event(name), cases[i].event);
+  }
+}
+
+static void an_event_without_a_name_gets_that_of_its_type(void **state) {
+  (void)state;
+  static const struct {
+    const char *data, *name;
+    int status;
+  } cases[] = {
+      {"{\"type\":\"message_start\"}", "message_start", CC_OK},
+      {" {\"a\":[1],\"t\\u0079pe\":\"pin\\u0067\"} ", "ping", CC_OK},
+      {"{\"type\":\"a\",\"type\":\"b\"}", "b", CC_OK},
+      {"{\"type\":\"x\",\"error\":{}}", "x", CC_OK},
+      {"{\"error\":{\"message\":\"m\"}}", "error", CC_OK},
+      {"{\"type\":null,\"error\":\"m\"}", "error", CC_OK},
+      {"{\"error\":null}", "", CC_ENOTFOUND},
+      {"{\"error\":1}", "", CC_ENOTFOUND},
+      {"{\"type\":null}", "", CC_ENOTFOUND},
+      {"{}", "", CC_ENOTFOUND},
+      {"{\"type\":1}", "", CC_EINVAL},
+      {"{\"type\":\"\"}", "", CC_EINVAL},
+      {"{\"type\":\"a\\nb\"}", "", CC_EINVAL},
+      {"[]", "", CC_EJSON_OBJECT},
+      {"[DONE]", "", CC_EJSON},
+      {"{\"type\":\"ping\"", "", CC_EJSON},
+      {"", "", CC_EJSON},
+  };
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    char text[CC_MESSAGES_NAME];
+    struct cc_slice name;
+    assert_int_equal(cc_messages_name(cc_slice_text(cases[i].data), text, &name), cases[i].status);
+    assert_true(cc_slice_is(name, cases[i].name));
+  }
 }
 
 static void expect_type(const char *data, const char *expected) {
@@ -400,6 +435,7 @@ int main(void) {
       cmocka_unit_test(finds_tools_and_thinking),
       cmocka_unit_test(finds_cache_control),
       cmocka_unit_test(names_events),
+      cmocka_unit_test(an_event_without_a_name_gets_that_of_its_type),
       cmocka_unit_test(reads_error_types),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

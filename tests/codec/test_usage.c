@@ -178,10 +178,10 @@ static void takes_the_last(void **state) {
   expect(&usage, (struct cc_usage){0, 1000, 0, 0, 0});
 }
 
-static int judge(const char *text, struct cc_usage *usage, bool *known) {
+static int judge(const char *text, enum cc_success success, struct cc_usage *usage, bool *known) {
   *usage = (struct cc_usage){1, 2, 3, 4, 5};
   *known = false;
-  return cc_usage_judge(cc_slice_text(text), usage, known);
+  return cc_usage_judge(cc_slice_text(text), success, usage, known);
 }
 
 static void judges_answers(void **state) {
@@ -194,33 +194,82 @@ static void judges_answers(void **state) {
       {CC_ESTREAM_ERROR, " {\"error\":{},\"request_id\":null,\"t\\u0079pe\":\"\\u0065rror\"} "},
       {CC_ESTREAM_ERROR, "{\"type\":\"error\",\"error\":{},\"usage\":{\"input_tokens\":9}}"},
       {CC_ENOTJSON, ""},
-      {CC_OK, "{}"},
+      {CC_ENOMESSAGE, "{}"},
       {CC_ENOTJSON, "[]"},
-      {CC_OK, "{\"type\":\"error\"}"},
-      {CC_OK, "{\"type\":\"error\",\"error\":\"x\"}"},
-      {CC_OK, "{\"error\":{}}"},
-      {CC_OK, "{\"type\":\"errors\",\"error\":{}}"},
-      {CC_OK, "{\"type\":[\"error\"],\"error\":{}}"},
+      {CC_ENOMESSAGE, "{\"type\":\"error\"}"},
+      {CC_ENOMESSAGE, "{\"type\":\"error\",\"error\":\"x\"}"},
+      {CC_ENOMESSAGE, "{\"error\":{}}"},
+      {CC_ENOMESSAGE, "{\"error\":{\"code\":\"1302\",\"message\":\"m\"}}"},
+      {CC_ENOMESSAGE, "{\"code\":500,\"msg\":\"404 NOT_FOUND\",\"success\":false}"},
+      {CC_ENOMESSAGE, "{\"base_resp\":{\"status_code\":1004,\"status_msg\":\"login fail\"}}"},
+      {CC_ENOMESSAGE, "{\"type\":\"errors\",\"error\":{}}"},
+      {CC_ENOMESSAGE, "{\"type\":[\"error\"],\"error\":{}}"},
+      {CC_ENOMESSAGE, "{\"type\":[\"message\"],\"content\":[]}"},
+      {CC_ENOMESSAGE, "{\"type\":\"messages\",\"content\":[]}"},
+      {CC_ENOMESSAGE, "{\"content\":\"text\"}"},
+      {CC_OK, "{\"content\":[]}"},
+      {CC_OK, "{\"type\":null,\"content\":[],\"error\":null}"},
+      {CC_OK, "{\"type\":\"message\"}"},
+      {CC_OK, "{\"t\\u0079pe\":\"\\u006dessage\",\"base_resp\":{\"status_code\":0}}"},
       {CC_ENOTJSON, "{\"type\":\"error\",\"error\":{}}x"},
       {CC_ENOTJSON, "{\"type\":\"error\",\"error\":{}"},
       {CC_ENOTJSON, "{\"usage\":{\"input_tokens\":9},\"x\":\"\xff\"}"},
-      {CC_OK, "{\"message\":\"m\"}"},
+      {CC_ENOMESSAGE, "{\"message\":\"m\"}"},
       {CC_OK, "{\"type\":\"error\",\"error\":{},\"type\":\"message\"}"},
-      {CC_OK, "{\"type\":\"error\",\"error\":{},\"error\":null}"},
+      {CC_ENOMESSAGE, "{\"type\":\"error\",\"error\":{},\"error\":null}"},
       {CC_ENOTJSON, "<html>"},
   };
   struct cc_usage usage;
   bool known;
   for (size_t i = 0; i < COUNT(cases); i++) {
-    if (judge(cases[i].text, &usage, &known) != cases[i].result) fail_msg("%s", cases[i].text);
+    if (judge(cases[i].text, CC_SUCCESS_MESSAGE, &usage, &known) != cases[i].result)
+      fail_msg("%s", cases[i].text);
     assert_false(known);
     expect(&usage, (struct cc_usage){1, 2, 3, 4, 5});
   }
-  assert_int_equal(judge("{\"usage\":{\"input_tokens\":9}}", &usage, &known), CC_OK);
+  static const char used[] = "{\"content\":[],\"usage\":{\"input_tokens\":9}}";
+  assert_int_equal(judge(used, CC_SUCCESS_MESSAGE, &usage, &known), CC_OK);
   assert_true(known);
   expect(&usage, (struct cc_usage){9, 2, 3, 4, 5});
-  assert_int_equal(cc_usage_judge(cc_slice_text("{}"), &usage, &known), CC_OK);
+  static const struct cc_slice bare = {"{\"type\":\"message\"}", 18};
+  assert_int_equal(cc_usage_judge(bare, CC_SUCCESS_MESSAGE, &usage, &known), CC_OK);
   assert_true(known);
+}
+
+static void judges_counts(void **state) {
+  (void)state;
+  struct cc_usage usage;
+  bool known;
+  assert_int_equal(judge("{\"input_tokens\":14,\"x\":{}}", CC_SUCCESS_COUNT, &usage, &known), CC_OK);
+  assert_int_equal(judge("{\"input_tokens\":0}", CC_SUCCESS_COUNT, &usage, &known), CC_OK);
+  assert_int_equal(judge("{\"input_tokens\":\"1\"}", CC_SUCCESS_COUNT, &usage, &known),
+                   CC_ENOMESSAGE);
+  assert_int_equal(judge("{\"inputTokens\":1}", CC_SUCCESS_COUNT, &usage, &known), CC_ENOMESSAGE);
+  assert_int_equal(judge("{\"type\":\"error\",\"error\":{}}", CC_SUCCESS_COUNT, &usage, &known),
+                   CC_ESTREAM_ERROR);
+  assert_int_equal(judge("{\"inputTokens\":1}", CC_SUCCESS_OBJECT, &usage, &known), CC_OK);
+  assert_int_equal(judge("[]", CC_SUCCESS_OBJECT, &usage, &known), CC_ENOTJSON);
+}
+
+static void judges_beginnings(void **state) {
+  (void)state;
+  static const struct {
+    int result;
+    const char *text;
+  } cases[] = {
+      {CC_OK, "{\"id\":\"m\",\"type\":\"message\",\"content\":[{\"type\":\"error\",\"te"},
+      {CC_OK, "{\"content\":[{\"type\":\"text\",\"text\":\"lon"},
+      {CC_OK, "{\"error\":{\"message\":\"lon"},
+      {CC_OK, "{\"type\":null,\"content\":[\"lon"},
+      {CC_OK, "{\"type\":\"mess"},
+      {CC_ENOMESSAGE, "{\"type\":\"list\",\"data\":[\"lon"},
+      {CC_ENOMESSAGE, "{\"type\":5,\"data\":[\"lon"},
+      {CC_ESTREAM_ERROR, "{\"type\":\"error\",\"error\":{\"message\":\"lon"},
+  };
+  for (size_t i = 0; i < COUNT(cases); i++)
+    if (cc_usage_judge_start(cc_slice_text(cases[i].text), CC_SUCCESS_MESSAGE) != cases[i].result)
+      fail_msg("%s", cases[i].text);
+  assert_int_equal(cc_usage_judge_start(cc_slice_text("{\"type\":\"x\","), CC_SUCCESS_OBJECT), CC_OK);
 }
 
 int main(void) {
@@ -228,7 +277,8 @@ int main(void) {
       cmocka_unit_test(follows_a_stream),        cmocka_unit_test(reads_a_whole_answer),
       cmocka_unit_test(splits_the_cache),        cmocka_unit_test(ignores_nonsense),
       cmocka_unit_test(leaves_other_text_alone), cmocka_unit_test(takes_the_last),
-      cmocka_unit_test(judges_answers),
+      cmocka_unit_test(judges_answers),          cmocka_unit_test(judges_counts),
+      cmocka_unit_test(judges_beginnings),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,21 +34,42 @@ static void check_scan(const char *text, size_t size) {
   }
 }
 
+// What the whole is found to be, its beginnings do not contradict.
+static void check_judge(struct cc_slice data, enum cc_success success) {
+  struct cc_usage usage = {0}, judged_usage = {0};
+  bool known = false, found = cc_usage_read(data, &usage);
+  int judged = cc_usage_judge(data, success, &judged_usage, &known);
+  int started = cc_usage_judge_start(data, success);
+  CHECK((judged == CC_ENOTJSON && !found) || cc_json_valid(data.data, data.size));
+  CHECK(judged == CC_OK ? known == found : !known);
+  CHECK(started == CC_OK || started == CC_ESTREAM_ERROR || started == CC_ENOMESSAGE);
+  if (judged == CC_OK && success == CC_SUCCESS_MESSAGE) CHECK(started == CC_OK);
+}
+
+static void check_name(struct cc_slice data) {
+  char text[CC_MESSAGES_NAME];
+  struct cc_slice name;
+  int named = cc_messages_name(data, text, &name);
+  CHECK((named == CC_OK) == (name.size > 0) && name.size <= CC_MESSAGES_NAME);
+  for (uint32_t i = 0; i < name.size; i++)
+    CHECK((uint8_t)name.data[i] >= 0x20);
+  if (named == CC_OK || named == CC_ENOTFOUND) CHECK(cc_json_valid(data.data, data.size));
+  CHECK(cc_messages_event(name) <= CC_MESSAGES_ERROR);
+  CHECK(cc_messages_event(data) <= CC_MESSAGES_ERROR);
+}
+
 static void check_answer(struct cc_slice data) {
   char type[16];
   struct cc_usage usage = {0};
-  bool known = false, found = cc_usage_read(data, &usage);
-  int judged = cc_usage_judge(data, &usage, &known);
-  CHECK((judged == CC_ENOTJSON && !found) || cc_json_valid(data.data, data.size));
-  CHECK(judged == CC_OK ? known == found : !known);
+  cc_usage_read(data, &usage);
+  for (int success = CC_SUCCESS_MESSAGE; success <= CC_SUCCESS_OBJECT; success++)
+    check_judge(data, (enum cc_success)success);
   CHECK(usage.input >= 0 && usage.output >= 0 && usage.cache_read >= 0);
   CHECK(usage.cache_5m >= 0 && usage.cache_1h >= 0);
   memset(type, '!', sizeof type);
   cc_messages_error_type(data, type, sizeof type);
   CHECK(memchr(type, 0, sizeof type));
-  enum cc_messages_event event = cc_messages_event(cc_slice("", 0), data);
-  CHECK(event >= CC_MESSAGES_OTHER && event <= CC_MESSAGES_ERROR);
-  CHECK(cc_messages_event(data, cc_slice("{}", 2)) <= CC_MESSAGES_ERROR);
+  check_name(data);
 }
 
 // Only one text stands for some bytes.

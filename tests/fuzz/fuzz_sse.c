@@ -6,6 +6,28 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
+static bool same(struct cc_slice a, struct cc_slice b) {
+  return a.size == b.size && (!a.size || memcmp(a.data, b.data, a.size) == 0);
+}
+
+// A name put in where the fields say changes the name and nothing else, and the event is still one.
+static void check_name(const char *event, size_t size, const struct cc_sse_fields *fields) {
+  struct cc_buffer named = {0}, joined = {0};
+  struct cc_sse_fields again;
+  struct cc_sse sse = {0};
+  if (fields->name_at > size) abort();
+  if (fields->comment_only) return;
+  cc_buffer_add(&named, event, fields->name_at);
+  cc_buffer_add_text(&named, "event: given\n");
+  cc_buffer_add(&named, event + fields->name_at, size - fields->name_at);
+  sse.after_cr = event[0] == '\n';
+  if (cc_sse_event(&sse, named.data, named.size) != named.size) abort();
+  cc_sse_fields(named.data, named.size, &joined, &again);
+  if (!cc_slice_is(again.event, "given") || !same(again.data, fields->data)) abort();
+  cc_buffer_free(&named);
+  cc_buffer_free(&joined);
+}
+
 static void read_stream(const char *text, size_t size, size_t cut, struct cc_buffer *log) {
   struct cc_sse sse = {0};
   struct cc_buffer pending = {0}, joined = {0};
@@ -19,6 +41,7 @@ static void read_stream(const char *text, size_t size, size_t cut, struct cc_buf
       char *event = malloc(whole);
       memcpy(event, pending.data, whole);
       cc_sse_fields(event, whole, &joined, &fields);
+      check_name(event, whole, &fields);
       if (!fields.comment_only) {
         cc_buffer_add(log, fields.event.data, fields.event.size);
         cc_buffer_add(log, "\n", 1);

@@ -18,7 +18,7 @@ function fake.cc_try(_, id, origin, spec)
   local attempt = {
     origin = state.origins[origin + 1], headers = {}, edits = {}, method = exchange.method, stream = spec.stream,
     framing = spec.framing, head_ms = spec.head_ms, gate_bytes = spec.gate_bytes, gate_ms = spec.gate_ms,
-    gate_opens = spec.gate_opens,
+    gate_opens = spec.gate_opens, success = spec.success,
   }
   exchange.tries[#exchange.tries + 1], exchange.attempts[number] = attempt, attempt
   return number
