@@ -35,7 +35,7 @@ describe('retryable', function()
   for _, error in ipairs {
     'CC_EDNS', 'CC_EREFUSED', 'CC_ECONNECT', 'CC_ECONNECT_TIMEOUT', 'CC_ETLS', 'CC_EPROXY', 'CC_ERESET', 'CC_EEOF',
     'CC_EHEAD_TIMEOUT', 'CC_EIDLE_TIMEOUT', 'CC_EWRITE_TIMEOUT', 'CC_EHTTP', 'CC_EHEAD_SIZE', 'CC_EEMPTY',
-      'CC_ENOTJSON',
+      'CC_ENOTJSON', 'CC_ENOMESSAGE',
     'CC_EGATE_TIMEOUT', 'CC_EEVENT_SIZE', 'CC_ETRUNCATED', 'CC_EFRAME', 'CC_EADDRESS_FORBIDDEN',
   } do
     it('is ' .. error, function() assert.is_true(goes_on { error = error }) end)
@@ -200,6 +200,8 @@ describe('the client gets', function()
       ['{"message":"Too many \\"tokens\\""}'] = 'Too many "tokens"',
         ['{"error":{"code":8,"message":"quota"}}'] = 'quota',
       ['[{"error":{"message":"from a list"}}]'] = 'from a list', ['{"error":"plain"}'] = 'plain',
+      ['{"code":500,"msg":"404 NOT_FOUND","success":false}'] = '404 NOT_FOUND',
+      ['{"base_resp":{"status_code":1004,"status_msg":"login fail"}}'] = 'login fail',
       ['{"error":{"code":"1308","message":"[1308] used up","type":"new_api_error"}}'] = '[1308] used up',
       ['<html>Bad gateway</html>\n'] = '<html>Bad gateway</html>',
     } do
@@ -248,8 +250,39 @@ describe('the client gets', function()
     assert.equal('gzip', answer.headers['content-encoding'])
   end)
 
+  it('the status alone when an encoded error was cut', function()
+    local answer = answer_to { status = 529, error = 'CC_EGATE_TIMEOUT', body = '\31\139gz',
+      headers = { ['content-encoding'] = 'gzip', ['retry-after'] = '7' } }
+    assert.equal(529, answer.status)
+    assert.equal('7', answer.headers['retry-after'])
+    assert.equal('provider "one" answered 529 without a body', answer.json.error.message)
+  end)
+
+  it('what a success without a message says', function()
+    for body, words in pairs {
+      ['{"code":500,"msg":"404 NOT_FOUND","success":false}'] = ': 404 NOT_FOUND$',
+      ['{"base_resp":{"status_code":1004,"status_msg":"login fail"}}'] = ': login fail$',
+      ['{"error":{"code":"1302","message":"slow down"}}'] = ': slow down$',
+      ['{"x":1}'] = 'no message$', ['{}'] = 'no message$',
+    } do
+      local answer = answer_to { status = 200, error = 'CC_ENOMESSAGE', body = body }
+      assert.equal(502, answer.status)
+      assert.equal('api_error', answer.json.error.type)
+      assert.is_truthy(answer.json.error.message:find('^provider "one": '))
+      assert.is_truthy(answer.json.error.message:find(words), answer.json.error.message)
+    end
+  end)
+
+  it('what an error event without a type says', function()
+    local answer = answer_to { status = 200, error = 'CC_ESTREAM_ERROR',
+      body = 'data: {"id":"x"}\n\ndata: {"code":1,"error":{"message":"slow down"}}\n\n' }
+    assert.equal(502, answer.status)
+    assert.is_truthy(answer.json.error.message:find ': slow down$')
+  end)
+
   for error, status in pairs {
     CC_EREFUSED = 502, CC_ERESET = 502, CC_ETLS = 502, CC_EDNS = 502, CC_EEMPTY = 502, CC_ENOTJSON = 502,
+    CC_ENOMESSAGE = 502,
     CC_ECONNECT_TIMEOUT = 504, CC_EHEAD_TIMEOUT = 504, CC_EIDLE_TIMEOUT = 504, CC_EGATE_TIMEOUT = 504,
   } do
     it(status .. ' for ' .. error, function()

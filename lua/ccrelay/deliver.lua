@@ -70,10 +70,14 @@ local function retell(exchange, outcome, status, kind, message)
   })
 end
 
+local function is_encoded(outcome)
+  local encoding = outcome.headers['content-encoding']
+  return encoding and string.lower(encoding) ~= 'identity'
+end
+
 local function passes_unread(outcome)
   if outcome.cut then return false end
-  local encoding = outcome.headers['content-encoding']
-  if encoding and string.lower(encoding) ~= 'identity' then return true end
+  if is_encoded(outcome) then return true end
   return not outcome.complete and string.find(outcome.body, '^%s*{%s*"type"%s*:%s*"error"') ~= nil
 end
 
@@ -87,7 +91,7 @@ local function http_error(exchange, outcome)
     exchange.failure = outcome.type
     return pass(exchange, outcome)
   end
-  local message = errors.message_of(outcome.decoded, outcome.body)
+  local message = is_encoded(outcome) and '' or errors.message_of(outcome.decoded, outcome.body)
   if message == '' then
     message = string.format('provider "%s" answered %d without a body', outcome.upstream.provider, outcome.status)
   end

@@ -62,7 +62,7 @@ end
 
 local function message_in(value)
   if type(value) ~= 'table' then return nil end
-  for _, key in ipairs { 'message', 'Message', 'error_description', 'detail' } do
+  for _, key in ipairs { 'message', 'Message', 'error_description', 'detail', 'msg', 'status_msg' } do
     if type(value[key]) == 'string' and value[key] ~= '' then return value[key] end
   end
   return nil
@@ -75,7 +75,7 @@ end
 function M.message_of(value, text)
   if type(value) == 'table' then
     if type(value[1]) == 'table' then value = value[1] end
-    local inner = message_in(value.error) or message_in(value)
+    local inner = message_in(value.error) or message_in(value) or message_in(value.base_resp)
       or (type(value.error) == 'string' and value.error ~= '' and value.error) or nil
     if inner then return inner end
   end

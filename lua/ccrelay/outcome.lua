@@ -166,17 +166,18 @@ face.define('kept headers', Kept, header_of)
 ---@return string
 local function error_data(body)
   if not string.find(body, 'data:', 1, true) or string.find(body, '^%s*{') then return body end
-  local event, lines, found = '', {}, nil
+  local event, lines, found, untyped = '', {}, nil, nil
   for line in string.gmatch(string.gsub(body, '\r\n?', '\n') .. '\n\n', '([^\n]*)\n') do
     if line == '' then
       local data = table.concat(lines, '\n')
       if event == 'error' or string.find(data, '"type"%s*:%s*"error"') then found = found or data end
+      if event == '' and string.find(data, '"error"', 1, true) then untyped = untyped or data end
       event, lines = '', {}
     end
     local name, value = string.match(line, '^(%a+): ?(.*)$')
     if name == 'event' then event = value elseif name == 'data' then lines[#lines + 1] = value end
   end
-  return found or body
+  return found or untyped or body
 end
 
 -- A spending limit that does not say when it ends.
@@ -205,6 +206,8 @@ local function judge_error(outcome, code)
   outcome.retryable = not NEUTRAL[code]
   outcome.verdict = (NEUTRAL[code] or code == C.CC_EROOM) and 'neutral' or 'failed'
   outcome.reason = ffi.string(C.cc_error_text(code))
+  local words = type(outcome.decoded) == 'table' and errors.message_of(outcome.decoded, '') or ''
+  if words ~= '' then outcome.reason = outcome.reason .. ': ' .. words end
 end
 
 -- A failure is kept whole: the attempt's place may be needed for another.
