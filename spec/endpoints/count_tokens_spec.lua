@@ -24,6 +24,17 @@ describe('count_tokens', function()
     assert.is_false(exchange.tries[1].stream)
   end)
 
+  it('tells C what a success must be: a number of tokens, or what the adapter reads', function()
+    local C = require 'ccrelay.c'
+    local _, exchange = count(stage.new())
+    assert.equal(C.CC_SUCCESS_COUNT, exchange.tries[1].success)
+    local self = stage.new { providers = { provider('b', 'bedrock', { aws_region = 'eu-west-1' }) } }
+    _, exchange = count(self, { model = 'anthropic.claude-3-haiku-20240307-v1:0' })
+    assert.equal(C.CC_SUCCESS_OBJECT, exchange.tries[1].success)
+    _, exchange = stage.new():request { body = {} }
+    assert.equal(C.CC_SUCCESS_MESSAGE, exchange.tries[1].success)
+  end)
+
   it('is not sent as a stream, whatever the body says', function()
     local _, exchange = count(stage.new(), { stream = true })
     assert.is_false(exchange.tries[1].stream)
