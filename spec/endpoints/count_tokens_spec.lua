@@ -28,7 +28,8 @@ describe('count_tokens', function()
     local C = require 'ccrelay.c'
     local _, exchange = count(stage.new())
     assert.equal(C.CC_SUCCESS_COUNT, exchange.tries[1].success)
-    local self = stage.new { providers = { provider('b', 'bedrock', { aws_region = 'eu-west-1' }) } }
+    local self = stage.new { providers = { { name = 'b', type = 'bedrock', aws_region = 'eu-west-1',
+      aws_access_key_id = 'i', aws_secret_access_key = 's' } } }
     _, exchange = count(self, { model = 'anthropic.claude-3-haiku-20240307-v1:0' })
     assert.equal(C.CC_SUCCESS_OBJECT, exchange.tries[1].success)
     _, exchange = stage.new():request { body = {} }
