@@ -2,6 +2,7 @@
 -- Anthropic's own API. The only type to which a client's credential may go unchanged.
 return {
   name = 'anthropic',
+  models = { 'claude-*' },
   defaults = { base_url = 'https://api.anthropic.com' },
   credentials = 'key',
   transparent = true,

@@ -4,6 +4,7 @@ local fit = require 'ccrelay.fit'
 
 return {
   name = 'claude_aws',
+  models = { 'claude-*' },
   schema = {
     { 'workspace_id', 'string', required = true, filled = true, doc = 'workspace that requests are made in' },
   },

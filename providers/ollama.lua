@@ -1,11 +1,24 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Ollama: models on this machine, or in its cloud, which takes the key as a bearer; a local one ignores
 -- it. Unknown fields, cache_control and thinking it ignores too.
+
+-- A name without a tag means :latest.
+local function names_of(reply)
+  if type(reply.models) ~= 'table' then return nil end
+  local names = {}
+  for _, model in ipairs(reply.models) do
+    names[#names + 1] = model.name
+    names[#names + 1] = string.match(model.name, '^(.*):latest$')
+  end
+  return names
+end
+
 return {
   name = 'ollama',
   defaults = { base_url = 'http://localhost:11434' },
   credentials = 'key',
   key_header = 'authorization',
   key_optional = true,
+  list_models = { path = '/api/tags', read = names_of },
   supports = { pdf = false, image_url = false, tool_forced = false, count_tokens = false },
 }

@@ -23,6 +23,7 @@ local function candidates(providers, request, options)
   options = options or {}
   options.providers, options.policy = providers, (TELL:gsub('FILTER', options.filter or 'nil'))
   local self = stage.new(options)
+  for page, body in pairs(options.pages or {}) do self.state.pages['GET http://' .. page] = { { body = body } } end
   self:request(request)
   assert.equal(0, self:count 'script error', table.concat(self.lines, '\n'))
   for _, line in ipairs(self.lines) do
@@ -181,21 +182,24 @@ describe('whose credential is used', function()
   local both = { provider 'a', provider('z', { type = 'zai', keys = { { key = 'sk-z' } } }) }
   local bare = { provider('a', { keys = {} }), provider('z', { type = 'zai', keys = {} }),
     provider('o', { type = 'ollama', keys = {} }) }
+  local pages = { ['o.test/api/tags'] = '{"models":[{"name":"claude-m"}]}' }
 
   it('is the provider\'s without one from the client', function()
     assert.equal('a/1=m z/1=m', candidates(both, model 'm'))
-    assert.equal('o=m', candidates(bare, model 'm'))
+    assert.equal('o=claude-m', candidates(bare, model 'claude-m', { pages = pages }))
   end)
 
   it('is the client\'s at anthropic, and the provider\'s everywhere else', function()
     assert.equal('a=m z/1=m', candidates(both, { body = { model = 'm' }, headers = bearer }))
-    assert.equal('a=m o=m', candidates(bare, { body = { model = 'm' }, headers = bearer }))
+    assert.equal('a=claude-m o=claude-m', candidates(bare, { body = { model = 'claude-m' }, headers = bearer },
+      { pages = pages }))
   end)
 
   it('is that of a subscription at anthropic; others need keys of their own', function()
     local options = { server = { auth = { allow_subscription = true } } }
     assert.equal('a=m z/1=m', candidates(both, { body = { model = 'm' }, headers = subscription }, options))
-    assert.equal('a=m', candidates(bare, { body = { model = 'm' }, headers = subscription }, options))
+    options.pages = pages
+    assert.equal('a=claude-m', candidates(bare, { body = { model = 'claude-m' }, headers = subscription }, options))
     local cloud = { provider('b', { type = 'bedrock', aws_region = 'us-east-1', aws_access_key_id = 'i',
       aws_secret_access_key = 's', keys = {} }) }
     assert.equal('b=m', candidates(cloud, { body = { model = 'm' }, headers = subscription }, options))
@@ -405,7 +409,8 @@ describe('no candidate', function()
   end
 
   it('does not arise while another provider can', function()
-    assert.equal('a/1=m', candidates({ provider('o', { type = 'ollama', keys = { { key = 'k', priority = 9 } } }),
-      provider 'a' }, { body = { model = 'm' }, features = { 'pdf' } }))
+    local first = provider('o', { type = 'ollama', models = { 'm' }, keys = { { key = 'k', priority = 9 } } })
+    assert.equal('a/1=m', candidates({ first, provider('a', { models = { 'm' } }) },
+      { body = { model = 'm' }, features = { 'pdf' } }))
   end)
 end)

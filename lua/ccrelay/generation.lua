@@ -39,7 +39,8 @@ local vault = require 'ccrelay.vault'
 
 ---@class ccrelay.Adapter
 ---@field name string?
----@field models table? without effect
+---@field models string[]? names that are its own, * at an end for any: another provider's list does not claim them
+---@field list_models { path: string, read: fun(reply: table): string[]? }? where it lists its models
 ---@field defaults table? for keys of the configuration that are absent
 ---@field schema table[]? rows of keys of its own
 ---@field credentials string|(fun(settings: table): string)|nil name of a module in credentials/
@@ -132,8 +133,10 @@ local ADAPTER_KEYS = {
   name = 'string', defaults = 'table', schema = 'table', credentials = 'string|function', framing = 'string',
   models = 'table', prepare = 'function', classify = 'function', supports = 'table', base_url = 'function',
   key_header = 'string', key_optional = 'boolean', transparent = 'boolean', service = 'string',
-  request_id = 'string', count_tokens = 'function', counts_cache_reads = 'table',
+  request_id = 'string', count_tokens = 'function', counts_cache_reads = 'table', list_models = 'table',
 }
+
+local LIST_KEYS = { path = 'string', read = 'function' }
 
 local function check_members(file, what, value, allowed)
   for name, member in next, value do
@@ -146,6 +149,14 @@ local function check_members(file, what, value, allowed)
     end
   end
   return nil
+end
+
+local function check_list(file, list)
+  if not list then return nil end
+  local wrong = check_members(file, 'list_models', list, LIST_KEYS)
+  if wrong then return wrong end
+  if string.sub(list.path or '', 1, 1) == '/' and list.read then return nil end
+  return failed(file, 'list_models has a path, which begins with "/", and a function read')
 end
 
 local function now() return C.cc_now() end
@@ -163,7 +174,7 @@ local function load_adapter(text, file)
   end
   adapter, wrong = plain_copy(file, 'an adapter', adapter)
   if wrong then return nil, wrong end
-  wrong = check_members(file, 'an adapter', adapter, ADAPTER_KEYS)
+  wrong = check_members(file, 'an adapter', adapter, ADAPTER_KEYS) or check_list(file, adapter.list_models)
   if wrong then return nil, wrong end
   return adapter
 end

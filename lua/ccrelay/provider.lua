@@ -64,6 +64,13 @@ function Provider:claims(model)
     or patterns.find(self.mapped, self.mapped_prefixes, model) ~= nil
 end
 
+--- Whether its adapter says that such names are its own.
+---@param model string
+---@return boolean
+function Provider:is_native(model)
+  return patterns.find(self.native, self.native_prefixes, model) ~= nil
+end
+
 --- The name the model is sent under.
 ---@param model string
 ---@return string
@@ -194,6 +201,7 @@ function M.new(settings, adapter, index, env)
   }, Provider)
   provider.served, provider.served_prefixes = patterns.split(set(settings.serves))
   provider.listed, provider.listed_prefixes = patterns.split(set(settings.models))
+  provider.native, provider.native_prefixes = patterns.split(set(adapter.models))
   provider.mapped, provider.mapped_prefixes = patterns.split(settings.model_mapping or {})
   provider.caching, provider.caching_prefixes = patterns.split(set(adapter.counts_cache_reads))
   provider.breaker, provider.cooling, provider.turns = -1, -1, -1

@@ -171,6 +171,7 @@ end
 ---@field signer ccrelay.Signer?
 ---@field direct boolean? by no proxy
 ---@field ca_file string?
+---@field origin integer? of a provider, in place of what url, direct and ca_file make
 
 ---@class ccrelay.Fetched
 ---@field status integer
@@ -193,7 +194,8 @@ end
 function M.fetch(spec)
   local url, target = split(spec.url)
   if not url then return nil, '"' .. spec.url .. '" is no http or https address' end
-  local origin, message = origin_of(url, spec)
+  local origin, message = spec.origin, nil
+  if not origin then origin, message = origin_of(url, spec) end
   if not origin then return nil, message end
   local method, lines, body = spec.method or 'GET', lines_of(spec.headers), spec.body or ''
   if spec.signer then

@@ -7,6 +7,7 @@ local face = require 'ccrelay.face'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
 local knock = require 'ccrelay.knock'
+local listing = require 'ccrelay.listing'
 local new_table = require 'table.new'
 local queue = require 'ccrelay.queue'
 local quota = require 'ccrelay.quota'
@@ -95,23 +96,21 @@ end
 -- The providers for a model with the name each knows it by, remembered per generation; forbidden tells
 -- that there are providers, and that none of them may serve it.
 local function serving_among(providers, model)
-  local allowed, claimed, list = {}, false, {}
+  local allowed, list = {}, {}
   for _, provider in ipairs(providers) do
-    if provider:serves(model) then
-      allowed[#allowed + 1] = provider
-      claimed = claimed or provider:claims(model)
-    end
+    if provider:serves(model) then allowed[#allowed + 1] = provider end
   end
-  for _, provider in ipairs(allowed) do
-    if not claimed or provider:claims(model) then
-      list[#list + 1] = { provider = provider, model = provider:map(model) }
-    end
+  for index, provider in ipairs(listing.having(allowed, model)) do
+    list[index] = { provider = provider, model = provider:map(model) }
   end
   list.forbidden = #providers > 0 and #allowed == 0
   return list
 end
 
 local function serving(generation, model)
+  if generation.serving_lists ~= listing.version then
+    generation.serving, generation.serving_count, generation.serving_lists = {}, 0, listing.version
+  end
   local known = generation.serving[model]
   if known then return known end
   known = serving_among(generation.providers, model)

@@ -51,7 +51,8 @@ describe('count_tokens', function()
   end)
 
   it('does not ask another provider in its place', function()
-    local self = stage.new { providers = { provider('o', 'ollama'), provider('a', 'anthropic') } }
+    local named = { models = { 'claude-*' } }
+    local self = stage.new { providers = { provider('o', 'ollama', named), provider('a', 'anthropic', named) } }
     local answer, exchange = count(self)
     assert.equal('true', answer.headers['x-ccrelay-estimated'])
     assert.equal(0, #exchange.tries)

@@ -108,8 +108,8 @@ end)
 describe('upstream.describe', function()
   it('tells the state of every key, and nothing secret', function()
     local self = stage.new { providers = { { name = 'a', type = 'anthropic',
-      keys = { { key = 'CANARY-1', priority = 3 } } },
-      { name = 'o', type = 'ollama', keys = {} } } }
+      models = { 'claude-*' }, keys = { { key = 'CANARY-1', priority = 3 } } },
+      { name = 'o', type = 'ollama', models = { 'claude-*' }, keys = {} } } }
     self:reply('a', { status = 429, headers = { ['retry-after'] = '60' }, body = '{}' })
     self:request()
     local list = require('ccrelay.upstream').describe(self.current)

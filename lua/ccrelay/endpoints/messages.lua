@@ -8,6 +8,7 @@ local deliver = require 'ccrelay.deliver'
 local encoding = require 'ccrelay.encoding'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
+local listing = require 'ccrelay.listing'
 local turn = require 'ccrelay.turn'
 
 -- The body is read here, so it is needed without its content-encoding.
@@ -19,7 +20,10 @@ local M = { decodes = true }
 function M.accepts(exchange)
   local code, offset = exchange:inspect()
   if turn.is_over(code) then turn.vanish(exchange) end
-  if code == C.CC_OK then return true end
+  if code == C.CC_OK then
+    listing.prepare(exchange)
+    return true
+  end
   if encoding.refuse(exchange, code) then return false end
   local message = string.format('%s (at byte %d of the body)', ffi.string(C.cc_error_text(code)), offset)
   answer.error(exchange, 400, message, { failure = ffi.string(C.cc_error_name(code)) })

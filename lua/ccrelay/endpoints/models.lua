@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
--- GET /v1/models and /v1/models/{id}, from memory: what providers list, and the names clients use
--- for it.
+-- GET /v1/models and /v1/models/{id}, from memory: what the configuration lists for providers, the names
+-- clients use for it, and what providers list themselves.
 local answer = require 'ccrelay.answer'
 local json = require 'ccrelay.json'
+local listing = require 'ccrelay.listing'
 local texts = require 'ccrelay.text'
 
 local M = {}
@@ -32,6 +33,7 @@ function M.list(generation)
   for _, provider in ipairs(generation.providers) do
     for _, id in ipairs(provider.settings.models or {}) do add(list, seen, provider, id) end
     for _, id in ipairs(sorted_names(provider.settings.model_mapping or {})) do add(list, seen, provider, id) end
+    for _, id in ipairs(listing.names(provider)) do add(list, seen, provider, id) end
   end
   return list, seen
 end
@@ -46,6 +48,7 @@ end
 
 ---@param exchange ccrelay.Exchange
 function M.serve(exchange)
+  listing.prepare(exchange)
   local list, seen = M.list(exchange.generation)
   if string.sub(exchange.path, 1, #PREFIX) == PREFIX then return one(exchange, list, seen) end
   answer.json(exchange, {

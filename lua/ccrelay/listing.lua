@@ -1,0 +1,207 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Which providers have a model. Most take any name; one whose adapter has list_models is asked for its
+-- list, which costs nothing, and takes no other names. Each worker asks for itself, keeps the list, and
+-- has it asked again in the background while requests depend on it.
+local C = require 'ccrelay.c'
+local json = require 'ccrelay.json'
+local sandbox = require 'ccrelay.sandbox'
+local task = require 'ccrelay.task'
+local turn = require 'ccrelay.turn'
+
+local M = {}
+
+-- Grows whenever a list is another one than before.
+M.version = 0
+
+local REFRESH_MS = 10000
+local FETCH_MS, MOST_BYTES = 1000, 1024 * 1024
+
+---@class ccrelay.Listing
+---@field names table<string, boolean> empty until the provider has told them; kept when it fails later
+---@field text string the same, to compare
+---@field known boolean it has been asked, whatever came of it
+---@field due number cc_now() from which on it is to be asked again
+---@field waiting ccrelay.Exchange[]? while it is being asked
+
+local entries, owner = {}, nil -- by name and address, of this relay
+local found = setmetatable({}, { __mode = 'k' }) -- the same by provider; a reload makes new ones
+
+local function url_of(provider)
+  local base = provider.base
+  local host = string.find(base.host, ':', 1, true) and '[' .. base.host .. ']' or base.host
+  return string.format('%s://%s:%d%s%s', base.scheme, host, base.port, base.path, provider.adapter.list_models.path)
+end
+
+local function entry_of(provider)
+  local entry = found[provider]
+  if entry then return entry end
+  local key = provider.name .. ' ' .. url_of(provider)
+  entry = entries[key] or { names = {}, text = '', known = false, due = 0, waiting = nil }
+  entries[key], found[provider] = entry, entry
+  return entry
+end
+
+-- What another relay of this process has asked for is forgotten.
+local function attach(relay)
+  if owner == relay then return end
+  entries, owner, found = {}, relay, setmetatable({}, { __mode = 'k' })
+end
+
+-- ---- Asking ------------------------------------------------------------------------------------
+
+local function headers_of(provider)
+  local headers, slot = { accept = 'application/json' }, provider.slots[1]
+  if provider.credentials ~= 'key' then return headers end
+  provider.scheme.apply({
+    credential = slot and 'own' or 'adapter', key = slot and slot.key,
+    header = function(_, name, value) headers[name] = value end,
+  }, nil, provider.adapter)
+  return headers
+end
+
+local function read(provider, body)
+  local reply = json.decode(body)
+  if type(reply) ~= 'table' then return nil, 'the answer is not JSON' end
+  local ok, names = pcall(turn.adapter, provider.adapter.list_models.read, reply)
+  sandbox.leave()
+  if not ok then return nil, tostring(names) end
+  if type(names) ~= 'table' then return nil, 'the answer is not a list of models' end
+  return names
+end
+
+local function fetch(provider, relay)
+  local origin, message = provider:origin(relay)
+  if not origin then return nil, message end
+  local answer, complaint = task.fetch {
+    url = url_of(provider), origin = origin, headers = headers_of(provider), timeout_ms = FETCH_MS,
+    answer_bytes = MOST_BYTES,
+  }
+  if not answer then return nil, complaint end
+  if answer.status ~= 200 then return nil, 'it answered ' .. answer.status end
+  return read(provider, answer.body)
+end
+
+local function keep(entry, names)
+  local set, list = {}, {}
+  for _, name in ipairs(names) do
+    if type(name) == 'string' and not set[name] then set[name], list[#list + 1] = true, name end
+  end
+  table.sort(list)
+  local text = table.concat(list, '\n')
+  if text == entry.text then return end
+  entry.names, entry.text = set, text
+  M.version = M.version + 1
+end
+
+local function work(provider, entry, relay, journal)
+  local names, problem = fetch(provider, relay)
+  if names then
+    keep(entry, names)
+  else
+    journal:say('debug', 'the models of a provider cannot be listed', { 'provider', provider.name, 'reason', problem })
+  end
+  local waiting = entry.waiting
+  entry.known, entry.waiting = true, nil
+  for _, exchange in ipairs(waiting) do turn.post(exchange, turn.SHARED) end
+end
+
+local function ask(exchange, provider, entry)
+  if entry.waiting then return end
+  entry.waiting, entry.due = {}, C.cc_now() + REFRESH_MS
+  task.start(work, provider, entry, exchange.relay, exchange.generation.journal)
+end
+
+-- ---- Before candidates are chosen --------------------------------------------------------------
+
+local function listers(generation)
+  local list = generation.listers
+  if not list then
+    list = {}
+    for _, provider in ipairs(generation.providers) do
+      if provider.adapter.list_models then list[#list + 1] = provider end
+    end
+    generation.listers = list
+  end
+  return list
+end
+
+-- Whether the configuration says already who has the model.
+local function is_claimed(generation, model)
+  for _, provider in ipairs(generation.providers) do
+    if provider:serves(model) and provider:claims(model) then return true end
+  end
+  return false
+end
+
+local function wait(exchange, entry)
+  if entry.known then return end
+  table.insert(entry.waiting, exchange)
+  turn.await(exchange, turn.SHARED)
+end
+
+--- Has the lists ready that the candidates of the exchange depend on; all of them when it has no model.
+--- Waits only for a list that nobody has asked for yet, and a second at most. In the coroutine of an
+--- exchange, before its script.
+---@param exchange ccrelay.Exchange
+function M.prepare(exchange)
+  local generation, now, due = exchange.generation, C.cc_now(), nil
+  attach(exchange.relay)
+  for _, provider in ipairs(listers(generation)) do
+    local entry = entry_of(provider)
+    if not entry.known or now >= entry.due then
+      due = due or {}
+      due[#due + 1] = { provider = provider, entry = entry }
+    end
+  end
+  local model = exchange.model
+  if not due or model and is_claimed(generation, model) then return end
+  for _, one in ipairs(due) do ask(exchange, one.provider, one.entry) end
+  for _, one in ipairs(due) do wait(exchange, one.entry) end
+end
+
+-- ---- Choosing ----------------------------------------------------------------------------------
+
+local function claims(provider, model) return provider:claims(model) end
+
+local function is_native(provider, model) return provider:is_native(model) end
+
+local function lists(provider, model)
+  return provider.adapter.list_models ~= nil and entry_of(provider).names[model] == true
+end
+
+local function may_have(provider, model)
+  return provider.adapter.list_models == nil or lists(provider, model)
+end
+
+local function those(providers, model, test)
+  local some = {}
+  for _, provider in ipairs(providers) do
+    if test(provider, model) then some[#some + 1] = provider end
+  end
+  return some
+end
+
+--- The providers that a model goes to: those whose models or model_mapping name it; else those that list
+--- it, unless the name is another one's own; else all but those that do not list it; else all.
+---@param providers ccrelay.Provider[]
+---@param model string
+---@return ccrelay.Provider[]
+function M.having(providers, model)
+  local some = those(providers, model, claims)
+  if #some == 0 and #those(providers, model, is_native) == 0 then some = those(providers, model, lists) end
+  if #some == 0 then some = those(providers, model, may_have) end
+  return #some > 0 and some or providers
+end
+
+--- The names that a provider has listed to this worker, sorted; empty for one that has no list.
+---@param provider ccrelay.Provider
+---@return string[]
+function M.names(provider)
+  local names = {}
+  if not provider.adapter.list_models then return names end
+  for name in pairs(entry_of(provider).names) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+return M
