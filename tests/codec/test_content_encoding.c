@@ -229,7 +229,7 @@ static void bounds_the_window_of_zstd(void **state) {
     frame.data = draft;
     struct cc_buffer out = {0};
     struct cc_decoder *decoder = cc_decoder_new(CC_CODING_ZSTD);
-    assert_int_equal(cc_decoder_add(decoder, draft, 1, &out, LIMIT), CC_EENCODED);
+    assert_int_equal(cc_decoder_add(decoder, draft, 5, &out, LIMIT), CC_EENCODED);
     cc_decoder_free(decoder);
     cc_buffer_free(&out);
   }
