@@ -171,6 +171,17 @@ test('bedrock: the JSON of a stream arrives byte for byte, also when its frames 
   assert.deepEqual(anonymous(split.answer), anonymous(whole.answer));
 });
 
+for (const [what, fault] of [['a chunk without a type', bedrockFaults.typeless()],
+  ['frames labelled as JSON', bedrockFaults.labelled('application/json')], ['frames labelled as events', bedrockFaults.labelled('text/event-stream')]]) {
+  test(`bedrock: ${what} changes nothing that a client sees`, async (t) => {
+    const { answer, error } = await streamOf(t, fault);
+    assert.equal(error, undefined);
+    assert.match(answer.headers['content-type'], /^text\/event-stream/);
+    assert.equal(dataOf(answer.text).length, expected() - 1);
+    assert.equal(JSON.parse(dataOf(answer.text).at(-1)).type, 'message_stop');
+  });
+}
+
 const kinds = {
   throttlingException: 'overloaded_error', validationException: 'invalid_request_error', modelTimeoutException: 'timeout_error',
   serviceUnavailableException: 'overloaded_error', internalServerException: 'api_error', modelStreamErrorException: 'api_error',

@@ -140,6 +140,10 @@ export const bedrockFaults = {
   exception: (member, at = 2) => streamed((list) => [...list.slice(0, at),
     exception(member, exceptions[member], member === 'modelStreamErrorException' ? { originalStatusCode: 500, originalMessage: 'of the model' } : {})]),
   unmodelled: (at = 2) => streamed((list) => [...list.slice(0, at), unmodelled('novelException', 'never heard of')]),
+  /** A chunk whose JSON has no type: a reader skips it. */
+  typeless: (at = 2) => streamed((list) => [...list.slice(0, at), chunk('{"amazon-bedrock-guardrailAction":"NONE"}'), ...list.slice(at)]),
+  /** The frames under another content-type, which no reader looks at. */
+  labelled: (type) => (request, reply, mock, job) => mock.stream(reply, framesOf(mock.spec(job.model, job.body)), { 'content-type': type }),
   stranger: (at = 2) => streamed((list) => [...list.slice(0, at), stranger(), ...list.slice(at)]),
   messageCrc: spoiled('messageCrc'),
   preludeCrc: spoiled('preludeCrc'),
