@@ -20,6 +20,8 @@ struct amounts {
   uint64_t of[KINDS];
 };
 
+static const struct amounts NOTHING;
+
 static uint64_t second_of(uint64_t word, unsigned place) {
   return (word >> (AMOUNT_BITS + MS_BITS)) * SECONDS + place;
 }
@@ -149,18 +151,28 @@ static uint64_t wait_for(struct cc_shared_limit *limit, unsigned rate, uint64_t 
   return WINDOW_MS + 1;
 }
 
-// 0 if the amounts fit on top of what is there; else the ms until they will.
+// How many whole minutes a rate needs for what is ahead; takes that off.
+static uint64_t minutes_of(double rate, uint64_t *ahead) {
+  if (rate < 1) return 0;
+  uint64_t minutes = *ahead / (uint64_t)rate;
+  *ahead %= (uint64_t)rate;
+  return minutes;
+}
+
+// 0 if the amounts fit on top of what is there and ahead; else the ms until they will.
 static uint64_t shortage(struct cc_shared_limit *limit, uint64_t now,
-                         const struct amounts *amounts) {
+                         const struct amounts *amounts, const struct amounts *ahead) {
   struct amounts sums = measure(limit, now);
   uint64_t longest = 0;
   for (unsigned rate = 0; rate < RATES; rate++) {
-    uint64_t amount = amount_of(amounts, rate), wait = 0;
-    uint64_t left = atomic_load(&limit->left[rate]);
-    if (!fits(rate_of(limit, rate), amount_of(&sums, rate), amount))
-      wait = wait_for(limit, rate, now, amount);
+    double most = rate_of(limit, rate);
+    uint64_t before = amount_of(ahead, rate), amount = amount_of(amounts, rate);
+    uint64_t all = before + amount, left = atomic_load(&limit->left[rate]);
+    uint64_t wait = minutes_of(most, &before) * WINDOW_MS;
+    if (!fits(most, amount_of(&sums, rate) + before, amount))
+      wait += wait_for(limit, rate, now, before + amount);
     if (wait > longest) longest = wait;
-    if (!cc_remainder_in_force(left, now) || amount <= (uint32_t)left) continue;
+    if (!cc_remainder_in_force(left, now) || all <= (uint32_t)left) continue;
     wait = (left >> 32) * 1000 - now;
     if (wait > longest) longest = wait;
   }
@@ -287,11 +299,15 @@ static uint64_t counted(double tokens) {
   return tokens >= (double)AMOUNT ? AMOUNT : rounded_up(tokens);
 }
 
-double cc_limit_wait(int number, double now_ms, double input_tokens, double output_tokens) {
+double cc_limit_wait(int number, double now_ms, double input_tokens, double output_tokens,
+                     const struct cc_rates *ahead) {
   struct cc_shared_limit *limit = cc_shared_limit(number);
   if (!limit) return 0;
-  struct amounts own = {{1, counted(input_tokens), counted(output_tokens)}};
-  return (double)shortage(limit, look_at_clock(limit, now_ms), &own);
+  struct amounts own = {{1, counted(input_tokens), counted(output_tokens)}}, others = NOTHING;
+  if (ahead)
+    others = (struct amounts){{counted(ahead->requests), counted(ahead->input_tokens),
+                               counted(ahead->output_tokens)}};
+  return (double)shortage(limit, look_at_clock(limit, now_ms), &own, &others);
 }
 
 int cc_limit_reserve(int number, double now_ms, double input_tokens, double output_tokens,
@@ -303,7 +319,7 @@ int cc_limit_reserve(int number, double now_ms, double input_tokens, double outp
   for (int i = 0; i < TRIES; i++) {
     struct amounts own = {{1, counted(input_tokens), counted(output_tokens)}};
     uint64_t now = move_clock(limit, now_ms);
-    *wait_ms = (double)shortage(limit, now, &own);
+    *wait_ms = (double)shortage(limit, now, &own, &NOTHING);
     if (*wait_ms > 0) return CC_ELIMIT;
     uint32_t resets[RATES];
     if (!book(limit, now, &own, resets)) continue;

@@ -314,7 +314,10 @@ void cc_limit_learn(int limit, uint32_t kind, double rate, double remaining, dou
                     double now_ms, struct cc_ticket *ticket);
 
 // Milliseconds until one request and its estimated tokens would fit: 0 when they do. Books nothing.
-double cc_limit_wait(int limit, double now_ms, double input_tokens, double output_tokens);
+// ahead: requests, input and output tokens (its .tokens is not read) that others will take first, of
+// which each that a rate has room for in a minute takes a minute more; NULL: nothing.
+double cc_limit_wait(int limit, double now_ms, double input_tokens, double output_tokens,
+                     const struct cc_rates *ahead);
 
 // Books one request and its estimated tokens, such that no 60 s window is over any rate: CC_OK
 // and the ticket; or CC_ELIMIT, *wait_ms until it would fit, and nothing booked.

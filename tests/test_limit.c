@@ -105,13 +105,46 @@ static void a_look_books_nothing(void **state) {
   rates(2, 100, 0, 0);
   cc_limit_learn(limit, 0, 0, 2, 50000, 0, NULL);
   for (int i = 0; i < 9; i++)
-    assert_true(cc_limit_wait(limit, 0, 60, 40) == 0);
+    assert_true(cc_limit_wait(limit, 0, 60, 40, NULL) == 0);
   assert_int_equal(reserve(0, 60, 0), CC_OK);
-  assert_true(cc_limit_wait(limit, 5000, 60, 0) == 55001);
-  assert_true(cc_limit_wait(limit, 5000, 40, 0) == 0);
+  assert_true(cc_limit_wait(limit, 5000, 60, 0, NULL) == 55001);
+  assert_true(cc_limit_wait(limit, 5000, 40, 0, NULL) == 0);
   assert_int_equal(reserve(5000, 40, 0), CC_OK);
-  assert_true(cc_limit_wait(limit, 6000, 0, 0) == 54001);
-  assert_true(cc_limit_wait(-1, 0, 1, 1) == 0);
+  assert_true(cc_limit_wait(limit, 6000, 0, 0, NULL) == 54001);
+  assert_true(cc_limit_wait(-1, 0, 1, 1, NULL) == 0);
+}
+
+static double wait_behind(double now, double input, double requests, double ahead_input) {
+  struct cc_rates ahead = {.requests = requests, .input_tokens = ahead_input};
+  return cc_limit_wait(limit, now, input, 0, &ahead);
+}
+
+static void those_ahead_take_their_room_first(void **state) {
+  (void)state;
+  rates(3, 0, 0, 0);
+  assert_true(wait_behind(0, 0, 2, 0) == 0);
+  assert_true(wait_behind(0, 0, 3, 0) == 60000);
+  for (int i = 0; i < 3; i++)
+    assert_int_equal(reserve(i * 10000, 0, 0), CC_OK);
+  assert_true(wait_behind(30000, 0, 0, 0) == 30001);
+  assert_true(wait_behind(30000, 0, 1, 0) == 40001);
+  assert_true(wait_behind(30000, 0, 2, 0) == 50001);
+  assert_true(wait_behind(30000, 0, 3, 0) == 90001); // as that which goes first is gone again
+  assert_true(wait_behind(30000, 0, 7, 0) == 160001);
+}
+
+static void those_ahead_take_their_tokens_first(void **state) {
+  (void)state;
+  rates(0, 100, 0, 0);
+  assert_true(wait_behind(0, 40, 1, 60) == 0);
+  assert_true(wait_behind(0, 41, 1, 60) == 60001);
+  assert_int_equal(reserve(0, 50, 0), CC_OK);
+  assert_true(wait_behind(1000, 20, 1, 30) == 0);
+  assert_true(wait_behind(1000, 21, 1, 30) == 59001);
+  assert_true(wait_behind(1000, 50, 1, 100) == 60000);
+  cc_limit_learn(limit, 1, 0, 45, 31000, 1000, NULL);
+  assert_true(wait_behind(1000, 15, 1, 30) == 0);
+  assert_true(wait_behind(1000, 16, 1, 30) == 30000);
 }
 
 static void more_output_than_estimated_counts_from_when_it_is_known(void **state) {
@@ -388,7 +421,7 @@ static void cleared_limits_are_as_new(void **state) {
     assert_int_equal(reserve(1000, 10, 10), CC_OK);
   assert_true(usage(61000).requests == 50); // the clock began anew
   assert_true(cc_limit_headroom(limit, 1000) == 1);
-  assert_true(cc_limit_wait(other, 1000, 100, 0) == 0);
+  assert_true(cc_limit_wait(other, 1000, 100, 0, NULL) == 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, fresh)
@@ -403,6 +436,8 @@ int main(void) {
       TEST(odd_amounts_count_as_none),
       TEST(settling_replaces_the_estimate),
       TEST(a_look_books_nothing),
+      TEST(those_ahead_take_their_room_first),
+      TEST(those_ahead_take_their_tokens_first),
       TEST(more_output_than_estimated_counts_from_when_it_is_known),
       TEST(settling_late_changes_nothing),
       TEST(releasing_takes_all_back),

@@ -99,11 +99,11 @@ local function first_answer_due(model) return cell.number('first answer ' .. cal
 
 -- While the first answer of a model is under way, a limit may be held up by reservations that it will
 -- show to be too large: then it is worth asking again soon, unless it is requests that there are too many of.
-local function soonest(exchange, slot, now, longest)
+local function soonest(exchange, slot, now, longest, ahead)
   local made = exchange.estimated
   if longest <= SOON_MS or made.known or not made.model then return longest end
   if C.cc_cell_get(first_answer_due(made.model)) <= now then return longest end
-  return math.min(longest, math.max(C.cc_limit_wait(slot.limit, now, 0, 0), SOON_MS))
+  return math.min(longest, math.max(C.cc_limit_wait(slot.limit, now, 0, 0, ahead), SOON_MS))
 end
 
 --- How long an attempt would have to wait for room in the limits of a key: 0 when it may go.
@@ -111,13 +111,14 @@ end
 ---@param slot ccrelay.Slot
 ---@param model string? as the upstream knows it
 ---@param now number
+---@param ahead ffi.cdata*? struct cc_rates, what others will take first
 ---@return number milliseconds
-function M.wait(exchange, slot, model, now)
+function M.wait(exchange, slot, model, now, ahead)
   local input, output, told_input, told_output = M.estimate(exchange, slot)
-  local longest = slot.limit and C.cc_limit_wait(slot.limit, now, input, output) or 0
-  if longest > 0 then longest = soonest(exchange, slot, now, longest) end
+  local longest = slot.limit and C.cc_limit_wait(slot.limit, now, input, output, ahead) or 0
+  if longest > 0 then longest = soonest(exchange, slot, now, longest, ahead) end
   local told = quota.of(slot, model).limit
-  return told and math.max(longest, C.cc_limit_wait(told, now, told_input, told_output)) or longest
+  return told and math.max(longest, C.cc_limit_wait(told, now, told_input, told_output, ahead)) or longest
 end
 
 --- Books an attempt at a key: two tickets, one for all its models and one for the class of this; nil and
@@ -133,7 +134,7 @@ function M.reserve(exchange, slot, model, now)
   local told = quota.of(slot, model).limit or -1
   tickets[1].limit = -1
   if C.cc_limit_reserve(slot.limit or -1, now, input, output, tickets, wait) == C.CC_ELIMIT then
-    return nil, soonest(exchange, slot, now, wait[0])
+    return nil, soonest(exchange, slot, now, wait[0], nil)
   end
   if C.cc_limit_reserve(told, now, told_input, told_output, tickets + 1, wait) == C.CC_ELIMIT then
     C.cc_limit_release(tickets, now)
