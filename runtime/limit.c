@@ -151,11 +151,14 @@ static uint64_t wait_for(struct cc_shared_limit *limit, unsigned rate, uint64_t 
   return WINDOW_MS + 1;
 }
 
-// How many whole minutes a rate needs for what is ahead; takes that off.
-static uint64_t minutes_of(double rate, uint64_t *ahead) {
-  if (rate < 1) return 0;
-  uint64_t minutes = *ahead / (uint64_t)rate;
-  *ahead %= (uint64_t)rate;
+// An amount with what is ahead of it: how many whole minutes a rate needs before it has room for the
+// last of them, which goes to *amount. Alone it needs none, however large.
+static uint64_t minutes_before(double rate, uint64_t ahead, uint64_t *amount) {
+  if (!ahead || rate < 1) return 0;
+  uint64_t most = (uint64_t)rate;
+  uint64_t all = ahead + (*amount < most ? *amount : most);
+  uint64_t minutes = (all - 1) / most;
+  *amount = all - minutes * most;
   return minutes;
 }
 
@@ -168,9 +171,8 @@ static uint64_t shortage(struct cc_shared_limit *limit, uint64_t now,
     double most = rate_of(limit, rate);
     uint64_t before = amount_of(ahead, rate), amount = amount_of(amounts, rate);
     uint64_t all = before + amount, left = atomic_load(&limit->left[rate]);
-    uint64_t wait = minutes_of(most, &before) * WINDOW_MS;
-    if (!fits(most, amount_of(&sums, rate) + before, amount))
-      wait += wait_for(limit, rate, now, before + amount);
+    uint64_t wait = minutes_before(most, before, &amount) * WINDOW_MS;
+    if (!fits(most, amount_of(&sums, rate), amount)) wait += wait_for(limit, rate, now, amount);
     if (wait > longest) longest = wait;
     if (!cc_remainder_in_force(left, now) || all <= (uint32_t)left) continue;
     wait = (left >> 32) * 1000 - now;

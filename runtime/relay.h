@@ -314,8 +314,8 @@ void cc_limit_learn(int limit, uint32_t kind, double rate, double remaining, dou
                     double now_ms, struct cc_ticket *ticket);
 
 // Milliseconds until one request and its estimated tokens would fit: 0 when they do. Books nothing.
-// ahead: requests, input and output tokens (its .tokens is not read) that others will take first, of
-// which each that a rate has room for in a minute takes a minute more; NULL: nothing.
+// ahead: requests, input and output tokens (its .tokens is not read) that others will take first; NULL:
+// nothing. It is not sooner than that, but may be later, for requests are not divided.
 double cc_limit_wait(int limit, double now_ms, double input_tokens, double output_tokens,
                      const struct cc_rates *ahead);
 

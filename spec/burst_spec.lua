@@ -45,6 +45,14 @@ it('they are refused when nothing may wait, with the time of the next', function
   assert.equal('10', list[3].answer.headers['retry-after'])
 end)
 
+it('a refusal tells when the limits have room too, if that is later', function()
+  local self = new({ key = 'k', rpm_limit = 60, burst = 1, otpm_limit = 1000 }, {})
+  local big = { max_tokens = 900 }
+  local _, second = self:requests({ body = big }, { at = 50, body = big })
+  assert.equal(429, second.answer.status)
+  assert.equal('60', second.answer.headers['retry-after'])
+end)
+
 it('another key serves meanwhile', function()
   local self = new({ key = 'k', rpm_limit = 60, burst = 1, priority = 2 }, nil,
     { name = 'other', type = 'anthropic', keys = { { key = 'o' } } })

@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Waiting for room in limits, on a clock that only events move.
+local cell = require 'ccrelay.cell'
 local fake = require 'support.fake_c'
 local json = require 'ccrelay.json'
+local lines = require 'ccrelay.queue_lines'
 local metrics = require 'ccrelay.metrics'
 local stage = require 'support.stage'
 
@@ -32,6 +34,9 @@ local function statuses(...)
   return table.concat(list, ' ')
 end
 
+-- By an answer to one that is under way the room there should be comes to nothing.
+local NO_LONGER = { status = 429, body = '{}', headers = { ['retry-after'] = '50' }, after = 55000 }
+
 describe('when all keys are at their limits', function()
   it('an exchange waits for room', function()
     local self = limited()
@@ -58,11 +63,71 @@ describe('when all keys are at their limits', function()
     assert.is_true(tonumber(third.answer.headers['retry-after']) >= 29)
   end)
 
+  it('it is refused at once when those ahead take the room that comes in time', function()
+    local self = limited({ routing = { queue_ms = MINUTE + 2000 } }, { key = 'sk-q', rpm_limit = 2 })
+    local list = { self:requests({}, {}, { at = 10 }, { at = 20 }, { at = 30 }) }
+    assert.equal('200 200 200 200 429', statuses(unpack(list)))
+    assert.equal(30, list[5].over_at - list[1].at)
+    assert.is_true(tonumber(list[5].answer.headers['retry-after']) >= 119)
+  end)
+
+  it('and when those ahead will use up the tokens', function()
+    local self = limited({ routing = { queue_ms = MINUTE + 2000 } }, { key = 'sk-q', otpm_limit = 1000 })
+    local function of(tokens) return { max_tokens = tokens } end
+    local list = { self:requests({ body = of(900) }, { at = 10, body = of(500) }, { at = 20, body = of(700) },
+      { at = 30, body = of(400) }) }
+    assert.equal('200 200 429 200', statuses(unpack(list)))
+    assert.equal(20, list[3].over_at - list[1].at)
+  end)
+
+  it('those who wait for several keys take one of them', function()
+    local keys = {}
+    for index = 1, 3 do keys[index] = { key = 'sk-' .. index, rpm_limit = 1 } end
+    local self = limited { routing = { queue_ms = MINUTE + 2000 }, providers = { {
+      name = stage.fresh('three'):gsub(' ', '-'), type = 'anthropic', base_url = 'http://q.test', keys = keys } } }
+    local list = {}
+    for index = 1, 7 do list[index] = { at = index * 10 } end
+    list = { self:requests(unpack(list)) }
+    assert.equal('200 200 200 200 200 200 429', statuses(unpack(list)))
+    assert.is_true(list[7].over_at - list[7].at < 10)
+    for index = 2, 6 do assert.is_true(list[index].tries[1].sent_at >= list[index - 1].tries[1].sent_at) end
+  end)
+
   it('it waits in vain no longer than queue_ms', function()
-    local self = limited({ routing = { queue_ms = MINUTE + 2000 } }, { key = 'sk-q', rpm_limit = 1 })
+    local self = limited({ routing = { queue_ms = MINUTE + 2000 } })
+    self.replies['q.test'] = { { status = 200 }, NO_LONGER }
     local list = { self:requests({}, { at = 10 }, { at = 20 }) }
-    assert.equal('200 200 429', statuses(unpack(list)))
-    assert.is_true(fake.C.cc_now() - list[3].at <= MINUTE + 3000)
+    assert.equal('200 429 429', statuses(unpack(list)))
+    assert.equal(0, #list[3].tries)
+    local waited = list[3].over_at - list[3].at
+    assert.is_true(waited >= 50000 and waited <= MINUTE + 2000, waited)
+  end)
+
+  it('no newcomer takes the room of those who wait', function()
+    local self, list = limited({ routing = { queue_ms = 5000 } }, { key = 'sk-q', rpm_limit = 60, burst = 1 }), {}
+    for index = 1, 4 do list[index] = { at = index * 10 } end
+    for index = 5, 8 do list[index] = { at = (index - 3) * 1000 } end -- about when there is room for one
+    list = { self:requests(unpack(list)) }
+    for index = 2, 8 do
+      assert.equal(200, list[index].answer.status)
+      assert.is_true(list[index].tries[1].sent_at > list[index - 1].tries[1].sent_at)
+    end
+  end)
+
+  it('nor that of those who wait in another worker, unless it has not been heard of for a second', function()
+    local self = limited({ routing = { queue_ms = 2 * MINUTE } }, { key = 'sk-q', rpm_limit = 60 })
+    lines.attach(1)
+    finally(function() lines.attach(0) end)
+    assert.equal(200, self:request().status)
+    local slot, words, start = self.current.providers[1].slots[1], '1 59 0 0', fake.C.cc_now()
+    local elsewhere = cell.number('queue 0 ' .. slot.name)
+    fake.C.cc_cell_write(elsewhere, words, #words)
+    fake.C.cc_cell_set(elsewhere, start + 1000)
+    fake.C.cc_cell_set(slot.waited_for, start + 1000)
+    fake.C.cc_cell_set(cell.number 'queue tickets', 1)
+    assert.equal(200, self:request().status)
+    local waited = self.served[2].at - start
+    assert.is_true(waited >= 1000 and waited <= 1200, waited)
   end)
 
   it('they go on in the order they came', function()
@@ -225,7 +290,8 @@ describe('a client that wants a stream', function()
   end)
 
   it('is told that it waited in vain', function()
-    local self = limited({ routing = { queue_ms = MINUTE + 2000 } }, key)
+    local self = limited({ routing = { queue_ms = MINUTE + 2000 } })
+    self.replies['q.test'] = { { status = 200 }, NO_LONGER }
     local _, _, third = self:requests({}, { at = 10 }, { at = 20, body = wants })
     local body = told(third)
     assert.equal('rate_limit_error', body.error.type)

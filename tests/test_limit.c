@@ -137,11 +137,13 @@ static void those_ahead_take_their_tokens_first(void **state) {
   (void)state;
   rates(0, 100, 0, 0);
   assert_true(wait_behind(0, 40, 1, 60) == 0);
-  assert_true(wait_behind(0, 41, 1, 60) == 60001);
+  assert_true(wait_behind(0, 41, 1, 60) == 60000);
   assert_int_equal(reserve(0, 50, 0), CC_OK);
   assert_true(wait_behind(1000, 20, 1, 30) == 0);
   assert_true(wait_behind(1000, 21, 1, 30) == 59001);
   assert_true(wait_behind(1000, 50, 1, 100) == 60000);
+  assert_true(wait_behind(1000, 80, 1, 90) == 119001);
+  assert_true(wait_behind(1000, 900, 1, 60) == 119001);
   cc_limit_learn(limit, 1, 0, 45, 31000, 1000, NULL);
   assert_true(wait_behind(1000, 15, 1, 30) == 0);
   assert_true(wait_behind(1000, 16, 1, 30) == 30000);

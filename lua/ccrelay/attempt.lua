@@ -5,7 +5,6 @@ local Outcome = require 'ccrelay.outcome'
 local Request = require 'ccrelay.request'
 local Upstream = require 'ccrelay.upstream'
 local booking = require 'ccrelay.booking'
-local burst = require 'ccrelay.burst'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
@@ -47,18 +46,11 @@ local function admit(exchange, attempt)
   if not admitted then return 'overloaded', probe - now end
   attempt.probe, attempt.probed = probe, probe ~= false
   if not slot.rates or attempt.upstream.credential ~= 'own' then return nil end
-  local pause = burst.take(slot, now)
-  if pause > 0 then
+  attempt.tickets = booking.reserve(exchange, slot, attempt.upstream.model, now)
+  if not attempt.tickets then
     withdraw(attempt)
-    return 'limited', pause
+    return 'limited', math.max(booking.wait(exchange, slot, attempt.upstream.model, now), 1)
   end
-  local tickets, wait = booking.reserve(exchange, slot, attempt.upstream.model, now)
-  if not tickets then
-    burst.give_back(slot)
-    withdraw(attempt)
-    return 'limited', wait
-  end
-  attempt.tickets = tickets
   return nil
 end
 
@@ -66,8 +58,7 @@ end
 local function give_back(attempt)
   withdraw(attempt)
   if attempt.tickets then
-    booking.release(attempt.tickets)
-    burst.give_back(attempt.slot)
+    booking.release(attempt.slot, attempt.tickets)
   end
   attempt.tickets = nil
 end
@@ -231,6 +222,7 @@ function M.start(exchange, upstream, more, race)
   if attempt.counted then
     local reason, pause = admit(exchange, attempt)
     if reason then return nil, Outcome.refused(exchange, attempt, reason, pause) end
+    queue.leave(exchange)
   end
   local origin, message = slot.provider:origin(exchange.relay)
   if not origin then
@@ -352,6 +344,7 @@ end
 local function gives_way(exchange, upstream, more, outcome)
   if outcome.error ~= 'limited' or exchange.last or not queue.wanted(exchange) then return false end
   if more == nil then more = Upstream.remains(exchange, upstream) end
+  queue.note(exchange, upstream.slot, C.cc_now() + outcome.retry_after * 1000)
   return not more and queue.wait(exchange)
 end
 

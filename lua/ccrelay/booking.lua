@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.outcome'
 local bit = require 'bit'
+local burst = require 'ccrelay.burst'
 local calibration = require 'ccrelay.calibration'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
@@ -27,6 +28,7 @@ local SOON_MS = 1000       -- after which the first answer may be there
 ---@field output number
 ---@field most_input number the same with nothing known: rather too much
 ---@field most_output number
+---@field told_output number where only the provider told a limit
 ---@field marked boolean whether a prompt cache may hold some of it
 
 local function is_known(model) return model ~= nil and calibration.is_known(model) end
@@ -38,6 +40,7 @@ local function estimate_of(exchange, rates)
   local known, input, output = is_known(model), exchange:estimate()
   local made = {
     model = model, known = known, input = input, output = output, most_input = input, most_output = output,
+    told_output = math.min(output, calibration.USUAL_OUTPUT),
     marked = input > 0 and bit.band(exchange.feature_bits, C.CC_HAS_CACHE_CONTROL) ~= 0,
   }
   if not known then
@@ -84,15 +87,17 @@ end
 function M.estimate(exchange, slot, rates)
   rates = rates or slot and slot.token_rates
   local made = estimate_of(exchange, rates)
-  local told_output = math.min(made.output, calibration.USUAL_OUTPUT)
-  local share, told_share = 1, 1
-  if made.marked then share, told_share = new_share(exchange, made.input, slot) end
-  local input, output = math.ceil(made.input * share), made.output
+  local input, output, told_input = made.input, made.output, made.input
+  if made.marked then
+    local share, told_share = new_share(exchange, input, slot)
+    input, told_input = math.ceil(input * share), math.ceil(input * told_share)
+  end
   if rates and not made.known then input, output = pessimistic(made, rates) end
-  return input, output, math.ceil(made.input * told_share), told_output
+  return input, output, told_input, made.told_output
 end
 
 local pair = ffi.typeof 'struct cc_ticket[2]'
+local requests_ahead = ffi.new 'struct cc_rates'
 local wait = ffi.new 'double[1]'
 
 local function first_answer_due(model) return cell.number('first answer ' .. calibration.place(model)) end
@@ -103,10 +108,11 @@ local function soonest(exchange, slot, now, longest, ahead)
   local made = exchange.estimated
   if longest <= SOON_MS or made.known or not made.model then return longest end
   if C.cc_cell_get(first_answer_due(made.model)) <= now then return longest end
-  return math.min(longest, math.max(C.cc_limit_wait(slot.limit, now, 0, 0, ahead), SOON_MS))
+  requests_ahead.requests = ahead and ahead.requests or 0
+  return math.min(longest, math.max(C.cc_limit_wait(slot.limit, now, 0, 0, requests_ahead), SOON_MS))
 end
 
---- How long an attempt would have to wait for room in the limits of a key: 0 when it may go.
+--- How long an attempt would have to wait for room in the limits of a key and its pacing: 0 when it may go.
 ---@param exchange ccrelay.Exchange
 ---@param slot ccrelay.Slot
 ---@param model string? as the upstream knows it
@@ -117,32 +123,34 @@ function M.wait(exchange, slot, model, now, ahead)
   local input, output, told_input, told_output = M.estimate(exchange, slot)
   local longest = slot.limit and C.cc_limit_wait(slot.limit, now, input, output, ahead) or 0
   if longest > 0 then longest = soonest(exchange, slot, now, longest, ahead) end
+  if slot.burst then longest = math.max(longest, burst.wait(slot, now, ahead and ahead.requests)) end
   local told = quota.of(slot, model).limit
   return told and math.max(longest, C.cc_limit_wait(told, now, told_input, told_output, ahead)) or longest
 end
 
---- Books an attempt at a key: two tickets, one for all its models and one for the class of this; nil and
---- how long to wait when there is no room.
+--- Books an attempt at a key: two tickets, one for all its models and one for the class of this, and its
+--- place in the pacing; nil when there is no room.
 ---@param exchange ccrelay.Exchange
 ---@param slot ccrelay.Slot
 ---@param model string? as the upstream knows it
 ---@param now number
 ---@return ffi.cdata*? tickets struct cc_ticket[2]
----@return number milliseconds
 function M.reserve(exchange, slot, model, now)
   local tickets, input, output, told_input, told_output = pair(), M.estimate(exchange, slot)
   local told = quota.of(slot, model).limit or -1
   tickets[1].limit = -1
+  if burst.take(slot, now) > 0 then return nil end
   if C.cc_limit_reserve(slot.limit or -1, now, input, output, tickets, wait) == C.CC_ELIMIT then
-    return nil, soonest(exchange, slot, now, wait[0], nil)
+    burst.give_back(slot)
+    return nil
   end
   if C.cc_limit_reserve(told, now, told_input, told_output, tickets + 1, wait) == C.CC_ELIMIT then
-    C.cc_limit_release(tickets, now)
-    return nil, wait[0]
+    M.release(slot, tickets)
+    return nil
   end
   local made = exchange.estimated
   if not made.known and made.model then C.cc_cell_set(first_answer_due(made.model), now + MINUTE_MS) end
-  return tickets, 0
+  return tickets
 end
 
 --- Puts what was really used in the place of the estimate.
@@ -154,9 +162,11 @@ function M.settle(tickets, input, output)
 end
 
 --- Takes it all back.
+---@param slot ccrelay.Slot
 ---@param tickets ffi.cdata*
-function M.release(tickets)
+function M.release(slot, tickets)
   for index = 0, 1 do C.cc_limit_release(tickets + index, C.cc_now()) end
+  burst.give_back(slot)
 end
 
 -- What a reservation is probably worth, which is less of one that was made with nothing known.

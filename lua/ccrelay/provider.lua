@@ -29,6 +29,7 @@ local turn = require 'ccrelay.turn'
 ---@field burst integer? requests that may go at once, when they are smoothed
 ---@field pace integer cell for that
 ---@field health integer cell that says until when the key is put aside
+---@field waited_for integer cell that says until when exchanges wait for it, unless it is told again
 ---@field rest integer cell that says until when any class of models rests, and the class that rests longest
 
 ---@class ccrelay.Provider
@@ -119,6 +120,7 @@ local function new_slot(provider, key, order)
   slot.token_rates = slot.rates and math.max(unpack(slot.rates, 2)) > 0 and slot.rates or nil
   slot.burst = key and (key.burst or 0) > 0 and (key.rpm_limit or 0) > 0 and key.burst or nil
   slot.health, slot.rest, slot.limit, slot.pace, slot.uncounted = -1, -1, nil, -1, false
+  slot.waited_for = -1
   slot.name, slot.quotas = '', {}
   return slot
 end
@@ -222,6 +224,7 @@ local function attach_slot(slot)
   local own = name_of(slot)
   slot.name, slot.quotas = own, {}
   slot.health, slot.rest = cell.number('key:' .. own), cell.number('rest:' .. own)
+  slot.waited_for = cell.number('queue:' .. own)
   if not slot.rates then return end
   local name = cell.fit(own)
   local limit = C.cc_limit(name, #name)

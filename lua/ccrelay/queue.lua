@@ -1,16 +1,21 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Exchanges that wait for room in the limits: about in the order they came in, none longer than
--- routing.queue_ms. A client that wants a stream does not wait in silence longer than one that has its
--- stream: then its answer begins, with pings.
+-- The wait queue: exchanges wait for room in the limits of keys, none longer than routing.queue_ms. Room goes
+-- to those who came first, over all workers; who cannot be served in time, by what is known, is not let in.
+-- A client that wants a stream does not wait in silence longer than one that has its stream: then its answer
+-- begins, with pings.
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
+local booking = require 'ccrelay.booking'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
+local lines = require 'ccrelay.queue_lines'
 local turn = require 'ccrelay.turn'
 
 local M = {}
 
-local lines = {} -- by model: exchanges, the first come first
+local LOOK_MS = 100 -- how often the first of a line looks: answers that took less than reserved make room
+local NEXT_MS = 10  -- the same while there is room, and an exchange of another worker is to take it first
+
 local request, settings = ffi.new 'struct cc_request', ffi.new 'struct cc_settings'
 
 local function configuration_of(exchange)
@@ -24,27 +29,50 @@ function M.wanted(exchange)
   return (configuration_of(exchange).routing.queue_ms or 0) > 0
 end
 
-local function line_up(exchange)
-  local model = exchange.model
-  local line = lines[model] or {}
-  lines[model] = line
-  line[#line + 1] = exchange
-  exchange.queued = { model = model, since = C.cc_now() }
-  cell.add('count:queued', 1)
+--- How long an exchange would have to wait for a key, 0 when it may go: until there is room for it beside
+--- those who came before it. Who waits already has been let in, and is told only what its own room takes.
+---@param exchange ccrelay.Exchange
+---@param slot ccrelay.Slot
+---@param model string? as the upstream knows it
+---@param now number
+---@return number milliseconds
+function M.delay(exchange, slot, model, now)
+  local own = booking.wait(exchange, slot, model, now)
+  if C.cc_cell_get(slot.waited_for) <= now then return own end
+  local ahead = lines.ahead(exchange, slot, now)
+  if not ahead then return own end
+  local behind = booking.wait(exchange, slot, model, now, ahead)
+  if behind == 0 or not exchange.ticket then return behind end
+  return math.max(own, NEXT_MS)
+end
+
+--- Remembers that a key has no room for an exchange until then: M.wait waits for the first of these.
+---@param exchange ccrelay.Exchange
+---@param slot ccrelay.Slot
+---@param ready number
+function M.note(exchange, slot, ready)
+  if not M.wanted(exchange) then return end
+  exchange.full = exchange.full or {}
+  exchange.full[slot] = ready
 end
 
 --- It waits no more.
 ---@param exchange ccrelay.Exchange
 function M.leave(exchange)
-  if not exchange.queued then return end
-  local model = exchange.queued.model
-  exchange.queued_ms = exchange.queued_ms + C.cc_now() - exchange.queued.since
+  local queued = exchange.queued
+  if not queued then return end
+  lines.leave(exchange)
+  exchange.queued_ms = exchange.queued_ms + C.cc_now() - queued.since
   exchange.queued = false
-  local line = lines[model]
-  for index = #line, 1, -1 do
-    if line[index] == exchange then table.remove(line, index) end
+end
+
+local function line_up(exchange)
+  if exchange.queued then return end
+  if not exchange.ticket then
+    exchange.ticket = lines.ticket()
+    cell.add('count:queued', 1)
   end
-  if #line == 0 then lines[model] = nil end
+  exchange.queued = { ticket = exchange.ticket, since = C.cc_now(), asleep = false, takes = {} }
 end
 
 -- The exchange as a whole has a time too.
@@ -57,13 +85,6 @@ local function latest(exchange)
   return latest_ms
 end
 
--- Those ahead ask first: each has a millisecond for it.
-local function place_of(exchange)
-  for index, other in ipairs(lines[exchange.queued.model]) do
-    if other == exchange then return index end
-  end
-end
-
 -- When the client has to hear something; never for one that wants no stream.
 local function silent_until(exchange)
   if exchange.early or not exchange.stream then return math.huge end
@@ -72,28 +93,44 @@ local function silent_until(exchange)
 end
 
 local function sleep_until(exchange, due)
-  local silent = silent_until(exchange)
-  if due > silent then
-    turn.sleep(exchange, silent - C.cc_now())
-    answer.early(exchange)
-  end
-  turn.sleep(exchange, due - C.cc_now())
+  local queued = exchange.queued
+  C.cc_exchange_timer(exchange.relay, exchange.handle, math.max(due - C.cc_now(), 0))
+  queued.asleep = true
+  turn.await(exchange, turn.TIMER)
+  queued.asleep = false
 end
 
---- Waits until a limit that kept the exchange out has room; false at once when that is too late. In
---- the exchange's coroutine, outside of scripts.
+-- Until it is worth looking for room: the first of a line does so when there should be some, and each LOOK_MS;
+-- others when they have become the first.
+local function rest(exchange, ready)
+  repeat
+    local leads, now, silent = lines.leads(exchange), C.cc_now(), silent_until(exchange)
+    local due = leads and math.min(math.max(ready, now + 1), now + LOOK_MS) or now + lines.LEASE_MS
+    sleep_until(exchange, math.min(due, silent, exchange.queue_end))
+    if C.cc_now() >= silent then answer.early(exchange) end
+  until leads or C.cc_now() >= exchange.queue_end or lines.leads(exchange)
+end
+
+local function soonest(full)
+  local soonest_ms = math.huge
+  for _, ready in pairs(full) do soonest_ms = math.min(soonest_ms, ready) end
+  return soonest_ms
+end
+
+--- Waits until one of the keys that had no room for the exchange may have some; false at once when that is
+--- too late. In the exchange's coroutine, outside of scripts.
 ---@param exchange ccrelay.Exchange
 ---@return boolean
 function M.wait(exchange)
-  local ready = exchange.room_at
-  if not ready or exchange.ended or exchange.answered or coroutine.running() ~= exchange.coroutine then return false end
+  local full = exchange.full
+  if not full or exchange.ended or exchange.answered or coroutine.running() ~= exchange.coroutine then return false end
   exchange.queue_end = exchange.queue_end or latest(exchange)
+  local ready = soonest(full)
   if ready > exchange.queue_end then return false end
-  if not exchange.queued then line_up(exchange) end
-  local now = C.cc_now()
-  local due = math.max(ready, now + 1) + place_of(exchange) - 1
-  sleep_until(exchange, math.min(due, exchange.queue_end))
-  exchange.refusal, exchange.room_at = false, false
+  line_up(exchange)
+  lines.join(exchange, full)
+  rest(exchange, ready)
+  exchange.refusal, exchange.full = false, false
   return true
 end
 

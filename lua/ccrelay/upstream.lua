@@ -1,8 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Candidates: at which upstreams an exchange may be tried, and in which order.
 local C = require 'ccrelay.c'
-local booking = require 'ccrelay.booking'
-local burst = require 'ccrelay.burst'
 local face = require 'ccrelay.face'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
@@ -129,7 +127,6 @@ end
 local WEAK = { none = true, not_allowed = true } -- they say less than any other
 
 local function refuse(exchange, kind, ready, provider, feature)
-  if kind == 'limited' then exchange.room_at = math.min(exchange.room_at or ready, ready) end
   local refusal = exchange.refusal
   if not refusal or not refusal.ready and (ready or WEAK[refusal.kind]) or ready and ready < refusal.ready then
     exchange.refusal = { kind = kind, ready = ready, provider = provider.name, feature = feature }
@@ -146,14 +143,10 @@ local function has_room(exchange, slot, model, now)
     return false
   end
   if not slot.rates then return true end
-  local pause = burst.wait(slot, now)
-  if pause > 0 then
-    refuse(exchange, 'limited', now + pause, slot.provider)
-    return false
-  end
-  local wait = booking.wait(exchange, slot, model, now)
-  if wait == 0 then return true end
-  refuse(exchange, 'limited', now + wait, slot.provider)
+  local delay = queue.delay(exchange, slot, model, now)
+  if delay == 0 then return true end
+  queue.note(exchange, slot, now + delay)
+  refuse(exchange, 'limited', now + delay, slot.provider)
   return false
 end
 
@@ -163,6 +156,10 @@ local function is_usable(exchange, slot, model, credential, now)
   if exchange.endpoint ~= 'messages' then return true end
   local state, ready = health.state(slot, now, model)
   if ready then
+    if state == 'limited' then
+      ready = math.max(ready, credential == 'own' and now + queue.delay(exchange, slot, model, now) or 0)
+      queue.note(exchange, slot, ready)
+    end
     refuse(exchange, KINDS[state] or 'overloaded', ready, slot.provider)
     return false
   end
@@ -287,7 +284,7 @@ local function wait_for_some(exchange, filter)
   repeat
     list = queue.wait(exchange) and M.candidates(exchange, filter)
   until not list or #list > 0
-  queue.leave(exchange)
+  if not list then queue.leave(exchange) end -- else with its attempt: nobody is to take its room before that
   return list or {}
 end
 
@@ -320,7 +317,7 @@ function M.later(exchange)
   while exchange.filter and #list == 0 and queue.wait(exchange) do
     list = untried(exchange, M.candidates(exchange, exchange.filter))
   end
-  queue.leave(exchange)
+  if #list == 0 then queue.leave(exchange) end
   return list
 end
 

@@ -7,6 +7,7 @@ local clients = require 'ccrelay.clients'
 local config = require 'ccrelay.config'
 local health = require 'ccrelay.health'
 local loop = require 'ccrelay.loop'
+local queue_lines = require 'ccrelay.queue_lines'
 local settings = require 'ccrelay.settings'
 local source = require 'ccrelay.source'
 
@@ -103,6 +104,7 @@ function M.run(master)
   for _, number in ipairs(master.listeners) do C.cc_accept(self.relay, number, self.slot) end
   clients.attach(self.slot, self.current.configuration)
   health.attach(self.slot, self.current)
+  queue_lines.attach(self.slot)
   loop.run(self.relay, self)
   C.cc_log_flush(FLUSH_MS)
   C.cc_close(self.relay)

@@ -6,7 +6,7 @@ import SDK0 from 'sdk0';
 import SDK1 from 'sdk1';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
-import { Relay, ask, patience, post, provider, secret } from './support/relay.mjs';
+import { Relay, ask, patience, post, provider, secret, status } from './support/relay.mjs';
 import { Upstream, faults, healthy } from './support/upstream.mjs';
 
 const start = (t, upstream, { workers = 1, timeout_ms = 60_000, queue_ms = 20_000, keys } = {}) => Relay.start(t, {
@@ -47,6 +47,58 @@ test('they go in the order they came, and one that left is forgotten', async (t)
   assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200, 200, 200]);
   assert.deepEqual(upstream.requests.map(({ body }) => JSON.parse(body).max_tokens), [1, 2, 3, 5, 6]);
   await relay.printed(/"queued_ms":\d/);
+});
+
+const asked = (upstream) => upstream.requests.map(({ body }) => JSON.parse(body).max_tokens);
+
+/** Sends requests `gap` ms apart, told apart by max_tokens, 1 and up: a promise of the answer to each. */
+async function inTurn(relay, count, gap) {
+  const all = [];
+  for (let n = 1; n <= count; n += 1) {
+    all.push(post(relay, ask({ max_tokens: n })).then(({ status }) => status, () => 'cut'));
+    await sleep(gap);
+  }
+  return all;
+}
+
+test('they go in the order they came over several workers', async (t) => {
+  const upstream = await Upstream.start(t, 'first');
+  const relay = await start(t, upstream, { workers: 2, keys: paced });
+  const all = await inTurn(relay, 16, 50);
+  const { workers } = await status(relay);
+  assert.ok(workers.every(({ exchanges }) => exchanges > 0), JSON.stringify(workers)); // or it tells nothing
+  assert.deepEqual(await Promise.all(all), Array(16).fill(200));
+  assert.deepEqual(asked(upstream), Array.from({ length: 16 }, (_, n) => n + 1));
+});
+
+test('who cannot be served in time is refused at once, by what waits in all workers', async (t) => {
+  const upstream = await Upstream.start(t, 'first');
+  const relay = await start(t, upstream, { workers: 2, queue_ms: 3000, keys: [{ key: secret('first'), rpm_limit: 60, burst: 1 }] });
+  const ended = [];
+  const all = Array.from({ length: 16 }, async (_, n) => {
+    await sleep(20 * n);
+    const answer = await post(relay, ask());
+    ended.push(answer.status);
+    return answer;
+  });
+  const refused = (await Promise.all(all)).filter(({ status }) => status !== 200);
+  // One goes at once, then one each second. All others have their refusal before the second is served.
+  assert.equal(refused.length, 12, `${ended}`);
+  assert.deepEqual(ended, [200, ...Array(12).fill(429), 200, 200, 200]);
+  for (const { headers } of refused) assert.ok(Number(headers['retry-after']) >= 3, headers['retry-after']);
+});
+
+test('a worker that dies while exchanges wait in it keeps no other waiting', async (t) => {
+  const upstream = await Upstream.start(t, 'first');
+  const relay = await start(t, upstream, { workers: 2, keys: [{ key: secret('first'), rpm_limit: 60, burst: 1 }] });
+  const all = await inTurn(relay, 10, 30);
+  process.kill((await status(relay)).workers[0].pid, 'SIGKILL');
+  const ended = await Promise.all(all);
+  const served = ended.flatMap((status, index) => (status === 200 ? [index + 1] : []));
+  assert.ok(ended.every((status) => status === 200 || status === 'cut'), `${ended}`);
+  assert.ok(ended.includes('cut') && served.length > 1, `${ended}`); // or it tells nothing
+  assert.deepEqual(asked(upstream).filter((n) => served.includes(n)), served);
+  assert.equal((await post(relay, ask())).status, 200);
 });
 
 test('a key that rests is waited for, but not longer than queue_ms or the exchange', async (t) => {

@@ -156,7 +156,8 @@ local routing = {
   { 'failover_timeout', 'integer', default = 5000,
     doc = 'ms without a response head before the next candidate is tried, 0 = off' },
   { 'queue_ms', 'integer', default = 0,
-    doc = 'ms a request may wait while all keys are at their limits; 0 = 429 at once' },
+    doc = 'ms a request may wait while all keys are at their limits, in the order of arrival; 429 at once for those '
+      .. 'that cannot be served in that time; 0 = 429 at once' },
   { 'model_mapping', 'map', item = text, most = 10000, default = {},
     example = { ['claude-opus'] = 'anthropic', ['glm-4'] = 'zai' },
     doc = 'for model_based: prefix of a model: provider' },
