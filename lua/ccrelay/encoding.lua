@@ -14,6 +14,7 @@ end
 local FAULTS = {
   [C.CC_EENCODING] = {
     status = 415, code = 'request_body_encoding_unsupported',
+    headers = { ['accept-encoding'] = 'gzip, deflate, br, zstd' }, -- RFC 9110, section 12.5.3
     text = 'content-encoding "%s" is not decoded here; send gzip, deflate, br or zstd, one of them, or the plain body',
   },
   [C.CC_EENCODED] = {
@@ -38,6 +39,7 @@ function M.refuse(exchange, code)
     failure = ffi.string(C.cc_error_name(code)), error_code = fault.code,
     -- Anthropic's ids begin with req_: a client that may send plain bodies to a relay tells by this
     -- that it was the relay which did not understand the encoding.
+    headers = fault.headers,
     request_id = fault.status == 415 and 'ccr_' .. exchange.id or nil,
   })
   return true

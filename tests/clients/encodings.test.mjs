@@ -94,6 +94,7 @@ test('an unknown encoding, or more than one, is 415 with an id that is not one o
     const answer = await post(relay, zlib.gzipSync(body('x')), { headers: { 'content-encoding': name } });
     const told = fault(answer, 415, 'invalid_request_error', 'request_body_encoding_unsupported', name);
     assert.match(told.request_id, /^ccr_\w+$/, name);
+    assert.equal(answer.headers['accept-encoding'], 'gzip, deflate, br, zstd');
     assert.doesNotMatch(JSON.stringify(answer.headers), /"req_/, name);
     assert.ok(told.error.message.includes(`"${name}"`), told.error.message);
   }

@@ -59,7 +59,7 @@ local server = {
   { 'total_ms', 'integer', default = 0, doc = 'the whole exchange, however well its answer flows; 0 = none' },
   { 'max_concurrent', 'integer', default = 0,
     doc = 'exchanges at a time, 0 = unlimited; over it 529 with retry-after' },
-  row({ 'max_body_bytes', 'integer', default = 33554432, doc = 'request body; 413 above it' }, byte_range),
+  row({ 'max_body_bytes', 'integer', default = 33554432, doc = 'request body, decoded too; 413 above it' }, byte_range),
   { 'enable_http2', 'boolean', default = false, doc = 'accepted for compatibility; HTTP/1.1 is what is served' },
   { 'tls', 'section', optional = true, strict = true, reload = 'restart', doc = 'serve https', fields = {
     { 'cert', 'path', required = true, example = '/etc/ccrelay/cert.pem',
