@@ -10,7 +10,10 @@ static struct cc_settings *settings_of(const struct cc_attempt *attempt) {
   return &attempt->exchange->relay->settings;
 }
 
-enum { LAST_MS = 2000 }; // from the last event to the end of the answer
+enum {
+  LAST_MS = 2000,    // from the last event to the end of the answer
+  LARGE = 256 * 1024 // memory for events that are not whole yet, more than which is given back
+};
 
 static bool last_seen(const struct cc_attempt *attempt) {
   return attempt->kind == CC_BODY_SSE && (attempt->stop_seen || attempt->error_seen);
@@ -106,9 +109,19 @@ static size_t forward_events(struct cc_attempt *attempt, const char *data, size_
   return whole;
 }
 
+// A stream lasts, so the memory that one large event took does not.
+static void give_back(struct cc_buffer *held) {
+  if (!held->size) {
+    cc_buffer_free(held);
+  } else if (held->capacity > LARGE && held->size < LARGE / 2) {
+    held->data = cc_realloc(held->data, held->size);
+    held->capacity = held->size;
+  }
+}
+
 static void forward_held(struct cc_attempt *attempt) {
   cc_buffer_drop(&attempt->held, forward_events(attempt, attempt->held.data, attempt->held.size));
-  if (!attempt->held.size) cc_buffer_free(&attempt->held);
+  give_back(&attempt->held);
 }
 
 static void forward_stream(struct cc_attempt *attempt, struct cc_slice piece) {
@@ -145,9 +158,10 @@ static void forward_body(struct cc_attempt *attempt, struct cc_slice piece) {
 static bool read_json(struct cc_attempt *attempt) {
   if (attempt->kind != CC_BODY_JSON || attempt->usage_known) return true;
   struct cc_slice body = cc_slice(attempt->held.data, attempt->held.size);
-  attempt->usage_known = attempt->usage_final = cc_usage_read(body, &attempt->usage);
+  int judged = cc_usage_judge(body, CC_SUCCESS_OBJECT, &attempt->usage, &attempt->usage_known);
+  attempt->usage_final = attempt->usage_known;
   bool all = attempt->held.size == attempt->seen;
-  return attempt->usage_known || !all || cc_json_valid(body.data, body.size);
+  return judged != CC_ENOTJSON || !all;
 }
 
 // ---- What the attempt and the client say -------------------------------------------------------

@@ -90,7 +90,7 @@ void cc_reply_label(struct cc_attempt *attempt) {
 
 static bool looks_like_object(struct cc_slice body) {
   for (uint32_t i = 0; i < body.size; i++)
-    if (!strchr(" \t\r\n", body.data[i])) return body.data[i] == '{';
+    if (!tells_nothing(body.data[i])) return body.data[i] == '{';
   return false;
 }
 

@@ -77,13 +77,19 @@ static void add_data(struct cc_buffer *joined, struct cc_sse_fields *out, struct
   out->data = cc_slice(joined->data, joined->size);
 }
 
+// The first byte behind what belongs to no line: the LF of a CR that ended the event before, a BOM.
+static const char *first_line(const char *at, const char *end) {
+  if (at < end && *at == '\n') at++;
+  if (end - at < 3 || memcmp(at, "\xef\xbb\xbf", 3) != 0) return at;
+  at += 3;
+  return at < end && (*at == '\n' || *at == '\r') ? next_line(at, end) : at;
+}
+
 void cc_sse_fields(const char *event, size_t size, struct cc_buffer *joined,
                    struct cc_sse_fields *out) {
-  const char *at = event, *end = event + size;
+  const char *end = event + size, *at = first_line(event, end);
   unsigned lines = 0;
   *out = (struct cc_sse_fields){.event = {"", 0}, .data = {"", 0}, .comment_only = true};
-  if (at < end && *at == '\n') at++; // of a CR that ended the event before
-  if (end - at >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0) at += 3;
   out->name_at = (size_t)(at - event);
   while (at < end) {
     const char *stop = line_end(at, end), *next = next_line(stop, end);

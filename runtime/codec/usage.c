@@ -112,13 +112,14 @@ static void read_member(struct answer *answer, const struct cc_json_member *memb
   if (cc_json_is(member->key, "message")) read_message(&answer->figures, value);
 }
 
-// False when text is not one JSON object; out has then what could be read.
+// False when text is not one JSON object; out has then what could be read. Clients skip a BOM.
 static bool read_answer(struct cc_slice text, struct answer *out) {
   struct cc_json json;
   struct cc_json_member member;
   int token;
   *out = (struct answer){0};
-  cc_json_init(&json, text.data, text.size);
+  uint32_t bom = text.size >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+  cc_json_init(&json, text.data + bom, text.size - bom);
   if (cc_json_next(&json) != CC_JSON_OBJECT) return false;
   while ((token = cc_json_next_member(&json, &member)) == CC_JSON_KEY)
     read_member(out, &member);

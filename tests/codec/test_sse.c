@@ -151,6 +151,29 @@ static void what_was_looked_at_is_not_looked_at_again(void **state) {
   assert_int_equal(sse.scanned, 0);
 }
 
+static void a_name_may_be_put_in(void **state) {
+  (void)state;
+  static const struct {
+    const char *event;
+    size_t at;
+  } rows[] = {{"data: a\n\n", 0},
+              {"\ndata: a\n\n", 1},
+              {"\xef\xbb\xbf" "data: a\n\n", 3},
+              {"\xef\xbb\xbf\r\ndata: a\r\n\r\n", 5},
+              {": c\nid: 1\ndata: a\n\n", 0},
+              {"event:\ndata: a\n\n", 7},
+              {"event:\r\ndata: a\n\n", 8},
+              {"event:\revent\rdata: a\r\r", 13}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct cc_buffer joined = {0};
+    struct cc_sse_fields fields;
+    cc_sse_fields(rows[i].event, strlen(rows[i].event), &joined, &fields);
+    assert_int_equal(fields.name_at, rows[i].at);
+    assert_true(cc_slice_is(fields.data, "a"));
+    cc_buffer_free(&joined);
+  }
+}
+
 static void single_data_is_not_copied(void **state) {
   (void)state;
   const char *event = "event: x\ndata: {\"a\":1}\n\n";
@@ -274,6 +297,7 @@ int main(void) {
       cmocka_unit_test(ends_are_exact),
       cmocka_unit_test(late_line_feed),
       cmocka_unit_test(what_was_looked_at_is_not_looked_at_again),
+      cmocka_unit_test(a_name_may_be_put_in),
       cmocka_unit_test(single_data_is_not_copied),
       cmocka_unit_test(vectors),
   };

@@ -218,6 +218,8 @@ static void judges_answers(void **state) {
       {CC_OK, "{\"type\":\"error\",\"error\":{},\"type\":\"message\"}"},
       {CC_ENOMESSAGE, "{\"type\":\"error\",\"error\":{},\"error\":null}"},
       {CC_ENOTJSON, "<html>"},
+      {CC_OK, "\xef\xbb\xbf{\"type\":\"message\"}"},
+      {CC_ENOTJSON, "\xef\xbb{\"type\":\"message\"}"},
   };
   struct cc_usage usage;
   bool known;
