@@ -31,6 +31,7 @@ struct cc_relay {
   uv_loop_t loop;
   struct cc_settings settings;
   struct cc_inbound_settings inbound_settings;
+  uint32_t most_clients; // connections; 0: no limit
   struct cc_resolver *resolver;
   struct cc_pool *pool;
   struct cc_watch *watches;

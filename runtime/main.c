@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starts Lua and hands it the command line; what the words mean is in lua/ccrelay/cli.
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "guard.h"
@@ -78,6 +79,7 @@ static void bound_scripts(lua_State *L) {
 
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
+  cc_descriptors_raise();
   const char *root = find_root();
   if (!holds_library(root)) {
     fprintf(stderr, "ccrelay: no library in %s/lua (CCRELAY_ROOT names its folder)\n", root);

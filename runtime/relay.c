@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The relay of a process: its loop, and cc_next, through which Lua runs it.
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "engine.h"
 #include "shared.h"
@@ -167,7 +168,9 @@ int cc_configure(struct cc_relay *relay, const struct cc_settings *settings) {
   if (settings->head_bytes < 1024 || !settings->headers || settings->target_bytes < 64 ||
       !settings->event_bytes || !settings->buffer_bytes)
     return CC_EINVAL;
+  uint32_t share = cc_descriptors_share(), most = settings->connections;
   relay->settings = *settings;
+  relay->most_clients = most && most < share ? most : share;
   relay->inbound_settings = (struct cc_inbound_settings){
       .limits = limits_of(settings),
       .body_bytes = settings->body_bytes,
@@ -177,7 +180,8 @@ int cc_configure(struct cc_relay *relay, const struct cc_settings *settings) {
       .write_ms = settings->write_ms,
   };
   struct cc_pool_settings pool = {settings->pool_idle_ms, settings->pool_age_ms,
-                                  settings->pool_size, settings->connect_ms, limits_of(settings)};
+                                  settings->pool_size, settings->connect_ms, limits_of(settings),
+                                  share};
   cc_pool_configure(relay->pool, &pool);
   return CC_OK;
 }
@@ -312,7 +316,7 @@ struct cc_relay *cc_open(void) {
   relay->watches = cc_watch_new(&relay->loop, folder_changed, relay);
   relay->settings = defaults;
   relay->listeners = cc_listeners_new(&relay->loop, &relay->inbound_settings,
-                                      &relay->settings.connections, &cc_exchange_inbound, relay);
+                                      &relay->most_clients, &cc_exchange_inbound, relay);
   for (int i = 0; i < CC_TIMERS; i++) {
     struct cc_clock *clock = &relay->clocks[i];
     clock->relay = relay;

@@ -114,7 +114,7 @@ struct cc_settings {
   uint32_t headers;         // number of header fields in a head
   uint32_t target_bytes;    // request target
   uint32_t body_bytes;      // request body
-  uint32_t connections;     // client connections of this process
+  uint32_t connections;     // client connections of this process, within its share of descriptors
   uint32_t event_bytes;     // one event of a stream
   uint32_t buffer_bytes;    // bytes waiting for a slow peer before its source is paused
   uint32_t head_ms;         // request head, absolute

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs run for credentials: what they write, how they end, and that nothing of them stays.
+#include "base/descriptors.h"
 #include "relay.h"
 #include "shared.h"
 #include "support/descriptors.h"
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -345,6 +347,22 @@ static void it_has_the_environment_and_its_own_session(void **state) {
 
 enum { MANY = 50 };
 
+// Its own soft limit is raised; programs that use select() count on the usual one.
+static void it_has_the_limit_of_descriptors_of_the_start(void **state) {
+  struct rlimit before, limit;
+  (void)state;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+  limit = (struct rlimit){before.rlim_max > 512 ? 256 : before.rlim_max / 2, before.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  cc_descriptors_raise();
+  char expected[32];
+  snprintf(expected, sizeof expected, "%lu\n", (unsigned long)limit.rlim_cur);
+  assert_string_equal(SHELL("ulimit -Sn").body, expected);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  assert_int_equal(limit.rlim_cur, before.rlim_max);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static void many_at_a_time(void **state) {
   (void)state;
   cc_id ids[MANY];
@@ -473,6 +491,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(it_has_no_other_descriptor, begin, end),
       cmocka_unit_test_setup_teardown(it_may_open_its_stdout, begin, end),
       cmocka_unit_test_setup_teardown(it_has_the_environment_and_its_own_session, begin, end),
+      cmocka_unit_test_setup_teardown(it_has_the_limit_of_descriptors_of_the_start, begin, end),
       cmocka_unit_test_setup_teardown(many_at_a_time, begin, end),
       cmocka_unit_test_setup_teardown(closing_kills_what_runs, begin, end),
       cmocka_unit_test_setup_teardown(master_and_worker_learn_of_their_own, begin, end),

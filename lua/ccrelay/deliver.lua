@@ -116,7 +116,14 @@ local function is_final(exchange)
   return true
 end
 
+-- The relay's own machine is to blame, not the provider, and not for long.
+local function no_room(exchange, outcome)
+  answer.error(exchange, 529, 'the relay has no descriptor, port or memory left for another connection',
+    { failure = outcome.error, retry_after = 1 })
+end
+
 local function transport_error(exchange, outcome)
+  if outcome.error == 'CC_EROOM' then return no_room(exchange, outcome) end
   local provider = outcome.upstream.provider
   local reason = outcome.reason or outcome.error
   if outcome.detail and outcome.detail ~= '' then reason = reason .. ' (' .. outcome.detail .. ')' end

@@ -3,6 +3,7 @@
 // cannot open as /dev/stdout.
 #include "net/command.h"
 #include "base/buffer.h"
+#include "base/descriptors.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -154,7 +155,9 @@ static int spawn(struct cc_program *program, uv_loop_t *loop, char **list) {
   int status = out < 0 ? out : err;
   if (status >= 0) {
     program->open++;
+    cc_descriptors_lower();
     status = uv_spawn(loop, &program->process, &options);
+    cc_descriptors_restore();
   }
   if (out >= 0) close(out);
   if (err >= 0) close(err);

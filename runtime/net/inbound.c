@@ -5,6 +5,7 @@
 #include "net/inbound.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
   AHEAD = 65536,
@@ -197,6 +198,7 @@ static void next_request(struct cc_inbound *in) {
   cc_http1_reset(in->parser);
   in->phase = CC_INBOUND_HEAD;
   in->admitted = in->answering = false;
+  in->served = true;
   in->received = 0;
   if (in->ahead.size) {
     in->again = true;
@@ -208,7 +210,24 @@ static void next_request(struct cc_inbound *in) {
   cc_stream_read(&in->stream);
 }
 
+bool cc_inbound_is_crowded(struct cc_inbound *in) {
+  return in->events->crowded && in->events->crowded(in);
+}
+
+static bool has_unread(const struct cc_inbound *in) {
+  int fd;
+  char byte;
+  if (in->ahead.size || uv_fileno(&in->stream.uv.handle, &fd) != 0) return true;
+  return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
+bool cc_inbound_is_idle(const struct cc_inbound *in) {
+  bool between = in->phase == CC_INBOUND_HEAD && in->served && !cc_http1_busy(in->parser);
+  return between && !has_unread(in);
+}
+
 void cc_inbound_proceed(struct cc_inbound *in) {
+  if (in->keep && cc_inbound_is_crowded(in) && !has_unread(in)) in->keep = false;
   if (in->keep && !in->draining && !in->stream.ended)
     next_request(in);
   else if ((in->unread || in->ahead.size) && !in->stream.ended)

@@ -25,6 +25,7 @@ struct cc_inbound_events {
   void (*gone)(struct cc_inbound *in,
                int error);               // CC_ECLIENT_GONE or CC_EWRITE_TIMEOUT; no call after it
   void (*closed)(struct cc_inbound *in); // its memory goes after this; may be NULL
+  bool (*crowded)(struct cc_inbound *in); // somebody waits for its place; may be NULL: nobody
 };
 
 struct cc_inbound {
@@ -40,6 +41,7 @@ struct cc_inbound {
   int32_t listener;
   uint8_t phase;
   uint8_t handles;
+  bool served;    // has had an answer
   bool held;      // body not let in yet
   bool admitted;  // body let in
   bool unread;    // the request is refused, or answered before its end: the rest is dropped
@@ -93,6 +95,8 @@ int cc_inbound_uncork(struct cc_inbound *in);
 size_t cc_inbound_queued(const struct cc_inbound *in);
 // No further request on this connection; an idle one closes now.
 void cc_inbound_drain(struct cc_inbound *in);
+// Has it had an answer, and is nothing of a further request here?
+bool cc_inbound_is_idle(const struct cc_inbound *in);
 
 // ---- Between inbound.c and inbound_answer.c ----------------------------------------------------
 
@@ -106,6 +110,8 @@ enum cc_inbound_phase {
 };
 
 void cc_inbound_close(struct cc_inbound *in, bool reset);
+// Does somebody wait for its place?
+bool cc_inbound_is_crowded(struct cc_inbound *in);
 // Everything has been written: the next request, or the end.
 void cc_inbound_proceed(struct cc_inbound *in);
 // Bytes were written: the write deadline runs while any are queued.

@@ -120,7 +120,8 @@ static void choose_framing(struct cc_inbound *in, int status, double length) {
   in->chunked = length < 0 && !in->headless && minor_version(in) == 1;
   in->sized = length >= 0 || in->headless;
   in->body_left = length > 0 && !in->headless ? length : 0;
-  in->keep = in->keep && whole && !in->draining && (in->chunked || in->sized);
+  in->keep = in->keep && whole && !in->draining && (in->chunked || in->sized) &&
+             !cc_inbound_is_crowded(in);
 }
 
 // The rest of the body is of no interest; it is read so that the client comes to read the answer.

@@ -105,6 +105,30 @@ static void take_connection(struct accepting *accepting) {
   if (cc_stream_tls_server(&in->stream, listeners->identity.config)) cc_inbound_break(in, true);
 }
 
+static bool somebody_waits(const struct cc_listeners *listeners) {
+  for (uint32_t i = 0; i < listeners->count; i++) {
+    const struct accepting *accepting = listeners->list[i]->accepting;
+    if (accepting && accepting->waiting) return true;
+  }
+  return false;
+}
+
+static struct cc_listeners *listeners_of(const struct cc_inbound *in) {
+  return (struct cc_listeners *)((char *)in->events - offsetof(struct cc_listeners, events));
+}
+
+static bool is_crowded(struct cc_inbound *in) {
+  return somebody_waits(listeners_of(in));
+}
+
+// The one that has been idle longest gives its place to a client that waits.
+static void close_idle(struct cc_listeners *listeners) {
+  struct cc_inbound *longest = NULL;
+  for (struct cc_inbound *in = listeners->connections; in; in = in->next)
+    if (cc_inbound_is_idle(in) && (!longest || in->timer.due < longest->timer.due)) longest = in;
+  if (longest) cc_inbound_drain(longest);
+}
+
 // A place has become free: those that libuv holds come in.
 static void fill_places(struct cc_listeners *listeners) {
   for (uint32_t i = 0; i < listeners->count && !is_full(listeners); i++) {
@@ -114,8 +138,7 @@ static void fill_places(struct cc_listeners *listeners) {
 }
 
 static void connection_closed(struct cc_inbound *in) {
-  struct cc_listeners *listeners =
-      (struct cc_listeners *)((char *)in->events - offsetof(struct cc_listeners, events));
+  struct cc_listeners *listeners = listeners_of(in);
   unlink_connection(listeners, in);
   if (listeners->above->closed) listeners->above->closed(in);
   if (!listeners->closing) fill_places(listeners);
@@ -153,12 +176,14 @@ static void close_socket(struct accepting *accepting) {
 static void connected(uv_stream_t *server, int status) {
   struct accepting *accepting = server->data;
   if (!accepting->open) return;
-  if (status < 0)
+  if (status < 0) {
     close_socket(accepting);
-  else if (is_full(accepting->listeners))
+  } else if (is_full(accepting->listeners)) {
     accepting->waiting = true;
-  else
+    close_idle(accepting->listeners);
+  } else {
     take_connection(accepting);
+  }
 }
 
 static int start_accepting(struct accepting *accepting) {
@@ -224,6 +249,7 @@ struct cc_listeners *cc_listeners_new(uv_loop_t *loop, struct cc_inbound_setting
   listeners->above = events;
   listeners->events = *events;
   listeners->events.closed = connection_closed;
+  listeners->events.crowded = is_crowded;
   listeners->owner = owner;
   return listeners;
 }

@@ -9,7 +9,9 @@
 struct cc_listeners;
 
 // owner is handed to cc_inbound_accept; settings and limit (open client connections of this
-// process, 0: none) are read through the pointers at every accept, so they may change.
+// process, 0: none) are read through the pointers at every accept, so they may change. At the limit
+// further clients wait in the queue of the socket, and connections are closed after their answer
+// instead of kept: a client that waits goes before one that may come back.
 struct cc_listeners *cc_listeners_new(uv_loop_t *loop, struct cc_inbound_settings *settings,
                                       const uint32_t *limit,
                                       const struct cc_inbound_events *events, void *owner);

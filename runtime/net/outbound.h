@@ -72,6 +72,7 @@ TAILQ_HEAD(cc_outbounds, cc_outbound);
 struct cc_pool_settings {
   uint32_t idle_ms, age_ms, size, connect_ms;
   struct cc_http1_limits limits;
+  uint32_t most; // connections, idle ones included; to make a new one beyond it an idle one is closed
 };
 struct cc_pool *cc_pool_new(uv_loop_t *loop, struct cc_resolver *resolver);
 void cc_pool_configure(struct cc_pool *pool, const struct cc_pool_settings *settings);

@@ -90,10 +90,24 @@ static struct cc_outbound *take_idle(struct cc_pool_origin *origin) {
   return out;
 }
 
+// A new connection at the limit takes the place of the one that has been idle longest at the origin
+// that keeps most. With none idle there is one more: a limit of clients bounds those in use.
+static void make_room(struct cc_pool *pool) {
+  const uint32_t most = pool->settings.most, open = pool->references - 1;
+  struct cc_pool_origin *richest = NULL;
+  if (!most || open < most) return;
+  for (int i = 0; i < pool->origin_count; i++) {
+    struct cc_pool_origin *origin = pool->origins[i];
+    if (origin->idle_count > (richest ? richest->idle_count : 0)) richest = origin;
+  }
+  if (richest) cc_outbound_shut(TAILQ_LAST(&richest->idle, cc_outbounds), false);
+}
+
 struct cc_outbound *cc_pool_take(struct cc_pool *pool, int origin, bool fresh,
                                  const struct cc_outbound_events *events, void *user) {
   struct cc_outbound *out = fresh ? NULL : take_idle(pool->origins[origin]);
   bool dial = !out;
+  if (dial) make_room(pool);
   if (dial) out = cc_outbound_new(pool, pool->origins[origin]);
   out->events = events;
   out->user = user;
@@ -113,7 +127,7 @@ struct cc_pool *cc_pool_new(uv_loop_t *loop, struct cc_resolver *resolver) {
   pool->resolver = resolver;
   pool->references = 1;
   pool->settings = (struct cc_pool_settings){
-      90000, 3600000, 16, 10000, {.head_bytes = 65536, .headers = 200, .target_bytes = 8192}};
+      90000, 3600000, 16, 10000, {.head_bytes = 65536, .headers = 200, .target_bytes = 8192}, 0};
   TAILQ_INIT(&pool->busy);
   TAILQ_INIT(&pool->leaving);
   TAILQ_INIT(&pool->later);

@@ -63,7 +63,7 @@ static int set_up(void **state) {
   cc_resolver_replace(resolver, &system);
   pool = cc_pool_new(&loop, resolver);
   settings = (struct cc_pool_settings){
-      60000, 60000, 4, 20000, {.head_bytes = 4096, .headers = 20, .target_bytes = 100}};
+      60000, 60000, 4, 20000, {.head_bytes = 4096, .headers = 20, .target_bytes = 100}, 0};
   configure();
   return 0;
 }

@@ -182,25 +182,89 @@ static void unix_socket_files_of_others(void **state) {
   server_close(server);
 }
 
+static void run_a_while(struct server *server) {
+  for (int turn = 0; turn < 50; turn++)
+    uv_run(&server->loop, UV_RUN_NOWAIT);
+}
+
 static void connections_over_the_limit_wait(void **state) {
   (void)state;
   struct server *server = server_open();
   struct client clients[3];
   server->limit = 1;
-  server->on_complete = say_yes;
   for (int i = 0; i < 3; i++) {
     client_open(&clients[i], server);
     ask(&clients[i]);
   }
-  for (int i = 0; i < 3; i++) {
-    run_until(server, client_has(&clients[i], "yes"));
-    for (int turn = 0; turn < 50; turn++)
-      uv_run(&server->loop, UV_RUN_NOWAIT);
-    assert_int_equal(server->completes, i + 1);
+  for (unsigned i = 0; i < 3; i++) {
+    run_until(server, server->completes == i + 1);
+    run_a_while(server);
+    assert_int_equal(server->completes, i + 1); // the others wait, and nobody is turned away
     assert_int_equal(cc_listeners_connections(server->listeners), 1);
+    say_yes(server, server->in);
+    run_until(server, client_has(&clients[i], "yes"));
+    bool last = i == 2;
+    assert_int_equal(client_has(&clients[i], "connection: close"), !last); // a place for the next
     client_close(&clients[i]);
   }
   run_until(server, server->closes == 3);
+  server_close(server);
+}
+
+static void an_idle_connection_gives_way_to_one_that_waits(void **state) {
+  (void)state;
+  struct server *server = server_open();
+  struct client fresh, first, second, late;
+  server->limit = 3;
+  server->on_complete = say_yes;
+  client_open(&fresh, server); // has said nothing yet: it may be about to
+  run_until(server, cc_listeners_connections(server->listeners) == 1);
+  struct client *kept[] = {&first, &second};
+  for (int i = 0; i < 2; i++) {
+    client_open(kept[i], server);
+    ask(kept[i]);
+    run_until(server, client_has(kept[i], "yes"));
+    uint64_t then = uv_now(&server->loop);
+    run_until(server, uv_now(&server->loop) > then);
+  }
+  client_open(&late, server);
+  ask(&late);
+  run_until(server, client_has(&late, "yes"));
+  run_until(server, client_ended(&first)); // idle longest
+  assert_false(client_ended(&second));
+  assert_false(client_ended(&fresh));
+  ask(&second);
+  run_until(server, client_has(&second, "yes"));
+  client_close(&fresh);
+  client_close(&first);
+  client_close(&second);
+  client_close(&late);
+  server_close(server);
+}
+
+// The client has sent its next request already: a close would lose it.
+static void a_connection_with_a_request_under_way_is_not_idle(void **state) {
+  (void)state;
+  struct server *server = server_open();
+  struct client kept, late;
+  server->limit = 1;
+  server->on_complete = say_yes;
+  client_open(&kept, server);
+  ask(&kept);
+  run_until(server, client_has(&kept, "yes"));
+  struct cc_inbound *in = server->in;
+  assert_true(cc_inbound_is_idle(in));
+  client_send(&kept, "G");
+  while (cc_inbound_is_idle(in)) // as soon as the system has it, read or not
+    continue;
+  client_send(&kept, "ET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+  client_open(&late, server);
+  ask(&late);
+  cc_buffer_clear(&kept.got);
+  run_until(server, client_has(&kept, "yes"));
+  run_until(server, client_has(&late, "yes"));
+  client_close(&kept);
+  client_close(&late);
   server_close(server);
 }
 
@@ -406,6 +470,8 @@ int main(void) {
       cmocka_unit_test(unix_socket),
       cmocka_unit_test(unix_socket_files_of_others),
       cmocka_unit_test(connections_over_the_limit_wait),
+      cmocka_unit_test(an_idle_connection_gives_way_to_one_that_waits),
+      cmocka_unit_test(a_connection_with_a_request_under_way_is_not_idle),
       cmocka_unit_test(answers_under_tls),
       cmocka_unit_test(draining_refuses_the_next),
       cmocka_unit_test(no_descriptors_left),

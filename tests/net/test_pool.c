@@ -239,6 +239,61 @@ static void an_unsent_request_spends_it(void **state) {
 
 // ---- Limits ------------------------------------------------------------------------------------
 
+// Two origins; the first keeps two idle connections, the second one.
+static void a_new_connection_takes_the_place_of_an_idle_one(void **state) {
+  (void)state;
+  struct listener rich = listen_any(), poor = listen_any(), third = listen_any();
+  settings.most = 4;
+  configure();
+  struct user users[2] = {0}, user = {0}, more = {0};
+  int peers[2];
+  for (int i = 0; i < 2; i++) { // both open at once
+    take(&users[i], origin_of(rich), true);
+    run_until(told(&users[i], 'r'));
+    peers[i] = accept_from(rich);
+    request(&users[i]);
+    peer_read_head(peers[i]);
+  }
+  for (int i = 0; i < 2; i++) {
+    peer_send(peers[i], FIXED);
+    run_until(told(&users[i], 'e'));
+    give_back(&users[i]);
+    cc_buffer_free(&users[i].body);
+  }
+  int other = pooled(poor);
+  take(&user, origin_of(third), false);
+  run_until(told(&user, 'r')); // the fourth: there is room
+  assert_int_equal(cc_pool_idle(pool, origin_of(rich)), 2);
+  take(&more, origin_of(third), false);
+  run_until(told(&more, 'r'));
+  assert_int_equal(peer_await_end(peers[0]), 0); // idle longest
+  assert_int_equal(cc_pool_idle(pool, origin_of(rich)), 1);
+  assert_int_equal(cc_pool_idle(pool, origin_of(poor)), 1);
+  drop(&user);
+  drop(&more);
+  close(peers[0]);
+  close(peers[1]);
+  close(other);
+  close(rich.fd);
+  close(poor.fd);
+  close(third.fd);
+}
+
+static void with_none_idle_there_is_one_more(void **state) {
+  (void)state;
+  struct listener listener = listen_any();
+  settings.most = 1;
+  configure();
+  struct user users[2] = {0};
+  for (int i = 0; i < 2; i++) {
+    take(&users[i], origin_of(listener), false);
+    run_until(told(&users[i], 'r'));
+  }
+  drop(&users[0]);
+  drop(&users[1]);
+  close(listener.fd);
+}
+
 static void beyond_the_size_the_oldest_goes(void **state) {
   (void)state;
   struct listener listener = listen_any();
@@ -547,6 +602,8 @@ int main(void) {
       CASE(bytes_or_an_end_after_the_response_spend_it),
       CASE(a_failed_write_spends_it),
       CASE(an_unsent_request_spends_it),
+      CASE(a_new_connection_takes_the_place_of_an_idle_one),
+      CASE(with_none_idle_there_is_one_more),
       CASE(beyond_the_size_the_oldest_goes),
       CASE(idle_ones_go_in_time),
       CASE(old_ones_are_not_kept),

@@ -46,8 +46,9 @@ export class Relay {
   /**
    * config: sections that replace the defaults; policy: text of a policy file, or undefined for
    * the strategy of the configuration; args, env: more of them. config null: no configuration.
+   * wrap: a program and its arguments that start the binary.
    */
-  static async start(t, { config = {}, policy, args = [], env = {}, ready = true, file } = {}) {
+  static async start(t, { config = {}, policy, args = [], env = {}, ready = true, file, wrap = [] } = {}) {
     const relay = new Relay(t.name);
     relay.folder = mkdtempSync(path.join(tmpdir(), 'ccrelay-test-'));
     relay.port = await freePort();
@@ -58,7 +59,7 @@ export class Relay {
     if (policy !== undefined) relay.savePolicy(policy);
     const source = config ? ['--config', relay.configPath] : ['--listen', `127.0.0.1:${relay.port}`];
     const verb = ['run', ...(policy !== undefined || file ? [relay.policyPath] : []), ...source, ...args];
-    relay.spawn(verb, env);
+    relay.spawn(verb, env, wrap);
     t.after(() => relay.stop());
     if (ready) await relay.ready();
     return relay;
@@ -90,12 +91,12 @@ export class Relay {
     writeFileSync(this.policyPath, text, { mode: 0o600 });
   }
 
-  spawn(args, env) {
+  spawn(args, env, more = []) {
     const { PATH, LANG, LC_ALL, ASAN_OPTIONS, TSAN_OPTIONS, CCRELAY_ROOT } = process.env;
     const base = { PATH, LANG, LC_ALL, ASAN_OPTIONS, TSAN_OPTIONS, CCRELAY_ROOT: CCRELAY_ROOT ?? root };
     const clean = Object.fromEntries(Object.entries({ ...base, HOME: this.folder, ...env }).filter(([, value]) => value !== undefined));
     const wrap = (process.env.CCRELAY_WRAP ?? '').split(' ').filter(Boolean);
-    const [command, ...rest] = [...wrap, binary, ...args];
+    const [command, ...rest] = [...more, ...wrap, binary, ...args];
     this.child = spawn(command, rest, { env: clean, cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (bytes) => { this.output += bytes; });
     this.exited = new Promise((done) => {

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// File descriptors of the process: how many there may be, and what they are shared out among.
+#ifndef CC_BASE_DESCRIPTORS_H
+#define CC_BASE_DESCRIPTORS_H
+#include <stdint.h>
+
+// Raises the soft limit to the hard one. The soft limit is low by default only because of
+// select(), which nothing here uses (systemd.exec(5), LimitNOFILE=).
+void cc_descriptors_raise(void);
+
+// Around the start of a program, which inherits limits and may use select(): puts the soft limit
+// back to what it was at the start, but not below what is open here; and raises it again.
+void cc_descriptors_lower(void);
+void cc_descriptors_restore(void);
+
+// How many client connections, and how many connections to upstreams, the soft limit has room for,
+// so that each client can have its upstream. What is left over is for everything else: log,
+// look-ups, files that are read, the loop. At least 1.
+uint32_t cc_descriptors_share(void);
+#endif
