@@ -271,6 +271,7 @@ describe('of a model of which nothing is known', function()
     local request = { body = stranger(128000), headers = { ['x-api-key'] = 'alice' } }
     local first, second = self:requests(request, { body = request.body, headers = request.headers })
     assert.equal('200 429', first.answer.status .. ' ' .. second.answer.status)
+    assert.equal('1', second.answer.headers['retry-after'])
     assert.equal('200 200', statuses(self, 2, request))
   end)
 end)

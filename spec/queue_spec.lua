@@ -93,6 +93,20 @@ describe('when all keys are at their limits', function()
     for index = 2, 6 do assert.is_true(list[index].tries[1].sent_at >= list[index - 1].tries[1].sent_at) end
   end)
 
+  it('those whose class of models is exhausted keep no other class waiting', function()
+    local self = limited({ routing = { queue_ms = MINUTE } }, { key = 'sk-q', rpm_limit = 60, burst = 1 })
+    local opus, haiku = { model = 'claude-opus-4-5' }, { model = 'claude-haiku-4-5' }
+    self.replies['q.test'] = { { status = 429, body = '{}', headers = { ['retry-after'] = '40' } }, { after = 10 } }
+    local list = { { body = opus } }
+    for index = 2, 4 do list[index] = { at = index * 10, body = opus } end
+    for index = 5, 9 do list[index] = { at = index * 10, body = haiku } end
+    list = { self:requests(unpack(list)) }
+    assert.equal('429 200 200 200 200 200 200 200 200', statuses(unpack(list)))
+    for index = 5, 9 do assert.is_true(list[index].over_at - list[index].at < 6000) end
+    for index = 2, 4 do assert.is_true(list[index].over_at - list[index].at >= 39000) end
+    assert.is_true(list[2].over_at < list[3].over_at and list[3].over_at < list[4].over_at)
+  end)
+
   it('it waits in vain no longer than queue_ms', function()
     local self = limited({ routing = { queue_ms = MINUTE + 2000 } })
     self.replies['q.test'] = { { status = 200 }, NO_LONGER }

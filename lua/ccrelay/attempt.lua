@@ -344,7 +344,7 @@ end
 local function gives_way(exchange, upstream, more, outcome)
   if outcome.error ~= 'limited' or exchange.last or not queue.wanted(exchange) then return false end
   if more == nil then more = Upstream.remains(exchange, upstream) end
-  queue.note(exchange, upstream.slot, C.cc_now() + outcome.retry_after * 1000)
+  queue.note(exchange, upstream.slot, upstream.model, C.cc_now() + outcome.retry_after * 1000, false)
   return not more and queue.wait(exchange)
 end
 

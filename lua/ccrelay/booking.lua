@@ -102,14 +102,29 @@ local wait = ffi.new 'double[1]'
 
 local function first_answer_due(model) return cell.number('first answer ' .. calibration.place(model)) end
 
--- While the first answer of a model is under way, a limit may be held up by reservations that it will
--- show to be too large: then it is worth asking again soon, unless it is requests that there are too many of.
-local function soonest(exchange, slot, now, longest, ahead)
+--- When to ask a limit again that had no room. While the first answer of a model is under way the limit may be
+--- held up by reservations that it will show to be too large: then soon, unless it is requests that there are
+--- too many of.
+---@param exchange ccrelay.Exchange whose estimate had no room
+---@param limit integer
+---@param now number
+---@param longest number ms until there is room if reservations turn out to be right
+---@param ahead ffi.cdata*? struct cc_rates, what others will take first
+---@return number milliseconds
+function M.soonest(exchange, limit, now, longest, ahead)
   local made = exchange.estimated
   if longest <= SOON_MS or made.known or not made.model then return longest end
   if C.cc_cell_get(first_answer_due(made.model)) <= now then return longest end
   requests_ahead.requests = ahead and ahead.requests or 0
-  return math.min(longest, math.max(C.cc_limit_wait(slot.limit, now, 0, 0, requests_ahead), SOON_MS))
+  return math.min(longest, math.max(C.cc_limit_wait(limit, now, 0, 0, requests_ahead), SOON_MS))
+end
+
+--- An exchange has its reservation: if nothing is known of its model, its answer will tell.
+---@param exchange ccrelay.Exchange
+---@param now number
+function M.expect(exchange, now)
+  local made = exchange.estimated
+  if not made.known and made.model then C.cc_cell_set(first_answer_due(made.model), now + MINUTE_MS) end
 end
 
 --- How long an attempt would have to wait for room in the limits of a key and its pacing: 0 when it may go.
@@ -119,13 +134,15 @@ end
 ---@param now number
 ---@param ahead ffi.cdata*? struct cc_rates, what others will take first
 ---@return number milliseconds
+---@return boolean of_class whether it is what the provider told of the class of models that has room last
 function M.wait(exchange, slot, model, now, ahead)
   local input, output, told_input, told_output = M.estimate(exchange, slot)
   local longest = slot.limit and C.cc_limit_wait(slot.limit, now, input, output, ahead) or 0
-  if longest > 0 then longest = soonest(exchange, slot, now, longest, ahead) end
+  if longest > 0 then longest = M.soonest(exchange, slot.limit, now, longest, ahead) end
   if slot.burst then longest = math.max(longest, burst.wait(slot, now, ahead and ahead.requests)) end
   local told = quota.of(slot, model).limit
-  return told and math.max(longest, C.cc_limit_wait(told, now, told_input, told_output, ahead)) or longest
+  local of_class = told and C.cc_limit_wait(told, now, told_input, told_output, ahead) or 0
+  return math.max(longest, of_class), of_class > longest
 end
 
 --- Books an attempt at a key: two tickets, one for all its models and one for the class of this, and its
@@ -148,8 +165,7 @@ function M.reserve(exchange, slot, model, now)
     M.release(slot, tickets)
     return nil
   end
-  local made = exchange.estimated
-  if not made.known and made.model then C.cc_cell_set(first_answer_due(made.model), now + MINUTE_MS) end
+  M.expect(exchange, now)
   return tickets
 end
 

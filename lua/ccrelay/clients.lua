@@ -76,12 +76,14 @@ local function reserve(exchange, allowance)
   rates.requests, rates.tokens, rates.input_tokens, rates.output_tokens = allowance.requests, allowance.tokens, 0, 0
   C.cc_limit_configure(limit, rates)
   local ticket = ticket_type()
+  local now = C.cc_now()
   local input, output = booking.estimate(exchange, nil, { allowance.requests, allowance.tokens, 0, 0 })
-  if C.cc_limit_reserve(limit, C.cc_now(), input, output, ticket, wait) ~= C.CC_ELIMIT then
+  if C.cc_limit_reserve(limit, now, input, output, ticket, wait) ~= C.CC_ELIMIT then
     exchange.client_ticket = ticket
+    booking.expect(exchange, now)
     return true
   end
-  local seconds = math.max(math.ceil(wait[0] / 1000), 1)
+  local seconds = math.max(math.ceil(booking.soonest(exchange, limit, now, wait[0]) / 1000), 1)
   return refuse(exchange, string.format('client "%s" is at its limit a minute; there is room again in %d s',
     allowance.name, seconds), seconds)
 end

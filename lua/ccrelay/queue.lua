@@ -9,6 +9,7 @@ local booking = require 'ccrelay.booking'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
 local lines = require 'ccrelay.queue_lines'
+local quota = require 'ccrelay.quota'
 local turn = require 'ccrelay.turn'
 
 local M = {}
@@ -36,24 +37,28 @@ end
 ---@param model string? as the upstream knows it
 ---@param now number
 ---@return number milliseconds
+---@return boolean of_class whether it is the class of models that has room last
 function M.delay(exchange, slot, model, now)
-  local own = booking.wait(exchange, slot, model, now)
-  if C.cc_cell_get(slot.waited_for) <= now then return own end
-  local ahead = lines.ahead(exchange, slot, now)
-  if not ahead then return own end
-  local behind = booking.wait(exchange, slot, model, now, ahead)
-  if behind == 0 or not exchange.ticket then return behind end
-  return math.max(own, NEXT_MS)
+  local own, of_class = booking.wait(exchange, slot, model, now)
+  if C.cc_cell_get(slot.waited_for) <= now then return own, of_class end
+  local ahead = lines.ahead(exchange, slot, model, now)
+  if not ahead then return own, of_class end
+  local behind, behind_class = booking.wait(exchange, slot, model, now, ahead)
+  if behind == 0 or not exchange.ticket then return behind, behind_class end
+  return math.max(own, NEXT_MS), of_class
 end
 
---- Remembers that a key has no room for an exchange until then: M.wait waits for the first of these.
+--- Remembers that a key has no room for an exchange until then: M.wait waits for the first of these. Where it
+--- is a class of models that has none, others do not have to wait behind this one.
 ---@param exchange ccrelay.Exchange
 ---@param slot ccrelay.Slot
+---@param model string? as the upstream knows it
 ---@param ready number
-function M.note(exchange, slot, ready)
+---@param of_class boolean
+function M.note(exchange, slot, model, ready, of_class)
   if not M.wanted(exchange) then return end
   exchange.full = exchange.full or {}
-  exchange.full[slot] = ready
+  exchange.full[slot] = { ready = ready, line = of_class and quota.of(slot, model) or slot }
 end
 
 --- It waits no more.
@@ -113,7 +118,7 @@ end
 
 local function soonest(full)
   local soonest_ms = math.huge
-  for _, ready in pairs(full) do soonest_ms = math.min(soonest_ms, ready) end
+  for _, key in pairs(full) do soonest_ms = math.min(soonest_ms, key.ready) end
   return soonest_ms
 end
 

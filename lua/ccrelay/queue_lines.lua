@@ -1,20 +1,24 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The lines of exchanges that wait for keys, over all workers. Each exchange has a ticket, by the order in
--- which they began to wait. A worker keeps its own line for a key, and tells the others in a cell which
--- ticket is its first and what all of them will take. That holds for LEASE_MS, and the first of a line
+-- which they began to wait. A key has one line for its own limits, and one for each class of models, where
+-- those wait whom only the class keeps out. A worker keeps its own part of a line, and tells the others in
+-- a cell which ticket is its first and what all of them will take. That holds for LEASE_MS, and the first
 -- renews it: a worker that has died or hangs keeps the others waiting no longer than that.
 local C = require 'ccrelay.c'
 local booking = require 'ccrelay.booking'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
+local quota = require 'ccrelay.quota'
 
 local M = {}
 
 --- How long what a worker tells holds, in ms.
 M.LEASE_MS = 1000
 
----@class ccrelay.Line the exchanges of this worker that wait for a key, those with lower tickets first
----@field slot ccrelay.Slot
+---@class ccrelay.Line the exchanges of this worker in a line, those with lower tickets first
+---@field name string
+---@field waited_for integer cell that says until when anybody waits in it
+---@field key_waited_for integer the same of all lines of the key
 ---@field told integer cell of this worker: until when what it tells holds, and that as its text
 ---@field takes number[] requests, input and output tokens of all of them
 
@@ -22,9 +26,9 @@ M.LEASE_MS = 1000
 ---@field ticket number
 ---@field since number when it began to wait
 ---@field asleep boolean whether its timer may be set
----@field takes table<string, number[]> by the name of the key it waits for
+---@field takes table<string, number[]> by the name of the line it is in
 
-local lines = {} -- by name of the key
+local lines = {} -- by name
 local own_slot, workers = 0, 1
 local ahead, worker_facts = ffi.new 'struct cc_rates', ffi.new 'struct cc_worker'
 local text = ffi.new 'char[192]'
@@ -42,7 +46,8 @@ function M.ticket()
   return C.cc_cell_add(cell.number 'queue tickets', 1)
 end
 
-local function told_by(worker, slot) return cell.number('queue ' .. worker .. ' ' .. slot.name) end
+local function waited_for(where) return cell.number('queue:' .. where.name) end
+local function told_by(worker, name) return cell.number('queue ' .. worker .. ' ' .. name) end
 
 local function tell(line)
   local first, takes = line[1], line.takes
@@ -51,11 +56,12 @@ local function tell(line)
   local until_ms = C.cc_now() + M.LEASE_MS
   C.cc_cell_write(line.told, words, #words)
   C.cc_cell_set(line.told, until_ms)
-  C.cc_cell_set(line.slot.waited_for, until_ms)
+  C.cc_cell_set(line.waited_for, until_ms)
+  C.cc_cell_set(line.key_waited_for, until_ms)
 end
 
-local function read(worker, slot, now)
-  local number = told_by(worker, slot)
+local function read(worker, name, now)
+  local number = told_by(worker, name)
   if C.cc_cell_get(number) <= now then return nil end
   local words = ffi.string(text, C.cc_cell_text(number, text, 192))
   local ticket, requests, input, output = string.match(words, '^(%S+) (%S+) (%S+) (%S+)$')
@@ -67,29 +73,34 @@ local function add(requests, input, output)
   ahead.input_tokens, ahead.output_tokens = ahead.input_tokens + input, ahead.output_tokens + output
 end
 
-local function round_down()
-  ahead.requests = math.floor(ahead.requests)
-  ahead.input_tokens, ahead.output_tokens = math.floor(ahead.input_tokens), math.floor(ahead.output_tokens)
-end
-
---- What those who came before an exchange will take of a key: nil when nobody waits before it. Of a line with
---- some before it all counts.
----@param exchange ccrelay.Exchange
----@param slot ccrelay.Slot
----@param now number
----@return ffi.cdata*? ahead struct cc_rates, until the next call
-function M.ahead(exchange, slot, now)
-  local own, any = exchange.ticket or math.huge, false
-  ahead.requests, ahead.input_tokens, ahead.output_tokens = 0, 0, 0
+-- Adds what those with lower tickets in a line will take: whether there are any. Of a worker's part of the
+-- line all counts if its first is one of them.
+local function add_line(where, own, now)
+  if C.cc_cell_get(waited_for(where)) <= now then return false end
+  local any = false
   for worker = 0, workers - 1 do
-    local ticket, requests, input, output = read(worker, slot, now)
+    local ticket, requests, input, output = read(worker, where.name, now)
     if ticket and ticket < own then
       any = true
       add(requests, input, output)
     end
   end
-  round_down()
-  return any and ahead or nil
+  return any
+end
+
+--- What those who came before an exchange will take of a key: nil when nobody waits before it.
+---@param exchange ccrelay.Exchange
+---@param slot ccrelay.Slot
+---@param model string? as the upstream knows it
+---@param now number
+---@return ffi.cdata*? ahead struct cc_rates, until the next call
+function M.ahead(exchange, slot, model, now)
+  local own = exchange.ticket or math.huge
+  ahead.requests, ahead.input_tokens, ahead.output_tokens = 0, 0, 0
+  local in_own, in_class = add_line(slot, own, now), add_line(quota.of(slot, model), own, now)
+  ahead.requests = math.floor(ahead.requests)
+  ahead.input_tokens, ahead.output_tokens = math.floor(ahead.input_tokens), math.floor(ahead.output_tokens)
+  return (in_own or in_class) and ahead or nil
 end
 
 local function whole(rate) return rate > 0 and rate or math.huge end
@@ -103,11 +114,14 @@ local function share_of(exchange, slot, count)
   return { 1 / count, input / count, output / count }
 end
 
-local function line_of(slot)
-  local line = lines[slot.name]
+local function line_of(slot, where)
+  local line = lines[where.name]
   if not line then
-    line = { slot = slot, told = told_by(own_slot, slot), takes = { 0, 0, 0 } }
-    lines[slot.name] = line
+    line = {
+      name = where.name, told = told_by(own_slot, where.name), waited_for = waited_for(where),
+      key_waited_for = slot.waited_for, takes = { 0, 0, 0 },
+    }
+    lines[where.name] = line
   end
   return line
 end
@@ -135,7 +149,7 @@ local function go(line, exchange, takes)
   tell(line)
   local first = line[1]
   if not first then
-    lines[line.slot.name] = nil
+    lines[line.name] = nil
   elseif first.queued.asleep then
     C.cc_exchange_timer(first.relay, first.handle, 0)
   end
@@ -148,28 +162,25 @@ function M.leave(exchange)
   exchange.queued.takes = {}
 end
 
-local function waits_for(takes, slots)
-  local count = 0
-  for slot in pairs(slots) do
-    if not takes[slot.name] then return false end
-    count = count + 1
-  end
-  for _ in pairs(takes) do count = count - 1 end
-  return count == 0
+-- Whether it is in these lines and no others; and how many they are.
+local function is_in(takes, full)
+  local all, count, held = true, 0, 0
+  for _, key in pairs(full) do all, count = all and takes[key.line.name] ~= nil, count + 1 end
+  for _ in pairs(takes) do held = held + 1 end
+  return all and held == count, count
 end
 
---- An exchange waits for these keys, whichever has room for it first, and for no others.
+--- An exchange waits in these lines, for whichever key has room for it first, and in no others.
 ---@param exchange ccrelay.Exchange with .queued
----@param slots table<ccrelay.Slot, any>
-function M.join(exchange, slots)
-  if waits_for(exchange.queued.takes, slots) then return end
+---@param full table<ccrelay.Slot, { line: ccrelay.Slot|ccrelay.Quota }>
+function M.join(exchange, full)
+  local there, count = is_in(exchange.queued.takes, full)
+  if there then return end
   M.leave(exchange)
-  local count = 0
-  for _ in pairs(slots) do count = count + 1 end
-  for slot in pairs(slots) do
+  for slot, key in pairs(full) do
     local takes = share_of(exchange, slot, count)
-    exchange.queued.takes[slot.name] = takes
-    enter(line_of(slot), exchange, takes)
+    exchange.queued.takes[key.line.name] = takes
+    enter(line_of(slot, key.line), exchange, takes)
   end
 end
 

@@ -8,6 +8,7 @@ local remember = require 'ccrelay.remember'
 ---@class ccrelay.Quota
 ---@field class string
 ---@field limit integer? number of its limit, which has no rates but learned ones
+---@field name string
 ---@field rest integer cell that says until when the provider wants no requests
 
 local M = {}
@@ -34,7 +35,7 @@ end)
 local function new(slot, class)
   local name = cell.fit(slot.name .. ' ' .. class)
   local limit = slot.rates and C.cc_limit(name, #name) or -1
-  return { class = class, limit = limit >= 0 and limit or nil, rest = cell.number('rest:' .. name) }
+  return { class = class, name = name, limit = limit >= 0 and limit or nil, rest = cell.number('rest:' .. name) }
 end
 
 --- What is kept of a key for a model.

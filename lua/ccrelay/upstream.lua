@@ -143,9 +143,9 @@ local function has_room(exchange, slot, model, now)
     return false
   end
   if not slot.rates then return true end
-  local delay = queue.delay(exchange, slot, model, now)
+  local delay, of_class = queue.delay(exchange, slot, model, now)
   if delay == 0 then return true end
-  queue.note(exchange, slot, now + delay)
+  queue.note(exchange, slot, model, now + delay, of_class)
   refuse(exchange, 'limited', now + delay, slot.provider)
   return false
 end
@@ -157,8 +157,9 @@ local function is_usable(exchange, slot, model, credential, now)
   local state, ready = health.state(slot, now, model)
   if ready then
     if state == 'limited' then
-      ready = math.max(ready, credential == 'own' and now + queue.delay(exchange, slot, model, now) or 0)
-      queue.note(exchange, slot, ready)
+      local room = credential == 'own' and now + queue.delay(exchange, slot, model, now) or 0
+      queue.note(exchange, slot, model, math.max(ready, room), ready >= room)
+      ready = math.max(ready, room)
     end
     refuse(exchange, KINDS[state] or 'overloaded', ready, slot.provider)
     return false

@@ -6,7 +6,7 @@ import SDK0 from 'sdk0';
 import SDK1 from 'sdk1';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
-import { Relay, ask, patience, post, provider, secret, status } from './support/relay.mjs';
+import { Relay, ask, patience, post, provider, secret, status, until } from './support/relay.mjs';
 import { Upstream, faults, healthy } from './support/upstream.mjs';
 
 const start = (t, upstream, { workers = 1, timeout_ms = 60_000, queue_ms = 20_000, keys } = {}) => Relay.start(t, {
@@ -47,6 +47,16 @@ test('they go in the order they came, and one that left is forgotten', async (t)
   assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200, 200, 200]);
   assert.deepEqual(upstream.requests.map(({ body }) => JSON.parse(body).max_tokens), [1, 2, 3, 5, 6]);
   await relay.printed(/"queued_ms":\d/);
+});
+
+test('the first requests of a model all go at once where the limit has room for the most they may take', async (t) => {
+  const upstream = await Upstream.start(t, 'first', async (request, reply) => {
+    await until(() => upstream.requests.length === 40, 3_000 * patience); // none is answered before all are there
+    return healthy()(request, reply);
+  });
+  const relay = await start(t, upstream, { workers: 2, queue_ms: 0, keys: [{ key: secret('first'), tpm_limit: 100_000_000 }] });
+  const answers = await Promise.all(Array.from({ length: 40 }, () => post(relay, ask({ max_tokens: 32_000 }))));
+  assert.deepEqual(answers.map(({ status }) => status), Array(40).fill(200));
 });
 
 const asked = (upstream) => upstream.requests.map(({ body }) => JSON.parse(body).max_tokens);
