@@ -133,6 +133,17 @@ local function is_claimed(generation, model)
   return false
 end
 
+local function is_due(entry, now)
+  return not entry.known or now >= entry.due
+end
+
+local function any_due(providers, now)
+  for _, provider in ipairs(providers) do
+    if is_due(entry_of(provider), now) then return true end
+  end
+  return false
+end
+
 local function wait(exchange, entry)
   if entry.known then return end
   table.insert(entry.waiting, exchange)
@@ -144,19 +155,15 @@ end
 --- exchange, before its script.
 ---@param exchange ccrelay.Exchange
 function M.prepare(exchange)
-  local generation, now, due = exchange.generation, C.cc_now(), nil
   attach(exchange.relay)
-  for _, provider in ipairs(listers(generation)) do
+  local generation, model, now = exchange.generation, exchange.model, C.cc_now()
+  local list = listers(generation)
+  if not any_due(list, now) or model and is_claimed(generation, model) then return end
+  for _, provider in ipairs(list) do
     local entry = entry_of(provider)
-    if not entry.known or now >= entry.due then
-      due = due or {}
-      due[#due + 1] = { provider = provider, entry = entry }
-    end
+    if is_due(entry, now) then ask(exchange, provider, entry) end
   end
-  local model = exchange.model
-  if not due or model and is_claimed(generation, model) then return end
-  for _, one in ipairs(due) do ask(exchange, one.provider, one.entry) end
-  for _, one in ipairs(due) do wait(exchange, one.entry) end
+  for _, provider in ipairs(list) do wait(exchange, entry_of(provider)) end
 end
 
 -- ---- Choosing ----------------------------------------------------------------------------------
