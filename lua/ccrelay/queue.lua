@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The wait queue: exchanges wait for room in the limits of keys, none longer than routing.queue_ms. Room goes
--- to those who came first, over all workers; who cannot be served in time, by what is known, is not let in.
--- A client that wants a stream does not wait in silence longer than one that has its stream: then its answer
--- begins, with pings.
+-- The wait queue: exchanges wait for room in the limits of keys, none longer than routing.queue_ms. It
+-- guarantees that room goes to those who came first, over all workers, and that an exchange which cannot be
+-- served in time, by what is known, is refused at once. A client that wants a stream gets pings while it
+-- waits, as it would within its stream.
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local booking = require 'ccrelay.booking'
@@ -107,7 +107,7 @@ end
 
 -- Until it is worth looking for room: the first of a line does so when there should be some, and each LOOK_MS;
 -- others when they have become the first.
-local function rest(exchange, ready)
+local function wait_in_line(exchange, ready)
   repeat
     local leads, now, silent = lines.leads(exchange), C.cc_now(), silent_until(exchange)
     local due = leads and math.min(math.max(ready, now + 1), now + LOOK_MS) or now + lines.LEASE_MS
@@ -134,7 +134,7 @@ function M.wait(exchange)
   if ready > exchange.queue_end then return false end
   line_up(exchange)
   lines.join(exchange, full)
-  rest(exchange, ready)
+  wait_in_line(exchange, ready)
   exchange.refusal, exchange.full = false, false
   return true
 end

@@ -1,9 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The lines of exchanges that wait for keys, over all workers. Each exchange has a ticket, by the order in
--- which they began to wait. A key has one line for its own limits, and one for each class of models, where
--- those wait whom only the class keeps out. A worker keeps its own part of a line, and tells the others in
--- a cell which ticket is its first and what all of them will take. That holds for LEASE_MS, and the first
--- renews it: a worker that has died or hangs keeps the others waiting no longer than that.
+-- The wait queue's lines: who waits for which key, over all workers. It guarantees that an exchange finds out
+-- who began to wait before it and what they will take, and that a worker that has died or hangs keeps the
+-- others waiting no longer than LEASE_MS.
+--
+-- Each exchange has a ticket, in the order in which they began to wait. A key has one line for its own limits
+-- and one for each class of models, for exchanges that only the class's limits keep out. Each worker keeps its
+-- own part of a line and publishes, in a cell, its first ticket and the sum of what its part will take. That
+-- is valid for LEASE_MS; the first exchange of the part renews it.
 local C = require 'ccrelay.c'
 local booking = require 'ccrelay.booking'
 local cell = require 'ccrelay.cell'
@@ -12,14 +15,14 @@ local quota = require 'ccrelay.quota'
 
 local M = {}
 
---- How long what a worker tells holds, in ms.
+--- How long what a worker publishes is valid, in ms.
 M.LEASE_MS = 1000
 
 ---@class ccrelay.Line the exchanges of this worker in a line, those with lower tickets first
 ---@field name string
 ---@field waited_for integer cell that says until when anybody waits in it
 ---@field key_waited_for integer the same of all lines of the key
----@field told integer cell of this worker: until when what it tells holds, and that as its text
+---@field own integer cell of this worker: until when what it publishes is valid; its text is what it publishes
 ---@field takes number[] requests, input and output tokens of all of them
 
 ---@class ccrelay.Queued
@@ -47,21 +50,21 @@ function M.ticket()
 end
 
 local function waited_for(where) return cell.number('queue:' .. where.name) end
-local function told_by(worker, name) return cell.number('queue ' .. worker .. ' ' .. name) end
+local function cell_of(worker, name) return cell.number('queue ' .. worker .. ' ' .. name) end
 
-local function tell(line)
+local function publish(line)
   local first, takes = line[1], line.takes
-  if not first then return C.cc_cell_set(line.told, 0) end
+  if not first then return C.cc_cell_set(line.own, 0) end
   local words = string.format('%.0f %.3f %.0f %.0f', first.queued.ticket, takes[1], takes[2], takes[3])
   local until_ms = C.cc_now() + M.LEASE_MS
-  C.cc_cell_write(line.told, words, #words)
-  C.cc_cell_set(line.told, until_ms)
+  C.cc_cell_write(line.own, words, #words)
+  C.cc_cell_set(line.own, until_ms)
   C.cc_cell_set(line.waited_for, until_ms)
   C.cc_cell_set(line.key_waited_for, until_ms)
 end
 
 local function read(worker, name, now)
-  local number = told_by(worker, name)
+  local number = cell_of(worker, name)
   if C.cc_cell_get(number) <= now then return nil end
   local words = ffi.string(text, C.cc_cell_text(number, text, 192))
   local ticket, requests, input, output = string.match(words, '^(%S+) (%S+) (%S+) (%S+)$')
@@ -118,7 +121,7 @@ local function line_of(slot, where)
   local line = lines[where.name]
   if not line then
     line = {
-      name = where.name, told = told_by(own_slot, where.name), waited_for = waited_for(where),
+      name = where.name, own = cell_of(own_slot, where.name), waited_for = waited_for(where),
       key_waited_for = slot.waited_for, takes = { 0, 0, 0 },
     }
     lines[where.name] = line
@@ -130,15 +133,15 @@ local function change(line, takes, sign)
   for index, amount in ipairs(takes) do line.takes[index] = math.max(line.takes[index] + sign * amount, 0) end
 end
 
-local function enter(line, exchange, takes)
+local function insert(line, exchange, takes)
   local place = #line + 1
   while place > 1 and line[place - 1].queued.ticket > exchange.queued.ticket do place = place - 1 end
   table.insert(line, place, exchange)
   change(line, takes, 1)
-  tell(line)
+  publish(line)
 end
 
-local function go(line, exchange, takes)
+local function remove(line, exchange, takes)
   for index, other in ipairs(line) do
     if other == exchange then
       table.remove(line, index)
@@ -146,7 +149,7 @@ local function go(line, exchange, takes)
     end
   end
   change(line, takes, -1)
-  tell(line)
+  publish(line)
   local first = line[1]
   if not first then
     lines[line.name] = nil
@@ -158,7 +161,7 @@ end
 --- An exchange waits no more; who is first behind it is woken.
 ---@param exchange ccrelay.Exchange
 function M.leave(exchange)
-  for name, takes in pairs(exchange.queued.takes) do go(lines[name], exchange, takes) end
+  for name, takes in pairs(exchange.queued.takes) do remove(lines[name], exchange, takes) end
   exchange.queued.takes = {}
 end
 
@@ -180,20 +183,20 @@ function M.join(exchange, full)
   for slot, key in pairs(full) do
     local takes = share_of(exchange, slot, count)
     exchange.queued.takes[key.line.name] = takes
-    enter(line_of(slot, key.line), exchange, takes)
+    insert(line_of(slot, key.line), exchange, takes)
   end
 end
 
---- Whether an exchange is the first of this worker at a key that it waits for, or who is has not been heard
---- of for LEASE_MS. Renews what is told of the lines that it is the first of.
+--- Whether an exchange is the first of this worker at a key that it waits for, or the one that is has not
+--- renewed its line for LEASE_MS. Renews what is published of the lines that it is the first of.
 ---@param exchange ccrelay.Exchange
 ---@return boolean
 function M.leads(exchange)
   local leads, now = false, C.cc_now()
   for name in pairs(exchange.queued.takes) do
     local line = lines[name]
-    if line[1] == exchange then tell(line) end
-    leads = leads or line[1] == exchange or C.cc_cell_get(line.told) <= now
+    if line[1] == exchange then publish(line) end
+    leads = leads or line[1] == exchange or C.cc_cell_get(line.own) <= now
   end
   return leads
 end
