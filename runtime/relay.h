@@ -384,7 +384,9 @@ enum cc_feature {           // what a Messages body asks for
   CC_HAS_TOOL_FORCED = 8,   // tool_choice of type any or tool
   CC_HAS_TOOLS = 16,
   CC_HAS_THINKING = 32,
-  CC_HAS_CACHE_CONTROL = 64
+  CC_HAS_CACHE_CONTROL = 64,
+  CC_HAS_CACHE_SCOPE = 128, // a cache_control with a scope
+  CC_HAS_SAFEGUARDS = 256   // safeguards, the server's part of Claude Code's auto mode
 };
 
 struct cc_scan {
@@ -473,11 +475,14 @@ int cc_try_header(struct cc_relay *relay, cc_id exchange, int attempt, const cha
 int cc_try_pass(struct cc_relay *relay, cc_id exchange, int attempt);
 
 // Splices into this attempt's view of the body: sets a top-level member to JSON text (adds it at
-// the end when absent) or removes it with its comma. All other bytes stay as they came.
+// the end when absent), or removes the members at a path with their commas. A path is names joined
+// by ".", with "[]" behind a name for every item of that array, as in
+// "messages[].content[].cache_control". All other bytes stay as they came. CC_EINVAL for a path that
+// is none.
 int cc_try_set(struct cc_relay *relay, cc_id exchange, int attempt, const char *field,
                uint32_t field_size, const char *json, uint32_t json_size);
-int cc_try_remove(struct cc_relay *relay, cc_id exchange, int attempt, const char *field,
-                  uint32_t field_size);
+int cc_try_remove(struct cc_relay *relay, cc_id exchange, int attempt, const char *path,
+                  uint32_t size);
 
 // The body with the splices made so far (malloc'ed: cc_free); and another body in its place, to
 // which no splice applies.
@@ -702,10 +707,11 @@ bool cc_equal(const uint8_t *a, const uint8_t *b, uint32_t size);
 // surrogate becomes U+FFFD.
 int cc_json_decode(const char *text, uint32_t size, char *out, uint32_t capacity);
 
-// The JSON object text without its member field (all of doubled ones): CC_OK and malloc'ed text
-// (cc_free), the same bytes when it has none; CC_EJSON when it is no object.
-int cc_json_without(const char *text, uint32_t size, const char *field, uint32_t field_size,
-                    char **out, uint32_t *out_size);
+// The JSON object text without the members at a path (see cc_try_remove; all of doubled ones): CC_OK
+// and malloc'ed text (cc_free), the same bytes when it has none; CC_EJSON when it is no object,
+// CC_EINVAL when the path is none.
+int cc_json_without(const char *text, uint32_t size, const char *path, uint32_t path_size, char **out,
+                    uint32_t *out_size);
 
 // Base64 (RFC 4648) of bytes, malloc'ed (cc_free): with padding, or in the alphabet for URLs without.
 int cc_base64(const char *data, uint32_t size, bool url, char **out, uint32_t *out_size);

@@ -104,14 +104,13 @@ int cc_try_set(struct cc_relay *relay, cc_id id, int number, const char *field, 
                       cc_slice(json, json_size));
 }
 
-int cc_try_remove(struct cc_relay *relay, cc_id id, int number, const char *field,
-                  uint32_t field_size) {
+int cc_try_remove(struct cc_relay *relay, cc_id id, int number, const char *path, uint32_t size) {
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
   if (attempt->has_body) return CC_ESTATE;
   const struct cc_buffer *body = &attempt->exchange->body;
-  return cc_edits_remove(&attempt->edits, body->data, body->size, cc_slice(field, field_size));
+  return cc_edits_remove_path(&attempt->edits, body->data, body->size, cc_slice(path, size));
 }
 
 int cc_try_sign(struct cc_relay *relay, cc_id id, int number, const struct cc_signer *signer) {

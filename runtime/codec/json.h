@@ -87,6 +87,7 @@ struct cc_edit {
 // What was asked for one field, and the first top-level members of the text, so that later edits
 // need not read it again. Both are the list's own business.
 struct cc_edit_field;
+struct cc_edit_path;
 struct cc_edit_member {
   uint32_t key;
   uint32_t key_size;
@@ -100,6 +101,8 @@ struct cc_edits {
   uint32_t capacity;
   struct cc_edit_field *fields;
   uint32_t field_count;
+  struct cc_edit_path *paths;
+  uint32_t path_count;
   struct cc_edit_member *members;
   uint32_t member_count;
   const char *text;
@@ -120,6 +123,14 @@ struct cc_edits {
 int cc_edits_set(struct cc_edits *edits, const char *text, size_t size, struct cc_slice field,
                  struct cc_slice json);
 int cc_edits_remove(struct cc_edits *edits, const char *text, size_t size, struct cc_slice field);
+
+// The same for members deeper down. path is names joined by ".", with "[]" behind a name for every
+// item of that array: "output_config.task_budget", "messages[].content[].cache_control.scope". What
+// the path does not lead to is left alone. A top-level member that was set before is edited in what
+// it was set to; one that is set later stays as it is set. CC_EINVAL also for a path that is none
+// (an empty name, more than 16 steps, "[]" at its end), CC_ELIMIT for the 65th.
+int cc_edits_remove_path(struct cc_edits *edits, const char *text, size_t size,
+                         struct cc_slice path);
 void cc_edits_free(struct cc_edits *edits);
 
 // The size of the edited view, the number of bytes that differ (removed + inserted), and its part

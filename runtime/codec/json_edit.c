@@ -1,21 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Splices. Which comma goes with a removed member depends on which of its neighbours stay, so the
 // list keeps what was asked for each field and lays out all splices when the view is wanted.
-#include "codec/json.h"
+#include "codec/json_edit_internal.h"
 #include "codec/json_scan.h"
 #include <stdlib.h>
 #include <string.h>
 
 enum { INDEX_LIMIT = 256 };
-
-struct cc_edit_field {
-  char *name;
-  size_t name_size;
-  char *text; // ,"name":json or NULL to remove the field
-  size_t text_size;
-  size_t json_at;
-  bool met; // while laying out: the text has it
-};
 
 // ---- The members of the text -------------------------------------------------------------------
 
@@ -52,8 +43,7 @@ static bool walk_next(struct walk *walk, struct cc_edit_member *out) {
   return true;
 }
 
-// Reads the text once, remembering its members if they are not too many.
-static int prepare(struct cc_edits *edits, const char *text, size_t size) {
+int cc_edit_prepare(struct cc_edits *edits, const char *text, size_t size) {
   if (edits->open) return CC_OK;
   struct cc_json json;
   cc_json_init(&json, text, size);
@@ -79,8 +69,8 @@ static int prepare(struct cc_edits *edits, const char *text, size_t size) {
 
 // ---- Laying out --------------------------------------------------------------------------------
 
-static void add_edit(struct cc_edits *edits, size_t start, size_t removed, const char *insert,
-                     size_t insert_size) {
+void cc_edit_add(struct cc_edits *edits, size_t start, size_t removed, const char *insert,
+                 size_t insert_size) {
   struct cc_edit *last = edits->count ? &edits->items[edits->count - 1] : NULL;
   size_t behind = last ? last->start + last->removed : 0;
   if (last && behind == start && !last->insert_size && !insert_size) {
@@ -108,65 +98,88 @@ static void replace(struct cc_edits *edits, const struct cc_edit_member *member,
   const char *json = field->text + field->json_at;
   size_t size = field->text_size - field->json_at;
   if (size == member->value_size && memcmp(json, edits->text + member->value, size) == 0) return;
-  add_edit(edits, member->value, member->value_size, json, size);
+  cc_edit_add(edits, member->value, member->value_size, json, size);
 }
 
 // Members ahead of the first that stays go with the comma behind them, later ones with the comma
 // before them, and if none stays they go with all the commas between them.
+void cc_edit_member(struct cc_edits *edits, struct cc_edit_object *object, size_t key, size_t end,
+                    bool gone) {
+  if (!object->any) object->first = key;
+  object->any = true;
+  if (gone && object->kept) cc_edit_add(edits, object->last, end - object->last, NULL, 0);
+  if (!gone && !object->kept && key > object->first)
+    cc_edit_add(edits, object->first, key - object->first, NULL, 0);
+  object->kept = object->kept || !gone;
+}
+
+void cc_edit_close(struct cc_edits *edits, const struct cc_edit_object *object) {
+  if (object->kept || object->last == object->first) return;
+  cc_edit_add(edits, object->first, object->last - object->first, NULL, 0);
+}
+
+static void lay_out_member(struct cc_edits *edits, struct cc_edit_object *object,
+                           const struct cc_edit_member *member) {
+  struct cc_slice key = cc_slice(edits->text + member->key, member->key_size);
+  struct cc_edit_field *field = field_of(edits, key);
+  bool gone = field && (!field->text || field->met);
+  size_t end = (size_t)member->value + member->value_size;
+  cc_edit_member(edits, object, member->key, end, gone);
+  if (!field) cc_edit_nested(edits, key, cc_slice(edits->text + member->value, member->value_size));
+  if (!gone && field) replace(edits, member, field);
+  if (field) field->met = true;
+  object->last = end;
+}
+
 static void lay_out(struct cc_edits *edits) {
   if (!edits->stale) return;
   struct walk walk;
   struct cc_edit_member member;
-  size_t first = edits->open, last = edits->open;
-  bool kept = false;
+  struct cc_edit_object object = {.first = edits->open, .last = edits->open};
   edits->stale = false;
   edits->count = 0;
   for (uint32_t i = 0; i < edits->field_count; i++)
     edits->fields[i].met = false;
   walk_start(&walk, edits);
-  for (bool any = false; walk_next(&walk, &member); any = true) {
-    struct cc_edit_field *field =
-        field_of(edits, cc_slice(edits->text + member.key, member.key_size));
-    bool gone = field && (!field->text || field->met);
-    size_t end = (size_t)member.value + member.value_size;
-    if (!any) first = member.key;
-    if (gone && kept) add_edit(edits, last, end - last, NULL, 0);
-    if (!gone && !kept && member.key > first) add_edit(edits, first, member.key - first, NULL, 0);
-    if (!gone && field) replace(edits, &member, field);
-    if (field) field->met = true;
-    kept = kept || !gone;
-    last = end;
-  }
-  if (!kept && last > first) add_edit(edits, first, last - first, NULL, 0);
+  while (walk_next(&walk, &member))
+    lay_out_member(edits, &object, &member);
+  cc_edit_close(edits, &object);
   for (uint32_t i = 0; i < edits->field_count; i++) {
     struct cc_edit_field *field = &edits->fields[i];
     if (field->met || !field->text) continue;
-    add_edit(edits, last, 0, field->text + !kept, field->text_size - !kept);
-    kept = true;
+    cc_edit_add(edits, object.last, 0, field->text + !object.kept, field->text_size - !object.kept);
+    object.kept = true;
   }
 }
 
 // ---- Asking ------------------------------------------------------------------------------------
 
-static bool is_name(struct cc_slice field) {
+bool cc_edit_is_name(struct cc_slice name) {
   size_t at = 0, size;
-  while (at < field.size && (size = cc_utf8_size(field.data + at, field.size - at)))
+  while (at < name.size && (size = cc_utf8_size(name.data + at, name.size - at)))
     at += size;
-  return field.size && at == field.size;
+  return name.size && at == name.size;
+}
+
+struct cc_edit_field *cc_edit_find(struct cc_edits *edits, struct cc_slice name) {
+  for (uint32_t i = 0; i < edits->field_count; i++) {
+    struct cc_edit_field *field = &edits->fields[i];
+    if (field->name_size == name.size && !memcmp(field->name, name.data, name.size)) return field;
+  }
+  return NULL;
 }
 
 // The field's entry, made when new, without its text.
 static struct cc_edit_field *claim(struct cc_edits *edits, struct cc_slice name) {
-  for (uint32_t i = 0; i < edits->field_count; i++) {
-    struct cc_edit_field *field = &edits->fields[i];
-    if (field->name_size != name.size || memcmp(field->name, name.data, name.size)) continue;
+  struct cc_edit_field *field = cc_edit_find(edits, name);
+  if (field) {
     free(field->text);
     field->text = NULL;
     return field;
   }
   size_t size = (edits->field_count + 1) * sizeof *edits->fields;
   edits->fields = cc_realloc(edits->fields, size);
-  struct cc_edit_field *field = &edits->fields[edits->field_count++];
+  field = &edits->fields[edits->field_count++];
   *field =
       (struct cc_edit_field){.name = cc_copy_text(name.data, name.size), .name_size = name.size};
   return field;
@@ -185,9 +198,9 @@ static int check_value(struct cc_slice value) {
 
 int cc_edits_set(struct cc_edits *edits, const char *text, size_t size, struct cc_slice field,
                  struct cc_slice json) {
-  if (!is_name(field)) return CC_EINVAL;
+  if (!cc_edit_is_name(field)) return CC_EINVAL;
   int status = check_value(json);
-  if (status == CC_OK) status = prepare(edits, text, size);
+  if (status == CC_OK) status = cc_edit_prepare(edits, text, size);
   if (status < 0) return status;
   struct cc_buffer insert = {0};
   cc_buffer_add(&insert, ",", 1);
@@ -203,8 +216,8 @@ int cc_edits_set(struct cc_edits *edits, const char *text, size_t size, struct c
 }
 
 int cc_edits_remove(struct cc_edits *edits, const char *text, size_t size, struct cc_slice field) {
-  if (!is_name(field)) return CC_EINVAL;
-  int status = prepare(edits, text, size);
+  if (!cc_edit_is_name(field)) return CC_EINVAL;
+  int status = cc_edit_prepare(edits, text, size);
   if (status < 0) return status;
   claim(edits, field);
   edits->stale = true;
@@ -216,6 +229,7 @@ void cc_edits_free(struct cc_edits *edits) {
     free(edits->fields[i].name);
     free(edits->fields[i].text);
   }
+  cc_edit_free_paths(edits);
   free(edits->fields);
   free(edits->members);
   free(edits->items);
@@ -277,14 +291,14 @@ void cc_edits_view(struct cc_edits *edits, const char *text, size_t size, struct
   }
 }
 
-int cc_json_without(const char *text, uint32_t size, const char *field, uint32_t field_size,
+int cc_json_without(const char *text, uint32_t size, const char *path, uint32_t path_size,
                     char **out, uint32_t *out_size) {
   struct cc_edits edits = {0};
   struct cc_buffer view = {0};
   *out = NULL;
   *out_size = 0;
-  if (!is_name(cc_slice(field, field_size))) return CC_EINVAL;
-  if (cc_edits_remove(&edits, text, size, cc_slice(field, field_size)) != CC_OK) return CC_EJSON;
+  if (!cc_edit_is_path(cc_slice(path, path_size))) return CC_EINVAL;
+  if (cc_edits_remove_path(&edits, text, size, cc_slice(path, path_size))) return CC_EJSON;
   cc_edits_view(&edits, text, size, &view);
   cc_edits_free(&edits);
   *out = view.data;

@@ -17,7 +17,8 @@ enum place {
   PLACE_MESSAGE,
   PLACE_BLOCKS, // content
   PLACE_BLOCK,
-  PLACE_SOURCE // source of a block
+  PLACE_SOURCE, // source of a block
+  PLACE_CACHE   // cache_control
 };
 
 // Ordered by size, as their names below.
@@ -27,6 +28,7 @@ enum key {
   KEY_DATA,
   KEY_MODEL,
   KEY_TOOLS,
+  KEY_SCOPE,
   KEY_STREAM,
   KEY_SYSTEM,
   KEY_SOURCE,
@@ -35,6 +37,7 @@ enum key {
   KEY_THINKING,
   KEY_SIGNATURE,
   KEY_MAX_TOKENS,
+  KEY_SAFEGUARDS,
   KEY_TOOL_CHOICE,
   KEY_CACHE_CONTROL,
   KEY_COUNT
@@ -48,6 +51,7 @@ static const struct {
     [KEY_DATA] = {"data", 4},
     [KEY_MODEL] = {"model", 5},
     [KEY_TOOLS] = {"tools", 5},
+    [KEY_SCOPE] = {"scope", 5},
     [KEY_STREAM] = {"stream", 6},
     [KEY_SYSTEM] = {"system", 6},
     [KEY_SOURCE] = {"source", 6},
@@ -56,6 +60,7 @@ static const struct {
     [KEY_THINKING] = {"thinking", 8},
     [KEY_SIGNATURE] = {"signature", 9},
     [KEY_MAX_TOKENS] = {"max_tokens", 10},
+    [KEY_SAFEGUARDS] = {"safeguards", 10},
     [KEY_TOOL_CHOICE] = {"tool_choice", 11},
     [KEY_CACHE_CONTROL] = {"cache_control", 13},
 };
@@ -131,6 +136,7 @@ static void body_value(struct scan *scan, uint8_t key, int token) {
   struct cc_scan *out = scan->out;
   if (key == KEY_MODEL) read_model(scan, token);
   if (key == KEY_STREAM) out->stream = token == CC_JSON_TRUE;
+  if (key == KEY_SAFEGUARDS && token != CC_JSON_NULL) out->features |= CC_HAS_SAFEGUARDS;
   if (key == KEY_MAX_TOKENS) {
     out->max_tokens = 0;
     if (token == CC_JSON_NUMBER) cc_json_whole(scan->json.raw, &out->max_tokens);
@@ -190,6 +196,9 @@ static void take_value(struct scan *scan, struct level *level, int token) {
       scan->out->features |= CC_HAS_CACHE_CONTROL;
     }
     break;
+  case KEY_SCOPE:
+    if (level->place == PLACE_CACHE) scan->out->features |= CC_HAS_CACHE_SCOPE;
+    break;
   case KEY_SIGNATURE:
   case KEY_DATA:
     if (level->place == PLACE_BLOCK && token == CC_JSON_STRING && scan->json.raw.size > 2) {
@@ -228,6 +237,8 @@ static enum place place_in_block(const struct level *level, bool object) {
 
 // What a container that opens in level is.
 static enum place place_in(const struct level *level, bool object) {
+  if (level->key == KEY_CACHE_CONTROL && has_cache_control(level->place))
+    return object ? PLACE_CACHE : PLACE_NONE;
   switch (level->place) {
   case PLACE_BODY:
     return place_in_body(level->key, object);

@@ -10,10 +10,11 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-// Operations as text: "field=json" sets, "field" removes.
+// Operations as text: "field=json" sets, "field" removes, "-path" removes at a path.
 static int ask(struct cc_edits *edits, const char *text, const char *op) {
   const char *equals = strchr(op, '=');
   size_t size = strlen(text);
+  if (*op == '-') return cc_edits_remove_path(edits, text, size, cc_slice_text(op + 1));
   if (!equals) return cc_edits_remove(edits, text, size, cc_slice_text(op));
   return cc_edits_set(edits, text, size, cc_slice(op, (size_t)(equals - op)),
                       cc_slice_text(equals + 1));
@@ -91,6 +92,92 @@ static void splices_exactly(void **state) {
   };
   for (size_t i = 0; i < COUNT(cases); i++)
     expect(cases[i].text, cases[i].ops, cases[i].expected);
+}
+
+static void removes_at_paths(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    const char *ops[6];
+    const char *expected;
+  } cases[] = {
+      {"{\"a\":1,\"b\":2}", {"-a"}, "{\"b\":2}"},
+      {"{\"o\":{\"a\":1,\"b\":2},\"a\":3}", {"-o.a"}, "{\"o\":{\"b\":2},\"a\":3}"},
+      {"{ \"o\" : { \"a\" : 1 , \"b\" : 2 } }", {"-o.b"}, "{ \"o\" : { \"a\" : 1 } }"},
+      {"{\"o\":{\"a\":{\"b\":{\"c\":1,\"d\":2}}}}",
+       {"-o.a.b.d"},
+       "{\"o\":{\"a\":{\"b\":{\"c\":1}}}}"},
+      {"{\"o\":{\"a\":1}}", {"-o.a"}, "{\"o\":{}}"},
+      {"{\"o\":{\"\\u0061\":1}}", {"-o.a"}, "{\"o\":{}}"},
+      // Every item of an array.
+      {"{\"l\":[{\"a\":1,\"b\":2},{\"b\":3},{\"b\":4,\"a\":5}]}",
+       {"-l[].a"},
+       "{\"l\":[{\"b\":2},{\"b\":3},{\"b\":4}]}"},
+      {"{\"l\":[[{\"a\":1}],{\"a\":2}]}", {"-l[][].a"}, "{\"l\":[[{}],{\"a\":2}]}"},
+      {"{\"l\":[{\"m\":[{\"c\":{\"s\":1,\"t\":2}}, 7, \"c\"]}, null]}",
+       {"-l[].m[].c.s"},
+       "{\"l\":[{\"m\":[{\"c\":{\"t\":2}}, 7, \"c\"]}, null]}"},
+      // Where a path leads nowhere.
+      {"{\"o\":{\"a\":1}}", {"-o.b", "-p.a", "-o[].a", "-o.a.x"}, "{\"o\":{\"a\":1}}"},
+      {"{\"o\":[{\"a\":1}],\"p\":\"a\",\"q\":null}", {"-o.a", "-p.a", "-q.a"},
+       "{\"o\":[{\"a\":1}],\"p\":\"a\",\"q\":null}"},
+      {"{}", {"-o.a"}, "{}"},
+      // Several in one object, in any order: one comma each.
+      {"{\"o\":{\"a\":1,\"b\":2,\"c\":3}}", {"-o.a", "-o.b"}, "{\"o\":{\"c\":3}}"},
+      {"{\"o\":{\"a\":1,\"b\":2,\"c\":3}}", {"-o.c", "-o.b"}, "{\"o\":{\"a\":1}}"},
+      {"{\"o\":{\"a\":1, \"b\":2, \"c\":3}}", {"-o.c", "-o.a", "-o.b"}, "{\"o\":{}}"},
+      {"{\"o\":{\"a\":1,\"b\":2,\"a\":3}}", {"-o.a", "-o.a"}, "{\"o\":{\"b\":2}}"},
+      {"{\"o\":{\"a\":{\"b\":1},\"c\":2}}", {"-o.a", "-o.a.b"}, "{\"o\":{\"c\":2}}"},
+      {"{\"o\":{\"a\":{\"b\":1},\"c\":2}}", {"-o.a.b", "-o.c"}, "{\"o\":{\"a\":{}}}"},
+      // Together with edits of top-level members.
+      {"{\"x\":1,\"o\":{\"a\":1,\"b\":2},\"y\":2}", {"x", "-o.a", "y", "z=3"},
+       "{\"o\":{\"b\":2},\"z\":3}"},
+      {"{\"o\":{\"a\":1}}", {"-o.a", "o"}, "{}"},
+      {"{\"o\":{\"a\":1}}", {"o", "-o.a"}, "{}"},
+      {"{\"o\":{\"a\":1}}", {"-o.a", "o={\"a\":2}"}, "{\"o\":{\"a\":2}}"},
+      {"{\"o\":{\"a\":1}}", {"o={\"a\":2, \"b\":3}", "-o.a"}, "{\"o\":{\"b\":3}}"},
+      {"{\"x\":1}",
+       {"o=[{\"a\":2},{\"a\":3,\"b\":4}]", "-o[].a"},
+       "{\"x\":1,\"o\":[{},{\"b\":4}]}"},
+      {"{\"o\":{\"a\":1},\"o\":{\"a\":2,\"b\":3}}", {"-o.a"}, "{\"o\":{},\"o\":{\"b\":3}}"},
+  };
+  for (size_t i = 0; i < COUNT(cases); i++)
+    expect(cases[i].text, cases[i].ops, cases[i].expected);
+}
+
+static void refuses_what_is_no_path(void **state) {
+  (void)state;
+  static const char text[] = "{\"a\":{\"b\":1}}";
+  static const char *const wrong[] = {"",     ".",     "a.",   ".a",    "a..b", "[]",
+                                      "a[]",  "a.b[]", "[].a", "a.\xff", "a[].", "a.[]",
+                                      "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q"};
+  struct cc_edits edits = {0};
+  for (size_t i = 0; i < COUNT(wrong); i++)
+    assert_int_equal(cc_edits_remove_path(&edits, text, sizeof text - 1, cc_slice_text(wrong[i])),
+                     CC_EINVAL);
+  assert_int_equal(cc_edits_remove_path(&edits, "[1]", 3, cc_slice_text("a.b")), CC_EINVAL);
+  char path[16];
+  for (int i = 0; i < 64; i++) {
+    snprintf(path, sizeof path, "a.b%d", i);
+    assert_int_equal(cc_edits_remove_path(&edits, text, sizeof text - 1, cc_slice_text(path)),
+                     CC_OK);
+  }
+  assert_int_equal(cc_edits_remove_path(&edits, text, sizeof text - 1, cc_slice_text("a.b")),
+                   CC_ELIMIT);
+  assert_int_equal(cc_edits_remove_path(&edits, text, sizeof text - 1, cc_slice_text("a.b0")),
+                   CC_OK);
+  assert_int_equal(cc_edits_changed(&edits), 0);
+  cc_edits_free(&edits);
+}
+
+// Only the removed bytes count, however long the member around them is.
+static void counts_what_a_path_removes(void **state) {
+  (void)state;
+  static const char text[] = "{\"m\":[{\"c\":{\"scope\":1,\"t\":2}},\"xxxxxxxxxxxxxxxxxxxx\"]}";
+  struct cc_edits edits = {0};
+  assert_int_equal(ask(&edits, text, "-m[].c.scope"), CC_OK);
+  assert_int_equal(cc_edits_changed(&edits), strlen("\"scope\":1,"));
+  cc_edits_free(&edits);
 }
 
 static void counts_changed_bytes(void **state) {
@@ -270,6 +357,7 @@ static void takes_a_member_out(void **state) {
       {"{\"a\":1, \"b\":2, \"a\":{\"a\":3}}", "a", "{\"b\":2}"},
       {"{ \"x\":{\"a\":1} }", "a", "{ \"x\":{\"a\":1} }"},
       {"{}", "a", "{}"},
+      {"{\"o\":[{\"a\":1,\"b\":2}]}", "o[].a", "{\"o\":[{\"b\":2}]}"},
   };
   char *out;
   uint32_t size;
@@ -297,6 +385,8 @@ static void takes_a_member_out(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(splices_exactly),    cmocka_unit_test(counts_changed_bytes),
+      cmocka_unit_test(removes_at_paths),   cmocka_unit_test(refuses_what_is_no_path),
+      cmocka_unit_test(counts_what_a_path_removes),
       cmocka_unit_test(refuses_nonsense),   cmocka_unit_test(keeps_depth),
       cmocka_unit_test(survives_refusals),  cmocka_unit_test(behaves_like_the_model),
       cmocka_unit_test(takes_many_members), cmocka_unit_test(takes_many_edits),

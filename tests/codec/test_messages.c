@@ -325,6 +325,39 @@ static void finds_cache_control(void **state) {
                   CC_HAS_TOOLS);
 }
 
+static void finds_scopes_and_safeguards(void **state) {
+  (void)state;
+  static const struct {
+    const char *members;
+    uint32_t features;
+  } cases[] = {
+      {"\"system\":[{\"cache_control\":{\"type\":\"ephemeral\",\"scope\":\"global\"}}]",
+       CC_HAS_CACHE_CONTROL | CC_HAS_CACHE_SCOPE},
+      {"\"tools\":[{\"cache_control\":{\"sc\\u006fpe\":null}}]",
+       CC_HAS_TOOLS | CC_HAS_CACHE_CONTROL | CC_HAS_CACHE_SCOPE},
+      {"\"messages\":[{\"cache_control\":{\"scope\":1}}]",
+       CC_HAS_CACHE_CONTROL | CC_HAS_CACHE_SCOPE},
+      {"\"messages\":[{\"content\":[{\"content\":[{\"cache_control\":{\"scope\":1}}]}]}]",
+       CC_HAS_CACHE_CONTROL | CC_HAS_CACHE_SCOPE},
+      {"\"messages\":[{\"content\":[{\"source\":"
+       "{\"content\":[{\"cache_control\":{\"scope\":1}}]}}]}]",
+       CC_HAS_CACHE_CONTROL | CC_HAS_CACHE_SCOPE},
+      {"\"messages\":[{\"content\":[{\"input\":{\"cache_control\":{\"scope\":1}}}]}]", 0},
+      {"\"messages\":[{\"content\":[{\"cache_control\":{\"x\":{\"scope\":1}}}]}]",
+       CC_HAS_CACHE_CONTROL},
+      {"\"messages\":[{\"content\":[{\"cache_control\":[{\"scope\":1}]}]}]", CC_HAS_CACHE_CONTROL},
+      {"\"messages\":[{\"content\":[{\"scope\":1}]}]", 0},
+      {"\"scope\":1", 0},
+      {"\"safeguards\":[{\"type\":\"dangerous_tool_use\"}]", CC_HAS_SAFEGUARDS},
+      {"\"s\\u0061feguards\":{}", CC_HAS_SAFEGUARDS},
+      {"\"safeguards\":null", 0},
+      {"\"metadata\":{\"safeguards\":[1]}", 0},
+      {"\"messages\":[{\"content\":[{\"input\":{\"safeguards\":[1]}}]}]", 0},
+  };
+  for (size_t i = 0; i < COUNT(cases); i++)
+    expect_features(cases[i].members, cases[i].features);
+}
+
 static void names_events(void **state) {
   (void)state;
   static const struct {
@@ -434,6 +467,7 @@ int main(void) {
       cmocka_unit_test(measures_base64),
       cmocka_unit_test(finds_tools_and_thinking),
       cmocka_unit_test(finds_cache_control),
+      cmocka_unit_test(finds_scopes_and_safeguards),
       cmocka_unit_test(names_events),
       cmocka_unit_test(an_event_without_a_name_gets_that_of_its_type),
       cmocka_unit_test(reads_error_types),
