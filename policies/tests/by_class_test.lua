@@ -8,8 +8,8 @@ describe('by_class', function()
       providers = { { name = 'one' } } }
   end
 
-  local function of(class)
-    return { body = { model = 'large' }, headers = { ['x-claude-code-request-class'] = class } }
+  local function of(class, model)
+    return { body = { model = model or 'claude-haiku-4-5' }, headers = { ['x-claude-code-request-class'] = class } }
   end
 
   it('gives a class its model', function()
@@ -18,15 +18,19 @@ describe('by_class', function()
 
   it('leaves all else as it came', function()
     local self = stage()
-    assert.equal('large', self:request(of 'main').tries[1].model)
-    assert.equal('large', self:request(of(nil)).tries[1].model)
+    assert.equal('claude-haiku-4-5', self:request(of 'main').tries[1].model)
+    assert.equal('claude-haiku-4-5', self:request(of(nil)).tries[1].model)
+  end)
+
+  it('leaves the safety check of auto mode to the model that was asked for', function()
+    assert.equal('claude-sonnet-5', stage():request(of('auxiliary', 'claude-sonnet-5')).tries[1].model)
   end)
 
   it('goes back to what was asked for when the class\'s model is refused', function()
     local self = stage()
     self:reply('one', { status = 400, body = '{}' }, { status = 200 })
     local answer = self:request(of 'auxiliary')
-    assert.same({ 'small', 'large' }, { answer.tries[1].model, answer.tries[2].model })
+    assert.same({ 'small', 'claude-haiku-4-5' }, { answer.tries[1].model, answer.tries[2].model })
     assert.equal(200, answer.status)
   end)
 end)

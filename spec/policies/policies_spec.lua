@@ -147,9 +147,11 @@ describe('by_class', function()
     return hosts(exchange) .. ' ' .. (exchange.tries[#exchange.tries].edits.model or 'as it came'), answer
   end
 
+  local TITLE = 'claude-haiku-4-5'
+
   it('sends each class under its model, and all others as they came', function()
     local self = three()
-    assert.equal('b "small"', (ask(self, 'auxiliary')))
+    assert.equal('b "small"', (ask(self, 'auxiliary', TITLE)))
     assert.equal('c "middle"', (ask(self, 'compaction')))
     for _, class in ipairs { 'main', 'subagent', 'workflow', 'something', '' } do
       assert.equal('a as it came', (ask(self, class)))
@@ -162,18 +164,18 @@ describe('by_class', function()
       local self = three()
       self:reply('b', { status = status, body = '{}' })
       self:reply('a', { status = 200, body = 'good' })
-      local tried, answer = ask(self, 'auxiliary')
+      local tried, answer = ask(self, 'auxiliary', TITLE)
       assert.equal('ba as it came', tried)
       assert.equal('good', answer.body)
-      assert.equal('claude-opus', self:line().model)
+      assert.equal(TITLE, self:line().model)
     end
   end)
 
   it('sends it as it came when nobody has that model now', function()
     local self = three()
     self:reply('b', BUSY)
-    ask(self, 'auxiliary')
-    assert.equal('a as it came', (ask(self, 'auxiliary')))
+    ask(self, 'auxiliary', TITLE)
+    assert.equal('a as it came', (ask(self, 'auxiliary', TITLE)))
   end)
 
   it('gives the answer of the class\'s model when nobody has the other', function()
@@ -181,7 +183,7 @@ describe('by_class', function()
     self:reply('a', BUSY)
     ask(self, 'main')
     self:reply('b', { status = 400, body = '{}' })
-    local tried, answer = ask(self, 'auxiliary')
+    local tried, answer = ask(self, 'auxiliary', TITLE)
     assert.same({ 'b "small"', 400 }, { tried, answer.status })
   end)
 
@@ -189,6 +191,12 @@ describe('by_class', function()
     local self = three()
     self:reply('b', { status = 400, body = '{}' })
     assert.equal('b as it came', (ask(self, 'auxiliary', 'small')))
+  end)
+
+  it('never hands the safety check of auto mode to a smaller model', function()
+    for _, model in ipairs { 'claude-sonnet-5', 'claude-opus-5-5', 'glm-4.7' } do
+      assert.equal('as it came', (ask(three(), 'auxiliary', model)):match '[ab] (.*)')
+    end
   end)
 
   it('takes any class, known or not', function()
