@@ -102,11 +102,17 @@ describe('edits of the body', function()
 
   it('are made in every attempt', function()
     local _, exchange = run('exchange:set("max_tokens", 5) exchange:remove("metadata")'
-      .. ' local list = relay.upstreams(exchange) exchange:try(list[1])' .. try)
+      .. ' local list = relay.upstreams(exchange) exchange:try(list[1])' .. try, { body = { metadata = {} } })
     assert.equal(2, #exchange.tries)
     for _, attempt in ipairs(exchange.tries) do
       assert.same({ max_tokens = '5', metadata = false }, attempt.edits)
     end
+  end)
+
+  it('remove what stands deeper down', function()
+    local _, exchange = run('exchange:remove("output_config.task_budget") exchange:remove("output_config.none")' .. try,
+      { body = { output_config = { effort = 'low', task_budget = { total = 1 } } } })
+    assert.same({ ['output_config.task_budget'] = false }, exchange.tries[1].edits)
   end)
 
   it('take the last word for a member', function()
@@ -129,10 +135,12 @@ describe('edits of the body', function()
 
   for _, name in ipairs { 'system', 'tools', 'messages' } do
     it('of ' .. name .. ' must be a rewrite', function()
-      local answer, exchange, _, self = run('exchange:set("' .. name .. '", "x")' .. try)
-      assert.equal(500, answer.status)
-      assert.equal(0, #exchange.tries)
-      assert.equal(1, self:count 'exchange:rewrite')
+      for _, edit in ipairs { ':set("%s", "x")', ':remove("%s")', ':remove("%s[].text")', ':remove("%s.x")' } do
+        local answer, exchange, _, self = run('exchange' .. edit:format(name) .. try)
+        assert.equal(500, answer.status)
+        assert.equal(0, #exchange.tries)
+        assert.equal(1, self:count 'exchange:rewrite')
+      end
     end)
   end
 

@@ -140,10 +140,27 @@ local function request_header(self, name)
   return code == C.CC_OK and text(slice) or nil
 end
 
+-- A list may be sent in several lines of one name (RFC 9110, section 5.3).
+local LISTS = { ['anthropic-beta'] = true }
+
+local line_name = ffi.new 'struct cc_slice'
+
+local function joined_lines(self, name)
+  local lines = {}
+  for index = 0, math.huge do
+    if C.cc_request_header_at(self.relay, self.handle, index, line_name, slice) ~= C.CC_OK then break end
+    if string.lower(text(line_name)) == name then lines[#lines + 1] = text(slice) end
+  end
+  return table.concat(lines, ',')
+end
+
 local Header = { __metatable = false }
 
 function Header.__index(self, name)
-  return (request_header(rawget(self, 1), tostring(name)))
+  local exchange, wanted = rawget(self, 1), tostring(name)
+  local value = request_header(exchange, wanted)
+  local list = value and string.lower(wanted)
+  return list and LISTS[list] and joined_lines(exchange, list) or value
 end
 
 function Header.__newindex()
@@ -287,7 +304,7 @@ end
 local function check_edit(self, action, name)
   turn.check(self, action)
   if type(name) ~= 'string' or name == '' then error('exchange:' .. action .. ' takes the name of a member', 3) end
-  if HISTORY[name] then
+  if HISTORY[string.match(name, '^[^.%[]*')] then
     error('"' .. name .. '" is part of the history: exchange:rewrite changes it, and breaks prompt caches', 3)
   end
   if name == 'stream' then error('"stream" is the client\'s decision', 3) end

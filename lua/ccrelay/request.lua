@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local base64 = require 'ccrelay.base64'
 local face = require 'ccrelay.face'
+local features = require 'ccrelay.features'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
 local task = require 'ccrelay.task'
@@ -18,6 +19,7 @@ local turn = require 'ccrelay.turn'
 ---@field base string path of the base address, without a slash at its end
 ---@field settings table the provider's entry in the configuration
 ---@field package features integer enum cc_feature
+---@field package beta_header string? what the adapter set anthropic-beta to
 ---@field key string? the relay's own key for this attempt
 ---@field credential 'own'|'client'|'adapter' whose credential it carries
 ---@field max_tokens number
@@ -57,6 +59,7 @@ end
 ---@param name string
 ---@param value string
 function Request:header(name, value)
+  if string.lower(name) == 'anthropic-beta' then self.beta_header = value end
   local code = C.cc_try_header(self.relay, self.handle, self.number, name, #name, value, #value)
   must(self, code, 'the header "' .. name .. '"')
 end
@@ -76,11 +79,19 @@ function Request:set(field, value)
   self:set_json(field, json.encode(value))
 end
 
---- Removes a top-level member of the body; one that is absent is no fault.
----@param field string
-function Request:remove(field)
-  local code = C.cc_try_remove(self.relay, self.handle, self.number, field, #field)
-  if code ~= C.CC_ENOTFOUND then must(self, code, 'the member "' .. field .. '"') end
+--- Removes the members of the body at a path: names joined by ".", with "[]" behind a name for every item of
+--- that array ("messages[].content[].cache_control"). Absent ones are no fault.
+---@param path string
+function Request:remove(path)
+  local code = C.cc_try_remove(self.relay, self.handle, self.number, path, #path)
+  if code ~= C.CC_ENOTFOUND then must(self, code, 'the member "' .. path .. '"') end
+end
+
+--- Whether the client's body asks for something: pdf, image_url, tool_forced, safeguards, cache_scope.
+---@param feature string
+---@return boolean
+function Request:has(feature)
+  return features.has(self.features, feature)
 end
 
 local out, out_size = ffi.new 'char *[1]', ffi.new 'uint32_t[1]'
@@ -105,12 +116,12 @@ function Request:replace(text)
   must(self, C.cc_try_body(self.relay, self.handle, self.number, text, #text), 'the body of the request')
 end
 
---- A JSON object's text without one of its members, all other bytes as they are.
+--- A JSON object's text without the members at a path (as for remove), all other bytes as they are.
 ---@param text string
----@param field string
+---@param path string
 ---@return string
-function Request:without(text, field)
-  return take(self, C.cc_json_without(text, #text, field, #field, out, out_size), 'the member "' .. field .. '"')
+function Request:without(text, path)
+  return take(self, C.cc_json_without(text, #text, path, #path, out, out_size), 'the member "' .. path .. '"')
 end
 
 --- Base64 of bytes, with padding.

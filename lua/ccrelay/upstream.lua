@@ -2,6 +2,7 @@
 -- Candidates: at which upstreams an exchange may be tried, and in which order.
 local C = require 'ccrelay.c'
 local face = require 'ccrelay.face'
+local features = require 'ccrelay.features'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
 local knock = require 'ccrelay.knock'
@@ -28,11 +29,6 @@ Upstream.__metatable = false
 local M = {}
 
 local MOST_REMEMBERED = 512
-local FEATURES = {
-  { 'pdf', C.CC_HAS_PDF, 'PDF documents' },
-  { 'image_url', C.CC_HAS_IMAGE_URL, 'images by URL' },
-  { 'tool_forced', C.CC_HAS_TOOL_FORCED, 'a tool_choice that forces a tool' },
-}
 
 local views = {
   provider = function(slot) return slot.provider.name end,
@@ -66,17 +62,6 @@ end
 ---@return boolean
 function M.is(value)
   return type(value) == 'table' and debug.getmetatable(value) == Upstream
-end
-
-local bit_band = require('bit').band
-
--- What the body asks for that the provider cannot do.
-local function missing_feature(provider, features)
-  if features == 0 or not provider.adapter.supports then return nil end
-  for _, feature in ipairs(FEATURES) do
-    if bit_band(features, feature[2]) ~= 0 and not provider:supports(feature[1]) then return feature[3] end
-  end
-  return nil
 end
 
 --- Whose credentials an attempt at the provider uses for this caller: 'client', 'own' (its keys),
@@ -231,7 +216,7 @@ end
 
 local function consider(exchange, list, entry, now)
   local provider = entry.provider
-  local feature = missing_feature(provider, exchange:features())
+  local feature = features.missing(provider, exchange:features())
   if feature then return refuse(exchange, 'unsupported', nil, provider, feature) end
   local credential = M.credential(provider, exchange.caller)
   if not credential then return refuse(exchange, 'none', nil, provider) end

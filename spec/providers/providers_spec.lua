@@ -20,8 +20,33 @@ describe('anthropic', function()
   it('gets a key as x-api-key, and a subscription token as a bearer', function()
     assert.same({ ['x-api-key'] = 'sk-ant-api03-x' }, sent({ type = 'anthropic',
       keys = { { key = 'sk-ant-api03-x' } } }).headers)
-    assert.same({ authorization = 'Bearer sk-ant-oat01-x' },
+    assert.same({ authorization = 'Bearer sk-ant-oat01-x', ['anthropic-beta'] = 'oauth-2025-04-20' },
       sent({ type = 'anthropic', keys = { { key = 'sk-ant-oat01-x' } } }).headers)
+  end)
+
+  for what, case in pairs {
+    ['behind the client\'s'] = { 'b-2,a-1', 'b-2,a-1,oauth-2025-04-20' },
+    ['behind those of several lines'] = { { 'b-2', 'a-1, c-3' }, 'b-2,a-1, c-3,oauth-2025-04-20' },
+    ['not again'] = { 'b-2, oauth-2025-04-20,a-1', nil },
+    ['not again when it stands in a later line'] = { { 'b-2', 'oauth-2025-04-20' }, nil },
+    ['beside one that only looks like it'] = { 'oauth-2025-04-201', 'oauth-2025-04-201,oauth-2025-04-20' },
+  } do
+    it('gets a subscription token with its beta ' .. what, function()
+      local attempt = sent({ type = 'anthropic', keys = { { key = 'sk-ant-oat01-x' } } },
+        { headers = { ['x-api-key'] = 'k', ['Anthropic-Beta'] = case[1] } }, { auth = { api_key = 'k' } })
+      assert.equal('Bearer sk-ant-oat01-x', attempt.headers.authorization)
+      assert.equal(case[2], attempt.headers['anthropic-beta'])
+    end)
+  end
+
+  it('gets betas as they came with any other key, and with a client\'s own token', function()
+    local request = { headers = { ['anthropic-beta'] = 'a-1' } }
+    local with_key = sent({ type = 'anthropic', keys = { { key = 'sk-ant-api03-x' } } }, request)
+    assert.is_nil(with_key.headers['anthropic-beta'])
+    request.headers.authorization = 'Bearer sk-ant-oat01-theirs'
+    local attempt = sent({ type = 'anthropic', keys = { { key = 'sk-ant-oat01-x' } } }, request)
+    assert.equal('Bearer sk-ant-oat01-theirs', attempt.headers.authorization)
+    assert.is_nil(attempt.headers['anthropic-beta'])
   end)
 
   it('gets path, query and body as they came', function()

@@ -3,10 +3,20 @@
 local M = {}
 
 local SUBSCRIPTION = 'sk-ant-oat'
+local SUBSCRIPTION_BETA = 'oauth-2025-04-20' -- without it Anthropic refuses such a token
 
 local function pass_on(request, name)
   local value = request:client_header(name)
   if value and value ~= '' then request:header(name, value) end
+end
+
+-- Adds a beta behind those that are sent anyway.
+local function add_beta(request, beta)
+  local list = request.beta_header or request:client_header 'anthropic-beta' or ''
+  for name in string.gmatch(list, '[^,%s]+') do
+    if name == beta then return end
+  end
+  request:header('anthropic-beta', list == '' and beta or list .. ',' .. beta)
 end
 
 --- Adds the credential to a request.
@@ -21,6 +31,7 @@ function M.apply(request, _, adapter)
     pass_on(request, 'x-api-key')
   elseif request.key then
     local token = string.sub(request.key, 1, #SUBSCRIPTION) == SUBSCRIPTION
+    if token then add_beta(request, SUBSCRIPTION_BETA) end
     if adapter.key_header == 'authorization' or token then
       request:header('authorization', 'Bearer ' .. request.key)
     else

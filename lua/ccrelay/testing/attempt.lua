@@ -63,9 +63,15 @@ function fake.cc_try_set(_, id, number, field, field_size, value, value_size)
   return 0
 end
 
-function fake.cc_try_remove(_, id, number, field, field_size)
-  draft(id, number).edits[bytes(field, field_size)] = false
-  return 0
+local removed, removed_size = ffi.new 'char *[1]', ffi.new 'uint32_t[1]'
+
+-- A JSON object's text without the members at a path.
+local function without(text, path)
+  local code = real.cc_json_without(text, #text, path, #path, removed, removed_size)
+  if code ~= 0 then return text, code end
+  local rest = ffi.string(removed[0], removed_size[0])
+  real.cc_free(removed[0])
+  return rest, code
 end
 
 -- Malloc'ed by the real library, so that cc_free may be called.
@@ -74,9 +80,23 @@ local function give(text, out, size)
 end
 
 local function view_of(exchange, attempt)
-  local body = json.decode(exchange.body)
-  for name, text in pairs(attempt.edits) do body[name] = text and json.decode(text) or nil end
-  return json.encode(body)
+  local body, paths = json.decode(exchange.body), {}
+  for name, text in pairs(attempt.edits) do
+    if text then body[name] = json.decode(text) else paths[#paths + 1] = name end
+  end
+  local text = json.encode(body)
+  for _, path in ipairs(paths) do text = without(text, path) end
+  return text
+end
+
+-- In attempt.edits what is removed is false, under its path; what was not there leaves no trace.
+function fake.cc_try_remove(_, id, number, path, size)
+  local name, attempt = bytes(path, size), draft(id, number)
+  attempt.edits[name] = nil
+  local text = view_of(find(id), attempt)
+  local rest, code = without(text, name)
+  if rest ~= text then attempt.edits[name] = false end
+  return code
 end
 
 world.view_of = view_of

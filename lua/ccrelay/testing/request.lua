@@ -5,8 +5,8 @@ local json = require 'ccrelay.json'
 local world = require 'ccrelay.testing.world'
 
 local state, real = world.state, world.real
-local starts, put, bytes, post, drop, find, header_of =
-  world.starts, world.put, world.bytes, world.post_event, world.drop, world.find, world.header_of
+local starts, put, bytes, post, drop, find, header_of, sorted =
+  world.starts, world.put, world.bytes, world.post_event, world.drop, world.find, world.header_of, world.sorted
 
 local fake = {}
 
@@ -41,6 +41,16 @@ function fake.cc_request_decode(_, id)
   return known[name] and real.CC_OK or real.CC_EENCODING
 end
 
+function fake.cc_request_header_at(_, id, index, name, value)
+  local exchange = find(id)
+  if not exchange then return real.CC_ESTALE end
+  local line = sorted(exchange.headers)[index + 1]
+  if not line then return real.CC_ENOTFOUND end
+  put(name, line[1])
+  put(value, line[2])
+  return 0
+end
+
 function fake.cc_request_accept(_, id)
   local exchange = find(id)
   if not exchange then return real.CC_ESTALE end
@@ -59,7 +69,7 @@ end
 
 local features = {
   pdf = real.CC_HAS_PDF, image_url = real.CC_HAS_IMAGE_URL, tool_forced = real.CC_HAS_TOOL_FORCED,
-  signatures = real.CC_HAS_SIGNATURES, cache = real.CC_HAS_CACHE_CONTROL,
+  signatures = real.CC_HAS_SIGNATURES, cache = real.CC_HAS_CACHE_CONTROL, safeguards = real.CC_HAS_SAFEGUARDS,
 }
 
 function fake.cc_request_scan(_, id, out)

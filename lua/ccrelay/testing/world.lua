@@ -46,17 +46,21 @@ local function next_event()
   return drop(best)
 end
 
--- The header of a table by name, in any case.
+-- The header of a table by name, in any case. A value that is a list stands for several lines.
 local function header_of(headers, name)
   for key, value in pairs(headers or {}) do
-    if key:lower() == name:lower() then return value end
+    if key:lower() == name:lower() then return type(value) == 'table' and value[1] or value end
   end
 end
 
 local function sorted(headers)
   local list = {}
-  for name, value in pairs(headers or {}) do list[#list + 1] = { name, value } end
-  table.sort(list, function(a, b) return a[1] < b[1] end)
+  for name, values in pairs(headers or {}) do
+    for index, value in ipairs(type(values) == 'table' and values or { values }) do
+      list[#list + 1] = { name, value, index }
+    end
+  end
+  table.sort(list, function(a, b) return a[1] < b[1] or a[1] == b[1] and a[3] < b[3] end)
   return list
 end
 
