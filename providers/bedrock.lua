@@ -21,6 +21,14 @@ local function least_tokens(request)
   return (tonumber(request:raw 'thinking.budget_tokens' or '') or 0) + 1
 end
 
+-- What CountTokens refuses though InvokeModel takes it.
+local function fit_count(request)
+  if (tonumber(request:raw 'max_tokens' or '') or 0) < least_tokens(request) then
+    request:set('max_tokens', least_tokens(request))
+  end
+  if (request:raw 'tools' or ''):find '^%[%s*%]$' then request:remove 'tools' end
+end
+
 local function prepare(request)
   request:remove 'model'
   request:remove 'stream'
@@ -32,7 +40,7 @@ local function prepare(request)
   request:header('content-type', 'application/json')
   local model, verb = request.model, request.stream and '/invoke-with-response-stream' or '/invoke'
   if request.endpoint == 'count_tokens' then
-    if not request:raw 'max_tokens' then request:set('max_tokens', least_tokens(request)) end
+    fit_count(request)
     request:replace(json.encode { input = { invokeModel = { body = request:base64(request:edited()) } } })
     model, verb = bare(model), '/count-tokens'
   elseif request.stream then
@@ -41,12 +49,10 @@ local function prepare(request)
   request:target(request.base .. '/model/' .. fit.segment(model) .. verb)
 end
 
--- A number; false when this model is not counted there.
 local function count_tokens(outcome)
-  local answer = outcome.ok and json.decode(outcome.body) or nil
-  if answer then return answer.inputTokens end
-  local words = tostring(type(outcome.decoded) == 'table' and outcome.decoded.message or ''):lower()
-  if outcome.status == 400 and words:find('support', 1, true) and words:find('token', 1, true) then return false end
+  if not outcome.ok then return fit.uncounted(outcome) end
+  local answer = json.decode(outcome.body)
+  return type(answer) == 'table' and answer.inputTokens or false
 end
 
 -- 424: the model failed, which another provider's may not. Access is denied to one model, not to all.
@@ -63,6 +69,7 @@ return {
   service = 'bedrock',
   framing = 'eventstream',
   request_id = 'x-amzn-requestid',
+  supports = { safeguards = false },
   base_url = function(settings)
     return settings.base_url or 'https://bedrock-runtime.' .. settings.aws_region .. '.amazonaws.com'
   end,

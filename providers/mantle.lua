@@ -10,5 +10,9 @@ return {
   base_url = function(settings)
     return settings.base_url or 'https://bedrock-mantle.' .. settings.aws_region .. '.api.aws/anthropic'
   end,
+  prepare = function(request)
+    fit.leave_out(request, { 'request-tags' })
+    request:pass()
+  end,
   classify = function(outcome, settings) fit.blame(outcome, settings, 'aws_region') end,
 }

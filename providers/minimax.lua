@@ -4,5 +4,6 @@ return {
   name = 'minimax',
   defaults = { base_url = 'https://api.minimax.io/anthropic' },
   credentials = 'key',
+  supports = { safeguards = false },
   key_header = 'authorization',
 }

@@ -20,5 +20,5 @@ return {
   key_header = 'authorization',
   key_optional = true,
   list_models = { path = '/api/tags', read = names_of },
-  supports = { pdf = false, image_url = false, tool_forced = false, count_tokens = false },
+  supports = { pdf = false, image_url = false, tool_forced = false, safeguards = false, count_tokens = false },
 }

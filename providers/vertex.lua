@@ -9,6 +9,10 @@ local BETAS = {
   'tool-examples-2025-10-29', 'effort-2025-11-24',
 }
 
+-- Betas and members that messages may have and counts may not.
+local NOT_IN_COUNTS = { 'tool-search-tool', 'web-search' }
+local NOT_COUNTED = { 'max_tokens', 'metadata', 'stop_sequences', 'stream', 'temperature', 'top_k', 'top_p' }
+
 local HOSTS = {
   global = 'https://aiplatform.googleapis.com',
   us = 'https://aiplatform.us.rep.googleapis.com',
@@ -22,10 +26,26 @@ local function base_url(settings)
   return base:find '/v1$' and base or base .. '/v1'
 end
 
+-- Counts have the model in the body, without the date behind its name.
+local function fit_count(request)
+  local model = request.model:gsub('@.*', '')
+  if model ~= request.original_model then request:set('model', model) end
+  for _, name in ipairs(NOT_COUNTED) do request:remove(name) end
+end
+
+-- Claude Code recovers from a request that is too large only by these words.
+local function tell_size(outcome)
+  if outcome.status ~= 400 and outcome.status ~= 413 then return end
+  local words = (outcome.body or ''):lower()
+  if not words:find 'request size.-exceeds.-%d%s?mb' and not words:find 'message size.-exceeds.-%d%s?mb' then return end
+  outcome.type, outcome.message = 'invalid_request_error', 'Input is too long.'
+end
+
 local function prepare(request)
   local settings, counts = request.settings, request.endpoint == 'count_tokens'
-  if counts then request:rename() else request:remove 'model' end
+  if counts then fit_count(request) else request:remove 'model' end
   local betas = fit.betas(request, BETAS)
+  if counts then betas = fit.except(betas, NOT_IN_COUNTS) end
   fit.body(request, 'vertex-2023-10-16', betas)
   request:header('anthropic-beta', table.concat(betas, ','))
   request:header('anthropic-version', '')
@@ -39,7 +59,12 @@ end
 return {
   name = 'vertex',
   credentials = 'google',
+  supports = { safeguards = false },
   base_url = base_url,
   prepare = prepare,
-  classify = function(outcome, settings) fit.blame(outcome, settings, 'gcp_region') end,
+  classify = function(outcome, settings)
+    fit.blame(outcome, settings, 'gcp_region')
+    tell_size(outcome)
+  end,
+  count_tokens = fit.uncounted,
 }

@@ -4,4 +4,5 @@ return {
   name = 'zai',
   defaults = { base_url = 'https://api.z.ai/api/anthropic' },
   credentials = 'key',
+  supports = { safeguards = false },
 }

@@ -7,21 +7,21 @@ local json = require 'ccrelay.json'
 -- A request whose body is a table; what was edited is in .body, as decoded.
 local function request_of(body, header, more)
   more = more or {}
-  local self = { body = body, settings = more.settings or {}, model = more.model or 'claude-opus-5-5' }
+  local self = { body = body, removed = {}, settings = more.settings or {}, model = more.model or 'claude-opus-5-5' }
   function self.client_header() return header end
   function self.raw(_, path)
     local value = body
     for name in path:gmatch '[^.]+' do value = type(value) == 'table' and value[name] or nil end
     return value ~= nil and json.encode(value) or nil
   end
-  function self.remove(_, name) body[name] = nil end
-  function self.set(_, name, value) body[name] = value end
-  function self.set_json(_, name, text) body[name] = json.decode(text) end
-  function self.without(_, text, field)
-    local value = json.decode(text)
-    value[field] = nil
-    return json.encode(value)
+  function self.remove(_, path)
+    self.removed[#self.removed + 1] = path
+    local at, last = body, path:match '[^.]+$'
+    for name in path:sub(1, -#last - 2):gmatch '[^.]+' do at = type(at) == 'table' and at[name] or nil end
+    if type(at) == 'table' then at[last] = nil end
   end
+  function self.has() return more.has or false end
+  function self.set(_, name, value) body[name] = value end
   return self
 end
 
@@ -57,20 +57,75 @@ describe('betas', function()
     assert.same({ 'tool-search-tool-2025-10-19' }, fit.betas(request, { 'tool-search-tool-2025-10-19' }))
   end)
 
+  it('can be had without some families', function()
+    assert.same({ 'a-2026-01-01', 'web' }, fit.except({ 'a-2026-01-01', 'web-search-2025-03-05', 'web' },
+      { 'web-search' }))
+  end)
+
   it('are none without a header', function() assert.same({}, fit.betas(request_of({}, nil), { 'a' })) end)
 end)
 
 describe('the body', function()
   it('loses what the schema refuses', function()
-    local request = request_of { context_management = { edits = {} }, safeguards = { 1 }, metadata = { user_id = 'u' } }
+    local request = request_of { context_management = { edits = {} }, metadata = { user_id = 'u' } }
     fit.body(request, 'v-1', {})
     assert.same({ metadata = { user_id = 'u' }, anthropic_version = 'v-1' }, request.body)
   end)
 
-  it('keeps both halves of a feature that is allowed', function()
-    local request = request_of { context_management = { edits = {} }, safeguards = { 1 } }
-    fit.body(request, 'v', { 'context-management-2025-06-27' })
-    assert.same({ context_management = { edits = {} }, anthropic_version = 'v' }, request.body)
+  local PAIRS = {
+    compaction = 'compact-2026-09-04', container = 'code-execution-2025-08-25',
+    context_management = 'context-management-2025-06-27', diagnostics = 'cache-diagnosis-2026-04-07',
+    fallback_credit_token = 'fallback-credit-2026-07-01', fallbacks = 'server-side-fallback-2026-07-01',
+    mcp_servers = 'mcp-client-2025-11-20', speed = 'fast-mode-2026-02-01', tags = 'request-tags-2026-08-21',
+  }
+  for member, beta in pairs(PAIRS) do
+    it('has ' .. member .. ' only together with its beta', function()
+      local request = request_of { [member] = 'x' }
+      fit.body(request, 'v', { 'other-2026-01-01', beta })
+      assert.same({ [member] = 'x', anthropic_version = 'v' }, request.body)
+      fit.body(request, 'v', { 'other-2026-01-01', beta:sub(1, -2), beta:sub(2) })
+      assert.same({ anthropic_version = 'v' }, request.body)
+    end)
+  end
+
+  it('has what belongs to several betas with any of them', function()
+    for _, beta in ipairs { 'skills-2025-10-02', 'code-execution-2025-05-22' } do
+      local request = request_of { container = 'x' }
+      fit.body(request, 'v', { beta })
+      assert.equal('x', request.body.container)
+    end
+  end)
+
+  it('has output_config.task_budget only together with its beta', function()
+    local request = request_of { output_config = { effort = 'low', task_budget = { total = 1 } } }
+    fit.body(request, 'v', { 'task-budgets-2026-03-13' })
+    assert.same({ effort = 'low', task_budget = { total = 1 } }, request.body.output_config)
+    fit.body(request, 'v', {})
+    assert.same({ effort = 'low' }, request.body.output_config)
+  end)
+
+  it('never has a cache_control of its own', function()
+    local request = request_of { cache_control = { type = 'ephemeral' } }
+    fit.body(request, 'v', { 'prompt-caching-scope-2026-01-05' })
+    assert.is_nil(request.body.cache_control)
+  end)
+
+  it('keeps safeguards, for who cannot do them has to say so', function()
+    local request = request_of { safeguards = { 1 } }
+    fit.body(request, 'v', {})
+    assert.same({ 1 }, request.body.safeguards)
+  end)
+
+  it('is searched for scopes of cache_control only where there are some, unless their beta is sent', function()
+    local function searched(betas, has)
+      local request, count = request_of({}, nil, { has = has }), 0
+      fit.body(request, 'v', betas)
+      for _, path in ipairs(request.removed) do count = count + (path:find 'cache_control%.scope$' and 1 or 0) end
+      return count > 0
+    end
+    assert.is_true(searched({}, true))
+    assert.is_false(searched({}, false))
+    assert.is_false(searched({ 'prompt-caching-scope-2026-01-05' }, true))
   end)
 
   it('keeps the version it has', function()

@@ -111,6 +111,21 @@ describe('the client gets', function()
     assert.equal('allowed', answer.headers['anthropic-ratelimit-unified-status'])
   end)
 
+  it('the message that a policy gives the error, and the status of the type', function()
+    local function told(edits)
+      return answer_to({ status = 404, body = shaped('not_found_error', 'theirs'), headers = { ['request-id'] = 'r' } },
+        nil, { policy = "local relay = require 'ccrelay'\nreturn function(exchange)\n"
+          .. 'local outcome = exchange:try(relay.upstreams(exchange)[1])\n' .. edits .. ' return outcome end' })
+    end
+    local answer = told 'outcome.message = "mine"'
+    assert.same({ 404, { type = 'not_found_error', message = 'mine' } }, { answer.status, answer.json.error })
+    assert.equal('r', answer.headers['request-id'])
+    answer = told 'outcome.type, outcome.message = "invalid_request_error", "mine"'
+    assert.same({ 400, { type = 'invalid_request_error', message = 'mine' } }, { answer.status, answer.json.error })
+    answer = told 'outcome.message = nil'
+    assert.same({ 404, shaped('not_found_error', 'theirs') }, { answer.status, answer.body })
+  end)
+
   it('the last upstream\'s error when all have failed', function()
     local self = two { status = 500, body = shaped('api_error', 'first') }
     self:reply('b', { status = 529, body = shaped('overloaded_error', 'last') })

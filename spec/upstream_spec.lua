@@ -408,6 +408,58 @@ describe('no candidate', function()
     end)
   end
 
+  local CHECKED = { body = { safeguards = { { type = 'dangerous_tool_use' } } } }
+  local TYPES = { bedrock = { aws_region = 'us-east-1' }, zai = {}, minimax = {}, ollama = {},
+    vertex = { gcp_project_id = 'p', gcp_region = 'us-east5' } }
+
+  local function of_type(type, more)
+    local settings = { type = type, keys = { { key = 'k', priority = 9 } } }
+    for name, value in pairs(TYPES[type]) do settings[name] = value end
+    for name, value in pairs(more or {}) do settings[name] = value end
+    return provider(type, settings)
+  end
+
+  for type in pairs(TYPES) do
+    it('is 400 about safeguards when there is only ' .. type .. ', before anything is sent', function()
+      local answer, exchange = stage.new { providers = { of_type(type) } }:request(CHECKED)
+      assert.equal(400, answer.status)
+      assert.equal('invalid_request_error', answer.json.error.type)
+      assert.is_truthy(answer.json.error.message:find '%f[%w]safeguards%f[%W]')
+      assert.equal(0, #exchange.tries)
+    end)
+
+    it('passes over ' .. type .. ' for safeguards while Anthropic can', function()
+      local self = stage.new { providers = { of_type(type), provider 'a' } }
+      local answer, exchange = self:request(CHECKED)
+      assert.equal(200, answer.status)
+      assert.equal(1, #exchange.tries)
+      assert.same({}, exchange.tries[1].edits)
+    end)
+  end
+
+  it('does not arise for safeguards where allowed_betas says that the cloud knows them', function()
+    local self = stage.new { env = function(name) return name:find '^AWS_' and 'x' end,
+      providers = { of_type('bedrock', { allowed_betas = { 'dangerous-tool-use-2026-09-03' } }) } }
+    local answer, exchange = self:request { body = CHECKED.body,
+      headers = { ['anthropic-beta'] = 'dangerous-tool-use-2026-09-03' } }
+    assert.equal(200, answer.status)
+    assert.is_nil(exchange.tries[1].edits.safeguards)
+    assert.equal('["dangerous-tool-use-2026-09-03"]', exchange.tries[1].edits.anthropic_beta)
+  end)
+
+  for status, kind in pairs { [429] = 'rate_limit_error', [529] = 'overloaded_error' } do
+    it('about safeguards never stands in place of a ' .. status, function()
+      local self = stage.new { providers = { of_type 'zai', provider 'a' } }
+      self:reply('a', { status = status, headers = { ['retry-after'] = '20' },
+        body = '{"type":"error","error":{"type":"' .. kind .. '","message":"m"}}' })
+      for _ = 1, 3 do
+        local answer = self:request(CHECKED)
+        assert.equal(status, answer.status)
+        assert.equal(kind, answer.json.error.type)
+      end
+    end)
+  end
+
   it('does not arise while another provider can', function()
     local first = provider('o', { type = 'ollama', models = { 'm' }, keys = { { key = 'k', priority = 9 } } })
     assert.equal('a/1=m', candidates({ first, provider('a', { models = { 'm' } }) },

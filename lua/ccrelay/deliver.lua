@@ -86,7 +86,16 @@ local function passes_as_it_is(exchange, outcome)
   return outcome.shaped and not outcome.cut or passes_unread(outcome)
 end
 
+-- An adapter or a policy gave the error another message; its type, if that is another too, has a status.
+local function retells(outcome)
+  local told = outcome.shaped or { type = errors.type_of(outcome.status) }
+  if not outcome.message or outcome.message == told.message then return nil end
+  return outcome.type == told.type and outcome.status or errors.status_of(outcome.type)
+end
+
 local function http_error(exchange, outcome)
+  local status = retells(outcome)
+  if status then return retell(exchange, outcome, status, outcome.type, outcome.message) end
   if passes_as_it_is(exchange, outcome) then
     exchange.failure = outcome.type
     return pass(exchange, outcome)

@@ -9,10 +9,28 @@ local M = {}
 -- Betas that have another name there.
 local RENAMED = { ['advanced-tool-use-2025-11-20'] = 'tool-search-tool-2025-10-19' }
 
--- Members that such a schema refuses unless their beta is sent.
-local HALVES = {
-  context_management = 'context-management-2025-06-27',
-  safeguards = 'dangerous-tool-use-2026-09-03',
+-- Members that such a schema refuses, with the betas (without their dates) one of which lets them in. A
+-- member without a beta is never let in. Not here is safeguards: without it a client would take tool calls
+-- for checked, so adapters say that they cannot do it.
+local PAIRS = {
+  { 'cache_control' },
+  { 'compaction', 'compact' },
+  { 'container', 'code-execution', 'skills' },
+  { 'context_management', 'context-management', 'compact' },
+  { 'diagnostics', 'cache-diagnosis' },
+  { 'fallback_credit_token', 'fallback-credit' },
+  { 'fallbacks', 'server-side-fallback' },
+  { 'mcp_servers', 'mcp-client' },
+  { 'output_config.task_budget', 'task-budgets' },
+  { 'speed', 'fast-mode' },
+  { 'tags', 'request-tags' },
+}
+
+-- Wherever the Messages API has a cache_control.
+local SCOPE_BETA = 'prompt-caching-scope'
+local SCOPES = {
+  'system[]', 'tools[]', 'messages[]', 'messages[].content[]', 'messages[].content[].content[]',
+  'messages[].content[].source.content[]', 'messages[].content[].content[].source.content[]',
 }
 
 local FIRST_FAMILY_WITH_DISPLAY = 5
@@ -34,13 +52,19 @@ local function as_set(...)
   return set
 end
 
+local function asked(request)
+  local list = {}
+  for name in string.gmatch(request:client_header 'anthropic-beta' or '', '[^,%s]+') do list[#list + 1] = name end
+  return list
+end
+
 --- The client's betas that may be sent, in their order.
 ---@param request ccrelay.Request
 ---@param permitted string[] the adapter's
 ---@return string[]
 function M.betas(request, permitted)
   local allowed, seen, list = as_set(permitted, request.settings.allowed_betas or {}), {}, {}
-  for name in string.gmatch(request:client_header 'anthropic-beta' or '', '[^,%s]+') do
+  for _, name in ipairs(asked(request)) do
     name = not allowed[name] and RENAMED[name] or name
     if allowed[name] and not seen[name] then
       seen[name] = true
@@ -48,6 +72,56 @@ function M.betas(request, permitted)
     end
   end
   return list
+end
+
+local function undated(beta)
+  return string.match(beta, '^(.+)%-%d%d%d%d%-%d%d%-%d%d$') or beta
+end
+
+--- The betas but those of some families: "web-search" is any "web-search-DATE".
+---@param betas string[]
+---@param without string[]
+---@return string[]
+function M.except(betas, without)
+  local out, list = as_set(without), {}
+  for _, name in ipairs(betas) do
+    if not out[undated(name)] then list[#list + 1] = name end
+  end
+  return list
+end
+
+-- Whether a pair has one of some families.
+local function is_among(pair, set)
+  for index = 2, #pair do
+    if set[pair[index]] then return true end
+  end
+  return false
+end
+
+--- Takes members out of the body whose beta is not sent, wherever they stand.
+---@param request ccrelay.Request
+---@param betas string[] those that are sent
+function M.pairs(request, betas)
+  local sent = {}
+  for _, name in ipairs(betas) do sent[undated(name)] = true end
+  for _, pair in ipairs(PAIRS) do
+    if not is_among(pair, sent) then request:remove(pair[1]) end
+  end
+  if sent[SCOPE_BETA] or not request:has 'cache_scope' then return end
+  for _, place in ipairs(SCOPES) do request:remove(place .. '.cache_control.scope') end
+end
+
+--- Takes some families of betas out of the header, and the members they let in out of the body; for clouds that
+--- take all else as Anthropic does.
+---@param request ccrelay.Request
+---@param without string[]
+function M.leave_out(request, without)
+  local betas, out = asked(request), as_set(without)
+  local kept = M.except(betas, without)
+  if #kept < #betas then request:header('anthropic-beta', table.concat(kept, ',')) end
+  for _, pair in ipairs(PAIRS) do
+    if is_among(pair, out) then request:remove(pair[1]) end
+  end
 end
 
 local function shows_thinking(request)
@@ -60,14 +134,8 @@ end
 ---@param version string for anthropic_version
 ---@param betas string[] those that are sent
 function M.body(request, version, betas)
-  local sent = as_set(betas)
-  for name, beta in pairs(HALVES) do
-    if not sent[beta] and request:raw(name) then request:remove(name) end
-  end
-  local thinking = request:raw 'thinking'
-  if thinking and request:raw 'thinking.display' and not shows_thinking(request) then
-    request:set_json('thinking', request:without(thinking, 'display'))
-  end
+  M.pairs(request, betas)
+  if not shows_thinking(request) then request:remove 'thinking.display' end
   if not request:raw 'anthropic_version' then request:set('anthropic_version', version) end
 end
 
@@ -78,6 +146,14 @@ function M.put_betas(request, betas)
   local own = json.decode(request:raw 'anthropic_beta' or '')
   if type(own) == 'table' or #betas == 0 then return end
   request:set('anthropic_beta', json.array(betas))
+end
+
+--- Reads an answer to count_tokens for adapters whose cloud refuses some counts: what it refuses is estimated,
+--- for a client has nothing to mend, and sends the same request as a message.
+---@param outcome ccrelay.Outcome
+---@return false? estimated nil when the answer goes to the client as it came
+function M.uncounted(outcome)
+  if outcome.status == 400 or outcome.status == 403 then return false end
 end
 
 --- Says which key of the configuration makes up the host that does not exist.

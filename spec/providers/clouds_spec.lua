@@ -65,9 +65,8 @@ describe('bedrock', function()
 
   it('loses thinking.display before the 5 family', function()
     local thinking = { type = 'enabled', budget_tokens = 1000, display = 'omitted' }
-    local attempt = ask(bedrock(), { thinking = thinking })
-    assert.same({ type = 'enabled', budget_tokens = 1000 }, json.decode(attempt.edits.thinking))
-    assert.is_nil(ask(bedrock(), { thinking = thinking, model = 'claude-opus-5-5' }).edits.thinking)
+    assert.is_false(ask(bedrock(), { thinking = thinking }).edits['thinking.display'])
+    assert.is_nil(ask(bedrock(), { thinking = thinking, model = 'claude-opus-5-5' }).edits['thinking.display'])
   end)
 
   it('gets the betas that the configuration allows besides, with what belongs to them', function()
@@ -107,12 +106,36 @@ describe('bedrock', function()
     end
   end)
 
-  it('is not counted where the model cannot be: that is estimated', function()
-    local _, answer = count('x', { status = 400, body = '{"message":"The model does not support counting tokens."}' })
-    assert.equal(200, answer.status)
-    assert.equal('true', answer.headers['x-ccrelay-estimated'])
-    local _, wrong = count('x', { status = 400, body = '{"message":"messages: at least one message is required"}' })
-    assert.equal(400, wrong.status)
+  for what, reply in pairs {
+    ['that are not counted'] = { status = 400, body = '{"message":"The model does not support counting tokens."}' },
+    ['the identity may not count with'] = { status = 403, body = '{"message":"no permission"}' },
+    ['unknown there'] = { status = 404, body = '{}' },
+    ['for which nothing useful is told'] = { status = 200, body = '{}' },
+  } do
+    it('estimates counts for models ' .. what, function()
+      local _, answer = count('x', reply)
+      assert.equal(200, answer.status)
+      assert.equal('true', answer.headers['x-ccrelay-estimated'])
+      assert.is_true(answer.json.input_tokens > 0)
+    end)
+  end
+
+  it('tells a limit of counts as one', function()
+    local _, answer = count('x', { status = 429, body = '{"message":"slow down"}' })
+    assert.equal(429, answer.status)
+  end)
+
+  local function counted(body)
+    return count('x', { body = '{"inputTokens":1}' }, body).edits
+  end
+
+  it('counts without what it has no field for, and with max_tokens above the thinking', function()
+    local thinking = { type = 'enabled', budget_tokens = 1000 }
+    local edits = counted { tags = { team = 'a' }, max_tokens = 5, thinking = thinking }
+    assert.same({ false, false }, { edits.tags, edits.model })
+    assert.equal('1001', edits.max_tokens)
+    assert.is_nil(counted { max_tokens = 2000, thinking = thinking }.max_tokens)
+    assert.is_nil(counted { tools = { { name = 'x' } } }.tools)
   end)
 
   it('errors come in Anthropic\'s shape with their words, status and request', function()
@@ -159,12 +182,25 @@ describe('mantle and Claude Platform on AWS', function()
     assert.equal('bedrock-mantle.us-east-1.api.aws', attempt.origin.host)
     assert.equal('/anthropic/v1/messages?beta=true', attempt.target)
     assert.equal('bedrock-mantle', attempt.signer.service)
+    assert.is_nil(attempt.headers['anthropic-beta'])
+    assert.same({}, attempt.edits)
     attempt = ask(new { type = 'claude_aws', aws_region = 'us-east-1', base_url = false, workspace_id = 'ws-1' })
     assert.equal('aws-external-anthropic.us-east-1.api.aws', attempt.origin.host)
     assert.equal('/v1/messages?beta=true', attempt.target)
     assert.equal('ws-1', attempt.headers['anthropic-workspace-id'])
     assert.equal('aws-external-anthropic', attempt.signer.service)
     assert.same({}, attempt.edits)
+  end)
+
+  it('at Mantle leaves out request tags, both halves, and nothing else', function()
+    local self = new { type = 'mantle', aws_region = 'us-east-1', base_url = false }
+    local function sent(betas)
+      return ask(self, { tags = { team = 'a' }, speed = 'fast' }, { headers = { ['anthropic-beta'] = betas } })
+    end
+    local attempt = sent 'made-up-2030-01-01,request-tags-2026-08-21,fast-mode-2026-02-01'
+    assert.equal('made-up-2030-01-01,fast-mode-2026-02-01', attempt.headers['anthropic-beta'])
+    assert.same({ tags = false }, attempt.edits)
+    assert.equal('', sent('request-tags-2026-08-21').headers['anthropic-beta'])
   end)
 end)
 
@@ -253,8 +289,51 @@ describe('vertex', function()
     local attempt = ask(vertex { model_mapping = { [MODEL] = 'claude-sonnet-4-5@20250929' } }, nil,
       { path = '/v1/messages/count_tokens' })
     assert.equal(PATH:format('us-east5', 'count-tokens:rawPredict'), attempt.target)
-    assert.equal('"claude-sonnet-4-5@20250929"', attempt.edits.model)
+    assert.is_nil(attempt.edits.model, 'the name without its date is the client\'s own')
+    attempt = ask(vertex { model_mapping = { [MODEL] = 'claude-haiku-4-5@20251001' } }, { model = MODEL },
+      { path = '/v1/messages/count_tokens' })
+    assert.equal('"claude-haiku-4-5"', attempt.edits.model)
   end)
+
+  it('counts without the betas and members that only messages have', function()
+    local betas = 'tool-search-tool-2025-10-19,advanced-tool-use-2025-11-20,web-search-2025-03-05,effort-2025-11-24'
+    local function sent(path)
+      return ask(vertex(), { metadata = {}, temperature = 1 },
+        { path = path, headers = { ['anthropic-beta'] = betas } })
+    end
+    local attempt = sent '/v1/messages/count_tokens'
+    assert.equal('effort-2025-11-24', attempt.headers['anthropic-beta'])
+    for _, name in ipairs { 'max_tokens', 'metadata', 'temperature' } do assert.is_false(attempt.edits[name]) end
+    attempt = sent '/v1/messages'
+    assert.equal('tool-search-tool-2025-10-19,web-search-2025-03-05,effort-2025-11-24',
+      attempt.headers['anthropic-beta'])
+    assert.is_nil(attempt.edits.max_tokens)
+  end)
+
+  for _, status in ipairs { 400, 403, 404, 501 } do
+    it('estimates a count that is answered with ' .. status, function()
+      local self = vertex { base_url = 'http://p.test' }
+      self:reply('p', { status = status, body = '{"error":{"message":"no"}}' })
+      local _, answer = ask(self, nil, { path = '/v1/messages/count_tokens' })
+      assert.equal(200, answer.status)
+      assert.equal('true', answer.headers['x-ccrelay-estimated'])
+    end)
+  end
+
+  for what, reply in pairs {
+    ['Google\'s shape'] = { status = 400, body = '{"error":{"code":400,"message":"Request size 33554433 bytes exceeds '
+      .. 'the maximum allowed 30MB","status":"INVALID_ARGUMENT"}}' },
+    ['Anthropic\'s'] = { status = 413, body = '{"type":"error","error":{"type":"request_too_large","message":'
+      .. '"message size of 31457281 exceeds limit of 30 MB"}}' },
+  } do
+    it('a request that is too large is told in the words clients know, from ' .. what, function()
+      local self = vertex { base_url = 'http://p.test' }
+      self:reply('p', reply)
+      local _, answer = ask(self)
+      assert.equal(400, answer.status)
+      assert.same({ type = 'invalid_request_error', message = 'Input is too long.' }, answer.json.error)
+    end)
+  end
 
   it('errors come in Anthropic\'s shape with their words', function()
     local self = vertex { base_url = 'http://p.test' }

@@ -40,7 +40,7 @@ end
 -- count for this model, nil when it is to be given as it came.
 local function counted(outcome)
   local read = outcome.upstream.slot.provider.adapter.count_tokens
-  if outcome.status == 404 then return false end
+  if outcome.status == 404 or outcome.status == 501 then return false end
   local count = read and turn.adapter(read, face.of(outcome))
   if type(count) == 'number' or count == false then return count end
   return nil

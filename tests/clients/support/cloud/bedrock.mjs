@@ -79,7 +79,11 @@ export class Bedrock extends Cloud {
     const { input } = parseBody(bytes, invalid, 'Malformed input request, please reformat your input and try again.');
     const text = input?.invokeModel?.body;
     if (typeof text !== 'string' || Buffer.from(text, 'base64').toString('base64') !== text) throw new Refusal(400, 'SerializationException', 'input.invokeModel.body is not base64');
-    return this.checkInvoke(Buffer.from(text, 'base64'), model);
+    const body = this.checkInvoke(Buffer.from(text, 'base64'), model);
+    if (body.tools && body.tools.length === 0) throw new Refusal(400, invalid, 'tools: List should have at least 1 item after validation, not 0');
+    const budget = body.thinking?.budget_tokens ?? 0;
+    if (body.max_tokens <= budget) throw new Refusal(400, invalid, '`max_tokens` must be greater than `thinking.budget_tokens`.');
+    return body;
   }
 
   async admit(request) {

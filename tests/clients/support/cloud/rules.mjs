@@ -7,11 +7,13 @@ const common = ['messages', 'system', 'max_tokens', 'temperature', 'top_p', 'top
 export const fields = {
   bedrock: new Set([...common, 'anthropic_version', 'anthropic_beta']),
   vertex: new Set([...common, 'anthropic_version', 'stream']),
-  azure: new Set([...common, 'model', 'stream', 'context_management', 'safeguards', 'container', 'mcp_servers', 'service_tier']),
+  azure: new Set([...common, 'model', 'stream', 'context_management', 'safeguards', 'container', 'mcp_servers', 'service_tier', 'cache_control', 'speed', 'fallbacks', 'tags']),
 };
 const betas = ['interleaved-thinking-2025-05-14', 'tool-search-tool-2025-10-19', 'context-1m-2025-08-07', 'effort-2025-11-24', 'output-128k-2025-02-19',
   'token-efficient-tools-2025-02-19', 'computer-use-2024-10-22', 'computer-use-2025-01-24', 'fine-grained-tool-streaming-2025-05-14', 'dev-full-thinking-2025-05-14'];
 export const knownBetas = { bedrock: betas, vertex: [...betas, 'claude-code-20250219', 'web-search-2025-03-05', 'token-counting-2024-11-01'] };
+// Betas that a count does not take though a message does.
+export const messageBetas = ['tool-search-tool-2025-10-19', 'web-search-2025-03-05'];
 const notCounted = ['max_tokens', 'temperature', 'top_p', 'top_k', 'stop_sequences', 'metadata', 'stream'];
 
 /** Models before the 5 family do not know `thinking.display`. */
@@ -25,6 +27,23 @@ export function parseBody(bytes, type, message) {
   throw new Refusal(400, type, message);
 }
 
+// What the schemas of Bedrock and Vertex refuse below the top, by a path of names and '*'.
+const refusedInside = [['output_config', 'task_budget'],
+  ...['system.*', 'tools.*', 'messages.*', 'messages.*.content.*', 'messages.*.content.*.content.*', 'messages.*.content.*.source.content.*']
+    .map((place) => [...place.split('.'), 'cache_control', 'scope'])];
+
+/** The first place that a path leads to, as the door names it, or undefined. */
+function find(value, [step, ...rest], at = []) {
+  if (step === undefined) return at.join('.');
+  if (value === null || typeof value !== 'object') return undefined;
+  const names = step === '*' ? Object.keys(Array.isArray(value) ? value : {}) : [step].filter((name) => name in value);
+  for (const name of names) {
+    const found = find(value[name], rest, [...at, name]);
+    if (found) return found;
+  }
+  return undefined;
+}
+
 /** Throws unless the body is one the door takes: `door` of `fields`, `counting` for count_tokens. */
 export function checkBody(body, { door, type, model, counting = false }) {
   const refuse = (words) => { throw new Refusal(400, type, words); };
@@ -32,6 +51,8 @@ export function checkBody(body, { door, type, model, counting = false }) {
     if (counting && name === 'model') continue;
     if (!fields[door].has(name) || (counting && notCounted.includes(name))) refuse(`${name}: Extra inputs are not permitted`);
   }
+  const inside = door !== 'azure' && refusedInside.map((path) => find(body, path)).find(Boolean);
+  if (inside) refuse(`${inside}: Extra inputs are not permitted`);
   if (!Array.isArray(body.messages)) refuse('messages: Field required');
   if (body.messages.length === 0) refuse('messages: at least one message is required');
   if (!counting && !Number.isInteger(body.max_tokens)) refuse('max_tokens: Field required');

@@ -3,7 +3,7 @@
 // door and in Anthropic's behind it.
 import * as answers from '../answers.mjs';
 import { Cloud, Refusal, bearerOf, split } from './base.mjs';
-import { checkBody, checkVersion, knownBetas, parseBody } from './rules.mjs';
+import { checkBody, checkVersion, knownBetas, messageBetas, parseBody } from './rules.mjs';
 
 const versions = ['vertex-2023-10-16', '2026-10-21'];
 const invalid = 'invalid_request_error';
@@ -53,14 +53,16 @@ export class Vertex extends Cloud {
     return { model, method, counting };
   }
 
-  checkBetas(request) {
+  checkBetas(request, counting) {
+    const known = this.betas.filter((beta) => !(counting && messageBetas.includes(beta)));
     const asked = (request.headers['anthropic-beta'] ?? '').split(',').map((beta) => beta.trim()).filter(Boolean);
-    const unknown = asked.filter((beta) => !this.betas.includes(beta));
+    const unknown = asked.filter((beta) => !known.includes(beta));
     if (unknown.length) throw new Refusal(400, invalid, `Unexpected value(s) ${unknown.map((beta) => `\`${beta}\``).join(', ')} for the \`anthropic-beta\` header. Please consult our documentation at docs.claude.com or try again without the header.`);
   }
 
   checkCount(body) {
     if (typeof body.model !== 'string' || !body.model) throw new Refusal(400, invalid, 'model: Field required');
+    if (body.model.includes('@')) throw google(400, 'INVALID_ARGUMENT', `Model ${body.model} is not supported for token counting.`);
     if ('anthropic_version' in body) checkVersion(body, versions, invalid);
     checkBody(body, { door: 'vertex', type: invalid, model: body.model, counting: true });
   }
@@ -77,7 +79,7 @@ export class Vertex extends Cloud {
     const { model, method, counting } = this.route(request);
     if (!/^application\/json\s*(;|$)/i.test(request.headers['content-type'] ?? '')) throw google(400, 'INVALID_ARGUMENT', 'Request contains an invalid argument.');
     const body = parseBody(request.body, invalid, 'The request body is not valid JSON.');
-    this.checkBetas(request);
+    this.checkBetas(request, counting);
     if (counting) this.checkCount(body);
     else this.checkPredict(body, model, method);
     request.json = body;
@@ -101,6 +103,7 @@ const refused = (...given) => () => { throw google(...given); };
 export const vertexFaults = {
   exhausted: (list = false) => refused(429, 'RESOURCE_EXHAUSTED', 'Quota exceeded for aiplatform.googleapis.com/online_prediction_requests_per_base_model with base model: anthropic-claude. Please submit a quota increase request.', { list }),
   unauthenticated: () => refused(401, 'UNAUTHENTICATED', `Request had invalid authentication credentials. ${expects}`),
+  tooLarge: () => refused(400, 'INVALID_ARGUMENT', 'Request size 33554433 bytes exceeds the maximum allowed 30MB.'),
   denied: () => refused(403, 'PERMISSION_DENIED', "Permission 'aiplatform.endpoints.predict' denied on resource."),
   internal: () => refused(500, 'INTERNAL', 'Internal error encountered.'),
   unavailable: () => refused(503, 'UNAVAILABLE', 'The service is currently unavailable.'),
