@@ -113,7 +113,7 @@ describe('an adapter', function()
         request:remove('stream')
         request:method('PUT')
       end }]] }, providers = { { name = 'o', type = 'odd', keys = { { key = 'sk-o' } }, base_url = false } } }
-    local _, exchange = self:request { headers = { ['x-in'] = 'in' } }
+    local _, exchange = self:request { headers = { ['x-in'] = 'in' }, body = { stream = true } }
     local attempt = exchange.tries[1]
     assert.equal('default.test', attempt.origin.host)
     assert.equal('/x/odd/claude-sonnet-4-5/o/1', attempt.target)
