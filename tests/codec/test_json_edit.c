@@ -325,6 +325,74 @@ static void behaves_like_the_model(void **state) {
     check_random(pick(7));
 }
 
+// No string of these texts has white space in it.
+static size_t strip_space(struct cc_buffer *text) {
+  size_t kept = 0;
+  for (size_t i = 0; i < text->size; i++)
+    if (!strchr(" \t\r\n", text->data[i])) text->data[kept++] = text->data[i];
+  text->size = kept;
+  return kept;
+}
+
+// A text of objects and arrays within each other, with the names a to c.
+static void make_nested(struct cc_buffer *text, uint32_t depth) {
+  static const char *const leaves[] = {"1", "\"a\"", "null", "{}", "[]"};
+  uint32_t count = pick(4);
+  bool object = depth == 4 || pick(2);
+  if (!depth) {
+    cc_buffer_add_text(text, leaves[pick(COUNT(leaves))]);
+    return;
+  }
+  cc_buffer_add_text(text, object ? "{" : "[");
+  for (uint32_t i = 0; i < count; i++) {
+    if (i) cc_buffer_add_text(text, ",");
+    add_space(text);
+    if (object) cc_buffer_printf(text, "\"%c\":", (char)('a' + pick(3)));
+    make_nested(text, depth - 1);
+    add_space(text);
+  }
+  cc_buffer_add_text(text, object ? "}" : "]");
+}
+
+static void remove_all(struct cc_slice text, const char *const *paths, size_t count,
+                       struct cc_buffer *view) {
+  struct cc_edits edits = {0};
+  for (size_t i = 0; i < count; i++) {
+    struct cc_slice path = cc_slice_text(paths[i]);
+    assert_int_equal(cc_edits_remove_path(&edits, text.data, text.size, path), CC_OK);
+  }
+  assert_null(model_view(&edits, text, view));
+  assert_true(cc_json_valid(view->data, (uint32_t)view->size));
+  cc_edits_free(&edits);
+}
+
+// Whatever the text: it stays JSON, a second time there is nothing left to remove, and the paths
+// one after the other come to the same as all at once, but for white space.
+static void removes_what_paths_lead_to(void **state) {
+  (void)state;
+  static const char *const paths[] = {"a.b", "a.a", "a[].b", "a[].c.a", "b.a.c", "c[][].a", "b.c"};
+  for (int round = 0; round < 20000; round++) {
+    struct cc_buffer text = {0}, view = {0}, again = {0}, step = {0};
+    make_nested(&text, 4);
+    size_t from = pick(COUNT(paths)), count = 1 + pick((uint32_t)(COUNT(paths) - from));
+    remove_all(cc_slice(text.data, text.size), paths + from, count, &view);
+    remove_all(cc_slice(view.data, view.size), paths + from, count, &again);
+    assert_int_equal(view.size, again.size);
+    for (size_t i = from; i < from + count; i++) {
+      cc_buffer_clear(&step);
+      remove_all(cc_slice(text.data, text.size), paths + i, 1, &step);
+      cc_buffer_clear(&text);
+      cc_buffer_add(&text, step.data, step.size);
+    }
+    assert_int_equal(strip_space(&view), strip_space(&text));
+    assert_memory_equal(view.data, text.data, view.size);
+    cc_buffer_free(&text);
+    cc_buffer_free(&view);
+    cc_buffer_free(&again);
+    cc_buffer_free(&step);
+  }
+}
+
 // Around the number of members that are remembered, and far beyond it.
 static void takes_many_members(void **state) {
   (void)state;
@@ -387,6 +455,7 @@ int main(void) {
       cmocka_unit_test(splices_exactly),    cmocka_unit_test(counts_changed_bytes),
       cmocka_unit_test(removes_at_paths),   cmocka_unit_test(refuses_what_is_no_path),
       cmocka_unit_test(counts_what_a_path_removes),
+      cmocka_unit_test(removes_what_paths_lead_to),
       cmocka_unit_test(refuses_nonsense),   cmocka_unit_test(keeps_depth),
       cmocka_unit_test(survives_refusals),  cmocka_unit_test(behaves_like_the_model),
       cmocka_unit_test(takes_many_members), cmocka_unit_test(takes_many_edits),
