@@ -139,7 +139,7 @@ describe('first', function()
     self:reply('b', { status = 400, body = '{}' })
     local answer, exchange = self:request()
     assert.equal('a b', hosts(exchange))
-    assert.equal(400, answer.status)
+    assert.equal(529, answer.status)
   end)
 
   it('bounds every try of its own list but the last', function()

@@ -1,20 +1,48 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- Health orders candidates; it leaves one out only while a healthy one remains.
 local stage = require 'support.stage'
-
-local function failing(settings)
-  return stage.new {
-    providers = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-a' } } } },
-    health = { circuit_breaker = settings or { failure_threshold = 3, open_duration_ms = 30000,
-      half_open_probes = 1 } },
-  }
-end
+local health = require 'ccrelay.health'
+local overview = require 'ccrelay.health.overview'
 
 local BAD = { status = 500, body = '{"message":"no"}' }
+local OVERLOADED = { status = 529, body = '{"type":"error","error":{"type":"overloaded_error","message":"o"}}' }
 local GOOD = { status = 200 }
+local RULES = { failure_threshold = 3, open_duration_ms = 30000, half_open_probes = 1 }
 
-local function sent(self, request)
+local function provider(name, priority, more)
+  local settings = { name = name, type = 'anthropic', keys = { { key = 'sk-' .. name, priority = priority } } }
+  for key, value in pairs(more or {}) do settings[key] = value end
+  return settings
+end
+
+-- The first of two providers is under test; the second serves.
+local function pair(rules, reply)
+  local self = stage.new {
+    providers = { provider('a', 2), provider('b', 1) }, health = { circuit_breaker = rules or RULES },
+  }
+  self:reply('a', reply or BAD)
+  self:reply('b', GOOD)
+  return self
+end
+
+local function alone(reply, ...)
+  local self = stage.new { providers = { provider 'a' }, health = { circuit_breaker = RULES } }
+  self:reply('a', reply, ...)
+  return self
+end
+
+local function tries_at(exchange, host)
+  local count = 0
+  for _, attempt in ipairs(exchange.tries) do
+    if attempt.origin.host == host .. '.test' then count = count + 1 end
+  end
+  return count
+end
+
+-- How often the first provider is tried by one request.
+local function tried(self, request)
   local _, exchange = self:request(request)
-  return #exchange.tries
+  return tries_at(exchange, 'a')
 end
 
 local function fail(self, count)
@@ -22,19 +50,31 @@ local function fail(self, count)
   for _ = 1, count do self:request() end
 end
 
-describe('the circuit', function()
-  it('opens after so many failures in a row', function()
-    local self = failing()
+-- A request of its own kind: no other has its body.
+local serial = 0
+local function another()
+  serial = serial + 1
+  return { body = { x = tostring(serial) } }
+end
+
+local function upstream(self)
+  local one = self.current.providers[1]
+  return { slot = one.slots[1], model = 'claude-sonnet-4-5', credential = 'own' }
+end
+
+describe('the circuit of a provider', function()
+  it('opens after so many failures in a row, while another provider is healthy', function()
+    local self = pair()
     fail(self, 2)
-    assert.equal(1, sent(self))
+    assert.equal(1, tried(self))
     assert.equal(1, self:count 'circuit opened provider=a')
     local answer, exchange = self:request()
-    assert.equal(0, #exchange.tries)
-    assert.equal(529, answer.status)
+    assert.equal(0, tries_at(exchange, 'a'))
+    assert.equal(200, answer.status)
   end)
 
   it('counts failures in a row only', function()
-    local self = failing()
+    local self = pair()
     for _ = 1, 4 do
       fail(self, 2)
       self:reply('a', GOOD)
@@ -49,147 +89,361 @@ describe('the circuit', function()
     ['an error event in the stream'] = { status = 200, ending = { stream_error = 'api_error' } },
   } do
     it('counts ' .. what, function()
-      local self = failing()
-      self:reply('a', reply)
-      for _ = 1, 3 do self:request() end
-      assert.equal(0, sent(self))
+      local self = pair(nil, reply)
+      for _ = 1, 3 do self:request(another()) end
+      assert.equal(0, tried(self))
     end)
   end
 
   for what, reply in pairs {
     ['what this machine lacks'] = { error = 'CC_EROOM' },
-    ['bad requests'] = { status = 400, body = '{}' }, ['unknown models'] = { status = 404, body = '{}' },
+    ['bad requests'] = { status = 400, body = '{}' }, ['unknown paths'] = { status = 404, body = '{}' },
     ['clients that go'] = { status = 200, ending = { error = 'CC_ECLIENT_GONE' } },
     ['clients that read too slowly'] = { status = 200, ending = { error = 'CC_EWRITE_TIMEOUT' } },
   } do
     it('does not count ' .. what, function()
-      local self = failing()
-      self:reply('a', reply)
-      for _ = 1, 5 do self:request() end
-      assert.equal(1, sent(self))
+      local self = pair(nil, reply)
+      for _ = 1, 5 do self:request(another()) end
+      assert.equal(1, tried(self))
     end)
   end
 
   it('lets one probe through when its time is over, and closes on success', function()
-    local self = failing()
+    local self = pair()
     fail(self, 3)
     stage.advance(29000)
-    assert.equal(0, sent(self))
+    assert.equal(0, tried(self))
     stage.advance(1500)
     self:reply('a', { status = 200, after = 100 }, GOOD)
     local first, second = self:requests({}, { at = 50 })
-    assert.equal(1, #first.tries)
-    assert.equal(0, #second.tries)
-    assert.equal(529, second.answer.status)
-    assert.equal(1, sent(self))
+    assert.equal(1, tries_at(first, 'a'))
+    assert.equal(0, tries_at(second, 'a'))
+    assert.equal(200, second.answer.status)
+    assert.equal(1, tried(self))
     fail(self, 2)
-    assert.equal(1, sent(self))
+    assert.equal(1, tried(self))
   end)
 
   it('opens again when the probe fails', function()
-    local self = failing()
+    local self = pair()
     fail(self, 3)
     stage.advance(31000)
-    assert.equal(1, sent(self))
-    assert.equal(0, sent(self))
+    assert.equal(1, tried(self))
+    assert.equal(0, tried(self))
     stage.advance(31000)
-    assert.equal(1, sent(self))
+    assert.equal(1, tried(self))
   end)
 
   it('needs so many good probes as configured', function()
-    local self = failing { failure_threshold = 1, open_duration_ms = 1000, half_open_probes = 2 }
+    local self = pair { failure_threshold = 1, open_duration_ms = 1000, half_open_probes = 2 }
     fail(self, 1)
     stage.advance(1500)
     self:reply('a', GOOD)
-    assert.equal(1, sent(self))
+    assert.equal(1, tried(self))
     self:reply('a', BAD)
-    assert.equal(1, sent(self))
-    assert.equal(0, sent(self))
+    assert.equal(1, tried(self))
+    assert.equal(0, tried(self))
   end)
 
   it('takes a probe back that came to nothing', function()
-    local self = failing()
+    local self = pair()
     fail(self, 3)
     stage.advance(31000)
     self:reply('a', { hang = true }, GOOD)
     self:requests { gone_after = 10 }
-    assert.equal(1, sent(self))
+    assert.equal(1, tried(self))
   end)
 
   it('replaces a probe that was lost with its worker', function()
-    local self = failing()
+    local self = pair()
     fail(self, 3)
     stage.advance(31000)
-    self:reply('a', { hang = true }, GOOD)
-    local health = require 'ccrelay.health'
-    assert.is_true(health.admit(self.current.providers[1], stage.C.cc_now()))
-    assert.is_false(health.admit(self.current.providers[1], stage.C.cc_now()))
-    assert.equal(0, sent(self))
+    local exchange = { generation = self.current }
+    assert.is_truthy(health.admit(exchange, upstream(self), false))
+    local probes, ready = health.admit(exchange, upstream(self), false)
+    assert.is_nil(probes)
+    assert.is_true(ready > stage.C.cc_now())
+    assert.equal(0, tried(self))
     stage.advance(121000)
     self:reply('a', GOOD)
-    assert.equal(1, sent(self))
+    assert.equal(1, tried(self))
   end)
 
   it('takes a probe back at once when the worker in its slot begins anew', function()
-    local health, self = require 'ccrelay.health', failing()
+    local self = pair()
     local function worker(slot) health.attach(slot, self.current) end
     fail(self, 3)
     stage.advance(31000)
     worker(3)
-    assert.is_true(health.admit(self.current.providers[1], stage.C.cc_now()))
+    assert.is_truthy(health.admit({ generation = self.current }, upstream(self), false))
     worker(2)
-    assert.equal(0, sent(self))
+    assert.equal(0, tried(self))
     worker(3)
     self:reply('a', GOOD)
-    assert.equal(1, sent(self))
+    assert.equal(1, tried(self))
     worker(0)
   end)
 
   it('is not closed by what is the client\'s fault', function()
-    local self = failing()
+    local self = pair()
     fail(self, 3)
     stage.advance(31000)
     self:reply('a', { status = 400, body = '{}' })
-    assert.equal(1, sent(self))
-    assert.equal('half_open', require('ccrelay.health').breaker(self.current.providers[1], stage.C.cc_now()))
+    assert.equal(1, tried(self))
+    assert.equal('half_open', overview.provider_state(self.current.providers[1], stage.C.cc_now()))
     self:reply('a', BAD)
-    assert.equal(1, sent(self))
-    assert.equal(0, sent(self))
+    assert.equal(1, tried(self))
+    assert.equal(0, tried(self))
   end)
 
   it('opens again when the stream of a probe dies', function()
-    local self = failing { failure_threshold = 3, open_duration_ms = 30000, half_open_probes = 2 }
-    fail(self, 3)
-    stage.advance(31000)
-    self:reply('a', { status = 200, ending = { error = 'CC_ETRUNCATED' } }, GOOD)
-    assert.equal(1, sent(self))
-    assert.equal(0, sent(self))
-  end)
-
-  it('tells when a refused attempt may be repeated', function()
-    local health, self = require 'ccrelay.health', failing()
-    fail(self, 3)
-    local admitted, ready = health.admit(self.current.providers[1], stage.C.cc_now())
-    assert.is_false(admitted)
-    assert.is_true(ready - stage.C.cc_now() > 25000)
+    for probes = 1, 2 do
+      local self = pair { failure_threshold = 3, open_duration_ms = 30000, half_open_probes = probes }
+      fail(self, 3)
+      stage.advance(31000)
+      self:reply('a', { status = 200, ending = { error = 'CC_ETRUNCATED' } }, GOOD)
+      assert.equal(1, tried(self))
+      assert.equal(0, tried(self))
+    end
   end)
 
   it('is nothing to count_tokens', function()
-    local self = failing()
+    local self = pair()
     self:reply('a', BAD)
     for _ = 1, 5 do self:request { path = '/v1/messages/count_tokens' } end
     self:reply('a', GOOD)
-    assert.equal(1, sent(self))
+    assert.equal(1, tried(self))
     fail(self, 3)
     self:reply('a', { status = 200, body = '{"input_tokens":1}' })
-    assert.equal(1, sent(self, { path = '/v1/messages/count_tokens' }))
+    assert.equal(1, tried(self, { path = '/v1/messages/count_tokens' }))
+  end)
+
+  it('is one for each class of models', function()
+    local self = pair()
+    fail(self, 3)
+    assert.equal(1, tried(self, { body = { model = 'claude-haiku-4-5' } }))
+    assert.equal(0, tried(self))
+  end)
+end)
+
+describe('the only provider', function()
+  for what, reply in pairs {
+    ['fails'] = BAD, ['is overloaded'] = OVERLOADED, ['cannot be reached'] = { error = 'CC_EREFUSED' },
+    ['answers 429 without a time'] = { status = 429, body = '{}' }, ['refuses the key'] = { status = 401, body = '{}' },
+    ['wants money'] = { status = 402, body = '{}' }, ['lacks the model'] = { status = 404,
+      body = '{"type":"error","error":{"type":"not_found_error","message":"model: x"}}' },
+  } do
+    it('is asked each time, also when it ' .. what, function()
+      local self = alone(reply)
+      for _ = 1, 8 do assert.equal(1, tried(self, another())) end
+      self:reply('a', GOOD)
+      assert.equal(200, self:request().status)
+    end)
+  end
+
+  it('serves as soon as it can: 529, 529, 200', function()
+    local self = alone(OVERLOADED, OVERLOADED, GOOD)
+    local first, second, third = self:requests({}, { at = 600 }, { at = 1200 })
+    assert.equal(529, first.answer.status)
+    assert.equal(529, second.answer.status)
+    assert.equal(200, third.answer.status)
+  end)
+
+  it('closes its circuit by a success although it is open', function()
+    local self = alone(BAD)
+    for _ = 1, 3 do self:request(another()) end
+    assert.equal('open', overview.provider_state(self.current.providers[1], stage.C.cc_now()))
+    self:reply('a', GOOD)
+    self:request()
+    assert.equal('closed', overview.provider_state(self.current.providers[1], stage.C.cc_now()))
+  end)
+end)
+
+describe('when no provider is healthy', function()
+  it('the least bad is asked, and it alone', function()
+    local self = stage.new { providers = { provider('a', 2), provider('b', 1) },
+      health = { circuit_breaker = RULES } }
+    self:reply('a', BAD)
+    self:reply('b', OVERLOADED)
+    for _ = 1, 4 do self:request(another()) end
+    local _, exchange = self:request(another())
+    assert.equal(1, #exchange.tries)
+    assert.equal('b.test', exchange.tries[1].origin.host)
+  end)
+
+  it('a candidate that was left out is asked when the healthy ones fail', function()
+    local self = pair()
+    fail(self, 3)
+    self:reply('b', BAD)
+    self:reply('a', GOOD)
+    local answer, exchange = self:request()
+    assert.equal(200, answer.status)
+    assert.equal(2, #exchange.tries)
+    assert.equal('a.test', exchange.tries[2].origin.host)
+  end)
+end)
+
+describe('a request that its client repeats', function()
+  it('is one piece of evidence, however often it fails', function()
+    local self = stage.new { providers = { provider('a', 2), provider('b', 1) },
+      health = { circuit_breaker = RULES } }
+    for _, name in ipairs { 'a', 'b' } do self:reply(name, BAD) end
+    for _ = 1, 8 do assert.equal(500, self:request { body = { x = 'poison' } }.status) end
+    assert.equal(0, self:count 'circuit opened')
+    assert.equal(1, tried(self, another()))
+  end)
+
+  it('is told from others by its client', function()
+    local self = stage.new { providers = { provider('a', 2), provider('b', 1) },
+      health = { circuit_breaker = RULES }, server = { auth = { clients = {
+        { name = 'ann', key = 'key-ann' }, { name = 'bob', key = 'key-bob' }, { name = 'cy', key = 'key-cy' } } } } }
+    self:reply('a', BAD)
+    self:reply('b', BAD)
+    for _, key in ipairs { 'key-ann', 'key-bob', 'key-cy' } do self:request { headers = { ['x-api-key'] = key } } end
+    assert.equal(2, self:count 'circuit opened')
+  end)
+
+  it('counts anew when it was served in between', function()
+    local self = pair()
+    for _ = 1, 3 do self:request() end
+    assert.equal(1, self:count 'circuit opened')
+  end)
+
+  it('cannot be to blame for a connection that is refused', function()
+    local self = stage.new { providers = { provider('a', 2), provider('b', 1) },
+      health = { circuit_breaker = RULES } }
+    self:reply('a', { error = 'CC_EREFUSED' })
+    self:reply('b', BAD)
+    for _ = 1, 3 do self:request() end
+    assert.equal(1, self:count 'circuit opened provider=a')
+    assert.equal(0, self:count 'circuit opened provider=b')
+  end)
+end)
+
+describe('an overload', function()
+  it('leaves a provider out after three in a row, for 2 s at first', function()
+    local self = pair(nil, OVERLOADED)
+    for _ = 1, 3 do assert.equal(1, tried(self)) end
+    assert.equal(0, tried(self))
+    stage.advance(1900)
+    assert.equal(0, tried(self))
+    stage.advance(200)
+    assert.equal(1, tried(self))
+  end)
+
+  it('lasts twice as long each time, 30 s at most', function()
+    local self = pair(nil, OVERLOADED)
+    for _ = 1, 3 do self:request() end
+    for _, seconds in ipairs { 2, 4, 8, 16, 30, 30 } do
+      stage.advance(seconds * 1000 - 200)
+      assert.equal(0, tried(self))
+      stage.advance(300)
+      assert.equal(1, tried(self))
+    end
+  end)
+
+  it('begins at 2 s again after a success', function()
+    local self = pair(nil, OVERLOADED)
+    for _ = 1, 3 do self:request() end
+    stage.advance(2100)
+    self:request()
+    stage.advance(4100)
+    self:reply('a', GOOD)
+    assert.equal(1, tried(self))
+    self:reply('a', OVERLOADED)
+    for _ = 1, 3 do self:request() end
+    stage.advance(2100)
+    assert.equal(1, tried(self))
+  end)
+
+  it('of streams that break counts like one of answers', function()
+    local self = pair(nil, { status = 200, ending = { stream_error = 'overloaded_error' } })
+    for _ = 1, 3 do assert.equal(1, tried(self, another())) end
+    assert.equal(0, tried(self))
+    stage.advance(2100)
+    assert.equal(1, tried(self, another()))
+    stage.advance(2100)
+    assert.equal(0, tried(self))
+    stage.advance(2100)
+    assert.equal(1, tried(self))
+  end)
+
+  it('with a stated time leaves the provider out at once, 30 s at most', function()
+    local reply = { status = 529, body = '{}', headers = { ['retry-after'] = '600' } }
+    local self = pair(nil, reply)
+    assert.equal(1, tried(self))
+    assert.equal(0, tried(self))
+    stage.advance(30100)
+    assert.equal(1, tried(self))
+  end)
+
+  it('is the provider\'s: no further key of it is tried in the exchange', function()
+    for _, reply in ipairs { OVERLOADED, BAD, { error = 'CC_EREFUSED' } } do
+      local keys = { { key = 'sk-1', priority = 3 }, { key = 'sk-2', priority = 2 } }
+      local self = stage.new { providers = { provider('a', 2, { keys = keys }), provider('b', 1) } }
+      self:reply('a', reply)
+      local answer, exchange = self:request()
+      assert.equal(200, answer.status)
+      assert.equal(1, tries_at(exchange, 'a'))
+    end
+  end)
+end)
+
+describe('a storm of 20 minutes', function()
+  for _, rate in ipairs { 0.25, 0.5, 1, 2, 5 } do
+    for what, reply in pairs { answers = OVERLOADED, ['broken streams'] = { status = 200,
+      ending = { stream_error = 'overloaded_error' } } } do
+      it(('of 529 in %s costs at most 1.2 tries a request at %g a second'):format(what, rate), function()
+        local self = pair(nil, reply)
+        local list = {}
+        for number = 0, 1200 * rate - 1 do list[#list + 1] = { at = number * 1000 / rate, body = { x = number } } end
+        local tries, exchanges = 0, { self:requests(unpack(list)) }
+        for _, exchange in ipairs(exchanges) do
+          tries = tries + (what == 'answers' and #exchange.tries or 1 + tries_at(exchange, 'a'))
+        end
+        assert.is_true(tries <= 1.2 * #exchanges, tries / #exchanges)
+      end)
+    end
+  end
+end)
+
+describe('a provider that answers now and then with 529', function()
+  local function failures(providers, every)
+    local self = stage.new { providers = providers }
+    local counts = {}
+    for _, one in ipairs(providers) do
+      local host = one.name .. '.test'
+      self.replies[host] = { function()
+        counts[host] = (counts[host] or 0) + 1
+        return counts[host] % every == 0 and OVERLOADED or GOOD
+      end }
+    end
+    local failed = 0
+    for part = 0, 3 do
+      local list = {}
+      for number = 0, 2999 do list[#list + 1] = { at = number * 50, body = { x = part * 3000 + number } } end
+      for _, exchange in ipairs { self:requests(unpack(list)) } do
+        if exchange.answer.status ~= 200 then failed = failed + 1 end
+      end
+    end
+    return failed / 12000
+  end
+
+  it('fails as often as without the relay: 10 minutes at 20 requests a second', function()
+    assert.equal(0.01, failures({ provider 'a' }, 100))
+    assert.equal(0.02, failures({ provider 'a' }, 50))
+  end)
+
+  it('fails at most 5 in 10,000 with another beside it', function()
+    local share = failures({ provider('a', 2), provider('b', 1) }, 50)
+    assert.is_true(share <= 0.0005, share)
   end)
 end)
 
 describe('a key', function()
   local function two_keys(reply)
-    local self = stage.new { providers = { { name = 'a', type = 'anthropic', keys = {
-      { key = 'sk-1', priority = 2 }, { key = 'sk-2', priority = 1 } } } } }
+    local keys = { { key = 'sk-1', priority = 2 }, { key = 'sk-2', priority = 1 } }
+    local self = stage.new { providers = { provider('a', 1, { keys = keys }) } }
     self.replies['a.test'] = { function(attempt)
       return attempt.headers['x-api-key'] == 'sk-1' and reply or GOOD
     end }
@@ -205,18 +459,15 @@ describe('a key', function()
 
   for what, case in pairs {
     ['429 until retry-after'] = { { status = 429, headers = { ['retry-after'] = '40' } }, 40 },
-    ['429 for ten seconds when nothing is said'] = { { status = 429 }, 10 },
     ['429 for an hour at most'] = { { status = 429, headers = { ['retry-after'] = '999999' } }, 3600 },
     ['429 for a second at least'] = { { status = 429, headers = { ['retry-after'] = '0' } }, 1 },
-    ['429 with a retry-after that cannot be read for ten seconds'] = { { status = 429,
-      headers = { ['retry-after'] = 'x' } }, 10 },
     ['401 for ten minutes'] = { { status = 401 }, 600 },
     ['403 for ten minutes'] = { { status = 403 }, 600 },
     ['402 for long'] = { { status = 402 }, 3600 },
-    ['a spent budget for long'] = { { status = 429, body = '{"type":"error","error":{"type":"rate_limit_error",'
+    ['a spending limit for long'] = { { status = 429, body = '{"type":"error","error":{"type":"rate_limit_error",'
       .. '"message":"m","details":{"error_code":"enforced_spend_limit_reached"}}}' }, 3600 },
   } do
-    it('is put aside by ' .. what, function()
+    it('is left out by ' .. what, function()
       local reply = case[1]
       reply.body = reply.body or '{}'
       local self = two_keys(reply)
@@ -229,7 +480,20 @@ describe('a key', function()
     end)
   end
 
-  it('is put aside until the reset that headers tell', function()
+  local UNREADABLE = { ['retry-after'] = 'x' }
+  for what, headers in pairs { ['without a time'] = {}, ['with a time that cannot be read'] = UNREADABLE } do
+    it('is left out by the third 429 ' .. what .. ' in a row, for 2 s at first', function()
+      local self = two_keys { status = 429, body = '{}', headers = headers }
+      for _ = 1, 3 do assert.equal('sk-1 sk-2', keys_used(self)) end
+      assert.equal('sk-2', keys_used(self))
+      stage.advance(2100)
+      assert.equal('sk-1 sk-2', keys_used(self))
+      stage.advance(2100)
+      assert.equal('sk-2', keys_used(self))
+    end)
+  end
+
+  it('is left out until the reset that headers tell', function()
     local at = os.date('!%Y-%m-%dT%H:%M:%SZ', 1795000000 + 100)
     local self = two_keys { status = 429, body = '{}', headers = {
       ['anthropic-ratelimit-tokens-remaining'] = '0', ['anthropic-ratelimit-tokens-reset'] = at } }
@@ -241,54 +505,32 @@ describe('a key', function()
     assert.equal('sk-1 sk-2', keys_used(self))
   end)
 
-  it('that all were refused is told at once, for repeating helps nobody', function()
-    local self = stage.new { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-1' } } } } }
-    self:reply('a', { status = 401, body = '{}' })
-    self:request()
-    local answer = self:request()
-    assert.equal(529, answer.status)
-    assert.equal('false', answer.headers['x-should-retry'])
-    assert.is_truthy(answer.json.error.message:find('every key for model "claude%-sonnet%-4%-5" was refused'))
-    assert.equal('aside', self:line().error)
-    stage.advance(550000)
-    assert.is_nil(self:request().headers['x-should-retry'])
-  end)
-
-  it('is not put aside by an overload, which cools the provider', function()
-    local self = two_keys { status = 529, body = '{}' }
-    assert.equal('sk-1 sk-2', keys_used(self))
-    assert.equal('', keys_used(self))
-    stage.advance(3500)
-    assert.equal('sk-1 sk-2', keys_used(self))
-  end)
-
   local function one_key(reply, keyless)
-    local options = { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-1' } } } } }
+    local options = { providers = { provider('a', 2), provider('b', 1) } }
     if keyless then options.providers[1].type, options.providers[1].keys = 'ollama', nil end
     local self = stage.new(options)
     reply.body = '{}'
     self:reply('a', reply, GOOD)
-    assert.equal(reply.status, self:request().status)
-    assert.not_equal(200, self:request().status)
+    self:reply('b', GOOD)
+    assert.equal(keyless and 0 or 1, keyless and 0 or tried(self))
     return self, options
   end
 
   for _, status in ipairs { 401, 403 } do
     it('that was refused with ' .. status .. ' gets a new chance by a reload', function()
-      for _, keyless in ipairs { false, true } do
-        local self, options = one_key({ status = status }, keyless)
-        self:use(options)
-        assert.equal(200, self:request().status)
-      end
+      local self, options = one_key { status = status }
+      assert.equal(0, tried(self))
+      self:use(options)
+      assert.equal(1, tried(self))
     end)
   end
 
-  for what, reply in pairs { ['its limit'] = { status = 429, headers = { ['retry-after'] = '600' } },
-    ['its budget'] = { status = 402 } } do
-    it('at ' .. what .. ' stays aside over a reload', function()
+  for what, reply in pairs { ['at its limit'] = { status = 429, headers = { ['retry-after'] = '600' } },
+    ['suspended for billing'] = { status = 402 } } do
+    it(what .. ' stays so over a reload', function()
       local self, options = one_key(reply)
       self:use(options)
-      assert.not_equal(200, self:request().status)
+      assert.equal(0, tried(self))
     end)
   end
 
@@ -296,19 +538,80 @@ describe('a key', function()
     local self, options = one_key { status = 429 }
     local after = stage.build(options)
     after:cure()
-    require('ccrelay.health').refused(after.providers[1].slots[1], stage.C.cc_now())
+    health.suspend(after.providers[1].slots[1], 'unauthorized')
     self.current = after
-    assert.not_equal(200, self:request().status)
+    assert.equal(0, tried(self))
   end)
 
   it('of a client is nobody\'s to judge', function()
-    local self = stage.new { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-1' } } } } }
-    self:reply('a', { status = 429, body = '{}', headers = { ['retry-after'] = '100' } },
+    local self = alone({ status = 429, body = '{}', headers = { ['retry-after'] = '100' } },
       { status = 401, body = '{}' }, GOOD)
     local theirs = { headers = { authorization = 'Bearer theirs' } }
     assert.equal(429, self:request { headers = theirs.headers }.status)
     assert.equal(401, self:request { headers = theirs.headers }.status)
     assert.equal(200, self:request { headers = { authorization = 'Bearer other' } }.status)
     assert.equal(200, self:request().status)
+  end)
+end)
+
+describe('a limit whose end the provider stated', function()
+  local BODY = '{"type":"error","error":{"type":"rate_limit_error","message":"resets 7:45pm"},"request_id":"req_up"}'
+
+  local function limited(seconds, body)
+    return { status = 429, body = body or BODY, headers = { ['retry-after'] = tostring(seconds),
+      ['anthropic-ratelimit-unified-status'] = 'rejected', ['x-should-retry'] = 'true' } }
+  end
+
+  it('is honoured by the only candidate: the answer is repeated, with the seconds that remain', function()
+    local self = alone(limited(10800), GOOD)
+    assert.equal('10800', self:request().headers['retry-after'])
+    stage.advance(100000)
+    local answer, exchange = self:request()
+    assert.equal(0, #exchange.tries)
+    assert.equal(429, answer.status)
+    assert.equal(BODY, answer.body)
+    assert.equal('10700', answer.headers['retry-after'])
+    assert.equal('rejected', answer.headers['anthropic-ratelimit-unified-status'])
+    assert.equal('true', answer.headers['x-should-retry'])
+  end)
+
+  it('is asked again after an hour at most', function()
+    local self = alone(limited(10800))
+    self:request()
+    stage.advance(3590000)
+    assert.equal(0, tried(self))
+    stage.advance(20000)
+    assert.equal(1, tried(self))
+  end)
+
+  it('is told with the message of an error in another shape', function()
+    local self = alone(limited(20, '{"error":{"code":"1308","message":"Usage limit reached for 5 hour"}}'))
+    self:request()
+    local answer = self:request()
+    assert.equal(429, answer.status)
+    assert.equal('rate_limit_error', answer.json.error.type)
+    assert.equal('Usage limit reached for 5 hour', answer.json.error.message)
+    assert.equal('20', answer.headers['retry-after'])
+  end)
+
+  it('is one for each class of models', function()
+    local self = alone(limited(600), GOOD)
+    self:request()
+    assert.equal(200, self:request { body = { model = 'claude-haiku-4-5' } }.status)
+  end)
+
+  it('is told rather than that a fallback cannot serve', function()
+    for _, reply in ipairs { { error = 'CC_EREFUSED' }, { status = 404, body = '{"error":"model \'x\' not found"}' },
+      { status = 401, body = '{}' } } do
+      local self = stage.new { providers = { provider('a', 2), provider('b', 1) } }
+      self:reply('a', limited(600))
+      self:reply('b', reply)
+      for _ = 1, 3 do
+        local answer = self:request()
+        assert.equal(429, answer.status)
+        assert.equal('600', answer.headers['retry-after'])
+        assert.equal('resets 7:45pm', answer.json.error.message)
+      end
+    end
   end)
 end)

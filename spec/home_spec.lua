@@ -87,7 +87,7 @@ describe('a conversation with signatures', function()
   it('follows the organisation that took it over', function()
     local self = new { key('a1', 'a'), key('b1', 'b') }
     local first = served(self)
-    self.replies['p1.test'] = { { status = 500, body = '{}' }, { status = 200 } }
+    self.replies['p1.test'] = { { status = 429, body = '{}' }, { status = 200 } }
     local second = served(self, SIGNED)
     assert.is_true(first ~= second)
     for _ = 1, 4 do assert.equal(second, served(self, SIGNED)) end
@@ -126,7 +126,7 @@ describe('the log line', function()
     return self:line().switched
   end
 
-  local fail = { { status = 500, body = '{}' }, { status = 200 } }
+  local fail = { { status = 429, body = '{}' }, { status = 200 } }
   for what, case in pairs {
     key = { { { key('1', 'a'), key('2', 'a') } }, { p1 = fail } },
     org = { { { key('1', 'a'), key('2', 'b') } }, { p1 = fail } },

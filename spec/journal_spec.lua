@@ -52,7 +52,7 @@ describe('the line of an exchange', function()
     self:request()
     local fields = self:line()
     assert.equal('a/1:CC_EREFUSED,b/1:529,c/1:api_error', fields.tried)
-    assert.equal('CC_ESTREAM_ERROR', fields.error)
+    assert.equal('overloaded_error', fields.error)
   end)
 
   it('tells of an error that was passed on', function()

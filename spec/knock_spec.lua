@@ -1,9 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 local fake = require 'support.fake_c'
+local breaker = require 'ccrelay.health.breaker'
+local evidence = require 'ccrelay.health.evidence'
+local health = require 'ccrelay.health'
 local knock = require 'ccrelay.knock'
 local metrics = require 'ccrelay.metrics'
 local stage = require 'support.stage'
-local upstream = require 'ccrelay.upstream'
+local overview = require 'ccrelay.health.overview'
 
 local REFUSED = { error = 'CC_EREFUSED' }
 local INTERVAL, OPEN = 1000, 600000
@@ -11,7 +14,10 @@ local INTERVAL, OPEN = 1000, 600000
 -- A worker that looks after its providers as the master does, for so many intervals.
 local function watched(more)
   local self = stage.new {
-    providers = { more and more.provider or { name = 'a', type = 'anthropic', keys = { { key = 'sk-a' } } } },
+    providers = {
+      { name = 'a', type = 'anthropic', keys = { { key = 'sk-a', priority = 2 } } },
+      { name = 'b', type = 'anthropic', keys = { { key = 'sk-b', priority = 1 } } },
+    },
     health = {
       health_check = { enabled = not (more and more.off), interval_ms = INTERVAL },
       circuit_breaker = { failure_threshold = 1, open_duration_ms = OPEN, half_open_probes = 1 },
@@ -35,9 +41,10 @@ end
 
 local function asked(self) return #self.state.asked end
 
+-- How often the first provider is tried by a request; the second serves.
 local function sent(self)
   local _, exchange = self:request()
-  return #exchange.tries
+  return exchange.tries[1].origin.host == 'a.test' and 1 or 0
 end
 
 local function open(self, reply)
@@ -81,8 +88,9 @@ describe('a provider that could not be connected to', function()
     local self = watched()
     open(self)
     self.state.knocks['a.test'] = { function()
-      local provider = self.current.providers[1]
-      fake.C.cc_cell_set(provider.breaker, -math.floor(fake.C.cc_now() + 2 * OPEN))
+      local circuits = health.circuits(self.current.providers[1], 'claude-sonnet-4-5')
+      breaker.open_until(circuits.failure, fake.C.cc_now() + 2 * OPEN)
+      evidence.explain(circuits.failure)
       return {}
     end }
     watch(self, 1)
@@ -107,22 +115,22 @@ describe('a provider that could not be connected to', function()
 
   it('shows in status and figures', function()
     local self = watched()
-    assert.is_nil(upstream.describe(self.current)[1].probe)
+    assert.is_nil(overview.describe(self.current)[1].probe)
     open(self)
     self.state.knocks['a.test'] = { REFUSED, {} }
     watch(self, 1)
     stage.advance(3000)
-    local probe = upstream.describe(self.current)[1].probe
+    local probe = overview.describe(self.current)[1].probe
     assert.equal('the connection was refused', probe.reason)
     assert.equal(3000, probe.ago_ms)
     watch(self, 1)
-    assert.is_nil(upstream.describe(self.current)[1].probe.reason)
+    assert.is_nil(overview.describe(self.current)[1].probe.reason)
     local counters = metrics.counters()
     assert.equal(2, counters['probes:a'])
     assert.equal(1, counters['probe_failures:a'])
     assert.truthy(metrics.text(counters, {}):find('ccrelay_provider_probe_failures_total{provider="a"} 1', 1, true))
     assert.equal(1, sent(self))
-    assert.is_nil(upstream.describe(self.current)[1].probe)
+    assert.is_nil(overview.describe(self.current)[1].probe)
   end)
 end)
 

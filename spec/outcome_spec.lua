@@ -126,13 +126,61 @@ describe('the client gets', function()
     assert.same({ 404, shaped('not_found_error', 'theirs') }, { answer.status, answer.body })
   end)
 
-  it('the last upstream\'s error when all have failed', function()
-    local self = two { status = 500, body = shaped('api_error', 'first') }
+  it('the first upstream\'s error when all have failed', function()
+    local first = shaped('api_error', 'first')
+    local self = two { status = 500, body = first, headers = { ['request-id'] = 'req_1', ['anthropic-x'] = 'y' } }
     self:reply('b', { status = 529, body = shaped('overloaded_error', 'last') })
     local answer = self:request()
-    assert.equal(529, answer.status)
-    assert.equal('last', answer.json.error.message)
+    assert.equal(500, answer.status)
+    assert.equal(first, answer.body)
+    assert.same({ 'req_1', 'y' }, { answer.headers['request-id'], answer.headers['anthropic-x'] })
   end)
+
+  local TELLING = {
+    ['429'] = { status = 429, body = shaped('rate_limit_error', 'first'), headers = { ['retry-after'] = '10800' } },
+    ['529'] = { status = 529, body = shaped('overloaded_error', 'first') },
+    ['500'] = { status = 500, body = shaped('api_error', 'first') },
+    ['an error event'] = { error = 'CC_ESTREAM_ERROR', status = 200,
+      body = 'event: error\ndata: ' .. shaped('api_error', 'first') .. '\n\n' },
+  }
+  local CANNOT_SERVE = {
+    ['lacks the model'] = { status = 404, body = shaped('not_found_error', 'model: x') },
+    ['is an Ollama without the model'] = { status = 404, body = '{"error":"model \'x\' not found"}' },
+    ['is a Bedrock without the model'] = { status = 400,
+      body = '{"message":"The provided model identifier is invalid."}' },
+    ['is an Azure without the deployment'] = { status = 404, body = '{"error":{"code":"DeploymentNotFound",'
+      .. '"message":"The API deployment for this resource does not exist."}}' },
+    ['is a Vertex without the model'] = { status = 404, body = '[{"error":{"code":404,"message":"Publisher Model '
+      .. '`projects/p/locations/r/publishers/anthropic/models/x` was not found.","status":"NOT_FOUND"}}]' },
+    ['refuses the key'] = { status = 401, body = shaped('authentication_error', 'invalid x-api-key') },
+    ['forbids the key'] = { status = 403, body = shaped('permission_error', 'no') },
+    ['cannot be reached'] = { error = 'CC_EREFUSED' },
+    ['cannot be found'] = { error = 'CC_EDNS', sent = false },
+  }
+  for what, telling in pairs(TELLING) do
+    for reason, reply in pairs(CANNOT_SERVE) do
+      it(what .. ' rather than that a fallback ' .. reason, function()
+        local self = two(telling)
+        self:reply('b', reply)
+        local answer = self:request()
+        assert.equal(telling.error and 500 or telling.status, answer.status)
+        assert.equal('first', answer.json.error.message)
+        assert.equal((telling.headers or {})['retry-after'], answer.headers['retry-after'])
+      end)
+
+      it(what .. ' rather than that the upstream before ' .. reason, function()
+        local self = two(reply)
+        self:reply('b', telling)
+        assert.equal('first', self:request().json.error.message)
+      end)
+    end
+  end
+
+  for reason, reply in pairs(CANNOT_SERVE) do
+    it('success of the next one, when the first ' .. reason, function()
+      assert.equal(200, two(reply):request().status)
+    end)
+  end
 
   for value, expected in pairs { ['0'] = '0', ['5'] = '5', ['61'] = '61', ['10800'] = '10800', ['124633'] = '124633',
     ['1.5'] = '2' } do

@@ -373,20 +373,6 @@ describe('no candidate', function()
     assert.equal(404, self:request(model 'glm').status)
   end)
 
-  it('is 529 when the provider is overloaded, with the soonest recovery', function()
-    local self = stage.new { providers = { provider 'a' } }
-    self:reply('a', { status = 529, headers = { ['retry-after'] = '9' }, body = '{}' }, { status = 200 })
-    assert.equal(529, self:request().status)
-    stage.advance(2000)
-    local answer, exchange = self:request()
-    assert.equal(529, answer.status)
-    assert.equal('overloaded_error', answer.json.error.type)
-    assert.equal('7', answer.headers['retry-after'])
-    assert.equal(0, #exchange.tries)
-    stage.advance(8000)
-    assert.equal(200, self:request().status)
-  end)
-
   it('names the soonest of several recoveries', function()
     local self = stage.new { providers = { provider 'a', provider 'b' } }
     self:reply('a', { status = 429, headers = { ['retry-after'] = '20' }, body = '{}' })

@@ -210,7 +210,7 @@ describe('a client is told to repeat nothing', function()
     local self = down(true, BOTH)
     for _ = 1, 2 do
       local answer = self:request()
-      assert.equal(502, answer.status)
+      assert.equal(529, answer.status)
       assert.is_nil(answer.headers['x-should-retry'])
     end
   end)
@@ -342,7 +342,7 @@ end)
 it('status tells how long they are good, and what failed', function()
   tokens(60 * MINUTE)
   local self = new()
-  local function state() return require('ccrelay.upstream').describe(self.current)[1].credentials end
+  local function state() return require('ccrelay.health.overview').describe(self.current)[1].credentials end
   assert.same({ valid = false, failures = 0 }, state())
   self:request()
   local now = state()

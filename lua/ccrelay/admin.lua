@@ -6,7 +6,7 @@ local auth = require 'ccrelay.auth'
 local errors = require 'ccrelay.errors'
 local json = require 'ccrelay.json'
 local metrics = require 'ccrelay.metrics'
-local upstream = require 'ccrelay.upstream'
+local overview = require 'ccrelay.health.overview'
 
 local M = {}
 
@@ -39,7 +39,7 @@ function M.status(master)
     restarts = master.restarts,
     draining = master.draining or false,
     workers = workers(master),
-    providers = json.array(upstream.describe(generation)),
+    providers = json.array(overview.describe(generation)),
     counters = metrics.counters(),
     log_dropped = C.cc_log_dropped(),
   }
@@ -59,7 +59,7 @@ local CIRCUITS = { closed = 0, half_open = 1, open = 2 }
 -- Gauges of providers and keys, from what status tells of them.
 local function of_providers(master)
   local circuits, keys, rooms, credentials = {}, {}, {}, {}
-  for _, entry in ipairs(upstream.describe(master.generation)) do
+  for _, entry in ipairs(overview.describe(master.generation)) do
     circuits[#circuits + 1] = { label = entry.provider, value = CIRCUITS[entry.breaker] }
     for _, key in ipairs(entry.keys) do
       keys[#keys + 1] = { label = key.id, value = (key.state == 'ready' or key.state == 'half_open') and 1 or 0 }

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- One try at one upstream, from the reservation to its outcome; and the ways to make several.
+-- One try at one upstream, from the reservation to its outcome.
 local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.outcome'
 local Request = require 'ccrelay.request'
@@ -7,8 +7,8 @@ local Upstream = require 'ccrelay.upstream'
 local booking = require 'ccrelay.booking'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
-local health = require 'ccrelay.health'
 local latency = require 'ccrelay.latency'
+local learn = require 'ccrelay.health.learn'
 local queue = require 'ccrelay.queue'
 local ratelimit = require 'ccrelay.ratelimit'
 local sandbox = require 'ccrelay.sandbox'
@@ -20,8 +20,8 @@ local vault = require 'ccrelay.vault'
 ---@field upstream ccrelay.Upstream
 ---@field slot ccrelay.Slot
 ---@field counted boolean its limits and health count
----@field probe number|false of a circuit that is half open
----@field probed boolean whether it was one
+---@field probes ccrelay.Probes|false breakers that it is a probe of
+---@field probed boolean whether it was one of any
 ---@field tickets ffi.cdata*? what is booked for it
 ---@field open boolean sent, and its end not seen yet
 ---@field since number? when it was sent, in a race
@@ -35,20 +35,14 @@ local spec = ffi.new 'struct cc_try'
 
 -- ---- Admission ---------------------------------------------------------------------------------
 
-local function withdraw(attempt)
-  if attempt.probe then health.withdraw(attempt.slot.provider, attempt.probe) end
-  attempt.probe = false
-end
-
-local function admit(exchange, attempt)
+local function admit(exchange, attempt, more)
   local slot, now = attempt.slot, C.cc_now()
-  local admitted, probe = health.admit(slot.provider, now)
-  if not admitted then return 'overloaded', probe - now end
-  attempt.probe, attempt.probed = probe, probe ~= false
+  local ready = learn.take_probes(exchange, attempt, not more)
+  if ready then return 'overloaded', ready - now end
   if not slot.rates or attempt.upstream.credential ~= 'own' then return nil end
   attempt.tickets = booking.reserve(exchange, slot, attempt.upstream.model, now)
   if not attempt.tickets then
-    withdraw(attempt)
+    learn.withdraw(attempt)
     return 'limited', math.max(booking.wait(exchange, slot, attempt.upstream.model, now), 1)
   end
   return nil
@@ -56,7 +50,7 @@ end
 
 -- It never reached the upstream: nothing was used and nothing learned.
 local function give_back(attempt)
-  withdraw(attempt)
+  learn.withdraw(attempt)
   if attempt.tickets then
     booking.release(attempt.slot, attempt.tickets)
   end
@@ -74,7 +68,7 @@ function M.drop(exchange, attempt)
     give_back(attempt)
     return false
   end
-  withdraw(attempt)
+  learn.withdraw(attempt)
   if attempt.tickets then booking.abandon(exchange, attempt) end
   exchange.sent, exchange.billed = true, true
   return true
@@ -190,7 +184,7 @@ end
 local function hold(exchange, attempt)
   local place = attempt.number == 0 and 'holder_0' or 'holder_1'
   local before = exchange[place]
-  if before and before.open then withdraw(before) end
+  if before and before.open then learn.withdraw(before) end
   exchange[place] = attempt
 end
 
@@ -209,7 +203,7 @@ function M.start(exchange, upstream, more, race)
   if Upstream.credential(slot.provider, exchange.caller) ~= upstream.credential then
     error('exchange:try: this upstream was a candidate for another client', 3)
   end
-  local attempt = { upstream = upstream, slot = slot, counted = exchange.endpoint == 'messages', probe = false,
+  local attempt = { upstream = upstream, slot = slot, counted = exchange.endpoint == 'messages', probes = false,
     probed = false, number = -1, open = false }
   if more == nil then more = Upstream.remains(exchange, upstream) end
   exchange.tried[slot] = true
@@ -220,7 +214,7 @@ function M.start(exchange, upstream, more, race)
   if not there then return nil, Outcome.unsent(exchange, attempt, 'credentials', lack, final) end
   attempt.credential = slot.provider.source and vault.version(slot.provider.source)
   if attempt.counted then
-    local reason, pause = admit(exchange, attempt)
+    local reason, pause = admit(exchange, attempt, more)
     if reason then return nil, Outcome.refused(exchange, attempt, reason, pause) end
     queue.leave(exchange)
   end
@@ -244,36 +238,6 @@ function M.start(exchange, upstream, more, race)
 end
 
 -- ---- Outcome -----------------------------------------------------------------------------------
-
-local function exhausted(attempt, outcome, now)
-  health.exhausted(attempt.slot, attempt.upstream.model, outcome.retry_after or outcome.reset_after, now)
-end
-
--- Health learns from an attempt what the provider and the key are worth.
-local function note(exchange, attempt, outcome)
-  if outcome.verdict == 'good' and not attempt.probe then return end
-  local slot, now = attempt.slot, C.cc_now()
-  local provider, own = slot.provider, attempt.upstream.credential ~= 'client'
-  local rules = exchange.generation.configuration.health.circuit_breaker
-  local verdict = outcome.verdict
-  if verdict == 'good' then
-    if outcome.ok then health.success(provider, attempt.probe, rules) else withdraw(attempt) end
-  elseif verdict == 'failed' then
-    if health.failure(provider, attempt.probe, rules, now, not outcome.sent) then
-      exchange.generation.journal:line('warn', 'circuit opened', { 'provider', provider.name })
-    end
-  else
-    withdraw(attempt)
-    if verdict == 'overloaded' then health.overloaded(provider, outcome.retry_after, now) end
-    if own and verdict == 'exhausted' then exhausted(attempt, outcome, now) end
-    if own and (verdict == 'refused' or verdict == 'spent') then
-      health[verdict](slot, now)
-      exchange.generation.journal:line('warn', 'key put aside', { 'key', slot.id, 'status', outcome.status,
-        'reason', outcome.account_fault or outcome.type })
-    end
-  end
-  attempt.probe = false
-end
 
 -- What was refused has used what it says; of what broke off the probable use stays reserved.
 local function settle(exchange, attempt, outcome)
@@ -328,7 +292,7 @@ function M.finish(exchange, attempt)
   if attempt.counted then
     if outcome.status and attempt.upstream.credential == 'own' then ratelimit.learn(exchange, attempt, outcome) end
     clock(exchange, attempt, outcome)
-    note(exchange, attempt, outcome)
+    learn.from_outcome(exchange, attempt, outcome)
     settle(exchange, attempt, outcome)
   end
   if not outcome.ok then
@@ -357,7 +321,12 @@ local function start(exchange, upstream, more)
   return attempt, outcome
 end
 
-local function try(exchange, upstream, more)
+--- Tries an upstream and waits for what comes of it.
+---@param exchange ccrelay.Exchange
+---@param upstream ccrelay.Upstream
+---@param more boolean? whether another would be tried after it; else by the candidates left
+---@return ccrelay.Outcome
+function M.run(exchange, upstream, more)
   local attempt, outcome
   repeat
     attempt, outcome = start(exchange, upstream, more)
@@ -370,39 +339,13 @@ local function try(exchange, upstream, more)
   return outcome
 end
 
---- Tries an upstream and waits for what comes of it.
+--- The same for a policy.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream
 ---@return ccrelay.Outcome
 function M.try(exchange, upstream)
   turn.check(exchange, 'try')
-  return try(exchange, upstream)
-end
-
-local function try_each(exchange, list)
-  local outcome
-  for index, upstream in ipairs(list) do
-    outcome = try(exchange, upstream, index < #list)
-    if not outcome.retryable or M.is_spent(exchange) then break end
-  end
-  return outcome
-end
-
---- Tries upstreams in their order until one outcome is not retryable; returns the last outcome, nil
---- for an empty list. When all failed, and a limit kept others out that has room again within
---- routing.queue_ms, it waits for those.
----@param exchange ccrelay.Exchange
----@param list ccrelay.Upstream[]
----@return ccrelay.Outcome?
-function M.first(exchange, list)
-  turn.check(exchange, 'first')
-  local outcome = try_each(exchange, list)
-  while outcome and outcome.retryable and not M.is_spent(exchange) do
-    list = Upstream.later(exchange)
-    if #list == 0 then break end
-    outcome = try_each(exchange, list)
-  end
-  return outcome
+  return M.run(exchange, upstream)
 end
 
 return M

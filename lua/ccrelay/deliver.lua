@@ -1,10 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Gives the client what a policy returned: an upstream's answer as it came, or the error it stands for.
 local C = require 'ccrelay.c'
+local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
 local errors = require 'ccrelay.errors'
 local retry_after = require 'ccrelay.retry_after'
 local spend_cap = require 'ccrelay.spend_cap'
+local stated_limit = require 'ccrelay.health.stated_limit'
 
 local M = {}
 
@@ -58,15 +60,20 @@ local function travels(name)
   return name == 'x-should-retry' or string.sub(name, 1, 10) == 'anthropic-'
 end
 
--- An upstream's error in the relay's words: status and message stay.
-local function retell(exchange, outcome, status, kind, message)
+local function headers_of(outcome)
   local headers = retry_after.headers(outcome)
   for name, value in pairs(outcome.headers) do
-    if travels(name) and not spend_cap.hides(exchange, outcome, name) then headers[name] = value end
+    local hidden = spend_cap.hides(exchange, outcome.upstream.credential, name)
+    if travels(name) and not hidden then headers[name] = value end
   end
+  return headers
+end
+
+-- An upstream's error in the relay's words: status and message stay.
+local function retell(exchange, outcome, status, kind, message)
   answer.debug(exchange, outcome.upstream.provider)
   answer.error(exchange, status, message, {
-    type = kind, headers = headers, failure = outcome.error or kind, request_id = request_id(outcome),
+    type = kind, headers = headers_of(outcome), failure = outcome.error or kind, request_id = request_id(outcome),
   })
 end
 
@@ -93,6 +100,16 @@ local function retells(outcome)
   return outcome.type == told.type and outcome.status or errors.status_of(outcome.type)
 end
 
+-- An error whose attempt has made room for a later one: status and body as they came, and the headers that
+-- clients read.
+local function pass_kept(exchange, outcome)
+  exchange.failure = outcome.type
+  answer.header(exchange, 'content-type', 'application/json')
+  set_headers(exchange, headers_of(outcome))
+  answer.debug(exchange, outcome.upstream.provider)
+  answer.give(exchange, outcome.status, outcome.body, request_id(outcome))
+end
+
 local function http_error(exchange, outcome)
   local status = retells(outcome)
   if status then return retell(exchange, outcome, status, outcome.type, outcome.message) end
@@ -100,6 +117,7 @@ local function http_error(exchange, outcome)
     exchange.failure = outcome.type
     return pass(exchange, outcome)
   end
+  if outcome.shaped and outcome.complete and not outcome.cut then return pass_kept(exchange, outcome) end
   local message = is_encoded(outcome) and '' or errors.message_of(outcome.decoded, outcome.body)
   if message == '' then
     message = string.format('provider "%s" answered %d without a body', outcome.upstream.provider, outcome.status)
@@ -143,54 +161,90 @@ local function transport_error(exchange, outcome)
   answer.error(exchange, outcome.timeout and 504 or 502, message, options)
 end
 
-local LONG_SECONDS = 60 -- longer than clients repeat a request
+local function seconds_until(moment, now)
+  return math.max(math.ceil((moment - now) / 1000), 1)
+end
 
-local function refusal_text(exchange, refusal, seconds)
-  if refusal.kind == 'limited' then
-    return string.format('every key for model "%s" is at its rate limit; the next is free in %d s',
-      exchange.model, seconds)
+-- Repeats what a provider said of a limit, with the seconds that are left of the time it stated.
+local function repeat_stated(exchange, refusal)
+  local kept = stated_limit.find(refusal.limit)
+  if not kept then return false end
+  for name in pairs(kept.headers) do
+    if spend_cap.hides(exchange, 'own', name) then kept.headers[name] = nil end
   end
-  if refusal.kind == 'aside' then
-    return string.format('every key for model "%s" was refused by its provider or has spent its budget; the next is '
-      .. 'tried again in %d s', exchange.model, seconds)
+  local options = { type = kept.type, headers = kept.headers, failure = 'limited',
+    retry_after = seconds_until(kept.until_ms, C.cc_time()) }
+  if not kept.body then
+    answer.error(exchange, kept.status, kept.message, options)
+    return true
   end
-  return string.format('every upstream for model "%s" is overloaded or failing; the next is tried in %d s',
-    exchange.model, seconds)
+  exchange.failure = options.failure
+  set_headers(exchange, kept.headers)
+  set_headers(exchange, { ['retry-after'] = tostring(options.retry_after) })
+  answer.give(exchange, kept.status, kept.body)
+  return true
+end
+
+local function refuse_until(exchange, refusal)
+  local seconds = seconds_until(refusal.ready, C.cc_now())
+  local options = { retry_after = seconds, failure = 'limited' }
+  if refusal.kind ~= 'overloaded' then
+    return answer.error(exchange, 429, string.format('every key for model "%s" is at its rate limit; the next is free '
+      .. 'in %d s', exchange.model, seconds), options)
+  end
+  options.failure = 'overloaded'
+  answer.error(exchange, 529, string.format('the relay cannot count more limits for model "%s"; try again in %d s',
+    exchange.model, seconds), options)
 end
 
 --- Answers an exchange for which there was no candidate.
 ---@param exchange ccrelay.Exchange
 function M.no_candidate(exchange)
   local refusal = exchange.refusal
-  local model = exchange.model or ''
   answer.debug(exchange, nil)
   if refusal and refusal.ready then
-    local seconds = math.max(math.ceil((refusal.ready - C.cc_now()) / 1000), 1)
-    local status = refusal.kind == 'limited' and 429 or 529
-    local options = { retry_after = seconds, failure = refusal.kind }
-    if refusal.kind == 'aside' and seconds > LONG_SECONDS then options.should_retry = false end
-    return answer.error(exchange, status, refusal_text(exchange, refusal, seconds), options)
+    if refusal.kind == 'stated' and repeat_stated(exchange, refusal) then return end
+    return refuse_until(exchange, refusal)
   end
   if refusal and refusal.kind == 'unsupported' then
     local message = string.format('provider "%s" cannot take %s', refusal.provider, refusal.feature)
     return answer.error(exchange, 400, message, { failure = 'unsupported' })
   end
   if refusal and refusal.kind == 'not_allowed' then
-    local message = string.format('the model "%s" is not allowed here: it is not in serves of any provider', model)
+    local message = string.format('the model "%s" is not allowed here: it is not in serves of any provider',
+      exchange.model)
     return answer.error(exchange, 400, message, { failure = 'not_allowed' })
   end
-  return answer.error(exchange, 404, 'no provider serves the model "' .. model .. '"', { failure = 'no_candidate' })
+  answer.error(exchange, 404, 'no provider serves the model "' .. (exchange.model or '') .. '"',
+    { failure = 'no_candidate' })
 end
 
---- Gives the client an outcome.
+-- The policy had no other upstream to turn to.
+local function being_probed(exchange, outcome)
+  local message = string.format('provider "%s" has failed lately, and another request is trying it now',
+    outcome.upstream.provider)
+  answer.error(exchange, 529, message, { retry_after = outcome.retry_after, failure = 'overloaded' })
+end
+
+-- What to tell instead of a failure that only says the request could not be served there: what another provider
+-- said, or when a limit is over; nil for the latter.
+local function most_telling(exchange, outcome)
+  if outcome.ok or not Outcome.cannot_serve(outcome) then return outcome end
+  local best, refusal = Outcome.most_telling(exchange.trail), exchange.refusal
+  if best and not Outcome.cannot_serve(best) then return best end
+  if refusal and refusal.ready then return nil end
+  return outcome.refused and best or outcome
+end
+
+--- Gives the client an outcome. A failure that only says that the request could not be served there never takes
+--- the place of one that tells more.
 ---@param exchange ccrelay.Exchange
 ---@param outcome ccrelay.Outcome
 function M.outcome(exchange, outcome)
-  if outcome.refused then
-    if not exchange.last then return M.no_candidate(exchange) end
-    outcome = exchange.last
-  end
+  outcome = most_telling(exchange, outcome)
+  if not outcome then return M.no_candidate(exchange) end
   if outcome.ok then return pass(exchange, outcome) end
+  if outcome.refused then return being_probed(exchange, outcome) end
   if outcome.event then return told_error(exchange, outcome) end
   if outcome.error or not outcome.status then return transport_error(exchange, outcome) end
   return http_error(exchange, outcome)

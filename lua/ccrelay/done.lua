@@ -10,8 +10,8 @@ local cell = require 'ccrelay.cell'
 local clients = require 'ccrelay.clients'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
-local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
+local learn = require 'ccrelay.health.learn'
 local queue = require 'ccrelay.queue'
 local sandbox = require 'ccrelay.sandbox'
 local tally = require 'ccrelay.tally'
@@ -21,11 +21,6 @@ local M = {}
 
 local report = ffi.new 'struct cc_report'
 local request = ffi.new 'struct cc_request'
-local INNOCENT = {
-  [C.CC_OK] = true, [C.CC_ECANCELLED] = true, [C.CC_ECLIENT_GONE] = true, [C.CC_EWRITE_TIMEOUT] = true,
-  [C.CC_ETOTAL_TIMEOUT] = true, [C.CC_ECONTENT_TIMEOUT] = true,
-}
-
 local MUCH_KB = 32 * 1024
 local LONGEST_WHY, MOST_WORDS = 300, 16 * 1024
 
@@ -88,26 +83,10 @@ end
 
 -- ---- Settling ----------------------------------------------------------------------------------
 
-local function judge_stream(exchange, attempt)
-  local provider, rules = attempt.slot.provider, exchange.generation.configuration.health.circuit_breaker
-  local kind = text(report.stream_error)
-  if kind == 'overloaded_error' then
-    health.overloaded(provider, nil, C.cc_now())
-  elseif kind == 'rate_limit_error' then
-    if attempt.upstream.credential ~= 'client' then
-      health.exhausted(attempt.slot, attempt.upstream.model, nil, C.cc_now())
-    end
-  elseif kind == 'api_error' or not INNOCENT[report.error] then
-    health.failure(provider, attempt.probed, rules, C.cc_now())
-  elseif report.error == C.CC_OK and report.status < 300 then
-    health.success(provider, false, rules)
-  end
-end
-
 local function settle(exchange, attempt)
   if not attempt then return end
   local is_chosen = attempt == exchange.chosen
-  if is_chosen and attempt.counted and exchange.endpoint == 'messages' then judge_stream(exchange, attempt) end
+  if is_chosen and attempt.counted then learn.from_end(exchange, attempt, report) end
   if is_chosen and attempt.tickets then
     booking.close(exchange, attempt, report)
   elseif attempt.open and not is_chosen then

@@ -5,6 +5,7 @@ local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
 local calibration = require 'ccrelay.calibration'
 local face = require 'ccrelay.face'
+local failover = require 'ccrelay.failover'
 local ffi = require 'ffi'
 local hints = require 'ccrelay.hints'
 local json = require 'ccrelay.json'
@@ -61,7 +62,7 @@ local RARE = {
   client_open = false, client_ticket = false, full = false, queued = false, queue_end = false, queued_ms = 0,
   early = false, home = false, tally = false, media = false, sent = false, billed = false,
   ticket = false, filter = false, turns = false, estimated = false,
-  homeless = false, excess = 0, capped = false,
+  homeless = false, excess = 0, capped = false, evidence = false, given_up = false, spare = false,
 }
 
 function Exchange.__index(self, name)
@@ -359,7 +360,7 @@ function methods:sleep(milliseconds)
 end
 
 methods.try = attempt.try
-methods.first = attempt.first
+methods.first = failover.first
 methods.race = race.run
 methods.respond = answer.respond
 methods.refuse = answer.refuse
@@ -397,7 +398,7 @@ show('try', function(self, upstream)
 end)
 
 show('first', function(self, list)
-  return face.of(attempt.first(self, upstreams_of(list, 'first')))
+  return face.of(failover.first(self, upstreams_of(list, 'first')))
 end)
 
 show('race', function(self, list, options)

@@ -1,224 +1,338 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What is known about providers and keys, shared by all processes: which key is put aside until
--- when, which provider cools down, and the circuit breaker of each.
+-- What is known of providers and keys, shared by all processes. Health puts candidates in order and leaves one
+-- out only while a healthy one remains. What is learned belongs to the narrowest thing it speaks of: failures
+-- and overload to a provider and a class of models, exhaustion to a key and a class, refused credentials and
+-- billing to a key.
 local C = require 'ccrelay.c'
+local breaker = require 'ccrelay.health.breaker'
+local cell = require 'ccrelay.cell'
+local evidence = require 'ccrelay.health.evidence'
 local ffi = require 'ffi'
 local quota = require 'ccrelay.quota'
+local stated_limit = require 'ccrelay.health.stated_limit'
+
+---@class ccrelay.Circuits breakers of a provider for a class of models
+---@field overload integer cell: 529
+---@field failure integer cell: 5xx, no connection, time-outs, broken streams
+
+---@alias ccrelay.Probes { cell: integer, probe: number, rules: ccrelay.BreakerRules }[]
 
 local M = {}
 
 local MINUTE, HOUR = 60000, 3600000
-local OVERLOAD_MS, LONGEST_OVERLOAD_MS = 3000, 30000
-local EXHAUSTED_MS, LONGEST_EXHAUSTED_MS = 10000, HOUR
-local REFUSED_MS = 10 * MINUTE
-local SPENT_MS = HOUR
+local SUSPENDED_MS = { unauthorized = 10 * MINUTE, billing = HOUR }
+local LONGEST_STATED_MS = HOUR      -- until a limit is asked again, whatever the provider said
+local LONGEST_OVERLOAD_MS = 30000   -- of a retry-after that comes with a 529
+local UNKNOWN_MODEL_MS = 10 * MINUTE
+local MOST_UNKNOWN = 1000           -- models a provider said it does not have, remembered
+local COOLDOWN = { threshold = 3, first_ms = 2000, longest_ms = 30000, probes = 1 }
 
--- A breaker is one number, so that one swap moves it:
---   0 ... PROBING-1       closed, so many failures in a row
---   below 0               open until that moment, negated
---   PROBING + t*1000 + n  half open: n probes went well; t tells of the one under way, 0: none
--- t is the second it began, times SLOTS, plus the slot of its worker.
-local PROBING = 1000000
-local SLOTS = 256
-local LEASE_MS = 2 * MINUTE
+local UNREACHABLE, STATED = 'unreachable', 'stated'
+local text = ffi.new 'char[192]'
 
-local REFUSED = 'refused'
-local UNREACHABLE = 'unreachable' -- the text of a breaker that connections opened
-local reason = ffi.new 'char[192]'
+-- ---- Breakers of a provider and of a key -------------------------------------------------------
 
-local function text_of(cell)
-  return ffi.string(reason, C.cc_cell_text(cell, reason, 192))
+local function new_circuits(provider, class)
+  local name = provider.name .. ' ' .. class
+  return { overload = cell.number('overload:' .. name), failure = cell.number('breaker:' .. name) }
 end
 
-local own_slot = 0
-
-local function probe_of(value)
-  local rest = value - PROBING
-  return math.floor(rest / 1000), rest % 1000
-end
-
-local function holder_now(now)
-  return math.max(math.floor(now / 1000), 1) * SLOTS + own_slot
-end
-
-local function is_leased(holder, now)
-  return holder > 0 and now < math.floor(holder / SLOTS) * 1000 + LEASE_MS
-end
-
----@alias ccrelay.BreakerState 'closed'|'open'|'half_open'
-
---- The state of a provider's breaker and, while it lets nothing through, the moment it may.
+--- The breakers of a provider for a model.
 ---@param provider ccrelay.Provider
----@param now number
----@return ccrelay.BreakerState state
----@return number? ready
-function M.breaker(provider, now)
-  local value = C.cc_cell_get(provider.breaker)
-  if value < 0 then
-    if now < -value then return 'open', -value end
-    return 'half_open'
+---@param model string?
+---@return ccrelay.Circuits
+function M.circuits(provider, model)
+  local class = quota.class_of(model or '')
+  local circuits = provider.circuits[class]
+  if not circuits then
+    circuits = new_circuits(provider, class)
+    provider.circuits[class] = circuits
   end
-  if value < PROBING then return 'closed' end
-  local holder = probe_of(value)
-  if is_leased(holder, now) then return 'half_open', now + 1000 end
-  return 'half_open'
+  return circuits
 end
 
---- Asks the breaker to let an attempt through: whether it does, and the probe that the attempt is, or
---- when to ask again.
+--- The breakers of a provider for every class of models.
 ---@param provider ccrelay.Provider
----@param now number
----@return boolean admitted
----@return number|false probe_or_ready
-function M.admit(provider, now)
-  for _ = 1, 16 do
-    local value = C.cc_cell_get(provider.breaker)
-    if value >= 0 and value < PROBING then return true, false end
-    local state, ready = M.breaker(provider, now)
-    if state == 'open' or ready then return false, ready end
-    local _, well = probe_of(value < 0 and PROBING or value)
-    local probe = PROBING + holder_now(now) * 1000 + well
-    if probe ~= value and C.cc_cell_swap(provider.breaker, value, probe) then return true, probe end
+---@return ccrelay.Circuits[]
+function M.every_circuit(provider)
+  local list = {}
+  for index, class in ipairs(quota.CLASSES) do
+    provider.circuits[class] = provider.circuits[class] or new_circuits(provider, class)
+    list[index] = provider.circuits[class]
   end
-  return false, now + 1000
+  return list
 end
 
---- A probe came to nothing either way.
----@param provider ccrelay.Provider
----@param probe number
-function M.withdraw(provider, probe)
-  local _, well = probe_of(probe)
-  C.cc_cell_swap(provider.breaker, probe, PROBING + well)
-end
+local rules_of = setmetatable({}, { __mode = 'k' })
 
---- A worker begins in the slot of one that may have died: its probes are nobody's.
----@param slot integer
----@param generation ccrelay.Generation
-function M.attach(slot, generation)
-  own_slot = slot
-  generation:attach()
-  for _, provider in ipairs(generation.providers) do
-    local value = C.cc_cell_get(provider.breaker)
-    local holder = value >= PROBING and probe_of(value) or 0
-    if holder > 0 and holder % SLOTS == slot then M.withdraw(provider, value) end
+-- The rules for failures, from health.circuit_breaker.
+local function failure_rules(exchange)
+  local settings = exchange.generation.configuration.health.circuit_breaker
+  local rules = rules_of[settings]
+  if not rules then
+    rules = { threshold = settings.failure_threshold, first_ms = settings.open_duration_ms,
+      longest_ms = settings.open_duration_ms, probes = settings.half_open_probes }
+    rules_of[settings] = rules
   end
+  return rules
 end
 
---- An attempt went well.
----@param provider ccrelay.Provider
----@param probe number|false
----@param rules table health.circuit_breaker
-function M.success(provider, probe, rules)
-  local value = C.cc_cell_get(provider.breaker)
-  if value == 0 then return end
-  if value > 0 and value < PROBING then
-    C.cc_cell_swap(provider.breaker, value, 0)
-  elseif probe and value == probe then
-    local _, well = probe_of(value)
-    local enough = well + 1 >= math.min(rules.half_open_probes, 999)
-    C.cc_cell_swap(provider.breaker, value, enough and 0 or PROBING + well + 1)
-  end
+-- ---- Before an attempt -------------------------------------------------------------------------
+
+local function is_own(upstream) return upstream.credential ~= 'client' end
+
+local function ask(list, number, rules, now, force)
+  if breaker.is_closed(number) then return nil end
+  local admitted, probe = breaker.admit(number, now, force)
+  if not admitted then return probe end
+  if probe then list[#list + 1] = { cell = number, probe = probe, rules = rules } end
 end
 
---- An attempt failed by the provider's fault. True when this opened the circuit.
----@param provider ccrelay.Provider
----@param probe number|false what it is or was
----@param rules table health.circuit_breaker
----@param now number
----@param unreachable boolean? it was not even connected to
----@return boolean opened
-function M.failure(provider, probe, rules, now, unreachable)
-  for _ = 1, 16 do
-    local value = C.cc_cell_get(provider.breaker)
-    local half_open = value >= PROBING
-    if value < 0 or half_open and not probe then return false end
-    local open = half_open or value + 1 >= rules.failure_threshold
-    local after = open and -math.floor(now + rules.open_duration_ms) or math.min(value + 1, PROBING - 1)
-    if open and after == 0 then after = -1 end
-    if C.cc_cell_swap(provider.breaker, value, after) then
-      local why = open and unreachable and UNREACHABLE or ''
-      if open then C.cc_cell_write(provider.breaker, why, #why) end
-      return open
-    end
+--- Lets an attempt through the breakers of its upstream. Each that is half open lets one through at a time.
+---@param exchange ccrelay.Exchange
+---@param upstream ccrelay.Upstream
+---@param force boolean let it through in any case: no other candidate remains
+---@return ccrelay.Probes? probes those that the attempt is; nil when it is not let through
+---@return number? ready the moment to ask again
+function M.admit(exchange, upstream, force)
+  local slot, now = upstream.slot, C.cc_now()
+  local circuits, limit = M.circuits(slot.provider, upstream.model), quota.of(slot, upstream.model).exhausted
+  local list = {}
+  local ready = ask(list, circuits.failure, failure_rules(exchange), now, force)
+    or ask(list, circuits.overload, COOLDOWN, now, force) or is_own(upstream) and ask(list, limit, COOLDOWN, now, force)
+  if not ready then return list end
+  M.withdraw(list)
+  return nil, ready
+end
+
+--- Whether all breakers of an upstream are closed, which they are most of the time.
+---@param upstream ccrelay.Upstream
+---@return boolean
+function M.is_calm(upstream)
+  local slot = upstream.slot
+  local circuits = M.circuits(slot.provider, upstream.model)
+  return breaker.is_closed(circuits.failure) and breaker.is_closed(circuits.overload)
+    and breaker.is_closed(quota.of(slot, upstream.model).exhausted)
+end
+
+--- The probes have told nothing.
+---@param probes ccrelay.Probes
+function M.withdraw(probes)
+  for _, one in ipairs(probes) do breaker.withdraw(one.cell, one.probe) end
+end
+
+-- ---- After an attempt --------------------------------------------------------------------------
+
+--- The attempt brought the first content of a good answer.
+---@param probes ccrelay.Probes
+function M.passed(probes)
+  for _, one in ipairs(probes) do breaker.success(one.cell, one.probe, one.rules) end
+end
+
+--- The answer went well to its end.
+---@param upstream ccrelay.Upstream
+function M.succeeded(exchange, upstream)
+  local slot = upstream.slot
+  local circuits, limit = M.circuits(slot.provider, upstream.model), quota.of(slot, upstream.model).exhausted
+  breaker.success(circuits.failure, false, failure_rules(exchange))
+  breaker.success(circuits.overload, false, COOLDOWN)
+  if is_own(upstream) then breaker.success(limit, false, COOLDOWN) end
+end
+
+local function probe_of(probes, number)
+  for index, one in ipairs(probes) do
+    if one.cell == number then return table.remove(probes, index).probe end
   end
   return false
 end
 
---- The breaker's value while it is open because the provider could not be connected to, else nil.
----@param provider ccrelay.Provider
----@param now number
----@return number?
-function M.unreachable(provider, now)
-  local value = C.cc_cell_get(provider.breaker)
-  if value >= 0 or now >= -value then return nil end
-  return text_of(provider.breaker) == UNREACHABLE and value or nil
-end
-
---- It can be connected to: an exchange may try it now, if the breaker still has this value.
----@param provider ccrelay.Provider
----@param value number
----@param now number
----@return boolean
-function M.reachable(provider, value, now)
-  return C.cc_cell_swap(provider.breaker, value, -math.max(math.floor(now), 1))
-end
-
-local function extend(cell, until_ms, why)
-  for _ = 1, 16 do
-    local known = C.cc_cell_get(cell)
-    if known >= until_ms then return end
-    if C.cc_cell_swap(cell, known, math.floor(until_ms)) then return C.cc_cell_write(cell, why, #why) end
+-- One more failure, unless it is that of a request which counts already.
+local function count(exchange, number, rules, probe, certain)
+  if not certain and not evidence.add(exchange, number) then
+    if type(probe) == 'number' then breaker.withdraw(number, probe) end
+    return false
   end
+  return breaker.failure(number, probe, rules, C.cc_now())
 end
 
---- Why a key is put aside: 'refused' or 'budget'.
----@param slot ccrelay.Slot
----@return string
-function M.reason(slot)
-  return text_of(slot.health)
+--- An attempt failed by the provider's fault. True when this opened the circuit.
+---@param exchange ccrelay.Exchange
+---@param upstream ccrelay.Upstream
+---@param probes ccrelay.Probes
+---@param sent boolean whether the request was sent: else it cannot be to blame
+---@return boolean opened
+function M.failed(exchange, upstream, probes, sent)
+  local number = M.circuits(upstream.slot.provider, upstream.model).failure
+  local opened = count(exchange, number, failure_rules(exchange), probe_of(probes, number), not sent)
+  if opened then evidence.explain(number, not sent and UNREACHABLE or nil) end
+  M.withdraw(probes)
+  return opened
 end
 
 --- The provider said it is overloaded.
+---@param exchange ccrelay.Exchange
+---@param upstream ccrelay.Upstream
+---@param probes ccrelay.Probes
+---@param retry_after number? seconds, as stated
+function M.overloaded(exchange, upstream, probes, retry_after)
+  local number = M.circuits(upstream.slot.provider, upstream.model).overload
+  local probe = probe_of(probes, number)
+  if retry_after then
+    breaker.open_until(number, C.cc_now() + math.min(math.max(retry_after * 1000, 1000), LONGEST_OVERLOAD_MS))
+  else
+    count(exchange, number, COOLDOWN, probe)
+  end
+  M.withdraw(probes)
+end
+
+local function extend(number, until_ms, why)
+  for _ = 1, 16 do
+    local known = C.cc_cell_get(number)
+    if known >= until_ms then return end
+    if C.cc_cell_swap(number, known, math.floor(until_ms)) then return C.cc_cell_write(number, why, #why) end
+  end
+end
+
+-- Which class is at its limit longest is shown with the key.
+local function show_limit(slot, limit)
+  local _, ready = breaker.state(limit.exhausted, C.cc_now())
+  if ready then extend(slot.limited, ready, limit.class) end
+end
+
+--- The key has used up what it may of a class of models.
+---@param exchange ccrelay.Exchange
+---@param upstream ccrelay.Upstream
+---@param probes ccrelay.Probes
+---@param outcome ccrelay.Outcome with retry_after or reset_after, if the provider stated a time
+function M.exhausted(exchange, upstream, probes, outcome)
+  local slot, limit = upstream.slot, quota.of(upstream.slot, upstream.model)
+  local number, stated = limit.exhausted, outcome.retry_after or outcome.reset_after
+  local probe = probe_of(probes, number)
+  if stated then
+    local wait_ms = math.max(stated * 1000, 1000)
+    breaker.open_until(number, C.cc_now() + math.min(wait_ms, LONGEST_STATED_MS))
+    evidence.explain(number, STATED)
+    stated_limit.keep(limit.name, outcome, wait_ms)
+  elseif count(exchange, number, COOLDOWN, probe) then
+    evidence.explain(number)
+  end
+  show_limit(slot, limit)
+  M.withdraw(probes)
+end
+
+--- Suspends a key.
+---@param slot ccrelay.Slot
+---@param reason 'unauthorized'|'billing'
+---@param detail string? what the provider said, in a few words
+function M.suspend(slot, reason, detail)
+  extend(slot.suspended, C.cc_now() + SUSPENDED_MS[reason], reason .. (detail and ': ' .. detail or ''))
+end
+
+--- The provider does not have a model under this name.
+---@param upstream ccrelay.Upstream
+function M.unknown_model(upstream)
+  local provider = upstream.slot.provider
+  local known = provider.unknown_models
+  if known.count >= MOST_UNKNOWN then known = { count = 0, until_ms = {} } end
+  if not known.until_ms[upstream.model] then known.count = known.count + 1 end
+  known.until_ms[upstream.model] = C.cc_now() + UNKNOWN_MODEL_MS
+  provider.unknown_models = known
+end
+
+-- ---- Stream that broke -------------------------------------------------------------------------
+
+--- A stream ended with an error, or broke, behind its first content.
+---@param exchange ccrelay.Exchange
+---@param upstream ccrelay.Upstream
+---@param kind string type of its error event, '' without one
+---@param probed boolean whether the attempt was a probe
+function M.broke(exchange, upstream, kind, probed)
+  local circuits = M.circuits(upstream.slot.provider, upstream.model)
+  if kind == 'overloaded_error' then
+    count(exchange, circuits.overload, COOLDOWN, probed)
+  elseif kind ~= 'rate_limit_error' then
+    count(exchange, circuits.failure, failure_rules(exchange), probed)
+  elseif is_own(upstream) then
+    local limit = quota.of(upstream.slot, upstream.model)
+    if count(exchange, limit.exhausted, COOLDOWN, probed) then evidence.explain(limit.exhausted) end
+    show_limit(upstream.slot, limit)
+  end
+end
+
+-- ---- States ------------------------------------------------------------------------------------
+
+---@alias ccrelay.UpstreamState 'ready'|'limited'|'aside'|'cooling'|'open'|'half_open'
+
+--- The state of a provider for a model: 'ready', or why not and when it may be again.
 ---@param provider ccrelay.Provider
----@param retry_after number? seconds
+---@param model string as it is sent
 ---@param now number
-function M.overloaded(provider, retry_after, now)
-  local pause = retry_after and math.max(retry_after * 1000, 1000) or OVERLOAD_MS
-  extend(provider.cooling, now + math.min(pause, LONGEST_OVERLOAD_MS), 'overloaded')
+---@return ccrelay.UpstreamState state
+---@return number? ready
+function M.circuit_state(provider, model, now)
+  local circuits = M.circuits(provider, model)
+  local overload, ready = breaker.state(circuits.overload, now)
+  if ready then return 'cooling', ready end
+  local failure
+  failure, ready = breaker.state(circuits.failure, now)
+  if failure == 'closed' then return overload == 'closed' and 'ready' or 'half_open' end
+  return failure, ready
 end
 
---- The key has used up what it may of a model's class.
+--- Why a key may not be used for a model, apart from its provider; nil when it may.
 ---@param slot ccrelay.Slot
----@param model string?
----@param retry_after number? seconds
+---@param model string as it is sent
 ---@param now number
-function M.exhausted(slot, model, retry_after, now)
-  local pause = retry_after and math.max(retry_after * 1000, 1000) or EXHAUSTED_MS
-  local one, till = quota.of(slot, model), now + math.min(pause, LONGEST_EXHAUSTED_MS)
-  extend(one.rest, till, '')
-  extend(slot.rest, till, one.class)
+---@return ccrelay.UpstreamState? state
+---@return number? ready
+---@return boolean? stated the provider said so: it is not asked before
+function M.key_limit(slot, model, now)
+  local suspended = C.cc_cell_get(slot.suspended)
+  if suspended > now then return 'aside', suspended end
+  local number = quota.of(slot, model).exhausted
+  local limit, ready = breaker.state(number, now)
+  if ready then return 'limited', ready, limit == 'open' and evidence.reason(number) == STATED end
+  return nil
 end
 
---- The provider does not take the key.
----@param slot ccrelay.Slot
+--- The state of an upstream and, unless it is healthy, when it may be again.
+---@param upstream ccrelay.Upstream
 ---@param now number
-function M.refused(slot, now)
-  extend(slot.health, now + REFUSED_MS, REFUSED)
+---@return ccrelay.UpstreamState state
+---@return number? ready
+function M.state(upstream, now)
+  if is_own(upstream) then
+    local state, ready = M.key_limit(upstream.slot, upstream.model, now)
+    if state then return state, ready end
+  end
+  return M.circuit_state(upstream.slot.provider, upstream.model, now)
 end
 
---- The key's budget is spent.
----@param slot ccrelay.Slot
+--- Whether a provider said lately that it does not have the model.
+---@param provider ccrelay.Provider
+---@param model string as it is sent
 ---@param now number
-function M.spent(slot, now)
-  extend(slot.health, now + SPENT_MS, 'budget')
+---@return boolean
+function M.lacks(provider, model, now)
+  local until_ms = provider.unknown_models.until_ms[model]
+  return until_ms ~= nil and until_ms > now
 end
+
+--- Why a key is suspended: "unauthorized" or "billing", and what the provider said.
+---@param slot ccrelay.Slot
+---@return string
+function M.reason(slot)
+  return ffi.string(text, C.cc_cell_text(slot.suspended, text, 192))
+end
+
+-- ---- Reloads, workers, connect checks ----------------------------------------------------------
 
 local function pardon(slot)
-  if M.reason(slot) == REFUSED then C.cc_cell_set(slot.health, 0) end
+  if string.find(M.reason(slot), '^unauthorized') then C.cc_cell_set(slot.suspended, 0) end
 end
 
---- Forgets which keys were refused: a reload may have cured what was wrong with them. A limit or a
---- budget that is used up stays so.
+--- Ends suspensions of keys that were refused: a reload may have cured what was wrong with them. Limits and
+--- billing stay.
 ---@param generation ccrelay.Generation
 function M.forget(generation)
   for _, provider in ipairs(generation.providers) do
@@ -227,24 +341,45 @@ function M.forget(generation)
   end
 end
 
----@alias ccrelay.UpstreamState 'ready'|'limited'|'aside'|'cooling'|'open'|'half_open'
+--- A worker begins in a slot: the probes of the one that died there are over.
+---@param slot integer
+---@param generation ccrelay.Generation
+function M.attach(slot, generation)
+  breaker.attach(slot)
+  generation:attach()
+  for _, provider in ipairs(generation.providers) do
+    for _, circuits in ipairs(M.every_circuit(provider)) do
+      breaker.end_own_probe(circuits.failure)
+      breaker.end_own_probe(circuits.overload)
+    end
+  end
+end
 
---- The state of a key at its provider and, unless it may be tried now, when it may: for a model, or at all.
----@param slot ccrelay.Slot
+--- Whether a circuit of the provider is open because it could not be connected to.
+---@param provider ccrelay.Provider
 ---@param now number
----@param model string?
----@return ccrelay.UpstreamState state
----@return number? ready
-function M.state(slot, now, model)
-  local aside = C.cc_cell_get(slot.health)
-  if aside > now then return 'aside', aside end
-  local rest = C.cc_cell_get(model and quota.of(slot, model).rest or slot.rest)
-  if rest > now then return 'limited', rest end
-  local cooling = C.cc_cell_get(slot.provider.cooling)
-  if cooling > now then return 'cooling', cooling end
-  local breaker, ready = M.breaker(slot.provider, now)
-  if breaker == 'closed' then return 'ready' end
-  return breaker, ready
+---@return boolean
+function M.is_unreachable(provider, now)
+  for _, circuits in ipairs(M.every_circuit(provider)) do
+    local state = breaker.state(circuits.failure, now)
+    if state == 'open' and evidence.reason(circuits.failure) == UNREACHABLE then return true end
+  end
+  return false
+end
+
+--- The provider takes connections: requests may try it now. False when no circuit waited for that.
+---@param provider ccrelay.Provider
+---@param now number
+---@return boolean
+function M.reachable(provider, now)
+  local any = false
+  for _, circuits in ipairs(M.every_circuit(provider)) do
+    local number = circuits.failure
+    if breaker.state(number, now) == 'open' and evidence.reason(number) == UNREACHABLE then
+      any = breaker.end_wait(number, now) or any
+    end
+  end
+  return any
 end
 
 return M

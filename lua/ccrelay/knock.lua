@@ -15,7 +15,7 @@ local PATIENCE_MS = 5000
 local last = {} -- by the provider's name: { at =, reason = }
 local under_way = {}
 
-local function knock(relay, provider, value, journal)
+local function knock(relay, provider, journal)
   local origin, reason = provider:origin(relay)
   local stands = false
   if origin then stands, reason = task.knock(origin, PATIENCE_MS) end
@@ -24,7 +24,7 @@ local function knock(relay, provider, value, journal)
   under_way[provider.name] = nil
   cell.add('count:probes:' .. provider.name, 1)
   if not stands then return cell.add('count:probe_failures:' .. provider.name, 1) end
-  if health.reachable(provider, value, now) then
+  if health.reachable(provider, now) then
     journal:line('info', 'provider takes connections again', { 'provider', provider.name })
   end
 end
@@ -50,10 +50,10 @@ function M.look(relay, generation)
   generation:attach()
   local now = C.cc_now()
   for _, provider in ipairs(generation.providers) do
-    local value = health.unreachable(provider, now)
-    if value and not under_way[provider.name] and is_told_by_connections(provider) then
+    local waits = health.is_unreachable(provider, now) and not under_way[provider.name]
+    if waits and is_told_by_connections(provider) then
       under_way[provider.name] = true
-      task.start(knock, relay, provider, value, generation.journal)
+      task.start(knock, relay, provider, generation.journal)
     end
   end
   M.later(relay, generation)

@@ -6,6 +6,7 @@ local errors = require 'ccrelay.errors'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
+local model_errors = require 'ccrelay.model_errors'
 local ratelimit = require 'ccrelay.ratelimit'
 local turn = require 'ccrelay.turn'
 
@@ -32,7 +33,7 @@ local turn = require 'ccrelay.turn'
 ---@field head_ms number? until the head of the answer
 ---@field gate_ms number? until the outcome
 ---@field package account_fault string? why the account cannot be used, when the status does not tell
----@field verdict 'good'|'neutral'|'failed'|'overloaded'|'exhausted'|'refused'|'spent' what health makes of it
+---@field verdict 'good'|'neutral'|'failed'|'overloaded'|'exhausted'|'refused'|'spent'|'no_model' for health
 local Outcome = {}
 
 local M = {}
@@ -127,6 +128,7 @@ local SETTABLE = {
 local OPTIONAL = { reason = true, message = true, retry_after = true }
 local KNOWN_VERDICTS = {
   good = true, neutral = true, failed = true, overloaded = true, exhausted = true, refused = true, spent = true,
+  no_model = true,
 }
 
 local function is_fit(name, value)
@@ -195,6 +197,9 @@ local function judge_status(outcome, client_credential)
   outcome.verdict = VERDICTS[status] or (status >= 500 and 'failed' or 'good')
   if status >= 500 and outcome.type == 'overloaded_error' then outcome.verdict = 'overloaded' end
   if status == 429 and is_spend_limit(outcome) then outcome.verdict = 'spent' end
+  if model_errors.is_unknown_model(status, errors.message_of(outcome.decoded, outcome.body), outcome.decoded) then
+    outcome.retryable, outcome.verdict = true, 'no_model'
+  end
   if client_credential and (status == 401 or status == 403) then outcome.retryable = false end
   account_faults.judge(outcome)
 end
@@ -330,7 +335,12 @@ function M.refused(exchange, attempt, reason, pause)
   outcome.error, outcome.retryable, outcome.refused = reason, true, true
   outcome.type = reason == 'limited' and 'rate_limit_error' or 'overloaded_error'
   outcome.retry_after, outcome.headers = pause / 1000, no_headers()
-  require('ccrelay.upstream').refuse(exchange, reason, C.cc_now() + pause, attempt.slot.provider)
+  local upstreams, ready = require 'ccrelay.upstream', C.cc_now() + pause
+  if reason == 'limited' then
+    upstreams.refuse(exchange, reason, ready, attempt.slot.provider)
+  else
+    upstreams.leave_out(exchange, attempt.upstream, 'half_open', ready)
+  end
   return outcome
 end
 
@@ -348,6 +358,43 @@ function M.unsent(exchange, attempt, reason, message, final)
   exchange.last = outcome
   exchange.trail[#exchange.trail + 1] = outcome
   return outcome
+end
+
+local PROVIDER_SPOKE, KEY_SUSPENDED, CANNOT_SERVE, NOT_TRIED = 3, 2, 1, 0
+
+-- How much a failure tells a client.
+local function rank_of(outcome)
+  if outcome.refused then return NOT_TRIED end
+  local status, own = outcome.status, outcome.upstream.credential ~= 'client'
+  if not status then return outcome.sent and PROVIDER_SPOKE or CANNOT_SERVE end
+  if status == 404 or outcome.verdict == 'no_model' then return CANNOT_SERVE end
+  if own and (status == 401 or status == 403) then return CANNOT_SERVE end
+  local suspended = own and (outcome.verdict == 'spent' or outcome.verdict == 'refused')
+  return suspended and KEY_SUSPENDED or PROVIDER_SPOKE
+end
+
+--- Whether a failure only says that the request could not be served there: no connection, no such model, a
+--- key of the relay's that is not accepted.
+---@param outcome ccrelay.Outcome
+---@return boolean
+function M.cannot_serve(outcome)
+  return rank_of(outcome) <= CANNOT_SERVE
+end
+
+--- The failure that tells most: what a provider said of the request or of its own state comes before what only
+--- says that it could not be served there; of equals the first, which is what the client would have had without
+--- a fallback.
+---@param outcomes ccrelay.Outcome[]
+---@param from integer? index to begin with
+---@return ccrelay.Outcome?
+function M.most_telling(outcomes, from)
+  local best, rank
+  for index = from or 1, #outcomes do
+    local outcome = outcomes[index]
+    local its = not outcome.ok and not outcome.again and rank_of(outcome)
+    if its and (not best or its > rank) then best, rank = outcome, its end
+  end
+  return best
 end
 
 --- Whether a value is an outcome of this exchange.

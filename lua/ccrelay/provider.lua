@@ -28,9 +28,9 @@ local turn = require 'ccrelay.turn'
 ---@field token_rates number[]? the same, when any of them is of tokens
 ---@field burst integer? requests that may go at once, when they are smoothed
 ---@field pace integer cell for that
----@field health integer cell that says until when the key is put aside
+---@field suspended integer cell that says until when the key is suspended, and why
+---@field limited integer cell that says until when the key is at the limit of a class of models, and of which
 ---@field waited_for integer cell that says until when exchanges wait for it, unless it is told again
----@field rest integer cell that says until when any class of models rests, and the class that rests longest
 
 ---@class ccrelay.Provider
 ---@field name string
@@ -43,8 +43,8 @@ local turn = require 'ccrelay.turn'
 ---@field credentials string name of a module in credentials/
 ---@field scheme table that module
 ---@field keyless ccrelay.Slot for credentials of the client or of the adapter itself
----@field breaker integer
----@field cooling integer
+---@field circuits table<string, ccrelay.Circuits> by class of models
+---@field unknown_models { count: integer, until_ms: table<string, number> } models it said it does not have
 local Provider = {}
 Provider.__index = Provider
 
@@ -119,7 +119,7 @@ local function new_slot(provider, key, order)
   slot.rates = key and { key.rpm_limit or 0, key.tpm_limit or 0, key.itpm_limit or 0, key.otpm_limit or 0 }
   slot.token_rates = slot.rates and math.max(unpack(slot.rates, 2)) > 0 and slot.rates or nil
   slot.burst = key and (key.burst or 0) > 0 and (key.rpm_limit or 0) > 0 and key.burst or nil
-  slot.health, slot.rest, slot.limit, slot.pace, slot.uncounted = -1, -1, nil, -1, false
+  slot.suspended, slot.limited, slot.limit, slot.pace, slot.uncounted = -1, -1, nil, -1, false
   slot.waited_for = -1
   slot.name, slot.quotas = '', {}
   return slot
@@ -206,7 +206,7 @@ function M.new(settings, adapter, index, env)
   provider.native, provider.native_prefixes = patterns.split(set(adapter.models))
   provider.mapped, provider.mapped_prefixes = patterns.split(settings.model_mapping or {})
   provider.caching, provider.caching_prefixes = patterns.split(set(adapter.counts_cache_reads))
-  provider.breaker, provider.cooling, provider.turns = -1, -1, -1
+  provider.circuits, provider.unknown_models, provider.turns = {}, { count = 0, until_ms = {} }, -1
   add_slots(provider)
   return provider
 end
@@ -223,7 +223,7 @@ end
 local function attach_slot(slot)
   local own = name_of(slot)
   slot.name, slot.quotas = own, {}
-  slot.health, slot.rest = cell.number('key:' .. own), cell.number('rest:' .. own)
+  slot.suspended, slot.limited = cell.number('key:' .. own), cell.number('limited:' .. own)
   slot.waited_for = cell.number('queue:' .. own)
   if not slot.rates then return end
   local name = cell.fit(own)
@@ -237,8 +237,7 @@ end
 --- Ties the provider to what is shared by all processes. A generation is built before there is
 --- anything to share, so this comes with its first use.
 function Provider:attach()
-  self.breaker = cell.number('breaker:' .. self.name)
-  self.cooling = cell.number('cooling:' .. self.name)
+  self.circuits = {}
   self.turns = cell.number('turns:' .. self.name)
   attach_slot(self.keyless)
   for _, slot in ipairs(self.slots) do attach_slot(slot) end

@@ -6,15 +6,20 @@ local cell = require 'ccrelay.cell'
 local remember = require 'ccrelay.remember'
 
 ---@class ccrelay.Quota
+---@field name string of the key and the class
 ---@field class string
 ---@field limit integer? number of its limit, which has no rates but learned ones
----@field name string
----@field rest integer cell that says until when the provider wants no requests
+---@field exhausted integer cell of a breaker: the key is at its limit of this class
 
 local M = {}
 
 local LINES = { 'opus', 'sonnet', 'haiku' }
 local OTHERS = 5 -- that all other names share, so that a key has no more classes than these
+
+--- Every class there is.
+---@type string[]
+M.CLASSES = { unpack(LINES) }
+for number = 0, OTHERS - 1 do M.CLASSES[#M.CLASSES + 1] = 'other ' .. number end
 
 -- The name without numbers and marks, which versions differ in.
 local function bare(model)
@@ -35,7 +40,8 @@ end)
 local function new(slot, class)
   local name = cell.fit(slot.name .. ' ' .. class)
   local limit = slot.rates and C.cc_limit(name, #name) or -1
-  return { class = class, name = name, limit = limit >= 0 and limit or nil, rest = cell.number('rest:' .. name) }
+  local exhausted = cell.number('exhausted:' .. name)
+  return { name = name, class = class, limit = limit >= 0 and limit or nil, exhausted = exhausted }
 end
 
 --- What is kept of a key for a model.

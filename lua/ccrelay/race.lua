@@ -1,8 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Two attempts beside each other: the first good answer wins.
 local C = require 'ccrelay.c'
+local Outcome = require 'ccrelay.outcome'
 local attempts = require 'ccrelay.attempt'
+local failover = require 'ccrelay.failover'
 local latency = require 'ccrelay.latency'
+local learn = require 'ccrelay.health.learn'
 local turn = require 'ccrelay.turn'
 
 local M = {}
@@ -18,15 +21,19 @@ local M = {}
 -- Starts the next upstream that can be started.
 local function start_next(exchange, race)
   while race.next <= #race.list and not attempts.is_spent(exchange, race.count) do
-    local attempt, outcome = attempts.start(exchange, race.list[race.next], race.next < #race.list, race)
-    if not attempt and not outcome then return end
+    local upstream, attempt, outcome = race.list[race.next], nil, nil
+    if not learn.is_given_up(exchange, upstream) then
+      local more = failover.has_more(exchange, race.list, race.next)
+      attempt, outcome = attempts.start(exchange, upstream, more, race)
+      if not attempt and not outcome then return end
+    end
     race.next = race.next + 1
     if attempt then
       race.running[attempt.number] = attempt
       race.count, attempt.since = race.count + 1, C.cc_now()
       return
     end
-    race.outcome = outcome
+    race.outcome = outcome or race.outcome
   end
 end
 
@@ -51,10 +58,10 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param list ccrelay.Upstream[]
 ---@param options { after_ms: number? }?
----@return ccrelay.Outcome?
+---@return ccrelay.Outcome? outcome the good one, else the one that tells most
 function M.run(exchange, list, options)
   turn.check(exchange, 'race')
-  local after = options and options.after_ms or 0
+  local after, before = options and options.after_ms or 0, #exchange.trail
   local race = { list = { unpack(list) }, next = 1, running = {}, count = 0 }
   start_next(exchange, race)
   if after > 0 then C.cc_exchange_timer(exchange.relay, exchange.handle, after) else start_next(exchange, race) end
@@ -74,7 +81,9 @@ function M.run(exchange, list, options)
     end
   end
   call_off(exchange, race)
-  return race.outcome and race.outcome.ok and race.outcome or race.refusal or race.outcome
+  local outcome = race.outcome
+  if outcome and outcome.ok then return outcome end
+  return race.refusal or Outcome.most_telling(exchange.trail, before + 1) or outcome
 end
 
 return M

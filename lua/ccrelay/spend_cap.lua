@@ -69,8 +69,8 @@ function M.check(exchange)
 end
 
 -- Whether a client with a budget is answered with a credential that is not its own.
-local function stands_between(exchange, outcome)
-  return outcome.upstream.credential ~= 'client' and budget.of(exchange) ~= nil
+local function stands_between(exchange, credential)
+  return credential ~= 'client' and budget.of(exchange) ~= nil
 end
 
 local function is_quota(name) return string.sub(name, 1, #QUOTA) == QUOTA end
@@ -78,11 +78,11 @@ local function is_quota(name) return string.sub(name, 1, #QUOTA) == QUOTA end
 --- Whether a header of an upstream's answer is kept from the client: it tells of the quota of the relay's
 --- own keys, which a client with a budget would take for its own.
 ---@param exchange ccrelay.Exchange
----@param outcome ccrelay.Outcome
+---@param credential string whose the attempt used: 'client', 'own' or 'adapter'
 ---@param name string in small letters
 ---@return boolean
-function M.hides(exchange, outcome, name)
-  return is_quota(name) and stands_between(exchange, outcome)
+function M.hides(exchange, credential, name)
+  return is_quota(name) and stands_between(exchange, credential)
 end
 
 local function tell(exchange)
@@ -101,7 +101,7 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param outcome ccrelay.Outcome
 function M.apply(exchange, outcome)
-  if not stands_between(exchange, outcome) then return end
+  if not stands_between(exchange, outcome.upstream.credential) then return end
   for _, name in ipairs(Outcome.header_names(outcome)) do
     if is_quota(name) then answer.header(exchange, name, '') end
   end

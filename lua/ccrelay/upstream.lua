@@ -5,13 +5,12 @@ local face = require 'ccrelay.face'
 local features = require 'ccrelay.features'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
-local knock = require 'ccrelay.knock'
+local learn = require 'ccrelay.health.learn'
 local listing = require 'ccrelay.listing'
 local new_table = require 'table.new'
 local queue = require 'ccrelay.queue'
 local quota = require 'ccrelay.quota'
 local random = require 'ccrelay.random'
-local vault = require 'ccrelay.vault'
 
 ---@class ccrelay.Upstream a provider with one of its keys, as a policy sees it
 ---@field provider string configured name
@@ -38,12 +37,12 @@ local views = {
   weight = function(slot) return slot.weight end,
   org = function(slot) return slot.org end,
   headroom = function(slot, model) return quota.headroom(slot, model, C.cc_now()) end,
-  state = function(slot, model) return (health.state(slot, C.cc_now(), model)) end,
+  state = function(_, _, upstream) return (health.state(upstream, C.cc_now())) end,
 }
 
 function Upstream:__index(name)
   local view = views[name]
-  return view and view(rawget(self, 'slot'), rawget(self, 'model')) or nil
+  return view and view(rawget(self, 'slot'), rawget(self, 'model'), self) or nil
 end
 
 face.define('upstream', Upstream, function(self, name)
@@ -104,17 +103,18 @@ local function serving(generation, model)
 end
 
 ---@class ccrelay.Refusal why there was no candidate
----@field kind 'none'|'not_allowed'|'unsupported'|'limited'|'aside'|'overloaded'
+---@field kind 'none'|'not_allowed'|'unsupported'|'limited'|'stated'|'overloaded'
 ---@field ready number? the soonest moment of recovery
 ---@field feature string?
 ---@field provider string?
+---@field limit string? name of the limit whose end the provider stated
 
 local WEAK = { none = true, not_allowed = true } -- they say less than any other
 
-local function refuse(exchange, kind, ready, provider, feature)
+local function refuse(exchange, kind, ready, provider, feature, limit)
   local refusal = exchange.refusal
   if not refusal or not refusal.ready and (ready or WEAK[refusal.kind]) or ready and ready < refusal.ready then
-    exchange.refusal = { kind = kind, ready = ready, provider = provider.name, feature = feature }
+    exchange.refusal = { kind = kind, ready = ready, provider = provider.name, feature = feature, limit = limit }
   end
 end
 
@@ -135,21 +135,57 @@ local function has_room(exchange, slot, model, now)
   return false
 end
 
-local KINDS = { limited = 'limited', aside = 'aside' }
+-- How bad it is to be left out for a reason: the least bad is tried when nobody is healthy.
+local BADNESS = { limited = 1, cooling = 2, half_open = 3, open = 4, aside = 5, no_model = 6 }
 
-local function is_usable(exchange, slot, model, credential, now)
-  if exchange.endpoint ~= 'messages' then return true end
-  local state, ready = health.state(slot, now, model)
-  if ready then
-    if state == 'limited' then
-      local room = credential == 'own' and now + queue.delay(exchange, slot, model, now) or 0
-      queue.note(exchange, slot, model, math.max(ready, room), ready >= room)
-      ready = math.max(ready, room)
-    end
-    refuse(exchange, KINDS[state] or 'overloaded', ready, slot.provider)
-    return false
+local function is_less_bad(a, b)
+  if a.badness ~= b.badness then return a.badness < b.badness end
+  if a.ready ~= b.ready then return a.ready < b.ready end
+  return a.upstream.slot.priority > b.upstream.slot.priority
+end
+
+--- Leaves an upstream out while others can serve; the best of those that are left out is kept.
+---@param exchange ccrelay.Exchange
+---@param upstream ccrelay.Upstream
+---@param why ccrelay.UpstreamState|'no_model'
+---@param ready number moment (cc_now) at which it may be healthy again
+function M.leave_out(exchange, upstream, why, ready)
+  local candidate = { upstream = upstream, badness = BADNESS[why], ready = ready }
+  if not exchange.spare or is_less_bad(candidate, exchange.spare) then exchange.spare = candidate end
+end
+
+---@class ccrelay.Selection the candidates of a provider while they are looked for
+---@field exchange ccrelay.Exchange
+---@field list ccrelay.Upstream[]
+---@field now number
+---@field state ccrelay.UpstreamState of the provider, for the model
+---@field ready number?
+
+-- The provider stated when a limit of the key is over; the exchange may wait for that.
+local function refuse_stated(selection, upstream, ready)
+  local exchange, slot, model, now = selection.exchange, upstream.slot, upstream.model, selection.now
+  local room = upstream.credential == 'own' and now + queue.delay(exchange, slot, model, now) or 0
+  queue.note(exchange, slot, model, math.max(ready, room), ready >= room)
+  ready = math.max(ready, room)
+  refuse(exchange, 'stated', ready, slot.provider, nil, quota.of(slot, model).name)
+end
+
+-- Adds an upstream if it may be tried: limits of the configuration are never exceeded, and what a provider has
+-- stated is honoured. Health leaves one out only for others.
+local function add(selection, upstream)
+  local exchange, slot, model, now = selection.exchange, upstream.slot, upstream.model, selection.now
+  if upstream.credential == 'own' and not has_room(exchange, slot, model, now) then return end
+  if upstream.credential ~= 'client' then
+    local state, ready, stated = health.key_limit(slot, model, now)
+    if stated then return refuse_stated(selection, upstream, ready) end
+    if state then return M.leave_out(exchange, upstream, state, ready) end
   end
-  return credential ~= 'own' or has_room(exchange, slot, model, now)
+  if selection.ready then return M.leave_out(exchange, upstream, selection.state, selection.ready) end
+  selection.list[#selection.list + 1] = upstream
+end
+
+local function add_unjudged(selection, upstream)
+  selection.list[#selection.list + 1] = upstream
 end
 
 local ranks = {
@@ -183,19 +219,20 @@ local function comes_before(a, b)
   return x.order < y.order
 end
 
-local function add(exchange, list, entry, credential, now)
-  local provider = entry.provider
-  if credential ~= 'own' then
-    local slot = provider.keyless
-    if not is_usable(exchange, slot, entry.model, credential, now) then return end
-    list[#list + 1] = new(slot, entry.model, credential, 0)
-    return
-  end
+local function select_from(exchange, list, entry, now)
+  local state, ready = health.circuit_state(entry.provider, entry.model, now)
+  if health.lacks(entry.provider, entry.model, now) then state, ready = 'no_model', now end
+  return { exchange = exchange, list = list, now = now, state = state, ready = ready }
+end
+
+local function add_all(exchange, list, entry, credential, now)
+  local provider, model = entry.provider, entry.model
+  local take = exchange.endpoint == 'messages' and add or add_unjudged
+  local selection = select_from(exchange, list, entry, now)
+  if credential ~= 'own' then return take(selection, new(provider.keyless, model, credential, 0)) end
   local rank, turn_number = rank_of(exchange, provider)
   for _, slot in ipairs(provider.slots) do
-    if is_usable(exchange, slot, entry.model, credential, now) then
-      list[#list + 1] = new(slot, entry.model, credential, rank and rank(slot, now, turn_number, entry.model) or 0)
-    end
+    take(selection, new(slot, model, credential, rank and rank(slot, now, turn_number, model) or 0))
   end
 end
 
@@ -220,7 +257,7 @@ local function consider(exchange, list, entry, now)
   if feature then return refuse(exchange, 'unsupported', nil, provider, feature) end
   local credential = M.credential(provider, exchange.caller)
   if not credential then return refuse(exchange, 'none', nil, provider) end
-  return add(exchange, list, entry, credential, now)
+  return add_all(exchange, list, entry, credential, now)
 end
 
 local function moment() return (C.cc_now()) end
@@ -244,7 +281,18 @@ local function order_for_conversation(exchange, list)
   if known and known.org and known.org ~= '' and exchange.has_signatures then prefer(list, known.org) end
 end
 
---- The candidates of an exchange, best first. Remembers them on the exchange.
+--- The best candidate that health left out, once.
+---@param exchange ccrelay.Exchange
+---@return ccrelay.Upstream?
+function M.spare(exchange)
+  local spare = exchange.spare
+  exchange.spare = false
+  return spare and not exchange.tried[spare.upstream.slot] and not learn.is_given_up(exchange, spare.upstream)
+    and spare.upstream or nil
+end
+
+--- The candidates of an exchange, best first: the healthy ones, or the least bad one when none is. Remembers them
+--- on the exchange.
 ---@param exchange ccrelay.Exchange
 ---@param filter { provider: string?, type: string? }?
 ---@return ccrelay.Upstream[]
@@ -254,7 +302,9 @@ function M.candidates(exchange, filter)
   if not model then return list end
   local entries = serving_for(exchange.generation, model, filter)
   if entries.forbidden then exchange.refusal = exchange.refusal or { kind = 'not_allowed' } end
+  exchange.spare = false
   for _, entry in ipairs(entries) do consider(exchange, list, entry, now) end
+  if #list == 0 and exchange.spare then list[1], exchange.spare = exchange.spare.upstream, false end
   if #list > 1 then table.sort(list, comes_before) end
   order_for_conversation(exchange, list)
   local known = exchange.candidates or new_table(#list, 0)
@@ -307,13 +357,14 @@ function M.later(exchange)
   return list
 end
 
---- Whether an untried candidate remains beside the one at hand.
+--- Whether an untried candidate of another provider remains beside the one at hand.
 ---@param exchange ccrelay.Exchange
 ---@param current ccrelay.Upstream
 ---@return boolean
 function M.remains(exchange, current)
   for _, other in ipairs(exchange.candidates or {}) do
-    if other.slot ~= current.slot and not exchange.tried[other.slot] then return true end
+    local elsewhere = other.slot.provider ~= current.slot.provider and not exchange.tried[other.slot]
+    if elsewhere and not learn.is_given_up(exchange, other) then return true end
   end
   return false
 end
@@ -326,32 +377,6 @@ function M.at(provider, caller)
   local credential = M.credential(provider, caller)
   if not credential then return nil end
   return new(credential == 'own' and provider.slots[1] or provider.keyless, nil, credential, 0)
-end
-
-local function describe(slot, now)
-  local state, ready = health.state(slot, now)
-  return {
-    id = slot.id, org = slot.org, priority = slot.priority, weight = slot.weight, state = state,
-    headroom = quota.headroom(slot, nil, now),
-    ready_in_ms = ready and math.max(math.ceil(ready - now), 0) or nil,
-  }
-end
-
---- Every provider with its keys and their states, without a secret: for status and lists.
----@param generation ccrelay.Generation
----@return table[]
-function M.describe(generation)
-  generation:attach()
-  local list, now = {}, C.cc_now()
-  for index, provider in ipairs(generation.providers) do
-    local entry = { provider = provider.name, type = provider.type, breaker = health.breaker(provider, now), keys = {} }
-    for place, slot in ipairs(provider.slots) do entry.keys[place] = describe(slot, now) end
-    if #provider.slots == 0 then entry.keys[1] = describe(provider.keyless, now) end
-    if entry.breaker ~= 'closed' then entry.probe = knock.last(provider, now) end
-    entry.credentials = provider.source and vault.state(provider.source) or nil
-    list[index] = entry
-  end
-  return list
 end
 
 return M

@@ -78,7 +78,7 @@ describe('/v1/providers', function()
 
   it('tells of a provider in trouble', function()
     local self = stage.new { providers = { PROVIDERS[1] } }
-    self:reply('anthropic', { status = 529, body = '{}' })
+    self:reply('anthropic', { status = 529, body = '{}', headers = { ['retry-after'] = '5' } })
     self:request()
     assert.equal('cooling', self:request({ method = 'GET', path = '/v1/providers' }).json.data[1].state)
   end)
@@ -105,14 +105,14 @@ describe('the doors of probes', function()
   end
 end)
 
-describe('upstream.describe', function()
+describe('overview.describe', function()
   it('tells the state of every key, and nothing secret', function()
     local self = stage.new { providers = { { name = 'a', type = 'anthropic',
       models = { 'claude-*' }, keys = { { key = 'CANARY-1', priority = 3 } } },
       { name = 'o', type = 'ollama', models = { 'claude-*' }, keys = {} } } }
     self:reply('a', { status = 429, headers = { ['retry-after'] = '60' }, body = '{}' })
     self:request()
-    local list = require('ccrelay.upstream').describe(self.current)
+    local list = require('ccrelay.health.overview').describe(self.current)
     assert.equal('limited', list[1].keys[1].state)
     assert.equal(59999, list[1].keys[1].ready_in_ms)
     assert.equal('a/1', list[1].keys[1].id)

@@ -3,6 +3,7 @@
 local stage = require 'support.stage'
 
 local BUSY = { status = 529, body = '{}' }
+local LIMITED = { status = 429, body = '{}', headers = { ['retry-after'] = '60' } }
 
 local function provider(name, key, fields)
   key.key = 'sk-' .. name
@@ -79,10 +80,10 @@ describe('failover', function()
       provider('c', { priority = 2 }) })
     assert.equal('b b', go(self, 2))
     self:reply('b', BUSY)
-    assert.equal('bc', go(self, 1))
+    assert.equal('bc bc bc', go(self, 3))
     self:reply('b', { status = 200 })
     assert.equal('c', go(self, 1))
-    stage.advance(4000)
+    stage.advance(2100)
     assert.equal('b', go(self, 1))
   end)
 end)
@@ -173,14 +174,14 @@ describe('by_class', function()
 
   it('sends it as it came when nobody has that model now', function()
     local self = three()
-    self:reply('b', BUSY)
+    self:reply('b', LIMITED)
     ask(self, 'auxiliary', TITLE)
     assert.equal('a as it came', (ask(self, 'auxiliary', TITLE)))
   end)
 
   it('gives the answer of the class\'s model when nobody has the other', function()
     local self = three()
-    self:reply('a', BUSY)
+    self:reply('a', LIMITED)
     ask(self, 'main')
     self:reply('b', { status = 400, body = '{}' })
     local tried, answer = ask(self, 'auxiliary', TITLE)

@@ -2,7 +2,7 @@
 -- GET /v1/providers: which providers there are and how they are, without anything secret.
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
-local health = require 'ccrelay.health'
+local overview = require 'ccrelay.health.overview'
 local json = require 'ccrelay.json'
 
 local M = {}
@@ -12,7 +12,7 @@ local function state_of(provider, now)
   local slots = #provider.slots > 0 and provider.slots or { provider.keyless }
   local state
   for _, slot in ipairs(slots) do
-    state = health.state(slot, now)
+    state = overview.key_state(slot, now)
     if state == 'ready' then break end
   end
   return state

@@ -1,0 +1,65 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Failover: tries upstreams one after the other until one serves the exchange or nothing is left to try.
+local Outcome = require 'ccrelay.outcome'
+local Upstream = require 'ccrelay.upstream'
+local attempt = require 'ccrelay.attempt'
+local learn = require 'ccrelay.health.learn'
+local turn = require 'ccrelay.turn'
+
+local M = {}
+
+--- Whether a list has, behind an index, an upstream of another provider that would be tried if this one's fails.
+---@param exchange ccrelay.Exchange
+---@param list ccrelay.Upstream[]
+---@param index integer
+---@return boolean
+function M.has_more(exchange, list, index)
+  local provider = list[index].slot.provider
+  for other = index + 1, #list do
+    if list[other].slot.provider ~= provider and not learn.is_given_up(exchange, list[other]) then return true end
+  end
+  return false
+end
+
+local function try_each(exchange, list)
+  local outcome
+  for index, upstream in ipairs(list) do
+    if not learn.is_given_up(exchange, upstream) then
+      outcome = attempt.run(exchange, upstream, M.has_more(exchange, list, index))
+      if not outcome.retryable or attempt.is_spent(exchange) then break end
+    end
+  end
+  return outcome
+end
+
+local function goes_on(exchange, outcome)
+  return outcome and outcome.retryable and not attempt.is_spent(exchange)
+end
+
+-- One that health has left out, when all that are healthy have failed.
+local function try_spare(exchange)
+  local spare = Upstream.spare(exchange)
+  return spare and attempt.run(exchange, spare, false)
+end
+
+--- Tries upstreams in their order until one outcome is not retryable. A provider that failed or is overloaded
+--- is not tried with another key. When all failed, the best of the candidates that health had left out gets one
+--- attempt, and a limit that kept others out is waited for if it is over within routing.queue_ms.
+---@param exchange ccrelay.Exchange
+---@param list ccrelay.Upstream[]
+---@return ccrelay.Outcome? outcome the good one, else the one that tells most; nil for an empty list
+function M.first(exchange, list)
+  turn.check(exchange, 'first')
+  local before = #exchange.trail
+  local outcome = try_each(exchange, list)
+  if goes_on(exchange, outcome) then outcome = try_spare(exchange) or outcome end
+  while goes_on(exchange, outcome) do
+    list = Upstream.later(exchange)
+    if #list == 0 then break end
+    outcome = try_each(exchange, list) or outcome
+  end
+  if not outcome or outcome.ok then return outcome or #list > 0 and exchange.last or nil end
+  return Outcome.most_telling(exchange.trail, before + 1) or outcome
+end
+
+return M

@@ -1,0 +1,102 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Which failures count as evidence against a provider. A request that its client repeats because it failed is
+-- one piece of evidence, however often it fails: one client's poisoned prompt opens no circuit.
+--
+-- The text of a breaker's cell is "REASON DIGEST DIGEST ...": why it is open ("-": nothing to add), and the
+-- requests that counted last.
+local C = require 'ccrelay.c'
+local cell = require 'ccrelay.cell'
+local ffi = require 'ffi'
+
+local M = {}
+
+local PART = 65536  -- bytes at each end of a body that tell it from others, with its size
+local MOST = 16     -- digests kept; 8 hex digits each
+local NO_REASON = '-'
+
+local slice = ffi.new 'struct cc_slice'
+local digest = ffi.new 'uint8_t[32]'
+local buffer = ffi.new 'char[192]'
+
+local function sha(data, size)
+  C.cc_sha256(data, size, digest)
+  return ffi.string(digest, 32)
+end
+
+-- Once the answer has begun, the body may be gone: then its size stands for it.
+local function body_of(exchange)
+  if C.cc_request_body(exchange.relay, exchange.handle, slice) ~= C.CC_OK or slice.size == 0 then return '' end
+  local part = math.min(slice.size, PART)
+  return sha(slice.data, part) .. sha(slice.data + (slice.size - part), part)
+end
+
+local function client_of(exchange)
+  if exchange.caller.name then return exchange.caller.name end
+  local header = exchange.header
+  return header['x-api-key'] or header.authorization or ''
+end
+
+-- The digest of the client and its request.
+local function digest_of(exchange)
+  return cell.digest(table.concat({ client_of(exchange), exchange.model or '', exchange.body_bytes, body_of(exchange) },
+    '\0'), 4)
+end
+
+local function text_of(number)
+  return ffi.string(buffer, C.cc_cell_text(number, buffer, 192))
+end
+
+local function parts_of(number)
+  local reason, digests = string.match(text_of(number), '^(%S+) ?(.*)$')
+  return reason or NO_REASON, digests or ''
+end
+
+local function write(number, reason, digests)
+  local text = reason .. ' ' .. digests
+  C.cc_cell_write(number, text, #text)
+end
+
+--- The reason of a breaker, as given to M.explain; '-' without one.
+---@param number integer the breaker's cell
+---@return string
+function M.reason(number)
+  return (parts_of(number))
+end
+
+--- Writes down why a breaker is open.
+---@param number integer
+---@param reason string? one word
+function M.explain(number, reason)
+  local _, digests = parts_of(number)
+  write(number, reason or NO_REASON, digests)
+end
+
+--- Takes the failure of an exchange down against a breaker. False when the same request already counts.
+---@param exchange ccrelay.Exchange
+---@param number integer the breaker's cell
+---@return boolean counts
+function M.add(exchange, number)
+  local known = exchange.evidence
+  if not known then
+    known = { digest = digest_of(exchange), breakers = {} }
+    exchange.evidence = known
+  end
+  local reason, digests = parts_of(number)
+  if string.find(digests, known.digest, 1, true) then return false end
+  known.breakers[#known.breakers + 1] = number
+  digests = digests .. known.digest .. ' '
+  write(number, reason, string.sub(digests, -MOST * 9))
+  return true
+end
+
+--- The exchange was served after all: the same request, when it comes again, is no repetition of a failure.
+---@param exchange ccrelay.Exchange
+function M.drop(exchange)
+  if not exchange.evidence then return end
+  for _, number in ipairs(exchange.evidence.breakers) do
+    local reason, digests = parts_of(number)
+    write(number, reason, (string.gsub(digests, exchange.evidence.digest .. ' ', '')))
+  end
+end
+
+return M

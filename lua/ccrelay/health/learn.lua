@@ -1,0 +1,124 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Health learns from attempts: from the outcome of each, and from the end of the answer that a client got.
+local C = require 'ccrelay.c'
+local evidence = require 'ccrelay.health.evidence'
+local ffi = require 'ffi'
+local health = require 'ccrelay.health'
+
+local M = {}
+
+-- Ends of an answer that are nobody's fault, or the client's.
+local INNOCENT = {
+  [C.CC_OK] = true, [C.CC_ECANCELLED] = true, [C.CC_ECLIENT_GONE] = true, [C.CC_EWRITE_TIMEOUT] = true,
+  [C.CC_ETOTAL_TIMEOUT] = true, [C.CC_ECONTENT_TIMEOUT] = true,
+}
+
+--- Takes the probes that an attempt is. Where others have them, it says when to ask again, unless forced.
+---@param exchange ccrelay.Exchange
+---@param attempt ccrelay.Attempt
+---@param force boolean
+---@return number? ready moment (cc_now); nil: the attempt may begin
+function M.take_probes(exchange, attempt, force)
+  if health.is_calm(attempt.upstream) then return nil end
+  local probes, ready = health.admit(exchange, attempt.upstream, force)
+  if not probes then return ready end
+  attempt.probes, attempt.probed = probes, #probes > 0
+  return nil
+end
+
+--- The attempt has told nothing of health.
+---@param attempt ccrelay.Attempt
+function M.withdraw(attempt)
+  if attempt.probes then health.withdraw(attempt.probes) end
+  attempt.probes = false
+end
+
+-- ---- Outcomes ----------------------------------------------------------------------------------
+
+local by_verdict = {}
+
+function by_verdict.good(_, attempt, outcome, probes)
+  if outcome.ok then health.passed(probes) else M.withdraw(attempt) end
+end
+
+function by_verdict.failed(exchange, attempt, outcome, probes)
+  if health.failed(exchange, attempt.upstream, probes, outcome.sent) then
+    exchange.generation.journal:line('warn', 'circuit opened', { 'provider', attempt.slot.provider.name })
+  end
+end
+
+function by_verdict.overloaded(exchange, attempt, outcome, probes)
+  health.overloaded(exchange, attempt.upstream, probes, outcome.retry_after)
+end
+
+function by_verdict.exhausted(exchange, attempt, outcome, probes)
+  health.exhausted(exchange, attempt.upstream, probes, outcome)
+end
+
+function by_verdict.no_model(_, attempt)
+  M.withdraw(attempt)
+  health.unknown_model(attempt.upstream)
+end
+
+local function suspend(reason)
+  return function(exchange, attempt, outcome)
+    M.withdraw(attempt)
+    local detail = outcome.account_fault or outcome.type
+    health.suspend(attempt.slot, reason, detail)
+    exchange.generation.journal:line('warn', 'key suspended',
+      { 'key', attempt.slot.id, 'status', outcome.status, 'reason', detail })
+  end
+end
+
+by_verdict.refused, by_verdict.spent = suspend 'unauthorized', suspend 'billing'
+
+-- Of a client's own credential nothing is learned.
+local OF_KEYS = { exhausted = true, refused = true, spent = true }
+local OF_PROVIDERS = { failed = true, overloaded = true }
+
+local function give_up(exchange, upstream)
+  local given_up = exchange.given_up or {}
+  given_up[health.circuits(upstream.slot.provider, upstream.model)] = true
+  exchange.given_up = given_up
+end
+
+--- Whether the provider of an upstream has failed in this exchange, so that its other keys would fail too.
+---@param exchange ccrelay.Exchange
+---@param upstream ccrelay.Upstream
+---@return boolean
+function M.is_given_up(exchange, upstream)
+  local given_up = exchange.given_up
+  return given_up and given_up[health.circuits(upstream.slot.provider, upstream.model)] or false
+end
+
+--- Learns from the outcome of an attempt.
+---@param exchange ccrelay.Exchange
+---@param attempt ccrelay.Attempt
+---@param outcome ccrelay.Outcome
+function M.from_outcome(exchange, attempt, outcome)
+  local verdict = outcome.verdict
+  if OF_PROVIDERS[verdict] then give_up(exchange, attempt.upstream) end
+  if verdict == 'good' and not attempt.probes then return end
+  local learn = by_verdict[verdict]
+  if not learn or OF_KEYS[verdict] and attempt.upstream.credential == 'client' then return M.withdraw(attempt) end
+  learn(exchange, attempt, outcome, attempt.probes or {})
+  attempt.probes = false
+end
+
+-- ---- Ends of answers ---------------------------------------------------------------------------
+
+--- Learns from how the answer of an attempt ended.
+---@param exchange ccrelay.Exchange
+---@param attempt ccrelay.Attempt that the client's answer came from
+---@param report ffi.cdata* struct cc_report
+function M.from_end(exchange, attempt, report)
+  local kind = report.stream_error.size > 0 and ffi.string(report.stream_error.data, report.stream_error.size) or ''
+  if kind == 'overloaded_error' or kind == 'rate_limit_error' or kind == 'api_error' or not INNOCENT[report.error] then
+    health.broke(exchange, attempt.upstream, kind, attempt.probed)
+  elseif report.error == C.CC_OK and report.status < 300 then
+    health.succeeded(exchange, attempt.upstream)
+    evidence.drop(exchange)
+  end
+end
+
+return M

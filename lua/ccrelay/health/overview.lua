@@ -1,0 +1,76 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The states of providers and keys as status, metrics and lists show them, without a secret.
+local C = require 'ccrelay.c'
+local breaker = require 'ccrelay.health.breaker'
+local health = require 'ccrelay.health'
+local knock = require 'ccrelay.knock'
+local quota = require 'ccrelay.quota'
+local vault = require 'ccrelay.vault'
+
+local M = {}
+
+local ORDER = { closed = 0, half_open = 1, open = 2 }
+
+local function worst(provider, now, which)
+  local state, ready = 'closed', nil
+  for _, circuits in ipairs(health.every_circuit(provider)) do
+    local one, at = breaker.state(circuits[which], now)
+    if ORDER[one] > ORDER[state] then state, ready = one, at end
+  end
+  return state, ready
+end
+
+--- The state of a provider's circuit: that of the class of models for which it is worst.
+---@param provider ccrelay.Provider
+---@param now number
+---@return ccrelay.BreakerState state
+---@return number? ready
+function M.provider_state(provider, now)
+  return worst(provider, now, 'failure')
+end
+
+--- The state of a key, of whatever class of models it is worst.
+---@param slot ccrelay.Slot
+---@param now number
+---@return ccrelay.UpstreamState state
+---@return number? ready
+function M.key_state(slot, now)
+  local suspended, limited = C.cc_cell_get(slot.suspended), C.cc_cell_get(slot.limited)
+  if suspended > now then return 'aside', suspended end
+  if limited > now then return 'limited', limited end
+  local overload, ready = worst(slot.provider, now, 'overload')
+  if overload == 'open' then return 'cooling', ready end
+  local failure
+  failure, ready = worst(slot.provider, now, 'failure')
+  if failure == 'closed' then return 'ready' end
+  return failure, ready
+end
+
+local function describe(slot, now)
+  local state, ready = M.key_state(slot, now)
+  return {
+    id = slot.id, org = slot.org, priority = slot.priority, weight = slot.weight, state = state,
+    headroom = quota.headroom(slot, nil, now), reason = state == 'aside' and health.reason(slot) or nil,
+    ready_in_ms = ready and math.max(math.ceil(ready - now), 0) or nil,
+  }
+end
+
+--- Every provider with its keys and their states, without a secret: for status and lists.
+---@param generation ccrelay.Generation
+---@return table[]
+function M.describe(generation)
+  generation:attach()
+  local list, now = {}, C.cc_now()
+  for index, provider in ipairs(generation.providers) do
+    local circuit = M.provider_state(provider, now)
+    local entry = { provider = provider.name, type = provider.type, breaker = circuit, keys = {} }
+    for place, slot in ipairs(provider.slots) do entry.keys[place] = describe(slot, now) end
+    if #provider.slots == 0 then entry.keys[1] = describe(provider.keyless, now) end
+    if entry.breaker ~= 'closed' then entry.probe = knock.last(provider, now) end
+    entry.credentials = provider.source and vault.state(provider.source) or nil
+    list[index] = entry
+  end
+  return list
+end
+
+return M

@@ -1,0 +1,69 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Answers of providers that said until when a key is at its limit. They are kept for all workers, so that
+-- until then the relay can repeat the answer instead of asking again.
+local C = require 'ccrelay.c'
+local cell = require 'ccrelay.cell'
+local errors = require 'ccrelay.errors'
+local ffi = require 'ffi'
+local json = require 'ccrelay.json'
+
+---@class ccrelay.StatedLimit
+---@field name string of the limit: which key, which class of models
+---@field status integer
+---@field body string? as it came, in the shape of the Messages API
+---@field type string of the error
+---@field message string
+---@field headers table<string, string> those that pass to a client
+---@field until_ms number cc_time() at which the provider takes requests again
+
+local M = {}
+
+local PLACES = 64           -- that limits share; one that lost its place is told in the relay's words
+local MOST_BODY = 4 * 1024  -- longer ones are told in the relay's words
+local BUFFER = 12 * 1024
+
+local buffer = ffi.new('char[?]', BUFFER)
+local version = ffi.new 'uint32_t[1]'
+
+local function place_of(name)
+  local place = 'stated limit ' .. tonumber(cell.digest(name, 2), 16) % PLACES
+  return C.cc_secret(place, #place)
+end
+
+local function travels(name)
+  return name == 'x-should-retry' or name == 'content-type' or string.sub(name, 1, 10) == 'anthropic-'
+end
+
+local function headers_of(outcome)
+  local headers = {}
+  for name, value in pairs(outcome.headers) do
+    if travels(name) then headers[name] = value end
+  end
+  return headers
+end
+
+--- Keeps the answer that said it.
+---@param name string of the limit
+---@param outcome ccrelay.Outcome
+---@param wait_ms number until the limit is over
+function M.keep(name, outcome, wait_ms)
+  local body, ends = outcome.body or '', C.cc_time() + wait_ms
+  local whole = outcome.shaped and not outcome.cut and #body <= MOST_BODY
+  local text = json.encode {
+    name = name, status = outcome.status, type = outcome.type, headers = headers_of(outcome), until_ms = ends,
+    message = string.sub(errors.message_of(outcome.decoded, body), 1, MOST_BODY), body = whole and body or nil,
+  }
+  C.cc_secret_write(place_of(name), text, #text, ends)
+end
+
+--- The answer kept for a limit that is not over yet, or nil.
+---@param name string
+---@return ccrelay.StatedLimit?
+function M.find(name)
+  local size = C.cc_secret_read(place_of(name), buffer, BUFFER, version)
+  local kept = size > 0 and json.decode(ffi.string(buffer, size))
+  if type(kept) ~= 'table' or kept.name ~= name or kept.until_ms <= C.cc_time() then return nil end
+  return kept
+end
+
+return M
