@@ -60,7 +60,7 @@ local function travels(name)
   return name == 'x-should-retry' or string.sub(name, 1, 10) == 'anthropic-'
 end
 
-local function headers_of(outcome)
+local function headers_of(exchange, outcome)
   local headers = retry_after.headers(outcome)
   for name, value in pairs(outcome.headers) do
     local hidden = spend_cap.hides(exchange, outcome.upstream.credential, name)
@@ -73,7 +73,8 @@ end
 local function retell(exchange, outcome, status, kind, message)
   answer.debug(exchange, outcome.upstream.provider)
   answer.error(exchange, status, message, {
-    type = kind, headers = headers_of(outcome), failure = outcome.error or kind, request_id = request_id(outcome),
+    type = kind, headers = headers_of(exchange, outcome), failure = outcome.error or kind,
+    request_id = request_id(outcome),
   })
 end
 
@@ -105,7 +106,7 @@ end
 local function pass_kept(exchange, outcome)
   exchange.failure = outcome.type
   answer.header(exchange, 'content-type', 'application/json')
-  set_headers(exchange, headers_of(outcome))
+  set_headers(exchange, headers_of(exchange, outcome))
   answer.debug(exchange, outcome.upstream.provider)
   answer.give(exchange, outcome.status, outcome.body, request_id(outcome))
 end

@@ -102,15 +102,16 @@ test('a fault of the request is not taken to the second provider', async (t) => 
   }
 });
 
-test('when all fail the last answer comes back as it was', async (t) => {
-  const first = await Upstream.start(t, 'first', faults.status(500, 'api_error'));
-  const second = await Upstream.start(t, 'second', faults.status(529, 'overloaded_error', { 'x-should-retry': 'true', 'anthropic-ratelimit-requests-limit': '9' }));
+test('when all fail the first answer comes back as it was', async (t) => {
+  const first = await Upstream.start(t, 'first', faults.status(529, 'overloaded_error', { 'x-should-retry': 'true', 'anthropic-ratelimit-requests-limit': '9' }));
+  const second = await Upstream.start(t, 'second', faults.status(500, 'api_error'));
   const relay = await Relay.start(t, { config: { providers: pair(first, second), routing } });
   const answer = await post(relay, ask());
   assert.equal(answer.status, 529);
-  assert.equal(answer.text, JSON.stringify({ type: 'error', error: { type: 'overloaded_error', message: 'refused by second' }, request_id: 'req_second' }));
-  assert.equal(answer.headers['request-id'], 'req_second');
+  assert.equal(answer.text, JSON.stringify({ type: 'error', error: { type: 'overloaded_error', message: 'refused by first' }, request_id: 'req_first' }));
+  assert.equal(answer.headers['request-id'], 'req_first');
   assert.equal(answer.headers['anthropic-ratelimit-requests-limit'], '9');
+  assert.equal(answer.headers['x-should-retry'], 'true');
 });
 
 test('an error that is not in the shape of the API keeps its words', async (t) => {
@@ -148,7 +149,7 @@ test('a key that is out of its limit rests, the next one serves', async (t) => {
 for (const [status, state] of [[401, 'aside'], [429, 'limited']]) {
   test(`an answer of ${status} whose body never ends puts the key aside`, async (t) => {
     const first = await Upstream.start(t, 'first', async (request, reply) => {
-      await reply.head(status, { 'content-type': 'application/json', 'content-length': 1000 });
+      await reply.head(status, { 'content-type': 'application/json', 'content-length': 1000, 'retry-after': '30' });
       await reply.write('{"type":"error","error":{"type":"half');
       await reply.stall();
     });
