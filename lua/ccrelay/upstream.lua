@@ -174,12 +174,11 @@ end
 -- stated is honoured. Health leaves one out only for others.
 local function add(selection, upstream)
   local exchange, slot, model, now = selection.exchange, upstream.slot, upstream.model, selection.now
+  local state, ready, stated
+  if upstream.credential ~= 'client' then state, ready, stated = health.key_limit(slot, model, now) end
+  if stated then return refuse_stated(selection, upstream, ready) end
   if upstream.credential == 'own' and not has_room(exchange, slot, model, now) then return end
-  if upstream.credential ~= 'client' then
-    local state, ready, stated = health.key_limit(slot, model, now)
-    if stated then return refuse_stated(selection, upstream, ready) end
-    if state then return M.leave_out(exchange, upstream, state, ready) end
-  end
+  if state then return M.leave_out(exchange, upstream, state, ready) end
   if selection.ready then return M.leave_out(exchange, upstream, selection.state, selection.ready) end
   selection.list[#selection.list + 1] = upstream
 end
