@@ -156,6 +156,7 @@ local function commit(master, waiting)
   master:say('info', ('generation %d is in force'):format(master.number))
   master:follow()
   knock.later(master.relay, master.generation)
+  source.collect()
 end
 
 --- Second step, when all have answered: all swap, or none.

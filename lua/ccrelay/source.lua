@@ -10,6 +10,8 @@ local sandbox = require 'ccrelay.sandbox'
 
 local M = {}
 
+local MUCH_KB = 8192
+
 ---@alias ccrelay.Script { path: string, text: string }
 
 ---@class ccrelay.Bundle
@@ -156,6 +158,12 @@ end
 function M.build(bundle, options)
   local main = bundle.policy or bundle.config
   return protected(main and main.path, build, bundle, options)
+end
+
+--- Collects what building a generation has left, and the one before it. A large heap is left to the
+--- collector, which takes it in small steps; this takes a few milliseconds at most.
+function M.collect()
+  if collectgarbage 'count' < MUCH_KB then collectgarbage() end
 end
 
 --- Has the certificate and key of a bundle ready for a commit: none, or why it cannot be.

@@ -42,6 +42,7 @@ function Worker:commit(message)
   self.current = prepared.generation
   C.cc_tls_commit(self.relay)
   settings.apply(self.relay, self.current.configuration)
+  source.collect()
 end
 
 function Worker:drain()

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// usage: node promises.mjs [flood] [reloads] [hostile] [killed] [together]. Promises that take minutes to
-// show, in real time over two workers: limits under a flood, 1,000 reloads under load, a hostile policy
-// beside 100 streams, workers killed at random; and limits, waiting, races, probes, faults, reloads and
-// killed workers together. All of them unless some are named.
-import { readFileSync } from 'node:fs';
+// usage: node promises.mjs [flood] [reloads] [memory] [hostile] [killed] [together]. Promises that take
+// minutes to show, in real time over two workers: limits under a flood, 1,000 reloads under load, memory
+// after 4,000 reloads, a hostile policy beside 100 streams, workers killed at random; and limits, waiting,
+// races, probes, faults, reloads and killed workers together. All of them unless some are named.
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Relay, ask, get, pair, post, provider, secret } from '../clients/support/relay.mjs';
+import { Relay, ask, get, pair, post, provider, reloadsKept, secret } from '../clients/support/relay.mjs';
 import { Upstream, faults, healthy, refusing } from '../clients/support/upstream.mjs';
 
 const wanted = process.argv.slice(2);
@@ -33,12 +32,6 @@ async function scene(name, body) {
 const policy = (more = '') => `local relay = require 'ccrelay'\nreturn function(exchange) ${more} return exchange:first(relay.upstreams(exchange)) end\n`;
 const whole = (answer) => answer.status === 200 && /message_stop|"end_turn"/.test(answer.text);
 const logging = { level: 'warn', format: 'json', output: 'stderr' };
-
-function resident(relay) {
-  return relay.processes().map((pid) => {
-    try { return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]); } catch { return 0; }
-  }).reduce((sum, size) => sum + size, 0);
-}
 
 const percentile = (list, share) => list.toSorted((a, b) => a - b)[Math.min(list.length - 1, Math.floor(list.length * share))];
 
@@ -121,7 +114,7 @@ await scene('reloads', async (t) => {
     for (const upstream of upstreams) upstream.requests.length = 0;
     if (number <= count / 2) continue;
     descriptors.push(relay.descriptors());
-    if (number % Math.ceil(count / 40) === 0) memory.push(resident(relay));
+    if (number % Math.ceil(count / 40) === 0) memory.push(relay.resident());
   }
   done = true;
   await loading;
@@ -133,6 +126,13 @@ await scene('reloads', async (t) => {
   check(growth < 3 * 1024, `memory stays in the second half, but for what the compiler keeps (the last quarter ${growth} KiB over the third one, in 3 processes: ${memory.join(' ')})`);
   const [least, most] = [Math.min(...descriptors), Math.max(...descriptors)];
   check(most - least <= 8 && descriptors.at(-1) - descriptors[0] <= 4, `descriptors stay in the second half (${least} to ${most})`);
+});
+
+await scene('memory', async (t) => {
+  const upstreams = [await Upstream.start(t, 'first'), await Upstream.start(t, 'second')];
+  const relay = await Relay.start(t, { config: { logging, providers: pair(...upstreams) }, policy: policy() });
+  const { early, late, most } = await reloadsKept(relay, Number(process.env.CCRELAY_RELOADS ?? 4000), () => post(relay, ask()));
+  check(late - early <= 5 * 1024, `after the last reload ${late} KiB, after the tenth ${early}, at most ${most} (3 processes)`);
 });
 
 /** Asks every so many milliseconds, whether or not the last is answered: who waits is not left out of the figures. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // usage: node soak.mjs SECONDS. Loads the relay with streams, plain answers, faults, clients that
 // go away and, at first, reloads; memory, descriptors and counters must stay where they were.
-import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Relay, ask, get, pair, post, version } from '../clients/support/relay.mjs';
@@ -32,12 +31,6 @@ const relay = await Relay.start(scene, {
   },
   policy: "local relay = require 'ccrelay'\nreturn function(exchange) return exchange:first(relay.upstreams(exchange)) end\n",
 });
-
-function resident() {
-  return relay.processes().map((pid) => {
-    try { return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]); } catch { return 0; }
-  }).reduce((sum, size) => sum + size, 0);
-}
 
 const seen = { asked: 0, served: 0, left: 0, wrong: 0 };
 const agent = new http.Agent({ keepAlive: true, maxSockets: CLIENTS });
@@ -93,13 +86,13 @@ function slope(samples) {
 // traces of reloaded scripts are bounded, but take hundreds of reloads to get there.
 await load(Math.max(20, seconds / 3) * 1000, reloads);
 await sleep(1500);
-const before = { memory: resident(), files: relay.descriptors() };
+const before = { memory: relay.resident(), files: relay.descriptors() };
 const samples = [];
-const sampler = setInterval(() => samples.push({ at: performance.now() / 1000, memory: resident() }), 500);
+const sampler = setInterval(() => samples.push({ at: performance.now() / 1000, memory: relay.resident() }), 500);
 await load(seconds * 1000);
 clearInterval(sampler);
 await sleep(1500);
-const after = { memory: resident(), files: relay.descriptors() };
+const after = { memory: relay.resident(), files: relay.descriptors() };
 const rise = slope(samples);
 console.log(`# ${JSON.stringify(seen)}, KiB ${before.memory} -> ${after.memory}, ${rise.toFixed(2)} KiB/s, descriptors ${before.files} -> ${after.files}`);
 

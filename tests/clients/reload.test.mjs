@@ -3,12 +3,12 @@
 // one changes nothing and is named with its line.
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFileSync, chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { test } from './support/test.mjs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { Relay, ask, binary, get, patience, post, provider, root } from './support/relay.mjs';
+import { Relay, ask, binary, get, patience, post, provider, reloadsKept, root } from './support/relay.mjs';
 import { Upstream, healthy } from './support/upstream.mjs';
 
 const run = promisify(execFile);
@@ -66,6 +66,20 @@ for (const how of ['written', 'renamed over']) {
     }
   });
 }
+
+test('what is saved is in force within 500 ms, with a log written beside it all the time', async (t) => {
+  const { relay } = await set(t);
+  const log = setInterval(() => appendFileSync(`${relay.folder}/relay.log`, 'a line\n'), 10);
+  t.after(() => clearInterval(log));
+  const took = [];
+  for (const name of ['beta', 'alpha', 'beta', 'alpha', 'beta']) {
+    await sleep(200);
+    relay.savePolicy(only(name));
+    took.push(Math.round(await until(relay, name, 5000 * patience)));
+  }
+  t.diagnostic(`in force after ${took.join(', ')} ms`);
+  assert.ok(Math.max(...took) < 500 * patience, `in force after ${took.join(', ')} ms`);
+});
 
 const broken = {
   'a syntax error': ["local relay = require 'ccrelay'\nreturn function(exchange\n", /policy\.lua:[23]/],
@@ -210,4 +224,12 @@ test('120 reloads under load, each in force before the next, lose nothing and le
   t.diagnostic(`${count} exchanges meanwhile, at most ${early} descriptors early, ${late} late, ${relay.descriptors()} afterwards`);
   assert.ok(count > reloads);
   assert.ok(late <= early + 4 && relay.descriptors() <= early, `descriptors ${descriptors}, ${relay.descriptors()} afterwards`);
+});
+
+test('300 reloads keep no memory', async (t) => {
+  if (process.env.ASAN_OPTIONS) return t.skip('what a sanitizer keeps is not the memory of the relay');
+  const { relay } = await set(t);
+  const { early, late, most } = await reloadsKept(relay, 300, () => served(relay));
+  t.diagnostic(`${early} KiB after 10 reloads, ${late} after 300, at most ${most}`);
+  assert.ok(late - early < 2 * 1024, `${early} KiB after 10 reloads, ${late} after 300`);
 });

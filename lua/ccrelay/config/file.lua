@@ -48,6 +48,13 @@ local function link_at(path)
   return size >= 0 and ffi.string(link, size) or nil
 end
 
+-- The folder above one on whose way there are no links; both end with "/", but for the current one: "".
+local function above(folder)
+  local name = folder:match '([^/]+)/$'
+  if folder == '/' then return folder end
+  return name and name ~= '..' and folder:sub(1, -#name - 2) or folder .. '../'
+end
+
 --- The symbolic links on the way to a file, and last the file itself: whenever what path leads to is
 --- replaced, an entry of one of their folders changes.
 ---@param path string
@@ -61,8 +68,10 @@ function M.way(path)
     if target then
       way[#way + 1] = done .. name
       done, rest = target:sub(1, 1) == '/' and '/' or done, target .. more
+    elseif name == '..' then
+      done, rest = above(done), more
     else
-      done, rest = done .. name .. '/', more
+      done, rest = name == '.' and done or done .. name .. '/', more
     end
   end
   way[#way + 1] = done:match '^(.+)/$' or done

@@ -154,6 +154,13 @@ export class Relay {
     }).reduce((sum, count) => sum + count, 0);
   }
 
+  /** Resident memory of all its processes, in KiB. */
+  resident() {
+    return this.processes().map((pid) => {
+      try { return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]); } catch { return 0; }
+    }).reduce((sum, size) => sum + size, 0);
+  }
+
   commandLines() {
     return this.processes().map((pid) => {
       try { return readFileSync(`/proc/${pid}/cmdline`, 'latin1'); } catch { return ''; }
@@ -242,6 +249,25 @@ export const ask = (more = {}) => ({ model: 'claude-test-1', max_tokens: 64, mes
 /** What the relay's admin address says of its state. */
 export async function status(relay) {
   return JSON.parse((await get(`http://127.0.0.1:${relay.adminPort}/status`)).text);
+}
+
+/**
+ * Reloads so many times by SIGHUP, with a request by use() before each: KiB that all processes hold
+ * after the tenth reload, after the last, and at most. 400 requests come first, so that what is only
+ * needed once is there.
+ */
+export async function reloadsKept(relay, count, use) {
+  for (let n = 0; n < 400; n += 1) await use();
+  let early;
+  let most = 0;
+  for (let n = 1; n <= count; n += 1) {
+    await use();
+    process.kill(relay.child.pid, 'SIGHUP');
+    await relay.generation(n + 1);
+    most = Math.max(most, relay.resident());
+    if (n === 10) early = relay.resident();
+  }
+  return { early, late: relay.resident(), most };
 }
 
 /** Waits until what() is true: whether it came to be in time. */
