@@ -13,9 +13,22 @@ local function single(key, options)
   options = options or {}
   local name = fresh 'booking'
   key.key = key.key or 'sk-' .. name
-  options.providers = { { name = name, type = 'anthropic', base_url = 'http://b.test', keys = { key } } }
+  local first = { name = name, type = 'anthropic', base_url = 'http://b.test', keys = { key } }
+  options.providers = { first, options.beside }
+  options.beside = nil
   local self = stage.new(options)
   function self.answers(_, ...) self.replies['b.test'] = { ... } end
+  return self
+end
+
+-- The same before another provider, whose answers have status 203.
+local function preferred(key, options)
+  options = options or {}
+  key.priority = 2
+  options.beside = { name = fresh 'beside', type = 'anthropic', base_url = 'http://beside.test',
+    keys = { { key = 'sk-beside' } } }
+  local self = single(key, options)
+  self.replies['beside.test'] = { { status = 203 } }
   return self
 end
 
@@ -86,12 +99,12 @@ describe('what a prompt cache holds of a conversation', function()
   end)
 
   it('is guessed for who names no conversation, where only the provider told a limit', function()
-    local self = single {}
+    local self = preferred {}
     self:answers({ usage = CACHED, headers = told('input-tokens', 61000, 60000, in_seconds(50)) }, { usage = CACHED })
     local request = turn_of(nil, 'cached-4')
     assert.equal('200 200 200', statuses(self, 3, request, 100))
     request.body.system = nil
-    assert.equal(429, self:request(request).status)
+    assert.equal(203, self:request(request).status)
     self = single { itpm_limit = 61000 }
     self:answers { usage = CACHED }
     assert.equal('200 429', statuses(self, 2, turn_of(nil, 'cached-4'), 100))
@@ -128,9 +141,9 @@ end)
 describe('a look at a key', function()
   it('takes nothing of what the provider says remains', function()
     for _, queue_ms in ipairs { 0, 5 } do
-      local self = single({}, { routing = { queue_ms = queue_ms } })
+      local self = preferred({}, { routing = { queue_ms = queue_ms } })
       self:answers({ headers = told('requests', 1000, 6, in_seconds(50)) }, { status = 200 })
-      assert.equal('200 200 200 200 200 200 200 429', statuses(self, 8))
+      assert.equal('200 200 200 200 200 200 200 203', statuses(self, 8))
     end
   end)
 end)
@@ -144,13 +157,19 @@ describe('what remains by the provider', function()
     assert.equal('429 200', statuses(self, 2, nil, 3000))
   end)
 
+  it('leaves a key out only for others: the provider itself says when it wants no more', function()
+    local self = single {}
+    self:answers({ headers = told('requests', 50, 0, in_seconds(50)) }, { status = 200 })
+    assert.equal('200 200', statuses(self, 2))
+  end)
+
   it('counts by the provider\'s clock', function()
     for _, ahead in ipairs { 600, -600 } do
-      local self = single {}
+      local self = preferred {}
       local headers = told('requests', 50, 0, in_seconds(ahead + 5))
       headers.date = os.date('!%a, %d %b %Y %H:%M:%S GMT', math.floor(C.cc_time() / 1000) + ahead)
       self:answers({ headers = headers }, { status = 200 })
-      assert.equal('200 429', statuses(self, 2))
+      assert.equal('200 203', statuses(self, 2))
       stage.advance(6500)
       assert.equal('200', statuses(self, 1))
     end
@@ -166,10 +185,10 @@ describe('what remains by the provider', function()
   end)
 
   it('is not less for connections that failed', function()
-    local self = single({}, { health = { circuit_breaker = { failure_threshold = 100 } } })
+    local self = preferred({}, { health = { circuit_breaker = { failure_threshold = 100 } } })
     self:answers({ headers = told('requests', 1000, 3, in_seconds(1800)) }, { error = 'CC_EREFUSED' },
       { error = 'CC_EREFUSED' }, { error = 'CC_EREFUSED' }, { status = 200 })
-    assert.equal('200 502 502 502 200 200 200 429', statuses(self, 8))
+    assert.equal('200 203 203 203 200 200 200 203', statuses(self, 8))
   end)
 end)
 
@@ -443,11 +462,11 @@ describe('what a provider says of a model', function()
   local function haiku() return { body = { model = 'claude-haiku-4-5-20251001' } } end
 
   it('is of its class alone', function()
-    local self = single {}
+    local self = preferred {}
     self:answers({ headers = told('requests', 50, 0, in_seconds(40)) }, { status = 200 })
-    assert.equal('200 429', statuses(self, 2, opus()))
+    assert.equal('200 203', statuses(self, 2, opus()))
     assert.equal('200', statuses(self, 1, haiku()))
-    assert.equal('429', statuses(self, 1, { body = { model = 'claude-opus-4-1-20250805' } }))
+    assert.equal('203', statuses(self, 1, { body = { model = 'claude-opus-4-1-20250805' } }))
   end)
 
   it('so is the rest after a 429', function()
@@ -467,11 +486,11 @@ describe('what a provider says of a model', function()
   end)
 
   it('leaves nothing booked of a key that had no room for the class', function()
-    local self = single { rpm_limit = 3 }
+    local self = preferred { rpm_limit = 3 }
     self:answers({ headers = told('input-tokens', 50, 50, in_seconds(40)) }, { status = 200 })
     assert.equal('200', statuses(self, 1, opus()))
-    assert.equal('429 429', statuses(self, 2, { body = { model = 'claude-opus-4-5', x = ('y'):rep(4000) } }))
-    assert.equal('200 200 429', statuses(self, 3, haiku()))
+    assert.equal('203 203', statuses(self, 2, { body = { model = 'claude-opus-4-5', x = ('y'):rep(4000) } }))
+    assert.equal('200 200 203', statuses(self, 3, haiku()))
   end)
 end)
 
@@ -512,11 +531,13 @@ describe('a reload', function()
   it('that replaces a key teaches the new one nothing of the old one', function()
     local name = fresh 'replaced'
     local function with(key)
-      return { providers = { { name = name, type = 'anthropic', keys = { { key = key } } } } }
+      return { providers = { { name = name, type = 'anthropic', keys = { { key = key, priority = 2 } } },
+        { name = name .. '-beside', type = 'anthropic', base_url = 'http://beside.test', keys = { { key = 'sk' } } } } }
     end
     local self = stage.new(with 'sk-old')
     self:reply(name, { headers = told('requests', 2, 0, in_seconds(50)) }, { status = 200 })
-    assert.equal('200 429', statuses(self, 2))
+    self.replies['beside.test'] = { { status = 203 } }
+    assert.equal('200 203', statuses(self, 2))
     self:use(with 'sk-new')
     assert.equal('200 200 200', statuses(self, 3))
   end)

@@ -233,19 +233,21 @@ describe('limits', function()
   local RATES = { ['anthropic-ratelimit-requests-limit'] = '1', ['anthropic-ratelimit-requests-remaining'] = '0',
     ['anthropic-ratelimit-requests-reset'] = '2036-11-18T13:46:40Z' }
 
-  local function statuses()
-    local self = testing.stage { providers = { { name = 'a' } } }
+  local PROVIDERS = { { name = 'a', keys = { { key = 'k', priority = 2 } } }, { name = 'b' } }
+
+  local function servants()
+    local self = testing.stage { providers = PROVIDERS }
     self:reply('a', { headers = RATES })
-    local list = { self:request().status, self:request().status }
+    local list = { self:request().provider, self:request().provider }
     self:advance(30 * 24 * 3600000)
-    list[3] = self:request().status
+    list[3] = self:request().provider
     return list
   end
 
   it('begin anew with each stage, with what was learned of them', function()
-    for _ = 1, 3 do assert.same({ 200, 429, 200 }, statuses()) end
-    local self = testing.stage { providers = { { name = 'a' } } }
-    for _ = 1, 5 do assert.equal(200, self:request().status) end
+    for _ = 1, 3 do assert.same({ 'a', 'b', 'a' }, servants()) end
+    local self = testing.stage { providers = PROVIDERS }
+    for _ = 1, 5 do assert.equal('a', self:request().provider) end
   end)
 end)
 

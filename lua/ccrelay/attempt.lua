@@ -40,7 +40,7 @@ local function admit(exchange, attempt, more)
   local ready = learn.take_probes(exchange, attempt, not more)
   if ready then return 'overloaded', ready - now end
   if not slot.rates or attempt.upstream.credential ~= 'own' then return nil end
-  attempt.tickets = booking.reserve(exchange, slot, attempt.upstream.model, now)
+  attempt.tickets = booking.reserve(exchange, slot, attempt.upstream.model, now, not more)
   if not attempt.tickets then
     learn.withdraw(attempt)
     return 'limited', math.max(booking.wait(exchange, slot, attempt.upstream.model, now), 1)

@@ -127,7 +127,23 @@ function M.expect(exchange, now)
   if not made.known and made.model then C.cc_cell_set(first_answer_due(made.model), now + MINUTE_MS) end
 end
 
---- How long an attempt would have to wait for room in the limits of a key and its pacing: 0 when it may go.
+local function configured_wait(exchange, slot, now, ahead, input, output)
+  local longest = slot.limit and C.cc_limit_wait(slot.limit, now, input, output, ahead) or 0
+  if longest > 0 then longest = M.soonest(exchange, slot.limit, now, longest, ahead) end
+  return slot.burst and math.max(longest, burst.wait(slot, now, ahead and ahead.requests)) or longest
+end
+
+--- How long an attempt would have to wait for room in the configured limits of a key and its pacing: 0 when it
+--- may go.
+---@param exchange ccrelay.Exchange
+---@param slot ccrelay.Slot
+---@param now number
+---@return number milliseconds
+function M.configured_wait(exchange, slot, now)
+  return configured_wait(exchange, slot, now, nil, M.estimate(exchange, slot))
+end
+
+--- The same for these limits and what the provider told of the class of models.
 ---@param exchange ccrelay.Exchange
 ---@param slot ccrelay.Slot
 ---@param model string? as the upstream knows it
@@ -137,9 +153,7 @@ end
 ---@return boolean of_class whether it is what the provider told of the class of models that has room last
 function M.wait(exchange, slot, model, now, ahead)
   local input, output, told_input, told_output = M.estimate(exchange, slot)
-  local longest = slot.limit and C.cc_limit_wait(slot.limit, now, input, output, ahead) or 0
-  if longest > 0 then longest = M.soonest(exchange, slot.limit, now, longest, ahead) end
-  if slot.burst then longest = math.max(longest, burst.wait(slot, now, ahead and ahead.requests)) end
+  local longest = configured_wait(exchange, slot, now, ahead, input, output)
   local told = quota.of(slot, model).limit
   local of_class = told and C.cc_limit_wait(told, now, told_input, told_output, ahead) or 0
   return math.max(longest, of_class), of_class > longest
@@ -151,8 +165,9 @@ end
 ---@param slot ccrelay.Slot
 ---@param model string? as the upstream knows it
 ---@param now number
+---@param force boolean? go beyond what the provider told: it will see to that itself
 ---@return ffi.cdata*? tickets struct cc_ticket[2]
-function M.reserve(exchange, slot, model, now)
+function M.reserve(exchange, slot, model, now, force)
   local tickets, input, output, told_input, told_output = pair(), M.estimate(exchange, slot)
   local told = quota.of(slot, model).limit or -1
   tickets[1].limit = -1
@@ -161,7 +176,8 @@ function M.reserve(exchange, slot, model, now)
     burst.give_back(slot)
     return nil
   end
-  if C.cc_limit_reserve(told, now, told_input, told_output, tickets + 1, wait) == C.CC_ELIMIT then
+  local room = C.cc_limit_reserve(told, now, told_input, told_output, tickets + 1, wait) ~= C.CC_ELIMIT
+  if not room and not force then
     M.release(slot, tickets)
     return nil
   end

@@ -290,6 +290,7 @@ function M.key_limit(slot, model, now)
   local suspended = C.cc_cell_get(slot.suspended)
   if suspended > now then return 'aside', suspended end
   local number = quota.of(slot, model).exhausted
+  if C.cc_cell_get(number) == 0 then return nil end
   local limit, ready = breaker.state(number, now)
   if ready then return 'limited', ready, limit == 'open' and evidence.reason(number) == STATED end
   return nil

@@ -61,6 +61,26 @@ function M.note(exchange, slot, model, ready, of_class)
   exchange.full[slot] = { ready = ready, line = of_class and quota.of(slot, model) or slot }
 end
 
+-- The exchange as a whole has a time too.
+local function latest(exchange)
+  local configuration, now = configuration_of(exchange), C.cc_now()
+  local latest_ms, whole = now + configuration.routing.queue_ms, configuration.server.timeout_ms
+  if whole > 0 and C.cc_request(exchange.relay, exchange.handle, request) == C.CC_OK then
+    latest_ms = math.min(latest_ms, request.started + whole)
+  end
+  return latest_ms
+end
+
+--- Whether an exchange would wait until then.
+---@param exchange ccrelay.Exchange
+---@param ready number
+---@return boolean
+function M.waits_until(exchange, ready)
+  if not M.wanted(exchange) then return false end
+  exchange.queue_end = exchange.queue_end or latest(exchange)
+  return ready <= exchange.queue_end
+end
+
 --- It waits no more.
 ---@param exchange ccrelay.Exchange
 function M.leave(exchange)
@@ -78,16 +98,6 @@ local function line_up(exchange)
     cell.add('count:queued', 1)
   end
   exchange.queued = { ticket = exchange.ticket, since = C.cc_now(), asleep = false, takes = {} }
-end
-
--- The exchange as a whole has a time too.
-local function latest(exchange)
-  local configuration, now = configuration_of(exchange), C.cc_now()
-  local latest_ms, whole = now + configuration.routing.queue_ms, configuration.server.timeout_ms
-  if whole > 0 and C.cc_request(exchange.relay, exchange.handle, request) == C.CC_OK then
-    latest_ms = math.min(latest_ms, request.started + whole)
-  end
-  return latest_ms
 end
 
 -- When the client has to hear something; never for one that wants no stream.

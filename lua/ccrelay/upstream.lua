@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Candidates: at which upstreams an exchange may be tried, and in which order.
 local C = require 'ccrelay.c'
+local booking = require 'ccrelay.booking'
 local face = require 'ccrelay.face'
 local features = require 'ccrelay.features'
 local health = require 'ccrelay.health'
@@ -122,7 +123,10 @@ M.refuse = refuse
 
 local NO_ROOM_MS = 30000
 
-local function has_room(exchange, slot, model, now)
+-- Whether limits leave room; refuses if not. What a provider told of its limits is a guess of what it will do:
+-- where an exchange does not wait for it, the upstream is only left out for others.
+local function has_room(exchange, upstream, now)
+  local slot, model = upstream.slot, upstream.model
   if slot.uncounted then
     refuse(exchange, 'overloaded', now + NO_ROOM_MS, slot.provider)
     return false
@@ -130,8 +134,13 @@ local function has_room(exchange, slot, model, now)
   if not slot.rates then return true end
   local delay, of_class = queue.delay(exchange, slot, model, now)
   if delay == 0 then return true end
-  queue.note(exchange, slot, model, now + delay, of_class)
-  refuse(exchange, 'limited', now + delay, slot.provider)
+  local ready = now + delay
+  if of_class and not queue.waits_until(exchange, ready) and booking.configured_wait(exchange, slot, now) == 0 then
+    M.leave_out(exchange, upstream, 'limited', ready)
+    return false
+  end
+  queue.note(exchange, slot, model, ready, of_class)
+  refuse(exchange, 'limited', ready, slot.provider)
   return false
 end
 
@@ -177,7 +186,7 @@ local function add(selection, upstream)
   local state, ready, stated
   if upstream.credential ~= 'client' then state, ready, stated = health.key_limit(slot, model, now) end
   if stated then return refuse_stated(selection, upstream, ready) end
-  if upstream.credential == 'own' and not has_room(exchange, slot, model, now) then return end
+  if upstream.credential == 'own' and not has_room(exchange, upstream, now) then return end
   if state then return M.leave_out(exchange, upstream, state, ready) end
   if selection.ready then return M.leave_out(exchange, upstream, selection.state, selection.ready) end
   selection.list[#selection.list + 1] = upstream

@@ -95,15 +95,17 @@ describe('ccrelay test', function()
   it('lets nothing that one file has learned reach the next', function()
     helper.write(folder .. '/mine_test.lua', HEAD .. [[
       it('learns', function()
-        local stage = testing.stage { providers = { { name = 'a' } } }
+        local first = { name = 'a', keys = { { key = 'k', priority = 2 } } }
+        local stage = testing.stage { providers = { first, { name = 'b' } } }
         stage:reply('a', { headers = { ['anthropic-ratelimit-requests-limit'] = '1' } })
-        assert.same({ 200, 429 }, { stage:request().status, stage:request().status })
+        assert.same({ 'a', 'b' }, { stage:request().provider, stage:request().provider })
       end)
     ]])
     helper.write(folder .. '/other_test.lua', HEAD .. [[
       it('knows nothing', function()
-        local stage = testing.stage { providers = { { name = 'a' } } }
-        for _ = 1, 3 do assert.equal(200, stage:request().status) end
+        local first = { name = 'a', keys = { { key = 'k', priority = 2 } } }
+        local stage = testing.stage { providers = { first, { name = 'b' } } }
+        for _ = 1, 3 do assert.equal('a', stage:request().provider) end
       end)
     ]])
     local code, out = run 'mine_test.lua other_test.lua'
