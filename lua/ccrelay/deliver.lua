@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Gives the client what a policy returned: an upstream's answer as it came, or the error it stands for.
 local C = require 'ccrelay.c'
-local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
 local errors = require 'ccrelay.errors'
+local most_telling = require 'ccrelay.most_telling'
 local retry_after = require 'ccrelay.retry_after'
 local spend_cap = require 'ccrelay.spend_cap'
 local stated_limit = require 'ccrelay.health.stated_limit'
@@ -229,10 +229,10 @@ end
 
 -- What to tell instead of a failure that only says the request could not be served there: what another provider
 -- said, or when a limit is over; nil for the latter.
-local function most_telling(exchange, outcome)
-  if outcome.ok or not Outcome.cannot_serve(outcome) then return outcome end
-  local best, refusal = Outcome.most_telling(exchange.trail), exchange.refusal
-  if best and not Outcome.cannot_serve(best) then return best end
+local function worth_telling(exchange, outcome)
+  if outcome.ok or not most_telling.cannot_serve(outcome) then return outcome end
+  local best, refusal = most_telling.choose(exchange.trail), exchange.refusal
+  if best and not most_telling.cannot_serve(best) then return best end
   if refusal and refusal.ready then return nil end
   return outcome.refused and best or outcome
 end
@@ -242,7 +242,7 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param outcome ccrelay.Outcome
 function M.outcome(exchange, outcome)
-  outcome = most_telling(exchange, outcome)
+  outcome = worth_telling(exchange, outcome)
   if not outcome then return M.no_candidate(exchange) end
   if outcome.ok then return pass(exchange, outcome) end
   if outcome.refused then return being_probed(exchange, outcome) end

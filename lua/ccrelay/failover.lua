@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Failover: tries upstreams one after the other until one serves the exchange or nothing is left to try.
-local Outcome = require 'ccrelay.outcome'
 local Upstream = require 'ccrelay.upstream'
 local attempt = require 'ccrelay.attempt'
 local learn = require 'ccrelay.health.learn'
+local most_telling = require 'ccrelay.most_telling'
 local turn = require 'ccrelay.turn'
 
 local M = {}
@@ -59,7 +59,7 @@ function M.first(exchange, list)
     outcome = try_each(exchange, list) or outcome
   end
   if not outcome or outcome.ok then return outcome or #list > 0 and exchange.last or nil end
-  return Outcome.most_telling(exchange.trail, before + 1) or outcome
+  return most_telling.choose(exchange.trail, before + 1) or outcome
 end
 
 return M

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Two attempts beside each other: the first good answer wins.
 local C = require 'ccrelay.c'
-local Outcome = require 'ccrelay.outcome'
 local attempts = require 'ccrelay.attempt'
 local failover = require 'ccrelay.failover'
 local latency = require 'ccrelay.latency'
 local learn = require 'ccrelay.health.learn'
+local most_telling = require 'ccrelay.most_telling'
 local turn = require 'ccrelay.turn'
 
 local M = {}
@@ -83,7 +83,7 @@ function M.run(exchange, list, options)
   call_off(exchange, race)
   local outcome = race.outcome
   if outcome and outcome.ok then return outcome end
-  return race.refusal or Outcome.most_telling(exchange.trail, before + 1) or outcome
+  return race.refusal or most_telling.choose(exchange.trail, before + 1) or outcome
 end
 
 return M

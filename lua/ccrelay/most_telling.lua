@@ -1,0 +1,42 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Chooses, among the failures of an exchange, the one that the client gets.
+local M = {}
+
+local PROVIDER_SPOKE, KEY_SUSPENDED, CANNOT_SERVE, NOT_TRIED = 3, 2, 1, 0
+
+-- How much a failure tells a client.
+local function rank_of(outcome)
+  if outcome.refused then return NOT_TRIED end
+  local status, own = outcome.status, outcome.upstream.credential ~= 'client'
+  if not status then return outcome.sent and PROVIDER_SPOKE or CANNOT_SERVE end
+  if status == 404 or outcome.verdict == 'no_model' then return CANNOT_SERVE end
+  if own and (status == 401 or status == 403) then return CANNOT_SERVE end
+  local suspended = own and (outcome.verdict == 'spent' or outcome.verdict == 'refused')
+  return suspended and KEY_SUSPENDED or PROVIDER_SPOKE
+end
+
+--- Whether a failure only says that the request could not be served there: no connection, no such model, a
+--- key of the relay's that is not accepted.
+---@param outcome ccrelay.Outcome
+---@return boolean
+function M.cannot_serve(outcome)
+  return rank_of(outcome) <= CANNOT_SERVE
+end
+
+--- The failure that tells most: what a provider said of the request or of its own state comes before what only
+--- says that it could not be served there; of equals the first, which is what the client would have had without
+--- a fallback.
+---@param outcomes ccrelay.Outcome[]
+---@param from integer? index to begin with
+---@return ccrelay.Outcome?
+function M.choose(outcomes, from)
+  local best, rank
+  for index = from or 1, #outcomes do
+    local outcome = outcomes[index]
+    local its = not outcome.ok and not outcome.again and rank_of(outcome)
+    if its and (not best or its > rank) then best, rank = outcome, its end
+  end
+  return best
+end
+
+return M
