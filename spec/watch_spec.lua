@@ -82,6 +82,19 @@ describe('files that are watched', function()
     assert.same({ false, true }, look(400, 500))
   end)
 
+  it('are watched on while they cannot be read', function()
+    shell 'mkdir etc'
+    save('providers: []', 'etc/config.yaml')
+    options.data, options.config = nil, path 'etc/config.yaml'
+    tried = source.saved(options)
+    assert.same({}, self:follow(tried))
+    shell 'chmod 666 etc/config.yaml'
+    assert.same({ false, true }, look(0, 100))
+    tried = source.saved(options)
+    assert.same({ false }, look(200))
+    assert.is_number(self.numbers[path 'etc'])
+  end)
+
   it('are watched where links lead, also after they lead elsewhere', function()
     shell 'mkdir ..1 ..2 && rm policy.lua && ln -s ..1 ..data && ln -s ..data/policy.lua policy.lua'
     save('return 1', '..1/policy.lua')

@@ -16,6 +16,7 @@ local LONGEST_MS = 300 -- files that go on changing are tried after this
 ---@class ccrelay.Watch
 ---@field relay ffi.cdata*
 ---@field options ccrelay.RunOptions
+---@field bundle ccrelay.Bundle the last one that could be read
 ---@field numbers table<string, integer> of the folders that are watched
 ---@field failed table<string, true> folders that cannot be
 ---@field armed boolean a look is to come
@@ -35,6 +36,7 @@ end
 ---@return string[] failed folders that cannot be watched, and could before
 function Watch:follow(bundle)
   local numbers, kept, failed, news = {}, {}, {}, {}
+  self.bundle = bundle
   if not self.options.watch then return news end
   for _, folder in ipairs(source.folders(self.options, bundle)) do
     local number = C.cc_watch(self.relay, folder)
@@ -70,7 +72,7 @@ function Watch:due(tried, now)
   self.armed = false
   local saved, pending = source.saved(self.options), self.pending
   self.pending = nil
-  self:follow(saved.faults and tried or saved)
+  self:follow(saved.faults and self.bundle or saved)
   if source.same(saved, tried) then return false end
   if not pending or not source.same(saved, pending.saved) then
     pending = { saved = saved, since = now, first = pending and pending.first or now }
