@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Claude Code itself reads a file through a tool call and finishes, whatever the first provider does.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from '../support/test.mjs';
+import { program, runClaude, scratch } from '../support/claude.mjs';
 import { Relay, pair, patience, provider, root, secret } from '../support/relay.mjs';
 import { Upstream, faults, healthy, refusing } from '../support/upstream.mjs';
 import { azureFaults } from '../support/cloud/azure.mjs';
@@ -13,19 +12,14 @@ import { bedrockFaults } from '../support/cloud/bedrock.mjs';
 import { vertexFaults } from '../support/cloud/vertex.mjs';
 import { clouds, environment } from '../support/clouds.mjs';
 
-const home = process.env.CCRELAY_CLAUDE;
-const program = home && path.join(home, `node_modules/@anthropic-ai/claude-code-${process.platform}-${process.arch}/claude`);
 const clientKey = secret('claude-client');
 
 /** A scratch folder with a file that holds a word nobody can guess. */
 function scene(t) {
-  const folder = mkdtempSync(path.join(tmpdir(), 'ccrelay-claude-'));
-  mkdirSync(path.join(folder, 'home'));
-  mkdirSync(path.join(folder, 'work'));
+  const folder = scratch(t);
   const word = `heron-${Math.random().toString(36).slice(2, 10)}`;
   const file = path.join(folder, 'work', 'note.txt');
   writeFileSync(file, `The word is ${word}.\n`);
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
   return { folder, word, file };
 }
 
@@ -43,19 +37,8 @@ function reading(file) {
 
 const reader = (file) => healthy(reading(file));
 
-function claude(url, scene, more = {}, limit = 90_000) {
-  const { PATH, LANG } = process.env;
-  const env = {
-    PATH, LANG, HOME: path.join(scene.folder, 'home'), TMPDIR: scene.folder, ANTHROPIC_BASE_URL: url, ANTHROPIC_API_KEY: clientKey,
-    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1', DISABLE_AUTOUPDATER: '1', ...more,
-  };
-  const child = spawn(program, ['-p', `Read the file ${scene.file} and tell me its word.`, '--allowedTools', 'Read', '--output-format', 'json'],
-    { env, cwd: path.join(scene.folder, 'work'), stdio: ['ignore', 'pipe', 'pipe'] });
-  const seen = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr']) child[name].on('data', (bytes) => { seen[name] += bytes; });
-  const timer = setTimeout(() => child.kill('SIGKILL'), limit);
-  return new Promise((done) => child.on('close', (code) => { clearTimeout(timer); done({ code, ...seen }); }));
-}
+const claude = (url, { folder, file }) =>
+  runClaude(url, folder, `Read the file ${file} and tell me its word.`, { args: ['--allowedTools', 'Read'], env: { ANTHROPIC_API_KEY: clientKey } });
 
 function finished(run, word) {
   assert.equal(run.code, 0, `${run.stdout}\n${run.stderr}`);
