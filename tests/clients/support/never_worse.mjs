@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs a row of failures.mjs twice at the same time, directly at the provider and through the relay,
+// each with a fresh provider that fails in the same way, and compares what the client's user sees: a success
+// stays one; a failure has the same status, words and retry-after; it takes at most 1.5 times as long.
+//
+// Fields of a row, beside section, name, clients and first (() => handlers of support/upstream.mjs):
+//   run(client, again)   what is asked, default one stream; gives the records; again({ key }) makes another client
+//   client               options of the client: key, retries, headers; or a function of t that gives them
+//   entry, config        members of the first provider's entry, and sections of the configuration
+//   others(t)            { providers, env }: what stands behind the first; the direct run has the first alone
+//   policy, wrap         as for Relay.start
+//   direct               () => handlers to compare with in place of first; false: there is nothing to compare with
+//   sum                  failures are counted over all records, which need not fail at the same places
+//   alone, grace         runs while nothing else does; ms that the relay may add
+//   expect               fields of the last record (values or patterns) that are right whatever the direct run gave
+//   check(seen)          further assertions: { name, direct, records, first, relay } and what others() gave
+import assert from 'node:assert/strict';
+import { Relay, patience, provider, secret } from './relay.mjs';
+import { Upstream } from './upstream.mjs';
+
+/** What a loaded machine and a start of the client may add to the direct run, in ms. */
+const grace = (row, name) => (row.grace ?? (name === 'claude' ? 4000 : 1000)) * patience;
+
+/** Asks once, streaming; rows that need more have a `run` of their own. */
+const once = async (client) => [await client.ask({ stream: true })];
+
+async function drive(row, start, url, options) {
+  const began = performance.now();
+  const records = await (row.run ?? once)(start(url, options), (more) => start(url, { ...options, ...more }));
+  for (const record of records) record.since = record.at - began;
+  return { records, ms: performance.now() - began };
+}
+
+/** The direct side: the provider alone, or the one to compare with. */
+async function directly(t, row, start, options) {
+  if (row.direct === false) return null;
+  const first = await Upstream.start(t, 'first', (row.direct ?? row.first)());
+  return { first, ...(await drive(row, start, first.url, options)) };
+}
+
+/** The relay before the first provider and, behind it, what the row adds. */
+async function relayed(t, row, start, options) {
+  const first = row.first ? await Upstream.start(t, 'first', row.first()) : null;
+  const { providers = [], env, ...watched } = (await row.others?.(t, options)) ?? {};
+  const own = first ? [provider(first, { priority: 9, models: ['claude-*'], ...row.entry })] : [];
+  const { server, ...more } = row.config ?? {};
+  const config = { server: { auth: { api_key: options.key }, ...server }, providers: [...own, ...providers], ...more };
+  const relay = await Relay.start(t, { config, env, policy: row.policy, wrap: row.wrap });
+  return { first, relay, ...watched, ...(await drive(row, start, relay.url, options)) };
+}
+
+/** A retry-after in seconds; undefined where it is none that a client can use. */
+function seconds(value) {
+  if (/^\d+$/.test(value ?? '')) return Number(value);
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.ceil((date - Date.now()) / 1000);
+}
+
+/** Never sooner than it is true; a time that is repeated later has run on meanwhile. 429 without one gets a second. */
+function retryAfterHolds(direct, relay) {
+  const [wanted, told] = [seconds(direct.retryAfter), seconds(relay.retryAfter)];
+  if (wanted === undefined) return relay.status === 429 ? told === 1 : told === undefined;
+  return told <= wanted + 1 && told >= wanted - 1 - Math.ceil(relay.since / 1000);
+}
+
+/** One answer through the relay beside the same one got directly; `expect` names fields that are right as it says. */
+function compareRecord(direct, relay, expect, alone) {
+  const told = `directly ${brief(direct)}\nrelayed ${brief(relay)}`;
+  if (direct.ok) {
+    assert.ok(relay.ok, `it works directly, not through the relay\n${told}`);
+    if (alone) assert.equal(relay.text, direct.text, `another answer\n${told}`);
+    return;
+  }
+  if (relay.ok || expect.ok) return;
+  for (const name of sameFields(direct)) if (!(name in expect)) assert.equal(relay[name], direct[name], `another ${name}\n${told}`);
+  if (direct.status >= 400 && !('retryAfter' in expect)) assert.ok(retryAfterHolds(direct, relay), `another retry-after\n${told}`);
+}
+
+/** What must be the same of a failure. An error in a 200 or a broken connection may become a status that tells it, a page may get a type. */
+function sameFields(direct) {
+  const told = direct.type ? ['type', 'message'] : [];
+  return direct.status >= 400 ? ['status', 'message', 'shouldRetry', ...told] : told;
+}
+
+/** What Claude Code prints is all that its user sees. */
+function compareSentence(direct, relay, expect, alone) {
+  const told = `directly ${brief(direct)}\nrelayed ${brief(relay)}`;
+  if (direct.ok) assert.ok(relay.ok, `it works directly, not through the relay\n${told}`);
+  if (direct.ok && alone) assert.equal(relay.text, direct.text, `another answer\n${told}`);
+  if (!relay.ok && !('message' in expect)) assert.equal(relay.message, direct.message, `another sentence\n${told}`);
+}
+
+function brief({ ok, status, type, message, text, retryAfter, shouldRetry, tries, ms }) {
+  return JSON.stringify({ ok, status, type, said: (message ?? text)?.slice(0, 300), retryAfter, shouldRetry, tries, ms: Math.round(ms) });
+}
+
+const failures = (records) => records.filter((record) => !record.ok).length;
+
+function compareTime(row, name, direct, relay) {
+  const limit = Math.max(direct.ms * 1.5, direct.ms + grace(row, name));
+  assert.ok(relay.ms <= limit, `it took ${Math.round(relay.ms)} ms, directly ${Math.round(direct.ms)} ms\n${summary(direct, relay)}`);
+}
+
+const summary = (direct, relay) => `directly ${direct.records.slice(0, 8).map(brief).join('\n')}\nrelayed ${relay.records.slice(0, 8).map(brief).join('\n')}`;
+
+/** Many at once: how many failed, whichever they were. */
+function compareSum(direct, relay) {
+  const failed = relay.records.filter((record) => !record.ok);
+  assert.ok(failed.length <= failures(direct.records),
+    `${failed.length} of ${relay.records.length} failed, directly ${failures(direct.records)}\n${summary(direct, { records: failed })}`);
+}
+
+/** A row with one provider and one key also has the provider asked no more often than directly. */
+function compareEach(row, name, direct, relay) {
+  const one = name === 'claude' ? compareSentence : compareRecord;
+  const last = relay.records.length - 1;
+  assert.equal(last, direct.records.length - 1);
+  direct.records.forEach((record, at) => one(record, relay.records[at], (at === last && row.expect) || {}, !row.others));
+  if (row.others || row.entry?.keys?.length > 1 || !failures(relay.records)) return;
+  assert.ok(relay.first.requests.length <= direct.first.requests.length, `the provider got ${relay.first.requests.length} requests, directly ${direct.first.requests.length}`);
+}
+
+function compare(row, name, direct, relay) {
+  if (row.sum) compareSum(direct, relay);
+  else compareEach(row, name, direct, relay);
+  if (failures(relay.records) === failures(direct.records)) compareTime(row, name, direct, relay);
+}
+
+/** The last record has what the row expects: equal, or matched by a pattern. */
+function meets(row, { records }) {
+  const last = records.at(-1);
+  for (const [field, wanted] of Object.entries(row.expect ?? {})) {
+    const message = `${field} is not as expected: ${brief(last)}`;
+    if (wanted instanceof RegExp) assert.match(String(last[field]), wanted, message);
+    else assert.equal(last[field], wanted, message);
+  }
+}
+
+/** Runs one row with one client (its name, and `start(url, options)` that makes it). */
+export async function neverWorse(t, row, name, start) {
+  const options = { key: secret('first'), ...(typeof row.client === 'function' ? row.client(t) : row.client) };
+  const [direct, relay] = await Promise.all([directly(t, row, start, options), relayed(t, row, start, options)]);
+  t.diagnostic(direct ? `${Math.round(direct.ms)} ms directly, ${Math.round(relay.ms)} ms relayed` : `${Math.round(relay.ms)} ms`);
+  if (direct) compare(row, name, direct, relay);
+  meets(row, relay);
+  await row.check?.({ name, direct, ...relay });
+}
