@@ -70,7 +70,7 @@ describe('a fault of the account told as 400', function()
     self:reply('b', { status = 400, body = body })
     local answer = self:request { headers = { authorization = 'Bearer theirs' } }
     assert.same({ 400, body }, { answer.status, answer.body })
-    assert.equal(0, self:count 'key put aside')
+    assert.equal(0, self:count 'key suspended')
   end)
 end)
 

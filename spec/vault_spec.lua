@@ -293,7 +293,7 @@ describe('a refused one', function()
     local answer, exchange = self:request()
     assert.equal(200, answer.status)
     assert.same({ 'Bearer t1', 'Bearer t2' }, { bearer(exchange, 1), bearer(exchange, 2) })
-    assert.equal(0, self:count 'key put aside')
+    assert.equal(0, self:count 'key suspended')
   end)
 
   it('twice is the answer', function()
