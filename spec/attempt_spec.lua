@@ -149,6 +149,14 @@ describe('first', function()
     assert.same({ 5000, 9000 }, { exchange.tries[1].head_ms, exchange.tries[2].head_ms })
   end)
 
+  it('refuses what is no upstream, with words', function()
+    for _, action in ipairs { 'first', 'race' } do
+      local self = three { policy = policy('return exchange:' .. action .. '({ list[1], "b" })') }
+      assert.equal(500, self:request().status)
+      assert.equal(1, self:count('exchange:' .. action .. ' takes upstreams of relay.upstreams%(exchange%)'))
+    end
+  end)
+
   it('of nothing is nothing, which becomes the answer for no candidate', function()
     local self = stage.new { policy = policy 'return exchange:first({})' }
     assert.equal(500, self:request().status)

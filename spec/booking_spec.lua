@@ -555,6 +555,7 @@ describe('without room to count for limits', function()
   it('a key that has some is not used, loudly', function()
     local self = single { rpm_limit = 5 }
     assert.equal('529 529', statuses(self, 2))
+    assert.equal('false', self:request().headers['x-should-retry'])
     assert.equal(1, self:count 'no room to count for the limits of key')
   end)
 

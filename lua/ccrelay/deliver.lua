@@ -193,9 +193,8 @@ local function refuse_until(exchange, refusal)
     return answer.error(exchange, 429, string.format('every key for model "%s" is at its rate limit; the next is free '
       .. 'in %d s', exchange.model, seconds), options)
   end
-  options.failure = 'overloaded'
-  answer.error(exchange, 529, string.format('the relay cannot count more limits for model "%s"; try again in %d s',
-    exchange.model, seconds), options)
+  answer.error(exchange, 529, string.format('the relay has no room left to count the limits of the keys for model "%s"',
+    exchange.model), { failure = 'overloaded', should_retry = false })
 end
 
 --- Answers an exchange for which there was no candidate.

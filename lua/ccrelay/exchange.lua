@@ -4,7 +4,7 @@ local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
 local calibration = require 'ccrelay.calibration'
-local face = require 'ccrelay.face'
+local exchange_handle = require 'ccrelay.exchange_handle'
 local failover = require 'ccrelay.failover'
 local ffi = require 'ffi'
 local hints = require 'ccrelay.hints'
@@ -366,95 +366,6 @@ methods.respond = answer.respond
 methods.refuse = answer.refuse
 methods.abort = answer.abort
 
--- ---- What scripts hold ---------------------------------------------------------------------------
-
-local shown = {} -- methods by name
-
-local function object_of(value, action)
-  return face.object(value, 'exchange') or error('exchange:' .. action .. ' is a method of an exchange', 0)
-end
-
-local function show(name, inner)
-  shown[name] = turn.entrance(function(self, ...) return inner(object_of(self, name), ...) end)
-end
-
-for _, name in ipairs { 'sleep', 'body', 'estimate', 'remove', 'rewrite' } do show(name, methods[name]) end
-
--- From a script's table only what it holds itself, as its metatable is the script's too.
-local function upstreams_of(list, action)
-  if type(list) ~= 'table' then error('exchange:' .. action .. ' takes a list of upstreams', 0) end
-  local objects = {}
-  for index, value in ipairs(list) do objects[index] = face.object(value, 'upstream') or false end
-  return objects
-end
-
-show('field', function(self, path)
-  if type(path) ~= 'string' then error('exchange:field takes a path', 0) end
-  return methods.field(self, path)
-end)
-
-show('try', function(self, upstream)
-  return face.of(attempt.try(self, face.object(upstream, 'upstream')))
-end)
-
-show('first', function(self, list)
-  return face.of(failover.first(self, upstreams_of(list, 'first')))
-end)
-
-show('race', function(self, list, options)
-  local after = face.member(options, 'after_ms')
-  if after ~= nil and (type(after) ~= 'number' or not (after >= 0 and after < 2 ^ 31)) then
-    error('after_ms of exchange:race is a number of milliseconds', 0)
-  end
-  return face.of(race.run(self, upstreams_of(list, 'race'), { after_ms = after }))
-end)
-
-show('refuse', answer.refuse)
-
-show('abort', function(self, how)
-  return answer.abort(self, { reset = face.member(how, 'reset') == true, raw = face.member(how, 'raw') })
-end)
-
--- What becomes JSON is the script's, and takes the script's time.
-function shown:set(name, value)
-  return methods.set(object_of(self, 'set'), name, value)
-end
-
-local respond = turn.entrance(answer.respond)
-
-function shown:respond(given)
-  return respond(object_of(self, 'respond'), answer.plain(given))
-end
-
--- exchange.stream tells whether the client wants a stream; exchange:stream(fn) answers with one. So
--- that both can be, a boolean may be called, by an exchange alone.
-local stream = turn.entrance(function(self, produce, options)
-  return answer.stream(self, produce, {
-    status = face.member(options, 'status'), headers = face.plain(face.member(options, 'headers')),
-  })
-end)
-
-debug.setmetatable(true, {
-  __call = function(value, self, ...)
-    local exchange = face.object(self, 'exchange')
-    if not exchange then error('attempt to call a boolean value (' .. tostring(value) .. ')', 2) end
-    return stream(exchange, ...)
-  end,
-})
-
-local HIDDEN = { header = true, feature_bits = true }
-
-face.define('exchange', Exchange, function(self, name)
-  if shown[name] then return shown[name] end
-  if name == 'header' then return face.new(self.header) end
-  if not views[name] or HIDDEN[name] then error('an exchange has no "' .. tostring(name) .. '"', 2) end
-  return self[name]
-end, function(_, name)
-  error('exchange.' .. tostring(name) .. ' cannot be assigned; to edit the body use exchange:set', 2)
-end)
-
-face.define('header', Header, function(self, name) return self[tostring(name)] end, function()
-  error('headers of the request are read-only', 2)
-end)
+exchange_handle.define { class = Exchange, header = Header, methods = methods, views = views }
 
 return M

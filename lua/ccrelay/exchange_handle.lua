@@ -1,0 +1,109 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The handle that scripts get of an exchange: its documented views and methods, with what a script passes checked,
+-- and nothing of the library's objects.
+local answer = require 'ccrelay.answer'
+local attempt = require 'ccrelay.attempt'
+local face = require 'ccrelay.face'
+local failover = require 'ccrelay.failover'
+local race = require 'ccrelay.race'
+local turn = require 'ccrelay.turn'
+
+local M = {}
+
+local HIDDEN = { header = true, feature_bits = true } -- views that are the library's alone
+
+local shown = {} -- methods by name
+
+local function object_of(value, action)
+  return face.object(value, 'exchange') or error('exchange:' .. action .. ' is a method of an exchange', 0)
+end
+
+local function show(name, inner)
+  shown[name] = turn.entrance(function(self, ...) return inner(object_of(self, name), ...) end)
+end
+
+-- From a script's table only what it holds itself, as its metatable is the script's too.
+local function upstreams_of(list, action)
+  if type(list) ~= 'table' then error('exchange:' .. action .. ' takes a list of upstreams', 0) end
+  local objects = {}
+  for index, value in ipairs(list) do
+    objects[index] = face.object(value, 'upstream')
+      or error('exchange:' .. action .. ' takes upstreams of relay.upstreams(exchange)', 0)
+  end
+  return objects
+end
+
+show('try', function(self, upstream)
+  return face.of(attempt.try(self, face.object(upstream, 'upstream')))
+end)
+
+show('first', function(self, list)
+  return face.of(failover.first(self, upstreams_of(list, 'first')))
+end)
+
+show('race', function(self, list, options)
+  local after = face.member(options, 'after_ms')
+  if after ~= nil and (type(after) ~= 'number' or not (after >= 0 and after < 2 ^ 31)) then
+    error('after_ms of exchange:race is a number of milliseconds', 0)
+  end
+  return face.of(race.run(self, upstreams_of(list, 'race'), { after_ms = after }))
+end)
+
+show('refuse', answer.refuse)
+
+show('abort', function(self, how)
+  return answer.abort(self, { reset = face.member(how, 'reset') == true, raw = face.member(how, 'raw') })
+end)
+
+local respond = turn.entrance(answer.respond)
+
+function shown:respond(given)
+  return respond(object_of(self, 'respond'), answer.plain(given))
+end
+
+-- exchange.stream tells whether the client wants a stream; exchange:stream(fn) answers with one. So
+-- that both can be, a boolean may be called, by an exchange alone.
+local stream = turn.entrance(function(self, produce, options)
+  return answer.stream(self, produce, {
+    status = face.member(options, 'status'), headers = face.plain(face.member(options, 'headers')),
+  })
+end)
+
+debug.setmetatable(true, {
+  __call = function(value, self, ...)
+    local exchange = face.object(self, 'exchange')
+    if not exchange then error('attempt to call a boolean value (' .. tostring(value) .. ')', 2) end
+    return stream(exchange, ...)
+  end,
+})
+
+local function show_methods(methods)
+  for _, name in ipairs { 'sleep', 'body', 'estimate', 'remove', 'rewrite' } do show(name, methods[name]) end
+  show('field', function(self, path)
+    if type(path) ~= 'string' then error('exchange:field takes a path', 0) end
+    return methods.field(self, path)
+  end)
+  -- What becomes JSON is the script's, and takes the script's time.
+  function shown:set(name, value)
+    return methods.set(object_of(self, 'set'), name, value)
+  end
+end
+
+--- Says what scripts see of exchanges and of the headers of their requests.
+---@param parts { class: table, header: table, methods: table<string, function>, views: table<string, function> }
+function M.define(parts)
+  show_methods(parts.methods)
+  face.define('exchange', parts.class, function(self, name)
+    if shown[name] then return shown[name] end
+    if name == 'header' then return face.new(self.header) end
+    if not parts.views[name] or HIDDEN[name] then error('an exchange has no "' .. tostring(name) .. '"', 2) end
+    return self[name]
+  end, function(_, name)
+    error('exchange.' .. tostring(name) .. ' cannot be assigned; to edit the body use exchange:set', 2)
+  end)
+  face.define('header', parts.header, function(self, name) return self[tostring(name)] end, function()
+    error('headers of the request are read-only', 2)
+  end)
+end
+
+return M
