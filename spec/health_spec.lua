@@ -460,7 +460,7 @@ describe('a key', function()
   for what, case in pairs {
     ['429 until retry-after'] = { { status = 429, headers = { ['retry-after'] = '40' } }, 40 },
     ['429 for an hour at most'] = { { status = 429, headers = { ['retry-after'] = '999999' } }, 3600 },
-    ['429 for a second at least'] = { { status = 429, headers = { ['retry-after'] = '0' } }, 1 },
+    ['429 until retry-after-ms'] = { { status = 429, headers = { ['retry-after-ms'] = '700' } }, 0.7 },
     ['401 for ten minutes'] = { { status = 401 }, 600 },
     ['403 for ten minutes'] = { { status = 403 }, 600 },
     ['402 for long'] = { { status = 402 }, 3600 },
@@ -481,7 +481,13 @@ describe('a key', function()
   end
 
   local UNREADABLE = { ['retry-after'] = 'x' }
-  for what, headers in pairs { ['without a time'] = {}, ['with a time that cannot be read'] = UNREADABLE } do
+  for what, headers in pairs {
+    ['without a time'] = {}, ['with a time that cannot be read'] = UNREADABLE,
+    ['with a time of 0 s'] = { ['retry-after'] = '0' },
+    ['with a date that is over'] = { ['retry-after'] = 'Mon, 06 Nov 2006 08:49:37 GMT' },
+    ['with the reset of a limit that was not hit'] = { ['anthropic-ratelimit-unified-status'] = 'allowed',
+      ['anthropic-ratelimit-unified-reset'] = '99999999999' },
+  } do
     it('is left out by the third 429 ' .. what .. ' in a row, for 2 s at first', function()
       local self = two_keys { status = 429, body = '{}', headers = headers }
       for _ = 1, 3 do assert.equal('sk-1 sk-2', keys_used(self)) end
@@ -582,6 +588,40 @@ describe('a limit whose end the provider stated', function()
     assert.equal(0, tried(self))
     stage.advance(20000)
     assert.equal(1, tried(self))
+  end)
+
+  it('is told as JSON with the words that the error had, or some of the relay', function()
+    local nothing = 'provider "a" answered 429 without a body'
+    for body, words in pairs { ['<p>slow down</p>'] = '<p>slow down</p>', [''] = nothing } do
+      local reply = limited(20, body)
+      reply.headers['content-type'] = 'text/html'
+      local self = alone(reply)
+      local first, second = self:request(), self:request()
+      assert.same({ words, words }, { first.json.error.message, second.json.error.message })
+      assert.equal('application/json', second.headers['content-type'])
+    end
+  end)
+
+  it('is told in whole seconds, however many', function()
+    local self = alone(limited '999999999999999')
+    self:request()
+    assert.matches('^%d+$', self:request().headers['retry-after'])
+  end)
+
+  it('takes the place of a time that the relay made up, and not of a later one that was stated', function()
+    local self = alone { status = 429, body = BODY }
+    for _, pause in ipairs { 0, 0, 0, 2100, 4100, 8100, 16100 } do
+      stage.advance(pause)
+      self:request(another())
+    end
+    self:reply('a', limited(2), GOOD)
+    self:request(another())
+    stage.advance(2100)
+    assert.equal(200, self:request().status)
+    self:reply('a', limited(60), limited(2), GOOD)
+    self:requests({}, {})
+    stage.advance(2100)
+    assert.equal('58', self:request().headers['retry-after'])
   end)
 
   it('is told with the message of an error in another shape', function()

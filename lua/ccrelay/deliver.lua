@@ -78,14 +78,9 @@ local function retell(exchange, outcome, status, kind, message)
   })
 end
 
-local function is_encoded(outcome)
-  local encoding = outcome.headers['content-encoding']
-  return encoding and string.lower(encoding) ~= 'identity'
-end
-
 local function passes_unread(outcome)
   if outcome.cut then return false end
-  if is_encoded(outcome) then return true end
+  if errors.is_encoded(outcome.headers) then return true end
   return not outcome.complete and string.find(outcome.body, '^%s*{%s*"type"%s*:%s*"error"') ~= nil
 end
 
@@ -119,11 +114,7 @@ local function http_error(exchange, outcome)
     return pass(exchange, outcome)
   end
   if outcome.shaped and outcome.complete and not outcome.cut then return pass_kept(exchange, outcome) end
-  local message = is_encoded(outcome) and '' or errors.message_of(outcome.decoded, outcome.body)
-  if message == '' then
-    message = string.format('provider "%s" answered %d without a body', outcome.upstream.provider, outcome.status)
-  end
-  return retell(exchange, outcome, outcome.status, outcome.type, message)
+  return retell(exchange, outcome, outcome.status, outcome.type, errors.told_message(outcome))
 end
 
 -- An error event, or an error inside a success: its data as the body, with the status of its type.
@@ -180,8 +171,8 @@ local function repeat_stated(exchange, refusal)
     return true
   end
   exchange.failure = options.failure
+  kept.headers['content-type'], kept.headers['retry-after'] = 'application/json', retry_after.text(options.retry_after)
   set_headers(exchange, kept.headers)
-  set_headers(exchange, { ['retry-after'] = tostring(options.retry_after) })
   answer.give(exchange, kept.status, kept.body)
   return true
 end

@@ -82,4 +82,21 @@ function M.message_of(value, text)
   return (texts.trim(text))
 end
 
+--- Whether a body is encoded, so that its words cannot be read here.
+---@param headers table<string, string?>
+---@return boolean
+function M.is_encoded(headers)
+  local encoding = headers['content-encoding']
+  return encoding ~= nil and string.lower(encoding) ~= 'identity'
+end
+
+--- The message of an upstream's error as a client is told it; words of the relay where it has none.
+---@param outcome ccrelay.Outcome
+---@return string
+function M.told_message(outcome)
+  local message = M.is_encoded(outcome.headers) and '' or M.message_of(outcome.decoded, outcome.body or '')
+  if message ~= '' then return message end
+  return string.format('provider "%s" answered %d without a body', outcome.upstream.provider, outcome.status)
+end
+
 return M

@@ -169,6 +169,9 @@ function M.failed(exchange, upstream, probes, sent)
   return opened
 end
 
+-- A stated time of 0 says that it may be asked at once: then it is a failure like one without a time.
+local function is_time(seconds) return seconds ~= nil and seconds > 0 end
+
 --- The provider said it is overloaded.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream
@@ -177,8 +180,8 @@ end
 function M.overloaded(exchange, upstream, probes, retry_after)
   local number = M.circuits(upstream.slot.provider, upstream.model).overload
   local probe = probe_of(probes, number)
-  if retry_after then
-    breaker.open_until(number, C.cc_now() + math.min(math.max(retry_after * 1000, 1000), LONGEST_OVERLOAD_MS))
+  if is_time(retry_after) then
+    breaker.open_until(number, C.cc_now() + math.min(retry_after * 1000, LONGEST_OVERLOAD_MS))
   else
     count(exchange, number, COOLDOWN, probe)
   end
@@ -199,6 +202,14 @@ local function show_limit(slot, limit)
   if ready then extend(slot.limited, ready, limit.class) end
 end
 
+-- Of two stated times the later one holds; either takes the place of one that the relay made up.
+local function honour(number, limit, outcome, wait_ms)
+  local until_ms = C.cc_now() + math.min(wait_ms, LONGEST_STATED_MS)
+  if not breaker.open_until(number, until_ms, evidence.reason(number) ~= STATED) then return end
+  evidence.explain(number, STATED)
+  stated_limit.keep(limit.name, outcome, wait_ms)
+end
+
 --- The key has used up what it may of a class of models.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream
@@ -208,11 +219,8 @@ function M.exhausted(exchange, upstream, probes, outcome)
   local slot, limit = upstream.slot, quota.of(upstream.slot, upstream.model)
   local number, stated = limit.exhausted, outcome.retry_after or outcome.reset_after
   local probe = probe_of(probes, number)
-  if stated then
-    local wait_ms = math.max(stated * 1000, 1000)
-    breaker.open_until(number, C.cc_now() + math.min(wait_ms, LONGEST_STATED_MS))
-    evidence.explain(number, STATED)
-    stated_limit.keep(limit.name, outcome, wait_ms)
+  if is_time(stated) then
+    honour(number, limit, outcome, stated * 1000)
   elseif count(exchange, number, COOLDOWN, probe) then
     evidence.explain(number)
   end

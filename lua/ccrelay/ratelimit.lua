@@ -9,6 +9,8 @@ local M = {}
 
 local KINDS = { 'requests', 'tokens', 'input-tokens', 'output-tokens' }
 
+local UNIFIED = 'anthropic-ratelimit-unified-' -- limits of a subscription
+
 local names = {}
 for index, kind in ipairs(KINDS) do
   local prefix = 'anthropic-ratelimit-' .. kind
@@ -116,7 +118,9 @@ function M.reset_after(exchange, number)
     end
   end
   if longest then return longest end
-  local unified = header(exchange, number, 'anthropic-ratelimit-unified-reset')
+  local status = header(exchange, number, UNIFIED .. 'status')
+  if status and status ~= 'rejected' then return nil end -- another limit was hit, and its reset is not told
+  local unified = header(exchange, number, UNIFIED .. 'reset')
   local away = unified and seconds_until(exchange, number, unified)
   return away and away > 0 and away or nil
 end

@@ -173,14 +173,15 @@ function M.failure(cell, probe, rules, now)
   return false
 end
 
---- Opens the breaker until a moment at least. True when it was not open as long already.
+--- Opens the breaker until a moment. True unless it was open as long already, and is to stay so.
 ---@param cell integer
 ---@param until_ms number
+---@param exactly boolean? also when it was to be open for longer
 ---@return boolean
-function M.open_until(cell, until_ms)
+function M.open_until(cell, until_ms, exactly)
   for _ = 1, SWAPS do
     local value = C.cc_cell_get(cell)
-    if value < 0 and open_parts(value) >= until_ms then return false end
+    if not exactly and value < 0 and open_parts(value) >= until_ms then return false end
     if C.cc_cell_swap(cell, value, open_value(until_ms, 1)) then return true end
   end
   return false

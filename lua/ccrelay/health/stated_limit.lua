@@ -31,7 +31,7 @@ local function place_of(name)
 end
 
 local function travels(name)
-  return name == 'x-should-retry' or name == 'content-type' or string.sub(name, 1, 10) == 'anthropic-'
+  return name == 'x-should-retry' or string.sub(name, 1, 10) == 'anthropic-'
 end
 
 local function headers_of(outcome)
@@ -51,7 +51,7 @@ function M.keep(name, outcome, wait_ms)
   local whole = outcome.shaped and not outcome.cut and #body <= MOST_BODY
   local text = json.encode {
     name = name, status = outcome.status, type = outcome.type, headers = headers_of(outcome), until_ms = ends,
-    message = string.sub(errors.message_of(outcome.decoded, body), 1, MOST_BODY), body = whole and body or nil,
+    message = string.sub(errors.told_message(outcome), 1, MOST_BODY), body = whole and body or nil,
   }
   C.cc_secret_write(place_of(name), text, #text, ends)
 end
