@@ -14,7 +14,7 @@ usage: tests/run.sh [options]
   --fuzz SECONDS   time of each fuzzer (default 5)
   --valgrind       also runs the C tests under valgrind
   --soak SECONDS   also loads the relay for so long, watches memory and descriptors, shows what takes minutes
-                   to show (tests/bench/promises.mjs, 20 more minutes), and kills or stops a process at every
+                   to show (tests/bench/promises.mjs, 30 more minutes), and kills or stops a process at every
                    instruction of its work in shared memory (CCRELAY_STEP=1, 10 more minutes)
   --only NAMES     only these steps (comma between them), after set-up and build
 Environment: CCRELAY_BUILD (build folder, default build/ in the source tree),
@@ -224,7 +224,7 @@ do_valgrind() {
 
 do_soak() { do_npm && timeout $((soak + 300)) node "$root/tests/bench/soak.mjs" "$soak"; }
 
-do_promises() { do_npm && timeout 1800 node "$root/tests/bench/promises.mjs"; }
+do_promises() { do_npm && timeout 2400 node "$root/tests/bench/promises.mjs"; }
 
 do_stepped() {
   CCRELAY_STEP=1 timeout 3600 ctest --test-dir "$build/plain" -V -j "$jobs" --timeout 3500 \

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// usage: node promises.mjs [flood] [reloads] [memory] [hostile] [killed] [together]. Promises that take
-// minutes to show, in real time over two workers: limits under a flood, 1,000 reloads under load, memory
-// after 4,000 reloads, a hostile policy beside 100 streams, workers killed at random; and limits, waiting,
-// races, probes, faults, reloads and killed workers together. All of them unless some are named.
+// usage: node promises.mjs [flood] [reloads] [memory] [hostile] [killed] [together] [overload]. Promises
+// that take minutes to show, in real time over two workers: limits under a flood, 1,000 reloads under load,
+// memory after 4,000 reloads, a hostile policy beside 100 streams, workers killed at random; limits, waiting,
+// races, probes, faults, reloads and killed workers together; and providers that answer 529 now and then. All
+// of them unless some are named.
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Relay, ask, get, pair, post, provider, reloadsKept, secret } from '../clients/support/relay.mjs';
@@ -305,6 +306,44 @@ await scene('together', async (t) => {
   check(/^ccrelay_exchanges_open 0$/m.test(figures), 'no exchange is left open');
   const after = await Promise.all(Array.from({ length: 20 }, () => post(relay, ask())));
   check(after.every(whole), 'everything is served afterwards');
+});
+
+/** A healthy provider whose every hundredth answer is 529, the first of them after `until` requests. */
+function hundredth(until) {
+  const [good, bad] = [healthy(), faults.status(529, 'overloaded_error')];
+  let seen = 100 - until;
+  return (request, reply) => {
+    seen += 1;
+    return (seen % 100 === 0 ? bad : good)(request, reply);
+  };
+}
+
+/** 20 requests a second for so many seconds: how many of them failed, and what it took. */
+async function overloaded(t, seconds, ...handlers) {
+  const ups = [];
+  for (const [at, handler] of handlers.entries()) ups.push(await Upstream.start(t, ['first', 'second'][at], handler));
+  const relay = await Relay.start(t, { config: { logging, providers: ups.map((up, at) => provider(up, { priority: 2 - at })) } });
+  const forget = setInterval(() => { for (const up of ups) up.tries = (up.tries ?? 0) + up.requests.splice(0).length; }, 500);
+  const until = performance.now() + seconds * 1000;
+  const seen = { requests: 0, failed: 0, times: [] };
+  await steady(relay, 50, () => performance.now() > until, (answer, ms) => {
+    seen.requests += 1;
+    seen.times.push(ms);
+    if (whole(answer)) return;
+    seen.failed += 1;
+    if (seen.failed < 4) console.log(`# ${answer.status} ${answer.text ?? answer.message}`.slice(0, 300));
+  });
+  clearInterval(forget);
+  const tries = ups.reduce((sum, up) => sum + (up.tries ?? 0) + up.requests.length, 0);
+  console.log(`# overload, ${ups.length} providers: ${seen.requests} requests, ${seen.failed} failed, ${(tries / seen.requests).toFixed(3)} tries each, p99 ${percentile(seen.times, 0.99).toFixed(1)} ms`);
+  return { share: 100 * seen.failed / seen.requests, text: `${seen.failed} of ${seen.requests} failed` };
+}
+
+await scene('overload', async (t) => {
+  const seconds = Number(process.env.CCRELAY_OVERLOAD ?? 600);
+  const [one, two] = await Promise.all([overloaded(t, seconds, hundredth(100)), overloaded(t, seconds, hundredth(100), hundredth(37))]);
+  check(one.share <= 1.2, `every hundredth answer of the only provider is 529: at most 1.2 % fail (${one.text})`);
+  check(two.share <= 0.05, `every hundredth answer of each of two providers is 529: at most 0.05 % fail (${two.text})`);
 });
 
 process.exit(failed);
