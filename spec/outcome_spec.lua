@@ -266,7 +266,7 @@ describe('the client gets', function()
       ['{"code":500,"msg":"404 NOT_FOUND","success":false}'] = '404 NOT_FOUND',
       ['{"base_resp":{"status_code":1004,"status_msg":"login fail"}}'] = 'login fail',
       ['{"error":{"code":"1308","message":"[1308] used up","type":"new_api_error"}}'] = '[1308] used up',
-      ['<html>Bad gateway</html>\n'] = '<html>Bad gateway</html>',
+      ['<html>Bad gateway</html>\n'] = 'Bad gateway',
     } do
       local answer = answer_to { status = 400, body = body, headers = { ['content-type'] = 'text/html',
         ['x-other'] = 'no',

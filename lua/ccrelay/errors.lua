@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Errors in the shape of the Messages API: which type goes with which status, and the body.
 local json = require 'ccrelay.json'
+local page = require 'ccrelay.page'
 local texts = require 'ccrelay.text'
 
 local M = {}
@@ -68,7 +69,7 @@ local function message_in(value)
   return nil
 end
 
---- The message of an error body in any shape, word for word; the text itself when it has none.
+--- The message of an error body in any shape, word for word; the words of an HTML page; else the text itself.
 ---@param value any decoded body
 ---@param text string the body
 ---@return string
@@ -79,7 +80,7 @@ function M.message_of(value, text)
       or (type(value.error) == 'string' and value.error ~= '' and value.error) or nil
     if inner then return inner end
   end
-  return (texts.trim(text))
+  return page.words(texts.trim(text))
 end
 
 --- Whether a body is encoded, so that its words cannot be read here.

@@ -1,0 +1,32 @@
+-- SPDX-License-Identifier: Apache-2.0
+local page = require 'ccrelay.page'
+
+describe('the words of a page', function()
+  it('are what a reader sees of it', function()
+    for text, words in pairs {
+      ['<html>\n<head><title>502 Bad Gateway</title></head>\n<body>\n<center><h1>502 Bad Gateway</h1></center>\n'
+        .. '<hr><center>nginx</center>\n</body>\n</html>'] = '502 Bad Gateway nginx',
+      ['<!DOCTYPE html><HTML lang="en"><Body class="a"><p>Sorry, you&nbsp;have been <b>blocked</b> &amp; logged</p>'
+        .. '<script src="x">if (a < b) { alert("no") }</script><STYLE>p { color: red }</STYLE></body></html>']
+        = 'Sorry, you have been blocked & logged',
+      ['<!doctype html><html><body><header>Access denied</header><script>never closed'] = 'Access denied',
+      ['<html>Bad gateway</html>'] = 'Bad gateway',
+    } do
+      assert.equal(words, page.words(text))
+    end
+  end)
+
+  it('are its title where it shows nothing', function()
+    assert.equal('Access denied', page.words '<!DOCTYPE html><html><title lang="en">Access denied</title></html>')
+    assert.equal('Request blocked', page.words '<html><head><title>Request blocked</title></head></html>')
+    assert.equal('', page.words '<html></html>')
+  end)
+
+  it('are the text itself where it is no page', function()
+    for _, text in ipairs {
+      '', 'RBAC: access denied', '<Error><Code>AccessDenied</Code></Error>', 'a <html> in a text',
+    } do
+      assert.equal(text, page.words(text))
+    end
+  end)
+end)
