@@ -178,7 +178,7 @@ do_npm() {
   fi
 }
 
-do_clients() { do_npm && timeout 600 node --test --test-reporter=tap "$root"/tests/clients/*.test.mjs; }
+do_clients() { do_npm && timeout 1200 node --test --test-reporter=tap "$root"/tests/clients/*.test.mjs; }
 
 # The leak checker mistakes what a forked worker has from its master for leaks; the C tests look for them.
 do_clients_sanitized() {

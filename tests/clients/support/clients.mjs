@@ -10,8 +10,8 @@ const parsed = (text) => {
 };
 const textOf = (message) => (Array.isArray(message?.content) && message.type === 'message' ? message.content.map((block) => block.text ?? '').join('') : null);
 const advice = (headers = {}) => ({ retryAfter: headers['retry-after'], shouldRetry: headers['x-should-retry'] });
-/** The words of an error body: its message, or the body itself. */
-const wordsOf = (body, text) => body?.error?.message ?? text;
+/** The words of an error body: its message, or the text; of a page what a reader sees. */
+const wordsOf = (body, text) => body?.error?.message ?? (text?.startsWith('<') ? text.replace(/<[^<>]*>/g, ' ').trim() : text);
 
 /** The data of all events, in order; null where one is no JSON. */
 function eventsOf(text) {

@@ -137,6 +137,7 @@ export const works = [
   { section: 3, name: 'a prompt that is too long, and a second provider', clients: [...every, 'claude'], first: () => tooLong, others: (t) => behind(t, 'second', healthy()),
     expect: { ok: false, message: /too long/ }, check: ({ second }) => assert.equal(second.requests.length, 0) },
   { section: 3, name: 'a 403 that is a page of a firewall', clients: every, client: once, first: () => faults.html(403) },
+  { section: 3, name: 'a 403 that is a page of a firewall, as a sentence', clients: ['claude'], first: () => faults.html(403), expect: { message: /^Failed to authenticate\. API Error: 403 \w/ } },
   { section: 3, name: 'a 403 that is a page of a firewall, then an answer of the same key', clients: every, first: () => atFirst(1, faults.html(403)), run: inTurn(2), expect: { ok: true } },
   { section: 3, name: 'a 403 that is a page of a firewall, and a second provider', clients: ['raw'], first: () => atFirst(1, faults.html(403)), others: (t) => behind(t, 'second', healthy()), run: inTurn(2),
     expect: { ok: true, text: 'served by first' } },
