@@ -309,6 +309,16 @@ describe('a request that its client repeats', function()
     assert.equal(1, self:count 'circuit opened')
   end)
 
+  it('is not to blame for an overload', function()
+    local self = stage.new { providers = { provider('a', 2), provider('b', 1) },
+      health = { circuit_breaker = RULES } }
+    self:reply('a', OVERLOADED)
+    self:reply('b', BAD)
+    for _ = 1, 3 do self:request() end
+    local _, exchange = self:request()
+    assert.equal('b.test', exchange.tries[1].origin.host)
+  end)
+
   it('cannot be to blame for a connection that is refused', function()
     local self = stage.new { providers = { provider('a', 2), provider('b', 1) },
       health = { circuit_breaker = RULES } }
@@ -473,7 +483,7 @@ describe('a key', function()
       local self = two_keys(reply)
       assert.equal('sk-1 sk-2', keys_used(self))
       assert.equal('sk-2', keys_used(self))
-      stage.advance(case[2] * 1000 - 500)
+      stage.advance(case[2] * 1000 - math.min(500, case[2] * 500))
       assert.equal('sk-2', keys_used(self))
       stage.advance(1000)
       assert.equal('sk-1 sk-2', keys_used(self))

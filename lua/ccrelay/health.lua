@@ -146,13 +146,11 @@ local function probe_of(probes, number)
   return false
 end
 
--- One more failure, unless it is that of a request which counts already.
-local function count(exchange, number, rules, probe, certain)
-  if not certain and not evidence.add(exchange, number) then
-    if type(probe) == 'number' then breaker.withdraw(number, probe) end
-    return false
-  end
-  return breaker.failure(number, probe, rules, C.cc_now())
+-- One more failure that the request may be to blame for: it counts once, however often it comes.
+local function count_once(exchange, number, rules, probe, bytes)
+  if evidence.add(exchange, number, bytes) then return breaker.failure(number, probe, rules, C.cc_now()) end
+  if type(probe) == 'number' then breaker.withdraw(number, probe) end
+  return false
 end
 
 --- An attempt failed by the provider's fault. True when this opened the circuit.
@@ -163,7 +161,13 @@ end
 ---@return boolean opened
 function M.failed(exchange, upstream, probes, sent)
   local number = M.circuits(upstream.slot.provider, upstream.model).failure
-  local opened = count(exchange, number, failure_rules(exchange), probe_of(probes, number), not sent)
+  local rules, probe = failure_rules(exchange), probe_of(probes, number)
+  local opened
+  if sent then
+    opened = count_once(exchange, number, rules, probe)
+  else
+    opened = breaker.failure(number, probe, rules, C.cc_now())
+  end
   if opened then evidence.explain(number, not sent and UNREACHABLE or nil) end
   M.withdraw(probes)
   return opened
@@ -172,18 +176,17 @@ end
 -- A stated time of 0 says that it may be asked at once: then it is a failure like one without a time.
 local function is_time(seconds) return seconds ~= nil and seconds > 0 end
 
---- The provider said it is overloaded.
----@param exchange ccrelay.Exchange
+--- The provider said it is overloaded, which is not the request's fault.
 ---@param upstream ccrelay.Upstream
 ---@param probes ccrelay.Probes
 ---@param retry_after number? seconds, as stated
-function M.overloaded(exchange, upstream, probes, retry_after)
+function M.overloaded(upstream, probes, retry_after)
   local number = M.circuits(upstream.slot.provider, upstream.model).overload
   local probe = probe_of(probes, number)
   if is_time(retry_after) then
     breaker.open_until(number, C.cc_now() + math.min(retry_after * 1000, LONGEST_OVERLOAD_MS))
   else
-    count(exchange, number, COOLDOWN, probe)
+    breaker.failure(number, probe, COOLDOWN, C.cc_now())
   end
   M.withdraw(probes)
 end
@@ -221,7 +224,7 @@ function M.exhausted(exchange, upstream, probes, outcome)
   local probe = probe_of(probes, number)
   if is_time(stated) then
     honour(number, limit, outcome, stated * 1000)
-  elseif count(exchange, number, COOLDOWN, probe) then
+  elseif count_once(exchange, number, COOLDOWN, probe) then
     evidence.explain(number)
   end
   show_limit(slot, limit)
@@ -254,15 +257,16 @@ end
 ---@param upstream ccrelay.Upstream
 ---@param kind string type of its error event, '' without one
 ---@param probed boolean whether the attempt was a probe
-function M.broke(exchange, upstream, kind, probed)
+---@param bytes number size of the request's body
+function M.broke(exchange, upstream, kind, probed, bytes)
   local circuits = M.circuits(upstream.slot.provider, upstream.model)
   if kind == 'overloaded_error' then
-    count(exchange, circuits.overload, COOLDOWN, probed)
+    breaker.failure(circuits.overload, probed, COOLDOWN, C.cc_now())
   elseif kind ~= 'rate_limit_error' then
-    count(exchange, circuits.failure, failure_rules(exchange), probed)
+    count_once(exchange, circuits.failure, failure_rules(exchange), probed, bytes)
   elseif is_own(upstream) then
     local limit = quota.of(upstream.slot, upstream.model)
-    if count(exchange, limit.exhausted, COOLDOWN, probed) then evidence.explain(limit.exhausted) end
+    if count_once(exchange, limit.exhausted, COOLDOWN, probed, bytes) then evidence.explain(limit.exhausted) end
     show_limit(upstream.slot, limit)
   end
 end

@@ -23,7 +23,7 @@ local function sha(data, size)
   return ffi.string(digest, 32)
 end
 
--- Once the answer has begun, the body may be gone: then its size stands for it.
+-- Nothing once the answer has begun, for the body may be gone then.
 local function body_of(exchange)
   if C.cc_request_body(exchange.relay, exchange.handle, slice) ~= C.CC_OK or slice.size == 0 then return '' end
   local part = math.min(slice.size, PART)
@@ -36,10 +36,10 @@ local function client_of(exchange)
   return header['x-api-key'] or header.authorization or ''
 end
 
--- The digest of the client and its request.
-local function digest_of(exchange)
-  return cell.digest(table.concat({ client_of(exchange), exchange.model or '', exchange.body_bytes, body_of(exchange) },
-    '\0'), 4)
+-- The digest of the client and its request. Of a body that is gone the size tells.
+local function digest_of(exchange, bytes)
+  local parts = { client_of(exchange), exchange.model or '', bytes or exchange.body_bytes, body_of(exchange) }
+  return cell.digest(table.concat(parts, '\0'), 4)
 end
 
 local function text_of(number)
@@ -74,11 +74,12 @@ end
 --- Takes the failure of an exchange down against a breaker. False when the same request already counts.
 ---@param exchange ccrelay.Exchange
 ---@param number integer the breaker's cell
+---@param bytes number? size of the request's body, once its answer has begun
 ---@return boolean counts
-function M.add(exchange, number)
+function M.add(exchange, number, bytes)
   local known = exchange.evidence
   if not known then
-    known = { digest = digest_of(exchange), breakers = {} }
+    known = { digest = digest_of(exchange, bytes), breakers = {} }
     exchange.evidence = known
   end
   local reason, digests = parts_of(number)

@@ -47,8 +47,8 @@ function by_verdict.failed(exchange, attempt, outcome, probes)
   end
 end
 
-function by_verdict.overloaded(exchange, attempt, outcome, probes)
-  health.overloaded(exchange, attempt.upstream, probes, outcome.retry_after)
+function by_verdict.overloaded(_, attempt, outcome, probes)
+  health.overloaded(attempt.upstream, probes, outcome.retry_after)
 end
 
 function by_verdict.exhausted(exchange, attempt, outcome, probes)
@@ -114,7 +114,7 @@ end
 function M.from_end(exchange, attempt, report)
   local kind = report.stream_error.size > 0 and ffi.string(report.stream_error.data, report.stream_error.size) or ''
   if kind == 'overloaded_error' or kind == 'rate_limit_error' or kind == 'api_error' or not INNOCENT[report.error] then
-    health.broke(exchange, attempt.upstream, kind, attempt.probed)
+    health.broke(exchange, attempt.upstream, kind, attempt.probed, report.request_bytes)
   elseif report.error == C.CC_OK and report.status < 300 then
     health.succeeded(exchange, attempt.upstream)
     evidence.drop(exchange)
