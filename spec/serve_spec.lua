@@ -25,8 +25,7 @@ describe('a path', function()
 
   for _, path in ipairs {
     '/v1/message', '/v1/messages/', '//v1/messages', '/v1//messages', '/v1/messages/batch', '/V1/MESSAGES',
-      '/v1/models/',
-    '/v1/%6Dessages', '/v1/messages;x', '/v1/./messages', '/healthz', '/v1/files/', '*',
+    '/v1/%6Dessages', '/v1/messages;x', '/v1/./messages', '/healthz', '/v1/filesystem', '/v1/files-x', '*',
   } do
     it(path .. ' is unknown', function()
       local answer = stage.new():request { path = path }
@@ -35,6 +34,51 @@ describe('a path', function()
       assert.is_truthy(answer.headers['request-id'])
     end)
   end
+end)
+
+describe('a path below one that goes on to a provider', function()
+  local PROVIDER = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-a' } } } }
+
+  for _, rest in ipairs {
+    '/..', '/../messages', '/x/../../messages', '/./x', '/x/.', '/...', '/x.', '/.x', '/', '//', '//x', '/x/',
+    '/x//y', '/%2e%2e/messages', '/%2E%2E/messages', '/%2e./x', '/.%2E/x', '/%252e%252e/messages', '/x%2fy', '/x%2Fy',
+    '/x%252fy', '/x%5cy', '/x%5Cy', '/..\\messages', '\\..\\messages', '/x;y', '/..;/messages', ';/../messages',
+    '/x%3by', '/x%00', '/x%0d%0ay', '/%66ile', '/x:y', '/x@y', '/x,y', '/x+y', '%2f..', '%2e%2e', '.', '/x%c0%ae',
+    '/x\0', '/x\127', '/\200',
+  } do
+    for _, root in ipairs { '/v1/files', '/v1/messages/batches' } do
+      it('cannot be ' .. string.format('%q', root .. rest), function()
+        local answer, exchange = stage.new({ providers = PROVIDER }):request { path = root .. rest .. '?a=b' }
+        assert.equal(400, answer.status)
+        assert.equal('invalid_request_error', answer.json.error.type)
+        assert.is_truthy(answer.json.error.message:find('below ' .. root .. ' a path has segments of letters', 1, true))
+        assert.same({}, exchange.tries)
+      end)
+    end
+  end
+
+  for _, path in ipairs { '/v1/files/file_011CNha8iCJcU1wXNR6q4V8w/content', '/v1/files/a.b~c-D_9',
+    '/v1/messages/batches/msgbatch_01/results', '/v1/messages/batches/msgbatch_01/cancel' } do
+    it('can be ' .. path, function()
+      local _, exchange = stage.new({ providers = PROVIDER }):request { path = path .. '?after=/../x' }
+      assert.equal(path .. '?after=/../x', exchange.tries[1].target)
+    end)
+  end
+
+  it('is a name below /v1/models, in any encoding', function()
+    local self = stage.new { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-a' } },
+      models = { 'org/one:v1', 'two words' } } } }
+    for path, id in pairs {
+      ['/v1/models/org/one:v1'] = 'org/one:v1', ['/v1/models/org%2Fone%3av1'] = 'org/one:v1',
+      ['/v1/models/two%20words'] = 'two words',
+    } do
+      assert.equal(id, self:request({ method = 'GET', path = path }).json.id)
+    end
+    for _, rest in ipairs { '', '.', '..', '../messages', '%2e%2e/messages', '%2E', 'x/%2e./y', '/x', 'x/', 'x%2f%2Fy',
+      'x;y', 'x%3By', 'x\\y', 'x%5cy', 'x%00', 'x%7f' } do
+      assert.equal(400, self:request({ method = 'GET', path = '/v1/models/' .. rest }).status, rest)
+    end
+  end)
 end)
 
 describe('a body', function()

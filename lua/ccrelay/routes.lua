@@ -1,5 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The list of what is served. A path is compared as it was sent; the query decides nothing.
+-- The list of what is served, and which paths below it may be asked for. A path is compared as it was sent; the
+-- query decides nothing.
+local texts = require 'ccrelay.text'
+
 local M = {}
 
 ---@class ccrelay.Route
@@ -26,24 +29,61 @@ local exact = {
 }
 
 local passthrough = route('GET, HEAD, POST, DELETE', 'passthrough')
-
-local prefixes = {
-  { '/v1/models/', exact['/v1/models'] },
-  { '/v1/messages/batches/', passthrough },
-  { '/v1/files/', passthrough },
-}
 exact['/v1/messages/batches'] = passthrough
 exact['/v1/files'] = passthrough
+
+-- Goes on to a provider, so that nothing in it may be read as another path by a server on the way: what RFC 3986
+-- (2.3) calls unreserved, never escaped, and no dot at either end.
+local function is_id(segment)
+  return string.find(segment, '^[%w._~-]+$') and not string.find(segment, '^%.') and not string.find(segment, '%.$')
+end
+
+-- Is only compared with names that are known here.
+local function is_name(segment)
+  return segment ~= '' and segment ~= '.' and segment ~= '..' and not string.find(segment, '[%c\\;]')
+end
+
+---@class ccrelay.Subtree the paths below one that is served
+---@field root string
+---@field route ccrelay.Route
+---@field is_fit fun(segment: string): boolean whether a segment is one that may be asked for
+---@field takes string what is_fit wants, in words
+---@field decoded boolean? whether segments are judged, and divided, without their percent-encoding
+
+local ID = 'of letters, digits, "-", "_", "~" and (but not at either end) "."'
+local NAME = 'that are not empty, "." or "..", without ";", "\\" and control characters'
+
+local subtrees = {
+  { root = '/v1/models', route = exact['/v1/models'], is_fit = is_name, takes = NAME, decoded = true },
+  { root = '/v1/messages/batches', route = passthrough, is_fit = is_id, takes = ID },
+  { root = '/v1/files', route = passthrough, is_fit = is_id, takes = ID },
+}
+
+-- What is behind the root in a path; nil for one that only begins with the same letters, as /v1/filesystem.
+local function below(path, root)
+  if string.sub(path, 1, #root) ~= root or string.find(path, '^[%w_-]', #root + 1) then return nil end
+  return string.sub(path, #root + 1)
+end
+
+local function fault_of(rest, subtree)
+  if subtree.decoded then rest = texts.unescape(rest) end
+  local fit = string.sub(rest, 1, 1) == '/'
+  for segment in string.gmatch(string.sub(rest, 2) .. '/', '([^/]*)/') do
+    fit = fit and subtree.is_fit(segment)
+  end
+  return not fit and 'below ' .. subtree.root .. ' a path has segments ' .. subtree.takes or nil
+end
 
 --- The route of a path, or nil.
 ---@param path string
 ---@return ccrelay.Route?
+---@return string? fault why a path below one that is served cannot be asked for, in words; there is a route then too
 function M.find(path)
   local found = exact[path]
   if found then return found end
-  for _, entry in ipairs(prefixes) do
-    local prefix = entry[1]
-    if #path > #prefix and string.sub(path, 1, #prefix) == prefix then return entry[2] end
+  for _, subtree in ipairs(subtrees) do
+    local rest = below(path, subtree.root)
+    if rest then return subtree.route, fault_of(rest, subtree) end
   end
   return nil
 end

@@ -54,10 +54,13 @@ end
 --- Serves an exchange, in its coroutine.
 ---@param exchange ccrelay.Exchange
 function M.run(exchange)
-  local route = routes.find(exchange.path)
+  local route, fault = routes.find(exchange.path)
   if not (route and route.free) and not enter(exchange) then return end
   if not route then
     return answer.error(exchange, 404, 'there is no ' .. exchange.path .. ' here')
+  end
+  if fault then
+    return answer.error(exchange, 400, '"' .. exchange.path .. '" is not served: ' .. fault, { failure = 'bad_path' })
   end
   if not route.methods[exchange.method] then
     return answer.error(exchange, 405, exchange.path .. ' takes ' .. route.allow, { headers = { allow = route.allow } })
