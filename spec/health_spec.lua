@@ -281,6 +281,19 @@ describe('when no provider is healthy', function()
     assert.equal(2, #exchange.tries)
     assert.equal('a.test', exchange.tries[2].origin.host)
   end)
+
+  it('one that does not have the model is not asked for it again', function()
+    local self = stage.new { providers = { provider('a', 2), provider('b', 1) } }
+    self:reply('a', OVERLOADED)
+    self:reply('b', { status = 404, body = '{"type":"error","error":{"type":"not_found_error","message":"model: x"}}' })
+    local asked = 0
+    for _ = 1, 4 do
+      local answer, exchange = self:request(another())
+      assert.equal(529, answer.status)
+      asked = asked + tries_at(exchange, 'b')
+    end
+    assert.equal(1, asked)
+  end)
 end)
 
 describe('a request that its client repeats', function()
