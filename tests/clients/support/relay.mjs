@@ -20,15 +20,23 @@ export const secret = (name) => `sk-ant-api03-${canary}-${name}`;
 
 const taken = new Set();
 
-/** A port nobody uses at the moment, never the same twice. */
-export async function freePort() {
+/** Whether a port of this machine can be listened on. */
+function isFree(port) {
   const server = net.createServer();
-  await new Promise((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  if (taken.has(port)) return freePort();
-  taken.add(port);
-  return port;
+  return new Promise((done) => {
+    server.on('error', () => done(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => done(true)));
+  });
+}
+
+/** A port nobody uses at the moment, never the same twice, and none that the system gives to outgoing connections. */
+export async function freePort() {
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    if (taken.has(port)) continue;
+    taken.add(port);
+    if (await isFree(port)) return port;
+  }
 }
 
 /** A provider entry for an upstream of the test. */
