@@ -65,7 +65,6 @@ end
 
 return {
   name = 'bedrock',
-  models = { 'anthropic.*', '*.anthropic.*', 'arn:aws*:bedrock:*' },
   credentials = 'aws',
   service = 'bedrock',
   framing = 'eventstream',

@@ -58,7 +58,6 @@ end
 
 return {
   name = 'vertex',
-  models = { 'claude-*@*' },
   credentials = 'google',
   supports = { safeguards = false },
   base_url = base_url,

@@ -8,6 +8,7 @@
 //   client               options of the client: key, retries, headers; or a function of t that gives them
 //   entry, config        members of the first provider's entry, and sections of the configuration
 //   others(t)            { providers, env }: what stands behind the first; the direct run has the first alone
+//   reach(t, first)      the address at which the first is asked, by both
 //   policy, wrap         as for Relay.start
 //   direct               () => handlers to compare with in place of first; false: there is nothing to compare with
 //   sum                  failures are counted over all records, which need not fail at the same places
@@ -31,18 +32,20 @@ async function drive(row, start, url, options) {
   return { records, ms: performance.now() - began };
 }
 
+const reached = async (t, row, first) => (await row.reach?.(t, first)) ?? first.url;
+
 /** The direct side: the provider alone, or the one to compare with. */
 async function directly(t, row, start, options) {
   if (row.direct === false) return null;
   const first = await Upstream.start(t, 'first', (row.direct ?? row.first)());
-  return { first, ...(await drive(row, start, first.url, options)) };
+  return { first, ...(await drive(row, start, await reached(t, row, first), options)) };
 }
 
 /** The relay before the first provider and, behind it, what the row adds. */
 async function relayed(t, row, start, options) {
   const first = row.first ? await Upstream.start(t, 'first', row.first()) : null;
   const { providers = [], env, ...watched } = (await row.others?.(t, options)) ?? {};
-  const own = first ? [provider(first, { priority: 9, models: ['claude-*'], ...row.entry })] : [];
+  const own = first ? [provider(first, { priority: 9, models: ['claude-*'], base_url: await reached(t, row, first), ...row.entry })] : [];
   const { server, ...more } = row.config ?? {};
   const config = { server: { auth: { api_key: options.key }, ...server }, providers: [...own, ...providers], ...more };
   const relay = await Relay.start(t, { config, env, policy: row.policy, wrap: row.wrap });

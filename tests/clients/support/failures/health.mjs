@@ -2,7 +2,7 @@
 // Section 1: health never refuses when nobody else is left, and a fallback never makes the answer worse.
 import assert from 'node:assert/strict';
 import {
-  Upstream, atFirst, atRate, behind, cannotServe, every, everyNth, failing, faults, healthy, inTurn, kept, limited, named, overloaded, refuses,
+  Upstream, answers, atFirst, atRate, behind, cannotServe, every, everyNth, failing, faults, healthy, inTurn, kept, limited, named, overloaded, refuses,
   saying, sdks, secret, sleep,
 } from './common.mjs';
 
@@ -28,6 +28,9 @@ const turnsOf = (people, turns) => async (_, start) => {
   };
   return (await Promise.all(Array.from({ length: people }, talk))).flat();
 };
+
+/** A stream that ends with an error after its first words. */
+const breaking = (type) => async (request, reply) => reply.stream([...answers.events({ from: reply.from }).slice(0, 4), answers.event('error', answers.error(type, `the words of ${type}`, 'req_first'))]);
 
 /** Answers 500 to what holds the word "poison". */
 const poisonable = () => {
@@ -89,6 +92,10 @@ export const health = [
   { section: 1, name: 'ten times 429 without a time, then 200', clients: ['raw'], first: () => atFirst(10, limited()), run: inTurn(11, 50), expect: { ok: true } },
   { section: 1, name: 'ten streams that begin with overloaded_error, then a whole one', clients: ['raw'], first: () => atFirst(10, faults.errorEvent()),
     run: inTurn(11, 50), expect: { ok: true } },
+  { section: 1, name: 'ten streams that break off with overloaded_error, then a whole one', clients: ['raw'], first: () => atFirst(10, breaking('overloaded_error')),
+    run: inTurn(11, 50), expect: { ok: true } },
+  ...['overloaded_error', 'rate_limit_error', 'api_error'].map((type) => (
+    { section: 1, name: `a stream that breaks off with ${type}`, clients: every, client: once, first: () => breaking(type), expect: { ok: false } })),
   { section: 1, name: 'the only key is refused with 401, then taken', clients: ['raw'], first: () => atFirst(2, refuses(401, 'authentication_error', 'invalid x-api-key')),
     run: inTurn(3, 50), expect: { ok: true } },
   { section: 1, name: 'the only key is refused with 403, then taken', clients: ['raw'], first: () => atFirst(2, refuses(403, 'permission_error', 'not allowed')),
@@ -146,6 +153,8 @@ export const health = [
       const third = await Upstream.start(t, 'third');
       return { env: scenes[1].env, providers: [...scenes.flatMap((scene) => scene.providers), named(third, { priority: 0 })] };
     } },
+  { section: 1, name: 'a fallback that does not know the model is asked for it once', clients: ['raw'], first: () => overloaded,
+    others: cannotServe['a provider that answers 404 for the model'], config: { server: { workers: 1 } }, run: inTurn(4), expect: { status: 529 }, check: ({ second }) => assert.equal(second.requests.length, 1) },
   ...[[401, 'authentication_error'], [403, 'permission_error']].map(([status, type]) => (
     { section: 1, name: `429 for the first key, ${status} for the second`, clients: every, client: once, entry: twoKeys, run: inTurn(2),
       first: byKey(limited({ 'retry-after': '10800' }), refuses(status, type, 'no such key')), expect: { status: 429, message: /exceed your rate limit/ } })),

@@ -5,6 +5,7 @@ import zlib from 'node:zlib';
 import {
   answers, atFirst, atOnce, azure, bedrock, behind, every, faults, healthy, inTurn, kept, limited, refuses, secret, sleep, vertex,
 } from './common.mjs';
+import { blackhole } from '../blackhole.mjs';
 import { ask } from '../relay.mjs';
 import { bedrockFaults } from '../cloud/bedrock.mjs';
 import { Refusal } from '../cloud/base.mjs';
@@ -33,6 +34,9 @@ const silent = (ms) => () => async (request, reply) => {
   }
   await reply.finish();
 };
+
+/** By a name whose IPv6 address answers nobody, where there is IPv6. */
+const deadIPv6 = async (t, first) => ((await blackhole(t, first.port)) ? `http://localhost:${first.port}` : undefined);
 
 const notMessages = {
   '{"error": ...}': { error: { code: '1302', message: 'High concurrency, slow down' } },
@@ -126,6 +130,9 @@ export const works = [
   { section: 3, name: 'a success of {"error": ...}, then a message', clients: ['claude'], first: () => atFirst(1, says(JSON.stringify(notMessages['{"error": ...}']), { 'content-type': 'application/json' })) },
   { section: 3, name: 'a Bedrock chunk without type', clients: every, direct: false, others: cloudy(bedrock, bedrockFaults.typeless()), expect: { ok: true } },
 
+  { section: 3, name: 'a host whose IPv6 address is dead', clients: every, first: () => healthy(), reach: deadIPv6, run: inTurn(3), expect: { ok: true } },
+  { section: 3, name: 'a host whose IPv6 address is dead, and a second provider', clients: ['raw'], first: () => healthy(), reach: deadIPv6, run: inTurn(3),
+    others: (t) => behind(t, 'second', healthy()), expect: { ok: true, text: 'served by first' } },
   { section: 3, name: 'a stream that flows longer than server.timeout_ms', clients: [...every, 'claude'], first: flowing(4000, 100), config: { server: { timeout_ms: 1500 } }, expect: { ok: true } },
   { section: 3, name: 'a stream that is silent for longer than server.timeout_ms', clients: every, first: silent(2500), config: { server: { timeout_ms: 1500 } }, expect: { ok: true } },
 
