@@ -141,9 +141,16 @@ describe('the search order', function()
       return file.places(function(name) return variables[name] end)
     end
     assert.same({ './config.yaml', './config.toml', '/x/ccrelay/config.yaml', '/x/ccrelay/config.toml',
-      '/etc/ccrelay/config.yaml', '/etc/ccrelay/config.toml' }, places { XDG_CONFIG_HOME = '/x', HOME = '/h' })
+      '/etc/ccrelay/config.yaml', '/etc/ccrelay/config.toml' }, places { XDG_CONFIG_HOME = '/x' })
     assert.equal('/h/.config/ccrelay/config.yaml', places({ HOME = '/h', XDG_CONFIG_HOME = '' })[3])
-    assert.equal(4, #places {})
+    assert.equal(4, #places { CC_RELAY_CONFIG = '' })
+  end)
+
+  it('ends with the places of cc-relay', function()
+    local variables = { XDG_CONFIG_HOME = '/x', HOME = '/h', CC_RELAY_CONFIG = '/c/relay.yaml' }
+    local places = file.places(function(name) return variables[name] end)
+    assert.same({ '/etc/ccrelay/config.toml', '/c/relay.yaml', '/h/.config/cc-relay/config.yaml',
+      '/h/.config/cc-relay/config.toml' }, { unpack(places, 6) })
   end)
 
   it('takes the first that is there, and the path given before all', function()
@@ -154,6 +161,23 @@ describe('the search order', function()
     helper.write(folder .. '/ccrelay/config.toml', '')
     assert.equal(before or folder .. '/ccrelay/config.toml', config.find(nil, env))
     assert.equal('given.yaml', config.find('given.yaml', env))
+    helper.remove(folder)
+  end)
+
+  it('has what CC_RELAY_CONFIG names, there or not, and the folder of cc-relay', function()
+    local folder = helper.folder()
+    local before = config.find(nil, function() end)
+    local function found(variables)
+      return config.find(nil, function(name) return variables[name] end)
+    end
+    assert(os.execute(('mkdir -p %s/.config/cc-relay'):format(folder)) == 0)
+    helper.write(folder .. '/.config/cc-relay/config.yaml', '')
+    assert.equal(before or folder .. '/.config/cc-relay/config.yaml', found { HOME = folder })
+    assert.equal(before or '/none/relay.yaml', found { HOME = folder, CC_RELAY_CONFIG = '/none/relay.yaml' })
+    assert(os.execute(('mkdir -p %s/.config/ccrelay'):format(folder)) == 0)
+    helper.write(folder .. '/.config/ccrelay/config.toml', '')
+    assert.equal(before or folder .. '/.config/ccrelay/config.toml',
+      found { HOME = folder, CC_RELAY_CONFIG = '/none/relay.yaml' })
     helper.remove(folder)
   end)
 end)

@@ -17,8 +17,9 @@ usage: ccrelay config validate [--config F]    check a configuration, tell every
                                                JSON Schema for editors, or all keys as a table
 
 Without --config the first of these is taken: ./config.yaml, ./config.toml, config.yaml and
-config.toml in $XDG_CONFIG_HOME/ccrelay (or ~/.config/ccrelay), then in /etc/ccrelay; if there is
-none, the built-in configuration.
+config.toml in $XDG_CONFIG_HOME/ccrelay (or ~/.config/ccrelay), then in /etc/ccrelay; the file that
+$CC_RELAY_CONFIG names; config.yaml and config.toml in ~/.config/cc-relay. If there is none, the
+built-in configuration.
 
   --insecure-permissions   take the file even if others may write to it
 ]]

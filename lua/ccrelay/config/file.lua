@@ -118,34 +118,43 @@ local function is_there(path)
   return status ~= C.CC_ENOTFOUND
 end
 
---- The places where a configuration is looked for, in order.
----@param env fun(name: string): string?
----@return string[]
-function M.places(env)
-  local function variable(name)
-    local value = env(name)
-    return value ~= '' and value or nil
-  end
-  local folders, places = { '.' }, {}
-  local home = variable 'HOME'
-  local shared = variable 'XDG_CONFIG_HOME' or home and home .. '/.config'
-  if shared then folders[2] = shared .. '/ccrelay' end
-  folders[#folders + 1] = '/etc/ccrelay'
-  for _, folder in ipairs(folders) do
-    places[#places + 1] = folder .. '/config.yaml'
-    places[#places + 1] = folder .. '/config.toml'
-  end
-  return places
+local function variable(env, name)
+  local value = env(name)
+  return value ~= '' and value or nil
 end
 
---- The path given, or the first place that has a file; nil when none has.
+local function add(places, folder)
+  places[#places + 1] = folder .. '/config.yaml'
+  places[#places + 1] = folder .. '/config.toml'
+end
+
+--- The places where a configuration is looked for, in order. The last ones are those of cc-relay, whose
+--- configurations can be used as they are.
+---@param env fun(name: string): string?
+---@return string[] places
+---@return string? named the one of them that CC_RELAY_CONFIG names
+function M.places(env)
+  local places, home, named = {}, variable(env, 'HOME'), variable(env, 'CC_RELAY_CONFIG')
+  local shared = variable(env, 'XDG_CONFIG_HOME') or home and home .. '/.config'
+  add(places, '.')
+  if shared then add(places, shared .. '/ccrelay') end
+  add(places, '/etc/ccrelay')
+  places[#places + 1] = named
+  if home then add(places, home .. '/.config/cc-relay') end
+  return places, named
+end
+
+--- The path given, or the first place that has a file; nil when none has. What CC_RELAY_CONFIG names is
+--- taken even if it is not there, so that a wrong name is told and does not start the built-in
+--- configuration.
 ---@param path string?
 ---@param env fun(name: string): string?
 ---@return string?
 function M.find(path, env)
   if path then return path end
-  for _, place in ipairs(M.places(env)) do
-    if is_there(place) then return place end
+  local places, named = M.places(env)
+  for _, place in ipairs(places) do
+    if place == named or is_there(place) then return place end
   end
 end
 
