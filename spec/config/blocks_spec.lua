@@ -94,6 +94,63 @@ providers = [
 ```
 ]=]
 
+-- Every key that the example configuration of cc-relay has.
+local cc_relay = [=[
+server: {listen: "127.0.0.1:8787", timeout_ms: 600000, max_concurrent: 0, enable_http2: true,
+  auth: {allow_subscription: true}}
+routing: {strategy: failover, failover_timeout: 5000, debug: false}
+providers:
+  - {name: pool, type: anthropic, enabled: true, models: [claude-opus-4-5], keys: [{key: "${ANTHROPIC_API_KEY}",
+      rpm_limit: 60, tpm_limit: 100000}]}
+  - {name: zai, type: zai, enabled: true, base_url: "https://api.z.ai/api/anthropic", models: [GLM-4.7],
+      keys: [{key: "${ZAI_API_KEY}"}], model_mapping: {claude-sonnet-4-5: GLM-4.7}}
+  - {name: ollama, type: ollama, enabled: true, base_url: "http://localhost:11434",
+      model_mapping: {claude-sonnet-4-5: "qwen3:32b"}}
+  - {name: bedrock, type: bedrock, enabled: false, aws_region: us-east-1,
+      model_mapping: {claude-sonnet-4-5: "anthropic.claude-sonnet-4-5-20250929-v1:0"}}
+  - {name: azure, type: azure, enabled: false, azure_resource_name: mine, azure_api_version: "2024-06-01",
+      keys: [{key: "${AZURE_API_KEY}"}], model_mapping: {claude-haiku-4-5: claude-haiku-4-5}}
+  - {name: vertex, type: vertex, enabled: false, gcp_project_id: "${GOOGLE_CLOUD_PROJECT}", gcp_region: us-east5,
+      model_mapping: {claude-sonnet-4-5: claude-sonnet-4-5@20250929}}
+cache: {mode: single, ristretto: {num_counters: 1000000, max_cost: 104857600, buffer_items: 64}}
+grpc: {listen: "127.0.0.1:9090"}
+logging: {level: info, format: text}
+metrics: {enabled: true, prometheus_endpoint: /metrics, prometheus_listen: "127.0.0.1:9100"}
+health: {health_check: {enabled: true, interval_ms: 10000},
+  circuit_breaker: {failure_threshold: 5, open_duration_ms: 30000, half_open_probes: 3}}
+]=]
+
+describe('the keys of cc-relay', function()
+  -- The paths that warnings are about.
+  local function warned(env)
+    local got, warnings = helper.good(cc_relay, 'yaml', env)
+    local paths = {}
+    for i, warning in ipairs(warnings) do paths[i] = warning.path end
+    table.sort(paths)
+    return paths, got, warnings
+  end
+
+  it('load, with a warning for each that has no meaning here', function()
+    local paths, got, warnings = warned(variables)
+    assert.same({ 'cache.ristretto', 'grpc', 'metrics.prometheus_endpoint', 'metrics.prometheus_listen',
+      'server.enable_http2' }, paths)
+    assert.is_true(got.metrics.enabled)
+    for _, warning in ipairs(warnings) do
+      local text = require('ccrelay.config').text(warning)
+      if warning.path:find '^metrics' then
+        assert.is_truthy(text:find('metrics are served at /metrics of admin.listen', 1, true), text)
+      end
+    end
+  end)
+
+  it('load without any of their variables, too', function()
+    local paths, got = warned {}
+    assert.equal(6, #got.providers)
+    local seen = table.concat(paths, ' ')
+    assert.is_truthy(seen:find('providers[5].gcp_project_id', 1, true), seen)
+  end)
+end)
+
 describe('blocks in both forms', function()
   it('of our own mean the same', function()
     local yaml, toml = blocks(own, 'yaml'), blocks(own, 'toml')

@@ -62,6 +62,17 @@ describe('variables', function()
     refused('admin: {token: "${U}"}', 'admin.token: the variable U is not set')
   end)
 
+  it('that are unset are no fault of a provider that is not enabled', function()
+    local vertex = 'providers: [{name: v, type: vertex, enabled: false, gcp_project_id: "${U}", gcp_region: r}]'
+    local got, warnings = helper.good(vertex)
+    assert.is_nil(got.providers[1].gcp_project_id)
+    assert.equal('configuration:1: providers[0].gcp_project_id: '
+      .. 'the variable U is not set, so this key counts as absent', config.text(warnings[1]))
+    refused((vertex:gsub('false', 'true')), 'providers[0].gcp_project_id: the variable U is not set')
+    refused((vertex:gsub('%]$', ', {name: w, type: zai, base_url: "${U}"}]')),
+      'providers[1].base_url: the variable U is not set')
+  end)
+
   it('never open what was meant to be closed', function()
     refused('server: {auth: {api_key: "${U:-}"}}', 'server.auth.api_key: found nothing behind ${U:-}')
     refused('server: {auth: {api_key: []}}', 'server.auth.api_key: found an empty list')

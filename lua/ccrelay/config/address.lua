@@ -119,6 +119,17 @@ end
 ---@field port integer
 ---@field path string without a slash at its end
 
+local PORTS = { http = 80, https = 443 }
+
+--- Writes a URL, without a port that goes without saying.
+---@param url ccrelay.Url
+---@return string
+function M.text(url)
+  local host = url.host:find(':', 1, true) and '[' .. url.host .. ']' or url.host
+  local port = url.port ~= PORTS[url.scheme] and ':' .. url.port or ''
+  return ('%s://%s%s%s'):format(url.scheme, host, port, url.path)
+end
+
 --- Reads an http or https URL without user, query and fragment.
 ---@param text string
 ---@return ccrelay.Url? url nil when it is not one
@@ -133,7 +144,7 @@ function M.url(text)
     host, tail = authority:match '^([^:@]+)(.*)$'
     if not host or not M.ipv4(host) and not host_name(host) then return nil end
   end
-  local port = tail == '' and (scheme == 'https' and 443 or 80) or tail:sub(1, 1) == ':' and port_of(tail:sub(2))
+  local port = tail == '' and PORTS[scheme] or tail:sub(1, 1) == ':' and port_of(tail:sub(2))
   if not port or port == 0 then return nil end
   return { scheme = scheme, host = host, port = port, path = (path:gsub('/+$', '')) }
 end

@@ -17,6 +17,7 @@ local M = {}
 ---@field lines table<string, integer> where each path stands
 ---@field more integer faults beyond the first thousand
 ---@field skip string? the unset variable that makes the list member at hand be skipped
+---@field idle boolean? the provider at hand is not enabled: what it lacks is no fault
 local Check = {}
 Check.__index = Check
 
@@ -77,7 +78,7 @@ end
 function Check:unset(variable, row, path)
   if row.unset == 'skip' then
     self.skip = variable
-  elseif row.unset == 'absent' then
+  elseif row.unset == 'absent' or self.idle then
     self:warn(path, ('the variable %s is not set, so this key counts as absent'):format(variable))
   else
     self:fault { path = path, message = ('the variable %s is not set (or empty) and has no default'):format(variable) }
@@ -213,13 +214,17 @@ function Check:map(node, row, path)
   return values
 end
 
+function Check:unused(row, path)
+  self:warn(path, 'accepted for compatibility, but not used' .. (row.instead and '; ' .. row.instead or ''))
+end
+
 --- Checks any value against its row; nil when it is faulty, skipped or absent.
 ---@param node ccrelay.Node
 ---@param row table
 ---@param path string
 ---@return any
 function Check:value(node, row, path)
-  if row.type == 'any' then return self:warn(path, 'accepted for compatibility, but not used') end
+  if row.type == 'any' then return self:unused(row, path) end
   if row.type == 'list' then return self:list(node, row, path) end
   local mapping = row.type == 'section' or row.type == 'map' or row.type == 'provider'
   if mapping and node.kind == 'scalar' and node.type == 'null' and not row.strict then

@@ -154,7 +154,9 @@ function Check:provider(node, row, path)
   if self.format == 'toml' then adopt_models(self, node, path) end
   local type = text_of(node.values.type)
   local rows, adapter = rows_of(self, row, type, node, path)
+  self.idle = text_of(node.values.enabled) == 'false'
   local values = self:section(node, rows, path)
+  self.idle = nil
   check_type(self, values.type, path)
   for name, default in pairs(adapter and adapter.defaults or {}) do
     if not node.values[name] and check.find(rows, name) then values[name] = check.copy(default) end

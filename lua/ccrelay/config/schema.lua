@@ -18,8 +18,12 @@
 --   only       provider types that have this key
 --   reload     'restart' when a change needs one; every other key changes with a reload
 --   start      the starter file shows it, not commented out;  example: shown there for the default
+--   instead    what to use in place of a key that is accepted, but not used
 --   doc        one line
 local byte_range = { min = 1 }
+
+local UNUSED = 'accepted for compatibility, not used'
+local METRICS = 'metrics are served at /metrics of admin.listen'
 
 local function row(fields, more)
   for name, value in pairs(more) do fields[name] = value end
@@ -204,8 +208,8 @@ local logging = {
 local cache = {
   { 'mode', 'choice', of = { 'single', 'ha', 'disabled' }, default = 'single',
     doc = 'where limits, breakers and signature facts live; ha does not exist yet and is refused' },
-  { 'ristretto', 'any', doc = 'accepted for compatibility, not used' },
-  { 'olric', 'any', doc = 'accepted for compatibility, not used' },
+  { 'ristretto', 'any', doc = UNUSED },
+  { 'olric', 'any', doc = UNUSED },
 }
 
 local root = {
@@ -219,6 +223,8 @@ local root = {
     { 'logging', 'section', fields = logging, doc = 'the log' },
     { 'metrics', 'section', doc = 'Prometheus text on the admin listener', fields = {
       { 'enabled', 'boolean', default = true, doc = 'serve /metrics' },
+      { 'prometheus_endpoint', 'any', doc = UNUSED, instead = METRICS },
+      { 'prometheus_listen', 'any', doc = UNUSED, instead = METRICS },
     } },
     { 'admin', 'section', strict = true, doc = 'dashboard, metrics and status; a listener of its own', fields = {
       { 'listen', 'listen', default = '127.0.0.1:8788', also = { 'off' }, strict = true, reload = 'restart',
@@ -227,6 +233,7 @@ local root = {
         doc = 'needed to enter; required off loopback' },
     } },
     { 'cache', 'section', fields = cache, doc = 'shared state' },
+    { 'grpc', 'any', doc = UNUSED, instead = 'ccrelay status and the admin listener tell of a running relay' },
   },
 }
 

@@ -51,6 +51,15 @@ local function line(row, value, style, active)
   return ('%s%s  # %s'):format(active and '' or '#', text, row.doc)
 end
 
+-- The sections of the file, without those that are accepted only.
+local function sections(schema)
+  local rows = {}
+  for _, row in ipairs(schema.fields) do
+    if row.type ~= 'any' then rows[#rows + 1] = row end
+  end
+  return rows
+end
+
 local yaml = { equals = ': ' }
 
 local function yaml_rows(rows, indent, active, out)
@@ -105,7 +114,7 @@ end
 ---@return string
 function M.yaml(schema)
   local out = {}
-  for _, row in ipairs(schema.fields) do
+  for _, row in ipairs(sections(schema)) do
     out[#out + 1] = '\n# ' .. row.doc
     if row.type == 'list' then
       yaml_providers(row, out)
@@ -155,7 +164,7 @@ end
 ---@return string
 function M.toml(schema)
   local out = {}
-  for _, row in ipairs(schema.fields) do
+  for _, row in ipairs(sections(schema)) do
     out[#out + 1] = '\n# ' .. row.doc
     if row.type == 'list' then
       toml_providers(row, out)
