@@ -27,9 +27,7 @@ local entries, owner = {}, nil -- by name and address, of this relay
 local found = setmetatable({}, { __mode = 'k' }) -- the same by provider; a reload makes new ones
 
 local function url_of(provider)
-  local base = provider.base
-  local host = string.find(base.host, ':', 1, true) and '[' .. base.host .. ']' or base.host
-  return string.format('%s://%s:%d%s%s', base.scheme, host, base.port, base.path, provider.adapter.list_models.path)
+  return provider:base_url() .. provider.adapter.list_models.path
 end
 
 local function entry_of(provider)

@@ -97,6 +97,13 @@ function Provider:counts_cache_reads(model)
   return model ~= nil and patterns.find(self.caching, self.caching_prefixes, model) == true
 end
 
+--- Where it is, as the configuration or its adapter says. There is no user or password in it: such
+--- addresses are refused.
+---@return string
+function Provider:base_url()
+  return address.text(self.base)
+end
+
 --- Counts the turns of a round-robin pool, over all processes.
 ---@return number
 function Provider:next_turn()

@@ -28,9 +28,14 @@ describe('/v1/models', function()
       assert.equal('model', model.type)
       assert.equal(model.id, model.display_name)
       assert.is_truthy(model.created_at:find '^%d%d%d%d%-%d%d%-%d%dT')
+      assert.equal(model.created_at, os.date('!%Y-%m-%dT%H:%M:%SZ', model.created))
+      assert.equal('model', model.object)
     end
+    local mapped = answer.json.data[5]
+    assert.same({ 'zai', 'zai' }, { mapped.owned_by, mapped.provider })
     assert.same({ 'claude-opus-5-5', 'claude-haiku-5-5', 'GLM-4.7', 'a model/x', 'claude-sonnet-4-5' }, ids)
     assert.equal(false, answer.json.has_more)
+    assert.equal('list', answer.json.object)
     assert.equal('claude-opus-5-5', answer.json.first_id)
     assert.equal('claude-sonnet-4-5', answer.json.last_id)
   end)
@@ -67,13 +72,29 @@ describe('/v1/models', function()
 end)
 
 describe('/v1/providers', function()
-  it('tells name, type, state and models, and nothing secret', function()
+  it('tells name, type, address, state and models, and nothing secret', function()
     local answer = get '/v1/providers'
     assert.same({
-      { name = 'anthropic', type = 'anthropic', state = 'ready', models = { 'claude-opus-5-5', 'claude-haiku-5-5' } },
-      { name = 'zai', type = 'zai', state = 'ready', models = { 'GLM-4.7', 'claude-opus-5-5' } },
+      { name = 'anthropic', type = 'anthropic', base_url = 'http://anthropic.test', active = true,
+        state = 'ready', models = { 'claude-opus-5-5', 'claude-haiku-5-5' } },
+      { name = 'zai', type = 'zai', base_url = 'http://zai.test', active = true,
+        state = 'ready', models = { 'GLM-4.7', 'claude-opus-5-5' } },
     }, answer.json.data)
+    assert.equal('list', answer.json.object)
     assert.is_nil(answer.body:find 'CANARY')
+  end)
+
+  it('tells the port of an address, and an address of IPv6 in brackets', function()
+    local bases = { 'http://localhost:11434', 'https://[fd00::1]:8443/base', 'https://a.example:443',
+      'http://10.0.0.1' }
+    local providers = {}
+    for index, base in ipairs(bases) do
+      providers[index] = { name = 'p' .. index, type = 'anthropic', base_url = base, keys = { { key = 'k' } } }
+    end
+    local answer = stage.new({ providers = providers }):request { method = 'GET', path = '/v1/providers' }
+    local told = {}
+    for index, provider in ipairs(answer.json.data) do told[index] = provider.base_url end
+    assert.same({ bases[1], bases[2], 'https://a.example', bases[4] }, told)
   end)
 
   it('tells of a provider in trouble', function()

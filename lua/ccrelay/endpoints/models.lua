@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- GET /v1/models and /v1/models/{id}, from memory: what the configuration lists for providers, the names
--- clients use for it, and what providers list themselves.
+-- clients use for it, and what providers list themselves. Members are those of Anthropic's list, and
+-- those that cc-relay and clients of OpenAI's list know: object, created, owned_by, provider.
 local answer = require 'ccrelay.answer'
 local json = require 'ccrelay.json'
 local listing = require 'ccrelay.listing'
@@ -9,12 +10,13 @@ local texts = require 'ccrelay.text'
 local M = {}
 
 local PREFIX = '/v1/models/'
-local CREATED = '2025-01-01T00:00:00Z'
+local CREATED, CREATED_S = '2025-01-01T00:00:00Z', 1735689600
 
 local function add(list, seen, provider, id)
   if seen[id] or string.sub(id, -1) == '*' or not provider:serves(id) then return end
   seen[id] = true
-  list[#list + 1] = { type = 'model', id = id, display_name = id, created_at = CREATED }
+  list[#list + 1] = { type = 'model', id = id, display_name = id, created_at = CREATED,
+    object = 'model', created = CREATED_S, owned_by = provider.type, provider = provider.name }
 end
 
 local function sorted_names(mapping)
@@ -52,7 +54,7 @@ function M.serve(exchange)
   local list, seen = M.list(exchange.generation)
   if string.sub(exchange.path, 1, #PREFIX) == PREFIX then return one(exchange, list, seen) end
   answer.json(exchange, {
-    data = list, has_more = false, first_id = list[1] and list[1].id or json.null,
+    object = 'list', data = list, has_more = false, first_id = list[1] and list[1].id or json.null,
     last_id = list[#list] and list[#list].id or json.null,
   })
 end

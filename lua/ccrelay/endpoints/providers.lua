@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- GET /v1/providers: which providers there are and how they are, without anything secret.
+-- GET /v1/providers: which providers are enabled (active, as cc-relay says) and how they are, without
+-- anything secret.
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local overview = require 'ccrelay.health.overview'
@@ -23,11 +24,12 @@ function M.serve(exchange)
   local list, now = json.array {}, C.cc_now()
   for index, provider in ipairs(exchange.generation.providers) do
     list[index] = {
-      name = provider.name, type = provider.type, state = state_of(provider, now),
+      name = provider.name, type = provider.type, base_url = provider:base_url(), active = true,
+      state = state_of(provider, now),
       models = json.array { unpack(provider.settings.models or {}) },
     }
   end
-  answer.json(exchange, { data = list })
+  answer.json(exchange, { object = 'list', data = list })
 end
 
 return M
