@@ -28,7 +28,7 @@ local MUCH_KB = 8192
 ---@field data table? a configuration as tables, in place of any file
 ---@field policy string? path
 ---@field listen string[]?
----@field log_level string?
+---@field logging table? values in place of those of logging
 ---@field insecure boolean
 ---@field watch boolean
 ---@field tls {cert: string, key: string}? the files that listeners use
@@ -123,7 +123,7 @@ end
 local function overrides(options)
   local changes = {}
   if options.listen then changes.server = { listen = options.listen } end
-  if options.log_level then changes.logging = { level = options.log_level } end
+  changes.logging = options.logging
   return next(changes) and changes or nil
 end
 

@@ -3,24 +3,12 @@
 // and a certificate that is renewed.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import https from 'node:https';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from './support/test.mjs';
-import { Relay, ask, freePort, patience, post, provider, status, until, version } from './support/relay.mjs';
+import { ask, patience, post, prepared, provider, status, until, version } from './support/relay.mjs';
 import { Upstream, healthy } from './support/upstream.mjs';
-
-/** A relay with its folder and ports, not started: what it reads is put there first. */
-async function prepared(t) {
-  const relay = new Relay(t.name);
-  relay.folder = mkdtempSync(path.join(tmpdir(), 'ccrelay-test-'));
-  relay.port = await freePort();
-  relay.adminPort = await freePort();
-  relay.configPath = path.join(relay.folder, 'config.yaml');
-  relay.policyPath = path.join(relay.folder, 'policy.lua');
-  return relay;
-}
 
 const refused = async (relay) => (await status(relay)).reloads;
 

@@ -11,7 +11,8 @@ local M = {}
 
 M.summary = 'relay requests (also: serve)'
 M.usage = [[
-usage: ccrelay run [POLICY.lua] [--config F] [--listen ADDRESS] [--log-level LEVEL] [--watch yes|no]
+usage: ccrelay run [POLICY.lua] [--config F] [--listen ADDRESS] [--log-level LEVEL] [--log-format FORMAT]
+                   [--debug] [--watch yes|no]
 
 Serves clients of the Anthropic Messages API. POLICY.lua decides which provider gets a request;
 without it routing.strategy of the configuration names one of policies/. When a file changes, the
@@ -20,6 +21,8 @@ next request runs the new one; a file with a fault changes nothing.
   --config F               the configuration, .yaml or .toml (else the usual places: see help config)
   --listen ADDRESS         host:port, [v6]:port or unix:/path in place of server.listen; may be repeated
   --log-level LEVEL        debug, info, warn or error
+  --log-format FORMAT      text, json, or pretty: text with colours
+  --debug                  log level debug, with all of logging.debug_options: beginnings of request bodies too
   --watch yes|no           whether changed files are taken over by themselves (yes); SIGHUP always does
   --insecure-permissions   take files even if others may write to them
 
@@ -31,6 +34,8 @@ local specs = {
   { name = 'config', type = 'text' },
   { name = 'listen', type = 'text', many = true },
   { name = 'log-level', type = 'choice', of = { 'debug', 'info', 'warn', 'error' } },
+  { name = 'log-format', type = 'choice', of = { 'text', 'json', 'pretty' } },
+  { name = 'debug', type = 'flag' },
   { name = 'watch', type = 'choice', of = { 'yes', 'no' } },
   { name = 'insecure-permissions', type = 'flag' },
 }
@@ -57,6 +62,21 @@ function M.start(run)
   return code
 end
 
+--- What the options say about the log, in place of what the configuration says.
+---@param values {debug: boolean?, log_level: string?, log_format: string?} parsed options
+---@return table? logging values by the names of the section logging; nil for none
+function M.logging(values)
+  local logging = {}
+  if values.debug then
+    logging.level = 'debug'
+    logging.debug_options = { log_request_body = true, log_response_headers = true, log_tls_metrics = true }
+  end
+  logging.level = values.log_level or logging.level
+  logging.format = values.log_format
+  if values.log_format == 'pretty' then logging.format, logging.pretty = 'text', true end
+  return next(logging) and logging or nil
+end
+
 function M.run(arguments)
   local values, rest = options.parse(arguments, specs, 1)
   if not values then return options.misuse('run', rest) end
@@ -64,7 +84,7 @@ function M.run(arguments)
     config = values.config,
     policy = rest[1],
     listen = values.listen,
-    log_level = values.log_level,
+    logging = M.logging(values),
     watch = values.watch ~= 'no',
     insecure = values.insecure_permissions or false,
   }

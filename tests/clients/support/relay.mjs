@@ -206,6 +206,17 @@ export class Relay {
   }
 }
 
+/** A relay with its folder and ports, not started: what it reads is put there first. */
+export async function prepared(t) {
+  const relay = new Relay(t.name);
+  relay.folder = mkdtempSync(path.join(tmpdir(), 'ccrelay-test-'));
+  relay.port = await freePort();
+  relay.adminPort = await freePort();
+  relay.configPath = path.join(relay.folder, 'config.yaml');
+  relay.policyPath = path.join(relay.folder, 'policy.lua');
+  return relay;
+}
+
 /** Runs a command of the binary to its end: its exit code, and all that it printed. */
 export function run(args, env = {}) {
   const { PATH, ASAN_OPTIONS, CCRELAY_ROOT } = process.env;

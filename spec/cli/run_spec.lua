@@ -1,0 +1,29 @@
+-- SPDX-License-Identifier: Apache-2.0
+local run = require 'ccrelay.cli.run'
+local schema = require 'ccrelay.config.schema'
+
+local function row(rows, name)
+  for _, one in ipairs(rows) do
+    if one[1] == name then return one end
+  end
+end
+
+describe('the options of run about the log', function()
+  it('say nothing unless they are given', function()
+    assert.is_nil(run.logging {})
+  end)
+
+  it('are level and format', function()
+    assert.same({ level = 'warn', format = 'json' }, run.logging { log_level = 'warn', log_format = 'json' })
+    assert.same({ format = 'text', pretty = true }, run.logging { log_format = 'pretty' })
+  end)
+
+  it('are --debug: all of debug_options, at level debug unless another is given', function()
+    local expected = {}
+    for _, option in ipairs(row(row(schema.fields, 'logging').fields, 'debug_options').fields) do
+      if option.type == 'boolean' then expected[option[1]] = true end
+    end
+    assert.same({ level = 'debug', debug_options = expected }, run.logging { debug = true })
+    assert.equal('info', run.logging({ debug = true, log_level = 'info' }).level)
+  end)
+end)

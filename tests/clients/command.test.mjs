@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where `run` finds its configuration, and what its options about the log do.
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { test } from './support/test.mjs';
+import { Relay, ask, get, post, prepared, provider, run } from './support/relay.mjs';
+import { Upstream } from './support/upstream.mjs';
+
+const served = async (relay) => (await post(relay, ask())).status;
+
+test('CC_RELAY_CONFIG names the configuration, and a wrong name is told', async (t) => {
+  const upstream = await Upstream.start(t, 'only');
+  const relay = await prepared(t);
+  relay.configPath = path.join(relay.folder, 'elsewhere.yaml');
+  relay.configure({ providers: [provider(upstream)] });
+  relay.spawn(['serve'], { CC_RELAY_CONFIG: relay.configPath });
+  t.after(() => relay.stop());
+  await relay.ready();
+  assert.equal(await served(relay), 200);
+  const { code, output } = await run(['check'], { CC_RELAY_CONFIG: '/none/relay.yaml' });
+  assert.equal(code, 78);
+  assert.match(output, /\/none\/relay.yaml: there is no such file/);
+});
+
+test('the configuration of cc-relay is found in its folder', async (t) => {
+  const upstream = await Upstream.start(t, 'only');
+  const relay = await prepared(t);
+  const folder = path.join(relay.folder, '.config', 'cc-relay');
+  mkdirSync(folder, { recursive: true });
+  relay.configPath = path.join(folder, 'config.yaml');
+  relay.configure({ providers: [provider(upstream)], grpc: { listen: '127.0.0.1:9090' } });
+  relay.spawn(['serve'], {});
+  t.after(() => relay.stop());
+  await relay.ready();
+  assert.equal(await served(relay), 200);
+  assert.match(relay.output, /grpc: accepted for compatibility, but not used/);
+  const { data } = JSON.parse((await get(`${relay.url}/v1/providers`)).text);
+  assert.deepEqual([data[0].base_url, data[0].active], [upstream.url, true]);
+});
+
+test('--log-format and --debug count for more than the configuration', async (t) => {
+  const upstream = await Upstream.start(t, 'only');
+  const config = { providers: [provider(upstream)], logging: { level: 'error', format: 'text' } };
+  const relay = await Relay.start(t, { config, args: ['--log-format', 'json', '--debug'] });
+  assert.equal(await served(relay), 200);
+  await relay.printed(/"message":"request body"|"body":/);
+  const lines = relay.output.trim().split('\n').map((line) => JSON.parse(line));
+  assert.ok(lines.some((line) => line.level === 'debug'), relay.output);
+  const { code, output } = await run(['serve', '--log-format', 'xml']);
+  assert.deepEqual([code, /found "xml", expected text, json or pretty/.test(output)], [64, true], output);
+});
