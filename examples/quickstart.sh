@@ -5,7 +5,7 @@
 # account and no key.
 #   examples/quickstart.sh          shows it
 #   examples/quickstart.sh --keep   leaves both running until Ctrl-C, to try Claude Code with
-set -eu
+set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${CCRELAY_BUILD:-$root/build}
 work=$(mktemp -d)
@@ -18,9 +18,33 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
+say() { printf 'quickstart: %s\n' "$*"; }
+
+# Passes a build's output on to the log, and shows how far it is: in place on a terminal, else every quarter.
+progress() {
+  local line percent step=25 shown=-1 format='quickstart: compiling, %d %%\n'
+  if [ -t 1 ]; then step=1 format='\rquickstart: compiling, %d %%'; fi
+  while IFS= read -r line; do
+    printf '%s\n' "$line" >>"$work/build.log"
+    [[ $line =~ ^\[\ *([0-9]+)(%|/([0-9]+)) ]] || continue # of make, of ninja
+    percent=$((BASH_REMATCH[1] * 100 / ${BASH_REMATCH[3]:-100} / step * step))
+    if [ $percent -le $shown ]; then continue; fi
+    shown=$percent
+    # shellcheck disable=SC2059 # the format is one of the two above
+    printf "$format" $percent
+  done
+  if [ -t 1 ]; then echo; fi
+}
+
+compile() {
+  cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo >"$work/build.log" 2>&1 || return
+  cmake --build "$build" -j "$(nproc)" --target ccrelay 2>&1 | progress
+}
+
 "$root/runtime/setup.sh"
-cmake -S "$root" -B "$build" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCCRELAY_TESTS=OFF >"$work/build.log" &&
-  cmake --build "$build" -j "$(nproc)" --target ccrelay >>"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
+say "building in ${build#"$PWD"/}; the first time takes a minute or two"
+compile || { cat "$work/build.log"; exit 1; }
+say "starting a mock provider on 127.0.0.1:9001 and the relay on 127.0.0.1:8787"
 
 # The first provider is not there, so the relay goes to the second: the mock.
 cat >"$work/config.yaml" <<'TEXT'

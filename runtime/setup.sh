@@ -1,16 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The one list of distribution packages: installs what is missing to build and run ccrelay, and
-# with --tests or --bench what its tests or benchmarks need besides. Debian 12, Debian 13, Ubuntu.
+# The one list of distribution packages: installs what is missing to build, package and run ccrelay,
+# and with --tests or --bench what its tests or benchmarks need besides. Debian 12, Debian 13, Ubuntu.
+# Without root or sudo it prints the packages, for somebody who has.
 set -eu
 
 usage() {
   cat <<'TEXT'
 usage: runtime/setup.sh [--tests] [--bench] [--list]
-  (nothing)  packages to build and run ccrelay
+  (nothing)  packages to build, package and run ccrelay
   --tests    and those that tests/run.sh needs
   --bench    and those that tests/bench needs
   --list     prints what is missing and installs nothing
+Installs as root or with sudo; without either it prints what to install.
 TEXT
 }
 
@@ -53,9 +55,10 @@ packages() {
   echo libuv1-dev "$(first_of libllhttp-dev node-llhttp)" libmbedtls-dev libtomlplusplus-dev
   echo zlib1g-dev libbrotli-dev libzstd-dev
   echo libluajit-5.1-dev luajit lua-cjson lua-yaml
+  echo dpkg-dev file # for cpack
   if [ "$tests" = yes ]; then
     echo libcmocka-dev lua-busted lua-check clang "$(clang_runtime)" valgrind
-    echo openssl curl git procps dpkg-dev file
+    echo openssl curl git procps
     node_is_there || echo nodejs npm
   fi
   if [ "$bench" = yes ]; then echo wrk nginx-light haproxy; fi
@@ -68,9 +71,21 @@ missing() {
 }
 
 as_root() {
-  if [ "$(id -u)" = 0 ]; then "$@"; return; fi
-  command -v sudo >/dev/null 2>&1 || die "run this as root, or install sudo; needed: $*"
-  sudo "$@"
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+may_install() {
+  [ "$(id -u)" = 0 ] || command -v sudo >/dev/null 2>&1
+}
+
+# What somebody with root has to type.
+print_commands() {
+  cat >&2 <<TEXT
+setup: packages are missing, and this user is neither root nor has sudo. As root:
+  apt-get update
+  apt-get install --no-install-recommends$1
+TEXT
+  available gcc || say "without package lists the names are those of Debian 12: run this again after the update" >&2
 }
 
 tests=no bench=no list=no
@@ -93,6 +108,10 @@ fi
 if [ "$list" = yes ]; then
   say "missing:$wanted"
   exit 0
+fi
+if ! may_install; then
+  print_commands "$wanted"
+  exit 1
 fi
 
 say "fetching the package lists"

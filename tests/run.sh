@@ -132,7 +132,7 @@ configure() {
   shift 2
   local generator=()
   if [ ! -e "$build/$folder/CMakeCache.txt" ] && command -v ninja >/dev/null; then generator=(-G Ninja); fi
-  cmake -S "$root" -B "$build/$folder" "${generator[@]}" -DCMAKE_BUILD_TYPE=RelWithDebInfo "$@" &&
+  cmake -S "$root" -B "$build/$folder" "${generator[@]}" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCCRELAY_TESTS=ON "$@" &&
     timeout 600 cmake --build "$build/$folder" -j "$jobs" --target "$target"
 }
 
@@ -278,7 +278,7 @@ if [ $quick = no ]; then
       step threads count_ctest do_ctest tsan -R '^test_(shared|cell|limit|limit_window|remainder|ledger|secret|log|resolve)$'
   fi
   if wanted fuzz; then
-    CC=clang CXX=clang++ step build-fuzz count_none configure fuzz fuzzers -DCCRELAY_FUZZ=ON -DCCRELAY_TESTS=OFF \
+    CC=clang CXX=clang++ step build-fuzz count_none configure fuzz fuzzers -DCCRELAY_FUZZ=ON \
       -DCCRELAY_SANITIZE=address,undefined &&
       step fuzz count_lines do_fuzz
   fi
