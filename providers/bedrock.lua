@@ -65,6 +65,7 @@ end
 
 return {
   name = 'bedrock',
+  models = { 'anthropic.*', '*.anthropic.*', 'arn:aws*:bedrock:*' },
   credentials = 'aws',
   service = 'bedrock',
   framing = 'eventstream',

@@ -4,6 +4,7 @@ local fit = require 'ccrelay.fit'
 
 return {
   name = 'mantle',
+  models = { 'anthropic.*', '*.anthropic.*' },
   credentials = 'aws',
   service = 'bedrock-mantle',
   request_id = 'x-amzn-requestid',

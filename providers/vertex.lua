@@ -58,6 +58,7 @@ end
 
 return {
   name = 'vertex',
+  models = { 'claude-*@*' },
   credentials = 'google',
   supports = { safeguards = false },
   base_url = base_url,

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WRITE_PIECE = 256 * 1024, ERROR_TYPE = 48 };
+enum { WRITE_PIECE = 256 * 1024, PARTS = 64, ERROR_TYPE = 48 };
 
 static struct cc_relay *relay_of(const struct cc_attempt *attempt) {
   return attempt->exchange->relay;
@@ -72,17 +72,20 @@ static struct cc_slice body_piece(struct cc_attempt *attempt, size_t offset, siz
   return piece;
 }
 
-static size_t next_parts(struct cc_attempt *attempt, struct cc_slice parts[2]) {
-  size_t count = 0;
+// The head if it has not gone out, and the next of the body. Edits may cut it into a million pieces,
+// so many of them go out in one write.
+static size_t next_parts(struct cc_attempt *attempt, struct cc_slice parts[PARTS]) {
+  size_t count = 0, left = WRITE_PIECE;
   if (attempt->wire_sent < attempt->wire.size)
     parts[count++] =
         cc_slice(attempt->wire.data + attempt->wire_sent, attempt->wire.size - attempt->wire_sent);
-  if (attempt->body_sent < attempt->body_size) {
-    struct cc_slice piece = body_piece(attempt, attempt->body_sent, WRITE_PIECE);
+  attempt->wire_sent = attempt->wire.size;
+  while (count < PARTS && left && attempt->body_sent < attempt->body_size) {
+    struct cc_slice piece = body_piece(attempt, attempt->body_sent, left);
     parts[count++] = piece;
     attempt->body_sent += piece.size;
+    left -= piece.size;
   }
-  attempt->wire_sent = attempt->wire.size;
   return count;
 }
 
@@ -101,7 +104,7 @@ static void note_sent(struct cc_attempt *attempt) {
 // head of the answer is already here, sending goes on behind it and moves no phase.
 static void send_more(struct cc_attempt *attempt) {
   while (attempt->out && !all_sent(attempt) && !attempt->out->stream->queued && !attempt->dirty) {
-    struct cc_slice parts[2];
+    struct cc_slice parts[PARTS];
     size_t count = next_parts(attempt, parts);
     note_sent(attempt);
     if (cc_outbound_write(attempt->out, parts, (unsigned)count) != CC_OK) return;

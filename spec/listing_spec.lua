@@ -65,7 +65,7 @@ describe('a provider that lists its models', function()
     local self = set({ anthropic(), ollama() }, { tags 'claude-copy:latest' })
     assert.equal('a o', candidates(self, 'claude-copy'))
     assert.equal('a o', candidates(self, 'claude-copy:latest'))
-    assert.equal('o', candidates(set({ { name = 'z', type = 'zai', keys = { { key = 'k' } } }, ollama() },
+    assert.equal('z o', candidates(set({ { name = 'z', type = 'zai', keys = { { key = 'k' } } }, ollama() },
       { tags 'claude-copy' }), 'claude-copy'))
   end)
 
@@ -127,6 +127,18 @@ describe('a provider that lists its models', function()
     local mapping = { ['claude-*'] = 'qwen3:8b' }
     local self = set { anthropic { models = { 'claude-*' } }, ollama { model_mapping = mapping } }
     assert.equal('a o', candidates(self, 'claude-opus-5'))
+    assert.equal(0, asked(self))
+  end)
+
+  it('is asked when only another one is named for the model', function()
+    local self = set({ anthropic { models = { 'claude-*' } }, ollama() }, { tags 'claude-copy' })
+    assert.equal('a o', candidates(self, 'claude-copy'))
+    assert.equal(1, asked(self))
+  end)
+
+  it('is not asked for a model that its serves leaves out', function()
+    local self = set({ anthropic(), ollama { serves = { 'qwen3:8b' } } }, { tags 'qwen3:8b' })
+    assert.equal('a', candidates(self, 'claude-opus-5'))
     assert.equal(0, asked(self))
   end)
 

@@ -52,24 +52,34 @@ describe('candidates', function()
     assert.is_true(steps < 250000, steps .. ' instructions')
   end)
 
-  it('are all providers when none claims the model', function()
-    assert.equal('a/1=m b/1=m', candidates({ provider 'a', provider('b', { models = { 'other' } }) }, model 'm'))
+  it('are those that name nothing when none has the model', function()
+    assert.equal('a/1=m', candidates({ provider 'a', provider('b', { models = { 'other' } }) }, model 'm'))
   end)
 
-  it('are the claimers alone when one claims it by a listed model', function()
+  it('are all when nobody is left', function()
+    local list = { provider('a', { models = { 'x' } }), provider('b', { models = { 'other' } }) }
+    assert.equal('a/1=m b/1=m', candidates(list, model 'm'))
+  end)
+
+  it('are those that name a foreign model, alone', function()
     assert.equal('b/1=m', candidates({ provider 'a', provider('b', { models = { 'm' } }) }, model 'm'))
   end)
 
-  it('are the claimers alone when one claims it by its mapping, exactly or by prefix', function()
-    local b = provider('b', { model_mapping = { m = 'x', ['claude-opus*'] = 'y' } })
+  it('are those that map a foreign model, alone, exactly or by prefix', function()
+    local b = provider('b', { model_mapping = { m = 'x', ['n-*'] = 'y' } })
     assert.equal('b/1=x', candidates({ provider 'a', b }, model 'm'))
-    assert.equal('b/1=y', candidates({ provider 'a', b }, model 'claude-opus-5'))
-    assert.equal('a/1=claude-haiku b/1=claude-haiku', candidates({ provider 'a', b }, model 'claude-haiku'))
+    assert.equal('b/1=y', candidates({ provider 'a', b }, model 'n-1'))
   end)
 
-  it('are not claimed by a name without a star that is but a prefix', function()
-    assert.equal('a/1=m-1 b/1=m-1', candidates({ provider 'a', provider('b', { model_mapping = { m = 'x' } }) },
-      model 'm-1'))
+  it('are no fewer for a Claude model because one maps it', function()
+    local b = provider('b', { type = 'zai', model_mapping = { ['claude-opus*'] = 'y' } })
+    local list = { provider('a', { models = { 'claude-haiku-4-5' } }), b, provider('c', { type = 'zai' }) }
+    assert.equal('a/1=claude-opus-5 b/1=y c/1=claude-opus-5', candidates(list, model 'claude-opus-5'))
+    assert.equal('a/1=claude-haiku c/1=claude-haiku', candidates(list, model 'claude-haiku'))
+  end)
+
+  it('have a model by no name without a star that is but a prefix', function()
+    assert.equal('a/1=m-1', candidates({ provider 'a', provider('b', { model_mapping = { m = 'x' } }) }, model 'm-1'))
   end)
 
   it('map the exact name first, then the longest prefix', function()
@@ -108,12 +118,12 @@ describe('candidates', function()
     assert.equal('b/1=claude-opus-5', candidates(list, model 'claude-opus-5'))
   end)
 
-  it('are served by the name that clients use, and claimed among those that may serve', function()
+  it('are served by the name that clients use, and chosen among those that may serve', function()
     local list = {
       provider('a', { serves = { 'other' }, models = { 'claude-opus-5' } }),
       provider('b', { serves = { 'claude-*' }, model_mapping = { ['claude-*'] = 'GLM' } }), provider 'c',
     }
-    assert.equal('b/1=GLM', candidates(list, model 'claude-opus-5'))
+    assert.equal('b/1=GLM c/1=claude-opus-5', candidates(list, model 'claude-opus-5'))
     assert.equal('c/1=GLM', candidates(list, model 'GLM'))
   end)
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an attempt sends as its body: the exchange's with splices, or another in its place.
+#include "base/buffer.h"
 #include "relay.h"
 #include "support/stage.h"
 #include <netinet/in.h>
@@ -15,9 +16,10 @@
 
 #include <cmocka.h>
 
-static const char request[] = "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n"
-                              "Connection: close\r\nContent-Length: 22\r\n\r\n"
-                              "{\"model\":\"m\", \"n\":1.0}";
+static const char small[] = "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n"
+                            "Connection: close\r\nContent-Length: 22\r\n\r\n"
+                            "{\"model\":\"m\", \"n\":1.0}";
+static const char *request = small;
 static const struct peer_reply good = {"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{\"ok\":1}", 0,
                                        PEER_KEEP};
 
@@ -115,6 +117,39 @@ static void with_a_body(struct stage *stage, cc_id id, int number) {
 static void another_body_takes_its_place(void **state) {
   (void)state;
   in_stage(with_a_body, "{\"another\":[1,2,3]}", 19);
+}
+
+enum { ITEMS = 1000 };
+
+static void add_items(struct cc_buffer *text, const char *item) {
+  cc_buffer_add_text(text, "{\"model\":\"m\",\"messages\":[{\"content\":[0");
+  for (int i = 0; i < ITEMS; i++)
+    cc_buffer_add_text(text, item);
+  cc_buffer_add_text(text, "]}]}");
+}
+
+static void without_scopes(struct stage *stage, cc_id id, int number) {
+  static const char path[] = "messages[].content[].cache_control.scope";
+  assert_int_equal(cc_try_remove(stage->relay, id, number, path, sizeof path - 1), CC_OK);
+}
+
+// Each splice begins another piece of the body; a write takes only some of them.
+static void it_may_be_cut_into_many_pieces(void **state) {
+  (void)state;
+  struct cc_buffer body = {0}, whole = {0}, expected = {0};
+  add_items(&body, ",{\"cache_control\":{\"scope\":1}}");
+  add_items(&expected, ",{\"cache_control\":{}}");
+  cc_buffer_add(&expected, "", 1);
+  cc_buffer_printf(&whole, "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n"
+                           "Connection: close\r\nContent-Length: %zu\r\n\r\n", body.size);
+  cc_buffer_add(&whole, body.data, body.size);
+  cc_buffer_add(&whole, "", 1);
+  request = whole.data;
+  in_stage(without_scopes, expected.data, ITEMS * 9);
+  request = small;
+  cc_buffer_free(&body);
+  cc_buffer_free(&whole);
+  cc_buffer_free(&expected);
 }
 
 static void with_nothing(struct stage *stage, cc_id id, int number) {
@@ -253,6 +288,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_view_shows_what_is_sent),
       cmocka_unit_test(another_body_takes_its_place),
+      cmocka_unit_test(it_may_be_cut_into_many_pieces),
       cmocka_unit_test(it_may_be_empty),
       cmocka_unit_test(it_may_be_large),
       cmocka_unit_test(it_is_sent_again_when_retried_unseen),

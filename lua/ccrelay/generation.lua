@@ -39,7 +39,7 @@ local vault = require 'ccrelay.vault'
 
 ---@class ccrelay.Adapter
 ---@field name string?
----@field models string[]? names that are its own, * at an end for any: another provider's list does not claim them
+---@field models string[]? names that are its own, * for any text: it is a candidate for them whatever its entry names
 ---@field list_models { path: string, read: fun(reply: table): string[]? }? where it lists its models
 ---@field defaults table? for keys of the configuration that are absent
 ---@field schema table[]? rows of keys of its own

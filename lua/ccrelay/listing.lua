@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Which providers have a model. Most take any name; one whose adapter has list_models is asked for its
--- list, which costs nothing, and takes no other names. Each worker asks for itself, keeps the list, and
--- has it asked again in the background while requests depend on it.
+-- Keeps the lists of models of providers whose adapter has list_models: asking costs nothing. Each worker asks
+-- for itself, keeps the list, and has it asked again in the background while requests depend on it.
 local C = require 'ccrelay.c'
 local json = require 'ccrelay.json'
 local sandbox = require 'ccrelay.sandbox'
@@ -123,21 +122,18 @@ local function listers(generation)
   return list
 end
 
--- Whether the configuration says already who has the model.
-local function is_claimed(generation, model)
-  for _, provider in ipairs(generation.providers) do
-    if provider:serves(model) and provider:claims(model) then return true end
-  end
-  return false
+-- Whether what the provider lists decides if it is a candidate for the model: always without a model.
+local function depends(provider, model)
+  return not model or provider:serves(model) and not provider:claims(model)
 end
 
 local function is_due(entry, now)
   return not entry.known or now >= entry.due
 end
 
-local function any_due(providers, now)
+local function any_due(providers, model, now)
   for _, provider in ipairs(providers) do
-    if is_due(entry_of(provider), now) then return true end
+    if is_due(entry_of(provider), now) and depends(provider, model) then return true end
   end
   return false
 end
@@ -156,7 +152,7 @@ function M.prepare(exchange)
   attach(exchange.relay)
   local generation, model, now = exchange.generation, exchange.model, C.cc_now()
   local list = listers(generation)
-  if not any_due(list, now) or model and is_claimed(generation, model) then return end
+  if not any_due(list, model, now) then return end
   for _, provider in ipairs(list) do
     local entry = entry_of(provider)
     if is_due(entry, now) then ask(exchange, provider, entry) end
@@ -164,38 +160,14 @@ function M.prepare(exchange)
   for _, provider in ipairs(list) do wait(exchange, entry_of(provider)) end
 end
 
--- ---- Choosing ----------------------------------------------------------------------------------
+-- ---- What is known -----------------------------------------------------------------------------
 
-local function claims(provider, model) return provider:claims(model) end
-
-local function is_native(provider, model) return provider:is_native(model) end
-
-local function lists(provider, model)
-  return provider.adapter.list_models ~= nil and entry_of(provider).names[model] == true
-end
-
-local function may_have(provider, model)
-  return provider.adapter.list_models == nil or lists(provider, model)
-end
-
-local function those(providers, model, test)
-  local some = {}
-  for _, provider in ipairs(providers) do
-    if test(provider, model) then some[#some + 1] = provider end
-  end
-  return some
-end
-
---- The providers that a model goes to: those whose models or model_mapping name it; else those that list
---- it, unless the name is another one's own; else all but those that do not list it; else all.
----@param providers ccrelay.Provider[]
+--- Whether the provider has listed the model to this worker.
+---@param provider ccrelay.Provider
 ---@param model string
----@return ccrelay.Provider[]
-function M.having(providers, model)
-  local some = those(providers, model, claims)
-  if #some == 0 and #those(providers, model, is_native) == 0 then some = those(providers, model, lists) end
-  if #some == 0 then some = those(providers, model, may_have) end
-  return #some > 0 and some or providers
+---@return boolean
+function M.lists(provider, model)
+  return provider.adapter.list_models ~= nil and entry_of(provider).names[model] == true
 end
 
 --- The names that a provider has listed to this worker, sorted; empty for one that has no list.

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Values by names of models: an exact name, else the longest prefix that ends in *.
+-- Values by names of models: an exact name, else the longest prefix that ends in *; and names with * anywhere.
 local M = {}
 
 --- Parts values by exact name from those by prefix.
@@ -32,6 +32,28 @@ function M.find(exact, prefixes, name)
     if string.sub(name, 1, #entry.prefix) == entry.prefix then return entry.value end
   end
   return nil
+end
+
+--- Lua patterns for names in which each * stands for any text.
+---@param globs string[]
+---@return string[]
+function M.of_globs(globs)
+  local list = {}
+  for index, glob in ipairs(globs) do
+    list[index] = '^' .. string.gsub(string.gsub(glob, '[%^%$%(%)%%%.%[%]%+%-%?]', '%%%0'), '%*', '.*') .. '$'
+  end
+  return list
+end
+
+--- Whether one of these Lua patterns matches a name.
+---@param list string[]
+---@param name string
+---@return boolean
+function M.matches(list, name)
+  for _, pattern in ipairs(list) do
+    if string.find(name, pattern) then return true end
+  end
+  return false
 end
 
 return M

@@ -69,7 +69,15 @@ end
 ---@param model string
 ---@return boolean
 function Provider:is_native(model)
-  return patterns.find(self.native, self.native_prefixes, model) ~= nil
+  return patterns.matches(self.native, model)
+end
+
+--- Whether neither its entry nor a list of its own says which models it has.
+---@return boolean
+function Provider:names_nothing()
+  local settings = self.settings
+  return not self.adapter.list_models and next(settings.models or {}) == nil
+    and next(settings.model_mapping or {}) == nil
 end
 
 --- The name the model is sent under.
@@ -210,7 +218,7 @@ function M.new(settings, adapter, index, env)
   }, Provider)
   provider.served, provider.served_prefixes = patterns.split(set(settings.serves))
   provider.listed, provider.listed_prefixes = patterns.split(set(settings.models))
-  provider.native, provider.native_prefixes = patterns.split(set(adapter.models))
+  provider.native = patterns.of_globs(adapter.models or {})
   provider.mapped, provider.mapped_prefixes = patterns.split(settings.model_mapping or {})
   provider.caching, provider.caching_prefixes = patterns.split(set(adapter.counts_cache_reads))
   provider.circuits, provider.unknown_models, provider.turns = {}, { count = 0, until_ms = {} }, -1

@@ -7,11 +7,11 @@ local features = require 'ccrelay.features'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
 local learn = require 'ccrelay.health.learn'
-local listing = require 'ccrelay.listing'
 local new_table = require 'table.new'
 local queue = require 'ccrelay.queue'
 local quota = require 'ccrelay.quota'
 local random = require 'ccrelay.random'
+local serving = require 'ccrelay.serving'
 
 ---@class ccrelay.Upstream a provider with one of its keys, as a policy sees it
 ---@field provider string configured name
@@ -27,8 +27,6 @@ local Upstream = {}
 Upstream.__metatable = false
 
 local M = {}
-
-local MOST_REMEMBERED = 512
 
 local views = {
   provider = function(slot) return slot.provider.name end,
@@ -74,33 +72,6 @@ function M.credential(provider, caller)
   if #provider.slots > 0 then return 'own' end
   if provider.credentials ~= 'key' then return 'adapter' end
   return caller.kind ~= 'subscription' and provider.adapter.key_optional and 'adapter' or nil
-end
-
--- The providers for a model with the name each knows it by, remembered per generation; forbidden tells
--- that there are providers, and that none of them may serve it.
-local function serving_among(providers, model)
-  local allowed, list = {}, {}
-  for _, provider in ipairs(providers) do
-    if provider:serves(model) then allowed[#allowed + 1] = provider end
-  end
-  for index, provider in ipairs(listing.having(allowed, model)) do
-    list[index] = { provider = provider, model = provider:map(model) }
-  end
-  list.forbidden = #providers > 0 and #allowed == 0
-  return list
-end
-
-local function serving(generation, model)
-  if generation.serving_lists ~= listing.version then
-    generation.serving, generation.serving_count, generation.serving_lists = {}, 0, listing.version
-  end
-  local known = generation.serving[model]
-  if known then return known end
-  known = serving_among(generation.providers, model)
-  if generation.serving_count >= MOST_REMEMBERED then generation.serving, generation.serving_count = {}, 0 end
-  generation.serving[model] = known
-  generation.serving_count = generation.serving_count + 1
-  return known
 end
 
 ---@class ccrelay.Refusal why there was no candidate
@@ -244,19 +215,26 @@ local function add_all(exchange, list, entry, credential, now)
   end
 end
 
-local function passes(provider, filter)
-  if filter.provider ~= nil and filter.provider ~= provider.name then return false end
-  return filter.type == nil or filter.type == provider.type
+-- Whether some client or other gets it tried: by its own credential, or by theirs.
+local function is_usable(provider)
+  return M.credential(provider, { kind = 'none' }) ~= nil or provider.adapter.transparent == true
 end
 
--- Who asks for certain providers gets what those can serve, whoever else names the model.
-local function serving_for(generation, model, filter)
-  if not filter or filter.provider == nil and filter.type == nil then return serving(generation, model) end
-  local some = {}
-  for _, provider in ipairs(generation.providers) do
-    if passes(provider, filter) then some[#some + 1] = provider end
+--- Everybody who is asked for a model, in the order of failover while all are healthy and have room. For telling
+--- people; what a provider lists itself counts as far as it is known to this process.
+---@param generation ccrelay.Generation
+---@param model string
+---@return { slot: ccrelay.Slot, model: string }[] with the name the model is sent under; empty where serves forbids it
+function M.plan(generation, model)
+  local list = {}
+  for _, entry in ipairs(serving.of(generation, model)) do
+    local slots = #entry.provider.slots > 0 and entry.provider.slots or { entry.provider.keyless }
+    for _, slot in ipairs(is_usable(entry.provider) and slots or {}) do
+      list[#list + 1] = { slot = slot, model = entry.model, rank = 0 }
+    end
   end
-  return serving_among(some, model)
+  table.sort(list, comes_before)
+  return list
 end
 
 local function consider(exchange, list, entry, now)
@@ -310,7 +288,7 @@ function M.candidates(exchange, filter)
   local list, now = new_table(1, 0), moment()
   local model = exchange.model
   if not model then return list end
-  local entries = serving_for(exchange.generation, model, filter)
+  local entries = serving.of(exchange.generation, model, filter)
   if entries.forbidden then exchange.refusal = exchange.refusal or { kind = 'not_allowed' } end
   exchange.spare = false
   for _, entry in ipairs(entries) do consider(exchange, list, entry, now) end

@@ -61,10 +61,19 @@ static void note(struct cc_connector *connector, int error, const char *detail) 
 
 static void start_next(struct cc_connector *connector);
 
+// Without a descriptor left, an address gets that of the attempt that has waited longest.
+static bool make_room(struct cc_connector *connector) {
+  if (TAILQ_EMPTY(&connector->attempts)) return false;
+  give_up(TAILQ_FIRST(&connector->attempts));
+  return true;
+}
+
 static void attempt_failed(struct attempt *attempt, int error) {
   struct cc_connector *connector = attempt->connector;
+  int address = attempt->address;
   note(connector, error, cc_stream_detail(&attempt->stream));
   give_up(attempt);
+  if (error == CC_EROOM && make_room(connector)) connector->next = address;
   if (connector->next < connector->addresses.count) {
     start_next(connector);
   } else if (TAILQ_EMPTY(&connector->attempts)) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Connects to one of several addresses of a host, as RFC 8305 section 5 ("Happy Eyeballs") tells:
 // an address that does not answer holds the next one up for CC_CONNECT_DELAY_MS, one that fails
-// not at all, and the first that answers is the connection.
+// not at all, and the first that answers is the connection. When the process has no descriptor left
+// for another attempt, the oldest one under way is given up for it.
 #ifndef CC_NET_CONNECT_H
 #define CC_NET_CONNECT_H
 #include "net/resolve.h"

@@ -133,6 +133,7 @@ struct pair { // the files of a server
 };
 
 static void free_pair(struct pair *pair) {
+  cc_wipe(pair->key.data, pair->key.size);
   cc_free(pair->cert.data);
   cc_free(pair->key.data);
 }

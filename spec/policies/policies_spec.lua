@@ -135,7 +135,8 @@ end)
 describe('by_class', function()
   local classes = { auxiliary = 'small', compaction = 'middle' }
   local providers = { provider('a', { priority = 2 }, { models = { 'claude-*' } }),
-    provider('b', {}, { models = { 'small' } }), provider('c', {}, { models = { 'middle' } }) }
+    provider('b', {}, { type = 'zai', models = { 'small' } }),
+    provider('c', {}, { type = 'zai', models = { 'middle' } }) }
 
   local function three()
     return using('by_class', providers, { classes = classes })

@@ -4,6 +4,7 @@
 #include "loopback.h"
 #include "net/dial.h"
 #include <fcntl.h>
+#include <sys/resource.h>
 
 static const uint16_t no_port;
 
@@ -225,6 +226,33 @@ static void the_first_that_answers_wins_and_the_others_are_closed(void **state) 
   close_half(&half);
 }
 
+static rlim_t limit_descriptors(rlim_t most) {
+  struct rlimit limit;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = most;
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  return before;
+}
+
+static void one_descriptor_serves_all_addresses(void **state) {
+  (void)state;
+  struct half half = half_silent();
+  connect_once(&half);
+  *worked(&half) = CC_NO_ADDRESS;
+  struct user user;
+  dial(&user, &half.key);
+  run_until(user.out->phase == CC_PHASE_CONNECTING); // the silent address has its descriptor
+  int lowest = open("/", O_PATH);
+  close(lowest);
+  rlim_t before = limit_descriptors((rlim_t)lowest);
+  await(&user);
+  limit_descriptors(before);
+  assert_string_equal(user.calls, "r");
+  drop(&user);
+  close_half(&half);
+}
+
 // ---- Deadlines ---------------------------------------------------------------------------------
 
 static void a_silent_address_is_a_timeout(void **state) {
@@ -346,6 +374,7 @@ int main(void) {
       CASE(an_address_that_fails_is_forgotten),
       CASE(an_address_the_name_has_lost_is_not_asked),
       CASE(the_first_that_answers_wins_and_the_others_are_closed),
+      CASE(one_descriptor_serves_all_addresses),
       CASE(a_silent_address_is_a_timeout),
       CASE(the_deadline_is_that_of_all_addresses),
       CASE(a_hanging_name_is_a_timeout),

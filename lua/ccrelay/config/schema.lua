@@ -134,7 +134,7 @@ local provider = {
   { 'model_mapping', 'map', item = text, most = 10000, default = {}, example = { ['claude-sonnet-4-5'] = 'GLM-4.7' },
     doc = 'model asked for: model sent; the exact name, then the longest prefix ending in *' },
   { 'models', 'list', item = text, most = 10000, default = {}, example = { 'claude-sonnet-4-5' },
-    doc = 'shown in /v1/models' },
+    doc = 'names that it has, shown in /v1/models; a Claude provider has every claude-* name beside them' },
   { 'serves', 'list', item = text, filled = true, most = 10000, example = { 'claude-haiku-*' },
     doc = 'the only models it is a candidate for, as clients name them; a name may end in *; absent: no restriction' },
   { 'ca_file', 'path', example = '/etc/ssl/certs/ca-certificates.crt',

@@ -1,0 +1,81 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Says which providers are candidates for a model, and the name that each is sent. It is the only place of that rule,
+-- which providers/README.md tells under "Which provider serves a model".
+local listing = require 'ccrelay.listing'
+
+local M = {}
+
+local MOST_REMEMBERED = 512
+
+-- What any Claude provider has, and others that name it or name nothing; every other name is foreign.
+local CLAUDE = 'claude-'
+
+---@class ccrelay.Serving: { provider: ccrelay.Provider, model: string }[] with the name the model is sent under
+---@field forbidden boolean there are providers, and serves of all of them leaves the model out
+
+local function has(provider, model)
+  return provider:claims(model) or provider:is_native(model) or listing.lists(provider, model)
+end
+
+local function takes(provider, model)
+  return has(provider, model) or provider:names_nothing()
+end
+
+local function those(providers, model, test)
+  local some = {}
+  for _, provider in ipairs(providers) do
+    if test(provider, model) then some[#some + 1] = provider end
+  end
+  return some
+end
+
+-- Those that have the model (their models or model_mapping name it, its name is of their adapter's own form, or they
+-- list it) and those that name nothing; of a foreign model only those that have it, if any do. All when nobody is left.
+local function having(providers, model)
+  local is_claude = string.sub(model, 1, #CLAUDE) == CLAUDE
+  local some = is_claude and {} or those(providers, model, has)
+  if #some == 0 then some = those(providers, model, takes) end
+  return #some > 0 and some or providers
+end
+
+local function among(providers, model)
+  local allowed = those(providers, model, function(provider) return provider:serves(model) end)
+  local list = {}
+  for index, provider in ipairs(having(allowed, model)) do
+    list[index] = { provider = provider, model = provider:map(model) }
+  end
+  list.forbidden = #providers > 0 and #allowed == 0
+  return list
+end
+
+-- Remembered per generation, until a provider lists other models than before.
+local function remembered(generation, model)
+  if generation.serving_lists ~= listing.version then
+    generation.serving, generation.serving_count, generation.serving_lists = {}, 0, listing.version
+  end
+  local known = generation.serving[model]
+  if known then return known end
+  known = among(generation.providers, model)
+  if generation.serving_count >= MOST_REMEMBERED then generation.serving, generation.serving_count = {}, 0 end
+  generation.serving[model] = known
+  generation.serving_count = generation.serving_count + 1
+  return known
+end
+
+local function passes(provider, filter)
+  if filter.provider ~= nil and filter.provider ~= provider.name then return false end
+  return filter.type == nil or filter.type == provider.type
+end
+
+--- The candidates for a model in the order of the configuration. A filter asks for certain providers, and gets those
+--- of them that can serve the model, whoever else has it.
+---@param generation ccrelay.Generation
+---@param model string as the client or the policy names it
+---@param filter { provider: string?, type: string? }?
+---@return ccrelay.Serving
+function M.of(generation, model, filter)
+  if not filter or filter.provider == nil and filter.type == nil then return remembered(generation, model) end
+  return among(those(generation.providers, filter, passes), model)
+end
+
+return M
