@@ -45,7 +45,7 @@ async function directly(t, row, start, options) {
 async function relayed(t, row, start, options) {
   const first = row.first ? await Upstream.start(t, 'first', row.first()) : null;
   const { providers = [], env, ...watched } = (await row.others?.(t, options)) ?? {};
-  const own = first ? [provider(first, { priority: 9, models: ['claude-*'], base_url: await reached(t, row, first), ...row.entry })] : [];
+  const own = first ? [provider(first, { priority: 9, base_url: await reached(t, row, first), ...row.entry })] : [];
   const { server, ...more } = row.config ?? {};
   const config = { server: { auth: { api_key: options.key }, ...server }, providers: [...own, ...providers], ...more };
   const relay = await Relay.start(t, { config, env, policy: row.policy, wrap: row.wrap });

@@ -58,12 +58,9 @@ export const kept = (t) => {
 
 export const saying = (text, more = {}) => ({ ...more, messages: [{ role: 'user', content: text }] });
 
-/** A provider of Claude's models; who names none is passed over where another names them. */
-export const named = (upstream, more) => provider(upstream, { models: ['claude-*'], ...more });
-
 export async function behind(t, name, handler, more = {}) {
   const upstream = await Upstream.start(t, name, handler);
-  return { [name]: upstream, providers: [named(upstream, more)] };
+  return { [name]: upstream, providers: [provider(upstream, more)] };
 }
 
 const cloud = (kind, options) => async (t) => {
@@ -84,7 +81,7 @@ export const cannotServe = {
     const upstream = await Upstream.start(t, 'ollama', (request, reply) => reply.json(404, answers.error('not_found_error', "model 'qwen3-coder:30b' not found")));
     return { providers: [ollama(upstream.url)] };
   },
-  'a provider whose name does not resolve': async () => ({ providers: [named({ name: 'second', url: 'https://no-such-host.invalid' })] }),
+  'a provider whose name does not resolve': async () => ({ providers: [provider({ name: 'second', url: 'https://no-such-host.invalid' })] }),
   'a Bedrock without credentials': async (t) => {
     const { providers: [{ aws_access_key_id: _, aws_secret_access_key: __, ...entry }], env } = await cloud(bedrock)(t);
     return { providers: [entry], env };

@@ -2,7 +2,7 @@
 // Section 1: health never refuses when nobody else is left, and a fallback never makes the answer worse.
 import assert from 'node:assert/strict';
 import {
-  Upstream, answers, atFirst, atRate, behind, cannotServe, every, everyNth, failing, faults, healthy, inTurn, kept, limited, named, overloaded, refuses,
+  Upstream, answers, atFirst, atRate, behind, cannotServe, every, everyNth, failing, faults, healthy, inTurn, kept, limited, overloaded, provider, refuses,
   saying, sdks, secret, sleep,
 } from './common.mjs';
 
@@ -144,6 +144,9 @@ export const health = [
     expect: { ok: false, message: /hit your .*limit|exceed your account's rate limit/ },
     check: ({ ollama }) => assert.equal(ollama.requests.filter((request) => request.method === 'POST').length, 0) },
 
+  { section: 1, name: 'an Ollama that maps claude-*, and a provider of Claude that names nothing', clients: ['raw'], first: () => healthy(),
+    others: cannotServe['an Ollama that does not run'], expect: { ok: true, text: 'served by first' } },
+
   ...Object.entries(firsts).flatMap(([first, handler]) => Object.entries(cannotServe).map(([second, others]) => ({
     section: 1, name: `${first}, and behind it ${second}`, clients: first === '529' ? ['raw', 'sdk1'] : ['raw'], first: handler, others, run: inTurn(2), expect: { ok: false },
   }))),
@@ -151,7 +154,7 @@ export const health = [
     async others(t) {
       const scenes = [await cannotServe['a provider that answers 404 for the model'](t), await cannotServe['a Bedrock that does not know the model'](t)];
       const third = await Upstream.start(t, 'third');
-      return { env: scenes[1].env, providers: [...scenes.flatMap((scene) => scene.providers), named(third, { priority: 0 })] };
+      return { env: scenes[1].env, providers: [...scenes.flatMap((scene) => scene.providers), provider(third, { priority: 0 })] };
     } },
   { section: 1, name: 'a fallback that does not know the model is asked for it once', clients: ['raw'], first: () => overloaded,
     others: cannotServe['a provider that answers 404 for the model'], config: { server: { workers: 1 } }, run: inTurn(4), expect: { status: 529 }, check: ({ second }) => assert.equal(second.requests.length, 1) },
