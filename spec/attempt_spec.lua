@@ -40,6 +40,30 @@ describe('a try', function()
     assert.is_false(attempt.stream)
   end)
 
+  for _, strategy in ipairs { 'failover', 'race', 'session_sticky', 'round_robin' } do
+    it('that was given up early for others is repeated with all the time when those fail: ' .. strategy, function()
+      local self = stage.new { providers = { provider 'a', provider 'b' },
+        routing = { failover_timeout = 700, strategy = strategy }, server = { timeout_ms = 9000 } }
+      local list = { { error = 'CC_EHEAD_TIMEOUT', after = 700 }, GOOD }
+      self:reply('a', unpack(list))
+      self:reply('b', BUSY)
+      local answer, exchange = self:request { body = { stream = true } }
+      if hosts(exchange) == 'b a' then return assert.equal(9000, exchange.tries[2].head_ms) end
+      assert.equal(200, answer.status)
+      assert.equal('a b a', hosts(exchange))
+      assert.same({ 700, 9000, 9000 }, { exchange.tries[1].head_ms, exchange.tries[2].head_ms,
+        exchange.tries[3].head_ms })
+    end)
+  end
+
+  it('that was given up early tells nothing when its repetition fails too', function()
+    local self = three()
+    self:reply('a', { error = 'CC_EHEAD_TIMEOUT', after = 5000 }, { status = 500, body = '{"message":"no"}' })
+    self:reply('b', { error = 'CC_EREFUSED' })
+    self:reply('c', { error = 'CC_EREFUSED' })
+    assert.equal(500, self:request().status)
+  end)
+
   it('puts the path of the base address first', function()
     local self = stage.new { providers = { provider('a', { base_url = 'http://a.test:81/deep/' }) } }
     local _, exchange = self:request()

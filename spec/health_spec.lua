@@ -271,16 +271,22 @@ describe('when no provider is healthy', function()
     assert.equal('b.test', exchange.tries[1].origin.host)
   end)
 
-  it('a candidate that was left out is asked when the healthy ones fail', function()
-    local self = pair()
-    fail(self, 3)
-    self:reply('b', BAD)
-    self:reply('a', GOOD)
-    local answer, exchange = self:request()
-    assert.equal(200, answer.status)
-    assert.equal(2, #exchange.tries)
-    assert.equal('a.test', exchange.tries[2].origin.host)
-  end)
+  for what, call in pairs { first = 'first(list)', race = 'race(list, { after_ms = 10 })' } do
+    it('a candidate that was left out is asked when the healthy ones fail, for a short time: ' .. what, function()
+      local self = stage.new { providers = { provider('a', 3), provider('b', 2), provider('c', 1) },
+        health = { circuit_breaker = RULES }, policy = "local relay = require 'ccrelay'\n"
+          .. 'return function(exchange) local list = relay.upstreams(exchange) return exchange:' .. call .. ' end' }
+      fail(self, 3)
+      self:reply('b', BAD)
+      self:reply('c', BAD)
+      self:reply('a', GOOD)
+      local answer, exchange = self:request()
+      assert.equal(200, answer.status)
+      assert.equal(3, #exchange.tries)
+      assert.equal('a.test', exchange.tries[3].origin.host)
+      assert.equal(5000, exchange.tries[3].head_ms)
+    end)
+  end
 
   it('one that does not have the model is not asked for it again', function()
     local self = stage.new { providers = { provider('a', 2), provider('b', 1) } }

@@ -25,6 +25,8 @@ local vault = require 'ccrelay.vault'
 ---@field tickets ffi.cdata*? what is booked for it
 ---@field open boolean sent, and its end not seen yet
 ---@field since number? when it was sent, in a race
+---@field more boolean whether another stands behind it
+---@field patience number? ms without a response head after which it is given up; nil: those of the whole exchange
 ---@field credential integer? version of what the vault had for it
 
 local M = {}
@@ -89,15 +91,14 @@ local function success_of(exchange, attempt)
   return attempt.slot.provider.adapter.count_tokens and C.CC_SUCCESS_OBJECT or C.CC_SUCCESS_COUNT
 end
 
-local function fill_spec(exchange, attempt, more)
+local function fill_spec(exchange, attempt)
   local generation = exchange.generation
   local configuration, gate = generation.configuration, generation.policy.gate
-  local patience = configuration.routing.failover_timeout
   spec.framing, spec.success = framing_of(exchange, attempt), success_of(exchange, attempt)
   spec.stream = exchange.endpoint == 'messages' and exchange.stream
-  spec.head_ms = more and patience > 0 and patience or configuration.server.timeout_ms
+  spec.head_ms = attempt.patience or configuration.server.timeout_ms
   spec.gate_bytes, spec.gate_ms = gate.bytes, gate.ms
-  spec.gate_opens = not more
+  spec.gate_opens = not attempt.more
   local tickets = attempt.tickets
   spec.entries[0] = exchange.client_ticket and exchange.client_ticket.entry or 0
   spec.entries[1], spec.entries[2] = tickets and tickets[0].entry or 0, tickets and tickets[1].entry or 0
@@ -160,9 +161,10 @@ local function obtain(exchange, slot, credential, patience, racing)
   return vault.get(exchange, slot.provider.source, patience, racing)
 end
 
-local function patience_for(exchange, more)
+-- The last one has all the time there is; but not one that failed lately, beside the failures of others.
+local function patience_for(exchange, upstream, more)
   local patience = exchange.generation.configuration.routing.failover_timeout
-  return more and patience > 0 and patience or nil
+  return (more or upstream.is_spare) and patience > 0 and patience or nil
 end
 
 --- Whether an exchange has made as many attempts as it may.
@@ -206,10 +208,10 @@ function M.start(exchange, upstream, more, race)
   local attempt = { upstream = upstream, slot = slot, counted = exchange.endpoint == 'messages', probes = false,
     probed = false, number = -1, open = false }
   if more == nil then more = Upstream.remains(exchange, upstream) end
+  attempt.more, attempt.patience = more, patience_for(exchange, upstream, more)
   exchange.tried[slot] = true
   local beside = race and race.count > 0 -- and the timer of the exchange is the race's
-  local patience = not beside and patience_for(exchange, more) or nil
-  local there, lack, final = obtain(exchange, slot, upstream.credential, patience, beside)
+  local there, lack, final = obtain(exchange, slot, upstream.credential, not beside and attempt.patience or nil, beside)
   if lack == vault.INTERRUPTED then return nil, nil end
   if not there then return nil, Outcome.unsent(exchange, attempt, 'credentials', lack, final) end
   attempt.credential = slot.provider.source and vault.version(slot.provider.source)
@@ -223,7 +225,7 @@ function M.start(exchange, upstream, more, race)
     give_back(attempt)
     return nil, Outcome.unsent(exchange, attempt, 'address', message)
   end
-  local number = draft(exchange, origin, fill_spec(exchange, attempt, more))
+  local number = draft(exchange, origin, fill_spec(exchange, attempt))
   if number < 0 then
     give_back(attempt)
     if turn.is_over(number) then turn.vanish(exchange) end
@@ -298,6 +300,7 @@ function M.finish(exchange, attempt)
   if not outcome.ok then
     attempt.open = false
     exchange.last = outcome
+    if outcome.timeout and attempt.more and not exchange.hurried then exchange.hurried = outcome end
   end
   return outcome
 end

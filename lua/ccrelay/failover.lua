@@ -42,22 +42,40 @@ local function try_spare(exchange)
   return spare and attempt.run(exchange, spare, false)
 end
 
+-- One that was given up early because others stood behind it. Those have failed too: now it may take its time.
+local function try_again(exchange)
+  local hurried = exchange.hurried
+  if not hurried then return nil end
+  exchange.hurried, hurried.again = false, true
+  return attempt.run(exchange, hurried.upstream, false)
+end
+
+--- What is left when all of a list have failed: the best of the candidates that health had left out, those that a
+--- limit kept out if it is over within routing.queue_ms, and one that was given up early.
+---@param exchange ccrelay.Exchange
+---@param outcome ccrelay.Outcome? the last one
+---@return ccrelay.Outcome? outcome the last one
+function M.try_rest(exchange, outcome)
+  if goes_on(exchange, outcome) then outcome = try_spare(exchange) or outcome end
+  while goes_on(exchange, outcome) do
+    local list = Upstream.later(exchange)
+    if #list == 0 then break end
+    outcome = try_each(exchange, list) or outcome
+  end
+  return goes_on(exchange, outcome) and try_again(exchange) or outcome
+end
+
 --- Tries upstreams in their order until one outcome is not retryable. A provider that failed or is overloaded
 --- is not tried with another key. When all failed, the best of the candidates that health had left out gets one
---- attempt, and a limit that kept others out is waited for if it is over within routing.queue_ms.
+--- attempt, a limit that kept others out is waited for if it is over within routing.queue_ms, and one that was
+--- given up early gets all the time there is.
 ---@param exchange ccrelay.Exchange
 ---@param list ccrelay.Upstream[]
 ---@return ccrelay.Outcome? outcome the good one, else the one that tells most; nil for an empty list
 function M.first(exchange, list)
   turn.check(exchange, 'first')
   local before = #exchange.trail
-  local outcome = try_each(exchange, list)
-  if goes_on(exchange, outcome) then outcome = try_spare(exchange) or outcome end
-  while goes_on(exchange, outcome) do
-    list = Upstream.later(exchange)
-    if #list == 0 then break end
-    outcome = try_each(exchange, list) or outcome
-  end
+  local outcome = M.try_rest(exchange, try_each(exchange, list))
   if not outcome or outcome.ok then return outcome or #list > 0 and exchange.last or nil end
   return most_telling.choose(exchange.trail, before + 1) or outcome
 end

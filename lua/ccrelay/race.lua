@@ -54,7 +54,7 @@ end
 
 --- Tries the first, and after after_ms (or its failure) the next beside it; the first good answer
 --- wins and the other attempt is given up. One that says that others would refuse it too starts no more,
---- and counts when none is good.
+--- and counts when none is good. When all have failed, it goes on as exchange:first does.
 ---@param exchange ccrelay.Exchange
 ---@param list ccrelay.Upstream[]
 ---@param options { after_ms: number? }?
@@ -82,6 +82,7 @@ function M.run(exchange, list, options)
   end
   call_off(exchange, race)
   local outcome = race.outcome
+  if not race.refusal then outcome = failover.try_rest(exchange, outcome) end
   if outcome and outcome.ok then return outcome end
   return race.refusal or most_telling.choose(exchange.trail, before + 1) or outcome
 end

@@ -52,7 +52,9 @@ end, function(_, name)
 end)
 
 local function new(slot, model, credential, rank)
-  return (setmetatable({ slot = slot, model = model, credential = credential, rank = rank, face = false }, Upstream))
+  return (setmetatable({
+    slot = slot, model = model, credential = credential, rank = rank, is_spare = false, face = false,
+  }, Upstream))
 end
 
 --- Whether a value is an upstream.
@@ -275,8 +277,9 @@ function M.spare(exchange)
   local spare = exchange.spare
   exchange.spare = false
   if not spare or spare.badness == BADNESS.no_model then return nil end
-  local done = exchange.tried[spare.upstream.slot] or learn.is_given_up(exchange, spare.upstream)
-  return not done and spare.upstream or nil
+  if exchange.tried[spare.upstream.slot] or learn.is_given_up(exchange, spare.upstream) then return nil end
+  spare.upstream.is_spare = true
+  return spare.upstream
 end
 
 --- The candidates of an exchange, best first: the healthy ones, or the least bad one when none is. Remembers them
