@@ -302,6 +302,33 @@ describe('when no provider is healthy', function()
   end)
 end)
 
+describe('what is suspended', function()
+  for what, reply in pairs {
+    ['a key that was refused'] = { status = 401, body = '{}' }, ['a key without money'] = { status = 402, body = '{}' },
+  } do
+    for why, other in pairs { ['cannot be reached'] = { error = 'CC_EREFUSED' }, fails = BAD,
+      ['is overloaded'] = OVERLOADED, ['is at its limit'] = { status = 429, body = '{}' } } do
+      it('is asked each time while the other provider ' .. why .. ': ' .. what, function()
+        local self = pair(nil, reply)
+        self:reply('b', other)
+        for _ = 1, 8 do
+          assert.equal(1, tried(self, another()))
+          if other.error then assert.equal(reply.status, self:request(another()).status) end
+        end
+        self:reply('a', GOOD)
+        assert.equal(200, self:request(another()).status)
+      end)
+    end
+  end
+
+  it('tells that it does not have the model rather than that the other cannot be reached', function()
+    local self = pair(nil, { status = 404,
+      body = '{"type":"error","error":{"type":"not_found_error","message":"model: x"}}' })
+    self:reply('b', { error = 'CC_EREFUSED' })
+    for _ = 1, 8 do assert.equal(404, self:request(another()).status) end
+  end)
+end)
+
 describe('a request that its client repeats', function()
   it('is one piece of evidence, however often it fails', function()
     local self = stage.new { providers = { provider('a', 2), provider('b', 1) },

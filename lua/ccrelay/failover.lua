@@ -36,10 +36,14 @@ local function goes_on(exchange, outcome)
   return outcome and outcome.retryable and not attempt.is_spent(exchange)
 end
 
--- One that health has left out, when all that are healthy have failed.
-local function try_spare(exchange)
-  local spare = Upstream.spare(exchange)
-  return spare and attempt.run(exchange, spare, false)
+-- Those that health has left out, when all that are healthy have failed.
+local function try_spares(exchange, outcome)
+  while goes_on(exchange, outcome) do
+    local spare = Upstream.spare(exchange)
+    if not spare then break end
+    outcome = attempt.run(exchange, spare, false)
+  end
+  return outcome
 end
 
 -- One that was given up early because others stood behind it. Those have failed too: now it may take its time.
@@ -50,13 +54,14 @@ local function try_again(exchange)
   return attempt.run(exchange, hurried.upstream, false)
 end
 
---- What is left when all of a list have failed: the best of the candidates that health had left out, those that a
---- limit kept out if it is over within routing.queue_ms, and one that was given up early.
+--- What is left when all of a list have failed: the best of the candidates that health had left out and the best
+--- of those suspended, those that a limit kept out if it is over within routing.queue_ms, and one that was given up
+--- early.
 ---@param exchange ccrelay.Exchange
 ---@param outcome ccrelay.Outcome? the last one
 ---@return ccrelay.Outcome? outcome the last one
 function M.try_rest(exchange, outcome)
-  if goes_on(exchange, outcome) then outcome = try_spare(exchange) or outcome end
+  outcome = try_spares(exchange, outcome)
   while goes_on(exchange, outcome) do
     local list = Upstream.later(exchange)
     if #list == 0 then break end

@@ -23,6 +23,14 @@ function M.cannot_serve(outcome)
   return rank_of(outcome) <= CANNOT_SERVE
 end
 
+-- Among equals the first is told; one that health had put behind the others has its place in the order again.
+local function comes_before(outcome, other)
+  if not outcome.upstream.is_spare then return false end
+  local a, b = outcome.upstream.slot, other.upstream.slot
+  if a.priority ~= b.priority then return a.priority > b.priority end
+  return a.provider.index < b.provider.index
+end
+
 --- The failure that tells most: what a provider said of the request or of its own state comes before what only
 --- says that it could not be served there; of equals the first, which is what the client would have had without
 --- a fallback.
@@ -34,7 +42,9 @@ function M.choose(outcomes, from)
   for index = from or 1, #outcomes do
     local outcome = outcomes[index]
     local its = not outcome.ok and not outcome.again and rank_of(outcome)
-    if its and (not best or its > rank) then best, rank = outcome, its end
+    if its and (not best or its > rank or its == rank and comes_before(outcome, best)) then
+      best, rank = outcome, its
+    end
   end
   return best
 end

@@ -7,6 +7,7 @@ local features = require 'ccrelay.features'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
 local learn = require 'ccrelay.health.learn'
+local most_telling = require 'ccrelay.most_telling'
 local new_table = require 'table.new'
 local queue = require 'ccrelay.queue'
 local quota = require 'ccrelay.quota'
@@ -126,14 +127,19 @@ local function is_less_bad(a, b)
   return a.upstream.slot.priority > b.upstream.slot.priority
 end
 
---- Leaves an upstream out while others can serve; the best of those that are left out is kept.
+-- Out for minutes or an hour, and well again as soon as a person has acted.
+local LASTING = { aside = true, no_model = true }
+
+--- Leaves an upstream out while others can serve. The best of those left out is kept, and apart from it the best
+--- of those that are out for long.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream
 ---@param why ccrelay.UpstreamState|'no_model'
 ---@param ready number moment (cc_now) at which it may be healthy again
 function M.leave_out(exchange, upstream, why, ready)
-  local candidate = { upstream = upstream, badness = BADNESS[why], ready = ready }
-  if not exchange.spare or is_less_bad(candidate, exchange.spare) then exchange.spare = candidate end
+  local candidate, place = { upstream = upstream, badness = BADNESS[why], ready = ready },
+    LASTING[why] and 'last_spare' or 'spare'
+  if not exchange[place] or is_less_bad(candidate, exchange[place]) then exchange[place] = candidate end
 end
 
 ---@class ccrelay.Selection the candidates of a provider while they are looked for
@@ -269,15 +275,29 @@ local function order_for_conversation(exchange, list)
   if known and known.org and known.org ~= '' and exchange.has_signatures then prefer(list, known.org) end
 end
 
---- The best candidate that health left out, once, for an exchange in which all others failed. One that does not
---- have the model would only say so again.
+local function take_spare(exchange)
+  local place = exchange.spare and 'spare' or 'last_spare'
+  local spare = exchange[place]
+  exchange[place] = false
+  return spare
+end
+
+-- One that does not have the model would only say so again: that is for clients to whom nobody has said more.
+local function may_tell(exchange, spare)
+  if exchange.tried[spare.upstream.slot] or learn.is_given_up(exchange, spare.upstream) then return false end
+  if spare.badness ~= BADNESS.no_model then return true end
+  local failure = most_telling.choose(exchange.trail)
+  return failure ~= nil and most_telling.cannot_serve(failure)
+end
+
+--- The best candidate that health left out; the next time the best of those that are out for long; then none. For
+--- an exchange in which all others failed.
 ---@param exchange ccrelay.Exchange
 ---@return ccrelay.Upstream?
 function M.spare(exchange)
-  local spare = exchange.spare
-  exchange.spare = false
-  if not spare or spare.badness == BADNESS.no_model then return nil end
-  if exchange.tried[spare.upstream.slot] or learn.is_given_up(exchange, spare.upstream) then return nil end
+  local spare = take_spare(exchange)
+  if not spare then return nil end
+  if not may_tell(exchange, spare) then return M.spare(exchange) end
   spare.upstream.is_spare = true
   return spare.upstream
 end
@@ -293,9 +313,10 @@ function M.candidates(exchange, filter)
   if not model then return list end
   local entries = serving.of(exchange.generation, model, filter)
   if entries.forbidden then exchange.refusal = exchange.refusal or { kind = 'not_allowed' } end
-  exchange.spare = false
+  exchange.spare, exchange.last_spare = false, false
   for _, entry in ipairs(entries) do consider(exchange, list, entry, now) end
-  if #list == 0 and exchange.spare then list[1], exchange.spare = exchange.spare.upstream, false end
+  local spare = #list == 0 and take_spare(exchange)
+  if spare then list[1] = spare.upstream end
   if #list > 1 then table.sort(list, comes_before) end
   order_for_conversation(exchange, list)
   local known = exchange.candidates or new_table(#list, 0)
