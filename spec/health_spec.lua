@@ -690,6 +690,19 @@ describe('a limit whose end the provider stated', function()
     assert.equal('20', answer.headers['retry-after'])
   end)
 
+  it('is kept for as many keys as people have', function()
+    local keys = {}
+    for number = 1, 12 do keys[number] = { name = 'p' .. number, type = 'anthropic', serves = { 'm' .. number },
+      keys = { { key = 'sk-' .. number } } } end
+    local self = stage.new { providers = keys }
+    for number = 1, 12 do self:reply('p' .. number, limited(600)) end
+    for _ = 1, 2 do
+      for number = 1, 12 do
+        assert.equal('resets 7:45pm', self:request { body = { model = 'm' .. number } }.json.error.message)
+      end
+    end
+  end)
+
   it('is one for each class of models', function()
     local self = alone(limited(600), GOOD)
     self:request()

@@ -18,16 +18,37 @@ local json = require 'ccrelay.json'
 
 local M = {}
 
-local PLACES = 64           -- that limits share; one that lost its place is told in the relay's words
+local PLACES = 128          -- that limits share: each has two to choose from; one without is told in the relay's words
 local MOST_BODY = 4 * 1024  -- longer ones are told in the relay's words
 local BUFFER = 12 * 1024
 
 local buffer = ffi.new('char[?]', BUFFER)
 local version = ffi.new 'uint32_t[1]'
 
-local function place_of(name)
-  local place = 'stated limit ' .. tonumber(cell.digest(name, 2), 16) % PLACES
-  return C.cc_secret(place, #place)
+local function places_of(name)
+  local list, first = {}, tonumber(cell.digest(name, 2), 16)
+  for index = 0, 1 do
+    local place = 'stated limit ' .. (first + index) % PLACES
+    list[index + 1] = C.cc_secret(place, #place)
+  end
+  return list
+end
+
+-- What is kept at a place and not over yet.
+local function read(place)
+  local size = C.cc_secret_read(place, buffer, BUFFER, version)
+  local kept = size > 0 and json.decode(ffi.string(buffer, size))
+  return type(kept) == 'table' and kept.until_ms > C.cc_time() and kept or nil
+end
+
+-- The first that is free or holds an earlier answer of the limit.
+local function place_for(name)
+  local places = places_of(name)
+  for _, place in ipairs(places) do
+    local kept = read(place)
+    if not kept or kept.name == name then return place end
+  end
+  return places[1]
 end
 
 local function travels(name)
@@ -53,17 +74,18 @@ function M.keep(name, outcome, wait_ms)
     name = name, status = outcome.status, type = outcome.type, headers = headers_of(outcome), until_ms = ends,
     message = string.sub(errors.told_message(outcome), 1, MOST_BODY), body = whole and body or nil,
   }
-  C.cc_secret_write(place_of(name), text, #text, ends)
+  C.cc_secret_write(place_for(name), text, #text, ends)
 end
 
 --- The answer kept for a limit that is not over yet, or nil.
 ---@param name string
 ---@return ccrelay.StatedLimit?
 function M.find(name)
-  local size = C.cc_secret_read(place_of(name), buffer, BUFFER, version)
-  local kept = size > 0 and json.decode(ffi.string(buffer, size))
-  if type(kept) ~= 'table' or kept.name ~= name or kept.until_ms <= C.cc_time() then return nil end
-  return kept
+  for _, place in ipairs(places_of(name)) do
+    local kept = read(place)
+    if kept and kept.name == name then return kept end
+  end
+  return nil
 end
 
 return M
