@@ -44,6 +44,19 @@ const poison = (words) => async (client) => {
   return records;
 };
 
+/** Sends its head after `ms`. */
+const slowly = (ms) => async (request, reply) => {
+  await sleep(ms);
+  return healthy()(request, reply);
+};
+
+/** `count` requests, none like another. */
+const different = (count) => async (client) => {
+  const records = [];
+  for (let n = 0; n < count; n += 1) records.push(await client.ask(saying(`question ${n}`, { stream: true })));
+  return records;
+};
+
 /** An SDK that is told to wait for hours does: it tries once here. */
 const once = { retries: 0 };
 
@@ -116,6 +129,22 @@ export const health = [
       for (const { headers } of records) assert.equal(headers['anthropic-ratelimit-requests-limit'], '50');
       assert.equal(first.requests.length, 1);
     } },
+
+  ...Object.entries({
+    'retry-after 0': { 'retry-after': '0' }, 'retry-after-ms 200': { 'retry-after-ms': '200' },
+    'the reset of a limit that was not hit': { 'anthropic-ratelimit-unified-status': 'allowed', 'anthropic-ratelimit-unified-reset': String(now + 10_800) },
+  }).map(([what, headers]) => (
+    { section: 1, name: `429 with ${what}, then 200 for who asks 0.3 s later`, clients: ['raw'], first: () => atFirst(1, limited(headers)), run: inTurn(2, 300), expect: { ok: true } })),
+  { section: 1, name: 'a provider that takes longer to its head than failover_timeout, and a second that fails', clients: every, first: () => slowly(1500), grace: 2000,
+    config: { routing: { failover_timeout: 500 } }, others: (t) => behind(t, 'second', failing), run: inTurn(2), expect: { ok: true, text: 'served by first' } },
+  { section: 1, name: 'the same in a race', clients: ['raw'], first: () => slowly(1500), grace: 2000,
+    config: { routing: { failover_timeout: 500, strategy: 'race' } }, others: (t) => behind(t, 'second', failing), run: inTurn(2), expect: { ok: true, text: 'served by first' } },
+  ...[[401, 'authentication_error'], [402, 'billing_error']].flatMap(([status, type]) => [
+    { section: 1, name: `${status} eight times until somebody has acted, and no Ollama`, clients: ['raw'], first: () => atFirst(8, refuses(status, type, 'no')),
+      others: cannotServe['an Ollama that does not run'], run: different(9), expect: { ok: true, text: 'served by first' } },
+    { section: 1, name: `${status} eight times until somebody has acted, and a second that fails`, clients: ['raw'], sum: true, first: () => atFirst(8, refuses(status, type, 'no')),
+      others: (t) => behind(t, 'second', failing), run: different(9), expect: { ok: true, text: 'served by first' } },
+  ]),
 
   { section: 1, name: "a client's own key: 529, 529, 200", clients: sdks, first: () => atFirst(2, overloaded), ...passing, expect: { ok: true } },
   { section: 1, name: "a client's own key: ten times 429 without a time, then 200", clients: ['raw'], first: () => atFirst(10, limited()), run: inTurn(11, 50), ...passing, expect: { ok: true } },
