@@ -4,6 +4,18 @@ local journal = require 'ccrelay.journal'
 local json = require 'ccrelay.json'
 local redact = require 'ccrelay.redact'
 
+describe('a line of another kind', function()
+  for _, format in ipairs { 'text', 'json' } do
+    it('shows what controls a terminal, in ' .. format, function()
+      local self = stage.new { logging = { format = format } }
+      journal.new { logging = { format = format } }:say('warn', 'a\194\155b', { 'c', 'd\226\128\174e' })
+      local line = self.lines[#self.lines]
+      assert.is_truthy(line:find('a\\u009bb', 1, true), line)
+      assert.is_truthy(line:find('d\\u202ee', 1, true), line)
+    end)
+  end
+end)
+
 describe('the line of an exchange', function()
   local function served(options, request)
     local self = stage.new(options)
@@ -74,6 +86,32 @@ describe('the line of an exchange', function()
     self:requests({}, { path = '/nothing' }, { method = 'GET', path = '/health' }, { gone_after = 0 },
       { headers = { ['x-api-key'] = 'relay-key-1' }, body = '{' })
     assert.equal(5, self:count ' exchange ')
+  end)
+
+  it('has no character that a terminal obeys, in text and in JSON', function()
+    local characters = {
+      ['0080'] = '\194\128', ['0085'] = '\194\133', ['009b'] = '\194\155', ['009f'] = '\194\159', ['061c'] = '\216\156',
+      ['200b'] = '\226\128\139', ['200f'] = '\226\128\143', ['2028'] = '\226\128\168', ['202a'] = '\226\128\170',
+      ['202e'] = '\226\128\174', ['2066'] = '\226\129\166', ['2069'] = '\226\129\169', ['feff'] = '\239\187\191',
+    }
+    for _, format in ipairs { 'text', 'json' } do
+      for code, character in pairs(characters) do
+        local self = stage.new { logging = { format = format } }
+        self:request { body = '{"model":"x' .. character .. 'y"}' }
+        local line = self.lines[#self.lines]
+        assert.is_nil(line:find(character, 1, true), format .. ' ' .. code)
+        assert.is_truthy(line:find('x\\u' .. code .. 'y', 1, true), line)
+      end
+    end
+  end)
+
+  it('keeps what other alphabets and signs look like', function()
+    for _, text in ipairs { 'é', 'Ä', '\194\160', '؀', '“”', '…', '中', '😀', '‰' } do
+      local self = stage.new { logging = { format = 'json' } }
+      self:request { body = '{"model":"x' .. text .. 'y"}' }
+      assert.equal('x' .. text .. 'y', json.decode(self.lines[#self.lines]).model)
+      assert.is_truthy(self.lines[#self.lines]:find('x' .. text .. 'y', 1, true))
+    end
   end)
 
   it('cannot be forged by what a client sends', function()

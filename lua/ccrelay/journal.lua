@@ -58,7 +58,7 @@ end
 
 local function quoted(text)
   if text ~= '' and not string.find(text, '[%c%s"=\\\127-\255]') then return text end
-  return json.quote(text)
+  return json.visible(json.quote(text))
 end
 
 local known_quoted = remember.results(quoted)
@@ -72,7 +72,7 @@ local function plain(name, value)
 end
 
 local title = remember.results(function(message)
-  return (string.gsub(json.clean(message), '[%c\127]', ' '))
+  return json.visible((string.gsub(json.clean(message), '[%c\127]', ' ')))
 end)
 
 local label = remember.results(function(name) return ' ' .. name .. '=' end)
@@ -102,7 +102,7 @@ local function json_line(level, message, fields, count)
     local value = fields[index + 1]
     if value ~= nil then parts[#parts + 1] = json.quote(fields[index]) .. ':' .. json.encode(value) end
   end
-  return '{' .. table.concat(parts, ',') .. '}'
+  return json.visible('{' .. table.concat(parts, ',') .. '}')
 end
 
 -- Apart from what is seldom compiled.

@@ -49,6 +49,27 @@ function M.quote(text)
   return '"' .. string.gsub(M.clean(text), '[%c"\\\127]', escape) .. '"'
 end
 
+-- Characters that control a terminal (U+0080 to U+009F), set the direction of text or cannot be seen: U+061C,
+-- U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF (Unicode Standard Annex 9, section 2).
+local LEADS = '[\194\216\226\239]'
+local UNSEEN = { '\194[\128-\159]', '\216\156', '\226\128[\139-\143\168-\174]', '\226\129[\160-\175]', '\239\187\191' }
+
+local function escape_rune(bytes)
+  local first, second, third = string.byte(bytes, 1, 3)
+  local code = third and (first - 224) * 4096 + (second - 128) * 64 + third - 128 or (first - 192) * 64 + second - 128
+  return string.format('\\u%04x', code)
+end
+
+--- Writes characters that control a terminal or the direction of text as \uXXXX (RFC 8259, section 7): for logs.
+---@package
+---@param text string UTF-8, which may be a JSON text
+---@return string
+function M.visible(text)
+  if not string.find(text, LEADS) then return text end
+  for _, pattern in ipairs(UNSEEN) do text = string.gsub(text, pattern, escape_rune) end
+  return text
+end
+
 --- Marks a table as an array, so that an empty one is [].
 ---@param list table
 ---@return table
