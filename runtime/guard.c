@@ -37,13 +37,14 @@ static size_t most_for_script(struct budget *budget) {
   return budget->script_most;
 }
 
-// An allocation that fails in the midst of compiled code may cost the process, so a script that
-// goes on by small steps gets its error at its next instruction, like one that is overdue.
+// What the library allocates for a script that called it counts as the script's. An allocation that
+// fails in the midst of compiled code may cost the process, so a script that goes on by small steps,
+// or by calls of the library, gets its error at its next instruction, like one that is overdue.
 static bool is_too_much(struct budget *budget, size_t growth) {
   size_t after = budget->used + growth;
   if (after > budget->limit) return true;
-  if (!budget->script || !cc_stay_in_script() || after <= most_for_script(budget)) return false;
-  if (growth >= LARGE || after > budget->script_most + SLACK) return true;
+  if (!budget->script || !cc_stay_for_script() || after <= most_for_script(budget)) return false;
+  if (cc_stay_in_script() && (growth >= LARGE || after > budget->script_most + SLACK)) return true;
   greedy = true;
   cc_stay_stop();
   return false;

@@ -118,3 +118,7 @@ void cc_script(int where) {
 bool cc_stay_in_script(void) {
   return atomic_load_explicit(&place, memory_order_relaxed) == CC_SCRIPT;
 }
+
+bool cc_stay_for_script(void) {
+  return atomic_load_explicit(&place, memory_order_relaxed) != CC_LIBRARY;
+}

@@ -23,4 +23,7 @@ unsigned cc_stay_number(void);
 
 // Is a script running, rather than the library below it? (cc_script of relay.h)
 bool cc_stay_in_script(void);
+
+// Is a script running, or the library because the script called it?
+bool cc_stay_for_script(void);
 #endif

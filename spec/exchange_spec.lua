@@ -120,6 +120,14 @@ describe('edits of the body', function()
     assert.same({ a = '{"b":true}' }, exchange.tries[1].edits)
   end)
 
+  it('are of up to 256 members, and of each as many as one likes', function()
+    local answer = run('for i = 1, 1000 do exchange:set("a", i) end for i = 2, 256 do exchange:set("a" .. i, i) end'
+      .. try)
+    assert.equal(200, answer.status)
+    answer = run('for i = 1, 257 do exchange:remove("a" .. i) end' .. try)
+    assert.equal(500, answer.status)
+  end)
+
   it('of the model choose the candidates and what is sent', function()
     local providers = { { name = 'one', type = 'anthropic', keys = { { key = 'k' } }, models = { 'small' } },
       { name = 'two', type = 'anthropic', keys = { { key = 'k' } }, models = { 'big' } } }

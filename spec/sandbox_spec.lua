@@ -202,3 +202,39 @@ describe('scripts', function()
     assert.spy(off).was.called_with(chunk, true)
   end)
 end)
+
+describe('a plain find in a long text', function()
+  local text = ('a'):rep(5000) .. 'b.c' .. ('a'):rep(5000)
+
+  it('finds what string.find does', function()
+    for _, case in ipairs {
+      { 'b.c' }, { 'b.c', 1 }, { 'b.c', 5001 }, { 'b.c', 5002 }, { 'aa', 5004 }, { 'aa', -2 }, { 'aa', -1 },
+      { 'aaa', -20000 }, { 'aa', 0 }, { 'aa', 10003 }, { 'aa', 10004 }, { 'aa', 20000 }, { ('a'):rep(5001) }, { text },
+      { text .. 'x' }, { 'a%' }, { 'aa', 2.7 },
+    } do
+      local first, last = text:find(case[1], case[2], true)
+      local words = ("local text = ('a'):rep(5000) .. 'b.c' .. ('a'):rep(5000) local a, b = text:find(%s, %s, true) "
+        .. "return tostring(a) .. ' ' .. tostring(b)"):format(('%q'):format(case[1]), tostring(case[2]))
+      assert.equal(tostring(first) .. ' ' .. tostring(last), run(words))
+    end
+  end)
+end)
+
+describe('the tables of a script', function()
+  it('are sorted as usual', function()
+    assert.equal('1,2,3', run "local t = { 3, 1, 2 } table.sort(t) return table.concat(t, ',')")
+    assert.equal('3,2,1', run("local t = { 3, 1, 2 } table.sort(t, function(a, b) return a > b end) "
+      .. "return table.concat(t, ',')"))
+    local _, message = run 'table.sort { 1, {} }'
+    assert.is_truthy(message:find('attempt to compare', 1, true), message)
+  end)
+
+  it('take members at places there are', function()
+    assert.equal('1,2,3', run "local t = { 1, 3 } table.insert(t, 2, 2) return table.concat(t, ',')")
+    assert.equal('1,2', run "local t = { 1 } table.insert(t, 2) return table.concat(t, ',')")
+    for _, place in ipairs { '-2147483648', '2147483648', '0', '0 / 0' } do
+      local _, message = run('table.insert({}, ' .. place .. ', 1)')
+      assert.is_truthy(message:find('the position for table.insert is 1 or more', 1, true), message)
+    end
+  end)
+end)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Candidates: which upstreams, in which order, and the answers when there is none.
 local stage = require 'support.stage'
+local upstream = require 'ccrelay.upstream'
 
 local TELL = [[
 local relay = require 'ccrelay'
@@ -50,6 +51,21 @@ describe('candidates', function()
     jit.on()
     assert.equal(1, self:count ' told p2/150=%S+ p2/149=.* p1/1=')
     assert.is_true(steps < 250000, steps .. ' instructions')
+  end)
+
+  it('are kept once for each key, however often a script asks', function()
+    local most, await, asked = 0, upstream.await, 0
+    upstream.await = function(exchange, filter)
+      local list = await(exchange, filter)
+      most, asked = math.max(most, #exchange.candidates), asked + 1
+      return list
+    end
+    local ask = 'for i = 1, 20 do relay.upstreams(exchange) relay.upstreams(exchange, { provider = "b" }) end'
+    local self = stage.new { providers = { provider 'a', provider 'b' }, policy = "local relay = require 'ccrelay' "
+      .. 'return function(exchange) ' .. ask .. ' return exchange:first(relay.upstreams(exchange)) end' }
+    self:request()
+    upstream.await = await
+    assert.same({ 2, 41 }, { most, asked })
   end)
 
   it('are those that name nothing when none has the model', function()

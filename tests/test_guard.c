@@ -119,6 +119,31 @@ static void test_what_is_kept_leaves_room(void **state) {
   assert_true(library("other = string.rep('x', 10 * 2^20)"));
 }
 
+// A call that leaves a text of 1 MiB which is the library's own, then goes back to the script.
+static int call_library(lua_State *thread) {
+  static int count;
+  cc_script(CC_CALLED);
+  luaL_Buffer buffer;
+  luaL_buffinit(thread, &buffer);
+  lua_pushfstring(thread, "%d", count++);
+  luaL_addvalue(&buffer);
+  for (int i = 0; i < MIB / 1024; i++)
+    memset(luaL_prepbuffer(&buffer), 'x', 1024), luaL_addsize(&buffer, 1024);
+  luaL_pushresult(&buffer);
+  cc_script(CC_SCRIPT);
+  return 1;
+}
+
+// What the library allocates for a script counts as the script's, and the script alone meets the end.
+static void test_calls_count(void **state) {
+  (void)state;
+  lua_register(L, "call_library", call_library);
+  assert_false(script("local t = {} for i = 1, 1e9 do t[i] = call_library() end"));
+  assert_in_range(held(), 0, SCRIPT + SLACK + 8 * MIB);
+  cc_stay_end();
+  assert_true(script("call_library()"));
+}
+
 static int enter(lua_State *thread) {
   (void)thread;
   cc_script(CC_SCRIPT);
@@ -162,6 +187,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_modest, open_state, close_state),
       cmocka_unit_test_setup_teardown(test_library_is_apart, open_state, close_state),
       cmocka_unit_test_setup_teardown(test_what_is_kept_leaves_room, open_state, close_state),
+      cmocka_unit_test_setup_teardown(test_calls_count, open_state, close_state),
       cmocka_unit_test_setup_teardown(test_stops_in_scripts_alone, open_state, close_state),
       cmocka_unit_test_setup_teardown(test_no_bound, open_state, close_state),
   };

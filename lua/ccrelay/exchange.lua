@@ -294,11 +294,14 @@ end
 
 local HISTORY = { system = true, tools = true, messages = true }
 
+local MOST_EDITS = 256
+
 local function edit(self, name, value)
   local edits = self.edits or {}
   for index = #edits, 1, -1 do
     if edits[index].name == name then table.remove(edits, index) end
   end
+  if #edits == MOST_EDITS then error('an exchange takes edits of up to ' .. MOST_EDITS .. ' members', 3) end
   edits[#edits + 1] = { name = name, json = value }
   self.edits = edits
 end

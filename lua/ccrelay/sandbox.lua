@@ -4,12 +4,14 @@
 local C = require 'ccrelay.c'
 local bit = require 'bit'
 local cost = require 'ccrelay.cost'
+local ffi = require 'ffi'
 
 local M = {}
 
 local LONGEST_SUBJECT = 4096
 local LONGEST_RESULT = 1024 * 1024
 local MOST_STEPS = 5e6
+local MOST_MOVED = 1e6
 local DEEPEST = 16
 
 local depth = 0
@@ -31,8 +33,26 @@ local bounded = {}
 for name, value in pairs(string) do bounded[name] = value end
 bounded.dump = nil
 
+ffi.cdef 'void *memmem(const void *text, size_t text_size, const void *wanted, size_t wanted_size);'
+
+-- string.find tries the whole of what is wanted at every place; memmem of the C library takes a time that grows
+-- with the sum of both sizes.
+local function find_plain(text, wanted, init)
+  local first = init < 0 and math.max(#text + init, 0) or math.max(init - 1, 0)
+  if first > #text then return nil end
+  local start = ffi.cast('const char *', text)
+  local found = ffi.C.memmem(start + first, #text - first, wanted, #wanted)
+  if found == nil then return nil end
+  local place = tonumber(ffi.cast('const char *', found) - start)
+  return place + 1, place + #wanted
+end
+
 function bounded.find(subject, pattern, init, plain)
-  if not plain then check(subject, pattern) end
+  if not plain then
+    check(subject, pattern)
+  elseif type(subject) == 'string' and type(pattern) == 'string' and #pattern > 1 and #subject > LONGEST_SUBJECT then
+    return find_plain(subject, pattern, math.floor(tonumber(init) or 1))
+  end
   return string.find(subject, pattern, init, plain)
 end
 
@@ -82,8 +102,28 @@ end
 local tables = {}
 for name, value in pairs(table) do tables[name] = value end
 
-function tables.sort(...)
-  nested('sort', table.sort, ...)
+-- In Lua and not compiled, so that a deadline can stop it between two comparisons.
+local function is_less(a, b) return a < b end
+jit.off(is_less)
+
+function tables.sort(list, is_before)
+  nested('sort', table.sort, list, is_before or is_less)
+end
+
+function tables.insert(list, ...)
+  local position = ...
+  local place = select('#', ...) == 2 and tonumber(position) or 1
+  if place ~= place or place < 1 or place >= 2 ^ 31 then error('the position for table.insert is 1 or more', 2) end
+  return table.insert(list, ...)
+end
+
+if table.move then
+  function tables.move(from, first, last, ...)
+    if (tonumber(last) or 0) - (tonumber(first) or 0) > MOST_MOVED then
+      error('table.move moves up to ' .. MOST_MOVED .. ' entries', 2)
+    end
+    return table.move(from, first, last, ...)
+  end
 end
 
 local methods = debug.getmetatable('')

@@ -9,9 +9,9 @@ local home = require 'ccrelay.home'
 local learn = require 'ccrelay.health.learn'
 local most_telling = require 'ccrelay.most_telling'
 local new_table = require 'table.new'
+local pooling = require 'ccrelay.pooling'
 local queue = require 'ccrelay.queue'
 local quota = require 'ccrelay.quota'
-local random = require 'ccrelay.random'
 local serving = require 'ccrelay.serving'
 
 ---@class ccrelay.Upstream a provider with one of its keys, as a policy sees it
@@ -175,29 +175,6 @@ local function add_unjudged(selection, upstream)
   selection.list[#selection.list + 1] = upstream
 end
 
-local ranks = {
-  least_loaded = function(slot, now, _, model) return -quota.headroom(slot, model, now) end,
-  random = function() return random.fraction() end,
-  weighted = function(slot) return -math.log(1 - random.fraction()) / math.max(slot.weight, 1e-9) end,
-  round_robin = function(slot, _, turn_number) return (slot.place - turn_number) % slot.peers end,
-}
-
--- An exchange takes one turn at a provider, however often it asks for candidates.
-local function turn_at(exchange, provider)
-  if exchange.endpoint ~= 'messages' then return provider:turn() end
-  local turns = exchange.turns or {}
-  exchange.turns = turns
-  turns[provider] = turns[provider] or provider:next_turn()
-  return turns[provider]
-end
-
-local function rank_of(exchange, provider)
-  local pooling = provider.settings.pooling or {}
-  local strategy = pooling.strategy or 'least_loaded'
-  if pooling.enabled == false or #provider.slots < 2 then return nil end
-  return ranks[strategy], strategy == 'round_robin' and turn_at(exchange, provider)
-end
-
 local function comes_before(a, b)
   local x, y = a.slot, b.slot
   if x.priority ~= y.priority then return x.priority > y.priority end
@@ -217,7 +194,7 @@ local function add_all(exchange, list, entry, credential, now)
   local take = exchange.endpoint == 'messages' and add or add_unjudged
   local selection = select_from(exchange, list, entry, now)
   if credential ~= 'own' then return take(selection, new(provider.keyless, model, credential, 0)) end
-  local rank, turn_number = rank_of(exchange, provider)
+  local rank, turn_number = pooling.rank(exchange, provider)
   for _, slot in ipairs(provider.slots) do
     take(selection, new(slot, model, credential, rank and rank(slot, now, turn_number, model) or 0))
   end
@@ -302,6 +279,21 @@ function M.spare(exchange)
   return spare.upstream
 end
 
+-- Candidates are kept once a slot, however often a script asks for them: the latest counts.
+local function place_of(known, slot)
+  for index, upstream in ipairs(known) do
+    if upstream.slot == slot then return index end
+  end
+  return #known + 1
+end
+
+local function keep(exchange, list)
+  local before, known = exchange.candidates, exchange.candidates or new_table(#list, 0)
+  for index, upstream in ipairs(list) do known[before and place_of(known, upstream.slot) or index] = upstream end
+  exchange.candidates = known
+  return list
+end
+
 --- The candidates of an exchange, best first: the healthy ones, or the least bad one when none is. Remembers them
 --- on the exchange.
 ---@param exchange ccrelay.Exchange
@@ -319,10 +311,7 @@ function M.candidates(exchange, filter)
   if spare then list[1] = spare.upstream end
   if #list > 1 then table.sort(list, comes_before) end
   order_for_conversation(exchange, list)
-  local known = exchange.candidates or new_table(#list, 0)
-  for _, upstream in ipairs(list) do known[#known + 1] = upstream end
-  exchange.candidates = known
-  return list
+  return (keep(exchange, list))
 end
 
 local EVERY = {}

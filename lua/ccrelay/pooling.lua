@@ -1,0 +1,36 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Puts the keys of one provider in order, by the strategy of its pooling section.
+local quota = require 'ccrelay.quota'
+local random = require 'ccrelay.random'
+
+local M = {}
+
+local ranks = {
+  least_loaded = function(slot, now, _, model) return -quota.headroom(slot, model, now) end,
+  random = function() return random.fraction() end,
+  weighted = function(slot) return -math.log(1 - random.fraction()) / math.max(slot.weight, 1e-9) end,
+  round_robin = function(slot, _, turn_number) return (slot.place - turn_number) % slot.peers end,
+}
+
+-- An exchange takes one turn at a provider, however often it asks for candidates.
+local function turn_at(exchange, provider)
+  if exchange.endpoint ~= 'messages' then return provider:turn() end
+  local turns = exchange.turns or {}
+  exchange.turns = turns
+  turns[provider] = turns[provider] or provider:next_turn()
+  return turns[provider]
+end
+
+--- How the keys of a provider are put in order for an exchange: by the least of what the function returns.
+---@param exchange ccrelay.Exchange
+---@param provider ccrelay.Provider
+---@return (fun(slot: table, now: number, turn_number: integer?, model: string?): number)? rank nil: as they stand
+---@return integer? turn_number of round_robin
+function M.rank(exchange, provider)
+  local pooling = provider.settings.pooling or {}
+  local strategy = pooling.strategy or 'least_loaded'
+  if pooling.enabled == false or #provider.slots < 2 then return nil end
+  return ranks[strategy], strategy == 'round_robin' and turn_at(exchange, provider)
+end
+
+return M
