@@ -47,3 +47,14 @@ describe('JSON of our own making', function()
     for _, text in ipairs { '', '{', 'nul', '[1,]', 'null' } do assert.is_nil(json.decode(text)) end
   end)
 end)
+
+describe('JSON of tables that are shared', function()
+  it('ends at a million values', function()
+    local shared = { 1 }
+    for _ = 1, 90 do shared = { shared, shared } end
+    local ok, message = pcall(json.encode, shared)
+    assert.is_false(ok)
+    assert.equal('more than 1000000 values for JSON', message)
+    assert.equal('[[1],[1]]', json.encode { { 1 }, { 1 } })
+  end)
+end)

@@ -2,6 +2,8 @@
 -- How long a pattern of Lua may take at worst. What is repeated may try every place of the text again
 -- for each try of what is repeated before it, unless what follows tells at once where it has to end: as
 -- in "%s*:", whose parts have no byte in common.
+local bit = require 'bit'
+
 local M = {}
 
 local MOST_REMEMBERED = 256
@@ -12,11 +14,23 @@ local bytes = {}
 for byte = 0, 255 do bytes[byte + 1] = string.char(byte) end
 local ALL = table.concat(bytes)
 
+-- The bytes a part of one class matches, a bit each.
+local function bits_of(part)
+  if part.bits then return part.bits end
+  local bits = { 0, 0, 0, 0, 0, 0, 0, 0 }
+  for character in string.gmatch(ALL, part.class) do
+    local byte = string.byte(character)
+    local place = bit.rshift(byte, 5) + 1
+    bits[place] = bit.bor(bits[place], bit.lshift(1, bit.band(byte, 31)))
+  end
+  part.bits = bits
+  return bits
+end
+
 local function have_common(one, other)
-  local set = {}
-  for byte in string.gmatch(ALL, one) do set[byte] = true end
-  for byte in string.gmatch(ALL, other) do
-    if set[byte] then return true end
+  local a, b = bits_of(one), bits_of(other)
+  for index = 1, 8 do
+    if bit.band(a[index], b[index]) ~= 0 then return true end
   end
   return false
 end
@@ -62,7 +76,7 @@ end
 local function is_told(list, index, last)
   for place = index + 1, last do
     local part = list[place]
-    if part.slow or have_common(list[index].class, part.class) then return false end
+    if part.slow or have_common(list[index], part) then return false end
     if part.mark == '' or part.mark == '+' then return true end
   end
   return true

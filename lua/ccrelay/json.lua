@@ -78,7 +78,10 @@ function M.array(list)
   return setmetatable(list, ARRAY)
 end
 
+local MOST_VALUES = 1e6
+
 local encode
+local count = 0 -- of values in the text at hand; those of a table that is shared count each time
 
 local function encode_array(list, depth)
   local out = {}
@@ -101,6 +104,8 @@ end
 
 function encode(value, depth)
   local kind = type(value)
+  count = count + 1
+  if count > MOST_VALUES then error('more than ' .. MOST_VALUES .. ' values for JSON', 0) end
   if kind == 'string' then return M.quote(value) end
   if kind == 'boolean' then return tostring(value) end
   if kind == 'number' then
@@ -114,10 +119,12 @@ function encode(value, depth)
   return encode_object(value, depth + 1)
 end
 
---- The JSON text of a value; keys of objects in alphabetical order.
+--- The JSON text of a value; keys of objects in alphabetical order. An error for what has no JSON form, is nested
+--- deeper than 100 tables or has more than a million values.
 ---@param value any
 ---@return string
 function M.encode(value)
+  count = 0
   return encode(value, 0)
 end
 

@@ -83,6 +83,8 @@ const calls = {
   'hashes': 'local b = e:body() while true do relay.hash(b) end',
   'JSON without end': 'local t = {} t.t = t return relay.json.encode(t)',
   'JSON of shared tables': "local t = { 1 } for i = 1, 90 do t = { t, t } end return e:respond { body = t }",
+  'JSON of a long list': "local s = ('1,'):rep(5e5) local t = relay.json.decode('[' .. s .. s .. s .. s .. '1]') while true do e:set('metadata', t) end",
+  'a costly pattern': "local s = '' for i = 1, 255 do local c = string.char(i) if not c:find('[%p%d]') then s = s .. c .. '*' end end s = 'a' .. s:rep(16):sub(1, 4000) .. '$' while true do s = s:sub(2) pcall(string.find, 'a', s) end",
   'a member of shared tables': "local t = { x = 1 } for i = 1, 90 do t = { a = t, b = t } end e:set('metadata', t)",
   'headers of shared tables': "local t = { x = '1' } for i = 1, 90 do t = { a = t, b = t } end return e:respond { headers = t }",
   'JSON that unfolds': "local s = ('[],'):rep(3e5) s = '[' .. s .. s .. s .. '[]]' local t = {} for i = 1, 1e9 do t[i] = relay.json.decode(s) end",
