@@ -51,8 +51,8 @@ cat >"$work/config.yaml" <<'TEXT'
 server: {listen: "127.0.0.1:8787"}
 admin: {listen: "off"}
 providers:
-  - {name: absent, type: anthropic, base_url: "http://127.0.0.1:9", keys: [{key: none, priority: 2}]}
-  - {name: mock, type: anthropic, base_url: "http://127.0.0.1:9001", keys: [{key: none, priority: 1}]}
+  - {name: absent, type: anthropic, base_url: "http://127.0.0.1:9", transparent: false, keys: [{key: none, priority: 2}]}
+  - {name: mock, type: anthropic, base_url: "http://127.0.0.1:9001", transparent: false, keys: [{key: none, priority: 1}]}
 routing: {strategy: failover, debug: true}
 TEXT
 chmod 600 "$work/config.yaml"

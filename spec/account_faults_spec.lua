@@ -66,7 +66,11 @@ describe('a fault of the account told as 400', function()
 
   it('of a client\'s own credential suspends no key of the relay', function()
     local body = shaped 'This organization has been disabled.'
-    local self = two { status = 400, body = body }
+    local self = stage.new { providers = {
+      { name = 'a', type = 'anthropic', transparent = true, keys = { { key = 'sk-a' } } },
+      { name = 'b', type = 'anthropic', transparent = true, keys = { { key = 'sk-b' } } },
+    } }
+    self:reply('a', { status = 400, body = body })
     self:reply('b', { status = 400, body = body })
     local answer = self:request { headers = { authorization = 'Bearer theirs' } }
     assert.same({ 400, body }, { answer.status, answer.body })

@@ -4,7 +4,7 @@ local stage = require 'support.stage'
 local auth = require 'ccrelay.auth'
 
 local PROVIDERS = {
-  { name = 'a', type = 'anthropic', keys = { { key = 'sk-relay-a', priority = 2 } } },
+  { name = 'a', type = 'anthropic', transparent = true, keys = { { key = 'sk-relay-a', priority = 2 } } },
   { name = 'z', type = 'zai', keys = { { key = 'sk-relay-z', priority = 1 } } },
 }
 local SUBSCRIPTION = 'Bearer sk-ant-oat01-abc'
@@ -36,7 +36,7 @@ describe('without server.auth', function()
     assert.same(OWN, select(2, ask(nil, {})))
   end)
 
-  it('a client\'s header goes unchanged to anthropic alone', function()
+  it('a client\'s header goes unchanged to a transparent provider alone', function()
     assert.same({ 'Bearer theirs -', '- sk-relay-z' }, select(2, ask(nil, { authorization = 'Bearer theirs' })))
     assert.same({ '- theirs', '- sk-relay-z' }, select(2, ask(nil, { ['x-api-key'] = 'theirs' })))
     assert.same({ 'Bearer a b', '- sk-relay-z' }, select(2, ask(nil,
@@ -198,7 +198,7 @@ end)
 describe('subscriptions', function()
   local rules = { api_key = 'relay-key-1', allow_subscription = true }
 
-  it('pass to anthropic unchanged', function()
+  it('pass to transparent providers unchanged', function()
     assert.same({ SUBSCRIPTION .. ' -', '- sk-relay-z' }, select(2, ask(rules, { authorization = SUBSCRIPTION })))
   end)
 

@@ -606,7 +606,8 @@ describe('a key', function()
   end)
 
   it('of a client is nobody\'s to judge', function()
-    local self = alone({ status = 429, body = '{}', headers = { ['retry-after'] = '100' } },
+    local self = stage.new { providers = { provider('a', 1, { transparent = true }) } }
+    self:reply('a', { status = 429, body = '{}', headers = { ['retry-after'] = '100' } },
       { status = 401, body = '{}' }, GOOD)
     local theirs = { headers = { authorization = 'Bearer theirs' } }
     assert.equal(429, self:request { headers = theirs.headers }.status)

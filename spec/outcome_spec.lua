@@ -9,7 +9,7 @@ end
 local function two(first, options)
   options = options or {}
   options.providers = {
-    { name = 'a', type = 'anthropic', keys = { { key = 'sk-a' } } },
+    { name = 'a', type = 'anthropic', transparent = true, keys = { { key = 'sk-a' } } },
       { name = 'b', type = 'anthropic', keys = { { key = 'sk-b' } } },
   }
   local self = stage.new(options)

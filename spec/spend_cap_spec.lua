@@ -14,7 +14,7 @@ local function shop(fields, more)
   local options = {
     routing = { strategy = 'budget', prices = { ['*'] = { input = 1, output = 1 } } },
     server = { auth = { clients = { client }, allow_subscription = true } },
-    providers = { { name = 'a', type = 'anthropic', keys = { { key = 'own-key' } } } },
+    providers = { { name = 'a', type = 'anthropic', transparent = true, keys = { { key = 'own-key' } } } },
   }
   for name, value in pairs(more or {}) do options[name] = value end
   return stage.new(options)

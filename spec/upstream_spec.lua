@@ -205,8 +205,8 @@ end)
 describe('whose credential is used', function()
   local bearer = { authorization = 'Bearer theirs' }
   local subscription = { authorization = 'Bearer sk-ant-oat01-x' }
-  local both = { provider 'a', provider('z', { type = 'zai', keys = { { key = 'sk-z' } } }) }
-  local bare = { provider('a', { keys = {} }), provider('z', { type = 'zai', keys = {} }),
+  local both = { provider('a', { transparent = true }), provider('z', { type = 'zai', keys = { { key = 'sk-z' } } }) }
+  local bare = { provider('a', { keys = {}, transparent = true }), provider('z', { type = 'zai', keys = {} }),
     provider('o', { type = 'ollama', keys = {} }) }
   local pages = { ['o.test/api/tags'] = '{"models":[{"name":"claude-m"}]}' }
 
@@ -215,13 +215,13 @@ describe('whose credential is used', function()
     assert.equal('o=claude-m', candidates(bare, model 'claude-m', { pages = pages }))
   end)
 
-  it('is the client\'s at anthropic, and the provider\'s everywhere else', function()
+  it('is the client\'s at a transparent provider, and the provider\'s everywhere else', function()
     assert.equal('a=m z/1=m', candidates(both, { body = { model = 'm' }, headers = bearer }))
     assert.equal('a=claude-m o=claude-m', candidates(bare, { body = { model = 'claude-m' }, headers = bearer },
       { pages = pages }))
   end)
 
-  it('is that of a subscription at anthropic; others need keys of their own', function()
+  it('is that of a subscription at a transparent provider; others need keys of their own', function()
     local options = { server = { auth = { allow_subscription = true } } }
     assert.equal('a=m z/1=m', candidates(both, { body = { model = 'm' }, headers = subscription }, options))
     options.pages = pages
@@ -238,7 +238,8 @@ describe('whose credential is used', function()
   end)
 
   it('has the priority of the provider\'s best key', function()
-    local list = { provider('a', { keys = { { key = 'k', priority = 5 } } }), provider('z', { type = 'zai' }) }
+    local list = { provider('a', { keys = { { key = 'k', priority = 5 } }, transparent = true }),
+      provider('z', { type = 'zai' }) }
     assert.equal('a=m z/1=m', candidates(list, { body = { model = 'm' }, headers = bearer }))
   end)
 end)
@@ -305,7 +306,7 @@ end)
 describe('limits', function()
   local function limited(name, fields)
     fields.key = 'sk-' .. name
-    return { provider(name, { keys = { fields } }) }
+    return { provider(name, { keys = { fields }, transparent = true }) }
   end
 
   it('of requests turn the rest away until the window has moved', function()

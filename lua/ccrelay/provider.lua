@@ -7,6 +7,7 @@ local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local patterns = require 'ccrelay.patterns'
 local proxy = require 'ccrelay.proxy'
+local transparent = require 'ccrelay.config.transparent'
 local turn = require 'ccrelay.turn'
 
 ---@class ccrelay.Slot what an attempt is made at: a provider with one of its keys, or without
@@ -39,6 +40,7 @@ local turn = require 'ccrelay.turn'
 ---@field settings table its entry in the configuration
 ---@field adapter ccrelay.Adapter
 ---@field base ccrelay.Url
+---@field transparent boolean clients' own credentials are passed on to it
 ---@field slots ccrelay.Slot[]
 ---@field credentials string name of a module in credentials/
 ---@field scheme table that module
@@ -211,9 +213,12 @@ function M.new(settings, adapter, index, env)
   if complaint then return nil, complaint end
   local credentials = adapter.credentials or 'key'
   if type(credentials) == 'function' then credentials = turn.adapter(credentials, seen) end
+  if settings.transparent and credentials ~= 'key' then
+    return nil, 'transparent is for types that take a key; type ' .. settings.type .. ' has credentials of another kind'
+  end
   local provider = setmetatable({
     name = settings.name, type = settings.type, index = index, settings = settings, shown = seen, adapter = adapter,
-    base = base,
+    base = base, transparent = transparent.of(settings, adapter),
     proxy = through, credentials = credentials, slots = {}, origins = setmetatable({}, { __mode = 'k' }),
   }, Provider)
   provider.served, provider.served_prefixes = patterns.split(set(settings.serves))

@@ -71,7 +71,7 @@ end
 ---@param caller ccrelay.Caller
 ---@return string?
 function M.credential(provider, caller)
-  if caller.passes and provider.adapter.transparent then return 'client' end
+  if caller.passes and provider.transparent then return 'client' end
   if #provider.slots > 0 then return 'own' end
   if provider.credentials ~= 'key' then return 'adapter' end
   return caller.kind ~= 'subscription' and provider.adapter.key_optional and 'adapter' or nil

@@ -6,6 +6,8 @@ local function one(fields)
   return 'providers: [{name: a, type: zai, ' .. fields .. '}]'
 end
 
+local ANTHROPIC = { transparent = true, defaults = { base_url = 'https://api.anthropic.com' } }
+
 local function refused(text, what, variables)
   local faults = helper.faults(text, 'yaml', variables)
   assert.is_truthy(faults:find(what, 1, true), ('"%s" not in "%s"'):format(what, faults))
@@ -113,7 +115,7 @@ describe('addresses', function()
     local function warned(listen, provider, allow)
       local text = 'server: {listen: "%s", auth: {api_key: k, allow_subscription: %s}}\nproviders: [%s]'
       local _, notes = helper.load(text:format(listen, allow or 'true', provider), nil, nil,
-        { adapters = { bedrock = { credentials = 'aws' } } })
+        { adapters = { bedrock = { credentials = 'aws' }, anthropic = ANTHROPIC } })
       for _, note in ipairs(notes) do
         if note.path == 'server.auth.allow_subscription' then return note.message end
       end
@@ -123,6 +125,8 @@ describe('addresses', function()
     assert.is_nil(warned('0.0.0.0:1', zai, 'false'))
     assert.is_nil(warned('127.0.0.1:1', zai))
     assert.is_nil(warned('0.0.0.0:1', '{name: a, type: anthropic, keys: [{key: k}]}, {name: z, type: zai}'))
+    assert.is_truthy(warned('0.0.0.0:1', '{name: a, type: anthropic, base_url: "https://a.test", keys: [{key: k}]}')
+      :find('can use a with', 1, true))
   end)
 
   for _, text in ipairs { '127.0.0.1:0', '127.9.9.9:1', 'localhost:8787', '[::1]:1', '[::ffff:127.0.0.1]:1',

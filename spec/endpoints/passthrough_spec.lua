@@ -28,8 +28,10 @@ describe('batches and files', function()
     assert.same({}, exchange.tries[1].edits)
   end)
 
-  it('use the client\'s credential where it has one', function()
-    local self = stage.new { providers = PROVIDERS }
+  it('use the client\'s credential where it has one, at a provider that is transparent', function()
+    local self = stage.new { providers = {
+      { name = 'a', type = 'anthropic', transparent = true, keys = { { key = 'sk-a' } } },
+    } }
     local _, exchange = self:request { method = 'DELETE', path = '/v1/files/f',
       headers = { authorization = 'Bearer theirs' } }
     assert.same({ authorization = 'Bearer theirs' }, exchange.tries[1].headers)

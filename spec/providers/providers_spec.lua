@@ -44,7 +44,7 @@ describe('anthropic', function()
     local with_key = sent({ type = 'anthropic', keys = { { key = 'sk-ant-api03-x' } } }, request)
     assert.is_nil(with_key.headers['anthropic-beta'])
     request.headers.authorization = 'Bearer sk-ant-oat01-theirs'
-    local attempt = sent({ type = 'anthropic', keys = { { key = 'sk-ant-oat01-x' } } }, request)
+    local attempt = sent({ type = 'anthropic', transparent = true, keys = { { key = 'sk-ant-oat01-x' } } }, request)
     assert.equal('Bearer sk-ant-oat01-theirs', attempt.headers.authorization)
     assert.is_nil(attempt.headers['anthropic-beta'])
   end)

@@ -11,7 +11,7 @@ const subscription = `sk-ant-oat01-${key}`;
 
 async function set(t, auth, providers) {
   const upstream = await Upstream.start(t, 'main');
-  const relay = await Relay.start(t, { config: { server: auth ? { auth } : {}, providers: providers?.(upstream) ?? [provider(upstream)] } });
+  const relay = await Relay.start(t, { config: { server: auth ? { auth } : {}, providers: providers?.(upstream) ?? [provider(upstream, { transparent: true })] } });
   return { upstream, relay };
 }
 

@@ -125,7 +125,7 @@ return function(exchange)
 end
 `;
   const auth = { api_key: 'the-relays-own-key', allow_subscription: true };
-  const relay = await Relay.start(t, { config: { server: { workers: 1, auth }, providers: [provider(up)] }, policy });
+  const relay = await Relay.start(t, { config: { server: { workers: 1, auth }, providers: [provider(up, { transparent: true })] }, policy });
   relay.expectTraceback = true;
   const asking = (token) => post(relay, ask(), { headers: { authorization: `Bearer ${token}` } });
   assert.equal((await asking('sk-ant-oat01-abc')).status, 200);

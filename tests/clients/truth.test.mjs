@@ -11,7 +11,7 @@ const generations = [['0.x', SDK0], ['1.x', SDK1]];
 
 const setUp = async (t, handler, config = {}, more = {}) => {
   const upstream = await Upstream.start(t, 'main', handler ?? healthy());
-  const relay = await Relay.start(t, { config: { providers: [provider(upstream)], ...config }, ...more });
+  const relay = await Relay.start(t, { config: { providers: [provider(upstream, { transparent: true })], ...config }, ...more });
   return { upstream, relay };
 };
 

@@ -45,6 +45,7 @@ local function provider(number, priority)
     name = 'mock-' .. number,
     type = 'anthropic',
     base_url = 'http://' .. MOCKS[number].listen,
+    transparent = false,
     keys = { { key = 'demo-key-' .. number, priority = priority } },
   }
 end

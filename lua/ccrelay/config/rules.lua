@@ -3,6 +3,7 @@
 -- sums over all providers.
 local address = require 'ccrelay.config.address'
 local fault = require 'ccrelay.config.fault'
+local transparent = require 'ccrelay.config.transparent'
 
 local M = {}
 
@@ -127,7 +128,7 @@ local function paid_by_relay(self, configuration)
   for _, provider in ipairs(configuration.providers or {}) do
     local adapter = self.adapters[provider.type] or {}
     local own = #provider.keys > 0 or adapter.credentials ~= nil and adapter.credentials ~= 'key'
-    if provider.enabled and provider.type ~= 'anthropic' and not adapter.transparent and own then
+    if provider.enabled and own and not transparent.of(provider, adapter) then
       names[#names + 1] = provider.name
     end
   end
@@ -145,6 +146,24 @@ local function subscriptions(self, configuration)
   self:warn('server.auth.allow_subscription', ('a subscription token is not verified here, so whoever can reach %s '
     .. 'can use %s with the relay\'s own credentials; false lets in those with a key only'):format(where,
     table.concat(names, ', ')))
+end
+
+-- Whether a client's own credential is ever passed on.
+local function takes_foreign_credentials(auth)
+  local guarded = auth.api_key or auth.clients or (auth.bearer_secret or '') ~= ''
+  return not guarded or auth.allow_subscription
+end
+
+-- Providers to which clients' credentials once went unasked.
+local function passing_on(self, configuration)
+  if not takes_foreign_credentials(configuration.server.auth or {}) then return end
+  for i, provider in ipairs(configuration.providers or {}) do
+    if provider.enabled and transparent.is_unsaid(provider, self.adapters[provider.type] or {}) then
+      self:warn(('providers[%d].transparent'):format(i - 1), ('clients\' own credentials do not go to %s ("%s"): '
+        .. 'transparent: true passes them on, false says that this is right'):format(provider.base_url or 'it',
+        fault.printable(provider.name or '?')))
+    end
+  end
 end
 
 local function compatibility(self, configuration)
@@ -169,6 +188,7 @@ function M.apply(self, configuration)
   spending(self, configuration)
   entrances(self, configuration)
   subscriptions(self, configuration)
+  passing_on(self, configuration)
   compatibility(self, configuration)
 end
 

@@ -89,7 +89,7 @@ local server = {
     { 'bearer_secret', 'string', default = '', secret = true, strict = true,
       doc = 'the bearer that is taken; empty: one of the keys above, or any when there are none' },
     { 'allow_subscription', 'boolean', default = false,
-      doc = 'pass Claude subscription tokens on, unchanged, to a provider of type anthropic' },
+      doc = 'pass Claude subscription tokens on, unchanged, to transparent providers' },
   } },
 }
 
@@ -124,6 +124,8 @@ local provider = {
   { 'base_url', 'url', example = 'https://api.anthropic.com',
     doc = 'each type has its own; http only to loopback and private addresses' },
   { 'allow_http', 'boolean', default = false, doc = 'http to public addresses too' },
+  { 'transparent', 'boolean', example = false,
+    doc = 'pass clients\' own credentials on; absent: only type anthropic at https://api.anthropic.com does' },
   { 'keys', 'list', item = key, strict = true, numbered = true, most = 4096, default = {},
     doc = 'credentials with their limits; none: one upstream with the adapter\'s or the client\'s own' },
   { 'pooling', 'section', doc = 'choice among the keys', fields = {

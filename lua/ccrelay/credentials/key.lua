@@ -45,8 +45,7 @@ end
 ---@param provider ccrelay.Provider
 ---@return { severity: string, message: string }[]
 function M.examine(provider)
-  local adapter = provider.adapter
-  if #provider.slots > 0 or adapter.transparent or adapter.key_optional then return {} end
+  if #provider.slots > 0 or provider.transparent or provider.adapter.key_optional then return {} end
   return { { severity = 'warning', message = 'it has no keys, so no request can go there: add some to keys' } }
 end
 

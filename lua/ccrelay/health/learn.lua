@@ -72,8 +72,8 @@ end
 
 by_verdict.refused, by_verdict.spent = suspend 'unauthorized', suspend 'billing'
 
--- Of a client's own credential nothing is learned.
-local OF_KEYS = { exhausted = true, refused = true, spent = true }
+-- What a provider says to a client's own credential holds for that client alone: nothing is learned of it.
+local OF_KEYS = { exhausted = true, refused = true, spent = true, no_model = true }
 local OF_PROVIDERS = { failed = true, overloaded = true }
 
 local function give_up(exchange, upstream)

@@ -62,7 +62,7 @@ const once = { retries: 0 };
 
 const subscription = {
   client: { key: secret('first').replace('api03', 'oat01'), ...once },
-  entry: { keys: undefined },
+  entry: { keys: undefined, transparent: true },
   config: { server: { auth: { allow_subscription: true } } },
 };
 const now = Math.floor(Date.now() / 1000);
@@ -73,7 +73,7 @@ const hitLimit = (seconds) => () => refuses(429, 'rate_limit_error', "This reque
 });
 
 /** No key of the relay's own: those of clients go to the provider. */
-const passing = { entry: { keys: undefined }, config: { server: { auth: undefined } } };
+const passing = { entry: { keys: undefined, transparent: true }, config: { server: { auth: undefined } } };
 
 /** One person asks `count` times, then another with a key of their own. */
 const thenAnother = (count) => async (client, again) => [...await inTurn(count)(client), await again({ key: secret('spare') }).ask({ stream: true })];
