@@ -13,7 +13,7 @@ target_link_libraries(dependencies INTERFACE PkgConfig::libuv PkgConfig::encodin
 if(llhttp_FOUND)
   target_link_libraries(dependencies INTERFACE PkgConfig::llhttp)
 else()
-  # Debian 12 ships llhttp 8.1 as C sources (node-llhttp).
+  # Debian 12 and Ubuntu 24.04 ship llhttp 8.1 and 9.1 as C sources (node-llhttp).
   find_path(llhttp_include llhttp.h PATHS /usr/share/include/llhttp REQUIRED)
   find_path(llhttp_source llhttp.c PATHS /usr/share/llhttp REQUIRED)
   add_library(llhttp OBJECT ${llhttp_source}/llhttp.c ${llhttp_source}/api.c ${llhttp_source}/http.c)

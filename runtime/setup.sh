@@ -85,7 +85,7 @@ setup: packages are missing, and this user is neither root nor has sudo. As root
   apt-get update
   apt-get install --no-install-recommends$1
 TEXT
-  available gcc || say "without package lists the names are those of Debian 12: run this again after the update" >&2
+  available gcc || say "the package lists are empty: run this again after the update, as a name may be another one" >&2
 }
 
 tests=no bench=no list=no

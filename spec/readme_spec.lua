@@ -118,6 +118,46 @@ for _, path in ipairs { README, POLICIES, PROVIDERS, EXAMPLES } do
   end
 end
 
+-- tests/bare.sh runs README's lines; these are what can be seen without a bare system.
+describe('the lines of README', function()
+  local function lines(language)
+    local list = {}
+    for _, block in ipairs(blocks(README, language)) do
+      for line in block.text:gmatch '[^\n]+' do list[#list + 1] = line end
+    end
+    return list
+  end
+
+  it('name commands and files that are there', function()
+    local cli, seen = require 'ccrelay.cli', 0
+    for _, line in ipairs(lines 'sh') do
+      local verb = line:match '^build/ccrelay (%l+)'
+      if verb then
+        seen = seen + 1
+        assert.is_truthy(cli.verb(verb), line)
+      end
+      for path in line:gmatch '%f[%w_.]%l+/[%w_/]+%.%l+' do assert.is_truthy(stage.read(path), line) end
+    end
+    assert.is_true(seen >= 6)
+  end)
+
+  it('send Claude Code to where the configuration listens, with the key that it takes', function()
+    local text = blocks(README, 'yaml')[1].text
+    local configuration = config.load { text = text, format = 'yaml', env = variables }
+    local address = 'http://' .. configuration.server.listen[1]
+    local secret, with_key
+    for _, line in ipairs(lines 'sh') do
+      secret = line:match '^export PROXY_API_KEY=(%S+)$' or secret
+      local given, rest = line:match '^ANTHROPIC_BASE_URL=(%S+) (.*)claude$'
+      if given then assert.equal(address, given) end
+      if secret and given then with_key = rest end
+    end
+    assert.equal('ANTHROPIC_AUTH_TOKEN=' .. secret .. ' ', with_key)
+    local settings = require('ccrelay.json').decode(table.concat(lines 'json', '\n'))
+    assert.equal(address, settings.env.ANTHROPIC_BASE_URL)
+  end)
+end)
+
 it('the documents show what they are there for', function()
   assert.is_true(counts.lua[README] >= 1 and counts.yaml[README] >= 1)
   assert.is_true(counts.lua[POLICIES] >= 10)

@@ -16,6 +16,8 @@ usage: tests/run.sh [options]
   --soak SECONDS   also loads the relay for so long, watches memory and descriptors, shows what takes minutes
                    to show (tests/bench/promises.mjs, 30 more minutes), and kills or stops a process at every
                    instruction of its work in shared memory (CCRELAY_STEP=1, 10 more minutes)
+  --bare SUITES    also runs README's lines on bare systems, made with debootstrap: bookworm,trixie,noble; needs
+                   root and the network, five minutes each
   --only NAMES     only these steps (comma between them), after set-up and build
 Environment: CCRELAY_BUILD (build folder, default build/ in the source tree),
 CCRELAY_CACHE (packages kept between runs, default ~/.cache/ccrelay).
@@ -25,7 +27,7 @@ TEXT
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${CCRELAY_BUILD:-$root/build}
 cache=${CCRELAY_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/ccrelay}
-quick=no claude=yes setup=yes fuzz=5 valgrind=no soak=0 only=
+quick=no claude=yes setup=yes fuzz=5 valgrind=no soak=0 bare= only=
 
 while [ $# -gt 0 ]; do
   case $1 in
@@ -35,6 +37,7 @@ while [ $# -gt 0 ]; do
     --valgrind) valgrind=yes ;;
     --fuzz) fuzz=${2:?seconds}; shift ;;
     --soak) soak=${2:?seconds}; shift ;;
+    --bare) bare=${2:?suites}; shift ;;
     --only) only=${2:?names}; shift ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; exit 64 ;;
@@ -231,6 +234,18 @@ do_stepped() {
     -R '^test_(cell|ledger|limit_window|shared)$'
 }
 
+# Ubuntu has most of the packages in universe, which is on wherever it is installed.
+do_bare() { # SUITE
+  local folder=$build/bare/$1 components=main status
+  case $1 in bookworm | trixie) ;; *) components=main,universe ;; esac
+  rm -rf "$folder" && mkdir -p "$folder" || return 1
+  debootstrap --variant=minbase --components="$components" "$1" "$folder" &&
+    timeout 1800 "$root/tests/bare.sh" "$folder"
+  status=$?
+  rm -rf "$folder"
+  return $status
+}
+
 do_canary() {
   if grep -rlF "$CCRELAY_CANARY" "$build/output" "$build/logs"; then
     echo "not ok - secrets in the files above"
@@ -290,5 +305,6 @@ if [ "$soak" -gt 0 ]; then
   step promises count_lines do_promises
   step stepped count_ctest do_stepped
 fi
+for suite in ${bare//,/ }; do step "bare-$suite" count_lines do_bare "$suite"; done
 step canary count_lines do_canary
 summary
