@@ -123,7 +123,7 @@ describe('candidates', function()
     local list = { provider 'a', provider 'b', provider('c', { type = 'zai' }) }
     assert.equal('b/1=m', candidates(list, model 'm', { filter = '{ provider = "b" }' }))
     assert.equal('c/1=m', candidates(list, model 'm', { filter = '{ type = "zai" }' }))
-    assert.equal('', candidates(list, model 'm', { filter = '{ provider = "nobody" }' }))
+    assert.equal('', candidates(list, model 'm', { filter = '{ type = "ollama" }' }))
   end)
 
   it('are only those whose serves names the model, where it is set', function()
@@ -179,7 +179,7 @@ describe('a model', function()
 
   it('that nobody has stays 404', function()
     local policy = [[local relay = require 'ccrelay'
-      return function(exchange) return exchange:first(relay.upstreams(exchange, { provider = 'nobody' })) end]]
+      return function(exchange) return exchange:first(relay.upstreams(exchange, { type = 'zai' })) end]]
     assert.equal(404, answer_to('claude-opus-5', { provider 'a' }, policy).status)
   end)
 end)

@@ -5,6 +5,7 @@ local errors = require 'ccrelay.errors'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
+local members = require 'ccrelay.members'
 local retry_after = require 'ccrelay.retry_after'
 local sandbox = require 'ccrelay.sandbox'
 local turn = require 'ccrelay.turn'
@@ -255,10 +256,13 @@ end
 show('write', Writer.write)
 show('sleep', Writer.sleep)
 show('abort', function(self, how)
+  members.check('what writer:abort takes', how, { reset = true, raw = true })
   Writer.abort(self, { reset = face.member(how, 'reset') == true, raw = face.member(how, 'raw') })
 end)
 
-face.define('writer', Writer, function(_, name) return shown[name] end)
+face.define('writer', Writer, function(_, name)
+  return shown[name] or error(members.unknown('a writer', name, shown), 2)
+end)
 
 --- Answers in pieces: produce(writer) writes them. The answer ends when it returns.
 ---@param exchange ccrelay.Exchange

@@ -12,6 +12,7 @@ local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local home = require 'ccrelay.home'
 local learn = require 'ccrelay.health.learn'
+local members = require 'ccrelay.members'
 local queue = require 'ccrelay.queue'
 local sandbox = require 'ccrelay.sandbox'
 local tally = require 'ccrelay.tally'
@@ -248,6 +249,18 @@ end
 
 -- ---- The policy's own end ----------------------------------------------------------------------
 
+local REPORT = {}
+for _, name in ipairs {
+  'status', 'error', 'attempts', 'upstream', 'first_byte_ms', 'total_ms', 'usage_known', 'input_tokens',
+  'output_tokens', 'cache_read_tokens', 'cache_write_tokens', 'cache_write_1h_tokens', 'raced',
+} do REPORT[name] = true end
+
+local Report = { __metatable = false }
+
+function Report.__index(_, name)
+  if not REPORT[name] then error(members.unknown('a report', name, REPORT), 2) end
+end
+
 local function shown(losers)
   local list = {}
   for index, loser in ipairs(losers) do
@@ -269,7 +282,7 @@ local function tell_policy(exchange, upstream)
     cache_write_tokens = usage.cache_5m + usage.cache_1h, cache_write_1h_tokens = usage.cache_1h,
     raced = exchange.raced and shown(exchange.raced) or nil,
   }
-  local ok, message = pcall(turn.script, on_done, face.of(exchange), facts)
+  local ok, message = pcall(turn.script, on_done, face.of(exchange), setmetatable(facts, Report))
   if not ok then M.fault(exchange, message, '') end
 end
 

@@ -5,10 +5,17 @@ local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
 local face = require 'ccrelay.face'
 local failover = require 'ccrelay.failover'
+local members = require 'ccrelay.members'
 local race = require 'ccrelay.race'
 local turn = require 'ccrelay.turn'
 
 local M = {}
+
+-- Names that options may have.
+local RACE = { after_ms = true }
+local RESPOND = { status = true, headers = true, body = true }
+local STREAM = { status = true, headers = true }
+local ABORT = { reset = true, raw = true }
 
 local HIDDEN = { header = true, feature_bits = true } -- views that are the library's alone
 
@@ -42,6 +49,7 @@ show('first', function(self, list)
 end)
 
 show('race', function(self, list, options)
+  members.check('what exchange:race takes', options, RACE)
   local after = face.member(options, 'after_ms')
   if after ~= nil and (type(after) ~= 'number' or not (after >= 0 and after < 2 ^ 31)) then
     error('after_ms of exchange:race is a number of milliseconds', 0)
@@ -52,18 +60,21 @@ end)
 show('refuse', answer.refuse)
 
 show('abort', function(self, how)
+  members.check('what exchange:abort takes', how, ABORT)
   return answer.abort(self, { reset = face.member(how, 'reset') == true, raw = face.member(how, 'raw') })
 end)
 
 local respond = turn.entrance(answer.respond)
 
 function shown:respond(given)
+  members.check('what exchange:respond takes', given, RESPOND)
   return respond(object_of(self, 'respond'), answer.plain(given))
 end
 
 -- exchange.stream tells whether the client wants a stream; exchange:stream(fn) answers with one. So
 -- that both can be, a boolean may be called, by an exchange alone.
 local stream = turn.entrance(function(self, produce, options)
+  members.check('what exchange:stream takes', options, STREAM)
   return answer.stream(self, produce, {
     status = face.member(options, 'status'), headers = face.plain(face.member(options, 'headers')),
   })
@@ -93,10 +104,13 @@ end
 ---@param parts { class: table, header: table, methods: table<string, function>, views: table<string, function> }
 function M.define(parts)
   show_methods(parts.methods)
+  local known = { header = true }
+  for name in next, shown do known[name] = true end
+  for name in next, parts.views do known[name] = not HIDDEN[name] or nil end
   face.define('exchange', parts.class, function(self, name)
     if shown[name] then return shown[name] end
     if name == 'header' then return face.new(self.header) end
-    if not parts.views[name] or HIDDEN[name] then error('an exchange has no "' .. tostring(name) .. '"', 2) end
+    if not parts.views[name] or HIDDEN[name] then error(members.unknown('an exchange', name, known), 2) end
     return self[name]
   end, function(_, name)
     error('exchange.' .. tostring(name) .. ' cannot be assigned; to edit the body use exchange:set', 2)

@@ -60,6 +60,7 @@ local vault = require 'ccrelay.vault'
 ---@class ccrelay.Generation
 ---@field configuration table
 ---@field providers ccrelay.Provider[] the enabled ones
+---@field provider_names table<string, boolean> of all, those that are switched off too
 ---@field policy ccrelay.Policy
 ---@field strategy string name of the policy
 ---@field number integer? set when it is in force
@@ -360,7 +361,8 @@ end
 function M.build(options)
   local configuration = options.configuration
   local self = setmetatable({
-    configuration = configuration, providers = {}, serving = {}, serving_count = 0, attached = false, choices = 0,
+    configuration = configuration, providers = {}, provider_names = {}, serving = {}, serving_count = 0,
+    attached = false, choices = 0,
     counts = { entries = {}, count = 0 }, built = C.cc_now(),
     auth = Auth.new(configuration.server.auth), journal = journal.new(configuration, terminal_of(configuration)),
   }, Generation)
@@ -375,6 +377,7 @@ function M.build(options)
     self.configuration = setmetatable({ providers = list }, { __index = configuration })
     self.journal = journal.new(self.configuration, terminal_of(configuration))
   end
+  for _, settings in ipairs(list) do self.provider_names[settings.name] = true end
   local faults = add_providers(self, list, options, warnings)
   if #faults > 0 then return nil, faults end
   return self, warnings

@@ -7,6 +7,7 @@ local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
 local latency = require 'ccrelay.latency'
+local members = require 'ccrelay.members'
 local plain = require 'ccrelay.plain'
 local prices = require 'ccrelay.prices'
 local random = require 'ccrelay.random'
@@ -52,6 +53,15 @@ local candidates = turn.entrance(function(exchange, filter)
   return list
 end)
 
+local FILTER = { provider = true, type = true, wait = true }
+
+-- A provider that is switched off, or whose keys were skipped, is none of the candidates, and no slip.
+local function check_provider(generation, name)
+  if generation.provider_names[name] then return end
+  members.raise(('there is no provider "%s"%s'):format(tostring(name),
+    members.suggestion(name, generation.provider_names)))
+end
+
 --- The candidates of an exchange: who can serve its model, is allowed for its client, has a closed
 --- circuit and limits open; by priority. A filter narrows them: { provider = name } or { type = name }.
 --- When all are at their limits it waits up to routing.queue_ms, unless the filter has wait = false.
@@ -59,10 +69,13 @@ end)
 ---@param filter { provider: string?, type: string?, wait: boolean? }?
 ---@return ccrelay.Upstream[]
 function Relay.upstreams(exchange, filter)
+  local object = exchange_of(exchange, 'upstreams')
+  members.check('the filter of relay.upstreams', filter, FILTER)
   local narrow = filter and {
     provider = face.member(filter, 'provider'), type = face.member(filter, 'type'), wait = face.member(filter, 'wait'),
   }
-  return candidates(exchange_of(exchange, 'upstreams'), narrow)
+  if narrow and narrow.provider ~= nil then check_provider(object.generation, narrow.provider) end
+  return candidates(object, narrow)
 end
 
 --- Milliseconds within which 95 of 100 streams of this model at this provider show their first

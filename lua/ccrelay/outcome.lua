@@ -6,6 +6,7 @@ local errors = require 'ccrelay.errors'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
+local members = require 'ccrelay.members'
 local model_errors = require 'ccrelay.model_errors'
 local ratelimit = require 'ccrelay.ratelimit'
 local turn = require 'ccrelay.turn'
@@ -119,6 +120,8 @@ for _, name in ipairs {
   'ok', 'status', 'error', 'type', 'message', 'retryable', 'reason', 'detail', 'timeout', 'retry_after', 'reset_after',
   'body', 'reused', 'connect_ms', 'head_ms', 'gate_ms', 'verdict',
 } do SHOWN[name] = true end
+local READABLE = { upstream = true, headers = true, decoded = true }
+for name in next, SHOWN do READABLE[name] = true end
 
 -- What scripts may set, and to what.
 local SETTABLE = {
@@ -146,11 +149,13 @@ local function show(self, name)
     local ok, copy = pcall(face.plain, self.decoded)
     return ok and copy or nil
   end
-  return nil
+  error(members.unknown('an outcome', name, READABLE), 2)
 end
 
 local function set(self, name, value)
-  if not SETTABLE[name] then error('outcome.' .. tostring(name) .. ' cannot be assigned', 2) end
+  if not SETTABLE[name] then
+    error('outcome.' .. tostring(name) .. ' cannot be assigned' .. members.suggestion(name, SETTABLE), 2)
+  end
   if not is_fit(name, value) then error('outcome.' .. name .. ' cannot be this ' .. type(value), 2) end
   self[name] = value
 end

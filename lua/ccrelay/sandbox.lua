@@ -5,6 +5,8 @@ local C = require 'ccrelay.c'
 local bit = require 'bit'
 local cost = require 'ccrelay.cost'
 local ffi = require 'ffi'
+local members = require 'ccrelay.members'
+local os_date = require 'ccrelay.os_date'
 
 local M = {}
 
@@ -247,12 +249,14 @@ function M.environment(modules, wide)
     table = M.frozen(copy(wide and table or tables)),
     math = M.frozen(copy(math, { 'random', 'randomseed' })),
     bit = M.frozen(copy(bit)),
-    os = M.frozen { clock = clock, time = time, getenv = wide and os.getenv or nil },
+    os = M.frozen { clock = clock, time = time, date = os_date.date, getenv = wide and os.getenv or nil },
     require = requirer(modules),
   }
   local environment = M.frozen(globals, refuse_write)
   globals._G = environment
-  setmetatable(globals, { __index = function(_, name) error('there is no global "' .. tostring(name) .. '"', 2) end })
+  setmetatable(globals, { __index = function(_, name)
+    error('there is no global "' .. tostring(name) .. '"' .. members.suggestion(name, globals), 2)
+  end })
   return environment
 end
 

@@ -8,6 +8,7 @@ local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
 local learn = require 'ccrelay.health.learn'
 local most_telling = require 'ccrelay.most_telling'
+local members = require 'ccrelay.members'
 local new_table = require 'table.new'
 local pooling = require 'ccrelay.pooling'
 local queue = require 'ccrelay.queue'
@@ -40,6 +41,9 @@ local views = {
   state = function(_, _, upstream) return (health.state(upstream, C.cc_now())) end,
 }
 
+local readable = { model = true }
+for name in next, views do readable[name] = true end
+
 function Upstream:__index(name)
   local view = views[name]
   return view and view(rawget(self, 'slot'), rawget(self, 'model'), self) or nil
@@ -47,7 +51,8 @@ end
 
 face.define('upstream', Upstream, function(self, name)
   if name == 'model' then return self.model end
-  return views[name] and self[name] or nil
+  if not views[name] then error(members.unknown('an upstream', name, readable), 2) end
+  return self[name]
 end, function(_, name)
   error('upstream.' .. tostring(name) .. ' is read-only', 2)
 end)

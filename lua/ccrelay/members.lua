@@ -1,0 +1,65 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Tells scripts of names that do not exist, with the nearest one that does; so a slip is an error where it is made.
+local fault = require 'ccrelay.config.fault'
+
+local M = {}
+
+local FEW = 8
+
+local function names_of(known)
+  local list = {}
+  for name in next, known do list[#list + 1] = name end
+  table.sort(list)
+  return list
+end
+
+--- What follows a message about a name that does not exist: the nearest that does, or all if they are few.
+---@param name any
+---@param known table<string, any> by the names that exist
+---@return string
+function M.suggestion(name, known)
+  local list = names_of(known)
+  local near = fault.nearest(tostring(name), list)
+  if near then return ('; did you mean "%s"?'):format(near) end
+  return #list > 0 and #list <= FEW and '; expected ' .. fault.either(list) or ''
+end
+
+--- What to say of a name that something does not have.
+---@param what string "an outcome"
+---@param name any
+---@param known table<string, any> by the names that it has
+---@return string
+function M.unknown(what, name, known)
+  return ('%s has no "%s"%s'):format(what, fault.printable(tostring(name)), M.suggestion(name, known))
+end
+
+-- Where the script is that called the library: the innermost function with an environment of its own.
+local function place()
+  for level = 3, math.huge do
+    local info = debug.getinfo(level, 'fSl')
+    if not info then return '' end
+    if info.currentline > 0 and debug.getfenv(info.func) ~= _G then
+      return ('%s:%d: '):format(info.short_src, info.currentline)
+    end
+  end
+end
+
+--- Raises an error at the line of the script that called the library, however deep this is within it.
+---@param message string
+function M.raise(message)
+  error(place() .. message, 0)
+end
+
+--- Raises such an error when a script's table has a name that means nothing.
+---@param what string "what exchange:race takes"
+---@param given any nil is fine, anything but a table is not
+---@param known table<string, any> by the names it may have
+function M.check(what, given, known)
+  if given == nil then return end
+  if type(given) ~= 'table' then M.raise(('%s: found a %s, expected a table'):format(what, type(given))) end
+  for name in next, given do
+    if known[name] == nil then M.raise(M.unknown(what, name, known)) end
+  end
+end
+
+return M
