@@ -64,6 +64,32 @@ describe('the proxy of an upstream', function()
     assert.is_nil(through('https://[fd00::1]', variables))
   end)
 
+  for list, hosts in pairs {
+    ['10.0.0.0/8'] = { ['10.0.0.0'] = true, ['10.255.255.255'] = true, ['11.0.0.0'] = false, ['9.255.255.255'] = false,
+      ['api.x'] = false, ['[::ffff:10.1.2.3]'] = true },
+    ['192.168.4.0/22'] = { ['192.168.3.255'] = false, ['192.168.4.0'] = true, ['192.168.7.255'] = true,
+      ['192.168.8.0'] = false },
+    ['192.0.2.7/24'] = { ['192.0.2.200'] = true, ['192.0.3.1'] = false },
+    ['192.0.2.7/32'] = { ['192.0.2.7'] = true, ['192.0.2.6'] = false },
+    ['0.0.0.0/0'] = { ['192.0.2.7'] = true, ['[2001:db8::1]'] = false, ['api.x'] = false },
+    ['fd00::/8'] = { ['[fd12:3456::1]'] = true, ['[fe00::1]'] = false, ['10.0.0.1'] = false },
+    ['2001:db8:4000::/35'] = { ['[2001:db8:4000::1]'] = true, ['[2001:db8:5fff:ffff::]'] = true,
+      ['[2001:db8:6000::]'] = false },
+    ['2001:db8::1/128'] = { ['[2001:db8::1]'] = true, ['[2001:db8::2]'] = false },
+    ['::/0'] = { ['[2001:db8::1]'] = true, ['10.0.0.1'] = false },
+    ['x, 172.16.0.0/12 ,y'] = { ['172.31.0.1'] = true, ['172.32.0.1'] = false },
+    ['10.0.0.0/33'] = { ['10.0.0.0'] = false }, ['10.0.0.0/'] = { ['10.0.0.0'] = false },
+    ['10.0.0.0/-1'] = { ['10.0.0.0'] = false }, ['fd00::/129'] = { ['[fd00::]'] = false },
+    ['api.x/8'] = { ['api.x'] = false }, ['10.0/8'] = { ['10.0.0.1'] = false }, ['/8'] = { ['10.0.0.1'] = false },
+  } do
+    for host, exempt in pairs(hosts) do
+      it('is ' .. (exempt and 'not ' or '') .. 'used for ' .. host .. ' with NO_PROXY=' .. list, function()
+        local found = through('https://' .. host, { https_proxy = 'p:1', NO_PROXY = list })
+        assert.equal(exempt, found == nil)
+      end)
+    end
+  end
+
   it('is told to the C side', function()
     local self = stage.new { env = function(name) return name == 'http_proxy' and 'http://u:p@proxy.test:3128'
       or nil end }

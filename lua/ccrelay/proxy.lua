@@ -37,6 +37,7 @@ local function either(env, name)
 end
 
 local function exempts(entry, host, port)
+  if string.find(entry, '/', 1, true) then return address.within(host, entry) end
   local name, digits = string.match(entry, '^(%[?[%x:]*%]?.-):(%d+)$')
   if digits and not address.ipv6(entry) then
     if tonumber(digits) ~= port then return false end

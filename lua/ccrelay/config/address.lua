@@ -58,6 +58,36 @@ function M.ipv6(text)
   return left
 end
 
+-- A literal in groups of 16 bits, IPv4 as IPv4-mapped IPv6 (RFC 4291, section 2.5.5.2); and whether it is IPv4.
+local function bits_of(text)
+  local four = M.ipv4(text)
+  if four then return { 0, 0, 0, 0, 0, 0xffff, four[1] * 256 + four[2], four[3] * 256 + four[4] }, true end
+  local six = M.ipv6(text)
+  return six, six and table.concat(six, ' ', 1, 6) == '0 0 0 0 0 65535'
+end
+
+--- Whether an address is in a range in CIDR notation (RFC 4632, section 3.1; RFC 4291, section 2.3). IPv4 addresses
+--- are in ranges of IPv4 alone.
+---@param host string a literal without brackets; a name is in no range
+---@param range string such as "10.0.0.0/8" or "fd00::/8"
+---@return boolean
+function M.within(host, range)
+  local text, digits = range:match '^([^/]+)/(%d%d?%d?)$'
+  if not text then return false end
+  local wanted, wanted_is_four = bits_of(text)
+  local found, found_is_four = bits_of(host)
+  local size = tonumber(digits)
+  if not wanted or not found or wanted_is_four ~= found_is_four or size > (found_is_four and 32 or 128) then
+    return false
+  end
+  if found_is_four then size = size + 96 end
+  for index = 1, 8 do
+    local bits = math.min(math.max(size - (index - 1) * 16, 0), 16)
+    if bit.rshift(bit.bxor(wanted[index], found[index]), 16 - bits) ~= 0 then return false end
+  end
+  return true
+end
+
 local function private4(a, b)
   if a == 127 then return 'loopback' end
   if a == 10 or a == 172 and bit.band(b, 240) == 16 or a == 192 and b == 168 or a == 169 and b == 254 then
