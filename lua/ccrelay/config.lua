@@ -111,13 +111,18 @@ local function load(options)
   if not root then return nil, format end
   local dir, adapters = options.dir or M.root(), options.adapters or {}
   local self = check.new { file = name, format = format, env = env, adapters = adapters,
-    types = known_types(dir, adapters), policies = file.scripts(dir .. '/policies'), join = check.join }
+    types = known_types(dir, adapters), policies = file.scripts(dir .. '/policies'), join = check.join,
+    guards = options.check_permissions ~= false }
   if not root.values.providers then
     document.put(root, 'providers', document.from(embedded.data(env)).values.providers)
   end
   if options.override then override(root, document.from(options.override)) end
   local configuration = self:section(root, schema.fields, '')
   rules.apply(self, configuration)
+  if self.literal and options.path and file.is_open(options.path) then
+    self:warn(self.literal,
+      'is written out in a file that everybody may read; chmod o-r, or write ${NAME} and set that variable')
+  end
   if #self.faults > 0 then return nil, self:refusal() end
   configuration.source = name
   return configuration, fault.sorted(self.warnings)

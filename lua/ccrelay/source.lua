@@ -136,6 +136,7 @@ local function build(bundle, options)
     data = bundle.data,
     adapters = adapters,
     override = overrides(options),
+    check_permissions = not options.insecure,
   }
   if not configuration then return nil, notes end
   local built, more = generation.build {

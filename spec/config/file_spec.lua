@@ -52,6 +52,49 @@ describe('reading a configuration', function()
     assert.is_truthy(load('c.yaml', { check_permissions = false }))
   end)
 
+  it('refuses files of trust that everybody may write to, unless told otherwise', function()
+    for path, words in pairs {
+      ['server.tls.key'] = 'server: {tls: {cert: FOLDER/cert.pem, key: FOLDER/f.pem}}',
+      ['providers[0].ca_file'] = 'providers: [{name: a, type: anthropic, ca_file: FOLDER/f.pem, '
+        .. 'keys: [{key: "${K}"}]}]',
+    } do
+      helper.write(folder .. '/c.yaml', (words:gsub('FOLDER', folder)))
+      helper.write(folder .. '/f.pem', '')
+      local env = { env = function() return 'a-key-of-a-provider' end }
+      assert.is_truthy(load('c.yaml', env))
+      assert(os.execute('chmod 646 ' .. folder .. '/f.pem') == 0)
+      local got, fault = load('c.yaml', env)
+      assert.is_nil(got)
+      assert.is_truthy(fault:find(path .. ': "' .. folder .. '/f.pem" is refused: everybody may write to it', 1, true),
+        fault)
+      assert.is_truthy(load('c.yaml', { env = env.env, check_permissions = false }))
+      os.remove(folder .. '/f.pem')
+    end
+  end)
+
+  it('warns of a key that everybody may read', function()
+    local function warning(words, mode)
+      helper.write(folder .. '/c.yaml', words)
+      assert(os.execute('chmod ' .. mode .. ' ' .. folder .. '/c.yaml') == 0)
+      local got, notes = config.load { path = folder .. '/c.yaml', dir = helper.tree(),
+        env = function() return 'of-a-variable' end }
+      assert.is_truthy(got)
+      return notes[1] and config.text(notes[1]) or ''
+    end
+    local literal = 'providers: [{name: a, type: anthropic, keys: [{key: "written-out-key"}]}]'
+    local others = { 'server: {auth: {api_key: written-out-key}}', 'admin: {token: written-out-key}' }
+    for _, words in ipairs { literal, unpack(others) } do
+      local told = warning(words, 644)
+      assert.is_truthy(told:find('is written out in a file that everybody may read', 1, true), told)
+      assert.is_nil(told:find('written-out-key', 1, true))
+      assert.equal('', warning(words, 640))
+    end
+    assert.is_truthy(warning(literal, 644):find('providers[0].keys[0].key', 1, true))
+    assert.equal('', warning('providers: [{name: a, type: anthropic, keys: [{key: "${K}"}]}]', 644))
+    assert.equal('', warning('routing: {}', 644))
+    assert.equal('', warning('providers: [{name: a, type: ollama, keys: [{key: ollama}]}]', 644))
+  end)
+
   it('judges a symbolic link by the file it leads to', function()
     helper.write(folder .. '/c.yaml', 'routing: {}')
     assert(os.execute(('ln -s c.yaml %s/l.yaml'):format(folder)) == 0)

@@ -4,9 +4,12 @@
 local document = require 'ccrelay.config.document'
 local expand = require 'ccrelay.config.expand'
 local fault = require 'ccrelay.config.fault'
+local file = require 'ccrelay.config.file'
 local types = require 'ccrelay.config.types'
 
 local M = {}
+
+local SHORTEST_KEY = 8 -- what is shorter stands in for one, as "ollama" does
 
 ---@class ccrelay.Check
 ---@field file string?
@@ -16,6 +19,8 @@ local M = {}
 ---@field warnings ccrelay.Fault[]
 ---@field lines table<string, integer> where each path stands
 ---@field more integer faults beyond the first thousand
+---@field guards boolean? whether files that others could have written are refused
+---@field literal string? path of the first secret that is written out
 ---@field skip string? the unset variable that makes the list member at hand be skipped
 ---@field idle boolean? the provider at hand is not enabled: what it lacks is no fault
 local Check = {}
@@ -101,7 +106,17 @@ function Check:scalar(node, row, path)
   if value == nil then
     self:fault { path = path, found = found(node, text, row), expected = expected, hint = hint }
   end
+  if row.guarded and value and self.guards then self:guard(value, path) end
+  if row.secret and text == node.text and #text >= SHORTEST_KEY and self.lines[path] then
+    self.literal = self.literal or path
+  end
   return value
+end
+
+-- A file that decides whom to trust must obey the rule for configurations.
+function Check:guard(name, path)
+  local reason = file.refused(name)
+  if reason then self:fault { path = path, message = ('"%s" is %s'):format(fault.printable(name), reason) } end
 end
 
 --- A deep copy of plain data.

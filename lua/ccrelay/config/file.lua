@@ -9,6 +9,7 @@ local M = {}
 
 local MOST_LINKS = 40 -- as the kernel
 local PATH_BYTES = 4096
+local OTHERS_READ = 4
 local OTHERS_WRITE = 2
 local GROUP_WRITE = 16
 
@@ -89,26 +90,54 @@ local function refusal(facts)
   return reason and ('refused: %s (%s, or start with --insecure-permissions)'):format(reason, remedy)
 end
 
+-- A file that has been read, for C.cc_free, and what is known of it; or nil and why it cannot be read.
+local function take(path, limit)
+  if path:find '%z' then return nil, 'there is no such file' end
+  local file = ffi.new 'struct cc_file'
+  local status = C.cc_file_read(path, limit, file)
+  if status == C.CC_OK then return file, { owner = file.owner, group = file.group, mode = file.mode } end
+  local reason = reasons[status]
+  return nil, complaint(path, reason and reason(limit) or ffi.string(C.cc_error_text(status)))
+end
+
+-- What is known of a file, or nil. Its bytes, which may be a key, are wiped.
+local function facts_of(path)
+  local file, facts = take(path, M.MOST_BYTES)
+  if not file then return nil end
+  C.cc_free(file.data)
+  return facts
+end
+
 --- Reads a file whole. Unless insecure is set, one that someone else could have written is refused;
 --- a symbolic link is judged by the file it leads to.
 ---@param path string
 ---@param options {limit: integer?, insecure: boolean?}?
 ---@return string? text, string? reason
 function M.read(path, options)
-  local limit = options and options.limit or M.MOST_BYTES
-  if path:find '%z' then return nil, 'there is no such file' end
-  local file = ffi.new 'struct cc_file'
-  local status = C.cc_file_read(path, limit, file)
-  if status ~= C.CC_OK then
-    local reason = reasons[status]
-    return nil, complaint(path, reason and reason(limit) or ffi.string(C.cc_error_text(status)))
-  end
+  local file, facts = take(path, options and options.limit or M.MOST_BYTES)
+  if not file then return nil, facts end
   local text = ffi.string(file.data, file.size)
   C.cc_free(file.data)
-  local insecure = options and options.insecure
-  local refused = not insecure and refusal { owner = file.owner, group = file.group, mode = file.mode }
+  local refused = not (options and options.insecure) and refusal(facts)
   if refused then return nil, complaint(path, refused) end
   return text
+end
+
+--- Why a file is refused that someone else could have written, or nil; nil too for one that cannot be read.
+---@param path string
+---@return string? reason
+function M.refused(path)
+  local facts = facts_of(path)
+  local refused = facts and refusal(facts)
+  return refused and complaint(path, refused) or nil
+end
+
+--- Whether every user may read a file.
+---@param path string
+---@return boolean
+function M.is_open(path)
+  local facts = facts_of(path)
+  return facts ~= nil and bit.band(facts.mode, OTHERS_READ) ~= 0
 end
 
 local function is_there(path)

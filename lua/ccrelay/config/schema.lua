@@ -13,6 +13,7 @@
 --   single     one value may stand for a list of one
 --   filled     an empty list or text is a fault
 --   secret     never shown
+--   guarded    the path of a file that nobody else may write to
 --   strict     decides who may enter: nothing written behind the key is a fault
 --   unset      an unset ${NAME}: 'skip' skips the list member, 'absent' the key; else it is a fault
 --   only       provider types that have this key
@@ -68,7 +69,7 @@ local server = {
   { 'tls', 'section', optional = true, strict = true, reload = 'restart', doc = 'serve https', fields = {
     { 'cert', 'path', required = true, example = '/etc/ccrelay/cert.pem',
       doc = 'PEM file with the certificate chain; read again when it changes' },
-    { 'key', 'path', required = true, example = '/etc/ccrelay/key.pem',
+    { 'key', 'path', required = true, guarded = true, example = '/etc/ccrelay/key.pem',
       doc = 'PEM file with the private key; read again when it changes' },
   } },
   { 'auth', 'section', strict = true, doc = 'who may use the relay', fields = {
@@ -139,7 +140,7 @@ local provider = {
     doc = 'names that it has, shown in /v1/models; a Claude provider has every claude-* name beside them' },
   { 'serves', 'list', item = text, filled = true, most = 10000, example = { 'claude-haiku-*' },
     doc = 'the only models it is a candidate for, as clients name them; a name may end in *; absent: no restriction' },
-  { 'ca_file', 'path', example = '/etc/ssl/certs/ca-certificates.crt',
+  { 'ca_file', 'path', guarded = true, example = '/etc/ssl/certs/ca-certificates.crt',
     doc = 'PEM file with further certificate authorities' },
   { 'allowed_betas', 'list', item = text, most = 1000, only = { 'bedrock', 'vertex' },
     doc = 'anthropic-beta values passed on beside the adapter\'s own' },
