@@ -204,3 +204,11 @@ describe('what is made from the schema', function()
     assert.same({ 'name', 'type' }, schema.properties.providers.items.required)
   end)
 end)
+
+describe('words of a configuration in a message', function()
+  it('control no terminal', function()
+    local printable = require('ccrelay.config.fault').printable
+    assert.equal('a\\x1b[2J\\u009b\\u202eb', printable 'a\27[2J\194\155\226\128\174b')
+    assert.equal('é中\239\191\189', printable 'é中\155')
+  end)
+end)

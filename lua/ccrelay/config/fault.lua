@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What is wrong with a configuration: one table per fault, printable, and the nearest known name.
+local json = require 'ccrelay.json'
+
 local M = {}
 
 ---@class ccrelay.Fault
@@ -14,12 +16,12 @@ local M = {}
 local LONGEST_NAME = 64
 M.MOST = 1000
 
---- Text of the file made fit for a message: control characters escaped, cut at 64 bytes.
+--- Text of the file made fit for a message: what controls a terminal is escaped, the rest cut at 64 bytes.
 ---@param text string
 ---@return string
 function M.printable(text)
   local short = #text > LONGEST_NAME and text:sub(1, LONGEST_NAME):gsub('[\128-\255]*$', '') .. '...' or text
-  return (short:gsub('[%c]', function(c) return ('\\x%02x'):format(c:byte()) end))
+  return json.visible((json.clean(short):gsub('[%c]', function(c) return ('\\x%02x'):format(c:byte()) end)))
 end
 
 local function sentence(fault)
