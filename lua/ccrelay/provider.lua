@@ -162,7 +162,8 @@ local function add_slots(provider)
   end
   number_peers(provider.slots)
   provider.keyless = new_slot(provider, nil, 0)
-  provider.keyless.priority, provider.keyless.weight = first.priority or 1, first.weight or 1
+  provider.keyless.priority = provider.settings.client_priority or first.priority or 1
+  provider.keyless.weight = first.weight or 1
   for _, slot in ipairs(provider.slots) do
     provider.keyless.priority = math.max(provider.keyless.priority, slot.priority)
   end

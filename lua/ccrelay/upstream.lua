@@ -207,7 +207,7 @@ end
 
 -- Whether some client or other gets it tried: by its own credential, or by theirs.
 local function is_usable(provider)
-  return M.credential(provider, { kind = 'none' }) ~= nil or provider.adapter.transparent == true
+  return M.credential(provider, { kind = 'none' }) ~= nil or provider.transparent == true
 end
 
 --- Everybody who is asked for a model, in the order of failover while all are healthy and have room. For telling

@@ -174,7 +174,8 @@ function Check:members(node, row, path)
     local value = self:value(item, row.item, at)
     if self.skip then
       self:warn(at, ('skipped, because the variable %s is not set'):format(self.skip))
-      values.skipped = (values.skipped or 0) + 1
+      values.skipped = values.skipped or {}
+      table.insert(values.skipped, item)
     elseif value ~= nil then
       if row.numbered then value.id = i end
       values[#values + 1] = value

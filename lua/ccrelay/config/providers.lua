@@ -5,6 +5,7 @@ local address = require 'ccrelay.config.address'
 local check = require 'ccrelay.config.check'
 local document = require 'ccrelay.config.document'
 local fault = require 'ccrelay.config.fault'
+local transparent = require 'ccrelay.config.transparent'
 local types = require 'ccrelay.config.types'
 
 local Check = check.Check
@@ -130,7 +131,29 @@ end
 -- What is checked for types that have a key.
 local checks = { aws_access_key_id = check_aws, azure_resource_name = check_azure }
 
-local function finish_keys(self, values, node, path)
+-- The highest priority that was written for keys which were skipped: what clients bring has it in their place.
+local function priority_of(items)
+  local most
+  for _, item in ipairs(items) do
+    local node = item.kind == 'map' and item.values.priority
+    local written = node and tonumber(node.text) or 1
+    most = math.max(most or written, written)
+  end
+  return most
+end
+
+-- No key of its own is left to a provider: it is for clients' own credentials then, or for nobody.
+local function without_keys(self, values, adapter, skipped, node, path)
+  if adapter and transparent.of(values, adapter) then
+    values.client_priority = priority_of(skipped)
+    return self:warn(path, 'serves clients with a credential of their own only, because all of its keys were skipped',
+      node.line)
+  end
+  values.enabled = false
+  self:warn(path, 'disabled, because all of its keys were skipped', node.line)
+end
+
+local function finish_keys(self, values, adapter, node, path)
   values.keys = values.keys or {}
   local keys = values.keys
   for _, key in ipairs(keys) do
@@ -139,11 +162,9 @@ local function finish_keys(self, values, node, path)
     end
   end
   for _, key in ipairs(keys) do key.id = ('%s/%d'):format(values.name or '?', key.id) end
-  if keys.skipped and #keys == 0 and values.enabled then
-    values.enabled = false
-    self:warn(path, 'disabled, because all of its keys were skipped', node.line)
-  end
+  local skipped = keys.skipped
   keys.skipped = nil
+  if skipped and #keys == 0 and values.enabled then without_keys(self, values, adapter, skipped, node, path) end
 end
 
 ---@param node ccrelay.Node
@@ -165,7 +186,7 @@ function Check:provider(node, row, path)
   for name, further in pairs(checks) do
     if holds(self.types, type) and check.find(rows, name) then further(self, values, node, path) end
   end
-  finish_keys(self, values, node, path)
+  finish_keys(self, values, adapter, node, path)
   return values
 end
 
