@@ -5,8 +5,10 @@
 
 enum {
   ERROR_BODY = 64 * 1024, // of an error answer, as much as is held
-  ERROR_MS = 1000,        // for the body of an error answer, from its head, when there is another to try
-  LAST_ERROR_MS = 3000,   // and when there is none
+  // For the body of an error answer, from its head:
+  BUSY_MS = 250,          // of a 429 or 5xx when there is another upstream to try: the status says enough
+  ERROR_MS = 1000,        // of another error then: its words may tell whether to try it
+  LAST_ERROR_MS = 3000,   // when there is none to try
   AT_ONCE = 16 * 1024     // of an announced length, as much as is made room for before it comes
 };
 
@@ -32,7 +34,8 @@ static void settle(struct cc_attempt *attempt, int error) {
 static uint32_t patience(const struct cc_attempt *attempt) {
   uint32_t gate = attempt->spec.gate_ms;
   if (attempt->status < 400) return gate;
-  uint32_t error = attempt->spec.gate_opens ? LAST_ERROR_MS : ERROR_MS;
+  bool busy = attempt->status == 429 || attempt->status >= 500;
+  uint32_t error = attempt->spec.gate_opens ? LAST_ERROR_MS : busy ? BUSY_MS : ERROR_MS;
   return gate && gate < error ? gate : error;
 }
 

@@ -174,7 +174,7 @@ export const works = [
     check: ({ records: [{ body }] }) => assert.doesNotMatch(JSON.parse(body).request_id ?? '', /^req_/) },
 
   ...[[529, 'overloaded_error'], [500, 'api_error'], [429, 'rate_limit_error'], [401, 'authentication_error']].map(([status, type]) => (
-    { section: 3, name: `a head of ${status} whose body stalls, and a healthy provider`, clients: every, direct: () => healthy(), grace: 2000, first: stalling(status, type),
+    { section: 3, name: `a head of ${status} whose body stalls, and a healthy provider`, clients: every, direct: () => healthy(), ...(status === 401 ? { grace: 2000 } : {}), first: stalling(status, type),
       others: (t) => behind(t, 'second', healthy()), expect: { ok: true, text: 'served by second' } })),
 
   { section: 3, name: '40 first requests of a model at once, and a limit of tokens that is far away', clients: ['raw'], sum: true, client: kept, first: () => healthy(), run: atOnce(40),
