@@ -184,6 +184,23 @@ describe('the circuit of a provider', function()
     worker(0)
   end)
 
+  it('takes a probe of a key at its limit back as well', function()
+    local keys = { { key = 'sk-1', priority = 2 }, { key = 'sk-2', priority = 1 } }
+    local self = stage.new { providers = { provider('a', 1, { keys = keys }) } }
+    self.replies['a.test'] = { function(attempt)
+      local limited = { status = 429, body = '{}', headers = { ['retry-after'] = '5' } }
+      return attempt.headers['x-api-key'] == 'sk-1' and limited or GOOD
+    end }
+    self:request()
+    stage.advance(5100)
+    health.attach(3, self.current)
+    assert.is_truthy(health.admit({ generation = self.current }, upstream(self), false))
+    assert.equal(1, tried(self))
+    health.attach(3, self.current)
+    assert.equal(2, tried(self))
+    health.attach(0, self.current)
+  end)
+
   it('is not closed by what is the client\'s fault', function()
     local self = pair()
     fail(self, 3)
@@ -595,6 +612,15 @@ describe('a key', function()
       assert.equal(0, tried(self))
     end)
   end
+
+  it('at its limit is asked at another address', function()
+    local self, options = one_key { status = 429, headers = { ['retry-after'] = '600' } }
+    self:reply('elsewhere', GOOD)
+    options.providers[1].base_url = 'http://elsewhere.test'
+    self:use(options)
+    local _, exchange = self:request()
+    assert.equal('elsewhere.test', exchange.tries[1].origin.host)
+  end)
 
   it('that was refused after a reload stays so for a worker that had nothing to do until then', function()
     local self, options = one_key { status = 429 }

@@ -365,6 +365,9 @@ function M.attach(slot, generation)
       breaker.end_own_probe(circuits.failure)
       breaker.end_own_probe(circuits.overload)
     end
+    for _, key in ipairs(provider.slots) do
+      for _, number in ipairs(quota.breakers(key)) do breaker.end_own_probe(number) end
+    end
   end
 end
 

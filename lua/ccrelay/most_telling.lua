@@ -23,9 +23,9 @@ function M.cannot_serve(outcome)
   return rank_of(outcome) <= CANNOT_SERVE
 end
 
--- Among equals the first is told; one that health had put behind the others has its place in the order again.
+-- Among equals the first is told; the words of one that health had put behind others have its place in the order.
 local function comes_before(outcome, other)
-  if not outcome.upstream.is_spare then return false end
+  if not outcome.upstream.is_spare or not outcome.status then return false end
   local a, b = outcome.upstream.slot, other.upstream.slot
   if a.priority ~= b.priority then return a.priority > b.priority end
   return a.provider.index < b.provider.index

@@ -232,17 +232,18 @@ function M.new(settings, adapter, index, env)
   return provider
 end
 
--- By what it is, not by its place in the list: what is known of a key stays with it over reloads.
-local function name_of(slot)
-  return slot.provider.name .. '/' .. (slot.key and cell.digest(slot.key, 8) or slot.order)
+-- By what it is and where it is used, not by its place in the list: what is known of a key stays with it over
+-- reloads, and says nothing of the same key at another address.
+local function name_of(slot, place)
+  return slot.provider.name .. '/' .. cell.digest((slot.key or slot.order) .. place, 8)
 end
 
 local function is_bounded(slot)
   return math.max(unpack(slot.rates)) > 0
 end
 
-local function attach_slot(slot)
-  local own = name_of(slot)
+local function attach_slot(slot, place)
+  local own = name_of(slot, place)
   slot.name, slot.quotas = own, {}
   slot.suspended, slot.limited = cell.number('key:' .. own), cell.number('limited:' .. own)
   slot.waited_for = cell.number('queue:' .. own)
@@ -260,8 +261,10 @@ end
 function Provider:attach()
   self.circuits = {}
   self.turns = cell.number('turns:' .. self.name)
-  attach_slot(self.keyless)
-  for _, slot in ipairs(self.slots) do attach_slot(slot) end
+  local base = self.base
+  local place = string.format(' %s %s %d %s', base.scheme, base.host, base.port, base.path)
+  attach_slot(self.keyless, place)
+  for _, slot in ipairs(self.slots) do attach_slot(slot, place) end
 end
 
 local spec = ffi.new 'struct cc_origin'

@@ -37,11 +37,23 @@ M.class_of = remember.results(function(model)
   return 'other ' .. tonumber(cell.digest(name, 2), 16) % OTHERS
 end)
 
+local function name_of(slot, class) return cell.fit(slot.name .. ' ' .. class) end
+
+local BREAKER = 'exhausted:'
+
+--- The breakers of a key for every class of models.
+---@param slot ccrelay.Slot
+---@return integer[] cells
+function M.breakers(slot)
+  local list = {}
+  for index, class in ipairs(M.CLASSES) do list[index] = cell.number(BREAKER .. name_of(slot, class)) end
+  return list
+end
+
 local function new(slot, class)
-  local name = cell.fit(slot.name .. ' ' .. class)
+  local name = name_of(slot, class)
   local limit = slot.rates and C.cc_limit(name, #name) or -1
-  local exhausted = cell.number('exhausted:' .. name)
-  return { name = name, class = class, limit = limit >= 0 and limit or nil, exhausted = exhausted }
+  return { name = name, class = class, limit = limit >= 0 and limit or nil, exhausted = cell.number(BREAKER .. name) }
 end
 
 --- What is kept of a key for a model.

@@ -139,6 +139,9 @@ export const health = [
     config: { routing: { failover_timeout: 500 } }, others: (t) => behind(t, 'second', failing), run: inTurn(2), expect: { ok: true, text: 'served by first' } },
   { section: 1, name: 'the same in a race', clients: ['raw'], first: () => slowly(1500), grace: 2000,
     config: { routing: { failover_timeout: 500, strategy: 'race' } }, others: (t) => behind(t, 'second', failing), run: inTurn(2), expect: { ok: true, text: 'served by first' } },
+  { section: 1, name: 'a first that hangs, left out by now, while the second is overloaded for a moment', clients: ['raw'], first: () => faults.stall(), grace: 3000,
+    direct: () => [...Array(6).fill(healthy()), overloaded], config: { routing: { failover_timeout: 300 } },
+    others: (t) => behind(t, 'second', [...Array(6).fill(healthy()), overloaded]), run: different(7), expect: { status: 529 } },
   ...[[401, 'authentication_error'], [402, 'billing_error']].flatMap(([status, type]) => [
     { section: 1, name: `${status} eight times until somebody has acted, and no Ollama`, clients: ['raw'], first: () => atFirst(8, refuses(status, type, 'no')),
       others: cannotServe['an Ollama that does not run'], run: different(9), expect: { ok: true, text: 'served by first' } },
