@@ -20,7 +20,7 @@ outside() {
     tar --no-same-owner -xf - -C "$root/srv/ccrelay" || exit 1
   cp /etc/resolv.conf "$root/etc/resolv.conf"
   # shellcheck disable=SC2016 # $1 is the inner shell's
-  exec unshare --mount --pid --fork bash -c 'mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" &&
+  exec unshare --mount --pid --fork --kill-child bash -c 'mount -t proc proc "$1/proc" && mount --rbind /dev "$1/dev" &&
     exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 \
       chroot "$1" /bin/bash /srv/ccrelay/tests/bare.sh --inside' - "$root"
 }
@@ -55,7 +55,8 @@ serve() { # LINE
   server=$!
   until answers; do
     tries=$((tries + 1))
-    if [ $tries -gt 200 ] || ! kill -0 $server 2>/dev/null; then return 1; fi
+    if ! kill -0 $server 2>/dev/null; then server=; return 1; fi
+    if [ $tries -gt 200 ]; then return 1; fi
     sleep 0.1
   done
 }
