@@ -38,7 +38,7 @@ async function set(t, anthropic, local) {
   const first = await Upstream.start(t, 'anthropic', anthropic);
   const second = local === null ? Object.assign(await refusing(), { name: 'ollama' }) : await Upstream.start(t, 'ollama', local);
   const providers = [
-    { name: 'anthropic', type: 'anthropic', base_url: first.url },
+    { name: 'anthropic', type: 'anthropic', base_url: first.url, transparent: true },
     { name: 'ollama', type: 'ollama', base_url: second.url, keys: [{ key: 'ollama', priority: 0 }] },
   ];
   const relay = await Relay.start(t, { config: { server: { workers: 1, auth: { allow_subscription: true } }, providers } });
