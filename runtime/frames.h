@@ -16,9 +16,9 @@ struct cc_frames {
 // Appends to sse the whole events that piece completes. A chunk becomes "event: " + the type of its
 // JSON and the JSON byte for byte (on several data lines where it has line ends); an exception or
 // error becomes an error event with the provider's words; other events, and chunks that have no
-// type, are left out, as by the official SDK. in_stream:
-// content has gone out already, so that throttling is overload and no rate limit any more; content
-// that was read here before the exception, in this piece or an earlier one, counts as well.
+// type, are left out, as by the official SDK. in_stream: content has gone out already, so that
+// throttling is told as overload, no longer as a rate limit; content that was read here before the
+// exception, in this piece or an earlier one, counts as well.
 // CC_EFRAME: a frame is damaged, or a chunk holds no JSON object. CC_EEVENT_SIZE: a frame announces
 // more than CC_EVENTSTREAM_MESSAGE. The events before it are in sse, and all later calls say
 // CC_EFRAME and add nothing.

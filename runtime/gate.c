@@ -30,7 +30,7 @@ static void settle(struct cc_attempt *attempt, int error) {
 
 // ---- Head --------------------------------------------------------------------------------------
 
-// The status of an error answer decides; its words are waited for as long as they may be under way.
+// The status of an error answer decides, so its body is waited for only for a moment.
 static uint32_t patience(const struct cc_attempt *attempt) {
   uint32_t gate = attempt->spec.gate_ms;
   if (attempt->status < 400) return gate;

@@ -151,8 +151,8 @@ static uint64_t wait_for(struct cc_shared_limit *limit, unsigned rate, uint64_t 
   return WINDOW_MS + 1;
 }
 
-// An amount with what is ahead of it: how many whole minutes a rate needs before it has room for the
-// last of them, which goes to *amount. Alone it needs none, however large.
+// How many whole minutes pass before a rate has room for the last part of ahead and *amount; that part
+// is left in *amount. With nothing ahead there are none, however large *amount is.
 static uint64_t minutes_before(double rate, uint64_t ahead, uint64_t *amount) {
   if (!ahead || rate < 1) return 0;
   uint64_t most = (uint64_t)rate;

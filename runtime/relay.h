@@ -66,7 +66,7 @@ enum cc_error {
   CC_EMODEL = -32,          // "model" is missing, empty, too long, not a string, or there twice
   CC_ESTREAM_ERROR = -33,   // the stream's first content is an error event
   CC_EEMPTY = -34,          // success without a body
-  CC_ENOTJSON = -35,        // success, but neither JSON nor an event stream, or the other of the two
+  CC_ENOTJSON = -35,        // success, but not what was asked for: JSON, or an event stream
   CC_EGATE_TIMEOUT = -36,   // no content before the gate's time was over
   CC_EEVENT_SIZE = -37,     // one event is larger than the limit
   CC_ETRUNCATED = -38,      // the stream ended without its last event
@@ -76,8 +76,8 @@ enum cc_error {
   CC_EENCODING = -42,       // a Content-Encoding that is not known here, or more than one
   CC_EENCODED = -43,        // the body is not what its Content-Encoding says, or not whole
   CC_EDECODED_SIZE = -44,   // the body is over the limit after decoding
-  CC_ECONTENT_TIMEOUT = -45, // no content of an answer in the time there is for it
-  CC_ENOMESSAGE = -46,      // success, but the JSON is no message (or count)
+  CC_ECONTENT_TIMEOUT = -45, // no content of an answer within content_ms
+  CC_ENOMESSAGE = -46,      // success, but its JSON is not a message (or count)
   CC_ELAST = -46
 };
 
@@ -187,13 +187,13 @@ struct cc_listen {
 // CC_ETLS (certificate or key unusable), CC_EINVAL. cc_system_error() tells more.
 int cc_listen(struct cc_relay *relay, const struct cc_listen *spec);
 
-// A digest of the two files (32 bytes at out) that is another one when a byte of them is. CC_OK, or
+// Writes a digest of the two files (32 bytes) to out; it changes with any byte of them. CC_OK, or
 // CC_ETLS when one cannot be read: cc_system_error() names it.
 int cc_tls_digest(const char *cert, const char *key, uint8_t *out);
 
-// The certificate and key of the listeners are replaced in two steps. cc_tls_prepare reads the files
-// again, which must have this digest: CC_OK, or CC_ETLS when they cannot be used or are other ones.
-// cc_system_error() tells more. With the digest of those in force nothing is read.
+// Replace the certificate and key of the listeners in two steps. cc_tls_prepare reads the files again:
+// CC_OK, or CC_ETLS when they cannot be used or do not have this digest (cc_system_error() tells more).
+// With the digest of those in force nothing is read.
 // cc_tls_commit puts in force what was prepared last, if anything was: for connections that are
 // accepted from then on.
 int cc_tls_prepare(struct cc_relay *relay, const uint8_t *digest);
@@ -315,7 +315,7 @@ void cc_limit_learn(int limit, uint32_t kind, double rate, double remaining, dou
 
 // Milliseconds until one request and its estimated tokens would fit: 0 when they do. Books nothing.
 // ahead: requests, input and output tokens (its .tokens is not read) that others will take first; NULL:
-// nothing. It is not sooner than that, but may be later, for requests are not divided.
+// nothing. The time is never too short, but may be too long, as no request is split over two minutes.
 double cc_limit_wait(int limit, double now_ms, double input_tokens, double output_tokens,
                      const struct cc_rates *ahead);
 
@@ -365,7 +365,7 @@ int cc_request_header_at(struct cc_relay *relay, cc_id exchange, uint32_t index,
 
 // Asks for the body without its Content-Encoding (gzip, deflate, br or zstd, RFC 9110 section 8.4):
 // what is here is decoded now, the rest as it comes, up to settings.body_bytes. Everything that reads
-// the body then sees the decoded one, and Content-Encoding is no header that attempts pass on. To be
+// the body then sees the decoded one, and attempts do not pass Content-Encoding on. To be
 // called before cc_request_accept, else CC_ESTATE. CC_EENCODING: this encoding is not decoded, and the
 // body stays as it is. A fault of the body itself (CC_EENCODED, CC_EDECODED_SIZE) is what
 // cc_request_scan returns, and the body is empty then.
@@ -745,8 +745,9 @@ struct cc_file {
   uint32_t mode;
 };
 int cc_file_read(const char *path, uint32_t limit, struct cc_file *out);
-// What the symbolic link at path says: its size at out, without a NUL. CC_EINVAL when it is no link,
-// CC_ENOTFOUND, CC_ESYSTEM, CC_ELIMIT when it does not fit into less than capacity bytes.
+// Reads the target of the symbolic link at path to out, without a NUL, and returns its size. CC_EINVAL
+// when it is no link, CC_ENOTFOUND, CC_ESYSTEM, CC_ELIMIT when it does not fit into less than capacity
+// bytes.
 int cc_file_link(const char *path, char *out, uint32_t capacity);
 // The running user and its primary group.
 uint32_t cc_user(void);

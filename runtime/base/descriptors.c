@@ -7,7 +7,7 @@
 
 enum {
   RESERVED = 48, // an idle worker has about 20 open; the rest is for look-ups, files and what waits
-  SPAWN = 16     // that starting a program takes for a moment
+  SPAWN = 16     // in use for a moment while a program starts
 };
 
 static rlim_t original; // soft limit at the start; 0: it was not raised

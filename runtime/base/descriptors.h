@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// File descriptors of the process: how many there may be, and what they are shared out among.
+// The limit of file descriptors of the process: raised at the start, put back for programs, and
+// divided between clients and upstreams.
 #ifndef CC_BASE_DESCRIPTORS_H
 #define CC_BASE_DESCRIPTORS_H
 #include <stdint.h>

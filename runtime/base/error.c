@@ -59,8 +59,8 @@ static const struct entry entries[] = {
     ENTRY(CC_EENCODING, "the body has an unknown content-encoding, or more than one"),
     ENTRY(CC_EENCODED, "the body is not what its content-encoding says, or incomplete"),
     ENTRY(CC_EDECODED_SIZE, "the body is over the limit after decoding"),
-    ENTRY(CC_ECONTENT_TIMEOUT, "no content of an answer in the time there is for it"),
-    ENTRY(CC_ENOMESSAGE, "the upstream answered success with JSON that is no message"),
+    ENTRY(CC_ECONTENT_TIMEOUT, "no content of an answer came within the time limit"),
+    ENTRY(CC_ENOMESSAGE, "the upstream answered success with JSON that is not a message"),
 };
 
 _Static_assert(sizeof entries / sizeof *entries == 1 - CC_ELAST, "every cc_error has an entry");

@@ -41,19 +41,21 @@ int cc_edit_prepare(struct cc_edits *edits, const char *text, size_t size);
 // What was asked for a top-level member, or NULL.
 struct cc_edit_field *cc_edit_find(struct cc_edits *edits, struct cc_slice name);
 
-// Text of at least one byte that is UTF-8.
+// True for valid UTF-8 of at least one byte.
 bool cc_edit_is_name(struct cc_slice name);
 
-// Adds a splice behind those there are.
+// Adds a splice behind all others.
 void cc_edit_add(struct cc_edits *edits, size_t start, size_t removed, const char *insert,
                  size_t insert_size);
 
-// Takes the next member, before anything is added for its value. Its end counts only if it goes.
+// Takes the next member; to be called before anything is added for its value. end is only used if the
+// member goes.
 void cc_edit_member(struct cc_edits *edits, struct cc_edit_object *object, size_t key, size_t end,
                     bool gone);
-// Behind the last member.
+// To be called after the last member.
 void cc_edit_close(struct cc_edits *edits, const struct cc_edit_object *object);
 
+// True for a path as cc_edits_remove_path takes it.
 bool cc_edit_is_path(struct cc_slice path);
 
 // Lays out what paths remove inside the value of a top-level member.

@@ -25,7 +25,7 @@ struct cc_inbound_events {
   void (*gone)(struct cc_inbound *in,
                int error);               // CC_ECLIENT_GONE or CC_EWRITE_TIMEOUT; no call after it
   void (*closed)(struct cc_inbound *in); // its memory goes after this; may be NULL
-  bool (*crowded)(struct cc_inbound *in); // somebody waits for its place; may be NULL: nobody
+  bool (*crowded)(struct cc_inbound *in); // a client waits for a place; NULL: none ever does
 };
 
 struct cc_inbound {
@@ -95,7 +95,7 @@ int cc_inbound_uncork(struct cc_inbound *in);
 size_t cc_inbound_queued(const struct cc_inbound *in);
 // No further request on this connection; an idle one closes now.
 void cc_inbound_drain(struct cc_inbound *in);
-// Has it had an answer, and is nothing of a further request here?
+// True between two requests: it has had an answer, and no byte of the next request has come.
 bool cc_inbound_is_idle(const struct cc_inbound *in);
 
 // ---- Between inbound.c and inbound_answer.c ----------------------------------------------------
@@ -110,7 +110,7 @@ enum cc_inbound_phase {
 };
 
 void cc_inbound_close(struct cc_inbound *in, bool reset);
-// Does somebody wait for its place?
+// True while a client waits until another connection has closed.
 bool cc_inbound_is_crowded(struct cc_inbound *in);
 // Everything has been written: the next request, or the end.
 void cc_inbound_proceed(struct cc_inbound *in);

@@ -21,7 +21,7 @@ int cc_listeners_bind(struct cc_listeners *listeners, const struct cc_listen *sp
 uint32_t cc_listeners_port(const struct cc_listeners *listeners, int number);
 int cc_listeners_accept(struct cc_listeners *listeners, int number, uint32_t copy);
 
-// What listeners with TLS show; theirs.
+// The certificate that listeners with TLS present. It belongs to them.
 struct cc_identity *cc_listeners_identity(struct cc_listeners *listeners);
 
 // In a forked child: takes over number by number what from holds, keeping of each listener the

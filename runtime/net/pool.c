@@ -91,7 +91,7 @@ static struct cc_outbound *take_idle(struct cc_pool_origin *origin) {
 }
 
 // A new connection at the limit takes the place of the one that has been idle longest at the origin
-// that keeps most. With none idle there is one more: a limit of clients bounds those in use.
+// that keeps most. With none idle the limit is passed: the number of clients bounds those in use.
 static void make_room(struct cc_pool *pool) {
   const uint32_t most = pool->settings.most, open = pool->references - 1;
   struct cc_pool_origin *richest = NULL;
