@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 enum {
   FIRST_ROOM = 65536,
@@ -138,6 +139,7 @@ static bool step_zstd(struct cc_decoder *decoder, struct cc_slice *in, struct cc
   ZSTD_inBuffer from = {in->data, in->size, 0};
   ZSTD_outBuffer to = {out->data, out->capacity, out->size};
   size_t result = ZSTD_decompressStream(decoder->zstd, &to, &from);
+  if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation) abort();
   *in = cc_slice(in->data + from.pos, in->size - from.pos);
   out->size = to.pos;
   decoder->whole = result == 0;

@@ -36,7 +36,7 @@ struct listener {
   char *path;  // unix socket, NULL: TCP
   pid_t owner; // who removes path
   int number;
-  bool secure; // shows the identity
+  bool secure; // TLS, with the identity
   struct accepting *accepting;
 };
 
@@ -125,7 +125,7 @@ static bool is_crowded(struct cc_inbound *in) {
 static void close_idle(struct cc_listeners *listeners) {
   struct cc_inbound *longest = NULL;
   for (struct cc_inbound *in = listeners->connections; in; in = in->next)
-    if (cc_inbound_is_idle(in) && (!longest || in->timer.due < longest->timer.due)) longest = in;
+    if ((!longest || in->timer.due < longest->timer.due) && cc_inbound_is_idle(in)) longest = in;
   if (longest) cc_inbound_drain(longest);
 }
 
