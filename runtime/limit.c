@@ -3,15 +3,16 @@
 #include "ledger.h"
 #include "remainder.h"
 #include "shared.h"
+#include "window.h"
 #include <string.h>
 
 enum { REQUESTS, INPUT, OUTPUT };                             // what a window holds
 enum { RATE_REQUESTS, RATE_TOKENS, RATE_INPUT, RATE_OUTPUT }; // what has a rate
 enum { KINDS = CC_WINDOW_KINDS, RATES = CC_RATE_KINDS, SECONDS = CC_WINDOW_SECONDS };
-enum { AMOUNT_BITS = 27, MS_BITS = 10, TRIES = 64 };
+enum { TRIES = 64 };
 
-static const uint64_t AMOUNT = (UINT64_C(1) << AMOUNT_BITS) - 1;
-static const uint64_t WINDOW_MS = 60000;
+static const uint64_t AMOUNT = CC_WINDOW_AMOUNT;
+static const uint64_t WINDOW_MS = CC_WINDOW_MS;
 static const uint64_t SET_BACK_MS = 300000;
 static const uint64_t LEARN_MS = 3600000;
 static const uint64_t LAST_MS = UINT64_C(4200000000) * 1000; // seconds fit in 32 bits
@@ -21,27 +22,6 @@ struct amounts {
 };
 
 static const struct amounts NOTHING;
-
-static uint64_t second_of(uint64_t word, unsigned place) {
-  return (word >> (AMOUNT_BITS + MS_BITS)) * SECONDS + place;
-}
-
-static uint64_t lap_of(uint64_t word) {
-  return word >> (AMOUNT_BITS + MS_BITS);
-}
-
-static uint64_t ms_of(uint64_t word) {
-  return word >> AMOUNT_BITS & ((1u << MS_BITS) - 1);
-}
-
-static uint64_t word_of(uint64_t lap, uint64_t ms, uint64_t amount) {
-  return (lap << MS_BITS | ms) << AMOUNT_BITS | amount;
-}
-
-// The first ms at which a word counts no more.
-static uint64_t end_of(uint64_t word, unsigned place) {
-  return second_of(word, place) * 1000 + ms_of(word) + WINDOW_MS + 1;
-}
 
 // A time of the caller on the limit's line; latest stands in for what makes no sense.
 static uint64_t placed(double now_ms, int64_t skew, uint64_t latest) {
@@ -71,15 +51,6 @@ static uint64_t move_clock(struct cc_shared_limit *limit, double now_ms) {
   }
 }
 
-static uint64_t sum_of(struct cc_shared_limit *limit, unsigned kind, uint64_t now) {
-  uint64_t sum = 0;
-  for (unsigned place = 0; place < SECONDS; place++) {
-    uint64_t word = atomic_load(&limit->window[kind][place]);
-    if (word & AMOUNT && end_of(word, place) > now) sum += word & AMOUNT;
-  }
-  return sum;
-}
-
 static uint64_t amount_of(const struct amounts *amounts, unsigned rate) {
   if (rate == RATE_REQUESTS) return amounts->of[REQUESTS];
   uint64_t input = rate == RATE_OUTPUT ? 0 : amounts->of[INPUT];
@@ -105,7 +76,7 @@ static bool is_limited(struct cc_shared_limit *limit, unsigned kind) {
 static struct amounts measure(struct cc_shared_limit *limit, uint64_t now) {
   struct amounts sums = {{0}};
   for (unsigned kind = 0; kind < KINDS; kind++)
-    if (is_limited(limit, kind)) sums.of[kind] = sum_of(limit, kind, now);
+    if (is_limited(limit, kind)) sums.of[kind] = cc_window_sum(limit->window[kind], now);
   return sums;
 }
 
@@ -118,14 +89,12 @@ static bool fits(double rate, uint64_t others, uint64_t amount) {
 static uint64_t ending_next(struct cc_shared_limit *limit, unsigned rate, uint64_t second,
                             uint64_t *end) {
   uint64_t held = 0, next = UINT64_MAX;
-  unsigned place = (unsigned)(second % SECONDS);
   for (unsigned kind = 0; kind < KINDS; kind++) {
-    uint64_t word = atomic_load(&limit->window[kind][place]);
-    uint64_t ends = end_of(word, place);
+    uint64_t ends;
     struct amounts only = {{0}};
-    only.of[kind] = word & AMOUNT;
+    only.of[kind] = cc_window_held(limit->window[kind], second, &ends);
     uint64_t amount = amount_of(&only, rate);
-    if (!amount || second_of(word, place) != second || ends <= *end || ends > next) continue;
+    if (!amount || ends <= *end || ends > next) continue;
     held = ends < next ? amount : held + amount;
     next = ends;
   }
@@ -185,43 +154,16 @@ static bool is_now(struct cc_shared_limit *limit, uint64_t now) {
   return atomic_load(&limit->latest) / 1000 == now / 1000;
 }
 
-// Adds to the word of now's second: false when that word is full or serves a later second.
-static bool add(struct cc_shared_limit *limit, unsigned kind, uint64_t now, uint64_t amount) {
-  uint64_t lap = now / 1000 / SECONDS, ms = now % 1000;
-  _Atomic uint64_t *window = &limit->window[kind][now / 1000 % SECONDS];
-  uint64_t before = atomic_load(window), after;
-  do {
-    uint64_t held = lap_of(before) == lap ? before & AMOUNT : 0;
-    if (lap_of(before) > lap || held + amount > AMOUNT) return false;
-    uint64_t last = lap_of(before) == lap && ms_of(before) > ms ? ms_of(before) : ms;
-    after = word_of(lap, last, held + amount);
-  } while (!atomic_compare_exchange_weak(window, &before, after));
-  return true;
-}
-
-// Changes what a second holds, within what a word can hold, if the word still serves it.
-static void change(struct cc_shared_limit *limit, unsigned kind, uint64_t second,
-                   double change_by) {
-  _Atomic uint64_t *window = &limit->window[kind][second % SECONDS];
-  uint64_t before = atomic_load(window), after;
-  do {
-    if (lap_of(before) != second / SECONDS) return;
-    double held = (double)(before & AMOUNT) + change_by;
-    uint64_t amount = held <= 0 ? 0 : held >= (double)AMOUNT ? AMOUNT : (uint64_t)held;
-    after = (before & ~AMOUNT) | amount;
-  } while (!atomic_compare_exchange_weak(window, &before, after));
-}
-
 // Adds all the amounts, or none. What has no rate and would overflow its word is not counted.
 static bool add_all(struct cc_shared_limit *limit, uint64_t now, struct amounts *amounts) {
   for (unsigned kind = 0; kind < KINDS; kind++) {
-    if (!amounts->of[kind] || add(limit, kind, now, amounts->of[kind])) continue;
+    if (!amounts->of[kind] || cc_window_add(limit->window[kind], now, amounts->of[kind])) continue;
     if (!is_limited(limit, kind) && is_now(limit, now)) {
       amounts->of[kind] = 0;
       continue;
     }
     while (kind-- > 0)
-      change(limit, kind, now / 1000, -(double)amounts->of[kind]);
+      cc_window_change(limit->window[kind], now / 1000, -(double)amounts->of[kind]);
     return false;
   }
   return true;
@@ -253,7 +195,7 @@ static bool book(struct cc_shared_limit *limit, uint64_t now, struct amounts *ow
   if (!is_over(limit, now, own) && is_now(limit, now) && take_all_left(limit, now, own, resets))
     return true;
   for (unsigned kind = 0; kind < KINDS; kind++)
-    change(limit, kind, now / 1000, -(double)own->of[kind]);
+    cc_window_change(limit->window[kind], now / 1000, -(double)own->of[kind]);
   return false;
 }
 
@@ -340,7 +282,7 @@ int cc_limit_reserve(int number, double now_ms, double input_tokens, double outp
 // Books whatever the windows say.
 static void add_now(struct cc_shared_limit *limit, unsigned kind, double now_ms, double amount) {
   for (int i = 0; i < TRIES; i++)
-    if (add(limit, kind, move_clock(limit, now_ms), counted(amount))) return;
+    if (cc_window_add(limit->window[kind], move_clock(limit, now_ms), counted(amount))) return;
 }
 
 void cc_limit_settle(const struct cc_ticket *ticket, double now_ms, double input_tokens,
@@ -350,11 +292,11 @@ void cc_limit_settle(const struct cc_ticket *ticket, double now_ms, double input
   cc_ledger_close(ticket);
   double input = (double)counted(input_tokens) - ticket->input_tokens;
   double output = (double)counted(output_tokens) - ticket->output_tokens;
-  change(limit, INPUT, ticket->second, input);
+  cc_window_change(limit->window[INPUT], ticket->second, input);
   if (output > 0)
     add_now(limit, OUTPUT, now_ms, output);
   else
-    change(limit, OUTPUT, ticket->second, output);
+    cc_window_change(limit->window[OUTPUT], ticket->second, output);
   cc_remainder_change(&limit->left[RATE_TOKENS], ticket->resets[RATE_TOKENS], -input - output);
   cc_remainder_change(&limit->left[RATE_INPUT], ticket->resets[RATE_INPUT], -input);
   cc_remainder_change(&limit->left[RATE_OUTPUT], ticket->resets[RATE_OUTPUT], -output);
@@ -364,7 +306,7 @@ void cc_limit_release(const struct cc_ticket *ticket, double now_ms) {
   struct cc_shared_limit *limit = cc_shared_limit(ticket->limit);
   if (!limit) return;
   cc_limit_settle(ticket, now_ms, 0, 0);
-  change(limit, REQUESTS, ticket->second, -1);
+  cc_window_change(limit->window[REQUESTS], ticket->second, -1);
   cc_remainder_change(&limit->left[RATE_REQUESTS], ticket->resets[RATE_REQUESTS], 1);
 }
 
@@ -397,7 +339,7 @@ void cc_limit_usage(int number, double now_ms, struct cc_rates *used) {
   struct amounts sums;
   uint64_t now = look_at_clock(limit, now_ms);
   for (unsigned kind = 0; kind < KINDS; kind++)
-    sums.of[kind] = sum_of(limit, kind, now);
+    sums.of[kind] = cc_window_sum(limit->window[kind], now);
   used->requests = (double)amount_of(&sums, RATE_REQUESTS);
   used->tokens = (double)amount_of(&sums, RATE_TOKENS);
   used->input_tokens = (double)amount_of(&sums, RATE_INPUT);
