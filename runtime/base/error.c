@@ -60,7 +60,7 @@ static const struct entry entries[] = {
     ENTRY(CC_EENCODED, "the body is not what its content-encoding says, or incomplete"),
     ENTRY(CC_EDECODED_SIZE, "the body is over the limit after decoding"),
     ENTRY(CC_ECONTENT_TIMEOUT, "no content of an answer came within the time limit"),
-    ENTRY(CC_ENOMESSAGE, "the upstream answered success with JSON that is not a message"),
+    ENTRY(CC_ENOMESSAGE, "the upstream answered success with JSON that is no message"),
 };
 
 _Static_assert(sizeof entries / sizeof *entries == 1 - CC_ELAST, "every cc_error has an entry");
