@@ -153,7 +153,7 @@ int cc_random(void *out, uint32_t size);
 
 // Scripts (policies, adapters) tell when their own code runs, and when the library's does that they
 // called or that called them. The first counts towards the deadline on stays in Lua, and is ended
-// by it with an ordinary error; what is called counts a twentieth, the rest of the library nothing.
+// by it with an ordinary error; what is called counts a tenth, the rest of the library nothing.
 enum cc_place { CC_LIBRARY, CC_SCRIPT, CC_CALLED };
 void cc_script(int place);
 

@@ -38,7 +38,7 @@ void cc_stay_stop(void) {
 static double share(void) {
   switch (atomic_load(&place)) {
     case CC_SCRIPT: return 1;
-    case CC_CALLED: return 1.0 / 20;
+    case CC_CALLED: return 1.0 / 10;
     default: return 0;
   }
 }

@@ -87,7 +87,7 @@ static void test_called(void **state) {
   cc_script(CC_CALLED);
   use(MUCH_MS);
   assert_int_equal(overdue, 0);
-  use(25 * LIMIT_MS - MUCH_MS);
+  use(14 * LIMIT_MS - MUCH_MS);
   assert_true(overdue);
 }
 

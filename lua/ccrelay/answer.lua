@@ -149,7 +149,7 @@ end
 function M.plain(answer)
   if type(answer) ~= 'table' then error('exchange:respond takes a table', 0) end
   local body = rawget(answer, 'body') or ''
-  if type(body) == 'table' then body = json.encode(body) end
+  if type(body) == 'table' then body = json.encode_for_script(body) end
   if type(body) ~= 'string' then error('the body of an answer is a text or a table', 0) end
   return { status = rawget(answer, 'status'), headers = face.plain(rawget(answer, 'headers')), body = body }
 end

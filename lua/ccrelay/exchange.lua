@@ -327,7 +327,7 @@ function methods:set(name, value)
     self:inspect()
     self.cache.model = value
   else
-    edit(self, name, json.encode(value))
+    edit(self, name, json.encode_for_script(value))
   end
 end
 

@@ -66,17 +66,27 @@ function M.member(value, name)
   return nil
 end
 
---- A copy of tables without their metatables, as deep as 100; what is no table is itself.
----@param value any
----@param depth integer?
----@return any
-function M.plain(value, depth)
+local MOST = 100000
+local count = 0 -- of members in the copy at hand; those of a shared table count each time
+
+local function copy_of(value, depth)
   if type(value) ~= 'table' then return value end
-  depth = depth or 0
   if depth == 100 then error('a table nested too deeply', 0) end
   local copy = {}
-  for name, member in next, value do copy[name] = M.plain(member, depth + 1) end
+  for name, member in next, value do
+    count = count + 1
+    if count > MOST then error('a table of more than ' .. MOST .. ' members', 0) end
+    copy[name] = copy_of(member, depth + 1)
+  end
   return copy
+end
+
+--- A copy of tables without their metatables, as deep as 100 and of up to 100000 members; what is no table is itself.
+---@param value any
+---@return any
+function M.plain(value)
+  count = 0
+  return copy_of(value, 0)
 end
 
 return M

@@ -78,10 +78,10 @@ function M.array(list)
   return setmetatable(list, ARRAY)
 end
 
-local MOST_VALUES = 1e6
+local MOST_OF_SCRIPT = 100000
 
 local encode
-local count = 0 -- of values in the text at hand; those of a table that is shared count each time
+local count = 0 -- of values that the text at hand may still have; those of a shared table count each time
 
 local function encode_array(list, depth)
   local out = {}
@@ -104,8 +104,8 @@ end
 
 function encode(value, depth)
   local kind = type(value)
-  count = count + 1
-  if count > MOST_VALUES then error('more than ' .. MOST_VALUES .. ' values for JSON', 0) end
+  count = count - 1
+  if count < 0 then error('more than ' .. MOST_OF_SCRIPT .. ' values for JSON', 0) end
   if kind == 'string' then return M.quote(value) end
   if kind == 'boolean' then return tostring(value) end
   if kind == 'number' then
@@ -119,12 +119,21 @@ function encode(value, depth)
   return encode_object(value, depth + 1)
 end
 
---- The JSON text of a value; keys of objects in alphabetical order. An error for what has no JSON form, is nested
---- deeper than 100 tables or has more than a million values.
+--- The JSON text of a value; keys of objects in alphabetical order. An error for what has no JSON form or is nested
+--- deeper than 100 tables.
 ---@param value any
 ---@return string
 function M.encode(value)
-  count = 0
+  count = math.huge
+  return encode(value, 0)
+end
+
+--- The same for a value of a script, with 100000 values at most: no deadline stops this, as it is compiled.
+---@package
+---@param value any
+---@return string
+function M.encode_for_script(value)
+  count = MOST_OF_SCRIPT
   return encode(value, 0)
 end
 
@@ -143,7 +152,7 @@ M.null = cjson.null
 ---@package
 ---@return ccrelay.Json
 function M.for_scripts()
-  return { encode = M.encode, decode = M.decode, array = M.array, null = M.null }
+  return { encode = M.encode_for_script, decode = M.decode, array = M.array, null = M.null }
 end
 
 return M

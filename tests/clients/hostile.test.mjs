@@ -3,7 +3,7 @@
 // requests beside and behind them are served.
 import assert from 'node:assert/strict';
 import { test } from './support/test.mjs';
-import { Relay, ask, post, provider } from './support/relay.mjs';
+import { Relay, ask, patience, post, provider } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
 
 const endless = 'function() while true do end end';
@@ -126,8 +126,13 @@ end
 
 test('60 hostile scripts and more cost their requests, and no worker', async (t) => {
   const up = await Upstream.start(t, 'up');
+  const keys = Array.from({ length: 100 }, (_, index) => ({ key: `key-${index}-of-a-hundred`, priority: 0 }));
   const relay = await Relay.start(t, {
-    config: { server: { workers: 2, timeout_ms: 3000 }, providers: [provider(up)], logging: { level: 'warn', format: 'json', output: 'stderr' } },
+    config: {
+      server: { workers: 2, timeout_ms: 4000 * patience },
+      providers: [provider(up), { ...provider(up), name: 'many', keys }],
+      logging: { level: 'warn', format: 'json', output: 'stderr' },
+    },
     policy: policyOf(), env: { CCRELAY_SCRIPT_FAULTS: '0' },
   });
   relay.expectTraceback = true;
