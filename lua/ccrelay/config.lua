@@ -9,6 +9,7 @@ local file = require 'ccrelay.config.file'
 local json = require 'ccrelay.json'
 local rules = require 'ccrelay.config.rules'
 local schema = require 'ccrelay.config.schema'
+local slips = require 'ccrelay.config.slips'
 local show = require 'ccrelay.config.show'
 require 'ccrelay.config.providers'
 
@@ -123,6 +124,7 @@ local function load(options)
     self:warn(self.literal,
       'is written out in a file that everybody may read; chmod o-r, or write ${NAME} and set that variable')
   end
+  slips.apply(self, configuration)
   if #self.faults > 0 then return nil, self:refusal() end
   configuration.source = name
   return configuration, fault.sorted(self.warnings)

@@ -56,23 +56,44 @@ function M.build(work)
   return work()
 end
 
---- The same for a process that has no loop, or none yet.
----@param work fun(): any, ccrelay.Fault[]
----@return any built
----@return ccrelay.Fault[] warnings_or_faults
-function M.build_first(work)
+-- Runs a task in a process that has no loop, or none yet: what it returns.
+local function run_first(work)
   local relay, event = C.cc_open(), ffi.new 'struct cc_event'
-  local over, built, notes = false, nil, nil
+  local over, first, second = false, nil, nil
   task.attach(relay)
   task.start(function()
-    built, notes = M.build(work)
+    first, second = work()
     over = true
   end)
   while not over and C.cc_next(relay, event) do
     if event.type == C.CC_EVENT_FETCH then task.fetched(event.id) end
   end
   C.cc_close(relay)
-  return built, notes
+  return first, second
+end
+
+--- The same for a process that has no loop, or none yet.
+---@param work fun(): any, ccrelay.Fault[]
+---@return any built
+---@return ccrelay.Fault[] warnings_or_faults
+function M.build_first(work)
+  return run_first(function() return M.build(work) end)
+end
+
+--- Runs a policy against made-up requests in a process of its own, as the scripted C side takes the place of the real
+--- one there. For a process that has no loop, or none yet.
+---@param rehearse fun(): boolean, ccrelay.Fault[]
+---@return ccrelay.Fault[] faults what failed, and whether all of it came to an end
+function M.rehearse_first(rehearse)
+  return (run_first(function()
+    local result, message = task.apart(load_apart, PATIENCE_MS, MOST_BYTES, rehearse)
+    if not result then return { { path = '', message = 'no process to run the policy in: ' .. message } } end
+    local told = result.error == C.CC_OK and result.status == 0 and channel.unpack(result.body:match '([^%z]*)$')
+    if told then return told.faults end
+    local over_time = result.error == C.CC_ETOTAL_TIMEOUT
+    return { { path = '', message = over_time and ('the made-up requests took longer than %d s'):format(
+      PATIENCE_MS / 1000) or 'the made-up requests ended the process that ran them' } }
+  end))
 end
 
 return M

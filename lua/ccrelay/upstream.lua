@@ -205,8 +205,10 @@ local function add_all(exchange, list, entry, credential, now)
   end
 end
 
--- Whether some client or other gets it tried: by its own credential, or by theirs.
-local function is_usable(provider)
+--- Whether there is a credential for the provider with some client or other: its own, or theirs.
+---@param provider ccrelay.Provider
+---@return boolean
+function M.is_usable(provider)
   return M.credential(provider, { kind = 'none' }) ~= nil or provider.transparent == true
 end
 
@@ -219,7 +221,7 @@ function M.plan(generation, model)
   local list = {}
   for _, entry in ipairs(serving.of(generation, model)) do
     local slots = #entry.provider.slots > 0 and entry.provider.slots or { entry.provider.keyless }
-    for _, slot in ipairs(is_usable(entry.provider) and slots or {}) do
+    for _, slot in ipairs(M.is_usable(entry.provider) and slots or {}) do
       list[#list + 1] = { slot = slot, model = entry.model, rank = 0 }
     end
   end

@@ -6,31 +6,68 @@ local M = {}
 
 M.summary = 'check configuration, adapters and policy without starting'
 M.usage = [[
-usage: ccrelay check [POLICY.lua] [--config F]
+usage: ccrelay check [POLICY.lua] [--config F] [--model NAME]
 
 Reads what a start would read and tells every fault: the configuration, the adapters of its
-providers, and the policy (the file given, or the one routing.strategy names). Opens no socket.
+providers, and the policy (the file given, or the one routing.strategy names). Then runs the policy
+against made-up requests, and prints which upstreams are asked for which model, in order, while all
+of them are healthy. Opens no socket, asks no provider.
 
   --config F               the configuration; else the first of the usual places
+  --model NAME             who is asked for this model, and nothing else
   --insecure-permissions   take files even if others may write to them
+
+An error of the policy on a made-up request is a warning: a start takes the policy all the same.
 ]]
 
-function M.run(arguments)
-  local values, rest = options.parse(arguments, command.options, 1)
-  if not values then return options.misuse('check', rest) end
+local OPTIONS = { { name = 'model', type = 'text' } }
+for _, option in ipairs(command.options) do OPTIONS[#OPTIONS + 1] = option end
+
+local function build(wanted)
   local source = require 'ccrelay.source'
-  local insecure = values.insecure_permissions or false
-  local wanted = { config = values.config, policy = rest[1], insecure = insecure, watch = false }
   local bundle, faults = source.read(wanted)
-  local built, notes
-  if bundle then
-    built, notes = require('ccrelay.trial').build_first(function() return source.build(bundle, wanted) end)
-    faults = notes
+  if not bundle then return nil, faults end
+  local built, notes = require('ccrelay.trial').build_first(function() return source.build(bundle, wanted) end)
+  return built and bundle, notes, built
+end
+
+local function rehearse(bundle, wanted)
+  local rehearsal = require 'ccrelay.testing.rehearsal'
+  return require('ccrelay.trial').rehearse_first(function() return rehearsal.run(bundle, wanted) end)
+end
+
+local function tell_never_asked(generation)
+  local never = require('ccrelay.cli.model_table').never_asked(generation)
+  local notes = {}
+  for index, provider in ipairs(never) do
+    notes[index] = { file = generation.configuration.source, path = 'providers.' .. provider.name,
+      message = 'it is never asked: its serves leaves out every model that it has' }
   end
-  command.tell(faults, built and 'warning: ' or nil)
-  if not built then return options.codes.configuration end
+  command.tell(notes, 'warning: ')
+end
+
+local function tell_table(generation)
+  io.stdout:write(('who is asked for a model, in order (%s):\n'):format(generation.strategy))
+  for _, line in ipairs(require('ccrelay.cli.model_table').lines(generation)) do io.stdout:write(line, '\n') end
+end
+
+function M.run(arguments)
+  local values, rest = options.parse(arguments, OPTIONS, 1)
+  if not values then return options.misuse('check', rest) end
+  local wanted = { config = values.config, policy = rest[1], insecure = values.insecure_permissions or false,
+    watch = false }
+  local bundle, notes, built = build(wanted)
+  command.tell(notes, bundle and 'warning: ' or nil)
+  if not bundle then return options.codes.configuration end
+  if values.model then
+    io.stdout:write(require('ccrelay.cli.model_table').row(built, values.model), '\n')
+    return options.codes.ok
+  end
+  command.tell(rehearse(bundle, wanted), 'warning: ')
+  tell_never_asked(built)
   io.stdout:write(bundle.config and bundle.config.path or 'embedded default', ': valid\n')
   if rest[1] then io.stdout:write(rest[1], ': valid\n') end
+  tell_table(built)
   return options.codes.ok
 end
 

@@ -1,0 +1,98 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The table of ccrelay check: for each model the upstreams that are asked, in order, as upstream.plan has them.
+local upstream = require 'ccrelay.upstream'
+
+local M = {}
+
+local USUAL = { 'claude-opus-4-5', 'claude-sonnet-4-5', 'claude-haiku-4-5-20251001' }
+local OTHER = 'any other name'
+local MOST_ROWS, WIDEST = 100, 40
+
+local function sorted_names(mapping)
+  local names = {}
+  for name in next, mapping or {} do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+-- Every name in the configuration, as it is written there, and what Claude Code asks for.
+local function models_of(generation)
+  local list, seen = {}, {}
+  local function add(names)
+    for _, name in ipairs(names or {}) do
+      if not seen[name] then seen[name], list[#list + 1] = true, name end
+    end
+  end
+  add(USUAL)
+  for _, provider in ipairs(generation.providers) do
+    add(sorted_names(provider.settings.model_mapping))
+    add(provider.settings.models)
+    add(provider.settings.serves)
+  end
+  return list
+end
+
+local function name_of(one, model)
+  local slot = one.slot
+  local name = #slot.provider.slots > 1 and slot.id or slot.provider.name
+  if not slot.key and slot.provider.credentials == 'key' and slot.provider.transparent then
+    name = name .. ' (client\'s credential)'
+  end
+  return one.model ~= model and name .. ' as ' .. one.model or name
+end
+
+--- Who is asked for a model, in one line.
+---@param generation ccrelay.Generation
+---@param model string
+---@return string
+function M.row(generation, model)
+  local names = {}
+  for index, one in ipairs(upstream.plan(generation, model)) do names[index] = name_of(one, model) end
+  return #names > 0 and table.concat(names, ', ') or 'nobody'
+end
+
+local function lines_of(rows)
+  local widest, lines = 0, {}
+  for _, row in ipairs(rows) do widest = math.max(widest, math.min(#row[1], WIDEST)) end
+  for index, row in ipairs(rows) do lines[index] = ('  %-' .. widest .. 's  %s'):format(row[1], row[2]) end
+  return lines
+end
+
+--- The lines of the whole table.
+---@param generation ccrelay.Generation
+---@return string[]
+function M.lines(generation)
+  local rows, models = {}, models_of(generation)
+  for index = 1, math.min(#models, MOST_ROWS) do rows[index] = { models[index], M.row(generation, models[index]) } end
+  rows[#rows + 1] = { OTHER, M.row(generation, OTHER) }
+  local lines = lines_of(rows)
+  if #models > MOST_ROWS then
+    lines[#lines + 1] = ('  ... and %d more: check --model NAME'):format(#models - MOST_ROWS)
+  end
+  for _, provider in ipairs(generation.providers) do
+    if provider.adapter.list_models then
+      lines[#lines + 1] = ('  %s is also asked for the models that it lists, which are not looked up here')
+        :format(provider.name)
+    end
+  end
+  return lines
+end
+
+--- The enabled providers that have a credential, and are asked for none of the models of the configuration, nor for any
+--- that they list.
+---@param generation ccrelay.Generation
+---@return ccrelay.Provider[]
+function M.never_asked(generation)
+  local asked, list, models = {}, {}, models_of(generation)
+  models[#models + 1] = OTHER
+  for _, model in ipairs(models) do
+    for _, one in ipairs(upstream.plan(generation, model)) do asked[one.slot.provider] = true end
+  end
+  for _, provider in ipairs(generation.providers) do
+    local may = upstream.is_usable(provider) and not provider.adapter.list_models
+    if may and not asked[provider] then list[#list + 1] = provider end
+  end
+  return list
+end
+
+return M

@@ -1,0 +1,66 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Warns of values that are allowed and hardly ever meant: forms that other tools have, taken for ours.
+local M = {}
+
+local KEY_FORMS = {
+  { '^%$[%a_][%w_]*$', 'a variable is written ${NAME} here; as it stands this text is the key' },
+  { '^os%.environ/', 'a variable is written ${NAME} here; as it stands this text is the key' },
+  { '^".*"$', 'the quotes are part of the key; take them out, or out of the variable it comes from' },
+  { "^'.*'$", 'the quotes are part of the key; take them out, or out of the variable it comes from' },
+}
+
+local function check_key(self, value, path)
+  for _, form in ipairs(type(value) == 'string' and KEY_FORMS or {}) do
+    if value:find(form[1]) then return self:warn(path, form[2]) end
+  end
+end
+
+local function check_clients(self, configuration)
+  local auth, admin = configuration.server.auth or {}, configuration.admin or {}
+  for i, key in ipairs(auth.api_key or {}) do check_key(self, key, ('server.auth.api_key[%d]'):format(i - 1)) end
+  for i, client in ipairs(auth.clients or {}) do
+    check_key(self, client.key, ('server.auth.clients[%d].key'):format(i - 1))
+  end
+  check_key(self, auth.bearer_secret, 'server.auth.bearer_secret')
+  check_key(self, admin.token, 'admin.token')
+end
+
+-- What an adapter makes its base address from may end as it likes.
+local function check_url(self, provider, path)
+  local base = (provider.base_url or ''):gsub('/+$', '')
+  local ending = base:match '/v1/messages$' or base:match '/v1$'
+  local adapter = self.adapters[provider.type] or {}
+  if not ending or ending == '/v1' and adapter.base_url then return end
+  self:warn(path .. '.base_url', ('requests go to %s/v1/messages; leave "%s" out of it'):format(base, ending))
+end
+
+local function check_name(self, name, path)
+  if name:find '%*.' then
+    self:warn(path, ('"*" stands for any text only at the end of a name, so "%s" is taken as it is'):format(name))
+  end
+end
+
+local function check_names(self, provider, path)
+  for _, list in ipairs { 'models', 'serves' } do
+    for i, name in ipairs(provider[list] or {}) do check_name(self, name, ('%s.%s[%d]'):format(path, list, i - 1)) end
+  end
+  local names = {}
+  for name in next, provider.model_mapping or {} do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do check_name(self, name, path .. '.model_mapping') end
+end
+
+--- Adds warnings of likely slips.
+---@param self ccrelay.Check
+---@param configuration table
+function M.apply(self, configuration)
+  check_clients(self, configuration)
+  for i, provider in ipairs(configuration.providers or {}) do
+    local path = ('providers[%d]'):format(i - 1)
+    for j, key in ipairs(provider.keys) do check_key(self, key.key, ('%s.keys[%d].key'):format(path, j - 1)) end
+    check_url(self, provider, path)
+    check_names(self, provider, path)
+  end
+end
+
+return M
