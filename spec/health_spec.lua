@@ -736,6 +736,25 @@ describe('a limit whose end the provider stated', function()
     assert.equal(200, self:request { body = { model = 'claude-haiku-4-5' } }.status)
   end)
 
+  it('is told rather than that a fallback takes the request for a bad one', function()
+    local self = stage.new { providers = { provider('a', 2), provider('b', 1) } }
+    self:reply('a', limited(600))
+    self:reply('b', { status = 400, body = '{"message":"prompt is too long"}' })
+    for _ = 1, 2 do
+      local answer = self:request()
+      assert.equal(429, answer.status)
+      assert.equal('resets 7:45pm', answer.json.error.message)
+    end
+  end)
+
+  it('is not told when who comes before takes the request for a bad one', function()
+    local self = stage.new { providers = { provider('a', 2), provider('b', 1) } }
+    self:reply('b', limited(600))
+    self:reply('a', { status = 500, body = '{}' }, { status = 400, body = '{"message":"no"}' })
+    assert.equal(500, self:request().status)
+    assert.equal(400, self:request().status)
+  end)
+
   it('is told rather than that a fallback cannot serve', function()
     for _, reply in ipairs { { error = 'CC_EREFUSED' }, { status = 404, body = '{"error":"model \'x\' not found"}' },
       { status = 401, body = '{}' } } do

@@ -217,10 +217,19 @@ local function being_probed(exchange, outcome)
   answer.error(exchange, 529, message, { retry_after = outcome.retry_after, failure = 'overloaded' })
 end
 
--- What to tell instead of a failure that only says the request could not be served there: what another provider
--- said, or when a limit is over; nil for the latter.
+-- Whether a provider that comes before has stated when its limit is over. The client would have had that without
+-- the fallback, which takes the request for a bad one.
+local function is_stated_before(refusal, outcome)
+  if not refusal or refusal.kind ~= 'stated' or outcome.retryable then return false end
+  return most_telling.precedes(refusal.slot, outcome.upstream.slot)
+end
+
+-- The outcome to tell: instead of a failure that only says the request could not be served there, what another
+-- provider said; nil for the end of a limit.
 local function worth_telling(exchange, outcome)
-  if outcome.ok or not most_telling.cannot_serve(outcome) then return outcome end
+  if outcome.ok then return outcome end
+  if is_stated_before(exchange.refusal, outcome) then return nil end
+  if not most_telling.cannot_serve(outcome) then return outcome end
   local best, refusal = most_telling.choose(exchange.trail), exchange.refusal
   if best and not most_telling.cannot_serve(best) then return best end
   if refusal and refusal.ready then return nil end

@@ -23,12 +23,19 @@ function M.cannot_serve(outcome)
   return rank_of(outcome) <= CANNOT_SERVE
 end
 
--- Among equals the first is told; the words of one that health had put behind others have its place in the order.
-local function comes_before(outcome, other)
-  if not outcome.upstream.is_spare or not outcome.status then return false end
-  local a, b = outcome.upstream.slot, other.upstream.slot
+--- Whether a key is tried before another one when both are healthy.
+---@param a ccrelay.Slot
+---@param b ccrelay.Slot
+---@return boolean
+function M.precedes(a, b)
   if a.priority ~= b.priority then return a.priority > b.priority end
   return a.provider.index < b.provider.index
+end
+
+-- Among equals the first is told; the words of one that health had put behind others have its place in the order.
+local function comes_before(outcome, other)
+  local moved = outcome.upstream.is_spare and outcome.status
+  return moved and M.precedes(outcome.upstream.slot, other.upstream.slot)
 end
 
 --- The failure that tells most: what a provider said of the request or of its own state comes before what only

@@ -88,13 +88,16 @@ end
 ---@field feature string?
 ---@field provider string?
 ---@field limit string? name of the limit whose end the provider stated
+---@field slot ccrelay.Slot? whose limit that is
 
 local WEAK = { none = true, not_allowed = true } -- they say less than any other
 
-local function refuse(exchange, kind, ready, provider, feature, limit)
+local function refuse(exchange, kind, ready, provider, feature, limit, slot)
   local refusal = exchange.refusal
   if not refusal or not refusal.ready and (ready or WEAK[refusal.kind]) or ready and ready < refusal.ready then
-    exchange.refusal = { kind = kind, ready = ready, provider = provider.name, feature = feature, limit = limit }
+    exchange.refusal = {
+      kind = kind, ready = ready, provider = provider.name, feature = feature, limit = limit, slot = slot,
+    }
   end
 end
 
@@ -160,7 +163,7 @@ local function refuse_stated(selection, upstream, ready)
   local room = upstream.credential == 'own' and now + queue.delay(exchange, slot, model, now) or 0
   queue.note(exchange, slot, model, math.max(ready, room), ready >= room)
   ready = math.max(ready, room)
-  refuse(exchange, 'stated', ready, slot.provider, nil, quota.of(slot, model).name)
+  refuse(exchange, 'stated', ready, slot.provider, nil, quota.of(slot, model).name, slot)
 end
 
 -- Adds an upstream if it may be tried: limits of the configuration are never exceeded, and what a provider has
