@@ -53,7 +53,7 @@ export CCRELAY_LIB=$build/plain/libccrelay.so
 export CCRELAY_ROOT=$root
 export LC_ALL=C.UTF-8 CMOCKA_MESSAGE_OUTPUT=STDOUT
 export npm_config_update_notifier=false npm_config_fund=false npm_config_audit=false
-unset CLICOLOR_FORCE NODE_OPTIONS LUA_PATH LUA_CPATH LUA_INIT
+unset CC_RELAY_CONFIG CLICOLOR_FORCE NODE_OPTIONS LUA_PATH LUA_CPATH LUA_INIT
 unset "${!ANTHROPIC_@}" "${!AWS_@}" "${!CLAUDE_@}" http_proxy HTTP_PROXY https_proxy HTTPS_PROXY ALL_PROXY all_proxy 2>/dev/null
 jobs=$(nproc 2>/dev/null || echo 2)
 rm -rf "$build/logs" "$build/output"
