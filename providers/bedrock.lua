@@ -70,6 +70,7 @@ return {
   service = 'bedrock',
   framing = 'eventstream',
   request_id = 'x-amzn-requestid',
+  passes = { 'accept', 'user-agent', 'x-amzn-bedrock-guardrailidentifier', 'x-amzn-bedrock-guardrailversion' },
   supports = { safeguards = false },
   base_url = function(settings)
     return settings.base_url or 'https://bedrock-runtime.' .. settings.aws_region .. '.amazonaws.com'

@@ -60,6 +60,7 @@ return {
   name = 'vertex',
   models = { 'claude-*@*' },
   credentials = 'google',
+  passes = { 'accept', 'user-agent' },
   supports = { safeguards = false },
   base_url = base_url,
   prepare = prepare,

@@ -291,6 +291,7 @@ void cc_attempt_shed(struct cc_attempt *attempt) {
   attempt->wire_sent = 0;
   cc_buffer_wipe(&attempt->body);
   cc_fields_free(&attempt->fields);
+  cc_buffer_free(&attempt->allowed);
   cc_edits_free(&attempt->edits);
   cc_fields_free(&attempt->headers);
   cc_signing_free(attempt->signing);
@@ -327,6 +328,7 @@ void cc_attempt_free(struct cc_attempt *attempt) {
   cc_buffer_wipe(&attempt->body);
   cc_buffer_free(&attempt->held);
   cc_fields_free(&attempt->fields);
+  cc_buffer_free(&attempt->allowed);
   cc_fields_free(&attempt->headers);
   cc_edits_free(&attempt->edits);
   cc_signing_free(attempt->signing);

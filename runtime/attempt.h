@@ -46,6 +46,7 @@ struct cc_attempt {
   struct cc_buffer method, target;
   struct cc_fields fields;
   bool pass;
+  struct cc_buffer allowed; // names of the client's fields that pass; empty: see cc_fields_may_go_up
   struct cc_edits edits;
   bool has_body; // of its own, in place of the exchange's with the edits
   struct cc_buffer body;

@@ -4,6 +4,7 @@
 #include "codec/content_encoding.h"
 #include "codec/messages.h"
 #include "engine.h"
+#include "hops.h"
 #include "shared.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,6 +264,11 @@ int cc_request_header(struct cc_relay *relay, cc_id id, const char *name, uint32
   if (!header) return CC_ENOTFOUND;
   *value = header->value;
   return CC_OK;
+}
+
+bool cc_request_loops(struct cc_relay *relay, cc_id id) {
+  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  return exchange && exchange->head && cc_hops_seen(exchange->head);
 }
 
 int cc_request_header_at(struct cc_relay *relay, cc_id id, uint32_t index, struct cc_slice *name,

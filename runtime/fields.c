@@ -48,11 +48,27 @@ void cc_fields_free(struct cc_fields *fields) {
   *fields = (struct cc_fields){0};
 }
 
-// The names are in small letters.
+// A character of a name as servers that hand headers to programs compare it (RFC 3875 4.1.18): without
+// case, and "_" like "-".
+static int folded(char character) {
+  if (character >= 'A' && character <= 'Z') return character | 0x20;
+  return character == '_' ? '-' : character;
+}
+
+static bool begins(struct cc_slice name, const char *prefix) {
+  size_t size = strlen(prefix), at = 0;
+  if (name.size < size) return false;
+  while (at < size && folded(name.data[at]) == prefix[at])
+    at++;
+  return at == size;
+}
+
+// Is the name one of these, or does it begin with one that ends in "-"? They are in small letters.
 static bool among(struct cc_slice name, const char *const *names) {
-  int first = name.size ? name.data[0] | 0x20 : 0;
-  for (; *names; names++)
-    if (**names == first && cc_slice_same_nocase(name, cc_slice_text(*names))) return true;
+  for (; *names; names++) {
+    size_t size = strlen(*names);
+    if (begins(name, *names) && (name.size == size || (*names)[size - 1] == '-')) return true;
+  }
   return false;
 }
 
@@ -70,11 +86,16 @@ bool cc_fields_is_hop(struct cc_slice name) {
   return among(name, names);
 }
 
+// Credentials; what a request says of itself; who forwarded it, and for whom; what servers take for
+// another method or target; instructions to caches; what clouds' own gateways obey.
 bool cc_fields_may_go_up(struct cc_slice name) {
   static const char *const names[] = {
-      "authorization",   "x-api-key",        "api-key",           "cookie",         "host",
-      "content-length",  "expect",           "accept-encoding",   "x-goog-api-key", "forwarded",
-      "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",      NULL};
+      "authorization", "x-api-key", "api-key", "cookie", "cookie2", "x-authorization", "x-auth-token",
+      "ocp-apim-subscription-key", "host", "content-length", "expect", "accept-encoding", "forwarded", "via",
+      "x-forwarded", "x-forwarded-", "x-real-ip", "x-client-ip", "client-ip", "true-client-ip", "x-cluster-client-ip",
+      "x-host", "x-remote-", "remote-", "x-envoy-", "cf-", "fastly-", "x-azure-", "x-http-method", "x-http-method-",
+      "x-method-override", "x-original-", "x-rewrite-", "cache-control", "pragma", "surrogate-", "x-amz-", "x-goog-",
+      "x-ms-", NULL};
   return !cc_fields_is_hop(name) && !among(name, names);
 }
 
@@ -84,8 +105,8 @@ bool cc_fields_may_go_down(struct cc_slice name) {
   return !cc_fields_is_hop(name) && !among(name, names);
 }
 
-bool cc_fields_listed(struct cc_slice connection, struct cc_slice name) {
-  const char *at = connection.data, *end = connection.data + connection.size;
+bool cc_fields_listed(struct cc_slice list, struct cc_slice name) {
+  const char *at = list.data, *end = list.data + list.size;
   while (at < end) {
     while (at < end && (*at == ',' || *at == ' ' || *at == '\t'))
       at++;

@@ -26,9 +26,10 @@ void cc_fields_free(struct cc_fields *fields);
 
 // Fields of one connection only (RFC 9110 7.6.1): hop-by-hop, and those named by Connection.
 bool cc_fields_is_hop(struct cc_slice name);
-// A client's field that may travel upstream; an upstream's that may travel to the client.
+// A client's field that may travel upstream, where no list says which; an upstream's that may travel
+// to the client.
 bool cc_fields_may_go_up(struct cc_slice name);
 bool cc_fields_may_go_down(struct cc_slice name);
-// Is name listed in the value of a Connection field?
-bool cc_fields_listed(struct cc_slice connection, struct cc_slice name);
+// Is name one of those in a list, as the value of a Connection field is one?
+bool cc_fields_listed(struct cc_slice list, struct cc_slice name);
 #endif

@@ -2,6 +2,7 @@
 // The head of a request as it goes up: built anew from what the adapter set and what the client's
 // fields may pass, never copied; signed last.
 #include "engine.h"
+#include "hops.h"
 #include "sign/sigv4.h"
 #include <stdlib.h>
 #include <string.h>
@@ -26,13 +27,21 @@ static void add_own(struct cc_attempt *attempt) {
   }
 }
 
+// Where a list says which of the client's fields go up, no other does.
+static bool may_pass(const struct cc_attempt *attempt, struct cc_slice name) {
+  if (cc_hops_is_field(name)) return true;
+  if (!cc_fields_may_go_up(name)) return false;
+  struct cc_slice allowed = cc_slice(attempt->allowed.data, attempt->allowed.size);
+  return !allowed.size || cc_fields_listed(allowed, name);
+}
+
 static void add_passed(struct cc_attempt *attempt) {
   const struct cc_http1_head *head = attempt->exchange->head;
   if (!attempt->pass || !head) return;
   const struct cc_header *connection = cc_http1_find(head, cc_slice_text("connection"));
   for (uint32_t i = 0; i < head->headers; i++) {
     struct cc_slice name = head->header[i].name;
-    if (!cc_fields_may_go_up(name) || cc_fields_find(&attempt->fields, name) >= 0) continue;
+    if (!may_pass(attempt, name) || cc_fields_find(&attempt->fields, name) >= 0) continue;
     if (attempt->exchange->decoded && cc_slice_is_nocase(name, "content-encoding")) continue;
     if (connection && cc_fields_listed(connection->value, name)) continue;
     if (attempt->signing && cc_sigv4_makes(name)) continue;
@@ -103,6 +112,7 @@ int cc_attempt_head(struct cc_attempt *attempt) {
   add_own(attempt);
   add_passed(attempt);
   if (attempt->signing) error = add_signature(attempt, from);
+  cc_hops_add(wire);
   cc_buffer_add_text(wire, "Accept-Encoding: identity\r\n");
   if (announces_length(attempt)) {
     cc_buffer_add_text(wire, "Content-Length: ");

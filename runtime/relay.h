@@ -363,6 +363,9 @@ int cc_request_header(struct cc_relay *relay, cc_id exchange, const char *name, 
 int cc_request_header_at(struct cc_relay *relay, cc_id exchange, uint32_t index,
                          struct cc_slice *name, struct cc_slice *value);
 
+// Whether this relay has sent the request itself, so that it would go round for ever (CDN-Loop, RFC 8586).
+bool cc_request_loops(struct cc_relay *relay, cc_id exchange);
+
 // Asks for the body without its Content-Encoding (gzip, deflate, br or zstd, RFC 9110 section 8.4):
 // what is here is decoded now, the rest as it comes, up to settings.body_bytes. Everything that reads
 // the body then sees the decoded one, and attempts do not pass Content-Encoding on. To be
@@ -463,16 +466,19 @@ struct cc_try {
 int cc_try(struct cc_relay *relay, cc_id exchange, int origin, const struct cc_try *spec);
 
 // What is sent. The method is the client's unless set. The target is what goes behind the origin.
-// Headers may be added in any order; cc_try_pass adds those of the client that may travel (all but
-// hop-by-hop, credentials, cookie, host, content-length, expect, accept-encoding); of an equal
-// name, what the script set wins.
+// Headers may be added in any order; of an equal name, what the script set wins. cc_try_pass adds those
+// of the client that may travel: of names (in small letters, separated by spaces) those that are there,
+// and with none all but hop-by-hop headers, credentials, what forwards or rewrites a request and what
+// caches and clouds' gateways obey (fields.c). CDN-Loop goes along in any case, with a line of this
+// relay (hops.h), and is CC_EINVAL for cc_try_header, like host, content-length and accept-encoding.
 int cc_try_method(struct cc_relay *relay, cc_id exchange, int attempt, const char *text,
                   uint32_t size);
 int cc_try_target(struct cc_relay *relay, cc_id exchange, int attempt, const char *text,
                   uint32_t size);
 int cc_try_header(struct cc_relay *relay, cc_id exchange, int attempt, const char *name,
                   uint32_t name_size, const char *value, uint32_t value_size);
-int cc_try_pass(struct cc_relay *relay, cc_id exchange, int attempt);
+int cc_try_pass(struct cc_relay *relay, cc_id exchange, int attempt, const char *names,
+                uint32_t size);
 
 // Splices into this attempt's view of the body: sets a top-level member to JSON text (adds it at
 // the end when absent), or removes the members at a path with their commas. A path is names joined

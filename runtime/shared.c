@@ -29,6 +29,7 @@ struct mapping {
   uint32_t version;
   uint32_t size;
   uint64_t seed;
+  uint64_t id;
   _Atomic uint32_t workers;
   struct counts counts[3];
   struct cc_shared_slot slots[CC_WORKERS];
@@ -65,6 +66,7 @@ static struct mapping *map(void) {
   made->version = CC_SHARED_VERSION;
   made->size = sizeof *made;
   if (cc_random(&made->seed, sizeof made->seed) != CC_OK) made->seed = (uint64_t)cc_time();
+  if (cc_random(&made->id, sizeof made->id) != CC_OK) made->id = (uint64_t)cc_getpid();
   return made;
 }
 
@@ -97,6 +99,10 @@ void cc_shared_close(void) {
   struct mapping *old = atomic_exchange(&current, NULL);
   if (old) munmap(old, sizeof *old);
   this_slot = -1;
+}
+
+uint64_t cc_shared_id(void) {
+  return shared()->id;
 }
 
 uint64_t cc_shared_hash(const uint64_t *words, size_t count) {

@@ -17,7 +17,7 @@
 #include <stdatomic.h>
 
 enum {
-  CC_SHARED_VERSION = 3,
+  CC_SHARED_VERSION = 4,
   CC_WORKERS = 256,
   CC_CELLS = 65536,
   CC_LIMITS = 32768,
@@ -104,6 +104,9 @@ struct cc_shared_entry *cc_shared_ledger(int slot);
 
 // Has the process of this pid ended? A pid that is used again has not.
 bool cc_shared_is_dead(int pid);
+
+// A random number of the mapping: the same in all processes of a relay.
+uint64_t cc_shared_id(void);
 
 // A hash of words that differs from one mapping to the next.
 uint64_t cc_shared_hash(const uint64_t *words, size_t count);

@@ -2,6 +2,7 @@
 // What Lua says and asks of an attempt.
 #include "engine.h"
 #include "gate.h"
+#include "hops.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +79,7 @@ int cc_try_header(struct cc_relay *relay, cc_id id, int number, const char *name
   if (!attempt) return error;
   struct cc_slice key = cc_slice(name, name_size), text = cc_slice(value, value_size);
   if (!cc_http1_is_token(key) || !cc_http1_is_value(text)) return CC_EINVAL;
-  if (cc_fields_is_hop(key) || cc_slice_is_nocase(key, "host") ||
+  if (cc_fields_is_hop(key) || cc_hops_is_field(key) || cc_slice_is_nocase(key, "host") ||
       cc_slice_is_nocase(key, "content-length") || cc_slice_is_nocase(key, "accept-encoding"))
     return CC_EINVAL;
   if (attempt->fields.count >= relay->settings.headers) return CC_ELIMIT;
@@ -86,11 +87,14 @@ int cc_try_header(struct cc_relay *relay, cc_id id, int number, const char *name
   return CC_OK;
 }
 
-int cc_try_pass(struct cc_relay *relay, cc_id id, int number) {
+int cc_try_pass(struct cc_relay *relay, cc_id id, int number, const char *names, uint32_t size) {
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
-  if (attempt) attempt->pass = true;
-  return error;
+  if (!attempt) return error;
+  attempt->pass = true;
+  cc_buffer_clear(&attempt->allowed);
+  cc_buffer_add(&attempt->allowed, names, size);
+  return CC_OK;
 }
 
 int cc_try_set(struct cc_relay *relay, cc_id id, int number, const char *field, uint32_t field_size,

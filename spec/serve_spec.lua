@@ -168,6 +168,21 @@ describe('max_concurrent', function()
   end)
 end)
 
+describe('a request that this relay has sent', function()
+  local own, other = 'x;a=1, ccrelay-scripted', 'ccrelay-of-another'
+
+  for _, path in ipairs { '/v1/messages', '/v1/messages/count_tokens', '/v1/files/f', '/v1/models', '/nothing' } do
+    it('is a 508 at ' .. path .. ', before it is asked for a key', function()
+      local self = stage.new { server = { auth = { api_key = 'k' } } }
+      local answer, exchange = self:request { path = path, headers = { ['CDN-Loop'] = own } }
+      assert.same({ 508, 'api_error', 'false' },
+        { answer.status, answer.json.error.type, answer.headers['x-should-retry'] })
+      assert.equal(0, #exchange.tries)
+      assert.equal(401, self:request({ path = '/v1/messages', headers = { ['CDN-Loop'] = other } }).status)
+    end)
+  end
+end)
+
 describe('no upstream', function()
   it('is ever named by the request', function()
     local self = stage.new()

@@ -120,7 +120,8 @@ local function prepare(exchange, attempt)
   local adapter = attempt.slot.provider.adapter
   local request = Request.new(exchange, attempt.number, attempt.upstream)
   if exchange.endpoint == 'messages' then apply_edits(exchange, request) end
-  C.cc_try_pass(exchange.relay, exchange.handle, attempt.number)
+  local passes = attempt.slot.provider.passes
+  C.cc_try_pass(exchange.relay, exchange.handle, attempt.number, passes, #passes)
   if adapter.prepare then
     turn.adapter(adapter.prepare, face.new(request), face.of(attempt.upstream))
   else

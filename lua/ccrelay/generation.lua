@@ -51,6 +51,7 @@ local vault = require 'ccrelay.vault'
 ---@field key_header string? "x-api-key" unless given
 ---@field key_optional boolean?
 ---@field transparent boolean? a client's own credential may go there
+---@field passes string[]? headers of the client that go there; without it all that may
 ---@field supports table<string, boolean>?
 ---@field counts_cache_reads string[]? models whose cache reads count towards limits; * at an end for any
 ---@field base_url (fun(settings: table): string?, string?)? the base address, or nil and what is wrong
@@ -135,6 +136,7 @@ local ADAPTER_KEYS = {
   models = 'table', prepare = 'function', classify = 'function', supports = 'table', base_url = 'function',
   key_header = 'string', key_optional = 'boolean', transparent = 'boolean', service = 'string',
   request_id = 'string', count_tokens = 'function', counts_cache_reads = 'table', list_models = 'table',
+  passes = 'table',
 }
 
 local LIST_KEYS = { path = 'string', read = 'function' }

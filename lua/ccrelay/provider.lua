@@ -41,6 +41,7 @@ local turn = require 'ccrelay.turn'
 ---@field adapter ccrelay.Adapter
 ---@field base ccrelay.Url
 ---@field transparent boolean clients' own credentials are passed on to it
+---@field passes string names of the client's headers that go to it, "" for all that may
 ---@field slots ccrelay.Slot[]
 ---@field credentials string name of a module in credentials/
 ---@field scheme table that module
@@ -219,7 +220,7 @@ function M.new(settings, adapter, index, env)
   end
   local provider = setmetatable({
     name = settings.name, type = settings.type, index = index, settings = settings, shown = seen, adapter = adapter,
-    base = base, transparent = transparent.of(settings, adapter),
+    base = base, passes = table.concat(adapter.passes or {}, ' '):lower(), transparent = transparent.of(settings, adapter),
     proxy = through, credentials = credentials, slots = {}, origins = setmetatable({}, { __mode = 'k' }),
   }, Provider)
   provider.served, provider.served_prefixes = patterns.split(set(settings.serves))

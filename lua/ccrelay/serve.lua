@@ -42,6 +42,14 @@ local function is_full(exchange)
   return count > most
 end
 
+-- False for a request that this relay has sent itself.
+local function has_come_back(exchange)
+  if not C.cc_request_loops(exchange.relay, exchange.handle) then return false end
+  answer.error(exchange, 508, 'this request has come back to the relay that sent it (CDN-Loop): '
+    .. 'the base_url of a provider leads here', DENIED)
+  return true
+end
+
 local function take_body(exchange)
   local code = C.cc_request_accept(exchange.relay, exchange.handle)
   if code == C.CC_ESTATE then
@@ -54,6 +62,7 @@ end
 --- Serves an exchange, in its coroutine.
 ---@param exchange ccrelay.Exchange
 function M.run(exchange)
+  if has_come_back(exchange) then return end
   local route, fault = routes.find(exchange.path)
   if not (route and route.free) and not enter(exchange) then return end
   if not route then

@@ -257,3 +257,38 @@ describe('what is there for compatibility', function()
     assert.equal(3, #warnings)
   end)
 end)
+
+describe('an address of the relay itself', function()
+  local function leads(listen, base)
+    local text = ('server: {listen: "%s", auth: {api_key: k}}\nproviders: [{name: a, type: zai, base_url: "%s", '
+      .. 'allow_http: true, keys: [{key: k}]}]'):format(listen, base)
+    return helper.faults(text):find('where this relay listens itself', 1, true) ~= nil
+  end
+
+  for _, case in ipairs {
+    { '127.0.0.1:8787', 'http://127.0.0.1:8787' }, { '127.0.0.1:8787', 'https://127.0.0.1:8787/prefix' },
+    { '127.0.0.1:8787', 'http://localhost:8787' }, { '127.0.0.1:8787', 'http://LOCALHOST.:8787' },
+    { '127.0.0.1:8787', 'http://x.localhost:8787' }, { '127.0.0.1:8787', 'http://0.0.0.0:8787' },
+    { '127.0.0.1:8787', 'http://[::ffff:127.0.0.1]:8787' }, { 'localhost:80', 'http://localhost' },
+    { '[::1]:8787', 'http://[0:0:0:0:0:0:0:1]:8787' }, { '[::1]:8787', 'http://[::]:8787' },
+    { '0.0.0.0:8787', 'http://127.0.0.1:8787' }, { '0.0.0.0:8787', 'http://localhost:8787' },
+    { '0.0.0.0:8787', 'http://0.0.0.0:8787' }, { '[::]:8787', 'http://127.9.9.9:8787' },
+    { '[::]:8787', 'http://[::1]:8787' }, { '10.1.2.3:443', 'https://10.1.2.3' },
+  } do
+    it(case[2] .. ' with a listener at ' .. case[1] .. ' is refused', function()
+      assert.is_true(leads(case[1], case[2]))
+    end)
+  end
+
+  for _, case in ipairs {
+    { '127.0.0.1:8787', 'http://127.0.0.1:8788' }, { '127.0.0.1:8787', 'http://127.0.0.2:8787' },
+    { '127.0.0.1:8787', 'http://10.0.0.1:8787' }, { '127.0.0.1:8787', 'http://example.com:8787' },
+    { '127.0.0.1:0', 'http://127.0.0.1:8787' }, { 'unix:/run/x.sock', 'http://127.0.0.1:8787' },
+    { '0.0.0.0:8787', 'http://10.0.0.1:8787' }, { '10.1.2.3:8787', 'http://localhost:8787' },
+    { '127.0.0.1:8787', 'http://localhost.example.com:8787' }, { '[::1]:8787', 'http://127.0.0.1:8787' },
+  } do
+    it(case[2] .. ' with a listener at ' .. case[1] .. ' is another', function()
+      assert.is_false(leads(case[1], case[2]))
+    end)
+  end
+end)

@@ -44,7 +44,7 @@ static void try_upstream(struct stage *stage, cc_id id, int which) {
   if (number < 0) return;
   cc_try_target(stage->relay, id, number, "/v1/messages?beta=true", 22);
   cc_try_header(stage->relay, id, number, "x-api-key", 9, "canary-key", 10);
-  cc_try_pass(stage->relay, id, number);
+  cc_try_pass(stage->relay, id, number, "", 0);
   cc_try_send(stage->relay, id, number);
 }
 

@@ -111,6 +111,35 @@ function M.reach(host)
   return 'public'
 end
 
+-- An address as its numbers, so that two spellings of one are equal; nil for a name.
+local function numbers(host)
+  local four, six = M.ipv4(host), M.ipv6(host)
+  if six and six[1] + six[2] + six[3] + six[4] + six[5] == 0 and six[6] == 0xffff then
+    four = { bit.rshift(six[7], 8), bit.band(six[7], 255), bit.rshift(six[8], 8), bit.band(six[8], 255) }
+  end
+  return four and table.concat(four, '.') or six and table.concat(six, ':')
+end
+
+local EVERY = { ['0.0.0.0'] = '127.0.0.1', ['0:0:0:0:0:0:0:0'] = '0:0:0:0:0:0:0:1' } -- and where connecting to it leads
+
+local function is_localhost(name)
+  name = name:lower():gsub('%.$', '')
+  return name == 'localhost' or name:find '%.localhost$' ~= nil
+end
+
+--- Whether connecting to a URL surely leads to a listener. Other names of this machine and addresses of its
+--- interfaces are not known here.
+---@param url ccrelay.Url
+---@param listen ccrelay.Address
+---@return boolean
+function M.leads_to(url, listen)
+  if not listen.port or listen.port == 0 or url.port ~= listen.port then return false end
+  local there, own = numbers(url.host), numbers(listen.host)
+  if not there then return is_localhost(url.host) and (listen.loopback or EVERY[own] ~= nil) end
+  there = EVERY[there] or there
+  return there == own or EVERY[own] ~= nil and M.reach(url.host) == 'loopback' or there == EVERY[own]
+end
+
 local function port_of(digits)
   local port = #digits <= 5 and digits:find '^%d+$' and not digits:find '^0%d' and tonumber(digits)
   return port and port <= 65535 and port or nil

@@ -122,6 +122,20 @@ local function entrances(self, configuration)
   end
 end
 
+-- Providers whose address is the relay's own.
+local function loops(self, configuration)
+  for i, provider in ipairs(configuration.providers or {}) do
+    local url = provider.enabled and provider.base_url and address.url(provider.base_url)
+    for _, text in ipairs(url and configuration.server.listen or {}) do
+      local listen = address.listen(text)
+      if listen and address.leads_to(url, listen) then
+        self:fault { path = ('providers[%d].base_url'):format(i - 1), found = provider.base_url
+          .. ', where this relay listens itself', expected = 'the address of the provider' }
+      end
+    end
+  end
+end
+
 -- Providers that serve a subscription's caller with the relay's own credentials.
 local function paid_by_relay(self, configuration)
   local names = {}
@@ -189,6 +203,7 @@ function M.apply(self, configuration)
   entrances(self, configuration)
   subscriptions(self, configuration)
   passing_on(self, configuration)
+  loops(self, configuration)
   compatibility(self, configuration)
 end
 

@@ -51,8 +51,10 @@ function fake.cc_try_header(_, id, number, name, name_size, value, value_size)
   return 0
 end
 
-function fake.cc_try_pass(_, id, number)
-  draft(id, number).passes = true
+-- attempt.allowed: names of the client's headers that pass, "" where all do that may.
+function fake.cc_try_pass(_, id, number, names, size)
+  local attempt = draft(id, number)
+  attempt.passes, attempt.allowed = true, bytes(names, size)
   return 0
 end
 

@@ -31,6 +31,13 @@ function fake.cc_request_header(_, id, name, size, value)
   return 0
 end
 
+-- A scripted relay is called so.
+function fake.cc_request_loops(_, id)
+  local exchange = find(id)
+  local names = exchange and header_of(exchange.headers, 'cdn-loop') or ''
+  return names:find('ccrelay-scripted', 1, true) ~= nil
+end
+
 -- Bodies of scripted requests are plain, whatever their header says: the codec has tests of its own.
 -- decode_error is what cc_request_scan says of one.
 function fake.cc_request_decode(_, id)

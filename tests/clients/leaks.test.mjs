@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// Nothing goes where it must not: headers of clients to upstreams, requests that come back, keys that
+// upstreams echo.
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import { test } from './support/test.mjs';
+import { Relay, ask, post, provider, secret } from './support/relay.mjs';
+import { Upstream, healthy } from './support/upstream.mjs';
+import { bedrock, vertex } from './support/clouds.mjs';
+
+// ---- Headers upwards ---------------------------------------------------------------------------
+
+const smuggled = [
+  'X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override', 'X-Goog-User-Project', 'X-Goog-Api-Key', 'X-Original-URL', 'X-Rewrite-URL', 'X-Amz-Target',
+  'X-Amz-Security-Token', 'X-Amz-Date', 'Forwarded', 'Via', 'X-Forwarded-For', 'X-Forwarded-Host', 'X-Forwarded-Prefix', 'X-Real-IP', 'True-Client-IP',
+  'CF-Connecting-IP', 'X-Remote-User', 'Cache-Control', 'Pragma', 'Surrogate-Control', 'X-Ms-Date', 'Api-Key', 'Cookie', 'X_API_KEY', 'x_original_url', 'X_Amz_Target',
+  'x_forwarded_for', 'X_HTTP_METHOD_OVERRIDE', 'Cookie2',
+];
+const value = 'of-the-client';
+const given = { ...Object.fromEntries(smuggled.map((name) => [name, value])), 'user-agent': 'claude-cli/2', 'anthropic-new': 'new', 'x-stainless-lang': 'js' };
+
+const hasNoneOf = (headers) => {
+  for (const name of smuggled) assert.notEqual(headers[name.toLowerCase()], value, name);
+};
+
+for (const type of ['anthropic', 'zai', 'minimax', 'ollama']) {
+  test(`${type}: headers that rewrite, forward, cache or bill stay back, all others go up`, async (t) => {
+    const upstream = await Upstream.start(t, 'up', healthy());
+    const relay = await Relay.start(t, { config: { providers: [provider(upstream, { type, models: ['claude-*'] })] } });
+    assert.equal((await post(relay, ask(), { headers: given })).status, 200);
+    const { headers } = upstream.requests.at(-1);
+    hasNoneOf(headers);
+    for (const name of ['user-agent', 'anthropic-new', 'x-stainless-lang']) assert.equal(headers[name], given[name]);
+  });
+}
+
+for (const [kind, start] of Object.entries({ bedrock, vertex })) {
+  test(`${kind}: of the client's headers only those in a list go up`, async (t) => {
+    const scene = await start(t);
+    const relay = await Relay.start(t, { config: { providers: [scene.provider] }, env: scene.env });
+    const guard = { 'x-amzn-bedrock-guardrailidentifier': 'g1' };
+    const answer = await post(relay, ask(), { headers: { ...given, ...guard, 'x-api-key': 'k', 'x-amzn-trace-id': 'x', traceparent: 'x' } });
+    assert.equal(answer.status, 200, answer.text);
+    const { headers } = scene.mock.requests.at(-1);
+    hasNoneOf(headers);
+    const kept = ['accept', 'accept-encoding', 'authorization', 'cdn-loop', 'connection', 'content-length', 'content-type', 'host', 'user-agent', 'x-amz-date',
+      'x-amz-content-sha256', 'x-amz-security-token', 'anthropic-beta', 'x-goog-user-project', ...(kind === 'bedrock' ? Object.keys(guard) : [])];
+    for (const name of Object.keys(headers)) assert.ok(kept.includes(name), name);
+    assert.equal(headers['user-agent'], 'claude-cli/2');
+  });
+}
+
+// ---- Requests that come back -------------------------------------------------------------------
+
+/** A proxy of nobody's: sends what it gets to where it leads, and counts it. */
+async function detour(t) {
+  const way = { requests: 0, to: undefined };
+  const server = http.createServer((request, response) => {
+    way.requests += 1;
+    const on = http.request(way.to + request.url, { method: request.method, headers: request.headers, agent: false }, (answer) => {
+      response.writeHead(answer.statusCode, answer.headers);
+      answer.pipe(response);
+    });
+    on.on('error', () => response.destroy());
+    request.pipe(on);
+  });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  t.after(() => { server.closeAllConnections(); server.close(); });
+  way.url = `http://127.0.0.1:${server.address().port}`;
+  return way;
+}
+
+test('a base_url that leads back to the relay: one request more, and a 508 that says why', async (t) => {
+  const way = await detour(t);
+  const relay = await Relay.start(t, { config: { providers: [provider({ name: 'self', url: way.url })] } });
+  way.to = relay.url;
+  for (const request of [ask(), ask({ stream: true })]) {
+    way.requests = 0;
+    const answer = await post(relay, request);
+    assert.deepEqual([answer.status, answer.headers['x-should-retry'], way.requests], [508, 'false', 1]);
+    assert.match(answer.text, /come back to the relay that sent it \(CDN-Loop\): the base_url of a provider leads here/);
+  }
+});
+
+test('a relay with keys that leads back to itself: it is a loop, not a wrong key', async (t) => {
+  const way = await detour(t);
+  const auth = { api_key: secret('client') };
+  const relay = await Relay.start(t, { config: { server: { auth }, providers: [provider({ name: 'self', url: way.url })] } });
+  way.to = relay.url;
+  const answer = await post(relay, ask(), { headers: { 'x-api-key': auth.api_key } });
+  assert.deepEqual([answer.status, way.requests], [508, 1]);
+});
+
+test('two relays in a circle are a loop, two in a row are none; another provider serves meanwhile', async (t) => {
+  const way = await detour(t);
+  const upstream = await Upstream.start(t, 'up', healthy());
+  const second = await Relay.start(t, { config: { providers: [provider({ name: 'way', url: way.url })] } });
+  const first = await Relay.start(t, { config: { providers: [provider({ name: 'second', url: second.url }, { priority: 2 }), provider(upstream)] } });
+  way.to = first.url;
+  assert.equal((await post(first, ask())).status, 200);
+  assert.deepEqual([way.requests, upstream.requests.length], [1, 1]);
+  way.to = upstream.url;
+  assert.equal((await post(second, ask(), { headers: { 'cdn-loop': 'cloudflare; loops=1' } })).status, 200);
+  const lines = upstream.requests.at(-1).headers['cdn-loop'];
+  assert.match(lines, /^cloudflare; loops=1, ccrelay-[0-9a-f]{16}$/);
+});
