@@ -220,7 +220,8 @@ function M.new(settings, adapter, index, env)
   end
   local provider = setmetatable({
     name = settings.name, type = settings.type, index = index, settings = settings, shown = seen, adapter = adapter,
-    base = base, passes = table.concat(adapter.passes or {}, ' '):lower(), transparent = transparent.of(settings, adapter),
+    base = base, passes = table.concat(adapter.passes or {}, ' '):lower(),
+    transparent = transparent.of(settings, adapter),
     proxy = through, credentials = credentials, slots = {}, origins = setmetatable({}, { __mode = 'k' }),
   }, Provider)
   provider.served, provider.served_prefixes = patterns.split(set(settings.serves))
