@@ -157,6 +157,29 @@ static void lose(struct cc_attempt *attempt, int error) {
     cc_gate_fail(attempt, error);
 }
 
+static void pass_clean(struct cc_attempt *attempt, struct cc_slice piece) {
+  if (!piece.size) return;
+  if (attempt->phase == CC_PUMPING)
+    cc_pump_body(attempt, piece);
+  else
+    cc_gate_body(attempt, piece);
+}
+
+// Behind here nobody sees a credential of the relay.
+static void pass_body(struct cc_attempt *attempt, struct cc_slice piece) {
+  struct cc_buffer copy = {0};
+  pass_clean(attempt, cc_redactor_next(&attempt->own, piece, &copy));
+  cc_buffer_wipe(&copy);
+}
+
+// No more bytes come.
+static void pass_rest(struct cc_attempt *attempt) {
+  struct cc_buffer rest = attempt->own.held;
+  attempt->own.held = (struct cc_buffer){0};
+  pass_clean(attempt, cc_slice(rest.data, rest.size));
+  cc_buffer_wipe(&rest);
+}
+
 static void fail(struct cc_outbound *out, int error) {
   struct cc_attempt *attempt = out->user;
   free(attempt->detail);
@@ -168,14 +191,8 @@ static void fail(struct cc_outbound *out, int error) {
     return;
   }
   attempt->out = NULL;
+  pass_rest(attempt);
   lose(attempt, error);
-}
-
-static void pass_body(struct cc_attempt *attempt, struct cc_slice piece) {
-  if (attempt->phase == CC_PUMPING)
-    cc_pump_body(attempt, piece);
-  else
-    cc_gate_body(attempt, piece);
 }
 
 // Behind here everybody sees server-sent events.
@@ -201,6 +218,7 @@ static void got_end(struct cc_outbound *out) {
   struct cc_attempt *attempt = out->user;
   int error = attempt->frames ? cc_frames_end(attempt->frames) : CC_OK;
   attempt->out = NULL;
+  pass_rest(attempt);
   if (error != CC_OK) {
     cc_outbound_drop(out);
     lose(attempt, error);
@@ -260,7 +278,36 @@ static void hash_more(struct cc_attempt *attempt) {
   connect_upstream(attempt, false);
 }
 
+// What a field with a credential holds behind the name of its scheme.
+static struct cc_slice credential_of(struct cc_slice value) {
+  const char *space = value.size ? memchr(value.data, ' ', value.size) : NULL;
+  if (!space) return value;
+  return cc_slice(space + 1, value.size - (size_t)(space + 1 - value.data));
+}
+
+static bool is_the_clients(const struct cc_attempt *attempt, struct cc_slice name,
+                           struct cc_slice value) {
+  const struct cc_http1_head *head = attempt->exchange->head;
+  const struct cc_header *found = head ? cc_http1_find(head, name) : NULL;
+  return found && found->value.size == value.size &&
+         memcmp(found->value.data, value.data, value.size) == 0;
+}
+
+// An upstream that repeats them is not to tell the client.
+static void note_own_credentials(struct cc_attempt *attempt) {
+  for (uint32_t i = 0; i < attempt->fields.count; i++) {
+    struct cc_slice name = cc_fields_name(&attempt->fields, i);
+    struct cc_slice value = cc_fields_value(&attempt->fields, i);
+    if (cc_fields_is_credential(name) && !is_the_clients(attempt, name, value))
+      cc_redactor_add(&attempt->own, credential_of(value));
+  }
+  if (!attempt->signing) return;
+  cc_redactor_add(&attempt->own, attempt->signing->signer.secret_key);
+  cc_redactor_add(&attempt->own, attempt->signing->signer.session_token);
+}
+
 void cc_attempt_send(struct cc_attempt *attempt) {
+  note_own_credentials(attempt);
   size_t size = attempt->has_body ? attempt->body.size : attempt->exchange->body.size;
   attempt->body_size = attempt->has_body ? size : cc_edits_size(&attempt->edits, size);
   attempt->changed = (uint32_t)(attempt->has_body ? size : cc_edits_changed(&attempt->edits));
@@ -336,5 +383,6 @@ void cc_attempt_free(struct cc_attempt *attempt) {
   free(attempt->frames);
   free(attempt->detail);
   free(attempt->error_type);
+  cc_redactor_free(&attempt->own);
   cc_timer_close(&attempt->timer, gone);
 }

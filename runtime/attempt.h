@@ -8,6 +8,7 @@
 #include "fields.h"
 #include "frames.h"
 #include "net/outbound.h"
+#include "redact.h"
 #include "signing.h"
 
 enum cc_attempt_phase {
@@ -51,6 +52,7 @@ struct cc_attempt {
   bool has_body; // of its own, in place of the exchange's with the edits
   struct cc_buffer body;
   struct cc_signing *signing; // NULL: not signed
+  struct cc_redactor own;     // the relay's credentials that it carries
   struct cc_buffer wire;      // the head as sent
   size_t wire_sent, body_sent, body_size;
   // answer

@@ -26,6 +26,8 @@ void cc_fields_free(struct cc_fields *fields);
 
 // Fields of one connection only (RFC 9110 7.6.1): hop-by-hop, and those named by Connection.
 bool cc_fields_is_hop(struct cc_slice name);
+// Fields that carry a credential.
+bool cc_fields_is_credential(struct cc_slice name);
 // A client's field that may travel upstream, where no list says which; an upstream's that may travel
 // to the client.
 bool cc_fields_may_go_up(struct cc_slice name);

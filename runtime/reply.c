@@ -21,7 +21,11 @@ static void keep_headers(struct cc_attempt *attempt, const struct cc_http1_head 
     struct cc_slice name = head->header[i].name;
     if (cc_fields_is_hop(name)) continue;
     if (connection && cc_fields_listed(connection->value, name)) continue;
+    if (cc_redactor_finds(&attempt->own, name)) continue;
     cc_fields_add(&attempt->headers, name, head->header[i].value);
+    struct cc_buffer *text = &attempt->headers.text;
+    uint32_t size = head->header[i].value.size;
+    cc_redactor_clean(&attempt->own, text->data + text->size - size, size);
   }
 }
 

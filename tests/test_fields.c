@@ -13,19 +13,24 @@
 #include <cmocka.h>
 
 static const char *const kept_back[] = {
-    "authorization", "x-api-key", "api-key", "cookie", "x-goog-api-key", "x-goog-user-project", "x-goog-anything",
-    "ocp-apim-subscription-key", "x-ms-authorization-auxiliary", "host", "content-length", "expect", "accept-encoding",
-    "connection", "keep-alive", "te", "trailer", "upgrade", "transfer-encoding", "proxy-connection",
-    "proxy-authorization", "forwarded", "via", "x-forwarded", "x-forwarded-for", "x-forwarded-host",
-    "x-forwarded-proto", "x-forwarded-prefix", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip",
-    "x-envoy-original-path", "x-remote-user", "x-http-method", "x-http-method-override", "x-method-override",
-    "x-original-url", "x-original-uri", "x-rewrite-url", "cache-control", "pragma", "surrogate-control", "x-amz-date",
-    "x-amz-security-token", "x-amz-target", "x-amz-content-sha256", NULL};
+      "authorization", "x-api-key", "api-key", "cookie", "x-goog-api-key",
+      "x-goog-user-project", "x-goog-anything", "ocp-apim-subscription-key",
+      "x-ms-authorization-auxiliary", "host", "content-length", "expect", "accept-encoding",
+      "connection", "keep-alive", "te", "trailer", "upgrade", "transfer-encoding",
+      "proxy-connection", "proxy-authorization", "forwarded", "via", "x-forwarded",
+      "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix",
+      "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "x-envoy-original-path",
+      "x-remote-user", "x-http-method", "x-http-method-override", "x-method-override",
+      "x-original-url", "x-original-uri", "x-rewrite-url", "cache-control", "pragma",
+      "surrogate-control", "x-amz-date", "x-amz-security-token", "x-amz-target",
+      "x-amz-content-sha256", NULL};
 
 static const char *const passed[] = {
-    "anthropic-version", "anthropic-beta", "anthropic-something-new", "x-claude-code-session-id", "x-stainless-lang",
-    "x-app", "user-agent", "content-type", "content-encoding", "accept", "x-request-id", "idempotency-key",
-    "x-amzn-bedrock-guardrailidentifier", "x-goo", "hostess", "viand", "x-forward", "traceparent", "range", NULL};
+      "anthropic-version", "anthropic-beta", "anthropic-something-new",
+      "x-claude-code-session-id", "x-stainless-lang", "x-app", "user-agent", "content-type",
+      "content-encoding", "accept", "x-request-id", "idempotency-key",
+      "x-amzn-bedrock-guardrailidentifier", "x-goo", "hostess", "viand", "x-forward",
+      "traceparent", "range", NULL};
 
 static bool goes_up(const char *name) {
   return cc_fields_may_go_up(cc_slice_text(name));

@@ -3,9 +3,11 @@
 // upstreams echo.
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
-import { Relay, ask, post, provider, secret } from './support/relay.mjs';
+import { Relay, ask, get, post, provider, secret } from './support/relay.mjs';
 import { Upstream, healthy } from './support/upstream.mjs';
+import * as answers from './support/answers.mjs';
 import { bedrock, vertex } from './support/clouds.mjs';
 
 // ---- Headers upwards ---------------------------------------------------------------------------
@@ -103,4 +105,92 @@ test('two relays in a circle are a loop, two in a row are none; another provider
   assert.equal((await post(second, ask(), { headers: { 'cdn-loop': 'cloudflare; loops=1' } })).status, 200);
   const lines = upstream.requests.at(-1).headers['cdn-loop'];
   assert.match(lines, /^cloudflare; loops=1, ccrelay-[0-9a-f]{16}$/);
+});
+
+// ---- Keys that upstreams echo ------------------------------------------------------------------
+
+const own = secret('own');
+const hidden = `[redacted]${'*'.repeat(own.length - 10)}`;
+const error = (key) => JSON.stringify(answers.error('invalid_request_error', `header x-api-key: ${key} is odd`));
+
+/** Writes a text that holds the key in two parts, the key cut at every place in turn. */
+const inHalves = (write) => async (text, key, cut) => {
+  const at = text.indexOf(key) + cut;
+  await write(text.slice(0, at));
+  await sleep(5);
+  await write(text.slice(at));
+};
+
+const echoes = {
+  'the body of a 400': (reply, key) => reply.body(400, error(key)),
+  'the body of a 401, in halves': async (reply, key) => {
+    const text = error(key);
+    await reply.head(401, { 'content-type': 'application/json', 'content-length': text.length });
+    await inHalves((part) => reply.write(part))(text, key, 9);
+  },
+  'a header': (reply, key) => reply.body(400, error('none'), { 'x-debug': `got ${key}!`, [`x-${key}`]: 'name' }),
+  'a message': (reply, key) => reply.json(200, answers.message({ text: `You sent ${key}`, from: 'up' })),
+  'an answer of 200 kB, cut anywhere': async (reply, key) => {
+    const text = JSON.stringify(answers.message({ text: `${'x'.repeat(100_000)} ${key} ${'y'.repeat(100_000)}`, from: 'up' }));
+    await reply.head(200, { 'content-type': 'application/json', 'content-length': text.length });
+    await inHalves((part) => reply.write(part))(text, key, 30);
+  },
+};
+
+for (const [where, echo] of Object.entries(echoes)) {
+  for (const type of ['anthropic', 'zai']) {
+    test(`${type}: a key that the upstream echoes in ${where} does not reach the client`, async (t) => {
+      const upstream = await Upstream.start(t, 'up', (request, reply) => echo(reply, (request.headers['x-api-key'] ?? request.headers.authorization).replace('Bearer ', '')));
+      const relay = await Relay.start(t, { config: { providers: [provider(upstream, { type, key: own, models: ['claude-*'] })] } });
+      const answer = await post(relay, ask());
+      assert.ok(!answer.text.includes(own) && !answer.raw.includes(own), answer.raw);
+      assert.ok((answer.text + answer.raw).includes(hidden), answer.raw);
+      JSON.parse(answer.text);
+      assert.ok(upstream.requests.length >= 1);
+    });
+  }
+}
+
+test('in a stream it is found wherever chunks end, and nothing waits for it', async (t) => {
+  let cut = 0;
+  const upstream = await Upstream.start(t, 'up', async (request, reply) => {
+    const key = request.headers['x-api-key'];
+    await reply.streamHead();
+    for (const plain of answers.events({ text: 'A', from: 'up' })) {
+      const event = plain.replace('"text":"A"', `"text":"a ${key} b"`);
+      if (event.includes(key)) await inHalves((part) => reply.chunk(part))(event, key, cut);
+      else await reply.chunk(event);
+    }
+    await reply.finish();
+  });
+  const relay = await Relay.start(t, { config: { providers: [provider(upstream, { key: own })] } });
+  for (cut = 1; cut < own.length; cut += 4) {
+    const answer = await post(relay, ask({ stream: true }));
+    assert.equal(answer.status, 200);
+    assert.ok(!answer.text.includes(own), answer.text);
+    assert.ok(answer.text.includes(hidden), answer.text);
+    assert.match(answer.text, /event: message_stop/);
+  }
+});
+
+test('below /v1/files too; a client\'s own key comes back as it is', async (t) => {
+  const upstream = await Upstream.start(t, 'up', (request, reply) => reply.body(200, `key ${request.headers['x-api-key']}`, { 'content-type': 'text/plain' }));
+  const relay = await Relay.start(t, { config: { providers: [provider(upstream, { key: own, transparent: true })] } });
+  assert.equal((await get(`${relay.url}/v1/files/f/content`)).text, `key ${hidden}`);
+  const theirs = secret('theirs');
+  assert.equal((await get(`${relay.url}/v1/files/f/content`, { 'x-api-key': theirs })).text, `key ${theirs}`);
+});
+
+test('of AWS the session token and the secret, as the canonical request in an error shows them', async (t) => {
+  const token = `${secret('session')}/with+slash==`;
+  const words = (quote) => JSON.stringify({ message: `The canonical string should have been x-amz-security-token:${token}` }).replaceAll('/', quote);
+  const upstream = await Upstream.start(t, 'up', [(request, reply) => reply.body(400, words('/')), (request, reply) => reply.body(400, words('\\/'))]);
+  const entry = { name: 'b', type: 'bedrock', aws_region: 'us-east-1', base_url: upstream.url, aws_access_key_id: 'AKIAIOSFODNN7EXAMPLE', aws_secret_access_key: secret('aws'), aws_session_token: token };
+  const relay = await Relay.start(t, { config: { providers: [entry] } });
+  for (let i = 0; i < 2; i += 1) {
+    const answer = await post(relay, ask());
+    assert.equal(answer.status, 400);
+    assert.match(answer.text, /security-token:\[redacted\]\*+/);
+    assert.ok(!answer.text.includes('CANARY'), answer.text);
+  }
 });
