@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Answers of the scripted C, and the report of an exchange.
 local ffi = require 'ffi'
+local rules = require 'ccrelay.testing.rules'
 local world = require 'ccrelay.testing.world'
 
 local state, real = world.state, world.real
@@ -42,9 +43,9 @@ end
 function fake.cc_answer_header(_, id, name, name_size, value, value_size)
   local exchange, code = answerable(id)
   if not exchange then return code end
-  local text = bytes(value, value_size)
-  if text:find '[\r\n%z]' then return real.CC_EINVAL end
-  exchange.set_headers[bytes(name, name_size):lower()] = text
+  local key, text = bytes(name, name_size), bytes(value, value_size)
+  if not rules.may_answer(key, text) then return real.CC_EINVAL end
+  exchange.set_headers[key:lower()] = text
   return 0
 end
 

@@ -2,6 +2,7 @@
 -- Attempts of the scripted C: what is sent, and the scripted replies of upstreams.
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
+local rules = require 'ccrelay.testing.rules'
 local world = require 'ccrelay.testing.world'
 
 local state, real = world.state, world.real
@@ -32,22 +33,26 @@ local function draft(id, number)
 end
 
 function fake.cc_try_method(_, id, number, text, size)
-  draft(id, number).method = bytes(text, size)
+  local attempt, method = draft(id, number), bytes(text, size)
+  if not attempt then return real.CC_ESTATE end
+  if not rules.is_token(method) then return real.CC_EINVAL end
+  attempt.method = method
   return 0
 end
 
 function fake.cc_try_target(_, id, number, text, size)
-  local attempt = draft(id, number)
+  local attempt, target = draft(id, number), bytes(text, size)
   if not attempt then return real.CC_ESTATE end
-  attempt.target = bytes(text, size)
-  return attempt.target:find '[%s%c]' and real.CC_EINVAL or 0
+  if not rules.is_target(target) then return real.CC_EINVAL end
+  attempt.target = target
+  return 0
 end
 
 function fake.cc_try_header(_, id, number, name, name_size, value, value_size)
-  local attempt, text = draft(id, number), bytes(value, value_size)
+  local attempt, key, text = draft(id, number), bytes(name, name_size), bytes(value, value_size)
   if not attempt then return real.CC_ESTATE end
-  if text:find '[\r\n%z]' then return real.CC_EINVAL end
-  attempt.headers[bytes(name, name_size):lower()] = text
+  if not rules.may_send(key, text) then return real.CC_EINVAL end
+  attempt.headers[key:lower()] = text
   return 0
 end
 
