@@ -4,7 +4,7 @@
 #   tests/bare.sh ROOT
 # ROOT is the folder of a new Debian or Ubuntu without any further package; it is changed:
 #   debootstrap --variant=minbase bookworm ROOT
-# Needs root and the network. One "ok" or "not ok" for each line.
+# Needs root, the network, and port 8787. One "ok" or "not ok" for each line.
 #
 # A block of sh is run line by line in one shell. A line that serves (run, demo) goes on in the
 # background until the next one that serves. A block after "Save this as `NAME`" is saved. Claude Code
@@ -51,6 +51,7 @@ stop_server() {
 
 serve() { # LINE
   local tries=0
+  if answers; then echo "port 8787 is in use" >"$log"; return 1; fi
   eval "exec $1" >"$log" 2>&1 &
   server=$!
   until answers; do
@@ -117,6 +118,7 @@ inside() {
   # shellcheck disable=SC1091 # of the root
   . /etc/os-release
   echo "# $PRETTY_NAME"
+  if answers; then echo "tests/bare.sh: port 8787 of this machine is in use" >&2; exit 69; fi
   told_packages
   report $? "without root or sudo the set-up prints the packages"
   stand_in
