@@ -48,26 +48,18 @@ void cc_fields_free(struct cc_fields *fields) {
   *fields = (struct cc_fields){0};
 }
 
-// A character of a name as servers that hand headers to programs compare it (RFC 3875 4.1.18): without
-// case, and "_" like "-".
-static int folded(char character) {
-  if (character >= 'A' && character <= 'Z') return character | 0x20;
-  return character == '_' ? '-' : character;
-}
-
-static bool begins(struct cc_slice name, const char *prefix) {
-  size_t size = strlen(prefix), at = 0;
-  if (name.size < size) return false;
-  while (at < size && folded(name.data[at]) == prefix[at])
-    at++;
-  return at == size;
+static bool begins(struct cc_slice name, struct cc_slice prefix) {
+  return name.size >= prefix.size && cc_slice_same_nocase(cc_slice(name.data, prefix.size), prefix);
 }
 
 // Is the name one of these, or does it begin with one that ends in "-"? They are in small letters.
 static bool among(struct cc_slice name, const char *const *names) {
+  int first = name.size ? name.data[0] | 0x20 : 0;
   for (; *names; names++) {
-    size_t size = strlen(*names);
-    if (begins(name, *names) && (name.size == size || (*names)[size - 1] == '-')) return true;
+    if (**names != first) continue;
+    struct cc_slice known = cc_slice_text(*names);
+    bool is_prefix = known.data[known.size - 1] == '-';
+    if (begins(name, known) && (is_prefix || name.size == known.size)) return true;
   }
   return false;
 }
