@@ -31,21 +31,26 @@ for (const workers of [1, 3]) {
 
 test('they go in the order they came, and one that left is forgotten', async (t) => {
   const upstream = await Upstream.start(t, 'first');
-  const relay = await start(t, upstream, { keys: paced });
-  const all = [];
-  for (let n = 0; n < 6; n += 1) {
+  const relay = await start(t, upstream, { keys: [{ key: secret('first'), rpm_limit: 120, burst: 1 }] });
+  const waited = async (count) => assert.ok(await until(async () => (await status(relay)).counters.queued === count));
+  const all = [post(relay, ask({ max_tokens: 1 }))];
+  assert.ok(await until(() => upstream.requests.length === 1));
+  for (let n = 1; n < 6; n += 1) {
     if (n === 3) {
       const body = JSON.stringify(ask({ max_tokens: 99 }));
       const leaver = http.request(`${relay.url}/v1/messages`, { method: 'POST', agent: false, headers: { 'content-type': 'application/json', 'content-length': body.length } });
       leaver.on('error', () => {});
       leaver.end(body);
-      setTimeout(() => leaver.destroy(), 40);
-    } else all.push(post(relay, ask({ max_tokens: n + 1 })));
-    await sleep(10);
+      await waited(n);
+      leaver.destroy();
+    } else {
+      all.push(post(relay, ask({ max_tokens: n + 1 })));
+      await waited(n); // only then does the next one come
+    }
   }
   const answers = await Promise.all(all);
   assert.deepEqual(answers.map(({ status }) => status), [200, 200, 200, 200, 200]);
-  assert.deepEqual(upstream.requests.map(({ body }) => JSON.parse(body).max_tokens), [1, 2, 3, 5, 6]);
+  assert.deepEqual(asked(upstream), [1, 2, 3, 5, 6]);
   await relay.printed(/"queued_ms":\d/);
 });
 
