@@ -42,4 +42,15 @@ top='attempt|reply|exchange|frames|signing|shared|cell|limit|ledger|secret|job|g
   rule "toml++ only in codec/toml.cpp" "toml\+\+|toml\.hpp" $(all_but 'codec/toml\.cpp')
   rule "codec and sign do no I/O" "sys/socket\.h|netdb\.h|fcntl\.h|poll\.h|sys/epoll\.h" codec/*.[ch] codec/*.cpp sign/*.[ch]
 }
+
+# LuaJIT may end compiled loops over pairs or next early: lua/ccrelay/each.lua.
+what="lua/ccrelay walks tables with each, not with pairs or next"
+found=$(grep -rnE "(^|[^[:alnum:]_.])pairs *[({\"']|[[:space:]]in next[, ]" ../lua/ccrelay --include='*.lua')
+if [ -z "$found" ]; then
+  echo "ok - $what"
+else
+  failed=1
+  echo "not ok - $what"
+  echo "$found" | sed 's/^\.\./ /'
+fi
 exit $failed

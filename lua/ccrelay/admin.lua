@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The admin listener: status for people and programs, without any secret. Only reading.
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local auth = require 'ccrelay.auth'
@@ -46,7 +47,7 @@ function M.status(master)
 end
 
 local function respond(relay, id, status, body, extra)
-  for name, value in pairs(extra or {}) do C.cc_answer_header(relay, id, name, #name, value, #value) end
+  for name, value in each(extra or {}) do C.cc_answer_header(relay, id, name, #name, value, #value) end
   C.cc_answer(relay, id, status, body, #body)
 end
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Answers of the relay's own: errors, lists, and what a policy says by itself.
 local C = require 'ccrelay.c'
+local each = require 'ccrelay.each'
 local errors = require 'ccrelay.errors'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
@@ -113,7 +114,7 @@ function M.error(exchange, status, message, options)
   M.header(exchange, 'content-type', 'application/json')
   if options.retry_after then M.header(exchange, 'retry-after', retry_after.text(options.retry_after)) end
   if options.should_retry ~= nil then M.header(exchange, 'x-should-retry', tostring(options.should_retry)) end
-  for name, value in pairs(options.headers or {}) do M.header(exchange, name, value) end
+  for name, value in each(options.headers or {}) do M.header(exchange, name, value) end
   local request_id = options.request_id or M.request_id(exchange)
   M.give(exchange, status, errors.body(kind, message, request_id, options.error_code), request_id)
 end
@@ -122,7 +123,7 @@ end
 
 local function set_headers(exchange, headers, level)
   local size = 0
-  for name, value in pairs(headers or {}) do
+  for name, value in each(headers or {}) do
     if type(name) ~= 'string' or type(value) ~= 'string' and type(value) ~= 'number' then
       error('headers of an answer are texts by name', level + 1)
     end
@@ -131,7 +132,7 @@ local function set_headers(exchange, headers, level)
   if size > MOST_HEADER_BYTES then
     error('the headers of an answer are over ' .. MOST_HEADER_BYTES .. ' bytes', level + 1)
   end
-  for name, value in pairs(headers or {}) do M.header(exchange, name, tostring(value)) end
+  for name, value in each(headers or {}) do M.header(exchange, name, tostring(value)) end
 end
 
 local function check_status(status, level)

@@ -3,6 +3,7 @@
 local check = require 'ccrelay.config.check'
 local describe = require 'ccrelay.config.describe'
 local document = require 'ccrelay.config.document'
+local each = require 'ccrelay.each'
 local embedded = require 'ccrelay.config.embedded'
 local fault = require 'ccrelay.config.fault'
 local file = require 'ccrelay.config.file'
@@ -33,7 +34,7 @@ local function known_types(root, adapters)
     if not seen[name] then seen[name], list[#list + 1] = true, name end
   end
   for _, name in ipairs(file.scripts(root .. '/providers')) do add(name) end
-  for name in pairs(adapters) do add(name) end
+  for name in each(adapters) do add(name) end
   table.sort(list)
   return list
 end

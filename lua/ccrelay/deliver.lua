@@ -2,6 +2,7 @@
 -- Gives the client what a policy returned: an upstream's answer as it came, or the error it stands for.
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
+local each = require 'ccrelay.each'
 local errors = require 'ccrelay.errors'
 local most_telling = require 'ccrelay.most_telling'
 local retry_after = require 'ccrelay.retry_after'
@@ -15,7 +16,7 @@ local function is_held(exchange, outcome)
 end
 
 local function set_headers(exchange, headers)
-  for name, value in pairs(headers) do answer.header(exchange, name, value) end
+  for name, value in each(headers) do answer.header(exchange, name, value) end
 end
 
 -- The upstream's name for its request, under whatever header it has it.
@@ -62,7 +63,7 @@ end
 
 local function headers_of(exchange, outcome)
   local headers = retry_after.headers(outcome)
-  for name, value in pairs(outcome.headers) do
+  for name, value in each(outcome.headers) do
     local hidden = spend_cap.hides(exchange, outcome.upstream.credential, name)
     if travels(name) and not hidden then headers[name] = value end
   end
@@ -161,7 +162,7 @@ end
 local function repeat_stated(exchange, refusal)
   local kept = stated_limit.find(refusal.limit)
   if not kept then return false end
-  for name in pairs(kept.headers) do
+  for name in each(kept.headers) do
     if spend_cap.hides(exchange, 'own', name) then kept.headers[name] = nil end
   end
   local options = { type = kept.type, headers = kept.headers, failure = 'limited',

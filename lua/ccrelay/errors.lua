@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Errors in the shape of the Messages API: which type goes with which status, and the body.
+local each = require 'ccrelay.each'
 local json = require 'ccrelay.json'
 local page = require 'ccrelay.page'
 local texts = require 'ccrelay.text'
@@ -23,7 +24,7 @@ local TYPES = {
 }
 
 local STATUSES = { timeout_error = 504, api_error = 500 }
-for status, kind in pairs(TYPES) do STATUSES[kind] = STATUSES[kind] or status end
+for status, kind in each(TYPES) do STATUSES[kind] = STATUSES[kind] or status end
 
 --- The error type that goes with an HTTP status.
 ---@param status integer

@@ -4,6 +4,7 @@ local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
 local calibration = require 'ccrelay.calibration'
+local each = require 'ccrelay.each'
 local exchange_handle = require 'ccrelay.exchange_handle'
 local failover = require 'ccrelay.failover'
 local ffi = require 'ffi'
@@ -173,7 +174,7 @@ function views.header(self)
   return (setmetatable({ self }, Header))
 end
 
-for name, header in pairs(hints.HEADERS) do
+for name, header in each(hints.HEADERS) do
   views[name] = function(self) return request_header(self, header) end
 end
 

@@ -3,6 +3,7 @@
 -- and nothing of the library's objects.
 local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
+local each = require 'ccrelay.each'
 local face = require 'ccrelay.face'
 local failover = require 'ccrelay.failover'
 local members = require 'ccrelay.members'
@@ -105,8 +106,8 @@ end
 function M.define(parts)
   show_methods(parts.methods)
   local known = { header = true }
-  for name in next, shown do known[name] = true end
-  for name in next, parts.views do known[name] = not HIDDEN[name] or nil end
+  for name in each(shown) do known[name] = true end
+  for name in each(parts.views) do known[name] = not HIDDEN[name] or nil end
   face.define('exchange', parts.class, function(self, name)
     if shown[name] then return shown[name] end
     if name == 'header' then return face.new(self.header) end

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What scripts hold in place of the library's objects: a userdata that shows some names of one, and
 -- nothing of what is behind them. The object is its environment, which only this file asks for.
+local each = require 'ccrelay.each'
+
 local M = {}
 
 local kinds, kind_of_class = {}, {}
@@ -73,7 +75,7 @@ local function copy_of(value, depth)
   if type(value) ~= 'table' then return value end
   if depth == 100 then error('a table nested too deeply', 0) end
   local copy = {}
-  for name, member in next, value do
+  for name, member in each(value) do
     count = count + 1
     if count > MOST then error('a table of more than ' .. MOST .. ' members', 0) end
     copy[name] = copy_of(member, depth + 1)

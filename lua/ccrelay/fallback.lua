@@ -3,6 +3,7 @@
 -- The master counts what its workers tell, and swaps as for a reload.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
+local each = require 'ccrelay.each'
 local source = require 'ccrelay.source'
 local trial = require 'ccrelay.trial'
 
@@ -74,7 +75,7 @@ end
 
 local function with(bundle, instead)
   local changed = {}
-  for name, value in pairs(bundle) do changed[name] = value end
+  for name, value in each(bundle) do changed[name] = value end
   changed.instead = instead
   return changed
 end

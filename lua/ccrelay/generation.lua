@@ -2,6 +2,7 @@
 -- One loaded set of configuration, adapters and policy: built aside, and complete or not at all.
 local C = require 'ccrelay.c'
 local Auth = require 'ccrelay.auth'
+local each = require 'ccrelay.each'
 local Provider = require 'ccrelay.provider'
 local surroundings = require 'ccrelay.context'
 local face = require 'ccrelay.face'
@@ -142,7 +143,7 @@ local ADAPTER_KEYS = {
 local LIST_KEYS = { path = 'string', read = 'function' }
 
 local function check_members(file, what, value, allowed)
-  for name, member in next, value do
+  for name, member in each(value) do
     local kinds = allowed[name]
     if not kinds then
       return failed(file, what .. ' has no "' .. tostring(name) .. '"; it may have ' .. sandbox.names(allowed))
@@ -188,7 +189,7 @@ end
 ---@return ccrelay.Fault[] faults
 function M.adapters(scripts)
   local adapters, faults, files = {}, {}, {}
-  for file in pairs(scripts) do files[#files + 1] = file end
+  for file in each(scripts) do files[#files + 1] = file end
   table.sort(files)
   for _, file in ipairs(files) do
     local name = string.match(file, '^providers/([%w_-]+)%.lua$')

@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local budget = require 'ccrelay.budget'
 local cell = require 'ccrelay.cell'
+local each = require 'ccrelay.each'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
@@ -160,7 +161,7 @@ end
 local function copy(value)
   if type(value) ~= 'table' then return value end
   local result = {}
-  for name, member in pairs(value) do result[name] = copy(member) end
+  for name, member in each(value) do result[name] = copy(member) end
   return result
 end
 
@@ -196,7 +197,7 @@ end
 ---@return ccrelay.Relay
 function M.bind(context)
   local relay = { version = ffi.string(C.cc_version()), routing = copy(context.routing) }
-  for name, value in pairs(Relay) do relay[name] = value end
+  for name, value in each(Relay) do relay[name] = value end
   relay.json = json.for_scripts()
 
   add_prices(relay, context.routing.prices)

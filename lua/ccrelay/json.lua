@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- JSON of the relay's own making: errors, lists, log lines. Bodies of requests never come through here.
 local cjson = require 'cjson'
+local each = require 'ccrelay.each'
 
 ---@class ccrelay.Json
 ---@field null lightuserdata stands for null both ways
@@ -91,7 +92,7 @@ end
 
 local function encode_object(object, depth)
   local keys, values = {}, {}
-  for key, value in next, object do
+  for key, value in each(object) do
     local kind = type(key)
     if kind ~= 'string' and kind ~= 'number' then error('a key that is a ' .. kind .. ' has no JSON form', 0) end
     key = tostring(key)

@@ -2,6 +2,7 @@
 -- Keeps the lists of models of providers whose adapter has list_models: asking costs nothing. Each worker asks
 -- for itself, keeps the list, and has it asked again in the background while requests depend on it.
 local C = require 'ccrelay.c'
+local each = require 'ccrelay.each'
 local json = require 'ccrelay.json'
 local sandbox = require 'ccrelay.sandbox'
 local task = require 'ccrelay.task'
@@ -176,7 +177,7 @@ end
 function M.names(provider)
   local names = {}
   if not provider.adapter.list_models then return names end
-  for name in pairs(entry_of(provider).names) do names[#names + 1] = name end
+  for name in each(entry_of(provider).names) do names[#names + 1] = name end
   table.sort(names)
   return names
 end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The loop of a worker: one event after the other, a coroutine for each exchange.
 local C = require 'ccrelay.c'
+local each = require 'ccrelay.each'
 local Exchange = require 'ccrelay.exchange'
 local done = require 'ccrelay.done'
 local ffi = require 'ffi'
@@ -139,7 +140,7 @@ function Loop:tell(name, detail)
   return handler and handler(self.worker, detail) == true
 end
 
-for event, name in pairs {
+for event, name in each {
   [C.CC_EVENT_FILE] = 'on_file', [C.CC_EVENT_CHILD] = 'on_child', [C.CC_EVENT_MESSAGE] = 'on_message',
   [C.CC_EVENT_SIGNAL] = 'on_signal',
 } do

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Tells scripts of names that do not exist, with the nearest one that does; so a slip is an error where it is made.
+local each = require 'ccrelay.each'
 local fault = require 'ccrelay.config.fault'
 
 local M = {}
@@ -8,7 +9,7 @@ local FEW = 8
 
 local function names_of(known)
   local list = {}
-  for name in next, known do list[#list + 1] = name end
+  for name in each(known) do list[#list + 1] = name end
   table.sort(list)
   return list
 end
@@ -57,7 +58,7 @@ end
 function M.check(what, given, known)
   if given == nil then return end
   if type(given) ~= 'table' then M.raise(('%s: found a %s, expected a table'):format(what, type(given))) end
-  for name in next, given do
+  for name in each(given) do
     if known[name] == nil then M.raise(M.unknown(what, name, known)) end
   end
 end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Figures of all processes in the text format of Prometheus (exposition format 0.0.4).
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 
@@ -44,7 +45,7 @@ end
 
 local function families(counters)
   local found, names = {}, {}
-  for name, value in pairs(counters) do
+  for name, value in each(counters) do
     local metric, labels = metric_of(name)
     if not found[metric] then
       found[metric], names[#names + 1] = {}, metric

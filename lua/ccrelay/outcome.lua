@@ -2,6 +2,7 @@
 -- What an attempt came to. Whether trying another upstream makes sense is decided here and nowhere else.
 local C = require 'ccrelay.c'
 local account_faults = require 'ccrelay.account_faults'
+local each = require 'ccrelay.each'
 local errors = require 'ccrelay.errors'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
@@ -121,7 +122,7 @@ for _, name in ipairs {
   'body', 'reused', 'connect_ms', 'head_ms', 'gate_ms', 'verdict',
 } do SHOWN[name] = true end
 local READABLE = { upstream = true, headers = true, decoded = true }
-for name in next, SHOWN do READABLE[name] = true end
+for name in each(SHOWN) do READABLE[name] = true end
 
 -- What scripts may set, and to what.
 local SETTABLE = {

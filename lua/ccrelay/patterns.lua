@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Values by names of models: an exact name, else the longest prefix that ends in *; and names with * anywhere.
+local each = require 'ccrelay.each'
+
 local M = {}
 
 --- Parts values by exact name from those by prefix.
@@ -8,7 +10,7 @@ local M = {}
 ---@return { prefix: string, value: any }[] prefixes the longest first
 function M.split(names)
   local exact, prefixes = {}, {}
-  for name, value in pairs(names) do
+  for name, value in each(names) do
     local prefix = string.match(name, '^(.*)%*$')
     if prefix then
       prefixes[#prefixes + 1] = { prefix = prefix, value = value }

@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Tables of scripts as plain ones: a script's own may run its code whenever they are looked at.
+local each = require 'ccrelay.each'
+
 local M = {}
 
 local DEEPEST = 32
@@ -12,7 +14,7 @@ local function copy_table(value, path, state)
   if state.depth == DEEPEST then error({ path .. ' is nested deeper than ' .. DEEPEST .. ' levels' }, 0) end
   state.depth = state.depth + 1
   local result = {}
-  for name, member in next, value do
+  for name, member in each(value) do
     local kind = type(name)
     if kind == 'table' or kind == 'function' or kind == 'userdata' or kind == 'thread' then
       error({ path .. ' has a key that is a ' .. kind }, 0)

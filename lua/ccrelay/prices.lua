@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What tokens cost, by routing.prices: what a request may come to, and what an exchange has come to.
+local each = require 'ccrelay.each'
 local patterns = require 'ccrelay.patterns'
 
 ---@class ccrelay.Price of a million tokens
@@ -27,7 +28,7 @@ local MILLION = 1000000
 function M.new(rows)
   local exact, prefixes = patterns.split(rows or {})
   local own = {}
-  for name, price in pairs(rows or {}) do own[name] = string.find(name, '/', 1, true) and price or nil end
+  for name, price in each(rows or {}) do own[name] = string.find(name, '/', 1, true) and price or nil end
   local own_exact, own_prefixes = patterns.split(own)
   return setmetatable({ exact = exact, prefixes = prefixes, own_exact = own_exact, own_prefixes = own_prefixes },
     Prices)

@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.config.address'
 local cell = require 'ccrelay.cell'
+local each = require 'ccrelay.each'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
 local patterns = require 'ccrelay.patterns'
@@ -173,7 +174,7 @@ end
 -- What adapters see of an entry: all but its keys.
 local function shown(settings)
   local copy = {}
-  for name, value in pairs(settings) do
+  for name, value in each(settings) do
     if name ~= 'keys' then copy[name] = face.plain(value) end
   end
   return copy

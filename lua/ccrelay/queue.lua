@@ -7,6 +7,7 @@ local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local booking = require 'ccrelay.booking'
 local cell = require 'ccrelay.cell'
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local lines = require 'ccrelay.queue_lines'
 local quota = require 'ccrelay.quota'
@@ -128,7 +129,7 @@ end
 
 local function soonest(full)
   local soonest_ms = math.huge
-  for _, key in pairs(full) do soonest_ms = math.min(soonest_ms, key.ready) end
+  for _, key in each(full) do soonest_ms = math.min(soonest_ms, key.ready) end
   return soonest_ms
 end
 

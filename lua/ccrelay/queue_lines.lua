@@ -10,6 +10,7 @@
 local C = require 'ccrelay.c'
 local booking = require 'ccrelay.booking'
 local cell = require 'ccrelay.cell'
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local quota = require 'ccrelay.quota'
 
@@ -161,15 +162,15 @@ end
 --- An exchange waits no more; who is first behind it is woken.
 ---@param exchange ccrelay.Exchange
 function M.leave(exchange)
-  for name, takes in pairs(exchange.queued.takes) do remove(lines[name], exchange, takes) end
+  for name, takes in each(exchange.queued.takes) do remove(lines[name], exchange, takes) end
   exchange.queued.takes = {}
 end
 
 -- Whether it is in these lines and no others; and how many they are.
 local function is_in(takes, full)
   local all, count, held = true, 0, 0
-  for _, key in pairs(full) do all, count = all and takes[key.line.name] ~= nil, count + 1 end
-  for _ in pairs(takes) do held = held + 1 end
+  for _, key in each(full) do all, count = all and takes[key.line.name] ~= nil, count + 1 end
+  for _ in each(takes) do held = held + 1 end
   return all and held == count, count
 end
 
@@ -180,7 +181,7 @@ function M.join(exchange, full)
   local there, count = is_in(exchange.queued.takes, full)
   if there then return end
   M.leave(exchange)
-  for slot, key in pairs(full) do
+  for slot, key in each(full) do
     local takes = share_of(exchange, slot, count)
     exchange.queued.takes[key.line.name] = takes
     insert(line_of(slot, key.line), exchange, takes)
@@ -193,7 +194,7 @@ end
 ---@return boolean
 function M.leads(exchange)
   local leads, now = false, C.cc_now()
-  for name in pairs(exchange.queued.takes) do
+  for name in each(exchange.queued.takes) do
     local line = lines[name]
     if line[1] == exchange then publish(line) end
     leads = leads or line[1] == exchange or C.cc_cell_get(line.own) <= now

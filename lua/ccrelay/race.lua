@@ -2,6 +2,7 @@
 -- Two attempts beside each other: the first good answer wins.
 local C = require 'ccrelay.c'
 local attempts = require 'ccrelay.attempt'
+local each = require 'ccrelay.each'
 local failover = require 'ccrelay.failover'
 local latency = require 'ccrelay.latency'
 local learn = require 'ccrelay.health.learn'
@@ -48,7 +49,7 @@ local function lose(exchange, attempt)
 end
 
 local function call_off(exchange, race)
-  for _, attempt in pairs(race.running) do lose(exchange, attempt) end
+  for _, attempt in each(race.running) do lose(exchange, attempt) end
   C.cc_exchange_timer(exchange.relay, exchange.handle, -1)
 end
 

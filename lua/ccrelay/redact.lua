@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Takes secrets out of text that goes to a log or an error: those of the configuration, and
 -- whatever looks like one.
+local each = require 'ccrelay.each'
 local remember = require 'ccrelay.remember'
 
 local M = {}
@@ -16,7 +17,7 @@ end
 
 local function collect(value, name, secrets)
   if type(value) == 'table' then
-    for key, member in pairs(value) do
+    for key, member in each(value) do
       collect(member, type(key) == 'string' and key or name, secrets)
     end
   elseif type(value) == 'string' and #value >= SHORTEST and name and is_secret_name(name) then

@@ -4,6 +4,7 @@
 local C = require 'ccrelay.c'
 local channel = require 'ccrelay.channel'
 local config = require 'ccrelay.config'
+local each = require 'ccrelay.each'
 local fallback = require 'ccrelay.fallback'
 local knock = require 'ccrelay.knock'
 local source = require 'ccrelay.source'
@@ -203,7 +204,7 @@ function M.overdue(master)
   local waiting = master.waiting
   if not waiting or master.draining then return end
   local why = ('has not answered to a reload for %d s'):format(PATIENCE_MS / 1000)
-  for slot in pairs(waiting.left) do
+  for slot in each(waiting.left) do
     replace(master, slot, why)
     if not waiting.aside then waiting.fault = waiting.fault or ('worker %d %s'):format(slot, why) end
   end

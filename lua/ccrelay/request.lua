@@ -2,6 +2,7 @@
 -- What an adapter and a credential scheme say about one attempt: target, headers, edits of the body.
 local C = require 'ccrelay.c'
 local base64 = require 'ccrelay.base64'
+local each = require 'ccrelay.each'
 local face = require 'ccrelay.face'
 local features = require 'ccrelay.features'
 local ffi = require 'ffi'
@@ -190,7 +191,7 @@ local function request_of(value, name)
   return face.object(value, 'request') or error('request:' .. name .. ' is a method of a request', 0)
 end
 
-for name, method in pairs(Request) do
+for name, method in each(Request) do
   if type(method) == 'function' and name ~= 'set' and name ~= 'sign' then
     shown[name] = turn.entrance(function(self, ...)
       local request = request_of(self, name)

@@ -4,6 +4,7 @@
 local C = require 'ccrelay.c'
 local bit = require 'bit'
 local cost = require 'ccrelay.cost'
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local members = require 'ccrelay.members'
 local os_date = require 'ccrelay.os_date'
@@ -32,7 +33,7 @@ local function check(subject, pattern)
 end
 
 local bounded = {}
-for name, value in pairs(string) do bounded[name] = value end
+for name, value in each(string) do bounded[name] = value end
 bounded.dump = nil
 
 ffi.cdef 'void *memmem(const void *text, size_t text_size, const void *wanted, size_t wanted_size);'
@@ -102,7 +103,7 @@ function bounded.rep(text, count, separator)
 end
 
 local tables = {}
-for name, value in pairs(table) do tables[name] = value end
+for name, value in each(table) do tables[name] = value end
 
 -- In Lua and not compiled, so that a deadline can stop it between two comparisons.
 local function is_less(a, b) return a < b end
@@ -197,7 +198,7 @@ end
 
 local function copy(source, without)
   local result = {}
-  for name, value in pairs(source) do result[name] = value end
+  for name, value in each(source) do result[name] = value end
   for _, name in ipairs(without or {}) do result[name] = nil end
   return result
 end
@@ -222,7 +223,7 @@ end
 ---@return string
 function M.names(set)
   local list = {}
-  for name in pairs(set) do list[#list + 1] = name end
+  for name in each(set) do list[#list + 1] = name end
   table.sort(list)
   return table.concat(list, ', ')
 end

@@ -3,6 +3,7 @@
 -- the same bytes to every worker, so that all of them run the same or none runs the new.
 local C = require 'ccrelay.c'
 local config = require 'ccrelay.config'
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local file = require 'ccrelay.config.file'
 local generation = require 'ccrelay.generation'
@@ -209,10 +210,10 @@ end
 function M.same(a, b)
   if not M.same_file(a.config, b.config) or not M.same_file(a.policy, b.policy) then return false end
   if a.tls ~= b.tls or M.text(a.faults or {}) ~= M.text(b.faults or {}) then return false end
-  for path, text in pairs(a.scripts) do
+  for path, text in each(a.scripts) do
     if b.scripts[path] ~= text then return false end
   end
-  for path in pairs(b.scripts) do
+  for path in each(b.scripts) do
     if not a.scripts[path] then return false end
   end
   return true
@@ -224,8 +225,8 @@ end
 
 local function files(options, bundle)
   local list, tls = {}, options.tls or {}
-  for path in pairs(bundle.scripts) do list[#list + 1] = config.root() .. '/' .. path end
-  for _, path in pairs { bundle.config and bundle.config.path, options.policy, tls.cert, tls.key } do
+  for path in each(bundle.scripts) do list[#list + 1] = config.root() .. '/' .. path end
+  for _, path in each { bundle.config and bundle.config.path, options.policy, tls.cert, tls.key } do
     list[#list + 1] = path
   end
   return list

@@ -2,6 +2,7 @@
 -- A client's budget as Claude Code's gateway protocol has it ("Usage-limit headers"): the refusal once it
 -- is spent, headers on answers before that, and nothing of the quota of the relay's own keys.
 local C = require 'ccrelay.c'
+local each = require 'ccrelay.each'
 local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
 local budget = require 'ccrelay.budget'
@@ -34,7 +35,7 @@ end
 local function set(exchange, headers)
   local reset = string.format('%d', M.resets_at())
   headers.reset, headers['overage-reset'] = reset, reset
-  for name, value in pairs(headers) do answer.header(exchange, UNIFIED .. name, value) end
+  for name, value in each(headers) do answer.header(exchange, UNIFIED .. name, value) end
 end
 
 local function message_of(exchange, spent, per_day)

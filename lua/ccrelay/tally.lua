@@ -3,6 +3,7 @@
 -- is answered by one question. Only the very same bytes of the same client, going to the same place.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local turn = require 'ccrelay.turn'
 
@@ -43,7 +44,7 @@ end
 local function make_room(counts, now)
   if counts.count < MOST_ENTRIES then return true end
   local first
-  for key, entry in pairs(counts.entries) do
+  for key, entry in each(counts.entries) do
     if not entry.waiting and entry.expires <= now then
       counts.entries[key], counts.count = nil, counts.count - 1
     elseif not entry.waiting and (not first or entry.expires < counts.entries[first].expires) then

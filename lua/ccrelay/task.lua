@@ -3,6 +3,7 @@
 -- credentials, connections to see who is there. Nothing here blocks; a task waits while the loop goes on.
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.config.address'
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local proxy = require 'ccrelay.proxy'
 
@@ -98,7 +99,7 @@ end
 
 local function lines_of(headers)
   local names, lines = {}, {}
-  for name in pairs(headers or {}) do names[#names + 1] = name end
+  for name in each(headers or {}) do names[#names + 1] = name end
   table.sort(names)
   for index, name in ipairs(names) do lines[index] = name .. ': ' .. headers[name] .. '\n' end
   return table.concat(lines)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What tests of policies get as require 'ccrelay.testing', under ccrelay test: a relay with one policy
 -- whose clock, upstreams, clients and randomness are the test's.
+local each = require 'ccrelay.each'
 local stages = require 'ccrelay.testing.stage'
 local cell = require 'ccrelay.cell'
 local fault = require 'ccrelay.config.fault'
@@ -79,9 +80,9 @@ local REPLY = {
 local function check(what, given, allowed, level)
   if type(given) ~= 'table' then error(what .. ' is a table', level + 1) end
   local known = {}
-  for name in pairs(allowed) do known[#known + 1] = name end
+  for name in each(allowed) do known[#known + 1] = name end
   table.sort(known)
-  for name, value in pairs(given) do
+  for name, value in each(given) do
     if not allowed[name] then
       error(('%s has no "%s"; it may have %s'):format(what, tostring(name), table.concat(known, ', ')), level + 1)
     end
@@ -114,7 +115,7 @@ end
 local function copy(value)
   if type(value) ~= 'table' then return value end
   local result = {}
-  for name, member in pairs(value) do result[name] = copy(member) end
+  for name, member in each(value) do result[name] = copy(member) end
   return result
 end
 
@@ -221,7 +222,7 @@ local function upstream_of(providers, try)
   for _, provider in ipairs(providers) do
     if provider.base.host == try.origin.host and provider.base.port == try.origin.port then
       for _, slot in ipairs(provider.slots) do
-        for _, value in pairs(try.headers) do
+        for _, value in each(try.headers) do
           if slot.key and (value == slot.key or value == 'Bearer ' .. slot.key) then return provider.name, slot.id end
         end
       end

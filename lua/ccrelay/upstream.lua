@@ -2,6 +2,7 @@
 -- Candidates: at which upstreams an exchange may be tried, and in which order.
 local C = require 'ccrelay.c'
 local booking = require 'ccrelay.booking'
+local each = require 'ccrelay.each'
 local face = require 'ccrelay.face'
 local features = require 'ccrelay.features'
 local health = require 'ccrelay.health'
@@ -42,7 +43,7 @@ local views = {
 }
 
 local readable = { model = true }
-for name in next, views do readable[name] = true end
+for name in each(views) do readable[name] = true end
 
 function Upstream:__index(name)
   local view = views[name]

@@ -3,6 +3,7 @@
 -- at the files a generation is made from: a log that is written beside them delays nothing, and what a
 -- symbolic link has come to lead to is noticed.
 local C = require 'ccrelay.c'
+local each = require 'ccrelay.each'
 local source = require 'ccrelay.source'
 
 local M = {}
@@ -47,7 +48,7 @@ function Watch:follow(bundle)
     end
     if number then numbers[folder], kept[number] = number, true end
   end
-  for _, number in pairs(self.numbers) do
+  for _, number in each(self.numbers) do
     if not kept[number] then C.cc_unwatch(self.relay, number) end
   end
   self.numbers, self.failed = numbers, failed

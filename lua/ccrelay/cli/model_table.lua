@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The table of ccrelay check: for each model the upstreams that are asked, in order, as upstream.plan has them.
+local each = require 'ccrelay.each'
 local upstream = require 'ccrelay.upstream'
 
 local M = {}
@@ -10,7 +11,7 @@ local MOST_ROWS, WIDEST = 100, 40
 
 local function sorted_names(mapping)
   local names = {}
-  for name in next, mapping or {} do names[#names + 1] = name end
+  for name in each(mapping or {}) do names[#names + 1] = name end
   table.sort(names)
   return names
 end

@@ -2,6 +2,7 @@
 -- Walks a document along the schema: values with defaults filled in on one side, every fault and
 -- warning on the other.
 local document = require 'ccrelay.config.document'
+local each = require 'ccrelay.each'
 local expand = require 'ccrelay.config.expand'
 local fault = require 'ccrelay.config.fault'
 local file = require 'ccrelay.config.file'
@@ -123,7 +124,7 @@ end
 function M.copy(value)
   if type(value) ~= 'table' then return value end
   local result = {}
-  for k, v in pairs(value) do result[k] = M.copy(v) end
+  for k, v in each(value) do result[k] = M.copy(v) end
   return result
 end
 

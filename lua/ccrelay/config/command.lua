@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- How a command takes its configuration: the options for it, loading, and telling of faults.
 local config = require 'ccrelay.config'
+local each = require 'ccrelay.each'
 
 local M = {}
 
@@ -35,7 +36,7 @@ function M.load(values, more)
   local options = {
     path = config.find(values.config), check_permissions = not values.insecure_permissions, adapters = adapters,
   }
-  for name, value in pairs(more or {}) do options[name] = value end
+  for name, value in each(more or {}) do options[name] = value end
   local configuration, list = config.load(options)
   M.tell(list, configuration and 'warning: ' or nil)
   return configuration, options.adapters

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The schema with the keys that adapters declare for entries of their type, for what tells of it.
+local each = require 'ccrelay.each'
 local schema = require 'ccrelay.config.schema'
 local types = require 'ccrelay.config.types'
 
@@ -7,8 +8,8 @@ local M = {}
 
 local function with(row, changes)
   local copy = {}
-  for name, value in pairs(row) do copy[name] = value end
-  for name, value in pairs(changes) do copy[name] = value end
+  for name, value in each(row) do copy[name] = value end
+  for name, value in each(changes) do copy[name] = value end
   return copy
 end
 
@@ -36,7 +37,7 @@ end
 local function provider_rows(fields, adapters)
   local rows, places, kinds = { unpack(fields) }, {}, {}
   for place, row in ipairs(fields) do places[row[1]] = place end
-  for kind in pairs(adapters) do kinds[#kinds + 1] = kind end
+  for kind in each(adapters) do kinds[#kinds + 1] = kind end
   table.sort(kinds)
   for _, kind in ipairs(kinds) do
     for _, field in ipairs(adapters[kind].schema or {}) do

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The tree that every format is read into: values with the line they stand on, nothing resolved that
 -- only the schema can decide.
+local each = require 'ccrelay.each'
 local fault = require 'ccrelay.config.fault'
 
 local M = {}
@@ -72,7 +73,7 @@ local function from(value, depth, path)
     return list
   end
   local map, names = M.map(), {}
-  for name in pairs(value) do names[#names + 1] = tostring(name) end
+  for name in each(value) do names[#names + 1] = tostring(name) end
   table.sort(names)
   for _, name in ipairs(names) do
     M.put(map, name, from(value[name], depth + 1, path == '' and name or path .. '.' .. name))

@@ -4,6 +4,7 @@
 local address = require 'ccrelay.config.address'
 local check = require 'ccrelay.config.check'
 local document = require 'ccrelay.config.document'
+local each = require 'ccrelay.each'
 local fault = require 'ccrelay.config.fault'
 local transparent = require 'ccrelay.config.transparent'
 local types = require 'ccrelay.config.types'
@@ -46,7 +47,7 @@ end
 
 local function without_demand(row)
   local copy = {}
-  for k, v in pairs(row) do copy[k] = v end
+  for k, v in each(row) do copy[k] = v end
   copy.required, copy.default = nil, nil
   return copy
 end
@@ -179,11 +180,11 @@ function Check:provider(node, row, path)
   local values = self:section(node, rows, path)
   self.idle = nil
   check_type(self, values.type, path)
-  for name, default in pairs(adapter and adapter.defaults or {}) do
+  for name, default in each(adapter and adapter.defaults or {}) do
     if not node.values[name] and check.find(rows, name) then values[name] = check.copy(default) end
   end
   check_url(self, values, path)
-  for name, further in pairs(checks) do
+  for name, further in each(checks) do
     if holds(self.types, type) and check.find(rows, name) then further(self, values, node, path) end
   end
   finish_keys(self, values, adapter, node, path)

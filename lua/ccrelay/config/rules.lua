@@ -2,6 +2,7 @@
 -- What no single key can say: names that refer to each other, addresses that need authentication,
 -- sums over all providers.
 local address = require 'ccrelay.config.address'
+local each = require 'ccrelay.each'
 local fault = require 'ccrelay.config.fault'
 local transparent = require 'ccrelay.config.transparent'
 
@@ -38,7 +39,7 @@ local function routing(self, configuration)
   end
   refers('routing.default_provider', route.default_provider)
   local prefixes = {}
-  for prefix in pairs(route.model_mapping or {}) do prefixes[#prefixes + 1] = prefix end
+  for prefix in each(route.model_mapping or {}) do prefixes[#prefixes + 1] = prefix end
   table.sort(prefixes)
   for _, prefix in ipairs(prefixes) do
     refers(self.join('routing.model_mapping', prefix), route.model_mapping[prefix])

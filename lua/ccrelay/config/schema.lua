@@ -21,13 +21,15 @@
 --   start      the starter file shows it, not commented out;  example: shown there for the default
 --   instead    what to use in place of a key that is accepted, but not used
 --   doc        one line
+local each = require 'ccrelay.each'
+
 local byte_range = { min = 1 }
 
 local UNUSED = 'accepted for compatibility, not used'
 local METRICS = 'metrics are served at /metrics of admin.listen'
 
 local function row(fields, more)
-  for name, value in pairs(more) do fields[name] = value end
+  for name, value in each(more) do fields[name] = value end
   return fields
 end
 

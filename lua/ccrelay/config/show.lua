@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A configuration for the eye: a copy with every secret masked; and what a change of it needs.
 local complete = require 'ccrelay.config.complete'
+local each = require 'ccrelay.each'
 local json = require 'ccrelay.json'
 local schema = require 'ccrelay.config.schema'
 
@@ -18,7 +19,7 @@ end
 
 local function plain(value)
   local result = {}
-  for name, item in pairs(value) do result[name] = item end
+  for name, item in each(value) do result[name] = item end
   return result
 end
 
@@ -48,10 +49,10 @@ end
 
 local function same(a, b)
   if type(a) ~= 'table' or type(b) ~= 'table' then return a == b end
-  for k, v in pairs(a) do
+  for k, v in each(a) do
     if not same(v, b[k]) then return false end
   end
-  for k in pairs(b) do
+  for k in each(b) do
     if a[k] == nil then return false end
   end
   return true

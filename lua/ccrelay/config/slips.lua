@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Warns of values that are allowed and hardly ever meant: forms that other tools have, taken for ours.
+local each = require 'ccrelay.each'
+
 local M = {}
 
 local KEY_FORMS = {
@@ -45,7 +47,7 @@ local function check_names(self, provider, path)
     for i, name in ipairs(provider[list] or {}) do check_name(self, name, ('%s.%s[%d]'):format(path, list, i - 1)) end
   end
   local names = {}
-  for name in next, provider.model_mapping or {} do names[#names + 1] = name end
+  for name in each(provider.model_mapping or {}) do names[#names + 1] = name end
   table.sort(names)
   for _, name in ipairs(names) do check_name(self, name, path .. '.model_mapping') end
 end

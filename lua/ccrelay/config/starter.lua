@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The starter file, in both formats, from the schema. What stands behind a bare '#' is the default or
 -- an example and may be uncommented line by line; prose stands behind '# '.
+local each = require 'ccrelay.each'
 local json = require 'ccrelay.json'
 
 local M = {}
@@ -24,7 +25,7 @@ local function literal(value, equals)
     for i, item in ipairs(value) do parts[i] = literal(item, equals) end
     return '[' .. table.concat(parts, ', ') .. ']'
   end
-  for name, item in pairs(value) do parts[#parts + 1] = json.quote(name) .. equals .. literal(item, equals) end
+  for name, item in each(value) do parts[#parts + 1] = json.quote(name) .. equals .. literal(item, equals) end
   table.sort(parts)
   return '{' .. table.concat(parts, ', ') .. '}'
 end

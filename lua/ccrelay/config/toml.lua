@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- TOML into a document tree, through cc_toml.
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local json = require 'cjson'
 local C = require 'ccrelay.c'
@@ -9,7 +10,7 @@ local M = {}
 
 local function sorted_names(members)
   local names = {}
-  for name in pairs(members) do names[#names + 1] = name end
+  for name in each(members) do names[#names + 1] = name end
   table.sort(names, function(a, b)
     local x, y = members[a].line, members[b].line
     if x ~= y then return x < y end

@@ -3,6 +3,7 @@
 -- clients use for it, and what providers list themselves. Members are those of Anthropic's list, and
 -- those that cc-relay and clients of OpenAI's list know: object, created, owned_by, provider.
 local answer = require 'ccrelay.answer'
+local each = require 'ccrelay.each'
 local json = require 'ccrelay.json'
 local listing = require 'ccrelay.listing'
 local texts = require 'ccrelay.text'
@@ -21,7 +22,7 @@ end
 
 local function sorted_names(mapping)
   local names = {}
-  for name in pairs(mapping) do names[#names + 1] = name end
+  for name in each(mapping) do names[#names + 1] = name end
   table.sort(names)
   return names
 end

@@ -3,6 +3,7 @@
 -- until then the relay can repeat the answer instead of asking again.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
+local each = require 'ccrelay.each'
 local errors = require 'ccrelay.errors'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
@@ -57,7 +58,7 @@ end
 
 local function headers_of(outcome)
   local headers = {}
-  for name, value in pairs(outcome.headers) do
+  for name, value in each(outcome.headers) do
     if travels(name) then headers[name] = value end
   end
   return headers

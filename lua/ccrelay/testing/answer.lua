@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Answers of the scripted C, and the report of an exchange.
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local rules = require 'ccrelay.testing.rules'
 local world = require 'ccrelay.testing.world'
@@ -12,7 +13,7 @@ local fake = {}
 
 local function usage_into(out, usage)
   if not usage then return end
-  for name, value in pairs(usage) do out[name] = value end
+  for name, value in each(usage) do out[name] = value end
 end
 
 local function finish(id, exchange, report)
@@ -28,7 +29,7 @@ starts[real.CC_EVENT_DONE] = function(found)
   if exchange.report then return end
   exchange.over, exchange.over_at = true, state.now
   exchange.report = { status = 0, error = exchange.refusal or real.CC_ECLIENT_GONE, attempt = -1 }
-  for _, attempt in pairs(exchange.attempts) do
+  for _, attempt in each(exchange.attempts) do
     if attempt.event then drop(attempt.event) end
   end
 end
@@ -51,8 +52,8 @@ end
 
 local function headers_of(exchange, upstream)
   local headers = {}
-  for name, value in pairs(upstream or {}) do headers[name:lower()] = value end
-  for name, value in pairs(exchange.set_headers) do headers[name] = value ~= '' and value or nil end
+  for name, value in each(upstream or {}) do headers[name:lower()] = value end
+  for name, value in each(exchange.set_headers) do headers[name] = value ~= '' and value or nil end
   return headers
 end
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Attempts of the scripted C: what is sent, and the scripted replies of upstreams.
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local json = require 'ccrelay.json'
 local rules = require 'ccrelay.testing.rules'
@@ -88,7 +89,7 @@ end
 
 local function view_of(exchange, attempt)
   local body, paths = json.decode(exchange.body), {}
-  for name, text in pairs(attempt.edits) do
+  for name, text in each(attempt.edits) do
     if text then body[name] = json.decode(text) else paths[#paths + 1] = name end
   end
   local text = json.encode(body)

@@ -2,6 +2,7 @@
 -- The C side as a script of a test: a clock that only events move, clients and upstreams that do as
 -- they are told. What computes only (cells, limits, digests, JSON) is the real library's. From here on
 -- it is what the library gets as ccrelay.c: this has to be required before any of it.
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local world = require 'ccrelay.testing.world'
 
@@ -26,7 +27,7 @@ local function checked(name, implementation)
 end
 
 for _, name in ipairs { 'host', 'request', 'attempt', 'answer', 'job' } do
-  for function_name, implementation in pairs(require('ccrelay.testing.' .. name)) do
+  for function_name, implementation in each(require('ccrelay.testing.' .. name)) do
     fake[function_name] = checked(function_name, implementation)
   end
 end

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Runs a policy against made-up requests on the scripted C side, for ccrelay check: nothing is opened or asked. It is
 -- for a process that does nothing else, as the library is loaded anew there.
+local each = require 'ccrelay.each'
+
 local M = {}
 
 local CLASSES = { 'main', 'subagent', 'workflow', 'compaction', 'auxiliary', 'side_reply' }
@@ -10,7 +12,7 @@ local OVERLOADED = '{"type":"error","error":{"type":"overloaded_error","message"
 
 -- All of the library but its C side, which the scripted one needs for what computes only.
 local function forget_library()
-  for name in next, package.loaded do
+  for name in each(package.loaded) do
     if name:find '^ccrelay' and name ~= 'ccrelay.c' then package.loaded[name] = nil end
   end
 end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A worker over the scripted C side: providers NAME at http://NAME.test, requests in, answers out.
+local each = require 'ccrelay.each'
 local fake = require 'ccrelay.testing.c'
 local config = require 'ccrelay.config'
 local file = require 'ccrelay.config.file'
@@ -31,8 +32,8 @@ local function scripts_with(more)
       adapters['providers/' .. name .. '.lua'] = read(root .. '/providers/' .. name .. '.lua')
     end
   end
-  for path, text in pairs(adapters) do scripts[path] = text end
-  for path, text in pairs(more or {}) do scripts[path] = text end
+  for path, text in each(adapters) do scripts[path] = text end
+  for path, text in each(more or {}) do scripts[path] = text end
   return scripts
 end
 
@@ -111,8 +112,8 @@ end
 local function fill(request)
   if type(request.body) == 'table' then
     local body = {}
-    for name, value in pairs(BODY) do body[name] = value end
-    for name, value in pairs(request.body) do body[name] = value end
+    for name, value in each(BODY) do body[name] = value end
+    for name, value in each(request.body) do body[name] = value end
     request.body = json.encode(body)
   end
   if request.body == nil and (request.method or 'POST') == 'POST' then request.body = json.encode(BODY) end

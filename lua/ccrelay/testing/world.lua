@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What the scripted C side knows: a clock that only events move, exchanges, and what is to come.
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local real = require 'ccrelay.c'
 
@@ -48,14 +49,14 @@ end
 
 -- The header of a table by name, in any case. A value that is a list stands for several lines.
 local function header_of(headers, name)
-  for key, value in pairs(headers or {}) do
+  for key, value in each(headers or {}) do
     if key:lower() == name:lower() then return type(value) == 'table' and value[1] or value end
   end
 end
 
 local function sorted(headers)
   local list = {}
-  for name, values in pairs(headers or {}) do
+  for name, values in each(headers or {}) do
     for index, value in ipairs(type(values) == 'table' and values or { values }) do
       list[#list + 1] = { name, value, index }
     end
@@ -96,8 +97,8 @@ end
 ---@return table state
 function M.reset()
   local now = later()
-  for name in pairs(state) do state[name] = nil end
-  for name, value in pairs {
+  for name in each(state) do state[name] = nil end
+  for name, value in each {
     now = now, time = 1795000000000, count = 0, events = {}, anchors = {}, lines = {}, origins = {}, exchanges = {},
     replies = {}, seed = 1, open = 0, open_elsewhere = 0, clocks = {}, pages = {}, jobs = {}, asked = {},
     count_jobs = 0, knocks = {},

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The two files of the AWS tools, config and credentials, as one list of profiles.
+local each = require 'ccrelay.each'
 local ini = require 'ccrelay.credentials.aws.ini'
 local keys = require 'ccrelay.credentials.aws.keys'
 local words = require 'ccrelay.credentials.aws.words'
@@ -86,7 +87,7 @@ local function add_credentials(files, name, section)
     profile.keys_in = 'credentials'
   end
   profile.file = profile.file or files.credentials
-  for key, value in pairs(section.values) do profile.values[key] = value end
+  for key, value in each(section.values) do profile.values[key] = value end
 end
 
 --- Reads both files; those that do not exist are empty.
@@ -101,8 +102,8 @@ function M.load(context)
   credentials, message = sections_of(context, files, 'credentials', 'AWS_SHARED_CREDENTIALS_FILE')
   if not credentials then return nil, message end
   if config.default then add_config(files, 'profile default', config.default) end
-  for header, section in pairs(config) do add_config(files, header, section) end
-  for name, section in pairs(credentials) do add_credentials(files, name, section) end
+  for header, section in each(config) do add_config(files, header, section) end
+  for name, section in each(credentials) do add_credentials(files, name, section) end
   return files
 end
 
@@ -111,7 +112,7 @@ end
 ---@return string
 function M.names(map)
   local names = {}
-  for name in pairs(map) do names[#names + 1] = name end
+  for name in each(map) do names[#names + 1] = name end
   table.sort(names)
   return #names > 0 and table.concat(names, ', ') or 'none'
 end

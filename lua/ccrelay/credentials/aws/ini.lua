@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The files of the AWS tools, read as botocore reads them: names in any case, "=" or ":" behind them,
 -- comments on lines of their own, deeper lines continue a value, and what is there twice is a fault.
+local each = require 'ccrelay.each'
 local texts = require 'ccrelay.text'
 
 local M = {}
@@ -58,11 +59,11 @@ end
 local function finish(sections)
   local defaults = sections[DEFAULTS]
   sections[DEFAULTS] = nil
-  for _, section in pairs(sections) do
-    for key, value in pairs(defaults and defaults.values or {}) do
+  for _, section in each(sections) do
+    for key, value in each(defaults and defaults.values or {}) do
       if not section.values[key] then section.values[key], section.lines[key] = value, defaults.lines[key] end
     end
-    for key, value in pairs(section.values) do
+    for key, value in each(section.values) do
       if value == '' or string.find(value, '^\n') then section.values[key] = nil end
     end
   end

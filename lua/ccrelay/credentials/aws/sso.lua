@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
 local date = require 'ccrelay.date'
+local each = require 'ccrelay.each'
 local ffi = require 'ffi'
 local files = require 'ccrelay.credentials.aws.files'
 local form = require 'ccrelay.credentials.form'
@@ -38,14 +39,14 @@ local digest = ffi.new 'uint8_t[20]'
 
 local function settings_of(all, profile)
   local name, settings = profile.values.sso_session, {}
-  for key, value in pairs(profile.values) do settings[key] = value end
+  for key, value in each(profile.values) do settings[key] = value end
   if not name then return settings end
   local section = all.sessions[name]
   if not section then
     return nil, string.format('sso_session "%s" has no section [sso-session %s] in %s; there: %s', name, name,
       all.config, files.names(all.sessions))
   end
-  for key, value in pairs(section) do
+  for key, value in each(section) do
     if settings[key] and settings[key] ~= value then
       return nil, string.format('%s differs between the profile and [sso-session %s]', key, name)
     end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Asking Google's endpoints for tokens, with what Google says about failures that pass.
 local ask = require 'ccrelay.credentials.ask'
+local each = require 'ccrelay.each'
 local form = require 'ccrelay.credentials.form'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
@@ -63,7 +64,7 @@ function M.token(job, spec)
   local who = 'Google (' .. string.match(spec.url, '^[^?#]*') .. ')'
   local headers = { accept = 'application/json' }
   headers['content-type'] = spec.entries and form.TYPE or 'application/json'
-  for name, value in pairs(spec.headers or {}) do headers[name] = value end
+  for name, value in each(spec.headers or {}) do headers[name] = value end
   local reply, failure = ask.patiently {
     who = who, passes = M.passes,
     request = {

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Type impersonated_service_account: credentials of any type, used to act as a service account.
+local each = require 'ccrelay.each'
 local fields = require 'ccrelay.credentials.google.fields'
 local guard = require 'ccrelay.credentials.google.guard'
 local impersonation = require 'ccrelay.credentials.google.impersonation'
@@ -11,7 +12,7 @@ local DEEPEST = 8
 local function check_delegates(delegates)
   if delegates == nil then return nil end
   if type(delegates) ~= 'table' then return 'delegates is no list of service accounts' end
-  for key, name in pairs(delegates) do
+  for key, name in each(delegates) do
     if type(key) ~= 'number' or type(name) ~= 'string' then return 'delegates is no list of service accounts' end
   end
   return nil

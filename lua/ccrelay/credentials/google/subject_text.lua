@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Subject tokens from a file or an address, as text or in a member of a JSON object.
 local ask = require 'ccrelay.credentials.ask'
+local each = require 'ccrelay.each'
 local endpoint = require 'ccrelay.credentials.google.endpoint'
 local fields = require 'ccrelay.credentials.google.fields'
 local guard = require 'ccrelay.credentials.google.guard'
@@ -15,7 +16,7 @@ local TIMEOUT_MS = 10000
 local function check_headers(headers)
   if headers == nil then return nil end
   if type(headers) ~= 'table' then return 'credential_source.headers is no object' end
-  for name, value in pairs(headers) do
+  for name, value in each(headers) do
     if type(name) ~= 'string' or not string.find(name, '^[%w_-]+$') then
       return 'credential_source.headers has a name that is none'
     end
@@ -79,7 +80,7 @@ end
 
 local function from_url(job, source)
   local headers, secrets = {}, {}
-  for name, value in pairs(fields.any(source, 'headers') or {}) do
+  for name, value in each(fields.any(source, 'headers') or {}) do
     headers[string.lower(name)] = value
     secrets[#secrets + 1] = value
   end
