@@ -48,9 +48,17 @@ describe('the cost of a pattern', function()
     end
   end)
 
-  it('is told for patterns that are none', function()
-    for _, pattern in ipairs { '%', '(', ')', '[a', '[^', '[%', '%f', '%b', '%b(', 'a**', '' } do
-      pcall(cost.of, pattern, 4096)
-    end
-  end)
+  for _, pattern in ipairs { '%', '[a', '[^', '[%', '[]', '%f', '%fa', 'a%', '(a%' } do
+    it('is not told for ' .. pattern .. ', and an error says why', function()
+      local ok, message = pcall(cost.of, pattern, 4096)
+      assert.is_false(ok)
+      assert.matches('^malformed pattern %(.*%)$', message)
+    end)
+  end
+
+  for _, pattern in ipairs { '(', ')', '%b', '%b(', 'a**', '' } do
+    it('of "' .. pattern .. '" is that of a text of this size at least', function()
+      assert.is_true(cost.of(pattern, 4096) >= 4096)
+    end)
+  end
 end)

@@ -49,6 +49,7 @@ local function item_at(pattern, index)
   local first, second = string.sub(pattern, index, index), string.sub(pattern, index + 1, index + 1)
   if first == '[' then return set_end(pattern, index), true, false end
   if first ~= '%' then return index, first ~= '(' and first ~= ')', false end
+  if second == '' then error('malformed pattern (ends with "%")', 0) end
   if second == 'b' then return index + 3, false, true end
   if second == 'f' then return set_end(pattern, index + 2), false, false end
   return index + 1, not string.find(second, '%d'), string.find(second, '%d') ~= nil
