@@ -1,0 +1,140 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- A worker: what it takes over from the master, what it tells it, and how it ends.
+local fake = require 'support.fake_c'
+local channel = require 'ccrelay.channel'
+local loop = require 'ccrelay.loop'
+local source = require 'ccrelay.source'
+local stage = require 'support.stage'
+local worker = require 'ccrelay.worker'
+
+local C = fake.C
+local SIGINT, SIGTERM, SIGHUP = 2, 15, 1
+
+local told, calls, inbox
+
+local own = {
+  cc_send = function(_, slot, text)
+    assert.equal(-1, slot)
+    told[#told + 1] = channel.unpack(text)
+    return C.CC_OK
+  end,
+  cc_message = function(_, bytes)
+    bytes.data, bytes.size = inbox, #inbox
+    return C.CC_OK
+  end,
+  cc_exchanges = function() return calls.open end,
+  cc_connections = function() return 0 end,
+}
+for _, name in ipairs { 'cc_process', 'cc_signal', 'cc_accept', 'cc_log_flush', 'cc_close', 'cc_drain', 'cc_timer',
+  'cc_abandon', 'cc_tls_commit', 'cc_configure' } do
+  own[name] = function() calls[name] = (calls[name] or 0) + 1 end
+end
+local before, run, build = {}, loop.run, source.build
+
+before_each(function()
+  told, calls = {}, { open = 0 }
+  for name, stub in pairs(own) do before[name], C[name] = rawget(C, name), stub end
+end)
+
+after_each(function()
+  for name in pairs(own) do C[name] = before[name] end
+  loop.run, source.build = run, build
+end)
+
+-- Runs a worker whose loop is the function: its exit code.
+local function with(go)
+  local current = stage.new().current
+  current.number = 1
+  function loop.run(_, self)
+    go(self, function(message)
+      inbox = channel.pack(message)
+      self:on_message()
+    end)
+  end
+  return worker.run { options = {}, generation = current, slot = 0, listeners = { 0, 1 } }
+end
+
+local function takes(self, message, turn)
+  message { type = 'prepare', number = 2, turn = turn, bundle = {} }
+  return self:generation()
+end
+
+it('serves what it was forked with, on every listener', function()
+  with(function(self) assert.equal(1, self:generation().number) end)
+  assert.equal(2, calls.cc_accept)
+end)
+
+it('builds apart and swaps when told to', function()
+  with(function(self, message)
+    local other = assert(stage.build {})
+    function source.build() return other, {} end
+    assert.equal(1, takes(self, message, 7).number)
+    assert.same({ type = 'ready', turn = 7 }, told[1])
+    message { type = 'commit', turn = 7 }
+    assert.equal(other, self:generation())
+    assert.equal(2, other.number)
+  end)
+end)
+
+it('swaps to nothing but what was built last', function()
+  with(function(self, message)
+    function source.build() return assert(stage.build {}), {} end
+    takes(self, message, 7)
+    message { type = 'commit', turn = 6 }
+    takes(self, message, 8)
+    message { type = 'commit', turn = 7 }
+    assert.equal(1, self:generation().number)
+    message { type = 'commit', turn = 8 }
+    assert.equal(2, self:generation().number)
+    local now = self:generation()
+    message { type = 'commit', turn = 8 }
+    assert.equal(now, self:generation())
+  end)
+end)
+
+it('says what is wrong with what it cannot build, and stays', function()
+  with(function(self, message)
+    function source.build() return nil, { { path = 'providers[0].name', message = 'is missing' } } end
+    takes(self, message, 7)
+    assert.equal(7, told[1].turn)
+    assert.matches('providers%[0%]%.name', told[1].fault)
+    message { type = 'commit', turn = 7 }
+    assert.equal(1, self:generation().number)
+  end)
+end)
+
+it('tells of three faults a second of the generation in force', function()
+  with(function(self)
+    for _ = 1, 10 do self:on_fault(self:generation(), 'p.lua:1: no') end
+    self:on_fault({ number = 0 }, 'old')
+    assert.equal(3, #told)
+    assert.same({ type = 'fault', number = 1, why = 'p.lua:1: no' }, told[3])
+    stage.advance(1001)
+    self:on_fault(self:generation(), 'again')
+    assert.equal(4, #told)
+  end)
+end)
+
+it('ends when told to and nothing is open, at SIGTERM too, and not by Ctrl-C', function()
+  for _, begin in ipairs {
+    function(_, message) message { type = 'drain' } end, function(self) self:on_signal(SIGTERM) end,
+  } do
+    calls = { open = 1 }
+    assert.equal(0, with(function(self, message)
+      self:on_signal(SIGINT)
+      self:on_signal(SIGHUP)
+      assert.is_nil(calls.cc_drain)
+      begin(self, message)
+      begin(self, message)
+      assert.equal(1, calls.cc_drain)
+      assert.is_false(self:on_timer())
+      calls.open = 0
+      assert.is_true(self:on_timer())
+    end))
+  end
+end)
+
+it('ends with 1 when it had to abandon what was open', function()
+  assert.equal(1, with(function(_, message) message { type = 'abandon' } end))
+  assert.equal(1, calls.cc_abandon)
+end)
