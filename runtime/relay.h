@@ -554,6 +554,12 @@ int cc_outcome_header(struct cc_relay *relay, cc_id exchange, int attempt, const
 int cc_outcome_header_at(struct cc_relay *relay, cc_id exchange, int attempt, uint32_t index,
                          struct cc_slice *name, struct cc_slice *value);
 
+// Puts another body in the place of the one of a success that is held whole, of at most UINT32_MAX bytes, which are
+// copied; status and headers stay as they came. Slices of the body before are void. CC_ESTATE when there is no such
+// body: an event stream, a failure, or one of which more is to come.
+int cc_outcome_replace(struct cc_relay *relay, cc_id exchange, int attempt, const char *body,
+                       uint32_t size);
+
 // ---- Answer ------------------------------------------------------------------------------------
 
 // A header of the answer: replaces the upstream's of that name; an empty value removes it.

@@ -229,3 +229,15 @@ int cc_outcome_header_at(struct cc_relay *relay, cc_id id, int number, uint32_t 
   *value = cc_fields_value(&attempt->headers, index);
   return CC_OK;
 }
+
+int cc_outcome_replace(struct cc_relay *relay, cc_id id, int number, const char *body,
+                       uint32_t size) {
+  int error;
+  struct cc_attempt *attempt = find(relay, id, number, &error);
+  if (!attempt) return error;
+  bool whole = attempt->phase == CC_SETTLED && attempt->error == CC_OK && attempt->complete;
+  if (!whole || attempt->kind == CC_BODY_SSE) return CC_ESTATE;
+  cc_buffer_clear(&attempt->held);
+  cc_buffer_add(&attempt->held, body, size);
+  return CC_OK;
+}

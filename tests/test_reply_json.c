@@ -148,6 +148,43 @@ static void counts_are_no_messages(void **state) {
   }
 }
 
+// ---- Another body ------------------------------------------------------------------------------
+
+static void a_body_held_whole_can_be_replaced(void **state) {
+  (void)state;
+  static const struct {
+    const char *head, *body;
+    uint32_t gate_bytes;
+    int result;
+  } cases[] = {
+      {HEAD "content-length: 18\r\n", "{\"type\":\"message\"}", 65536, CC_OK},
+      {HEAD, "{\"type\":\"message\"}", 65536, CC_OK},
+      {HEAD "content-length: 18\r\n", "{\"type\":\"message\"}", 4, CC_ESTATE},
+      {"HTTP/1.1 404 No\r\ncontent-length: 2\r\n", "{}", 65536, CC_OK},
+  };
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    struct stage stage;
+    struct cc_buffer reply = {0};
+    cc_buffer_printf(&reply, "%s\r\n%s", cases[i].head, cases[i].body);
+    struct peer_reply first = {reply.data, reply.size, PEER_CLOSE};
+    stage_open(&stage, &first, 1, &second_json, 1);
+    stage.spec.stream = false;
+    stage.spec.success = CC_SUCCESS_OBJECT;
+    stage.spec.gate_bytes = cases[i].gate_bytes;
+    stage.replacement = "{\"other\":1234567890}";
+    const char *got = stage_ask(&stage, json_request, strlen(json_request), NULL);
+    assert_int_equal(stage.replace_result, cases[i].result);
+    if (cases[i].result == CC_OK) {
+      assert_non_null(strstr(got, "content-length: 20\r\n"));
+      assert_string_equal(strstr(got, "\r\n\r\n") + 4, stage.replacement);
+    } else {
+      assert_string_equal(strstr(got, "\r\n\r\n") + 4, cases[i].body);
+    }
+    close_stage(&stage);
+    cc_buffer_free(&reply);
+  }
+}
+
 // ---- Errors whose body does not come -----------------------------------------------------------
 
 static void a_stalled_error_body_is_not_waited_for(void **state) {
@@ -183,6 +220,7 @@ int main(void) {
       cmocka_unit_test(a_message_is_one_under_any_label),
       cmocka_unit_test(large_json_is_judged_by_its_beginning_and_its_end),
       cmocka_unit_test(counts_are_no_messages),
+      cmocka_unit_test(a_body_held_whole_can_be_replaced),
       cmocka_unit_test(a_stalled_error_body_is_not_waited_for),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,12 +81,15 @@ end
 local FRAMINGS = { eventstream = C.CC_FRAMING_EVENTSTREAM }
 
 local function framing_of(exchange, attempt)
-  if exchange.endpoint == 'passthrough' then return C.CC_FRAMING_OPAQUE end
+  if exchange.endpoint == 'passthrough' then
+    return exchange.held_bytes and C.CC_FRAMING_MESSAGES or C.CC_FRAMING_OPAQUE
+  end
   return FRAMINGS[attempt.slot.provider.adapter.framing] or C.CC_FRAMING_MESSAGES
 end
 
 -- What an adapter reads by itself may have any shape.
 local function success_of(exchange, attempt)
+  if exchange.held_bytes then return C.CC_SUCCESS_OBJECT end
   if exchange.endpoint ~= 'count_tokens' then return C.CC_SUCCESS_MESSAGE end
   return attempt.slot.provider.adapter.count_tokens and C.CC_SUCCESS_OBJECT or C.CC_SUCCESS_COUNT
 end
@@ -97,7 +100,7 @@ local function fill_spec(exchange, attempt)
   spec.framing, spec.success = framing_of(exchange, attempt), success_of(exchange, attempt)
   spec.stream = exchange.endpoint == 'messages' and exchange.stream
   spec.head_ms = attempt.patience or configuration.server.timeout_ms
-  spec.gate_bytes, spec.gate_ms = gate.bytes, gate.ms
+  spec.gate_bytes, spec.gate_ms = exchange.held_bytes or gate.bytes, exchange.held_bytes and 0 or gate.ms
   spec.gate_opens = not attempt.more
   local tickets = attempt.tickets
   spec.entries[0] = exchange.client_ticket and exchange.client_ticket.entry or 0

@@ -104,13 +104,26 @@ function Auth:identify(authorization, api_key)
   return nil
 end
 
-local is_loopback = remember.results(function(authority)
-  local host = string.match(authority, '^%[([%x:.]+)%]:?%d*$') or string.match(authority, '^[^:]+$')
+local function host_of(authority)
+  return string.match(authority, '^%[([%x:.]+)%]:?%d*$') or string.match(authority, '^[^:]+$')
     or string.match(authority, '^([^:]+):%d*$')
+end
+
+local is_loopback = remember.results(function(authority)
+  local host = host_of(authority)
   if not host then return false end
   host = string.lower(string.gsub(host, '%.$', ''))
   return host == 'localhost' or address.reach(host) == 'loopback'
 end)
+
+--- Whether a Host header is a host with or without a port (RFC 9110, 7.2): a name, an IPv4 address or an IPv6
+--- address in brackets.
+---@param host string
+---@return boolean
+function M.is_authority(host)
+  local name = host_of(host)
+  return name ~= nil and string.find(name, '^[%w._~:-]+$') ~= nil
+end
 
 --- Whether a request to a listener that asks for no key comes from this machine by name: a web page
 --- whose own name leads here must not.

@@ -29,6 +29,7 @@ local turn = require 'ccrelay.turn'
 ---@field reset_after number? seconds until the limit that was hit is there again
 ---@field headers table<string, string?> by name, in any case
 ---@field body string? of a failure whole, of a success what is held of it
+---@field package complete boolean all of the body is held
 ---@field package sent boolean the request may have reached the upstream
 ---@field reused boolean? over a pooled connection
 ---@field connect_ms number? from sending until connected
@@ -102,6 +103,7 @@ local later = {
   reused = function(self) return read(self) and raw.reused end,
 }
 local later_of_good = {
+  complete = function(self) return read(self) and raw.complete end,
   body = function(self) return read(self) and text(raw.body) or nil end,
   headers = function(self) return (setmetatable({ rawget(self, 'exchange'), rawget(self, 'attempt') }, Live)) end,
 }

@@ -11,15 +11,57 @@ describe('batches and files', function()
     '/v1/files/f1/content' } do
     it('at ' .. path .. ' go to the first provider that has them', function()
       local self = stage.new { providers = PROVIDERS }
-      self:reply('a', { status = 200, headers = { ['content-type'] = 'application/x-jsonl' }, body = 'lines' })
+      self:reply('a', { status = 200, body = '{"id":"x"}' })
       local answer, exchange = self:request { method = 'GET', path = path .. '?x=1' }
-      assert.equal('lines', answer.body)
+      assert.equal('{"id":"x"}', answer.body)
       assert.equal('a.test', exchange.tries[1].origin.host)
       assert.equal(path .. '?x=1', exchange.tries[1].target)
-      assert.equal(stage.C.CC_FRAMING_OPAQUE, exchange.tries[1].framing)
       assert.equal('sk-a', exchange.tries[1].headers['x-api-key'])
     end)
   end
+
+  for path, held in pairs {
+    ['GET /v1/messages/batches'] = true, ['POST /v1/messages/batches'] = true, ['GET /v1/messages/batches/b'] = true,
+    ['POST /v1/messages/batches/b/cancel'] = true, ['DELETE /v1/messages/batches/b'] = true,
+    ['GET /v1/messages/batches/b/results'] = false, ['HEAD /v1/messages/batches/b'] = false,
+    ['GET /v1/files'] = false, ['GET /v1/files/f/content'] = false, ['DELETE /v1/files/f'] = false,
+  } do
+    it((held and 'hold' or 'pass on') .. ' the answer to ' .. path, function()
+      local self = stage.new { providers = PROVIDERS }
+      local method, target = path:match '^(%S+) (.*)$'
+      self:reply('a', { status = 200,
+        body = '{"results_url":"https://api.anthropic.com/v1/messages/batches/b/results"}' })
+      local answer, exchange = self:request { method = method, path = target,
+        headers = { host = 'localhost:8787', ['x-forwarded-host'] = 'evil.example' } }
+      local framing = held and stage.C.CC_FRAMING_MESSAGES or stage.C.CC_FRAMING_OPAQUE
+      assert.equal(framing, exchange.tries[1].framing)
+      assert.equal((held and 'http://localhost:8787' or 'https://api.anthropic.com')
+        .. '/v1/messages/batches/b/results', answer.json.results_url)
+    end)
+  end
+
+  for host, origin in pairs { ['relay.example'] = 'https://relay.example', ['[::1]:80'] = 'https://[::1]:80',
+    ['a/b'] = '', ['a@b'] = '', ['a b'] = '', ['a:b'] = '', [''] = '' } do
+    it('lead to "' .. origin .. '" for the host "' .. host .. '"', function()
+      local self = stage.new { providers = PROVIDERS, server = { auth = { api_key = 'k' },
+        tls = { cert = 'cert.pem', key = 'key.pem' } } }
+      self:reply('a', { status = 200, body = '{"results_url":"https://x/v1/messages/batches/b/results"}' })
+      local answer = self:request { method = 'GET', path = '/v1/messages/batches/b',
+        headers = { host = host, ['x-api-key'] = 'k' } }
+      assert.equal(origin .. '/v1/messages/batches/b/results', answer.json.results_url)
+    end)
+  end
+
+  it('are an error when their addresses cannot be read', function()
+    local self = stage.new { providers = PROVIDERS }
+    self:reply('a', { status = 200, headers = { ['content-encoding'] = 'gzip' }, body = 'x' },
+      { status = 200, complete = false, body = '{"a":' })
+    for _ = 1, 2 do
+      local answer = self:request { method = 'GET', path = '/v1/messages/batches/b' }
+      assert.equal(502, answer.status)
+      assert.is_truthy(answer.json.error.message:find('provider "a" answered with a batch', 1, true))
+    end
+  end)
 
   it('take bodies that are no JSON', function()
     local self = stage.new { providers = PROVIDERS }

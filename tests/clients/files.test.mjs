@@ -2,9 +2,12 @@
 // Batches and files: which paths reach a provider, where the addresses in a batch lead, whose key a file belongs to.
 import assert from 'node:assert/strict';
 import net from 'node:net';
+import SDK0 from 'sdk0';
+import SDK1 from 'sdk1';
 import { test } from './support/test.mjs';
-import { Relay, provider, secret } from './support/relay.mjs';
+import { Relay, ask, get, provider, secret, send } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
+import { workspaces } from './support/workspaces.mjs';
 
 /** One request with this target over a connection of its own, byte for byte: the status of its answer. */
 function raw(relay, method, target, headers = '') {
@@ -40,4 +43,71 @@ test('no spelling of a path leads out of batches and files', async (t) => {
   assert.equal(await raw(relay, 'GET', '/v1/files/file_1/content?x=/../y'), 404);
   assert.deepEqual(upstream.requests.map(({ target }) => target), ['/v1/files/file_1/content?x=/../y']);
   assert.equal(upstream.requests[0].headers['x-api-key'], secret('main'));
+});
+
+const CLIENT = secret('client');
+const auth = { server: { workers: 2, auth: { api_key: CLIENT } } };
+const requests = (count) => Array.from({ length: count }, (_, n) => ({ custom_id: `r${n}`, params: ask() }));
+
+for (const [name, SDK] of [['0', SDK0], ['1', SDK1]]) {
+  test(`batches from their making to their results, with SDK ${name}`, async (t) => {
+    const upstream = await workspaces(t, 'main', [secret('main')]);
+    const relay = await Relay.start(t, { config: { ...auth, providers: [provider(upstream)] } });
+    const client = new SDK({ baseURL: relay.url, apiKey: CLIENT, maxRetries: 0 });
+    const made = await client.messages.batches.create({ requests: requests(3) });
+    assert.equal(made.results_url, null);
+    const ended = await client.messages.batches.cancel(made.id);
+    const results = `${relay.url}/v1/messages/batches/${made.id}/results`;
+    assert.equal(ended.results_url, results);
+    assert.equal((await client.messages.batches.retrieve(made.id)).results_url, results);
+    for await (const listed of client.messages.batches.list()) assert.equal(listed.results_url, results);
+    const lines = [];
+    for await (const line of await client.messages.batches.results(made.id)) lines.push(line);
+    assert.deepEqual(lines.map((line) => line.custom_id), ['r0', 'r1', 'r2']);
+    assert.equal(lines[0].result.message.content[0].text, `see ${upstream.url}/v1/messages/batches`);
+    assert.ok(upstream.requests.every(({ head }) => !head.includes(CLIENT)), 'the credential for the relay went to the provider');
+    assert.equal((await client.messages.batches.delete(made.id)).type, 'message_batch_deleted');
+  });
+}
+
+test('an address in a batch is the relay\'s as the client addressed it, and nothing else changes', async (t) => {
+  let text;
+  const upstream = await Upstream.start(t, 'main', (request, reply) => reply.body(200, text, { 'x-own': 'stays' }));
+  const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [{ ...provider(upstream), base_url: `${upstream.url}/gateway` }] } });
+  const ask1 = (headers = {}) => get(`${relay.url}/v1/messages/batches/b1`, headers);
+  const own = relay.url;
+  for (const [sent, expected] of [
+    [`{ "results_url" : "${upstream.url}/gateway/v1/messages/batches/b1/results",\n "x": 1.50 }`, `{ "results_url" : "${own}/v1/messages/batches/b1/results",\n "x": 1.50 }`],
+    ['{"results_url":"https:\\/\\/api.anthropic.com\\/v1\\/messages\\/batches\\/b1\\/results","t":"\\"https://x"}', `{"results_url":"${own}/v1/messages/batches/b1/results","t":"\\"https://x"}`],
+    ['{"results_url":"\\u0068ttps://other.example/signed?x=1"}', `{"results_url":"${own}/signed?x=1"}`],
+    ['{"a":[{"next":"HTTPS:other.example/y"},"http:\\\\\\\\other.example\\\\z"]}', `{"a":[{"next":"${own}/y"},"${own}\\\\z"]}`],
+    ['{"results_url":null,"text":"see https://docs.example","\\\\":"\\\\"}', '{"results_url":null,"text":"see https://docs.example","\\\\":"\\\\"}'],
+  ]) {
+    text = sent;
+    const answer = await ask1({ 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https', forwarded: 'host=evil.example' });
+    assert.equal(answer.text, expected);
+    assert.equal(answer.headers['x-own'], 'stays');
+    assert.equal(Number(answer.headers['content-length']), Buffer.byteLength(expected));
+  }
+  text = '{"results_url":"https://api.anthropic.com/v1/messages/batches/b1/results"}';
+  for (const [host, origin] of [['localhost', 'http://localhost'], ['[::1]:80', 'http://[::1]:80']]) {
+    assert.equal(JSON.parse((await ask1({ host })).text).results_url, `${origin}/v1/messages/batches/b1/results`);
+  }
+});
+
+test('a batch whose addresses cannot be read is not passed on; an error is', async (t) => {
+  const upstream = await Upstream.start(t, 'main', [
+    (request, reply) => reply.body(200, '\x1f\x8b', { 'content-encoding': 'gzip' }),
+    (request, reply) => reply.json(200, { results_url: 'https://api.anthropic.com/x', filler: 'x'.repeat(9 << 20) }),
+    (request, reply) => reply.json(404, { type: 'error', error: { type: 'not_found_error', message: 'no batch' } }),
+  ]);
+  const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [provider(upstream)] } });
+  const one = () => send(`${relay.url}/v1/messages/batches/b1`);
+  for (const answer of [await one(), await one()]) {
+    assert.equal(answer.status, 502);
+    assert.match(answer.text, /its addresses cannot be made the relay's/);
+  }
+  const missing = await one();
+  assert.equal(missing.status, 404);
+  assert.match(missing.text, /no batch/);
 });

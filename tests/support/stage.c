@@ -53,6 +53,9 @@ static void decide(struct stage *stage, cc_id id, int number) {
   if (cc_outcome(stage->relay, id, number, &outcome) != CC_OK) abort();
   stage->outcome[stage->outcomes++ % 4] = outcome;
   bool good = outcome.error == CC_OK && outcome.status < 400;
+  if (stage->replacement)
+    stage->replace_result = cc_outcome_replace(stage->relay, id, number, stage->replacement,
+                                               (uint32_t)strlen(stage->replacement));
   if (!good && number == 0)
     try_upstream(stage, id, 1);
   else if (outcome.status)

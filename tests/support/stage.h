@@ -13,6 +13,8 @@ struct stage {
   uint16_t port;
   struct cc_try spec;
   bool break_with_event;
+  const char *replacement; // not NULL: what the body of the answer is to be instead
+  int replace_result;
   double early_ms; // more than 0: the answer begins so long before the first try
   int early_result, early_again, answer_result;
   int outcomes;

@@ -1,21 +1,86 @@
 -- SPDX-License-Identifier: Apache-2.0
--- /v1/messages/batches* and /v1/files*: to the first provider that has them, as they are.
+-- /v1/messages/batches* and /v1/files*: to the first provider that has them, as they are. Addresses in the answers
+-- lead to the relay.
+local addresses = require 'ccrelay.endpoints.batch_addresses'
 local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
+local auth = require 'ccrelay.auth'
 local deliver = require 'ccrelay.deliver'
+local C = require 'ccrelay.c'
 local upstream = require 'ccrelay.upstream'
 
 local M = {}
 
----@param exchange ccrelay.Exchange
-function M.serve(exchange)
-  local feature = string.find(exchange.path, '^/v1/files') and 'files' or 'batches'
-  exchange.endpoint = 'passthrough'
+local HELD_BYTES = 8 * 1024 * 1024 -- of an answer that is edited; a list has 1,000 batches of 600 bytes at most
+
+---@class ccrelay.Passed what a request is for
+---@field feature 'batches'|'files'
+---@field id string? of the batch or file
+---@field makes boolean it makes one
+---@field holds boolean its answer is read here before the client gets it
+
+-- What is streamed is the contents of a file, and the results of a batch.
+local function read_path(exchange)
+  local files = string.find(exchange.path, '^/v1/files') ~= nil
+  local rest = string.match(exchange.path, files and '^/v1/files(.*)' or '^/v1/messages/batches(.*)')
+  local id, action = string.match(rest, '^/([^/]+)/?(.*)$')
+  local makes = exchange.method == 'POST' and not id
+  local is_object = not files and exchange.method ~= 'HEAD' and (not id or action == '' or action == 'cancel')
+  return { feature = files and 'files' or 'batches', id = id, makes = makes, holds = is_object }
+end
+
+local function candidate_for(exchange, feature)
   for _, provider in ipairs(exchange.generation.providers) do
     local candidate = provider:supports(feature) and upstream.at(provider, exchange.caller)
-    if candidate then return deliver.outcome(exchange, attempt.try(exchange, candidate)) end
+    if candidate then return candidate end
   end
-  answer.error(exchange, 404, 'no provider serves ' .. exchange.path, { failure = 'no_candidate' })
+  return nil
+end
+
+-- The relay as this client addressed it. X-Forwarded-* would be anybody's word, and without a Host that is one
+-- (HTTP/1.0) paths have to do, which the SDKs resolve.
+local function own_origin(exchange)
+  local host = exchange.header.host
+  if not host or not auth.is_authority(host) then return '' end
+  return (exchange.generation.configuration.server.tls and 'https://' or 'http://') .. host
+end
+
+-- The answer as it came would send the client's credential to whatever it names.
+local function unreadable(exchange, outcome)
+  answer.error(exchange, 502, string.format('provider "%s" answered with a batch in an encoding nobody asked for, '
+    .. 'or of more than %d bytes: its addresses cannot be made the relay\'s', outcome.upstream.provider, HELD_BYTES),
+    { failure = 'unreadable' })
+end
+
+local function replace(exchange, outcome, text)
+  local code = C.cc_outcome_replace(exchange.relay, exchange.handle, outcome.attempt, text, #text)
+  if code ~= C.CC_OK then error('the answer cannot be edited', 0) end
+end
+
+local function is_plain(outcome)
+  local encoding = outcome.headers['content-encoding']
+  return outcome.complete and (not encoding or string.lower(encoding) == 'identity')
+end
+
+local function give(exchange, outcome)
+  if not outcome.ok or not exchange.held_bytes then return deliver.outcome(exchange, outcome) end
+  if not is_plain(outcome) then return unreadable(exchange, outcome) end
+  local text = outcome.body
+  local moved = addresses.move(text, own_origin(exchange))
+  if moved ~= text then replace(exchange, outcome, moved) end
+  deliver.outcome(exchange, outcome)
+end
+
+---@param exchange ccrelay.Exchange
+function M.serve(exchange)
+  local wanted = read_path(exchange)
+  exchange.endpoint = 'passthrough'
+  local candidate = candidate_for(exchange, wanted.feature)
+  if not candidate then
+    return answer.error(exchange, 404, 'no provider serves ' .. exchange.path, { failure = 'no_candidate' })
+  end
+  if wanted.holds then exchange.held_bytes = HELD_BYTES end
+  give(exchange, attempt.try(exchange, candidate))
 end
 
 return M

@@ -202,4 +202,13 @@ function fake.cc_outcome_header_at(_, id, number, index, name, value)
   return 0
 end
 
+-- The reply may be that of other attempts too.
+function fake.cc_outcome_replace(_, id, number, body, size)
+  local attempt = find(id).attempts[number]
+  local reply = attempt.reply
+  if not attempt.settled or reply.error or reply.complete == false then return real.CC_ESTATE end
+  attempt.reply = setmetatable({ body = bytes(body, size) }, { __index = reply })
+  return 0
+end
+
 return fake
