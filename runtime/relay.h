@@ -397,6 +397,7 @@ struct cc_scan {
   bool stream;
   uint32_t features;
   double max_tokens;        // 0 when absent
+  struct cc_slice file;     // raw text of the first file_id, of 256 bytes at most, in a content block or its source
   uint32_t images;          // in base64
   double image_bytes;       // of their base64
   double document_bytes;    // of documents in base64

@@ -64,7 +64,7 @@ local RARE = {
   early = false, home = false, tally = false, media = false, sent = false, billed = false,
   ticket = false, filter = false, turns = false, estimated = false,
   homeless = false, excess = 0, capped = false, evidence = false, given_up = false, spare = false,
-  last_spare = false, hurried = false, held_bytes = false,
+  last_spare = false, hurried = false, held_bytes = false, file_id = false,
 }
 
 function Exchange.__index(self, name)
@@ -196,6 +196,11 @@ local function decode(quoted)
   return length >= 0 and ffi.string(decoded, length) or nil
 end
 
+-- A JSON string without its quotes.
+local function unescaped(raw)
+  return string.find(raw, '\\', 1, true) and decode('"' .. raw .. '"') or raw
+end
+
 -- What is no text in a body, and the tokens that makes.
 local function media_of(found)
   local images = math.min(found.images * IMAGE_TOKENS, found.image_bytes / IMAGE_BYTES)
@@ -215,8 +220,8 @@ function methods:inspect()
   if code ~= C.CC_OK then
     cache.scan_offset = scan.error_offset
   else
-    local raw = text(scan.model)
-    cache.original_model = string.find(raw, '\\', 1, true) and decode('"' .. raw .. '"') or raw
+    cache.original_model = unescaped(text(scan.model))
+    if scan.file.size > 0 then self.file_id = unescaped(text(scan.file)) end
     cache.model = cache.model or cache.original_model
     cache.stream, cache.feature_bits, cache.max_tokens = scan.stream, scan.features, scan.max_tokens
     if scan.images > 0 or scan.document_bytes > 0 then self.media = media_of(scan) end

@@ -8,6 +8,7 @@ local features = require 'ccrelay.features'
 local health = require 'ccrelay.health'
 local home = require 'ccrelay.home'
 local learn = require 'ccrelay.health.learn'
+local makers = require 'ccrelay.makers'
 local most_telling = require 'ccrelay.most_telling'
 local members = require 'ccrelay.members'
 local new_table = require 'table.new'
@@ -198,13 +199,13 @@ local function select_from(exchange, list, entry, now)
   return { exchange = exchange, list = list, now = now, state = state, ready = ready }
 end
 
-local function add_all(exchange, list, entry, credential, now)
+local function add_all(exchange, list, entry, credential, now, only)
   local provider, model = entry.provider, entry.model
   local take = exchange.endpoint == 'messages' and add or add_unjudged
   local selection = select_from(exchange, list, entry, now)
   if credential ~= 'own' then return take(selection, new(provider.keyless, model, credential, 0)) end
   local rank, turn_number = pooling.rank(exchange, provider)
-  for _, slot in ipairs(provider.slots) do
+  for _, slot in ipairs(only and { only } or provider.slots) do
     take(selection, new(slot, model, credential, rank and rank(slot, now, turn_number, model) or 0))
   end
 end
@@ -233,13 +234,13 @@ function M.plan(generation, model)
   return list
 end
 
-local function consider(exchange, list, entry, now)
+local function consider(exchange, list, entry, now, only)
   local provider = entry.provider
   local feature = features.missing(provider, exchange:features())
   if feature then return refuse(exchange, 'unsupported', nil, provider, feature) end
   local credential = M.credential(provider, exchange.caller)
   if not credential then return refuse(exchange, 'none', nil, provider) end
-  return add_all(exchange, list, entry, credential, now)
+  return add_all(exchange, list, entry, credential, now, only)
 end
 
 local function moment() return (C.cc_now()) end
@@ -317,7 +318,8 @@ function M.candidates(exchange, filter)
   local entries = serving.of(exchange.generation, model, filter)
   if entries.forbidden then exchange.refusal = exchange.refusal or { kind = 'not_allowed' } end
   exchange.spare, exchange.last_spare = false, false
-  for _, entry in ipairs(entries) do consider(exchange, list, entry, now) end
+  local having, only = makers.having_file(exchange, entries, M.credential)
+  for _, entry in ipairs(having) do consider(exchange, list, entry, now, only) end
   local spare = #list == 0 and take_spare(exchange)
   if spare then list[1] = spare.upstream end
   if #list > 1 then table.sort(list, comes_before) end
@@ -384,11 +386,12 @@ end
 --- An upstream at a given provider for endpoints that have no model.
 ---@param provider ccrelay.Provider
 ---@param caller ccrelay.Caller
+---@param slot ccrelay.Slot? which of its keys; nil: the first
 ---@return ccrelay.Upstream?
-function M.at(provider, caller)
+function M.at(provider, caller, slot)
   local credential = M.credential(provider, caller)
   if not credential then return nil end
-  return new(credential == 'own' and provider.slots[1] or provider.keyless, nil, credential, 0)
+  return new(credential == 'own' and (slot or provider.slots[1]) or provider.keyless, nil, credential, 0)
 end
 
 return M

@@ -4,7 +4,7 @@
 #define CC_CODEC_MESSAGES_H
 #include "codec/json.h"
 
-enum { CC_MODEL_BYTES = 512 }; // of a model's name at most
+enum { CC_MODEL_BYTES = 512, CC_FILE_BYTES = 256 }; // of a model's name, of a file's id, at most
 
 // Validates body and fills out (slices into body). CC_OK, CC_EJSON, CC_EJSON_DEPTH,
 // CC_EJSON_OBJECT, CC_EMODEL; out->error_offset tells where. A doubled top-level "model", escaped

@@ -33,6 +33,7 @@ enum key {
   KEY_SYSTEM,
   KEY_SOURCE,
   KEY_CONTENT,
+  KEY_FILE_ID,
   KEY_MESSAGES,
   KEY_THINKING,
   KEY_SIGNATURE,
@@ -56,6 +57,7 @@ static const struct {
     [KEY_SYSTEM] = {"system", 6},
     [KEY_SOURCE] = {"source", 6},
     [KEY_CONTENT] = {"content", 7},
+    [KEY_FILE_ID] = {"file_id", 7},
     [KEY_MESSAGES] = {"messages", 8},
     [KEY_THINKING] = {"thinking", 8},
     [KEY_SIGNATURE] = {"signature", 9},
@@ -178,6 +180,14 @@ static void type_value(struct scan *scan, struct level *level, int token) {
   }
 }
 
+// The first file that a block names, in its source or (container_upload) itself.
+static void file_value(struct scan *scan, const struct level *level, int token) {
+  struct cc_slice *file = &scan->out->file, raw = scan->json.raw;
+  if (level->place != PLACE_BLOCK && level->place != PLACE_SOURCE) return;
+  if (file->size || token != CC_JSON_STRING || raw.size - 2 > CC_FILE_BYTES) return;
+  *file = cc_slice(raw.data + 1, raw.size - 2);
+}
+
 static bool has_cache_control(uint8_t place) {
   return place == PLACE_BODY || place == PLACE_ITEM || place == PLACE_MESSAGE ||
          place == PLACE_BLOCK;
@@ -198,6 +208,9 @@ static void take_value(struct scan *scan, struct level *level, int token) {
     break;
   case KEY_SCOPE:
     if (level->place == PLACE_CACHE) scan->out->features |= CC_HAS_CACHE_SCOPE;
+    break;
+  case KEY_FILE_ID:
+    file_value(scan, level, token);
     break;
   case KEY_SIGNATURE:
   case KEY_DATA:

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import SDK0 from 'sdk0';
-import SDK1 from 'sdk1';
+import SDK1, { toFile } from 'sdk1';
 import { test } from './support/test.mjs';
-import { Relay, ask, get, provider, secret, send } from './support/relay.mjs';
+import { Relay, ask, get, post, provider, secret, send } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
 import { workspaces } from './support/workspaces.mjs';
 
@@ -110,4 +110,65 @@ test('a batch whose addresses cannot be read is not passed on; an error is', asy
   const missing = await one();
   assert.equal(missing.status, 404);
   assert.match(missing.text, /no batch/);
+});
+
+const [keyA, keyB] = [secret('key-a'), secret('key-b')];
+const withKeys = (upstream, ...keys) => [{ name: 'main', type: 'anthropic', base_url: upstream.url, keys: keys.map((key) => ({ key })) }];
+const blocks = {
+  document: (id) => [{ type: 'document', source: { type: 'file', file_id: id } }],
+  'container_upload': (id) => [{ type: 'text', text: 'x' }, { type: 'container_upload', file_id: id }],
+  'tool result': (id) => [{ type: 'tool_result', tool_use_id: 't', content: [{ type: 'image', source: { file_id: id, type: 'file' } }] }],
+};
+const naming = (id, kind = 'document') => ask({ messages: [{ role: 'user', content: blocks[kind](id) }] });
+/** With which keys the provider has been asked since request number from. */
+const keysSince = (upstream, from) => [...new Set(upstream.requests.slice(from).map(({ headers }) => headers['x-api-key']))];
+
+test('files and batches stay with the key that made them, over workers and a change of the order of keys', async (t) => {
+  const upstream = await workspaces(t, 'main', [keyA, keyB]);
+  const relay = await Relay.start(t, { config: { ...auth, providers: withKeys(upstream, keyA, keyB) } });
+  const client = new SDK1({ baseURL: relay.url, apiKey: CLIENT, maxRetries: 0 });
+  const headers = { 'x-api-key': CLIENT };
+  const file = await client.beta.files.upload({ file: await toFile(Buffer.from('contents'), 'a.txt') });
+  assert.equal(file.filename, 'https://example.org/v1/files/x', 'files have texts of users, no addresses');
+  const batch = await client.messages.batches.create({ requests: requests(1) });
+  const use = async (id) => {
+    for (const kind of Object.keys(blocks)) {
+      for (let n = 0; n < 4; n += 1) assert.equal((await post(relay, naming(id, kind), { headers })).status, 200, kind);
+    }
+    assert.equal((await post(relay, { ...naming(id), max_tokens: undefined }, { headers, target: '/v1/messages/count_tokens' })).status, 200);
+    assert.equal((await client.beta.files.retrieveMetadata(id)).id, id);
+    assert.equal(await (await client.beta.files.download(id)).text(), 'contents');
+  };
+  await use(file.id);
+  assert.deepEqual(keysSince(upstream, 0), [keyA]);
+
+  relay.configure({ ...auth, providers: withKeys(upstream, keyB, keyA) });
+  process.kill(relay.child.pid, 'SIGHUP');
+  await relay.generation(2);
+  let from = upstream.requests.length;
+  await use(file.id);
+  await client.messages.batches.cancel(batch.id);
+  for await (const line of await client.messages.batches.results(batch.id)) assert.equal(line.custom_id, 'r0');
+  assert.deepEqual(keysSince(upstream, from), [keyA]);
+
+  from = upstream.requests.length;
+  const later = await client.beta.files.upload({ file: await toFile(Buffer.from('contents'), 'b.txt') });
+  await use(later.id);
+  assert.deepEqual(keysSince(upstream, from), [keyB]);
+  await client.beta.files.delete(file.id);
+  assert.equal(upstream.workspaces[keyA].files.size, 0);
+
+  from = upstream.requests.length;
+  for (let n = 0; n < 6; n += 1) assert.equal((await post(relay, naming('file_unknown'), { headers })).status, 404);
+  assert.equal((await get(`${relay.url}/v1/messages/batches/msgbatch_unknown`, headers)).status, 404);
+  assert.deepEqual(keysSince(upstream, from), [keyB], 'what nobody remembers belongs to the first key');
+});
+
+test('a message without a file goes to every key', async (t) => {
+  const upstream = await workspaces(t, 'main', [keyA, keyB]);
+  const providers = withKeys(upstream, keyA, keyB);
+  providers[0].pooling = { strategy: 'round_robin' };
+  const relay = await Relay.start(t, { config: { ...auth, providers } });
+  for (let n = 0; n < 6; n += 1) assert.equal((await post(relay, ask(), { headers: { 'x-api-key': CLIENT } })).status, 200);
+  assert.equal(keysSince(upstream, 0).length, 2);
 });

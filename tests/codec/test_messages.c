@@ -20,12 +20,41 @@ static int scan(const char *text, size_t size, struct cc_scan *out) {
   if (status == CC_OK) {
     assert_true(out->model.data > copy && out->model.size < size);
     out->model.data = text + (out->model.data - copy);
+    if (out->file.size) out->file.data = text + (out->file.data - copy);
   } else {
     assert_null(out->model.data);
     assert_true(out->error_offset <= size && !out->features && !out->stream);
   }
   free(copy);
   return status;
+}
+
+static void finds_the_first_file(void **state) {
+  (void)state;
+  static const struct {
+    const char *content, *file;
+  } cases[] = {
+      {"[{\"type\":\"document\",\"source\":{\"type\":\"file\",\"file_id\":\"file_1\"}}]", "file_1"},
+      {"[{\"source\":{\"file_id\":\"file_1\",\"type\":\"file\"},\"type\":\"image\"}]", "file_1"},
+      {"[{\"type\":\"container_upload\",\"file_id\":\"file_2\"}]", "file_2"},
+      {"[{\"type\":\"container_upload\",\"\\u0066ile_id\":\"f\\u0031\"}]", "f\\u0031"},
+      {"[{\"type\":\"text\",\"text\":\"x\"},{\"file_id\":\"a\"},{\"file_id\":\"b\"}]", "a"},
+      {"[{\"type\":\"tool_result\",\"content\":[{\"type\":\"document\",\"source\":{\"file_id\":\"c\"}}]}]", "c"},
+      {"[{\"type\":\"tool_use\",\"input\":{\"file_id\":\"x\",\"source\":{\"file_id\":\"x\"}}}]", ""},
+      {"[{\"type\":\"document\",\"source\":{\"file_id\":7}},{\"file_id\":\"\"},{\"file_id\":null}]", ""},
+      {"\"file_id\"", ""},
+  };
+  for (size_t i = 0; i < COUNT(cases); i++) {
+    char text[512];
+    struct cc_scan out;
+    int size = snprintf(text, sizeof text,
+                        "{\"file_id\":\"no\",\"messages\":[{\"file_id\":\"no\",\"content\":%s}],"
+                        "\"model\":\"m\"}",
+                        cases[i].content);
+    assert_int_equal(scan(text, (size_t)size, &out), CC_OK);
+    if (!cc_slice_is(out.file, cases[i].file))
+      fail_msg("%.*s: %s", (int)out.file.size, out.file.data, text);
+  }
 }
 
 // The features of a body made of this text and a model.
@@ -457,6 +486,7 @@ static void reads_error_types(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(finds_the_first_file),
       cmocka_unit_test(reads_a_real_turn),
       cmocka_unit_test(reads_the_top),
       cmocka_unit_test(refuses_with_the_place),

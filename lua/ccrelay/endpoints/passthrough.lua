@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
--- /v1/messages/batches* and /v1/files*: to the first provider that has them, as they are. Addresses in the answers
--- lead to the relay.
+-- /v1/messages/batches* and /v1/files*: as they are to the key that made the batch or file, new ones to the first
+-- provider that has such. Addresses in the answers lead to the relay.
+local C = require 'ccrelay.c'
 local addresses = require 'ccrelay.endpoints.batch_addresses'
 local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
 local auth = require 'ccrelay.auth'
 local deliver = require 'ccrelay.deliver'
-local C = require 'ccrelay.c'
+local json = require 'ccrelay.json'
+local makers = require 'ccrelay.makers'
 local upstream = require 'ccrelay.upstream'
 
 local M = {}
@@ -25,16 +27,8 @@ local function read_path(exchange)
   local rest = string.match(exchange.path, files and '^/v1/files(.*)' or '^/v1/messages/batches(.*)')
   local id, action = string.match(rest, '^/([^/]+)/?(.*)$')
   local makes = exchange.method == 'POST' and not id
-  local is_object = not files and exchange.method ~= 'HEAD' and (not id or action == '' or action == 'cancel')
-  return { feature = files and 'files' or 'batches', id = id, makes = makes, holds = is_object }
-end
-
-local function candidate_for(exchange, feature)
-  for _, provider in ipairs(exchange.generation.providers) do
-    local candidate = provider:supports(feature) and upstream.at(provider, exchange.caller)
-    if candidate then return candidate end
-  end
-  return nil
+  local is_object = exchange.method ~= 'HEAD' and (not id or action == '' or action == 'cancel')
+  return { feature = files and 'files' or 'batches', id = id, makes = makes, holds = makes or is_object and not files }
 end
 
 -- The relay as this client addressed it. X-Forwarded-* would be anybody's word, and without a Host that is one
@@ -62,8 +56,14 @@ local function is_plain(outcome)
   return outcome.complete and (not encoding or string.lower(encoding) == 'identity')
 end
 
-local function give(exchange, outcome)
-  if not outcome.ok or not exchange.held_bytes then return deliver.outcome(exchange, outcome) end
+-- What comes later for this id has to go to the same key. (A client's own credential decides by itself.)
+local function remember(outcome, text)
+  local made = json.decode(text)
+  local id = type(made) == 'table' and made.id
+  if type(id) == 'string' and outcome.upstream.credential == 'own' then makers.note(id, outcome.upstream.slot) end
+end
+
+local function give_batch(exchange, outcome)
   if not is_plain(outcome) then return unreadable(exchange, outcome) end
   local text = outcome.body
   local moved = addresses.move(text, own_origin(exchange))
@@ -75,12 +75,16 @@ end
 function M.serve(exchange)
   local wanted = read_path(exchange)
   exchange.endpoint = 'passthrough'
-  local candidate = candidate_for(exchange, wanted.feature)
+  local provider, slot = makers.keeper(exchange, wanted.feature, wanted.id, upstream.credential)
+  local candidate = provider and upstream.at(provider, exchange.caller, slot)
   if not candidate then
     return answer.error(exchange, 404, 'no provider serves ' .. exchange.path, { failure = 'no_candidate' })
   end
   if wanted.holds then exchange.held_bytes = HELD_BYTES end
-  give(exchange, attempt.try(exchange, candidate))
+  local outcome = attempt.try(exchange, candidate)
+  if outcome.ok and wanted.makes and is_plain(outcome) then remember(outcome, outcome.body) end
+  if outcome.ok and wanted.holds and wanted.feature == 'batches' then return give_batch(exchange, outcome) end
+  deliver.outcome(exchange, outcome)
 end
 
 return M
