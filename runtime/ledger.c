@@ -54,6 +54,7 @@ void cc_ledger_return(uint32_t slot) {
     if (!place || tokens & SENT) continue;
     struct cc_ticket ticket = {.limit = (int32_t)(place >> 32) - 1,
                                .second = (uint32_t)place,
+                               .requests = 1,
                                .input_tokens = (double)(tokens >> TOKEN_BITS & TOKENS),
                                .output_tokens = (double)(tokens & TOKENS)};
     cc_limit_release(&ticket, 0);

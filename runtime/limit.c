@@ -218,7 +218,7 @@ static uint64_t rounded_up(double value) {
 }
 
 static double booked_of(const struct cc_ticket *ticket, unsigned rate) {
-  if (rate == RATE_REQUESTS) return 1;
+  if (rate == RATE_REQUESTS) return ticket->requests;
   return (rate == RATE_OUTPUT ? 0 : ticket->input_tokens) +
          (rate == RATE_INPUT ? 0 : ticket->output_tokens);
 }
@@ -254,14 +254,14 @@ double cc_limit_wait(int number, double now_ms, double input_tokens, double outp
   return (double)shortage(limit, look_at_clock(limit, now_ms), &own, &others);
 }
 
-int cc_limit_reserve(int number, double now_ms, double input_tokens, double output_tokens,
-                     struct cc_ticket *ticket, double *wait_ms) {
+static int reserve(int number, double now_ms, const struct amounts *wanted,
+                   struct cc_ticket *ticket, double *wait_ms) {
   struct cc_shared_limit *limit = cc_shared_limit(number);
   *ticket = (struct cc_ticket){.limit = -1};
   *wait_ms = 0;
   if (!limit) return CC_EINVAL;
   for (int i = 0; i < TRIES; i++) {
-    struct amounts own = {{1, counted(input_tokens), counted(output_tokens)}};
+    struct amounts own = *wanted;
     uint64_t now = move_clock(limit, now_ms);
     *wait_ms = (double)shortage(limit, now, &own, &NOTHING);
     if (*wait_ms > 0) return CC_ELIMIT;
@@ -269,14 +269,28 @@ int cc_limit_reserve(int number, double now_ms, double input_tokens, double outp
     if (!book(limit, now, &own, resets)) continue;
     *ticket = (struct cc_ticket){.limit = number,
                                  .second = (uint32_t)(now / 1000),
+                                 .requests = (double)own.of[REQUESTS],
                                  .input_tokens = (double)own.of[INPUT],
                                  .output_tokens = (double)own.of[OUTPUT]};
     memcpy(ticket->resets, resets, sizeof resets);
-    ticket->entry = cc_ledger_open(ticket);
     return CC_OK;
   }
   *wait_ms = 1;
   return CC_ELIMIT;
+}
+
+int cc_limit_reserve(int number, double now_ms, double input_tokens, double output_tokens,
+                     struct cc_ticket *ticket, double *wait_ms) {
+  const struct amounts wanted = {{1, counted(input_tokens), counted(output_tokens)}};
+  int error = reserve(number, now_ms, &wanted, ticket, wait_ms);
+  if (error == CC_OK) ticket->entry = cc_ledger_open(ticket);
+  return error;
+}
+
+int cc_limit_reserve_requests(int number, double now_ms, double requests,
+                              struct cc_ticket *ticket, double *wait_ms) {
+  const struct amounts wanted = {{counted(requests), 0, 0}};
+  return reserve(number, now_ms, &wanted, ticket, wait_ms);
 }
 
 // Books whatever the windows say.
@@ -306,8 +320,9 @@ void cc_limit_release(const struct cc_ticket *ticket, double now_ms) {
   struct cc_shared_limit *limit = cc_shared_limit(ticket->limit);
   if (!limit) return;
   cc_limit_settle(ticket, now_ms, 0, 0);
-  cc_window_change(limit->window[REQUESTS], ticket->second, -1);
-  cc_remainder_change(&limit->left[RATE_REQUESTS], ticket->resets[RATE_REQUESTS], 1);
+  cc_window_change(limit->window[REQUESTS], ticket->second, -ticket->requests);
+  cc_remainder_change(&limit->left[RATE_REQUESTS], ticket->resets[RATE_REQUESTS],
+                      ticket->requests);
 }
 
 static double smaller(double a, double b) {

@@ -298,6 +298,7 @@ struct cc_ticket {          // one reservation
   uint32_t second;          // where it was booked
   uint32_t entry;           // of this worker's open reservations; 0: of none
   uint32_t resets[4];       // of the learned remainders it took from, by kind; 0: from none
+  double requests;
   double input_tokens;
   double output_tokens;
 };
@@ -323,6 +324,11 @@ double cc_limit_wait(int limit, double now_ms, double input_tokens, double outpu
 // and the ticket; or CC_ELIMIT, *wait_ms until it would fit, and nothing booked.
 int cc_limit_reserve(int limit, double now_ms, double input_tokens, double output_tokens,
                      struct cc_ticket *ticket, double *wait_ms);
+
+// The same for so many requests at once, without tokens, as a batch is. More than the rate fit in an
+// empty window. Should this worker die they stay booked.
+int cc_limit_reserve_requests(int limit, double now_ms, double requests, struct cc_ticket *ticket,
+                              double *wait_ms);
 
 // Replaces the estimate by what was really used: input where it was booked, for the provider counted
 // it then; output over the estimate at now_ms, for it was made until then. cc_limit_release takes all
@@ -397,7 +403,8 @@ struct cc_scan {
   bool stream;
   uint32_t features;
   double max_tokens;        // 0 when absent
-  struct cc_slice file;     // raw text of the first file_id, of 256 bytes at most, in a content block or its source
+  struct cc_slice file;     // raw text of the first file_id in a content block or its source, of 256
+                            // bytes at most
   uint32_t images;          // in base64
   double image_bytes;       // of their base64
   double document_bytes;    // of documents in base64
@@ -555,9 +562,9 @@ int cc_outcome_header(struct cc_relay *relay, cc_id exchange, int attempt, const
 int cc_outcome_header_at(struct cc_relay *relay, cc_id exchange, int attempt, uint32_t index,
                          struct cc_slice *name, struct cc_slice *value);
 
-// Puts another body in the place of the one of a success that is held whole, of at most UINT32_MAX bytes, which are
-// copied; status and headers stay as they came. Slices of the body before are void. CC_ESTATE when there is no such
-// body: an event stream, a failure, or one of which more is to come.
+// Puts another body (copied) in the place of the one of an answer that is held whole; status and
+// headers stay as they came. Slices of the body before are void. CC_ESTATE when there is no such body:
+// of an event stream, of an attempt that failed, or one of which more is to come.
 int cc_outcome_replace(struct cc_relay *relay, cc_id exchange, int attempt, const char *body,
                        uint32_t size);
 
@@ -725,6 +732,10 @@ int cc_json_decode(const char *text, uint32_t size, char *out, uint32_t capacity
 // CC_EINVAL when the path is none.
 int cc_json_without(const char *text, uint32_t size, const char *path, uint32_t path_size, char **out,
                     uint32_t *out_size);
+
+// How many items the array at a dotted path of the JSON object text has: 0 when there is no array,
+// CC_EJSON* when the text is no JSON object. Of doubled names the last counts.
+int cc_json_count(const char *text, uint32_t size, const char *path, uint32_t path_size);
 
 // Base64 (RFC 4648) of bytes, malloc'ed (cc_free): with padding, or in the alphabet for URLs without.
 int cc_base64(const char *data, uint32_t size, bool url, char **out, uint32_t *out_size);

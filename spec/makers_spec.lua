@@ -95,7 +95,7 @@ describe('the key that made a file', function()
   end)
 
   it('is of no consequence for clients with a credential of their own', function()
-    local self = stage.new { providers = { provider('a', { 'sk-1' }) } }
+    local self = stage.new { providers = { provider('a', { 'sk-1' }, { transparent = true }) } }
     upload(self, 'a', 'file_own')
     local _, exchange = self:request { body = naming 'file_own', headers = { authorization = 'Bearer theirs' } }
     assert.equal('Bearer theirs', exchange.tries[1].headers.authorization)

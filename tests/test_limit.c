@@ -26,6 +26,23 @@ static void requests_are_counted(void **state) {
   assert_true(usage(60701).requests == 1);
 }
 
+static void requests_of_a_batch_are_counted_and_given_back(void **state) {
+  (void)state;
+  rates(10, 100, 0, 0);
+  assert_int_equal(cc_limit_reserve_requests(limit, 0, 7, &ticket, &wait_ms), CC_OK);
+  assert_true(usage(0).requests == 7);
+  struct cc_ticket first = ticket;
+  assert_int_equal(cc_limit_reserve_requests(limit, 1, 4, &ticket, &wait_ms), CC_ELIMIT);
+  assert_true(wait_ms == 60000);
+  assert_int_equal(ticket.limit, -1);
+  assert_int_equal(cc_limit_reserve_requests(limit, 1, 3, &ticket, &wait_ms), CC_OK);
+  assert_int_equal(reserve(1, 1, 1), CC_ELIMIT);
+  cc_limit_release(&first, 2);
+  assert_true(usage(2).requests == 3);
+  assert_int_equal(reserve(2, 1, 1), CC_OK);
+  assert_int_equal(cc_limit_reserve_requests(-1, 0, 1, &ticket, &wait_ms), CC_EINVAL);
+}
+
 static void each_kind_of_tokens_is_counted(void **state) {
   (void)state;
   rates(0, 100, 80, 40);
@@ -431,6 +448,7 @@ static void cleared_limits_are_as_new(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(requests_are_counted),
+      TEST(requests_of_a_batch_are_counted_and_given_back),
       TEST(each_kind_of_tokens_is_counted),
       TEST(without_rates_all_is_let_in),
       TEST(a_request_above_the_rate_waits_for_emptiness),

@@ -65,16 +65,24 @@ local function refuse(exchange, message, seconds)
   return false
 end
 
-local function reserve(exchange, allowance)
-  if allowance.requests + allowance.tokens == 0 then return true end
+--- The limit that counts what a client sends.
+---@param allowance ccrelay.Allowance
+---@return integer limit negative when there is no room for one
+function M.limit(allowance)
   local name = cell.fit('client:' .. allowance.name)
   local limit = C.cc_limit(name, #name)
+  rates.requests, rates.tokens, rates.input_tokens, rates.output_tokens = allowance.requests, allowance.tokens, 0, 0
+  C.cc_limit_configure(limit, rates)
+  return limit
+end
+
+local function reserve(exchange, allowance)
+  if allowance.requests + allowance.tokens == 0 then return true end
+  local limit = M.limit(allowance)
   if limit < 0 then
     return refuse(exchange, string.format('there is no room to count for the limits of client "%s"; a restart of the '
       .. 'relay makes room', allowance.name))
   end
-  rates.requests, rates.tokens, rates.input_tokens, rates.output_tokens = allowance.requests, allowance.tokens, 0, 0
-  C.cc_limit_configure(limit, rates)
   local ticket = ticket_type()
   local now = C.cc_now()
   local input, output = booking.estimate(exchange, nil, { allowance.requests, allowance.tokens, 0, 0 })

@@ -64,7 +64,7 @@ local RARE = {
   early = false, home = false, tally = false, media = false, sent = false, billed = false,
   ticket = false, filter = false, turns = false, estimated = false,
   homeless = false, excess = 0, capped = false, evidence = false, given_up = false, spare = false,
-  last_spare = false, hurried = false, held_bytes = false, file_id = false,
+  last_spare = false, hurried = false, held_bytes = false, file_id = false, batch_tickets = false,
 }
 
 function Exchange.__index(self, name)

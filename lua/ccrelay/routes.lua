@@ -8,13 +8,15 @@ local M = {}
 ---@class ccrelay.Route
 ---@field methods table<string, boolean>
 ---@field allow string value of the Allow header
----@field endpoint table module with serve(exchange); decodes: it needs the body without content-encoding
+---@field endpoint table module with serve(exchange)
+---@field decodes boolean? the endpoint needs the body without its content-encoding
 ---@field free boolean? needs no key
 
 local function route(methods, name, free)
   local set = {}
   for method in string.gmatch(methods, '%u+') do set[method] = true end
-  return { methods = set, allow = methods, endpoint = require('ccrelay.endpoints.' .. name), free = free }
+  local endpoint = require('ccrelay.endpoints.' .. name)
+  return { methods = set, allow = methods, endpoint = endpoint, decodes = endpoint.decodes, free = free }
 end
 
 local exact = {
@@ -28,9 +30,11 @@ local exact = {
   ['/'] = route('GET, HEAD', 'root', true),
 }
 
-local passthrough = route('GET, HEAD, POST, DELETE', 'passthrough')
-exact['/v1/messages/batches'] = passthrough
-exact['/v1/files'] = passthrough
+local files = route('GET, HEAD, POST, DELETE', 'passthrough')
+local batches = route('GET, HEAD, POST, DELETE', 'passthrough')
+batches.decodes = true -- its requests are counted
+exact['/v1/messages/batches'] = batches
+exact['/v1/files'] = files
 
 -- Goes on to a provider, so that nothing in it may be read as another path by a server on the way: what RFC 3986
 -- (2.3) calls unreserved, never escaped, and no dot at either end.
@@ -55,8 +59,8 @@ local NAME = 'that are not empty, "." or "..", without ";", "\\" and control cha
 
 local subtrees = {
   { root = '/v1/models', route = exact['/v1/models'], is_fit = is_name, takes = NAME, decoded = true },
-  { root = '/v1/messages/batches', route = passthrough, is_fit = is_id, takes = ID },
-  { root = '/v1/files', route = passthrough, is_fit = is_id, takes = ID },
+  { root = '/v1/messages/batches', route = batches, is_fit = is_id, takes = ID },
+  { root = '/v1/files', route = files, is_fit = is_id, takes = ID },
 }
 
 -- What is behind the root in a path; nil for one that only begins with the same letters, as /v1/filesystem.

@@ -79,7 +79,7 @@ function M.run(exchange)
     return answer.error(exchange, 529, 'the relay is at its limit of exchanges (server.max_concurrent)',
       { retry_after = retry_after.SOON })
   end
-  if route.endpoint.decodes and not encoding.decode(exchange) then return end
+  if route.decodes and not encoding.decode(exchange) then return end
   take_body(exchange)
   return route.endpoint.serve(exchange)
 end

@@ -305,3 +305,19 @@ int cc_json_without(const char *text, uint32_t size, const char *path, uint32_t 
   *out_size = (uint32_t)view.size;
   return CC_OK;
 }
+
+int cc_json_count(const char *text, uint32_t size, const char *path, uint32_t path_size) {
+  struct cc_json_member member;
+  struct cc_json json;
+  int count = 0, token = cc_json_find(text, size, cc_slice(path, path_size), &member);
+  if (token == CC_ENOTFOUND) return 0;
+  if (token != CC_OK) return token;
+  cc_json_init(&json, member.value.data, member.value.size);
+  if (cc_json_next(&json) != CC_JSON_ARRAY) return 0;
+  while ((token = cc_json_next(&json)) != CC_JSON_ARRAY_END) {
+    token = cc_json_skip(&json, token);
+    if (token != CC_OK) return token;
+    count++;
+  }
+  return count;
+}

@@ -2,6 +2,7 @@
 // Batches and files: which paths reach a provider, where the addresses in a batch lead, whose key a file belongs to.
 import assert from 'node:assert/strict';
 import net from 'node:net';
+import { gzipSync } from 'node:zlib';
 import SDK0 from 'sdk0';
 import SDK1, { toFile } from 'sdk1';
 import { test } from './support/test.mjs';
@@ -171,4 +172,49 @@ test('a message without a file goes to every key', async (t) => {
   const relay = await Relay.start(t, { config: { ...auth, providers } });
   for (let n = 0; n < 6; n += 1) assert.equal((await post(relay, ask(), { headers: { 'x-api-key': CLIENT } })).status, 200);
   assert.equal(keysSince(upstream, 0).length, 2);
+});
+
+test('each request of a batch counts for the requests a minute of its client and of its key', async (t) => {
+  const upstream = await workspaces(t, 'main', [secret('main')]);
+  const [limited, free] = [secret('limited'), secret('free')];
+  const clients = [{ name: 'limited', key: limited, rpm_limit: 5 }, { name: 'free', key: free }];
+  const providers = withKeys(upstream, secret('main'));
+  providers[0].keys[0].rpm_limit = 12;
+  const relay = await Relay.start(t, { config: { server: { workers: 2, auth: { clients } }, providers } });
+  const batch = (key, count, encode = (bytes) => bytes, headers = {}) => post(relay, encode(Buffer.from(JSON.stringify({ requests: requests(count) }))), { target: '/v1/messages/batches', headers: { 'x-api-key': key, ...headers } });
+  const message = (key) => post(relay, ask(), { headers: { 'x-api-key': key } });
+
+  const large = await batch(limited, 6);
+  assert.equal(large.status, 413, large.text);
+  assert.match(large.text, /a batch of 6 requests is more than the 5 a minute \(rpm_limit\) of client \\"limited\\": send smaller batches/);
+  assert.equal((await batch(limited, 3)).status, 200);
+  const full = await batch(limited, 3);
+  assert.equal(full.status, 429, full.text);
+  assert.ok(Number(full.headers['retry-after']) > 50);
+  assert.equal((await batch(limited, 2, gzipSync, { 'content-encoding': 'gzip' })).status, 200);
+  assert.equal((await message(limited)).status, 429);
+
+  assert.equal((await batch(free, 8)).status, 429, 'five of the twelve of the key are gone');
+  assert.equal((await batch(free, 0)).status, 200, 'one without requests is one');
+  assert.equal((await batch(free, 6)).status, 200);
+  assert.equal((await batch(free, 1)).status, 429);
+  assert.equal((await message(free)).status, 429);
+  assert.equal((await get(`${relay.url}/v1/messages/batches`, { 'x-api-key': free })).status, 200, 'to look at them costs nothing');
+  assert.deepEqual(upstream.requests.filter(({ method }) => method === 'POST').map(({ body }) => JSON.parse(body.toString()).requests.length), [3, 2, 0, 6]);
+});
+
+test('a batch that reaches nobody counts for nothing, one that is no JSON reaches nobody', async (t) => {
+  const upstream = await Upstream.start(t, 'main', (request, reply) => reply.reset());
+  const gone = { name: 'main', type: 'anthropic', base_url: 'http://127.0.0.1:1', keys: [{ key: secret('main'), rpm_limit: 3 }] };
+  const config = { server: { workers: 1 }, providers: [gone] };
+  const relay = await Relay.start(t, { config });
+  const batch = (bytes) => post(relay, bytes, { target: '/v1/messages/batches' });
+  for (let n = 0; n < 3; n += 1) assert.equal((await batch({ requests: requests(3) })).status, 502);
+  relay.configure({ ...config, providers: [{ ...gone, base_url: upstream.url }] });
+  process.kill(relay.child.pid, 'SIGHUP');
+  await relay.generation(2);
+  for (const bytes of ['', '{', '[]', '{"requests":[}']) assert.equal((await batch(bytes)).status, 400, bytes);
+  assert.equal(upstream.requests.length, 0);
+  assert.equal((await batch({ requests: requests(3) })).status, 502);
+  assert.equal((await batch({ requests: requests(1) })).status, 429, 'what was sent may have been taken');
 });

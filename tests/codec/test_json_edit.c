@@ -450,8 +450,26 @@ static void takes_a_member_out(void **state) {
   assert_int_equal(cc_json_without("{}", 2, "\xff", 1, &out, &size), CC_EINVAL);
 }
 
+static void counts_the_items_of_an_array(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    int count;
+  } cases[] = {
+      {"{\"a\":[]}", 0},          {"{\"a\":[1,{\"a\":[2,3]},[4]] }", 3}, {"{\"a\":{\"b\":1}}", 0},
+      {"{}", 0},                  {"{\"a\":[1],\"\\u0061\":[1,2]}", 2},  {"{\"b\":[1]}", 0},
+      {"[1]", CC_EJSON_OBJECT},   {"{\"a\":[1,]}", CC_EJSON},            {"", CC_EJSON},
+      {"{\"a\":[1]}x", CC_EJSON}, {"{\"a\":\"[1,2]\"}", 0},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int count = cc_json_count(cases[i].text, (uint32_t)strlen(cases[i].text), "a", 1);
+    if (count != cases[i].count) fail_msg("%d: %s", count, cases[i].text);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(counts_the_items_of_an_array),
       cmocka_unit_test(splices_exactly),    cmocka_unit_test(counts_changed_bytes),
       cmocka_unit_test(removes_at_paths),   cmocka_unit_test(refuses_what_is_no_path),
       cmocka_unit_test(counts_what_a_path_removes),

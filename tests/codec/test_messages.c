@@ -39,9 +39,12 @@ static void finds_the_first_file(void **state) {
       {"[{\"type\":\"container_upload\",\"file_id\":\"file_2\"}]", "file_2"},
       {"[{\"type\":\"container_upload\",\"\\u0066ile_id\":\"f\\u0031\"}]", "f\\u0031"},
       {"[{\"type\":\"text\",\"text\":\"x\"},{\"file_id\":\"a\"},{\"file_id\":\"b\"}]", "a"},
-      {"[{\"type\":\"tool_result\",\"content\":[{\"type\":\"document\",\"source\":{\"file_id\":\"c\"}}]}]", "c"},
-      {"[{\"type\":\"tool_use\",\"input\":{\"file_id\":\"x\",\"source\":{\"file_id\":\"x\"}}}]", ""},
-      {"[{\"type\":\"document\",\"source\":{\"file_id\":7}},{\"file_id\":\"\"},{\"file_id\":null}]", ""},
+      {"[{\"type\":\"tool_result\","
+       "\"content\":[{\"type\":\"document\",\"source\":{\"file_id\":\"c\"}}]}]", "c"},
+      {"[{\"type\":\"tool_use\","
+       "\"input\":{\"file_id\":\"x\",\"source\":{\"file_id\":\"x\"}}}]", ""},
+      {"[{\"type\":\"document\",\"source\":{\"file_id\":7}},"
+       "{\"file_id\":\"\"},{\"file_id\":null}]", ""},
       {"\"file_id\"", ""},
   };
   for (size_t i = 0; i < COUNT(cases); i++) {

@@ -16,10 +16,12 @@ local M = { decodes = true }
 
 --- Whether the body is one that can be served; answers when it is not.
 ---@param exchange ccrelay.Exchange
+---@param without_model boolean? it may be any JSON object
 ---@return boolean
-function M.accepts(exchange)
+function M.accepts(exchange, without_model)
   local code, offset = exchange:inspect()
   if turn.is_over(code) then turn.vanish(exchange) end
+  if without_model and (code == C.CC_EMODEL or code == C.CC_OK) then return true end
   if code == C.CC_OK then
     listing.prepare(exchange)
     return true

@@ -6,6 +6,7 @@ local addresses = require 'ccrelay.endpoints.batch_addresses'
 local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
 local auth = require 'ccrelay.auth'
+local batch_limits = require 'ccrelay.batch_limits'
 local deliver = require 'ccrelay.deliver'
 local json = require 'ccrelay.json'
 local makers = require 'ccrelay.makers'
@@ -81,7 +82,10 @@ function M.serve(exchange)
     return answer.error(exchange, 404, 'no provider serves ' .. exchange.path, { failure = 'no_candidate' })
   end
   if wanted.holds then exchange.held_bytes = HELD_BYTES end
+  local counts = wanted.makes and wanted.feature == 'batches'
+  if counts and not batch_limits.enter(exchange, candidate) then return end
   local outcome = attempt.try(exchange, candidate)
+  if counts and not outcome.sent then batch_limits.give_back(exchange) end
   if outcome.ok and wanted.makes and is_plain(outcome) then remember(outcome, outcome.body) end
   if outcome.ok and wanted.holds and wanted.feature == 'batches' then return give_batch(exchange, outcome) end
   deliver.outcome(exchange, outcome)

@@ -1,0 +1,89 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Counts every request of a new batch towards the requests a minute of its client and of the key it is made with.
+-- Tokens are not known before its results are; providers have limits of their own for batches.
+local C = require 'ccrelay.c'
+local answer = require 'ccrelay.answer'
+local clients = require 'ccrelay.clients'
+local ffi = require 'ffi'
+local messages = require 'ccrelay.endpoints.messages'
+
+local M = {}
+
+local PATH = 'requests'
+
+local slice = ffi.new 'struct cc_slice'
+local ticket_type = ffi.typeof 'struct cc_ticket'
+local wait = ffi.new 'double[1]'
+
+-- At least the one that the batch itself is; whether it is one, its provider says.
+local function count_of(exchange)
+  if C.cc_request_body(exchange.relay, exchange.handle, slice) ~= C.CC_OK then return 1 end
+  return math.max(C.cc_json_count(slice.data, slice.size, PATH, #PATH), 1)
+end
+
+-- One larger than a minute's rate would never go.
+local function too_large(exchange, count, rate, whose)
+  answer.error(exchange, 413, string.format('a batch of %d requests is more than the %d a minute (rpm_limit) of %s: '
+    .. 'send smaller batches', count, rate, whose), { failure = 'limited', should_retry = false })
+  return false
+end
+
+local function no_room(exchange, count, rate, whose)
+  local seconds = math.max(math.ceil(wait[0] / 1000), 1)
+  answer.error(exchange, 429, string.format('a batch of %d requests is more than what is left of the %d a minute '
+    .. '(rpm_limit) of %s; there is room in %d s', count, rate, whose, seconds),
+    { failure = 'limited', retry_after = seconds })
+  return false
+end
+
+local function not_counted(exchange, whose)
+  answer.error(exchange, 529, 'there is no room to count for the limits of ' .. whose .. '; a restart of the relay '
+    .. 'makes room', { failure = 'overloaded', should_retry = false })
+  return false
+end
+
+local function book(exchange, limit, count, rate, whose)
+  if count > rate then return too_large(exchange, count, rate, whose) end
+  if limit < 0 then return not_counted(exchange, whose) end
+  local ticket = ticket_type()
+  if C.cc_limit_reserve_requests(limit, C.cc_now(), count, ticket, wait) ~= C.CC_OK then
+    return no_room(exchange, count, rate, whose)
+  end
+  exchange.batch_tickets = exchange.batch_tickets or {}
+  table.insert(exchange.batch_tickets, ticket)
+  return true
+end
+
+local function book_client(exchange, count)
+  local allowance = exchange.caller.allowance
+  if not allowance or allowance.requests == 0 then return true end
+  return book(exchange, clients.limit(allowance), count, allowance.requests, 'client "' .. allowance.name .. '"')
+end
+
+local function book_key(exchange, upstream, count)
+  local slot = upstream.slot
+  local rate = upstream.credential == 'own' and slot.rates and slot.rates[1] or 0
+  if rate == 0 then return true end
+  return book(exchange, slot.limit or -1, count, rate, 'the key ' .. slot.id)
+end
+
+--- The batch goes to no provider: nothing of it counts.
+---@param exchange ccrelay.Exchange
+function M.give_back(exchange)
+  for _, ticket in ipairs(exchange.batch_tickets or {}) do C.cc_limit_release(ticket, C.cc_now()) end
+  exchange.batch_tickets = false
+end
+
+--- Lets a new batch in and counts its requests, or answers and returns false.
+---@param exchange ccrelay.Exchange
+---@param upstream ccrelay.Upstream where it will be made
+---@return boolean
+function M.enter(exchange, upstream)
+  if not messages.accepts(exchange, true) then return false end
+  local count = count_of(exchange)
+  if book_client(exchange, count) and book_key(exchange, upstream, count) then return true end
+  M.give_back(exchange)
+  return false
+end
+
+return M
