@@ -47,7 +47,7 @@ compile || { cat "$work/build.log"; exit 1; }
 say "starting a mock provider on 127.0.0.1:9001 and the relay on 127.0.0.1:8787"
 
 # The first provider is not there, so the relay goes to the second: the mock.
-cat >"$work/config.yaml" <<'TEXT'
+cat >"$work/relay.yaml" <<'TEXT'
 server: {listen: "127.0.0.1:8787"}
 admin: {listen: "off"}
 providers:
@@ -55,7 +55,11 @@ providers:
   - {name: mock, type: anthropic, base_url: "http://127.0.0.1:9001", transparent: false, keys: [{key: none, priority: 1}]}
 routing: {strategy: failover, debug: true}
 TEXT
-chmod 600 "$work/config.yaml"
+cat >"$work/mock.yaml" <<'TEXT'
+server: {workers: 1}
+admin: {listen: "off"}
+TEXT
+chmod 600 "$work"/*.yaml
 
 answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
@@ -72,8 +76,8 @@ start() { # PORT ARGUMENTS...
   done
 }
 
-start 9001 run "$root/examples/mock.lua" --listen 127.0.0.1:9001
-start 8787 run "$root/policies/failover.lua" --config "$work/config.yaml"
+start 9001 run "$root/examples/mock.lua" --config "$work/mock.yaml" --listen 127.0.0.1:9001
+start 8787 run "$root/policies/failover.lua" --config "$work/relay.yaml"
 
 body='{"model":"claude-quickstart","max_tokens":100,"messages":[{"role":"user","content":"Is anybody there?"}]}'
 echo
