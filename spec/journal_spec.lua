@@ -82,10 +82,50 @@ describe('the line of an exchange', function()
   end)
 
   it('is there once for every request, whatever became of it', function()
-    local self = stage.new { server = { auth = { api_key = 'relay-key-1' } } }
+    local self = stage.new { server = { auth = { api_key = 'relay-key-1' } }, logging = { level = 'debug' } }
     self:requests({}, { path = '/nothing' }, { method = 'GET', path = '/health' }, { gone_after = 0 },
       { headers = { ['x-api-key'] = 'relay-key-1' }, body = '{' })
     assert.equal(5, self:count ' exchange ')
+  end)
+
+  it('is of level debug for what monitors and scanners ask, and a warning when an answer broke off', function()
+    local self = stage.new()
+    local function level(request)
+      self.current.journal.level = 1
+      self:request(request)
+      local _, line = self:line()
+      return line:match '^%S+ (%l+)'
+    end
+    assert.equal('debug', level { method = 'GET', path = '/health' })
+    assert.equal('debug', level { method = 'GET', path = '/favicon.ico' })
+    assert.equal('info', level { method = 'GET', path = '/v1/models' })
+    assert.equal('info', level {})
+    self:reply('one', { status = 200, ending = { error = 'CC_ETRUNCATED' } })
+    assert.equal('warn', level {})
+    self:reply('one', { status = 200, ending = { stream_error = 'overloaded_error' } })
+    assert.equal('warn', level {})
+    self:reply('one', { status = 200, ending = { error = 'CC_ECLIENT_GONE' } })
+    assert.equal('info', level {})
+    self:reply('one', { status = 500, body = '{}' })
+    assert.equal('info', level {})
+  end)
+
+  it('is of a path that is not served info without the key', function()
+    local self = stage.new { server = { auth = { api_key = 'relay-key-1' } } }
+    self:request { path = '/nothing' }
+    assert.equal('401', self:line().status)
+  end)
+
+  it('has what TLS said of an attempt that failed, also when another one served', function()
+    local self = stage.new { providers = {
+      { name = 'a', type = 'anthropic', keys = { { key = 'sk-a', priority = 2 } } },
+      { name = 'b', type = 'anthropic', keys = { { key = 'sk-b', priority = 1 } } },
+    } }
+    self:reply('a', { error = 'CC_ETLS', detail = 'the certificate has expired' })
+    self:request()
+    local fields, line = self:line()
+    assert.equal('200', fields.status)
+    assert.is_truthy(line:find(' detail="the certificate has expired" ', 1, true), line)
   end)
 
   it('has no character that a terminal obeys, in text and in JSON', function()

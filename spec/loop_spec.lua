@@ -192,4 +192,29 @@ describe('the counters', function()
       count 'attempts:cx', count 'failures:cx', count 'attempts:cy', count 'failures:cy' })
     assert.same({ 13, 20, 30 }, { count 'tokens_input:cy', count 'tokens_output:cy', count 'tokens_cached:cy' })
   end)
+
+  local function moved(self, request)
+    local refused, malformed = count 'refused', count 'malformed'
+    self:request(request)
+    return { count 'refused' - refused, count 'malformed' - malformed }
+  end
+
+  it('tell requests that no upstream could take from those that could not be read', function()
+    local self = stage.new { providers = {
+      { name = 'cr', type = 'anthropic', keys = { { key = 'k', rpm_limit = 1 } }, serves = { 'claude-*' } } } }
+    self:reply('cr', { status = 200 })
+    assert.same({ 0, 0 }, moved(self, {}))
+    assert.same({ 1, 0 }, moved(self, {}))
+    assert.same({ 1, 0 }, moved(self, { body = { model = 'foreign' } }))
+    assert.same({ 0, 1 }, moved(self, { body = '{' }))
+    assert.same({ 0, 1 }, moved(self, { headers = { ['content-encoding'] = 'x-unknown' } }))
+    assert.same({ 0, 1 }, moved(self, { refusal = stage.C.CC_EHEAD_SIZE }))
+    assert.same({ 0, 0 }, moved(self, { path = '/nothing' }))
+  end)
+
+  it('leave alone what an upstream said', function()
+    local self = stage.new { providers = { { name = 'cs', type = 'anthropic', keys = { { key = 'k' } } } } }
+    self:reply('cs', { status = 500, body = '{}' })
+    assert.same({ 0, 0 }, moved(self, {}))
+  end)
 end)

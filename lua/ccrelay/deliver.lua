@@ -192,6 +192,7 @@ end
 --- Answers an exchange for which there was no candidate.
 ---@param exchange ccrelay.Exchange
 function M.no_candidate(exchange)
+  exchange.refused = true
   local refusal = exchange.refusal
   answer.debug(exchange, nil)
   if refusal and refusal.ready then
@@ -213,6 +214,7 @@ end
 
 -- The policy had no other upstream to turn to.
 local function being_probed(exchange, outcome)
+  exchange.refused = true
   local message = string.format('provider "%s" has failed lately, and another request is trying it now',
     outcome.upstream.provider)
   answer.error(exchange, 529, message, { retry_after = outcome.retry_after, failure = 'overloaded' })

@@ -152,6 +152,7 @@ local function count(exchange, provider)
   cell.add(STATUS[math.floor(report.status / 100)] or 'count:status_none', 1)
   cell.add('count:attempts', report.attempts)
   if exchange.refused then cell.add('count:refused', 1) end
+  if exchange.malformed then cell.add('count:malformed', 1) end
   for _, outcome in ipairs(exchange.trail) do
     local name = names_of(outcome.upstream.provider)
     cell.add(name.attempts, 1)
@@ -191,6 +192,13 @@ local function error_of(exchange)
   return report.error ~= C.CC_OK and ffi.string(C.cc_error_name(report.error)) or nil
 end
 
+-- What TLS or the system said of the first attempt that failed by it.
+local function detail_of(exchange)
+  for _, outcome in ipairs(exchange.trail) do
+    if not outcome.ok and outcome.detail and outcome.detail ~= '' then return outcome.detail end
+  end
+end
+
 local fields = {}
 
 local function put(at, name, value)
@@ -212,11 +220,13 @@ local function round(milliseconds)
 end
 
 local function put_answer(exchange, at)
+  local detail = detail_of(exchange)
   at = put(at, 'status', report.status)
   at = put(at, 'attempts', report.attempts)
   at = put(at, 'tried', trail_of(exchange))
   at = put(at, 'raced', raced_of(exchange))
   at = put(at, 'error', error_of(exchange))
+  at = put(at, 'detail', detail and exchange.generation.journal.clean(detail) or nil)
   if exchange.queued_ms > 0 then at = put(at, 'queued_ms', round(exchange.queued_ms)) end
   at = put(at, 'first_byte_ms', round(report.first_byte_ms))
   at = put(at, 'total_ms', round(report.total_ms))
@@ -226,9 +236,17 @@ end
 
 local function is_served() return report.status >= 200 and report.status < 300 end
 
+local LEFT = { [C.CC_OK] = true, [C.CC_ECANCELLED] = true, [C.CC_ECLIENT_GONE] = true }
+
+-- An answer that broke off, and not because its client left, is a warning.
+local function level_of(exchange)
+  if exchange.chosen and (report.stream_error.size > 0 or not LEFT[report.error]) then return 'warn' end
+  return exchange.minor and 'debug' or 'info'
+end
+
 local function write_line(exchange, upstream)
-  local journal, cache = exchange.generation.journal, exchange.cache
-  if not journal:writes 'info' then return end
+  local journal, cache, level = exchange.generation.journal, exchange.cache, level_of(exchange)
+  if not journal:writes(level) then return end
   local at = put(0, 'id', exchange.id)
   at = put(at, 'client', exchange.client)
   at = put(at, 'peer', exchange.peer)
@@ -244,7 +262,7 @@ local function write_line(exchange, upstream)
   local chosen = exchange.trail[#exchange.trail]
   at = put(at, 'changed_bytes', chosen and chosen.changed_bytes or nil)
   at = put(at, 'prefix_broken', exchange.prefix_broken or nil)
-  journal:line('info', 'exchange', fields, at)
+  journal:line(level, 'exchange', fields, at)
 end
 
 -- ---- The policy's own end ----------------------------------------------------------------------
@@ -301,7 +319,7 @@ end
 function M.finish(exchange)
   if not read_report(exchange) then return end
   if read_request(exchange) and request.error ~= C.CC_OK then
-    exchange.refused = true
+    exchange.malformed = true
     exchange.failure = ffi.string(C.cc_error_name(request.error))
   end
   local chosen = exchange.chosen

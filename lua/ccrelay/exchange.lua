@@ -59,7 +59,7 @@ local DOCUMENT_BYTES = 16                  -- of base64 of a document that make 
 -- State that few exchanges have: unset it reads as it stands here, and takes no place.
 local RARE = {
   edits = false, refusal = false, last = false, failure = false, prefix_broken = false, script_error = false,
-  refused = false, holder_1 = false, missed = false, recovered = false, raced = false,
+  refused = false, malformed = false, minor = false, holder_1 = false, missed = false, recovered = false, raced = false,
   client_open = false, client_ticket = false, full = false, queued = false, queue_end = false, queued_ms = 0,
   early = false, home = false, tally = false, media = false, sent = false, billed = false,
   ticket = false, filter = false, turns = false, estimated = false,

@@ -124,9 +124,15 @@ end
 -- ---- After an attempt --------------------------------------------------------------------------
 
 --- The attempt brought the first content of a good answer.
+---@param upstream ccrelay.Upstream
 ---@param probes ccrelay.Probes
-function M.passed(probes)
-  for _, one in ipairs(probes) do breaker.success(one.cell, one.probe, one.rules) end
+---@return boolean closed whether this closed the circuit that failures had opened
+function M.passed(upstream, probes)
+  local failure, closed = M.circuits(upstream.slot.provider, upstream.model).failure, false
+  for _, one in ipairs(probes) do
+    if breaker.success(one.cell, one.probe, one.rules) and one.cell == failure then closed = true end
+  end
+  return closed
 end
 
 --- The answer went well to its end.

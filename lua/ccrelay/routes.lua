@@ -11,6 +11,7 @@ local M = {}
 ---@field endpoint table module with serve(exchange)
 ---@field decodes boolean? the endpoint needs the body without its content-encoding
 ---@field free boolean? needs no key
+---@field minor boolean? asked for by monitors: its line in the log is of level debug
 
 local function route(methods, name, free)
   local set = {}
@@ -35,6 +36,8 @@ local batches = route('GET, HEAD, POST, DELETE', 'passthrough')
 batches.decodes = true -- its requests are counted
 exact['/v1/messages/batches'] = batches
 exact['/v1/files'] = files
+
+exact['/health'].minor = true
 
 -- Goes on to a provider, so that nothing in it may be read as another path by a server on the way: what RFC 3986
 -- (2.3) calls unreserved, never escaped, and no dot at either end.

@@ -65,6 +65,7 @@ function M.run(exchange)
   if has_come_back(exchange) then return end
   local route, fault = routes.find(exchange.path)
   if not (route and route.free) and not enter(exchange) then return end
+  exchange.minor = not route or route.minor or nil
   if not route then
     return answer.error(exchange, 404, 'there is no ' .. exchange.path .. ' here')
   end
@@ -79,7 +80,10 @@ function M.run(exchange)
     return answer.error(exchange, 529, 'the relay is at its limit of exchanges (server.max_concurrent)',
       { retry_after = retry_after.SOON })
   end
-  if route.decodes and not encoding.decode(exchange) then return end
+  if route.decodes and not encoding.decode(exchange) then
+    exchange.malformed = true
+    return
+  end
   take_body(exchange)
   return route.endpoint.serve(exchange)
 end

@@ -26,6 +26,7 @@ function M.accepts(exchange, without_model)
     listing.prepare(exchange)
     return true
   end
+  exchange.malformed = true
   if encoding.refuse(exchange, code) then return false end
   local message = string.format('%s (at byte %d of the body)', ffi.string(C.cc_error_text(code)), offset)
   answer.error(exchange, 400, message, { failure = ffi.string(C.cc_error_name(code)) })

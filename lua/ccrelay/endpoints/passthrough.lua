@@ -79,6 +79,7 @@ function M.serve(exchange)
   local provider, slot = makers.keeper(exchange, wanted.feature, wanted.id, upstream.credential)
   local candidate = provider and upstream.at(provider, exchange.caller, slot)
   if not candidate then
+    exchange.refused = true
     return answer.error(exchange, 404, 'no provider serves ' .. exchange.path, { failure = 'no_candidate' })
   end
   if wanted.holds then exchange.held_bytes = HELD_BYTES end

@@ -126,6 +126,7 @@ end
 ---@param cell integer
 ---@param probe number|false
 ---@param rules ccrelay.BreakerRules
+---@return boolean closed whether this closed the breaker
 function M.success(cell, probe, rules)
   local value = C.cc_cell_get(cell)
   if value >= 0 and value < HALF_OPEN then
@@ -134,8 +135,10 @@ function M.success(cell, probe, rules)
     local times, good = rest_of(value)
     good = value < 0 and rules.probes or good + 1
     local closed = times * FAILURES + math.min(rules.threshold, FAILURES) - 1
-    C.cc_cell_swap(cell, value, good >= math.min(rules.probes, 99) and closed or half_open_value(0, times, good))
+    local enough = good >= math.min(rules.probes, 99)
+    return C.cc_cell_swap(cell, value, enough and closed or half_open_value(0, times, good)) and enough
   end
+  return false
 end
 
 local function opened(times, rules, now)

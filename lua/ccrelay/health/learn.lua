@@ -37,8 +37,11 @@ end
 
 local by_verdict = {}
 
-function by_verdict.good(_, attempt, outcome, probes)
-  if outcome.ok then health.passed(probes) else M.withdraw(attempt) end
+function by_verdict.good(exchange, attempt, outcome, probes)
+  if not outcome.ok then return M.withdraw(attempt) end
+  if health.passed(attempt.upstream, probes) then
+    exchange.generation.journal:line('info', 'circuit closed', { 'provider', attempt.slot.provider.name })
+  end
 end
 
 function by_verdict.failed(exchange, attempt, outcome, probes)
