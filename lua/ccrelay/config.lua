@@ -104,13 +104,23 @@ end
 ---@field env (fun(name: string): string?)? os.getenv unless given
 ---@field check_permissions boolean? false: whoever may have written the file, and links are followed
 ---@field adapters table<string, table>? adapters by type; their schema and defaults count
+---@field only string[]? the sections that count; the others are as if they were not written
 ---@field override table? values in place of those written, for options of the command line
 ---@field dir string? the folder of providers/ and policies/, M.root() unless given
+
+local function keep(map, names)
+  local wanted = {}
+  for _, name in ipairs(names) do wanted[name] = true end
+  for _, name in ipairs { unpack(map.names) } do
+    if not wanted[name] then document.take(map, name) end
+  end
+end
 
 local function load(options)
   local env = options.env or os.getenv
   local root, format, name = read(options, env)
   if not root then return nil, format end
+  if options.only then keep(root, options.only) end
   local dir, adapters = options.dir or M.root(), options.adapters or {}
   local self = check.new { file = name, format = format, env = env, adapters = adapters,
     types = known_types(dir, adapters), policies = file.scripts(dir .. '/policies'), join = check.join,

@@ -28,6 +28,7 @@ local MUCH_KB = 8192
 ---@field config string? path
 ---@field data table? a configuration as tables, in place of any file
 ---@field policy string? path
+---@field strategy string? in place of routing.strategy
 ---@field listen string[]?
 ---@field logging table? values in place of those of logging
 ---@field insecure boolean
@@ -124,6 +125,7 @@ end
 local function overrides(options)
   local changes = {}
   if options.listen then changes.server = { listen = options.listen } end
+  if options.strategy then changes.routing = { strategy = options.strategy } end
   changes.logging = options.logging
   return next(changes) and changes or nil
 end

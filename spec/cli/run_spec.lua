@@ -27,3 +27,24 @@ describe('the options of run about the log', function()
     assert.equal('info', run.logging({ debug = true, log_level = 'info' }).level)
   end)
 end)
+
+describe('the argument of run', function()
+  it('is a policy, a configuration by its ending, or a strategy by its bare name', function()
+    assert.same({ policy = 'my.lua', config = 'c.yaml' }, run.what('my.lua', 'c.yaml'))
+    assert.same({ policy = './failover' }, run.what './failover')
+    for _, name in ipairs { 'config.yaml', 'a/b.yml', '/etc/x.toml' } do
+      assert.same({ config = name }, run.what(name))
+    end
+    assert.same({ strategy = 'failover', config = 'c.toml' }, run.what('failover', 'c.toml'))
+    assert.same({ config = 'c.toml' }, run.what(nil, 'c.toml'))
+  end)
+
+  it('is told when it can mean nothing', function()
+    local none, message = run.what 'failovr'
+    assert.is_nil(none)
+    assert.truthy(message:find('did you mean "failover"?', 1, true), message)
+    none, message = run.what('a.yaml', 'b.yaml')
+    assert.is_nil(none)
+    assert.equal('"a.yaml" is a configuration, and so is "b.yaml" of --config: one is expected', message)
+  end)
+end)

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { test } from './support/test.mjs';
-import { Relay, ask, get, post, prepared, provider, run } from './support/relay.mjs';
+import { Relay, ask, get, post, prepared, provider, run, secret } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
 
 const served = async (relay) => (await post(relay, ask())).status;
@@ -49,4 +49,33 @@ test('--log-format and --debug count for more than the configuration', async (t)
   assert.ok(lines.some((line) => line.level === 'debug'), relay.output);
   const { code, output } = await run(['serve', '--log-format', 'xml']);
   assert.deepEqual([code, /found "xml", expected text, json or pretty/.test(output)], [64, true], output);
+});
+
+test('run takes a configuration, or the name of a strategy, in the place of a policy', async (t) => {
+  const upstream = await Upstream.start(t, 'only');
+  for (const words of [(path) => [path], (path) => ['round_robin', '--config', path]]) {
+    const relay = await prepared(t);
+    relay.configure({ providers: [provider(upstream)] });
+    relay.spawn(['run', ...words(relay.configPath)], {});
+    t.after(() => relay.stop());
+    await relay.ready();
+    assert.equal(await served(relay), 200);
+    assert.equal((await relay.status()).policy, words('').length === 1 ? 'failover' : 'round_robin');
+  }
+  const { code, output } = await run(['run', 'failovr']);
+  assert.equal(code, 64);
+  assert.match(output, /"failovr" is neither a policy .*did you mean "failover"\?/);
+});
+
+test('status needs no variable but those of admin', async (t) => {
+  const upstream = await Upstream.start(t, 'only');
+  const relay = await prepared(t);
+  relay.configure({ providers: [provider(upstream, { key: '${RELAY_TEST_KEY}' })], server: { auth: { api_key: '${RELAY_TEST_OWN}' } } });
+  relay.spawn(['run', '--config', relay.configPath], { RELAY_TEST_KEY: secret('one'), RELAY_TEST_OWN: secret('two') });
+  t.after(() => relay.stop());
+  await relay.ready();
+  const { code, output } = await run(['status', '--config', relay.configPath]);
+  assert.equal(code, 0, output);
+  assert.match(output, /provider +only \(anthropic\), circuit closed/);
+  assert.doesNotMatch(output, /warning|RELAY_TEST/);
 });

@@ -2,6 +2,9 @@
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local command = require 'ccrelay.config.command'
+local config = require 'ccrelay.config'
+local fault = require 'ccrelay.config.fault'
+local file = require 'ccrelay.config.file'
 local master = require 'ccrelay.master'
 local options = require 'ccrelay.cli.options'
 local source = require 'ccrelay.source'
@@ -11,12 +14,13 @@ local M = {}
 
 M.summary = 'relay requests (also: serve)'
 M.usage = [[
-usage: ccrelay run [POLICY.lua] [--config F] [--listen ADDRESS] [--log-level LEVEL] [--log-format FORMAT]
+usage: ccrelay run [POLICY.lua | STRATEGY] [--config F] [--listen ADDRESS] [--log-level LEVEL] [--log-format FORMAT]
                    [--debug] [--watch yes|no]
 
 Serves clients of the Anthropic Messages API. POLICY.lua decides which provider gets a request;
-without it routing.strategy of the configuration names one of policies/. When a file changes, the
-next request runs the new one; a file with a fault changes nothing.
+without it STRATEGY, or routing.strategy of the configuration, names one of policies/. When a file
+changes, the next request runs the new one; a file with a fault changes nothing. A .yaml or .toml file
+in the place of POLICY.lua is taken for --config.
 
   --config F               the configuration, .yaml or .toml (else the usual places: see help config)
   --listen ADDRESS         host:port, [v6]:port or unix:/path in place of server.listen; may be repeated
@@ -77,12 +81,46 @@ function M.logging(values)
   return next(logging) and logging or nil
 end
 
+local CONFIGURATIONS = { yaml = true, yml = true, toml = true }
+
+local function strategy_of(name)
+  local names = file.scripts(config.root() .. '/policies')
+  for _, known in ipairs(names) do
+    if known == name then return { strategy = name } end
+  end
+  local near = fault.nearest(name, names)
+  return nil, ('"%s" is neither a policy (a .lua file), a configuration (.yaml, .toml) nor a strategy (%s)%s'):format(
+    fault.printable(name), table.concat(names, ', '), near and '; did you mean "' .. near .. '"?' or '')
+end
+
+--- What the argument of run names: a configuration by its ending, a strategy by a name without dot and slash,
+--- else a policy.
+---@param argument string?
+---@param given string? what --config names
+---@return {config: string?, policy: string?, strategy: string?}? run nil: it cannot be meant
+---@return string? message why
+function M.what(argument, given)
+  if not argument then return { config = given } end
+  if CONFIGURATIONS[argument:match '%.(%a+)$'] then
+    if not given then return { config = argument } end
+    return nil, ('"%s" is a configuration, and so is "%s" of --config: one is expected'):format(
+      fault.printable(argument), fault.printable(given))
+  end
+  if argument:find '[./]' then return { config = given, policy = argument } end
+  local found, message = strategy_of(argument)
+  if found then found.config = given end
+  return found, message
+end
+
 function M.run(arguments)
   local values, rest = options.parse(arguments, specs, 1)
   if not values then return options.misuse('run', rest) end
+  local what, message = M.what(rest[1], values.config)
+  if not what then return options.misuse('run', message) end
   return M.start {
-    config = values.config,
-    policy = rest[1],
+    config = what.config,
+    policy = what.policy,
+    strategy = what.strategy,
     listen = values.listen,
     logging = M.logging(values),
     watch = values.watch ~= 'no',

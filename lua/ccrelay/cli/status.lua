@@ -12,7 +12,8 @@ M.summary = 'what a running relay does'
 M.usage = [[
 usage: ccrelay status [--config F] [--admin ADDRESS] [--format text|json]
 
-Asks the admin listener of a running relay: admin.listen of the configuration, or ADDRESS.
+Asks the admin listener of a running relay: admin.listen of the configuration, or ADDRESS. Only the
+section admin is read: variables that other sections name need not be set.
 
   --format json            all of it, for programs
 ]]
@@ -99,7 +100,7 @@ end
 function M.run(arguments)
   local values, rest = options.parse(arguments, specs, 0)
   if not values then return options.misuse('status', rest) end
-  local configuration = command.load(values)
+  local configuration = command.load(values, { only = { 'admin' } })
   if not configuration then return options.codes.configuration end
   local where = address.listen(values.admin or configuration.admin.listen)
   if not where or not where.host then
