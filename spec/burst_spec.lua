@@ -3,6 +3,7 @@
 local config = require 'ccrelay.config'
 local fake = require 'support.fake_c'
 local stage = require 'support.stage'
+local booking = require 'ccrelay.booking'
 
 local function new(key, routing, more)
   local settings = { name = stage.fresh('burst'):gsub(' ', '-'), type = 'anthropic', base_url = 'http://b.test',
@@ -97,6 +98,24 @@ it('what the limits refuse gives its share back', function()
   for _ = 1, 3 do assert.equal(429, ask(900)) end
   assert.equal(200, ask(50))
   assert.equal(200, ask(40))
+end)
+
+it('what the provider told refuses gives back its share and what was reserved', function()
+  local self = new { key = 'k', rpm_limit = 60, otpm_limit = 1000, burst = 3 }
+  self.replies['b.test'] = { { headers = { ['anthropic-ratelimit-output-tokens-limit'] = '100',
+    ['anthropic-ratelimit-output-tokens-remaining'] = '0',
+    ['anthropic-ratelimit-output-tokens-reset'] = os.date('!%Y-%m-%dT%H:%M:%SZ', fake.C.cc_time() / 1000 + 50) } } }
+  assert.equal(200, self:request().status)
+  local C, slot, model = fake.C, self.current.providers[1].slots[1], 'claude-sonnet-4-5'
+  local exchange = { model = model, max_tokens = 80, feature_bits = 0, estimate = function() return 10, 80 end,
+    tokens_at = function() return 10 end }
+  local function room() return { C.cc_cell_get(slot.pace), C.cc_limit_wait(slot.limit, C.cc_now(), 0, 850, nil) } end
+  local before = room()
+  assert.equal(0, before[2])
+  for _ = 1, 5 do assert.is_nil(booking.reserve(exchange, slot, model, C.cc_now())) end
+  assert.same(before, room())
+  assert.is_truthy(booking.reserve(exchange, slot, model, C.cc_now(), true))
+  assert.are_not.same(before, room())
 end)
 
 it('is warned of without rpm_limit, and has no effect', function()

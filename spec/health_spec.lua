@@ -226,6 +226,19 @@ describe('the circuit of a provider', function()
     end
   end)
 
+  it('half open is not opened by the late failure of what was sent before', function()
+    local self = pair()
+    self:reply('a', { status = 500, body = '{}', after = 32000 }, BAD, BAD, BAD, { status = 200, after = 5000 }, GOOD)
+    local requests = {}
+    for index, at in ipairs { 0, 10, 20, 30, 31000, 31500, 37000 } do
+      requests[index] = another()
+      requests[index].at = at
+    end
+    local tries = {}
+    for index, exchange in ipairs { self:requests(unpack(requests)) } do tries[index] = tries_at(exchange, 'a') end
+    assert.same({ 1, 1, 1, 1, 1, 0, 1 }, tries)
+  end)
+
   it('is nothing to count_tokens', function()
     local self = pair()
     self:reply('a', BAD)
