@@ -23,8 +23,6 @@ local MINUTE, HOUR = 60000, 3600000
 local SUSPENDED_MS = { unauthorized = 10 * MINUTE, billing = HOUR }
 local LONGEST_STATED_MS = HOUR      -- until a limit is asked again, whatever the provider said
 local LONGEST_OVERLOAD_MS = 30000   -- of a retry-after that comes with a 529
-local UNKNOWN_MODEL_MS = 10 * MINUTE
-local MOST_UNKNOWN = 1000           -- models a provider said it does not have, remembered
 local COOLDOWN = { threshold = 3, first_ms = 2000, longest_ms = 30000, probes = 1 }
 
 local UNREACHABLE, STATED = 'unreachable', 'stated'
@@ -245,17 +243,6 @@ function M.suspend(slot, reason, detail)
   extend(slot.suspended, C.cc_now() + SUSPENDED_MS[reason], reason .. (detail and ': ' .. detail or ''))
 end
 
---- The provider does not have a model under this name.
----@param upstream ccrelay.Upstream
-function M.unknown_model(upstream)
-  local provider = upstream.slot.provider
-  local known = provider.unknown_models
-  if known.count >= MOST_UNKNOWN then known = { count = 0, until_ms = {} } end
-  if not known.until_ms[upstream.model] then known.count = known.count + 1 end
-  known.until_ms[upstream.model] = C.cc_now() + UNKNOWN_MODEL_MS
-  provider.unknown_models = known
-end
-
 -- ---- Stream that broke -------------------------------------------------------------------------
 
 --- A stream ended with an error, or broke, behind its first content.
@@ -325,16 +312,6 @@ function M.state(upstream, now)
     if state then return state, ready end
   end
   return M.circuit_state(upstream.slot.provider, upstream.model, now)
-end
-
---- Whether a provider said lately that it does not have the model.
----@param provider ccrelay.Provider
----@param model string as it is sent
----@param now number
----@return boolean
-function M.lacks(provider, model, now)
-  local until_ms = provider.unknown_models.until_ms[model]
-  return until_ms ~= nil and until_ms > now
 end
 
 --- Why a key is suspended: "unauthorized" or "billing", and what the provider said.

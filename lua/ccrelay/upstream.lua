@@ -16,6 +16,7 @@ local pooling = require 'ccrelay.pooling'
 local queue = require 'ccrelay.queue'
 local quota = require 'ccrelay.quota'
 local serving = require 'ccrelay.serving'
+local unknown_models = require 'ccrelay.health.unknown_models'
 
 ---@class ccrelay.Upstream a provider with one of its keys, as a policy sees it
 ---@field provider string configured name
@@ -195,7 +196,7 @@ end
 
 local function select_from(exchange, list, entry, now)
   local state, ready = health.circuit_state(entry.provider, entry.model, now)
-  if health.lacks(entry.provider, entry.model, now) then state, ready = 'no_model', now end
+  if unknown_models.has(entry.provider, entry.model, now) then state, ready = 'no_model', now end
   return { exchange = exchange, list = list, now = now, state = state, ready = ready }
 end
 

@@ -4,6 +4,7 @@ local C = require 'ccrelay.c'
 local evidence = require 'ccrelay.health.evidence'
 local ffi = require 'ffi'
 local health = require 'ccrelay.health'
+local unknown_models = require 'ccrelay.health.unknown_models'
 
 local M = {}
 
@@ -60,7 +61,7 @@ end
 
 function by_verdict.no_model(_, attempt)
   M.withdraw(attempt)
-  health.unknown_model(attempt.upstream)
+  unknown_models.add(attempt.upstream)
 end
 
 local function suspend(reason)
