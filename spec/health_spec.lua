@@ -554,6 +554,8 @@ describe('a key', function()
     ['402 for long'] = { { status = 402 }, 3600 },
     ['a spending limit for long'] = { { status = 429, body = '{"type":"error","error":{"type":"rate_limit_error",'
       .. '"message":"m","details":{"error_code":"enforced_spend_limit_reached"}}}' }, 3600 },
+    ['a spending limit until retry-after'] = { { status = 429, headers = { ['retry-after'] = '40' },
+      body = '{"type":"error","error":{"type":"billing_error","message":"m"}}' }, 40 },
   } do
     it('is left out by ' .. what, function()
       local reply = case[1]

@@ -159,6 +159,27 @@ describe('the log line', function()
   end)
 end)
 
+it('two conversations at one place take turns at it, and none is served as the other', function()
+  strategy = 'round_robin'
+  local self = new { key('a1', 'a'), key('b1', 'b') }
+  local function place(session) return home.of({ session = session, home = false }).cell end
+  local index, other = 0
+  repeat
+    index = index + 1
+    other = 'other ' .. index
+  until place(other) == place 's-1'
+  local slot, seen = { id = 'p1/x', org_tag = 'x', provider = { name = 'p1' } }, {}
+  served(self)
+  for _ = 1, 4 do
+    home.settle({ home = home.of { session = other, home = false } }, slot)
+    assert.equal('p1/x', home.of({ session = other, home = false }).key)
+    assert.is_nil(home.of({ session = 's-1', home = false }).key)
+    seen[served(self, SIGNED)] = true
+  end
+  assert.same({ ['sk-a1'] = true, ['sk-b1'] = true }, seen)
+  assert.is_nil(home.of({ session = other, home = false }).key)
+end)
+
 it('conversations share 1024 places, and none is taken for another', function()
   local C, names = stage.C, {}
   local self = new(FOUR)

@@ -226,6 +226,15 @@ describe('the client gets', function()
     end
   end)
 
+  it('the retry-after of a spending limit that ends', function()
+    local enforced = '{"type":"error","error":{"type":"rate_limit_error","message":"m","details":'
+      .. '{"error_code":"enforced_spend_limit_reached"}}}'
+    for _, body in ipairs { enforced, shaped 'billing_error' } do
+      local answer = answer_to { status = 429, body = body, headers = { ['retry-after'] = '7200' } }
+      assert.equal('7200', answer.headers['retry-after'])
+    end
+  end)
+
   it('retry-after-ms beside retry-after, both as they came', function()
     local answer = answer_to { status = 429, body = shaped 'rate_limit_error',
       headers = { ['retry-after'] = '120', ['retry-after-ms'] = '119500' } }
