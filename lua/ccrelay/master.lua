@@ -11,6 +11,7 @@ local knock = require 'ccrelay.knock'
 local reload = require 'ccrelay.reload'
 local settings = require 'ccrelay.settings'
 local source = require 'ccrelay.source'
+local start_lines = require 'ccrelay.start_lines'
 local task = require 'ccrelay.task'
 local watch = require 'ccrelay.watch'
 local worker = require 'ccrelay.worker'
@@ -314,8 +315,10 @@ function M.run(options, bundle, generation)
   end
   local policy = bundle.policy and bundle.policy.path or generation.configuration.routing.strategy
   local where = table.concat(self.where, ', ')
-  self:say('info', ('listening on %s with %d workers, policy %s'):format(where, self.workers, policy))
+  self:say('info', ('listening on %s with %d %s, policy %s'):format(where, self.workers,
+    self.workers == 1 and 'worker' or 'workers', policy))
   if self.admin_where then self:say('info', 'status on ' .. self.admin_where) end
+  for _, line in ipairs(start_lines.of(generation, self.where)) do self:say('info', line) end
   C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
   knock.later(self.relay, self.generation)
   return self:loop()

@@ -79,3 +79,16 @@ test('status needs no variable but those of admin', async (t) => {
   assert.match(output, /provider +only \(anthropic\), circuit closed/);
   assert.doesNotMatch(output, /warning|RELAY_TEST/);
 });
+
+test('the start says who is asked in order, who is not and why, and what to type', async (t) => {
+  const upstream = await Upstream.start(t, 'only');
+  const providers = [
+    provider(upstream, { name: 'second', priority: 1 }), provider(upstream, { name: 'first', priority: 2 }),
+    provider(upstream, { name: 'keyless', key: '${RELAY_TEST_UNSET}', transparent: false }),
+  ];
+  const relay = await Relay.start(t, { config: { providers, logging: { format: 'text' } } });
+  await relay.printed(/to use it: /);
+  assert.match(relay.output, /asked for claude-sonnet-4-5, in order: first, second\n/);
+  assert.match(relay.output, /not asked for claude-sonnet-4-5: keyless \(all of its keys were skipped\)\n/);
+  assert.ok(relay.output.includes(`to use it: ANTHROPIC_BASE_URL=${relay.url} claude\n`), relay.output);
+});

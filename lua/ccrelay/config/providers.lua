@@ -150,7 +150,7 @@ local function without_keys(self, values, adapter, skipped, node, path)
     return self:warn(path, 'serves clients with a credential of their own only, because all of its keys were skipped',
       node.line)
   end
-  values.enabled = false
+  values.enabled, values.keys_skipped = false, true
   self:warn(path, 'disabled, because all of its keys were skipped', node.line)
 end
 

@@ -1,0 +1,69 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- What a relay says of itself when it starts: who is asked, who is not and why, and what to type next.
+local address = require 'ccrelay.config.address'
+local upstream = require 'ccrelay.upstream'
+
+local M = {}
+
+local MODEL = 'claude-sonnet-4-5' -- stands for what most clients ask for
+
+local function asked(generation)
+  local names, seen = {}, {}
+  for _, one in ipairs(upstream.plan(generation, MODEL)) do
+    local name = one.slot.provider.name
+    if not seen[name] then
+      names[#names + 1] = one.model == MODEL and name or ('%s (as %s)'):format(name, one.model)
+      seen[name] = true
+    end
+  end
+  return names, seen
+end
+
+local function reason(provider)
+  if not upstream.is_usable(provider) then return 'no key' end
+  return 'does not serve it'
+end
+
+local function left_out(generation, seen)
+  local names = {}
+  for _, provider in ipairs(generation.providers) do
+    if not seen[provider.name] then names[#names + 1] = ('%s (%s)'):format(provider.name, reason(provider)) end
+  end
+  for _, settings in ipairs(generation.configuration.providers) do
+    local why = settings.keys_skipped and 'all of its keys were skipped' or 'enabled: false'
+    if settings.enabled == false then names[#names + 1] = ('%s (%s)'):format(settings.name, why) end
+  end
+  return names
+end
+
+-- Nobody connects to an address that stands for all of a machine.
+local function url_of(generation, where)
+  local place = address.listen(where)
+  if not place or not place.host then return nil end
+  local host = place.host
+  if host == '0.0.0.0' or host == '' then host = '127.0.0.1' elseif host == '::' then host = '::1' end
+  if host:find(':', 1, true) then host = '[' .. host .. ']' end
+  return ('%s://%s:%d'):format(generation.configuration.server.tls and 'https' or 'http', host, place.port)
+end
+
+local function command(generation, where)
+  local url = url_of(generation, where)
+  if not url then return nil end
+  if #generation.auth.entries == 0 then return ('to use it: ANTHROPIC_BASE_URL=%s claude'):format(url) end
+  return ('to use it: ANTHROPIC_BASE_URL=%s ANTHROPIC_AUTH_TOKEN=KEY claude, KEY being one of server.auth'):format(url)
+end
+
+--- The lines, without what is secret.
+---@param generation ccrelay.Generation
+---@param listens string[] addresses that it listens on
+---@return string[]
+function M.of(generation, listens)
+  local names, seen = asked(generation)
+  local absent = left_out(generation, seen)
+  local lines = { ('asked for %s, in order: %s'):format(MODEL, #names > 0 and table.concat(names, ', ') or 'nobody') }
+  if #absent > 0 then lines[#lines + 1] = ('not asked for %s: %s'):format(MODEL, table.concat(absent, ', ')) end
+  lines[#lines + 1] = command(generation, listens[1])
+  return lines
+end
+
+return M
