@@ -107,6 +107,25 @@ static void an_error_event_in_the_stream_passes(void **state) {
   stage_close(&stage);
 }
 
+static void a_stream_that_has_ended_gets_no_pings(void **state) {
+  (void)state;
+  struct stage stage;
+  struct cc_settings settings;
+  static const struct peer_reply reply = {SSE_HEAD START CONTENT DELTA STOP, 0, PEER_HANG};
+  stage_open(&stage, &reply, 1, &unused, 1);
+  cc_settings(stage.relay, &settings);
+  settings.ping_ms = 20;
+  settings.idle_ms = 200;
+  cc_configure(stage.relay, &settings);
+  bool complete;
+  char *body = stage_body(
+      stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL), &complete);
+  assert_string_equal(body, START CONTENT DELTA STOP);
+  assert_int_equal(stage.report.pings, 0);
+  free(body);
+  stage_close(&stage);
+}
+
 static void silence_gets_pings_and_then_an_end(void **state) {
   (void)state;
   struct stage stage;
@@ -342,6 +361,7 @@ int main(void) {
       cmocka_unit_test(a_policy_may_ask_for_an_error_event),
       cmocka_unit_test(an_error_event_in_the_stream_passes),
       cmocka_unit_test(silence_gets_pings_and_then_an_end),
+      cmocka_unit_test(a_stream_that_has_ended_gets_no_pings),
       cmocka_unit_test(the_total_time_ends_an_exchange),
       cmocka_unit_test(no_content_in_time_is_a_refusal),
       cmocka_unit_test(only_silence_counts_behind_the_first_content),
