@@ -247,6 +247,27 @@ static void a_client_that_goes_ends_the_upstream(void **state) {
   stage_close(&stage); // waits for the upstream's thread, which waits for the end
 }
 
+// On a connection that was used before, where a death before any answer is nobody's fault.
+static void nothing_is_repeated_after_a_part_of_an_answer(void **state) {
+  (void)state;
+  static const char *const parts[] = {"HTTP/1.1 200 OK\r\nconte", "HTTP/1.1 200 OK\r\n\r\n",
+                                      SSE_HEAD START};
+  static const enum peer_end ends[] = {PEER_CLOSE, PEER_RESET};
+  for (int i = 0; i < 6; i++) {
+    struct stage stage;
+    struct peer_reply replies[] = {
+        {"HTTP/1.1 400 No\r\ncontent-length: 2\r\n\r\n{}", 0, PEER_KEEP},
+        {parts[i % 3], 0, ends[i / 3]},
+        {"HTTP/1.1 400 No\r\ncontent-length: 2\r\n\r\n{}", 0, PEER_KEEP}};
+    stage_open(&stage, replies, 3, &unused, 1);
+    for (int ask = 0; ask < 2; ask++)
+      stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
+    assert_int_equal(peer_upstream_requests(stage.upstream[0]), 2);
+    assert_int_equal(peer_upstream_connections(stage.upstream[0]), 1);
+    stage_close(&stage);
+  }
+}
+
 static void big_events_have_a_bound(void **state) {
   (void)state;
   struct stage stage;
@@ -362,6 +383,7 @@ int main(void) {
       cmocka_unit_test(an_error_event_in_the_stream_passes),
       cmocka_unit_test(silence_gets_pings_and_then_an_end),
       cmocka_unit_test(a_stream_that_has_ended_gets_no_pings),
+      cmocka_unit_test(nothing_is_repeated_after_a_part_of_an_answer),
       cmocka_unit_test(the_total_time_ends_an_exchange),
       cmocka_unit_test(no_content_in_time_is_a_refusal),
       cmocka_unit_test(only_silence_counts_behind_the_first_content),
