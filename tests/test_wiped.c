@@ -136,6 +136,55 @@ static void signers_are_wiped(void **state) {
     nothing_of_it_stays(sign, size);
 }
 
+// ---- Attempts that nobody answers with ---------------------------------------------------------
+
+enum unused { FAILED, CANCELLED, SUPERSEDED, LEFT };
+
+static void end_unused(struct stage *stage, cc_id id, enum unused how) {
+  if (how == CANCELLED) assert_int_equal(cc_try_cancel(stage->relay, id, 0), CC_OK);
+  for (int more = 0; how == SUPERSEDED && more < 3; more++)
+    start(stage, id, bear);
+  if (how != FAILED) cc_answer(stage->relay, id, 502, "{\"ok\":0}", 8);
+}
+
+static void ask_unused(struct stage *stage, enum unused how) {
+  struct cc_event event = {0};
+  struct peer_client *client = peer_client_start(stage->port, request, sizeof request - 1, NULL);
+  watched = !is_emulated();
+  while (event.type != CC_EVENT_DONE && cc_next(stage->relay, &event)) {
+    if (event.type == CC_EVENT_READY) cc_request_accept(stage->relay, event.id);
+    if (event.type == CC_EVENT_BODY || (event.type == CC_EVENT_READY && event.detail)) {
+      start(stage, event.id, bear);
+      cc_exchange_timer(stage->relay, event.id, 50); // by then it has been sent
+    }
+    if (event.type == CC_EVENT_TIMER && event.id) end_unused(stage, event.id, how);
+    if (event.type == CC_EVENT_OUTCOME && how == FAILED)
+      cc_answer(stage->relay, event.id, 502, "{\"ok\":0}", 8);
+  }
+  cc_close(stage->relay);
+  watched = false;
+  stage->relay = cc_open();
+  assert_non_null(strstr(peer_client_wait(client, NULL, NULL), "{\"ok\":0}"));
+  peer_client_free(client);
+}
+
+static void unused_attempts_are_wiped(void **state) {
+  (void)state;
+  static const struct peer_reply dies = {"HTTP/1.1 2", 0, PEER_RESET}, hangs = {"", 0, PEER_HANG};
+  for (enum unused how = FAILED; how <= LEFT; how++) {
+    struct stage stage;
+    memset(token, 't', sizeof token);
+    memcpy(token + 500, "CANARY7f3a9d", 12);
+    token_size = 1000;
+    found = 0;
+    stage_open(&stage, how == FAILED ? &dies : &hangs, 1, &good, 1);
+    stage.spec.stream = false;
+    ask_unused(&stage, how);
+    stage_close(&stage);
+    assert_int_equal(found, 0);
+  }
+}
+
 // ---- Requests and programs for credentials -----------------------------------------------------
 
 static void finish_job(struct cc_relay *relay, cc_id id) {
@@ -199,6 +248,7 @@ static void heads_that_come_in_pieces_are_wiped(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tokens_are_wiped),
+      cmocka_unit_test(unused_attempts_are_wiped),
       cmocka_unit_test(signers_are_wiped),
       cmocka_unit_test(what_credentials_come_from_is_wiped),
       cmocka_unit_test(heads_that_come_in_pieces_are_wiped),
