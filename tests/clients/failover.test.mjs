@@ -175,3 +175,23 @@ test('an answer of 400 whose body never ends goes back as 400', async (t) => {
   assert.equal(answer.status, 400);
   assert.equal(JSON.parse(answer.text).error.type, 'invalid_request_error');
 });
+
+for (const stream of [false, true]) {
+  test(`the last candidate's answer of 500 whose body never ends goes back as 500, ${stream ? 'streamed' : 'plain'}`, async (t) => {
+    const stalls = async (request, reply) => {
+      await reply.head(500, { 'content-type': 'application/json', 'content-length': 1000 });
+      await reply.write('{"type":"error","error":{"type":"half');
+      await reply.stall();
+    };
+    const first = Object.assign(await refusing(), { name: 'first' });
+    const second = await Upstream.start(t, 'second', stalls);
+    const policy = `local relay = require 'ccrelay'
+return { gate = { ms = 300 }, route = function(exchange) return exchange:first(relay.upstreams(exchange)) end }
+`;
+    const relay = await Relay.start(t, { config: { server: { idle_ms: 60_000 }, providers: pair(first, second) }, policy });
+    const answer = await post(relay, ask({ stream }));
+    assert.equal(answer.status, 500, answer.text);
+    assert.equal(JSON.parse(answer.text).error.type, 'api_error');
+    assert.equal(second.requests.length, 1);
+  });
+}
