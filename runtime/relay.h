@@ -704,7 +704,8 @@ void cc_secret_void(int secret, uint32_t version);
 // ---- Log ---------------------------------------------------------------------------------------
 
 // Where lines go: "stdout", "stderr" or a path. A line is written whole by a thread of its own;
-// when the sink is stuck, lines are dropped and counted, and the relay goes on.
+// when the sink is stuck, lines are dropped and counted, and the relay goes on. After cc_share the
+// count is one of the master and all workers.
 int cc_log_open(const char *path);
 void cc_log(const char *line, uint32_t size);
 double cc_log_dropped(void);

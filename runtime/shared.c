@@ -6,6 +6,7 @@
 #include "shared.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/log.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@ struct mapping {
   uint64_t seed;
   uint64_t id;
   _Atomic uint32_t workers;
+  _Atomic uint64_t log_dropped; // lines of all processes
   struct counts counts[3];
   struct cc_shared_slot slots[CC_WORKERS];
   _Atomic uint32_t cell_owners[CC_CELLS];
@@ -92,10 +94,12 @@ int cc_share(uint32_t workers) {
   }
   uint32_t before = 0;
   if (!atomic_compare_exchange_strong(&shared()->workers, &before, workers)) return CC_ESTATE;
+  cc_log_count_in(&shared()->log_dropped);
   return CC_OK;
 }
 
 void cc_shared_close(void) {
+  cc_log_count_in(NULL);
   struct mapping *old = atomic_exchange(&current, NULL);
   if (old) munmap(old, sizeof *old);
   this_slot = -1;

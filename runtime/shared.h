@@ -17,7 +17,7 @@
 #include <stdatomic.h>
 
 enum {
-  CC_SHARED_VERSION = 4,
+  CC_SHARED_VERSION = 5,
   CC_WORKERS = 256,
   CC_CELLS = 65536,
   CC_LIMITS = 32768,

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local stage = require 'spec.support.stage'
+local stage = require 'support.stage'
 local start_lines = require 'ccrelay.start_lines'
 
 local function lines(options, listens)

@@ -47,6 +47,28 @@ static void sharing_keeps_what_was_there(void **state) {
   assert_int_equal(atomic_load(&cc_shared_cell(number)->value), 7);
 }
 
+static void too_long_for_the_log(void) {
+  static char line[1 << 18];
+  cc_log(line, sizeof line);
+}
+
+static void lines_that_a_worker_drops_are_counted_with_the_others(void **state) {
+  (void)state;
+  int status;
+  double before = cc_log_dropped();
+  too_long_for_the_log();
+  assert_int_equal(cc_share(1), CC_OK);
+  assert_true(cc_log_dropped() == before + 1);
+  pid_t child = fork();
+  if (child == 0) {
+    too_long_for_the_log();
+    _exit(cc_log_dropped() == before + 2 ? 0 : 1);
+  }
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  assert_true(cc_log_dropped() == before + 2);
+}
+
 static void a_worker_is_seen_by_its_master(void **state) {
   (void)state;
   struct cc_worker worker;
@@ -227,6 +249,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(slots_exist_after_sharing_only, fresh),
       cmocka_unit_test_setup(sharing_keeps_what_was_there, fresh),
+      cmocka_unit_test_setup(lines_that_a_worker_drops_are_counted_with_the_others, fresh),
       cmocka_unit_test_setup(a_worker_is_seen_by_its_master, fresh),
       cmocka_unit_test_setup(a_started_worker_has_a_beat, fresh),
       cmocka_unit_test_setup(the_master_has_no_slot, fresh),

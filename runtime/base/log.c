@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,7 +41,6 @@ struct log {
   struct sink next; // what cc_log_open asks for, when fresh
   char *ring;       // lines, each behind its size
   size_t head, used;
-  double dropped;
   // the writer's own:
   char *batch;           // lines being written
   struct cc_buffer ends; // where each of them ends, uint32_t
@@ -49,6 +49,8 @@ struct log {
 };
 
 static struct log self = {.mutex = PTHREAD_MUTEX_INITIALIZER, .sink = {.fd = STDERR_FILENO}};
+static _Atomic uint64_t own_dropped;
+static _Atomic(_Atomic uint64_t *) dropped = &own_dropped;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void init_conditions(void) {
@@ -74,7 +76,7 @@ static void in_child(void) {
   self.running = self.writing = self.quit = self.torn = self.asleep = false;
   self.flushes = 0;
   self.head = self.used = 0;
-  self.dropped = 0;
+  atomic_store(&own_dropped, 0);
 }
 
 static void prepare(void) {
@@ -284,7 +286,7 @@ static void *run(void *unused) {
     uint32_t lost = write_batch(size);
     lock();
     self.writing = false;
-    self.dropped += lost;
+    atomic_fetch_add(atomic_load(&dropped), lost);
     if (self.used) continue;
     pthread_cond_broadcast(&self.idle);
     rest();
@@ -315,7 +317,7 @@ void cc_log(const char *line, uint32_t size) {
   bool wake = false;
   lock();
   if (size >= LINE_BYTES || self.used + sizeof size + size + 1 > RING_BYTES || !start()) {
-    self.dropped++;
+    atomic_fetch_add(atomic_load(&dropped), 1);
   } else {
     ring_add(line, size);
     wake = must_wake();
@@ -325,10 +327,12 @@ void cc_log(const char *line, uint32_t size) {
 }
 
 double cc_log_dropped(void) {
-  lock();
-  double dropped = self.dropped;
-  unlock();
-  return dropped;
+  return (double)atomic_load(atomic_load(&dropped));
+}
+
+void cc_log_count_in(_Atomic uint64_t *total) {
+  if (total) atomic_fetch_add(total, atomic_exchange(&own_dropped, 0));
+  atomic_store(&dropped, total ? total : &own_dropped);
 }
 
 void cc_log_flush(double wait_ms) {

@@ -11,12 +11,17 @@
 //   second while there is something to write). If that fails, the old one is used on.
 // - Lines not yet written when cc_log_open is called go to the new sink. On an error it keeps the
 //   old one.
-// - A forked child begins with an empty ring, a count of 0 and the sink of its parent; its thread
+// - A forked child begins with an empty ring, a count of 0 (unless cc_log_count_in shares it) and the sink of its parent; its thread
 //   starts with its first line.
 // - No signal is delivered to the writing thread, and a closed pipe raises none.
 #ifndef CC_BASE_LOG_H
 #define CC_BASE_LOG_H
 #include "relay.h"
+#include <stdatomic.h>
+
+// Has dropped lines counted in *total, which is the caller's: processes that share it have one
+// count. What this process has dropped so far is added to it. NULL: it counts for itself again.
+void cc_log_count_in(_Atomic uint64_t *total);
 
 // Writes what the sink takes at once, drops the rest, ends the thread and frees everything. The
 // log can be used again afterwards; it begins at stderr.
