@@ -191,6 +191,52 @@ describe('the journal', function()
     assert.is_nil(first_line({ pretty = true, format = 'json' }, true):find '\27')
   end)
 
+  -- The lines that a terminal gets for something, without colours.
+  local function on_terminal(work, logging)
+    local self = stage.new { logging = logging }
+    self.current.journal = journal.new({ logging = logging }, true)
+    work(self)
+    return (self.lines[#self.lines]:gsub('\27%[%d*m', ''))
+  end
+
+  local function widest(text)
+    local most = 0
+    for row in text:gmatch '[^\n]+' do most = math.max(most, #row) end
+    return most
+  end
+
+  it('is one of 120 columns at most on a terminal, with what a person looks for', function()
+    local text = on_terminal(function(self)
+      self:reply('one', { status = 200, usage = { input = 1, output = 2 } })
+      self:request()
+    end)
+    assert.is_truthy(text:find('^%d%d:%d%d:%d%d info  exchange status=200 model=claude%-sonnet%-4%-5 key=one/1 '
+      .. 'total_ms=%S+ output_tokens=2 id=%x+$'), text)
+    assert.is_true(#text <= 120, text)
+  end)
+
+  it('says on a terminal which path it was when there is no model', function()
+    local text = on_terminal(function(self) self:request { method = 'GET', path = '/v1/models' } end)
+    assert.is_truthy(text:find(' status=200 method=GET path=/v1/models ', 1, true), text)
+  end)
+
+  it('is folded on a terminal when it is long, and loses nothing', function()
+    local words, solid, signs = ('word '):rep(60), ('x'):rep(300), ('中'):rep(100)
+    for _, long in ipairs { words, solid, signs } do
+      local text = on_terminal(function(self) self.current.journal:say('warn', 'a line', { 'detail', long }) end)
+      assert.is_true(widest(text) <= 120, text)
+      assert.is_truthy(text:gsub('\n    ', ''):find(long, 1, true), text)
+    end
+  end)
+
+  it('is whole in JSON, and where colours are wanted in a file', function()
+    local function work(self) self.current.journal:line('warn', 'm', { 'a', ('x'):rep(300) }) end
+    assert.is_nil(on_terminal(work, { format = 'json' }):find('\n', 1, true))
+    local self = stage.new()
+    journal.new({ logging = { pretty = true } }, false):line('warn', 'm', { 'a', ('x'):rep(300) })
+    assert.is_nil(self.lines[1]:find('\n', 1, true))
+  end)
+
   it('quotes values that need it', function()
     local self = stage.new()
     self.current.journal:line('warn', 'word', { 'a', 'two words', 'b', 'x"y', 'c', nil, 'd', '' }, 8)

@@ -10,6 +10,7 @@ local remember = require 'ccrelay.remember'
 ---@field json boolean
 ---@field options table logging.debug_options
 ---@field colour boolean
+---@field narrow boolean lines go to a terminal: they are short, and folded to fit it
 ---@field clean fun(text: string): string
 local Journal = {}
 Journal.__index = Journal
@@ -35,6 +36,7 @@ function M.new(configuration, terminal)
     json = logging.format == 'json',
     options = logging.debug_options or {},
     colour = pretty and logging.format ~= 'json',
+    narrow = terminal and logging.format ~= 'json' or false,
     clean = redact.new(configuration),
   }, Journal)
 end
@@ -79,10 +81,12 @@ local label = remember.results(function(name) return ' ' .. name .. '=' end)
 
 local line = {} -- the parts of the one in the making
 
-local function text_line(self, level, message, fields, count)
-  local name = PADDED[level]
-  if self.colour then name = COLOURS[level] .. name .. '\27[0m' end
-  line[1], line[2], line[3], line[4], line[5] = M.stamp(C.cc_time()), ' ', name, ' ', title(message)
+local function coloured(self, level)
+  return self.colour and COLOURS[level] .. PADDED[level] .. '\27[0m' or PADDED[level]
+end
+
+local function text_line(stamp, level, message, fields, count)
+  line[1], line[2], line[3], line[4], line[5] = stamp, ' ', level, ' ', title(message)
   local at = 5
   for index = 1, count, 2 do
     local value = fields[index + 1]
@@ -92,6 +96,52 @@ local function text_line(self, level, message, fields, count)
     end
   end
   return table.concat(line, '', 1, at)
+end
+
+-- ---- Terminals ---------------------------------------------------------------------------------
+
+-- Of an exchange, what a person at a terminal looks for. Files and JSON have all of it.
+local BRIEF = {
+  'status', 'model', 'client', 'key', 'tried', 'error', 'detail', 'total_ms', 'output_tokens', 'id',
+}
+local BRIEF_ELSE = { 'status', 'method', 'path', 'error', 'total_ms', 'id' }
+local COLUMNS, INDENT = 120, '    '
+
+local function brief(fields, count)
+  local values, short = {}, {}
+  for index = 1, count, 2 do values[fields[index]] = fields[index + 1] end
+  if values.attempts == 1 then values.tried = nil end
+  for _, name in ipairs(values.model and BRIEF or BRIEF_ELSE) do
+    if values[name] ~= nil then short[#short + 1], short[#short + 2] = name, values[name] end
+  end
+  return short, #short
+end
+
+-- Where a text is broken: behind the last blank that fits, else before the character that does not.
+local function break_of(text, most)
+  local blank = string.match(string.sub(text, 1, most), '^.+() ')
+  if blank and blank > most / 2 then return blank end
+  local at = most
+  while at > 1 and string.find(text, '^[\128-\191]', at + 1) do at = at - 1 end
+  return at
+end
+
+local function fold(text)
+  local rows, most = {}, COLUMNS
+  while #text > most do
+    local at = break_of(text, most)
+    rows[#rows + 1], text = string.sub(text, 1, at), string.sub(text, at + 1)
+    most = COLUMNS - #INDENT
+  end
+  rows[#rows + 1] = text
+  return table.concat(rows, '\n' .. INDENT)
+end
+
+local function terminal_line(self, level, message, fields, count)
+  if message == 'exchange' then fields, count = brief(fields, count) end
+  local time = string.sub(M.stamp(C.cc_time()), 12, 19)
+  local text = fold(text_line(time, PADDED[level], message, fields, count))
+  return string.sub(text, 1, #time + 1) .. coloured(self, level) .. string.sub(text, #time + 2 + #PADDED[level])
 end
 
 local function json_line(level, message, fields, count)
@@ -126,9 +176,9 @@ function Journal:line(level, message, fields, count)
   if number < self.level then return end
   fields = fields or {}
   count = count or #fields
-  local text = self.json and json_line(number, message, fields, count)
-    or text_line(self, number, message, fields, count)
-  write(text)
+  if self.json then return write(json_line(number, message, fields, count)) end
+  if self.narrow then return write(terminal_line(self, number, message, fields, count)) end
+  write(text_line(M.stamp(C.cc_time()), coloured(self, number), message, fields, count))
 end
 
 --- Writes a line whose words may hold a secret: it passes the filter first.
