@@ -143,6 +143,17 @@ static void breaks(int error) {
   close_stage(&stage);
 }
 
+// It comes with the content in one piece: the gate was good, but the policy has not answered yet.
+static void damage_before_the_answer_fails_over(void **state) {
+  (void)state;
+  begin(HEAD);
+  chunk(START);
+  chunk(BLOCK);
+  chunk(DELTA);
+  answer.data[answer.size - 1] ^= 1;
+  served_by_second(CC_EFRAME);
+}
+
 static void damage_behind_content_breaks_the_stream(void **state) {
   (void)state;
   begin_long();
@@ -285,6 +296,7 @@ int main(void) {
       cmocka_unit_test(whole_streams_are_server_sent_events),
       cmocka_unit_test(faults_before_content_fail_over),
       cmocka_unit_test(damage_behind_content_breaks_the_stream),
+      cmocka_unit_test(damage_before_the_answer_fails_over),
       cmocka_unit_test(an_exception_behind_content_is_an_error_event),
       cmocka_unit_test(other_answers_are_as_they_come),
       cmocka_unit_test(an_answer_in_one_piece_may_take_its_time),
