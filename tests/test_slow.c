@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clients that do not read an answer, or pause.
+// Clients that do not read an answer, or pause; a stream of a policy that never ends.
 #include "relay.h"
 #include "support/stage.h"
 #include <arpa/inet.h>
@@ -126,10 +126,43 @@ static void a_client_that_never_reads_is_let_go(void **state) {
   assert_int_equal(stage.report.error, CC_EWRITE_TIMEOUT);
 }
 
+// ---- A stream that a policy writes -------------------------------------------------------------
+
+static void a_stream_of_the_policy_ends_with_its_total_time(void **state) {
+  (void)state;
+  struct stage stage;
+  struct cc_event event = {0};
+  struct cc_settings settings;
+  stage_open(&stage, &unused, 1, &unused, 1);
+  cc_settings(stage.relay, &settings);
+  settings.total_ms = 150;
+  cc_configure(stage.relay, &settings);
+  struct peer_client *client = peer_client_start(stage.port, request, sizeof request - 1, NULL);
+  alarm(20);
+  while (event.type != CC_EVENT_DONE && cc_next(stage.relay, &event)) {
+    if (event.type == CC_EVENT_READY) cc_request_accept(stage.relay, event.id);
+    if (event.type == CC_EVENT_BODY || (event.type == CC_EVENT_READY && event.detail)) {
+      assert_int_equal(cc_answer_begin(stage.relay, event.id, 200), CC_OK);
+      cc_answer_write(stage.relay, event.id, "data: x\n\n", 9);
+    }
+  }
+  cc_report(stage.relay, event.id, &stage.report);
+  alarm(0);
+  assert_int_equal(stage.report.error, CC_ETOTAL_TIMEOUT);
+  bool complete;
+  char *body = stage_body(peer_client_wait(client, NULL, NULL), &complete);
+  assert_string_equal(body, "data: x\n\n");
+  assert_false(complete);
+  free(body);
+  peer_client_free(client);
+  stage_close(&stage);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_client_may_pause_longer_than_an_upstream),
       cmocka_unit_test(a_client_that_never_reads_is_let_go),
+      cmocka_unit_test(a_stream_of_the_policy_ends_with_its_total_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
