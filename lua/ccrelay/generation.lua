@@ -11,10 +11,9 @@ local fit = require 'ccrelay.fit'
 local health = require 'ccrelay.health'
 local journal = require 'ccrelay.journal'
 local json = require 'ccrelay.json'
-local plain = require 'ccrelay.plain'
 local relay = require 'ccrelay.init'
 local sandbox = require 'ccrelay.sandbox'
-local turn = require 'ccrelay.turn'
+local script_file = require 'ccrelay.script_file'
 local vault = require 'ccrelay.vault'
 
 ---@class ccrelay.Report what on_done is told
@@ -79,58 +78,7 @@ local M = {}
 local GATE_BYTES, GATE_MS = 65536, 10000
 local MOST_GATE_BYTES, MOST_GATE_MS = 4 * 1024 * 1024, 600000
 
--- Lua shortens long names of chunks; a deadline may strike in a line of the library's.
-local function is_of(place, file)
-  return place == file or string.sub(place, 1, 3) == '...' and string.sub(file, 3 - #place) == string.sub(place, 4)
-end
-
-local function failed(file, message)
-  local place, line, rest = string.match(message, '^([^\n]-):(%d+): (.*)$')
-  local known = place and is_of(place, file)
-  return fault.new { file = file, line = known and tonumber(line) or nil, path = '', message = rest or message }
-end
-
 -- ---- Scripts -----------------------------------------------------------------------------------
-
-local function traceback(message)
-  return type(message) == 'string' and message or 'an error that is a ' .. type(message)
-end
-
-local function leave(...)
-  sandbox.leave()
-  return ...
-end
-
--- A deadline that is due when the script ends may strike behind it, before the library is told so.
-local function protected(script, ...)
-  local whole, ok, result, message = pcall(function(...) return leave(xpcall(script, traceback, ...)) end, ...)
-  if whole then return ok, result, message end
-  sandbox.leave()
-  return false, traceback(ok)
-end
-
-local tell = function() end
-
---- Has the name of a file told before any code of it runs.
----@param told fun(file: string)
-function M.on_load(told)
-  tell = told
-end
-
-local function run(text, file, environment)
-  tell(file)
-  local chunk, message = sandbox.compile(text, file, environment)
-  if not chunk then return nil, failed(file, message) end
-  local ok, result = protected(turn.script, chunk)
-  if not ok then return nil, failed(file, result) end
-  return result
-end
-
-local function plain_copy(file, what, value)
-  local result, message = plain.copy(value, what)
-  if message then return nil, failed(file, message) end
-  return result
-end
 
 local ADAPTER_KEYS = {
   name = 'string', defaults = 'table', schema = 'table', credentials = 'string|function', framing = 'string',
@@ -142,25 +90,12 @@ local ADAPTER_KEYS = {
 
 local LIST_KEYS = { path = 'string', read = 'function' }
 
-local function check_members(file, what, value, allowed)
-  for name, member in each(value) do
-    local kinds = allowed[name]
-    if not kinds then
-      return failed(file, what .. ' has no "' .. tostring(name) .. '"; it may have ' .. sandbox.names(allowed))
-    end
-    if not string.find('|' .. kinds .. '|', '|' .. type(member) .. '|', 1, true) then
-      return failed(file, '"' .. name .. '" of ' .. what .. ' is a ' .. type(member) .. ', expected a ' .. kinds)
-    end
-  end
-  return nil
-end
-
 local function check_list(file, list)
   if not list then return nil end
-  local wrong = check_members(file, 'list_models', list, LIST_KEYS)
+  local wrong = script_file.check_members(file, 'list_models', list, LIST_KEYS)
   if wrong then return wrong end
   if string.sub(list.path or '', 1, 1) == '/' and list.read then return nil end
-  return failed(file, 'list_models has a path, which begins with "/", and a function read')
+  return script_file.failed(file, 'list_models has a path, which begins with "/", and a function read')
 end
 
 local function now() return C.cc_now() end
@@ -171,14 +106,14 @@ local function load_adapter(text, file)
     ccrelay = { json = json.for_scripts(), now = now, time = time },
     ['ccrelay.json'] = json.for_scripts(), ['ccrelay.fit'] = face.plain(fit),
   }
-  local adapter, wrong = run(text, file, sandbox.environment(modules, true))
+  local adapter, wrong = script_file.run(text, file, sandbox.environment(modules, true))
   if wrong then return nil, wrong end
   if type(adapter) ~= 'table' then
-    return nil, failed(file, 'an adapter returns a table, this one a ' .. type(adapter))
+    return nil, script_file.failed(file, 'an adapter returns a table, this one a ' .. type(adapter))
   end
-  adapter, wrong = plain_copy(file, 'an adapter', adapter)
+  adapter, wrong = script_file.plain_copy(file, 'an adapter', adapter)
   if wrong then return nil, wrong end
-  wrong = check_members(file, 'an adapter', adapter, ADAPTER_KEYS) or check_list(file, adapter.list_models)
+  wrong = script_file.check_members(file, 'an adapter', adapter, ADAPTER_KEYS) or check_list(file, adapter.list_models)
   if wrong then return nil, wrong end
   return adapter
 end
@@ -212,29 +147,32 @@ local function whole(value, most)
 end
 
 local function check_gate(file, gate)
-  local wrong = check_members(file, 'gate', gate, GATE_KEYS)
+  local wrong = script_file.check_members(file, 'gate', gate, GATE_KEYS)
   if wrong then return wrong end
   if not whole(gate.bytes or 1, MOST_GATE_BYTES) then
-    return failed(file, 'gate.bytes is a whole number up to 4 MiB')
+    return script_file.failed(file, 'gate.bytes is a whole number up to 4 MiB')
   end
-  if not whole(gate.ms or 0, MOST_GATE_MS) then return failed(file, 'gate.ms is a whole number up to 600000') end
+  if not whole(gate.ms or 0, MOST_GATE_MS) then
+    return script_file.failed(file, 'gate.ms is a whole number up to 600000')
+  end
   return nil
 end
 
 local function policy_of(file, value)
   if type(value) == 'function' then value = { route = value } end
   if type(value) ~= 'table' then
-    return nil, failed(file, 'a policy returns a function or a table with route, this one a ' .. type(value))
+    return nil, script_file.failed(file,
+      'a policy returns a function or a table with route, this one a ' .. type(value))
   end
   local wrong
-  value, wrong = plain_copy(file, 'a policy', value)
+  value, wrong = script_file.plain_copy(file, 'a policy', value)
   if wrong then return nil, wrong end
-  wrong = check_members(file, 'a policy', value, POLICY_KEYS) or check_gate(file, value.gate or {})
+  wrong = script_file.check_members(file, 'a policy', value, POLICY_KEYS) or check_gate(file, value.gate or {})
   if wrong then return nil, wrong end
-  if not value.route then return nil, failed(file, 'the policy has no route') end
+  if not value.route then return nil, script_file.failed(file, 'the policy has no route') end
   local break_with = value.break_with or 'close'
   if break_with ~= 'close' and break_with ~= 'event' then
-    return nil, failed(file, 'break_with is "close" or "event", found "' .. break_with .. '"')
+    return nil, script_file.failed(file, 'break_with is "close" or "event", found "' .. break_with .. '"')
   end
   local gate = value.gate or {}
   return {
@@ -247,13 +185,13 @@ local function policy_source(options)
   if options.policy_text then return options.policy_path or 'policy.lua', options.policy_text end
   local file = 'policies/' .. options.configuration.routing.strategy .. '.lua'
   local text = (options.scripts or {})[file]
-  if not text then return file, nil, failed(file, 'there is no such policy (routing.strategy)') end
+  if not text then return file, nil, script_file.failed(file, 'there is no such policy (routing.strategy)') end
   return file, text
 end
 
 local function load_text(self, file, text)
   local context = { journal = self.journal, routing = self.configuration.routing, declared = {} }
-  local value, wrong = run(text, file, sandbox.environment { ccrelay = relay.bind(context) })
+  local value, wrong = script_file.run(text, file, sandbox.environment { ccrelay = relay.bind(context) })
   if wrong then return nil, wrong end
   local declared = context.declared
   context.declared = nil
@@ -322,8 +260,7 @@ local function add_provider(self, settings, options, faults, warnings)
   local adapter = options.adapters[settings.type]
   local script = 'providers/' .. tostring(settings.type) .. '.lua'
   if not adapter then return wrong('there is no adapter ' .. script) end
-  tell(script)
-  local ok, provider, message = protected(Provider.new, settings, adapter, #self.providers + 1,
+  local ok, provider, message = script_file.call(script, Provider.new, settings, adapter, #self.providers + 1,
     options.env or os.getenv)
   if not ok then return wrong('the adapter failed: ' .. provider) end
   if not provider then return wrong(message) end

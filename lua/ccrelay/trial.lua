@@ -4,7 +4,7 @@
 local C = require 'ccrelay.c'
 local channel = require 'ccrelay.channel'
 local ffi = require 'ffi'
-local generation = require 'ccrelay.generation'
+local script_file = require 'ccrelay.script_file'
 local task = require 'ccrelay.task'
 
 local M = {}
@@ -21,7 +21,7 @@ end
 local function load_apart(work)
   C.cc_process 'ccrelay: trial'
   C.cc_log_open '/dev/null' -- what scripts say at their beginning will be said by who keeps them
-  generation.on_load(function(file) say(file .. END) end)
+  script_file.on_load(function(file) say(file .. END) end)
   local ok, built, faults = pcall(work)
   if not ok then faults = { { path = '', message = tostring(built) } } end
   say(channel.pack { faults = not (ok and built) and faults or {} })

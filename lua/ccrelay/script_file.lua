@@ -1,0 +1,110 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Runs the files of policies and adapters, and checks what they return. Whatever goes wrong becomes a fault with
+-- file and line.
+local each = require 'ccrelay.each'
+local fault = require 'ccrelay.config.fault'
+local plain = require 'ccrelay.plain'
+local sandbox = require 'ccrelay.sandbox'
+local turn = require 'ccrelay.turn'
+
+local M = {}
+
+-- Lua shortens long names of chunks; a deadline may strike in a line of the library's.
+local function is_of(place, file)
+  return place == file or string.sub(place, 1, 3) == '...' and string.sub(file, 3 - #place) == string.sub(place, 4)
+end
+
+--- A fault in a file.
+---@param file string
+---@param message string with the line, if Lua says it
+---@return ccrelay.Fault
+function M.failed(file, message)
+  local place, line, rest = string.match(message, '^([^\n]-):(%d+): (.*)$')
+  local known = place and is_of(place, file)
+  return fault.new { file = file, line = known and tonumber(line) or nil, path = '', message = rest or message }
+end
+
+local function traceback(message)
+  return type(message) == 'string' and message or 'an error that is a ' .. type(message)
+end
+
+local function leave(...)
+  sandbox.leave()
+  return ...
+end
+
+-- A deadline that is due when the script ends may strike behind it, before the library is told so.
+local function protected(script, ...)
+  local whole, ok, result, message = pcall(function(...) return leave(xpcall(script, traceback, ...)) end, ...)
+  if whole then return ok, result, message end
+  sandbox.leave()
+  return false, traceback(ok)
+end
+
+local tell = function() end
+
+--- Has the name of a file told before any code of it runs.
+---@param told fun(file: string)
+function M.on_load(told)
+  tell = told
+end
+
+--- Calls a function that runs code of a file.
+---@param file string
+---@param script function
+---@param ... any its arguments
+---@return boolean ok
+---@return any result or the error
+---@return any more
+function M.call(file, script, ...)
+  tell(file)
+  return protected(script, ...)
+end
+
+--- Runs the text of a file.
+---@param text string
+---@param file string its name
+---@param environment table
+---@return any result
+---@return ccrelay.Fault? wrong
+function M.run(text, file, environment)
+  tell(file)
+  local chunk, message = sandbox.compile(text, file, environment)
+  if not chunk then return nil, M.failed(file, message) end
+  local ok, result = protected(turn.script, chunk)
+  if not ok then return nil, M.failed(file, result) end
+  return result
+end
+
+--- A copy of what a file returned, without metatables.
+---@param file string
+---@param what string for messages
+---@param value any
+---@return any copy
+---@return ccrelay.Fault? wrong
+function M.plain_copy(file, what, value)
+  local result, message = plain.copy(value, what)
+  if message then return nil, M.failed(file, message) end
+  return result
+end
+
+--- Checks the members of a table.
+---@param file string
+---@param what string for messages
+---@param value table
+---@param allowed table<string, string> kinds by name: "string|function"
+---@return ccrelay.Fault? wrong
+function M.check_members(file, what, value, allowed)
+  for name, member in each(value) do
+    local kinds = allowed[name]
+    if not kinds then
+      return M.failed(file, what .. ' has no "' .. tostring(name) .. '"; it may have ' .. sandbox.names(allowed))
+    end
+    if not string.find('|' .. kinds .. '|', '|' .. type(member) .. '|', 1, true) then
+      return M.failed(file, '"' .. name .. '" of ' .. what .. ' is a ' .. type(member) .. ', expected a ' .. kinds)
+    end
+  end
+  return nil
+end
+
+return M
