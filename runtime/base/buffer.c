@@ -112,5 +112,6 @@ void cc_buffer_wipe(struct cc_buffer *buffer) {
 }
 
 bool cc_slice_is(struct cc_slice slice, const char *text) {
-  return slice.size == strlen(text) && memcmp(slice.data, text, slice.size) == 0;
+  size_t size = strlen(text);
+  return slice.size == size && (!size || memcmp(slice.data, text, size) == 0);
 }
