@@ -387,6 +387,22 @@ describe('a request that its client repeats', function()
     assert.equal(1, self:count 'circuit opened')
   end)
 
+  it('at once, when all are down, gets one attempt for it, not one at every upstream', function()
+    for _, reply in ipairs { BAD, { status = 429, body = '{}' }, { error = 'CC_ERESET' } } do
+      local self = stage.new { providers = { provider('a', 3), provider('b', 2), provider('c', 1) } }
+      for _, name in ipairs { 'a', 'b', 'c' } do self:reply(name, reply) end
+      local tries = 0
+      for _ = 1, 50 do
+        local _, exchange = self:request()
+        tries = tries + #exchange.tries
+      end
+      assert.is_true(tries <= 60, tries)
+      self:reply('b', GOOD)
+      stage.advance(400)
+      assert.equal(200, self:request().status)
+    end
+  end)
+
   it('is not to blame for an overload', function()
     local self = stage.new { providers = { provider('a', 2), provider('b', 1) },
       health = { circuit_breaker = RULES } }

@@ -24,7 +24,7 @@ end
 local function try_each(exchange, list)
   local outcome
   for index, upstream in ipairs(list) do
-    if not learn.is_given_up(exchange, upstream) then
+    if not learn.is_given_up(exchange, upstream) and not learn.has_just_failed(exchange, upstream) then
       outcome = attempt.run(exchange, upstream, M.has_more(exchange, list, index))
       if not outcome.retryable or attempt.is_spent(exchange) then break end
     end

@@ -23,7 +23,7 @@ local M = {}
 local function start_next(exchange, race)
   while race.next <= #race.list and not attempts.is_spent(exchange, race.count) do
     local upstream, attempt, outcome = race.list[race.next], nil, nil
-    if not learn.is_given_up(exchange, upstream) then
+    if not learn.is_given_up(exchange, upstream) and not learn.has_just_failed(exchange, upstream) then
       local more = failover.has_more(exchange, race.list, race.next)
       attempt, outcome = attempts.start(exchange, upstream, more, race)
       if not attempt and not outcome then return end

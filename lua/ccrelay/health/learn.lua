@@ -95,6 +95,34 @@ function M.is_given_up(exchange, upstream)
   return given_up and given_up[health.circuits(upstream.slot.provider, upstream.model)] or false
 end
 
+-- ---- Requests that are repeated at once ---------------------------------------------------------
+
+local AT_ONCE_MS = 300 -- clients that back off wait longer
+local MOST = 256       -- requests remembered
+
+local failed_at, requests = {}, 0 -- by the request's digest: when it failed last, by key
+
+local function remember(exchange, slot)
+  local digest = exchange.evidence and exchange.evidence.digest
+  if not digest then return end
+  if not failed_at[digest] then
+    if requests >= MOST then failed_at, requests = {}, 0 end
+    failed_at[digest], requests = {}, requests + 1
+  end
+  failed_at[digest][slot.name] = C.cc_now()
+end
+
+--- Whether the request of an exchange that has failed already failed at an upstream a moment ago, too: who repeats
+--- a request at once, when all are down, gets one attempt for it, not one at every upstream.
+---@param exchange ccrelay.Exchange
+---@param upstream ccrelay.Upstream
+---@return boolean
+function M.has_just_failed(exchange, upstream)
+  local known = exchange.evidence and failed_at[exchange.evidence.digest]
+  local at = known and known[upstream.slot.name]
+  return at ~= nil and at ~= false and C.cc_now() - at < AT_ONCE_MS
+end
+
 --- Learns from the outcome of an attempt.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
@@ -107,6 +135,7 @@ function M.from_outcome(exchange, attempt, outcome)
   if not learn or OF_KEYS[verdict] and attempt.upstream.credential == 'client' then return M.withdraw(attempt) end
   learn(exchange, attempt, outcome, attempt.probes or {})
   attempt.probes = false
+  remember(exchange, attempt.slot)
 end
 
 -- ---- Ends of answers ---------------------------------------------------------------------------
