@@ -168,7 +168,7 @@ int cc_configure(struct cc_relay *relay, const struct cc_settings *settings) {
   if (settings->head_bytes < 1024 || !settings->headers || settings->target_bytes < 64 ||
       !settings->event_bytes || !settings->buffer_bytes)
     return CC_EINVAL;
-  uint32_t share = cc_descriptors_share(), most = settings->connections;
+  uint32_t share = cc_descriptors_clients(), most = settings->connections;
   relay->settings = *settings;
   relay->most_clients = most && most < share ? most : share;
   relay->inbound_settings = (struct cc_inbound_settings){
@@ -181,7 +181,7 @@ int cc_configure(struct cc_relay *relay, const struct cc_settings *settings) {
   };
   struct cc_pool_settings pool = {settings->pool_idle_ms, settings->pool_age_ms,
                                   settings->pool_size, settings->connect_ms, limits_of(settings),
-                                  share};
+                                  cc_descriptors_upstreams()};
   cc_pool_configure(relay->pool, &pool);
   return CC_OK;
 }

@@ -7,7 +7,8 @@
 
 enum {
   RESERVED = 48, // an idle worker has about 20 open; the rest is for look-ups, files and what waits
-  SPAWN = 16     // in use for a moment while a program starts
+  SPAWN = 16,    // in use for a moment while a program starts
+  MOST_UPSTREAMS = 8192
 };
 
 static rlim_t original; // soft limit at the start; 0: it was not raised
@@ -38,9 +39,22 @@ void cc_descriptors_restore(void) {
   if (original) set_soft(RLIM_INFINITY);
 }
 
-uint32_t cc_descriptors_share(void) {
+// Twice what clients, and upstreams, may have when both have the same.
+static uint32_t shared(void) {
   struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > UINT32_MAX) return UINT32_MAX / 2;
-  rlim_t all = limit.rlim_cur, share = all > 2 * RESERVED ? (all - RESERVED) / 2 : all / 4;
-  return share ? (uint32_t)share : 1;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > UINT32_MAX) return UINT32_MAX;
+  rlim_t all = limit.rlim_cur;
+  return (uint32_t)(all > 2 * RESERVED ? all - RESERVED : all / 2);
+}
+
+uint32_t cc_descriptors_upstreams(void) {
+  uint32_t half = shared() / 2;
+  if (half > MOST_UPSTREAMS) return MOST_UPSTREAMS;
+  return half ? half : 1;
+}
+
+uint32_t cc_descriptors_clients(void) {
+  uint32_t half = shared() / 2;
+  if (half > MOST_UPSTREAMS) return shared() - MOST_UPSTREAMS;
+  return half ? half : 1;
 }

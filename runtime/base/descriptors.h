@@ -14,8 +14,10 @@ void cc_descriptors_raise(void);
 void cc_descriptors_lower(void);
 void cc_descriptors_restore(void);
 
-// How many client connections, and how many connections to upstreams, the soft limit has room for,
-// so that each client can have its upstream. What is left over is for everything else: log,
+// How many connections to upstreams, and how many of clients, the soft limit has room for: each has
+// half, so that every client can have its upstream; but upstreams no more than 8,192, for beyond
+// that many at a time most clients only wait. What is left over is for everything else: log,
 // look-ups, files that are read, the loop. At least 1.
-uint32_t cc_descriptors_share(void);
+uint32_t cc_descriptors_upstreams(void);
+uint32_t cc_descriptors_clients(void);
 #endif

@@ -66,16 +66,18 @@ static void the_soft_limit_is_raised_and_lowered_for_programs(void **state) {
 static int check_shares(void) {
   static const struct {
     rlim_t limit;
-    uint32_t share;
-  } rows[] = {{10000, 4976}, {256, 104}, {128, 40}, {97, 24}, {96, 24}, {64, 16}, {5, 1}, {2, 1}};
+    uint32_t clients, upstreams;
+  } rows[] = {{17000, 8760, 8192}, {10000, 4976, 4976}, {256, 104, 104}, {128, 40, 40}, {97, 24, 24},
+              {96, 24, 24}, {64, 16, 16}, {5, 1, 1}, {2, 1, 1}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     limit_to(rows[i].limit, rows[i].limit);
-    if (cc_descriptors_share() != rows[i].share) return (int)i + 1;
+    if (cc_descriptors_clients() != rows[i].clients) return (int)i + 1;
+    if (cc_descriptors_upstreams() != rows[i].upstreams) return (int)i + 101;
   }
   return 0;
 }
 
-static void clients_and_upstreams_have_the_same_share(void **state) {
+static void clients_and_upstreams_have_their_shares(void **state) {
   (void)state;
   apart(check_shares);
 }
@@ -83,7 +85,7 @@ static void clients_and_upstreams_have_the_same_share(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_soft_limit_is_raised_and_lowered_for_programs),
-      cmocka_unit_test(clients_and_upstreams_have_the_same_share),
+      cmocka_unit_test(clients_and_upstreams_have_their_shares),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
