@@ -87,7 +87,7 @@ local function framing_of(exchange, attempt)
   return FRAMINGS[attempt.slot.provider.adapter.framing] or C.CC_FRAMING_MESSAGES
 end
 
--- What an adapter reads by itself may have any shape.
+-- An answer that the adapter reads by itself may have any shape.
 local function success_of(exchange, attempt)
   if exchange.held_bytes then return C.CC_SUCCESS_OBJECT end
   if exchange.endpoint ~= 'count_tokens' then return C.CC_SUCCESS_MESSAGE end
@@ -245,7 +245,7 @@ end
 
 -- ---- Outcome -----------------------------------------------------------------------------------
 
--- What was refused has used what it says; of what broke off the probable use stays reserved.
+-- A refused request has used what the refusal says; of one that broke off the probable use stays reserved.
 local function settle(exchange, attempt, outcome)
   if not outcome.sent then return give_back(attempt) end
   exchange.sent = true

@@ -201,7 +201,7 @@ function M.release(slot, tickets)
   burst.give_back(slot)
 end
 
--- What a reservation is probably worth, which is less of one that was made with nothing known.
+-- The probable use of a reservation. It is less than was reserved when nothing was known of the model.
 local function probable(exchange, ticket)
   local input, output = exchange:estimate()
   return math.min(ticket.input_tokens, input), math.min(ticket.output_tokens, output)

@@ -42,7 +42,7 @@ local function name_of(one, model)
   return one.model ~= model and name .. ' as ' .. one.model or name
 end
 
---- Who is asked for a model, in one line.
+--- Tells in one line which upstreams are asked for a model.
 ---@param generation ccrelay.Generation
 ---@param model string
 ---@return string

@@ -112,15 +112,15 @@ local function remember(exchange, slot)
   failed_at[digest][slot.name] = C.cc_now()
 end
 
---- Whether the request of an exchange that has failed already failed at an upstream a moment ago, too: who repeats
---- a request at once, when all are down, gets one attempt for it, not one at every upstream.
+--- Whether the same request failed at an upstream a moment ago. For an exchange that has failed elsewhere already: a
+--- client that repeats its request at once, when all are down, gets one attempt, not one at every upstream.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream
 ---@return boolean
 function M.has_just_failed(exchange, upstream)
   local known = exchange.evidence and failed_at[exchange.evidence.digest]
   local at = known and known[upstream.slot.name]
-  return at ~= nil and at ~= false and C.cc_now() - at < AT_ONCE_MS
+  return at and C.cc_now() - at < AT_ONCE_MS or false
 end
 
 --- Learns from the outcome of an attempt.
