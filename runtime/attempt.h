@@ -47,7 +47,8 @@ struct cc_attempt {
   struct cc_buffer method, target;
   struct cc_fields fields;
   bool pass;
-  struct cc_buffer allowed; // names of the client's fields that pass; empty: see cc_fields_may_go_up
+  struct cc_buffer
+      allowed; // names of the client's fields that pass; empty: see cc_fields_may_go_up
   struct cc_edits edits;
   bool has_body; // of its own, in place of the exchange's with the edits
   struct cc_buffer body;
@@ -69,7 +70,7 @@ struct cc_attempt {
   int error;
   uint32_t changed;
   double sent_at, connected_at, head_at, settled_at;
-  char *detail; // why it failed, or NULL
+  char *detail;     // why it failed, or NULL
   char *error_type; // of an error event or body, or NULL
 };
 

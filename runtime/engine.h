@@ -37,7 +37,7 @@ struct cc_relay {
   struct cc_watch *watches;
   struct cc_listeners *listeners;
   struct cc_channels *channels; // worker.c
-  struct cc_job *jobs; // job.c
+  struct cc_job *jobs;          // job.c
   double job_count;
   struct cc_clock clocks[CC_TIMERS];
   struct cc_signal_watch signals[CC_SIGNALS];
@@ -49,7 +49,7 @@ struct cc_relay {
   uint32_t open;           // exchanges
   struct cc_event *events; // a ring
   uint32_t event_first, event_count, event_capacity;
-  double looked; // cc_now() when the loop ran last
+  double looked;                 // cc_now() when the loop ran last
   struct cc_exchange *delivered; // DONE went to Lua; freed at the next cc_next
   struct cc_buffer message;      // of the MESSAGE event last returned
   bool draining;

@@ -23,7 +23,7 @@ struct cc_exchange {
   bool wants_writable;
   bool break_with_event;
   bool scanned;
-  bool decoded; // Lua asked for the body without its Content-Encoding
+  bool decoded;                     // Lua asked for the body without its Content-Encoding
   struct cc_inbound *inbound;       // NULL once it has gone or its answer is complete
   const struct cc_http1_head *head; // the inbound parser's; NULL with inbound
   struct cc_buffer line;            // peer, method and target, kept for the report
@@ -35,10 +35,10 @@ struct cc_exchange {
   int scan_result;
   struct cc_attempt *attempts[2];
   struct cc_attempt *chosen;
-  struct cc_fields answer;                  // headers Lua set for the answer
-  struct cc_timer timer;                    // serves the dues below
+  struct cc_fields answer;                               // headers Lua set for the answer
+  struct cc_timer timer;                                 // serves the dues below
   uint64_t content_due, total_due, ping_due, script_due; // loop time; 0: off
-  int refusal;                              // why C refused the request
+  int refusal;                                           // why C refused the request
   struct cc_report report;
 };
 

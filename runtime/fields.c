@@ -79,9 +79,15 @@ bool cc_fields_is_hop(struct cc_slice name) {
 }
 
 bool cc_fields_is_credential(struct cc_slice name) {
-  static const char *const names[] = {"authorization",   "x-api-key",    "api-key",
-                                      "cookie",          "cookie2",      "x-goog-api-key",
-                                      "x-authorization", "x-auth-token", "ocp-apim-subscription-key",
+  static const char *const names[] = {"authorization",
+                                      "x-api-key",
+                                      "api-key",
+                                      "cookie",
+                                      "cookie2",
+                                      "x-goog-api-key",
+                                      "x-authorization",
+                                      "x-auth-token",
+                                      "ocp-apim-subscription-key",
                                       NULL};
   return among(name, names);
 }
@@ -89,13 +95,38 @@ bool cc_fields_is_credential(struct cc_slice name) {
 // What a request says of itself; who forwarded it, and for whom; what servers take for
 // another method or target; instructions to caches; what clouds' own gateways obey.
 bool cc_fields_may_go_up(struct cc_slice name) {
-  static const char *const names[] = {
-      "host", "content-length", "expect", "accept-encoding", "forwarded", "via", "x-forwarded",
-      "x-forwarded-", "x-real-ip", "x-client-ip", "client-ip", "true-client-ip",
-      "x-cluster-client-ip", "x-host", "x-remote-", "remote-", "x-envoy-", "cf-", "fastly-",
-      "x-azure-", "x-http-method", "x-http-method-", "x-method-override", "x-original-",
-      "x-rewrite-", "cache-control", "pragma", "surrogate-", "x-amz-", "x-goog-", "x-ms-",
-      NULL};
+  static const char *const names[] = {"host",
+                                      "content-length",
+                                      "expect",
+                                      "accept-encoding",
+                                      "forwarded",
+                                      "via",
+                                      "x-forwarded",
+                                      "x-forwarded-",
+                                      "x-real-ip",
+                                      "x-client-ip",
+                                      "client-ip",
+                                      "true-client-ip",
+                                      "x-cluster-client-ip",
+                                      "x-host",
+                                      "x-remote-",
+                                      "remote-",
+                                      "x-envoy-",
+                                      "cf-",
+                                      "fastly-",
+                                      "x-azure-",
+                                      "x-http-method",
+                                      "x-http-method-",
+                                      "x-method-override",
+                                      "x-original-",
+                                      "x-rewrite-",
+                                      "cache-control",
+                                      "pragma",
+                                      "surrogate-",
+                                      "x-amz-",
+                                      "x-goog-",
+                                      "x-ms-",
+                                      NULL};
   return !cc_fields_is_hop(name) && !cc_fields_is_credential(name) && !among(name, names);
 }
 

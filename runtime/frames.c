@@ -34,8 +34,7 @@ static int find_text(struct cc_slice object, const char *name, struct cc_slice *
 
 // Appends the bytes that a raw JSON string holds in base64.
 static bool decode(struct cc_buffer *out, struct cc_slice raw) {
-  if (!memchr(raw.data, '\\', raw.size))
-    return cc_base64_decode(out, raw.data + 1, raw.size - 2u);
+  if (!memchr(raw.data, '\\', raw.size)) return cc_base64_decode(out, raw.data + 1, raw.size - 2u);
   struct cc_buffer plain = {0};
   cc_buffer_reserve(&plain, raw.size);
   size_t size = cc_json_text(raw, plain.data, plain.capacity);
@@ -90,7 +89,8 @@ static int add_event(struct cc_frames *frames, struct cc_slice raw, struct cc_bu
   sse->size += gap;
   int named = CC_EFRAME;
   if (decode(sse, raw))
-    named = cc_messages_name(cc_slice(sse->data + start + gap, sse->size - start - gap), type, &name);
+    named =
+        cc_messages_name(cc_slice(sse->data + start + gap, sse->size - start - gap), type, &name);
   if (named != CC_OK) {
     sse->size = start;
     return named == CC_ENOTFOUND ? CC_OK : CC_EFRAME;
@@ -130,8 +130,7 @@ enum { THROTTLING = 3 }; // so many of them are
 static const char *error_type(struct cc_slice name, size_t known, bool in_stream) {
   static const char suffix[] = "Exception";
   uint32_t size = sizeof suffix - 1;
-  if (name.size > size &&
-      cc_slice_is_nocase(cc_slice(name.data + name.size - size, size), suffix))
+  if (name.size > size && cc_slice_is_nocase(cc_slice(name.data + name.size - size, size), suffix))
     name.size -= size;
   for (size_t i = 0; i < known; i++)
     if (cc_slice_is_nocase(name, kinds[i].name))

@@ -6,10 +6,10 @@
 enum {
   ERROR_BODY = 64 * 1024, // of an error answer, as much as is held
   // For the body of an error answer, from its head:
-  BUSY_MS = 250,          // of a 429 or 5xx when there is another upstream to try: the status says enough
-  ERROR_MS = 1000,        // of another error then: its words may tell whether to try it
-  LAST_ERROR_MS = 3000,   // when there is none to try
-  AT_ONCE = 16 * 1024     // of an announced length, as much as is made room for before it comes
+  BUSY_MS = 250,   // of a 429 or 5xx when there is another upstream to try: the status says enough
+  ERROR_MS = 1000, // of another error then: its words may tell whether to try it
+  LAST_ERROR_MS = 3000, // when there is none to try
+  AT_ONCE = 16 * 1024   // of an announced length, as much as is made room for before it comes
 };
 
 static void settle(struct cc_attempt *attempt, int error) {

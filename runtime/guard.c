@@ -133,8 +133,10 @@ static void stop_script(lua_State *L, lua_Debug *debug) {
   if (level < 0) return;
   cc_script(CC_LIBRARY);
   luaL_where(L, level);
-  if (greedy) lua_pushliteral(L, "not enough memory: the script took all it may");
-  else lua_pushfstring(L, "the script ran for more than %d ms", (int)limit_ms);
+  if (greedy)
+    lua_pushliteral(L, "not enough memory: the script took all it may");
+  else
+    lua_pushfstring(L, "the script ran for more than %d ms", (int)limit_ms);
   lua_concat(L, 2);
   lua_error(L);
 }

@@ -23,8 +23,8 @@ uint32_t cc_ledger_open(const struct cc_ticket *ticket) {
     uint32_t at = next++ % CC_ENTRIES;
     if (!is_free(atomic_load(&entries[at].place), ticket->second)) continue;
     atomic_store(&entries[at].place, 0);
-    atomic_store(&entries[at].tokens, (uint64_t)ticket->input_tokens << TOKEN_BITS |
-                                          (uint64_t)ticket->output_tokens);
+    atomic_store(&entries[at].tokens,
+                 (uint64_t)ticket->input_tokens << TOKEN_BITS | (uint64_t)ticket->output_tokens);
     atomic_store(&entries[at].place, place_of(ticket));
     return at + 1;
   }

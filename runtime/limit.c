@@ -41,13 +41,12 @@ static uint64_t move_clock(struct cc_shared_limit *limit, double now_ms) {
     int64_t skew = atomic_load(&limit->skew);
     uint64_t latest = atomic_load(&limit->latest);
     uint64_t now = placed(now_ms, skew, latest);
-    if (now + SET_BACK_MS < latest) {
+    if (now + SET_BACK_MS < latest)
       atomic_compare_exchange_strong(&limit->skew, &skew, skew + (int64_t)(latest - now));
-    } else if (now <= latest) {
+    else if (now <= latest)
       return latest;
-    } else if (atomic_compare_exchange_strong(&limit->latest, &latest, now)) {
+    else if (atomic_compare_exchange_strong(&limit->latest, &latest, now))
       return now;
-    }
   }
 }
 
@@ -132,8 +131,8 @@ static uint64_t minutes_before(double rate, uint64_t ahead, uint64_t *amount) {
 }
 
 // 0 if the amounts fit on top of what is there and ahead; else the ms until they will.
-static uint64_t shortage(struct cc_shared_limit *limit, uint64_t now,
-                         const struct amounts *amounts, const struct amounts *ahead) {
+static uint64_t shortage(struct cc_shared_limit *limit, uint64_t now, const struct amounts *amounts,
+                         const struct amounts *ahead) {
   struct amounts sums = measure(limit, now);
   uint64_t longest = 0;
   for (unsigned rate = 0; rate < RATES; rate++) {
@@ -234,7 +233,7 @@ void cc_limit_learn(int number, uint32_t rate, double per_minute, double remaini
   uint64_t now = look_at_clock(limit, now_ms);
   bool own = ticket && ticket->limit == number;
   cc_remainder_learn(&limit->left[rate], now, now + rounded_up(away), remaining,
-             own ? ticket->resets[rate] : 0, own ? booked_of(ticket, rate) : 0);
+                     own ? ticket->resets[rate] : 0, own ? booked_of(ticket, rate) : 0);
   if (own) ticket->resets[rate] = 0;
 }
 
@@ -249,8 +248,8 @@ double cc_limit_wait(int number, double now_ms, double input_tokens, double outp
   if (!limit) return 0;
   struct amounts own = {{1, counted(input_tokens), counted(output_tokens)}}, others = NOTHING;
   if (ahead)
-    others = (struct amounts){{counted(ahead->requests), counted(ahead->input_tokens),
-                               counted(ahead->output_tokens)}};
+    others = (struct amounts){
+        {counted(ahead->requests), counted(ahead->input_tokens), counted(ahead->output_tokens)}};
   return (double)shortage(limit, look_at_clock(limit, now_ms), &own, &others);
 }
 
@@ -287,8 +286,8 @@ int cc_limit_reserve(int number, double now_ms, double input_tokens, double outp
   return error;
 }
 
-int cc_limit_reserve_requests(int number, double now_ms, double requests,
-                              struct cc_ticket *ticket, double *wait_ms) {
+int cc_limit_reserve_requests(int number, double now_ms, double requests, struct cc_ticket *ticket,
+                              double *wait_ms) {
   const struct amounts wanted = {{counted(requests), 0, 0}};
   return reserve(number, now_ms, &wanted, ticket, wait_ms);
 }
@@ -321,8 +320,7 @@ void cc_limit_release(const struct cc_ticket *ticket, double now_ms) {
   if (!limit) return;
   cc_limit_settle(ticket, now_ms, 0, 0);
   cc_window_change(limit->window[REQUESTS], ticket->second, -ticket->requests);
-  cc_remainder_change(&limit->left[RATE_REQUESTS], ticket->resets[RATE_REQUESTS],
-                      ticket->requests);
+  cc_remainder_change(&limit->left[RATE_REQUESTS], ticket->resets[RATE_REQUESTS], ticket->requests);
 }
 
 static double smaller(double a, double b) {

@@ -7,7 +7,7 @@
 #define CC_REDACT_H
 #include "fields.h"
 
-struct cc_redactor { // zeroed is empty
+struct cc_redactor {        // zeroed is empty
   struct cc_fields secrets; // the names are the texts
   struct cc_buffer held;    // bytes at the end of a stream with which a secret may begin
 };

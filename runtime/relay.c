@@ -180,8 +180,8 @@ int cc_configure(struct cc_relay *relay, const struct cc_settings *settings) {
       .write_ms = settings->write_ms,
   };
   struct cc_pool_settings pool = {settings->pool_idle_ms, settings->pool_age_ms,
-                                  settings->pool_size, settings->connect_ms, limits_of(settings),
-                                  cc_descriptors_upstreams()};
+                                  settings->pool_size,    settings->connect_ms,
+                                  limits_of(settings),    cc_descriptors_upstreams()};
   cc_pool_configure(relay->pool, &pool);
   return CC_OK;
 }
@@ -315,8 +315,8 @@ struct cc_relay *cc_open(void) {
   relay->pool = cc_pool_new(&relay->loop, relay->resolver);
   relay->watches = cc_watch_new(&relay->loop, folder_changed, relay);
   relay->settings = defaults;
-  relay->listeners = cc_listeners_new(&relay->loop, &relay->inbound_settings,
-                                      &relay->most_clients, &cc_exchange_inbound, relay);
+  relay->listeners = cc_listeners_new(&relay->loop, &relay->inbound_settings, &relay->most_clients,
+                                      &cc_exchange_inbound, relay);
   for (int i = 0; i < CC_TIMERS; i++) {
     struct cc_clock *clock = &relay->clocks[i];
     clock->relay = relay;

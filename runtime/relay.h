@@ -32,52 +32,52 @@ struct cc_slice {
 
 enum cc_error {
   CC_OK = 0,
-  CC_ESTALE = -1,           // the id names something that has ended
-  CC_EINVAL = -2,           // an argument is malformed or out of range
-  CC_ESTATE = -3,           // not allowed at this point of the exchange
-  CC_ELIMIT = -4,           // a named limit has been reached
-  CC_ENOTFOUND = -5,        // there is no such thing
-  CC_ESYSTEM = -6,          // the operating system refused; the log has its words
-  CC_EADDRESS = -7,         // the address to listen on is in use, or not of this machine
-  CC_EDNS = -8,             // the host name could not be resolved
-  CC_EREFUSED = -9,         // the connection was refused
-  CC_ECONNECT = -10,        // the connection could not be made
-  CC_ECONNECT_TIMEOUT = -11, // no connection (TLS included) in time
-  CC_ETLS = -12,            // the TLS handshake failed or the certificate is not acceptable
-  CC_EPROXY = -13,          // the HTTP proxy refused the tunnel
+  CC_ESTALE = -1,              // the id names something that has ended
+  CC_EINVAL = -2,              // an argument is malformed or out of range
+  CC_ESTATE = -3,              // not allowed at this point of the exchange
+  CC_ELIMIT = -4,              // a named limit has been reached
+  CC_ENOTFOUND = -5,           // there is no such thing
+  CC_ESYSTEM = -6,             // the operating system refused; the log has its words
+  CC_EADDRESS = -7,            // the address to listen on is in use, or not of this machine
+  CC_EDNS = -8,                // the host name could not be resolved
+  CC_EREFUSED = -9,            // the connection was refused
+  CC_ECONNECT = -10,           // the connection could not be made
+  CC_ECONNECT_TIMEOUT = -11,   // no connection (TLS included) in time
+  CC_ETLS = -12,               // the TLS handshake failed or the certificate is not acceptable
+  CC_EPROXY = -13,             // the HTTP proxy refused the tunnel
   CC_EADDRESS_FORBIDDEN = -14, // plain http to an address that is not loopback or private
-  CC_ERESET = -15,          // the connection was reset
-  CC_EEOF = -16,            // the connection was closed before the message was complete
-  CC_EHEAD_TIMEOUT = -17,   // no response head in time
-  CC_EIDLE_TIMEOUT = -18,   // silence for too long in the middle of a message
-  CC_EWRITE_TIMEOUT = -19,  // the peer takes no more bytes
-  CC_ETOTAL_TIMEOUT = -20,  // the whole exchange took too long
-  CC_ECANCELLED = -21,      // given up by the policy
-  CC_ECLIENT_GONE = -22,    // the client closed its connection
-  CC_EHTTP = -23,           // the HTTP message is malformed
-  CC_EHEAD_SIZE = -24,      // the head, or its number of headers, is over the limit
-  CC_ETARGET_SIZE = -25,    // the request target is over the limit
-  CC_EBODY_SIZE = -26,      // the body is over the limit
-  CC_EREDIRECT = -27,       // the upstream answered with a redirect, which is never followed
-  CC_EUPGRADE = -28,        // a protocol switch, which is never done
-  CC_EJSON = -29,           // not one JSON value in strict UTF-8
-  CC_EJSON_DEPTH = -30,     // JSON nested deeper than 1000
-  CC_EJSON_OBJECT = -31,    // JSON, but not an object
-  CC_EMODEL = -32,          // "model" is missing, empty, too long, not a string, or there twice
-  CC_ESTREAM_ERROR = -33,   // the stream's first content is an error event
-  CC_EEMPTY = -34,          // success without a body
-  CC_ENOTJSON = -35,        // success, but not what was asked for: JSON, or an event stream
-  CC_EGATE_TIMEOUT = -36,   // no content before the gate's time was over
-  CC_EEVENT_SIZE = -37,     // one event is larger than the limit
-  CC_ETRUNCATED = -38,      // the stream ended without its last event
-  CC_EFRAME = -39,          // a damaged event-stream frame
-  CC_EEXPECT = -40,         // an Expect header other than 100-continue
-  CC_EROOM = -41,           // this machine has no descriptor, port or memory left for a connection
-  CC_EENCODING = -42,       // a Content-Encoding that is not known here, or more than one
-  CC_EENCODED = -43,        // the body is not what its Content-Encoding says, or not whole
-  CC_EDECODED_SIZE = -44,   // the body is over the limit after decoding
+  CC_ERESET = -15,             // the connection was reset
+  CC_EEOF = -16,               // the connection was closed before the message was complete
+  CC_EHEAD_TIMEOUT = -17,      // no response head in time
+  CC_EIDLE_TIMEOUT = -18,      // silence for too long in the middle of a message
+  CC_EWRITE_TIMEOUT = -19,     // the peer takes no more bytes
+  CC_ETOTAL_TIMEOUT = -20,     // the whole exchange took too long
+  CC_ECANCELLED = -21,         // given up by the policy
+  CC_ECLIENT_GONE = -22,       // the client closed its connection
+  CC_EHTTP = -23,              // the HTTP message is malformed
+  CC_EHEAD_SIZE = -24,         // the head, or its number of headers, is over the limit
+  CC_ETARGET_SIZE = -25,       // the request target is over the limit
+  CC_EBODY_SIZE = -26,         // the body is over the limit
+  CC_EREDIRECT = -27,          // the upstream answered with a redirect, which is never followed
+  CC_EUPGRADE = -28,           // a protocol switch, which is never done
+  CC_EJSON = -29,              // not one JSON value in strict UTF-8
+  CC_EJSON_DEPTH = -30,        // JSON nested deeper than 1000
+  CC_EJSON_OBJECT = -31,       // JSON, but not an object
+  CC_EMODEL = -32,             // "model" is missing, empty, too long, not a string, or there twice
+  CC_ESTREAM_ERROR = -33,      // the stream's first content is an error event
+  CC_EEMPTY = -34,             // success without a body
+  CC_ENOTJSON = -35,           // success, but not what was asked for: JSON, or an event stream
+  CC_EGATE_TIMEOUT = -36,      // no content before the gate's time was over
+  CC_EEVENT_SIZE = -37,        // one event is larger than the limit
+  CC_ETRUNCATED = -38,         // the stream ended without its last event
+  CC_EFRAME = -39,             // a damaged event-stream frame
+  CC_EEXPECT = -40,            // an Expect header other than 100-continue
+  CC_EROOM = -41,            // this machine has no descriptor, port or memory left for a connection
+  CC_EENCODING = -42,        // a Content-Encoding that is not known here, or more than one
+  CC_EENCODED = -43,         // the body is not what its Content-Encoding says, or not whole
+  CC_EDECODED_SIZE = -44,    // the body is over the limit after decoding
   CC_ECONTENT_TIMEOUT = -45, // no content of an answer within content_ms
-  CC_ENOMESSAGE = -46,      // success, but its JSON is not a message (or count)
+  CC_ENOMESSAGE = -46,       // success, but its JSON is not a message (or count)
   CC_ELAST = -46
 };
 
@@ -89,10 +89,10 @@ const char *cc_error_text(int error);
 
 enum cc_event_type {
   CC_EVENT_NONE = 0,
-  CC_EVENT_READY = 1,    // id: an exchange whose request head is here, and its body if detail is 1
-  CC_EVENT_BODY = 2,     // id: the rest of the body of an accepted exchange is here
-  CC_EVENT_OUTCOME = 3,  // id: attempt number detail of this exchange has come to something
-  CC_EVENT_TIMER = 4,    // id: the exchange's timer rang (0: the timer number detail of the process)
+  CC_EVENT_READY = 1,   // id: an exchange whose request head is here, and its body if detail is 1
+  CC_EVENT_BODY = 2,    // id: the rest of the body of an accepted exchange is here
+  CC_EVENT_OUTCOME = 3, // id: attempt number detail of this exchange has come to something
+  CC_EVENT_TIMER = 4,   // id: the exchange's timer rang (0: the timer number detail of the process)
   CC_EVENT_WRITABLE = 5, // id: the client of a streaming answer takes bytes again
   CC_EVENT_DONE = 6,     // id: the exchange has ended; cc_report still works until the next cc_next
   CC_EVENT_FILE = 7,     // detail: the watch whose folder has changed
@@ -110,25 +110,25 @@ struct cc_event {
 
 // Bounds and deadlines of a process. Zero means none for the deadlines and for connections.
 struct cc_settings {
-  uint32_t head_bytes;      // request and response heads
-  uint32_t headers;         // number of header fields in a head
-  uint32_t target_bytes;    // request target
-  uint32_t body_bytes;      // request body
-  uint32_t connections;     // client connections of this process, within its share of descriptors
-  uint32_t event_bytes;     // one event of a stream
-  uint32_t buffer_bytes;    // bytes waiting for a slow peer before its source is paused
-  uint32_t head_ms;         // request head, absolute
-  uint32_t body_ms;         // between two reads of a request body
-  uint32_t keepalive_ms;    // idle client connection
-  uint32_t write_ms;        // a peer that takes no byte
-  uint32_t content_ms;      // from the request to the first content that goes to the client
-  uint32_t total_ms;        // whole exchange
-  uint32_t connect_ms;      // resolving, connecting and TLS of an attempt
-  uint32_t idle_ms;         // between two reads of a response body
-  uint32_t ping_ms;         // silence of a stream before the client gets a ping
-  uint32_t pool_idle_ms;    // idle upstream connection
-  uint32_t pool_age_ms;     // upstream connection, from its start
-  uint32_t pool_size;       // idle upstream connections of one origin
+  uint32_t head_bytes;   // request and response heads
+  uint32_t headers;      // number of header fields in a head
+  uint32_t target_bytes; // request target
+  uint32_t body_bytes;   // request body
+  uint32_t connections;  // client connections of this process, within its share of descriptors
+  uint32_t event_bytes;  // one event of a stream
+  uint32_t buffer_bytes; // bytes waiting for a slow peer before its source is paused
+  uint32_t head_ms;      // request head, absolute
+  uint32_t body_ms;      // between two reads of a request body
+  uint32_t keepalive_ms; // idle client connection
+  uint32_t write_ms;     // a peer that takes no byte
+  uint32_t content_ms;   // from the request to the first content that goes to the client
+  uint32_t total_ms;     // whole exchange
+  uint32_t connect_ms;   // resolving, connecting and TLS of an attempt
+  uint32_t idle_ms;      // between two reads of a response body
+  uint32_t ping_ms;      // silence of a stream before the client gets a ping
+  uint32_t pool_idle_ms; // idle upstream connection
+  uint32_t pool_age_ms;  // upstream connection, from its start
+  uint32_t pool_size;    // idle upstream connections of one origin
 };
 
 // A relay with its loop for this process; never fails (allocation failure aborts).
@@ -175,11 +175,11 @@ int cc_signal(struct cc_relay *relay, int number);
 // ---- Listeners ---------------------------------------------------------------------------------
 
 struct cc_listen {
-  struct cc_slice host;     // address without brackets; empty for a unix socket
-  uint32_t port;            // 0: the system's choice
-  struct cc_slice path;     // unix socket
-  uint32_t copies;          // sockets that share the address (SO_REUSEPORT), one per worker
-  struct cc_slice cert;     // PEM files, the same for all listeners; both empty: no TLS
+  struct cc_slice host; // address without brackets; empty for a unix socket
+  uint32_t port;        // 0: the system's choice
+  struct cc_slice path; // unix socket
+  uint32_t copies;      // sockets that share the address (SO_REUSEPORT), one per worker
+  struct cc_slice cert; // PEM files, the same for all listeners; both empty: no TLS
   struct cc_slice key;
 };
 
@@ -246,13 +246,13 @@ void cc_trial_say(const char *data, uint32_t size);
 void cc_trial_end(void);
 
 struct cc_worker {
-  int32_t pid;              // 0: none
-  int32_t status;           // exit code, or minus the signal, of the last process in this slot
-  double started;           // cc_time() of its start
-  double beat;              // cc_now() of its last look at the loop
-  double busy;              // cc_now() since when it has been in Lua; 0: it waits
-  double exchanges;         // open exchanges
-  bool script;              // a script's code runs, or ran when the process ended
+  int32_t pid;      // 0: none
+  int32_t status;   // exit code, or minus the signal, of the last process in this slot
+  double started;   // cc_time() of its start
+  double beat;      // cc_now() of its last look at the loop
+  double busy;      // cc_now() since when it has been in Lua; 0: it waits
+  double exchanges; // open exchanges
+  bool script;      // a script's code runs, or ran when the process ended
 };
 int cc_worker(uint32_t slot, struct cc_worker *out);
 
@@ -286,18 +286,18 @@ int cc_cell_name(int cell, struct cc_slice *out);
 
 // ---- Limits: sliding windows of 60 s, shared like cells ----------------------------------------
 
-struct cc_rates {           // a minute; 0: unlimited
+struct cc_rates { // a minute; 0: unlimited
   double requests;
   double tokens;
   double input_tokens;
   double output_tokens;
 };
 
-struct cc_ticket {          // one reservation
+struct cc_ticket { // one reservation
   int32_t limit;
-  uint32_t second;          // where it was booked
-  uint32_t entry;           // of this worker's open reservations; 0: of none
-  uint32_t resets[4];       // of the learned remainders it took from, by kind; 0: from none
+  uint32_t second;    // where it was booked
+  uint32_t entry;     // of this worker's open reservations; 0: of none
+  uint32_t resets[4]; // of the learned remainders it took from, by kind; 0: from none
   double requests;
   double input_tokens;
   double output_tokens;
@@ -350,14 +350,14 @@ void cc_limits_clear(void);
 
 struct cc_request {
   struct cc_slice method;
-  struct cc_slice path;     // as sent, without the query
-  struct cc_slice query;    // without '?'
-  struct cc_slice peer;     // address of the client, "unix" for a unix socket
+  struct cc_slice path;  // as sent, without the query
+  struct cc_slice query; // without '?'
+  struct cc_slice peer;  // address of the client, "unix" for a unix socket
   int32_t listener;
-  int32_t error;            // CC_OK, or why the request was refused before Lua saw it
+  int32_t error; // CC_OK, or why the request was refused before Lua saw it
   uint32_t headers;
-  uint32_t body_bytes;      // received so far; after cc_request_decode the decoded ones
-  double started;           // cc_now() of its first byte
+  uint32_t body_bytes; // received so far; after cc_request_decode the decoded ones
+  double started;      // cc_now() of its first byte
 };
 
 int cc_request(struct cc_relay *relay, cc_id exchange, struct cc_request *out);
@@ -386,11 +386,11 @@ int cc_request_accept(struct cc_relay *relay, cc_id exchange);
 
 int cc_request_body(struct cc_relay *relay, cc_id exchange, struct cc_slice *out);
 
-enum cc_feature {           // what a Messages body asks for
-  CC_HAS_SIGNATURES = 1,    // thinking blocks with signatures in the history
-  CC_HAS_PDF = 2,           // a document block that is not plain text
-  CC_HAS_IMAGE_URL = 4,     // an image by URL
-  CC_HAS_TOOL_FORCED = 8,   // tool_choice of type any or tool
+enum cc_feature {         // what a Messages body asks for
+  CC_HAS_SIGNATURES = 1,  // thinking blocks with signatures in the history
+  CC_HAS_PDF = 2,         // a document block that is not plain text
+  CC_HAS_IMAGE_URL = 4,   // an image by URL
+  CC_HAS_TOOL_FORCED = 8, // tool_choice of type any or tool
   CC_HAS_TOOLS = 16,
   CC_HAS_THINKING = 32,
   CC_HAS_CACHE_CONTROL = 64,
@@ -399,16 +399,16 @@ enum cc_feature {           // what a Messages body asks for
 };
 
 struct cc_scan {
-  struct cc_slice model;    // raw text between the quotes
+  struct cc_slice model; // raw text between the quotes
   bool stream;
   uint32_t features;
-  double max_tokens;        // 0 when absent
-  struct cc_slice file;     // raw text of the first file_id in a content block or its source, of 256
-                            // bytes at most
-  uint32_t images;          // in base64
-  double image_bytes;       // of their base64
-  double document_bytes;    // of documents in base64
-  uint32_t error_offset;    // byte at which the text stops being what it should be
+  double max_tokens;     // 0 when absent
+  struct cc_slice file;  // raw text of the first file_id in a content block or its source, of 256
+                         // bytes at most
+  uint32_t images;       // in base64
+  double image_bytes;    // of their base64
+  double document_bytes; // of documents in base64
+  uint32_t error_offset; // byte at which the text stops being what it should be
 };
 
 // Validates the whole body as one JSON object (RFC 8259, strict UTF-8) with one string "model" of 1 to
@@ -431,13 +431,13 @@ int cc_exchange_timer(struct cc_relay *relay, cc_id exchange, double delay_ms);
 
 struct cc_origin {
   bool tls;
-  bool allow_public_http;   // plain http to a public address is refused without it
+  bool allow_public_http; // plain http to a public address is refused without it
   struct cc_slice host;
   uint32_t port;
-  struct cc_slice ca_file;      // extra CA, PEM
-  struct cc_slice proxy_host;   // HTTP proxy to go through; empty: none
+  struct cc_slice ca_file;    // extra CA, PEM
+  struct cc_slice proxy_host; // HTTP proxy to go through; empty: none
   uint32_t proxy_port;
-  struct cc_slice proxy_auth;   // value for Proxy-Authorization, or empty
+  struct cc_slice proxy_auth; // value for Proxy-Authorization, or empty
 };
 
 // The number of an origin, the same for equal contents. Its pool outlives reloads. CC_EINVAL for
@@ -445,28 +445,28 @@ struct cc_origin {
 int cc_origin(struct cc_relay *relay, const struct cc_origin *spec);
 
 enum cc_framing {
-  CC_FRAMING_MESSAGES = 0,  // a Messages answer: JSON, or SSE held at the gate
-  CC_FRAMING_OPAQUE = 1,    // anything: passed on from the head
+  CC_FRAMING_MESSAGES = 0,   // a Messages answer: JSON, or SSE held at the gate
+  CC_FRAMING_OPAQUE = 1,     // anything: passed on from the head
   CC_FRAMING_EVENTSTREAM = 2 // a Messages answer whose stream comes in frames of AWS (told by its
-                            // content-type or its first byte) and goes on as SSE
+                             // content-type or its first byte) and goes on as SSE
 };
 
-enum cc_success { // what the JSON of a success must be, else the outcome is a failure
-  CC_SUCCESS_MESSAGE = 0,   // a message of the Messages API
-  CC_SUCCESS_COUNT = 1,     // an object with the number input_tokens
-  CC_SUCCESS_OBJECT = 2     // any object
+enum cc_success {         // what the JSON of a success must be, else the outcome is a failure
+  CC_SUCCESS_MESSAGE = 0, // a message of the Messages API
+  CC_SUCCESS_COUNT = 1,   // an object with the number input_tokens
+  CC_SUCCESS_OBJECT = 2   // any object
 };
 
 struct cc_try {
-  uint32_t framing;         // enum cc_framing
-  uint32_t success;         // enum cc_success
-  bool stream;              // the client asked for a stream, so success must be an event stream;
-                            // its bytes tell, whatever its content-type says
-  uint32_t head_ms;         // until the response head; for !stream until the connection stands
-  uint32_t gate_bytes;      // held at most
-  uint32_t gate_ms;         // from the head to the first content event; 0: no bound
-  bool gate_opens;          // what happens then: the gate opens, or CC_EGATE_TIMEOUT
-  uint32_t entries[3];      // of cc_ticket: with the first byte sent they stay, should this worker die
+  uint32_t framing;    // enum cc_framing
+  uint32_t success;    // enum cc_success
+  bool stream;         // the client asked for a stream, so success must be an event stream;
+                       // its bytes tell, whatever its content-type says
+  uint32_t head_ms;    // until the response head; for !stream until the connection stands
+  uint32_t gate_bytes; // held at most
+  uint32_t gate_ms;    // from the head to the first content event; 0: no bound
+  bool gate_opens;     // what happens then: the gate opens, or CC_EGATE_TIMEOUT
+  uint32_t entries[3]; // of cc_ticket: with the first byte sent they stay, should this worker die
 };
 
 // Begins an attempt at an origin: returns its number, 0 or 1. With both numbers taken it ends one:
@@ -505,13 +505,13 @@ int cc_try_view(struct cc_relay *relay, cc_id exchange, int attempt, char **out,
 int cc_try_body(struct cc_relay *relay, cc_id exchange, int attempt, const char *text,
                 uint32_t size);
 
-struct cc_signer {          // AWS Signature Version 4
+struct cc_signer { // AWS Signature Version 4
   struct cc_slice access_key;
   struct cc_slice secret_key;
   struct cc_slice session_token; // or empty
   struct cc_slice region;
   struct cc_slice service;
-  double skew_ms;           // what the wall clock is behind the service's
+  double skew_ms; // what the wall clock is behind the service's
 };
 
 // Has the request signed when it is sent: each time it goes over a connection, with the time of
@@ -530,7 +530,7 @@ bool cc_try_sent(struct cc_relay *relay, cc_id exchange, int attempt);
 // Gives an attempt up; no OUTCOME follows any more.
 int cc_try_cancel(struct cc_relay *relay, cc_id exchange, int attempt);
 
-struct cc_usage {           // tokens, as the provider counted them; the last figure of each wins
+struct cc_usage { // tokens, as the provider counted them; the last figure of each wins
   double input;
   double output;
   double cache_read;
@@ -539,20 +539,20 @@ struct cc_usage {           // tokens, as the provider counted them; the last fi
 };
 
 struct cc_outcome {
-  int32_t error;            // CC_OK: transport and gate found no fault; the status may be one
-  int32_t status;           // HTTP status, 0 without a head
-  bool complete;            // the whole body is held
-  bool sent;                // the request may have reached the upstream
-  bool reused;              // it went over a pooled connection
+  int32_t error;  // CC_OK: transport and gate found no fault; the status may be one
+  int32_t status; // HTTP status, 0 without a head
+  bool complete;  // the whole body is held
+  bool sent;      // the request may have reached the upstream
+  bool reused;    // it went over a pooled connection
   uint32_t headers;
-  struct cc_slice body;     // what is held of it (an SSE answer: its held events)
-  double connect_ms;        // time until connected, from sending
-  double head_ms;           // until the head; 0 without one
-  double gate_ms;           // until the outcome
-  uint32_t changed_bytes;   // of the body, by splices
-  struct cc_slice detail;   // what TLS or the system said, or ""
+  struct cc_slice body;       // what is held of it (an SSE answer: its held events)
+  double connect_ms;          // time until connected, from sending
+  double head_ms;             // until the head; 0 without one
+  double gate_ms;             // until the outcome
+  uint32_t changed_bytes;     // of the body, by splices
+  struct cc_slice detail;     // what TLS or the system said, or ""
   struct cc_slice error_type; // error.type of the body or of the first event, or ""
-  bool usage_known;         // what an attempt that is not chosen has used so far
+  bool usage_known;           // what an attempt that is not chosen has used so far
   struct cc_usage usage;
 };
 
@@ -599,20 +599,20 @@ int cc_answer_break(struct cc_relay *relay, cc_id exchange, bool reset, const ch
                     uint32_t size);
 
 struct cc_report {
-  int32_t status;           // sent to the client; 0: none
-  int32_t error;            // CC_OK: all of the answer was handed over and was whole
-  int32_t attempt;          // whose answer it was; -1: our own
-  uint32_t attempts;        // tries made
-  double request_bytes;     // of the body, decoded if cc_request_decode was asked
-  double response_bytes;    // body bytes to the client
+  int32_t status;        // sent to the client; 0: none
+  int32_t error;         // CC_OK: all of the answer was handed over and was whole
+  int32_t attempt;       // whose answer it was; -1: our own
+  uint32_t attempts;     // tries made
+  double request_bytes;  // of the body, decoded if cc_request_decode was asked
+  double response_bytes; // body bytes to the client
   double started;
-  double first_byte_ms;     // from the start to the first byte of the answer; 0: none
+  double first_byte_ms; // from the start to the first byte of the answer; 0: none
   double total_ms;
-  uint32_t events;          // of a stream
-  uint32_t pings;           // made here
+  uint32_t events; // of a stream
+  uint32_t pings;  // made here
   bool stream;
   bool usage_known;
-  bool usage_final;         // the output is all there was; else it was counted before there was much
+  bool usage_final; // the output is all there was; else it was counted before there was much
   struct cc_usage usage;
   struct cc_slice stream_error; // error.type of an error event that was passed on, or ""
 };
@@ -625,10 +625,10 @@ struct cc_fetch {
   int32_t origin;
   struct cc_slice method;
   struct cc_slice target;
-  struct cc_slice headers;  // lines "Name: value", each ended by LF
+  struct cc_slice headers; // lines "Name: value", each ended by LF
   struct cc_slice body;
-  uint32_t timeout_ms;      // over all
-  uint32_t answer_bytes;    // of the answer's body, at most
+  uint32_t timeout_ms;   // over all
+  uint32_t answer_bytes; // of the answer's body, at most
 };
 
 // Sends it: returns its id, or an error below 0. The FETCH event follows, always. Redirects are
@@ -673,12 +673,12 @@ int cc_sign(const struct cc_signer *signer, double time_ms, const char *method, 
 // ---- Secrets: named credentials that all processes share and a reload leaves alone -------------
 
 struct cc_secret {
-  double expires;           // cc_time() until which it may be used; 0: there is none
-  double retry;             // cc_time() before which a fetch that failed is not to be repeated
-  uint32_t version;         // counts writes
-  uint32_t failures;        // fetches that failed, in a row
+  double expires;    // cc_time() until which it may be used; 0: there is none
+  double retry;      // cc_time() before which a fetch that failed is not to be repeated
+  uint32_t version;  // counts writes
+  uint32_t failures; // fetches that failed, in a row
   uint32_t size;
-  bool claimed;             // a process is fetching it
+  bool claimed; // a process is fetching it
 };
 
 // The secret called name (1 to 63 bytes), made empty when new: returns its number, or CC_ELIMIT
@@ -731,8 +731,8 @@ int cc_json_decode(const char *text, uint32_t size, char *out, uint32_t capacity
 // The JSON object text without the members at a path (see cc_try_remove; all of doubled ones): CC_OK
 // and malloc'ed text (cc_free), the same bytes when it has none; CC_EJSON when it is no object,
 // CC_EINVAL when the path is none.
-int cc_json_without(const char *text, uint32_t size, const char *path, uint32_t path_size, char **out,
-                    uint32_t *out_size);
+int cc_json_without(const char *text, uint32_t size, const char *path, uint32_t path_size,
+                    char **out, uint32_t *out_size);
 
 // How many items the array at a dotted path of the JSON object text has: 0 when there is no array,
 // CC_EJSON* when the text is no JSON object. Of doubled names the last counts.
@@ -782,7 +782,7 @@ int cc_folder(const char *path, const char *suffix, char **out, uint32_t *out_si
 // Sets the name ps shows, and whether this process may dump core (secrets!).
 void cc_process(const char *title);
 int cc_getpid(void);
-int cc_cpus(void);          // that this process may use
+int cc_cpus(void); // that this process may use
 bool cc_terminal(int fd);
 
 #pragma GCC visibility pop

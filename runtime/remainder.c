@@ -29,12 +29,12 @@ void cc_remainder_change(_Atomic uint64_t *word, uint32_t reset, double by) {
   uint64_t before = atomic_load(word);
   do {
     if (!reset || !is_same_reset(before >> 32, reset)) return;
-  } while (!atomic_compare_exchange_weak(word, &before,
-                                         (before >> 32) << 32 | sum_within(before, by)));
+  } while (
+      !atomic_compare_exchange_weak(word, &before, (before >> 32) << 32 | sum_within(before, by)));
 }
 
 void cc_remainder_learn(_Atomic uint64_t *word, uint64_t now, uint64_t reset, double remaining,
-                       uint32_t taken_reset, double taken) {
+                        uint32_t taken_reset, double taken) {
   uint64_t second = (reset + 999) / 1000, before = atomic_load(word), after;
   uint64_t some = remaining >= UINT32_MAX ? UINT32_MAX : (uint64_t)remaining;
   do {

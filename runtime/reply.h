@@ -19,10 +19,10 @@ void cc_reply_begin(struct cc_attempt *attempt, struct cc_slice piece);
 void cc_reply_label(struct cc_attempt *attempt);
 
 struct cc_reply_event {
-  size_t start, size;         // the whole event, in data
+  size_t start, size; // the whole event, in data
   enum cc_messages_event kind;
-  size_t name_at;             // where its name is to be put in, in data; for an event without one
-  struct cc_slice name;       // that name; empty: nothing is put in
+  size_t name_at;       // where its name is to be put in, in data; for an event without one
+  struct cc_slice name; // that name; empty: nothing is put in
   char text[CC_MESSAGES_NAME];
 };
 

@@ -29,7 +29,7 @@ enum {
   CC_WINDOW_KINDS = 3,    // requests, input tokens, output tokens
   CC_RATE_KINDS = 4,      // requests, tokens, input tokens, output tokens
   CC_SECRET_BYTES = 12 * 1024,
-  CC_SECRET_COPIES = 4    // the one that is read, and those being written
+  CC_SECRET_COPIES = 4 // the one that is read, and those being written
 };
 
 struct cc_shared_slot {

@@ -14,9 +14,9 @@ enum { TICK_MS = 5 };
 static double limit;
 static void (*tell_overdue)(void);
 static void (*tell_over)(void);
-static bool watched;          // the timer of this process runs
-static atomic_uint stays;     // odd: in a stay
-static atomic_int place;      // enum cc_place; of the staying thread and its signal handler alone
+static bool watched;      // the timer of this process runs
+static atomic_uint stays; // odd: in a stay
+static atomic_int place;  // enum cc_place; of the staying thread and its signal handler alone
 static atomic_bool was_overdue;
 static unsigned seen; // the handler's: the stay it met last, when, and what scripts had used
 static double met_at, used;
@@ -37,9 +37,12 @@ void cc_stay_stop(void) {
 // library.
 static double share(void) {
   switch (atomic_load(&place)) {
-    case CC_SCRIPT: return 1;
-    case CC_CALLED: return 1.0 / 10;
-    default: return 0;
+  case CC_SCRIPT:
+    return 1;
+  case CC_CALLED:
+    return 1.0 / 10;
+  default:
+    return 0;
   }
 }
 
@@ -47,8 +50,10 @@ static void on_tick(int number) {
   (void)number;
   unsigned now = atomic_load(&stays);
   double at = used_ms();
-  if (now != seen) used = 0;
-  else if (now & 1) used += (at - met_at) * share();
+  if (now != seen)
+    used = 0;
+  else if (now & 1)
+    used += (at - met_at) * share();
   seen = now;
   met_at = at;
   if (used < limit) return;

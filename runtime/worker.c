@@ -153,7 +153,7 @@ int cc_message(struct cc_relay *relay, struct cc_slice *out) {
 
 // ---- Forking -----------------------------------------------------------------------------------
 
-static pid_t helper; // the child of cc_child
+static pid_t helper;                        // the child of cc_child
 static struct cc_relay *volatile inherited; // the master's, of no more use here, still reachable
 
 static void close_descriptor(uv_handle_t *handle, void *data) {

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#define PING "event: ping\ndata: {\"type\":\"ping\"}\n\n"
+#define PING     "event: ping\ndata: {\"type\":\"ping\"}\n\n"
 #define SSE_HEAD "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-upstream: 1\r\n\r\n"
 #define CONTENT                                                                                    \
   "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n"

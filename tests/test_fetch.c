@@ -182,8 +182,8 @@ static void a_redirect_is_not_followed(void **state) {
 
 static void an_error_status_is_an_answer(void **state) {
   (void)state;
-  static const struct peer_reply reply = {
-      "HTTP/1.1 401 No\r\ncontent-length: 4\r\n\r\nnope", 0, PEER_KEEP};
+  static const struct peer_reply reply = {"HTTP/1.1 401 No\r\ncontent-length: 4\r\n\r\nnope", 0,
+                                          PEER_KEEP};
   expect(&reply, CC_OK, 401, "nope");
 }
 
@@ -209,8 +209,7 @@ static void the_answer_has_a_bound(void **state) {
 static void time_is_bounded_over_all(void **state) {
   (void)state;
   static const struct peer_reply replies[] = {
-      {"", 0, PEER_HANG},
-      {"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", 0, PEER_HANG}};
+      {"", 0, PEER_HANG}, {"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", 0, PEER_HANG}};
   cc_id id;
   serve(replies, 2);
   struct cc_fetch spec = get();
@@ -248,9 +247,10 @@ static void no_http_is_an_error(void **state) {
 
 static void nonsense_is_refused(void **state) {
   (void)state;
-  static const char *const headers[] = {"X-A: 1",   "X-A:1\n",      "no colon\n", ": 1\n",
-                                        "X A: 1\n", "X-A: 1\r\n\n", "Connection: close\n",
-                                        "Content-Length: 1\n", "X-A: 1\n\n"};
+  static const char *const headers[] = {
+      "X-A: 1",    "X-A:1\n",      "no colon\n",          ": 1\n",
+      "X A: 1\n",  "X-A: 1\r\n\n", "Connection: close\n", "Content-Length: 1\n",
+      "X-A: 1\n\n"};
   struct cc_fetch spec = get();
   for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
     spec.headers = text(headers[i]);

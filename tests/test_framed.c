@@ -19,7 +19,7 @@
 #define BLOCK "{\"type\":\"content_block_start\",\"index\":0}"
 #define DELTA                                                                                      \
   "{ \"type\": \"message_delta\", \"usage\": {\"output_tokens\":5} , \"odd\": \"\\u00e9\" }"
-#define STOP  "{\"type\":\"message_stop\",\"amazon-bedrock-invocationMetrics\":{\"n\":1}}"
+#define STOP              "{\"type\":\"message_stop\",\"amazon-bedrock-invocationMetrics\":{\"n\":1}}"
 #define EVENT(type, json) "event: " type "\ndata: " json "\n\n"
 
 static const char second_bytes[] =

@@ -74,11 +74,11 @@ static void check(struct cc_buffer *frames, int expected, const char *text) {
 }
 
 #define START "{\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":3}}}"
-#define DELTA \
+#define DELTA                                                                                      \
   "{\"index\":0,\"type\":\"content_block_delta\",\"delta\":{\"text\":\"\xc3\xa9\\u00e9\"}}"
-#define PING  "{\"type\":\"ping\"}"
+#define PING            "{\"type\":\"ping\"}"
 #define SSE(type, json) "event: " type "\ndata: " json "\n\n"
-#define ERROR(type, message) \
+#define ERROR(type, message)                                                                       \
   SSE("error", "{\"type\":\"error\",\"error\":{\"type\":\"" type "\",\"message\":" message "}}")
 
 // ---- Chunks ------------------------------------------------------------------------------------
@@ -151,18 +151,39 @@ static void line_ends_become_lines(void **state) {
 static void what_is_no_event_is_refused(void **state) {
   (void)state;
   static const char *const chunks[] = {
-      "", " ", "null", "[]", "\"type\"", "{\"type\":1}", "{\"type\":\"\"}",
-      "{\"type\":\"ping\"", "{\"type\":\"ping\"}}", "{\"type\":\"ping\"}{}", "{\"type\":\"ping\",}",
-      "{\"type\":\"a\\nb\"}", "{\"type\":\"a\\rb\"}", "{\"type\":\"a\\u0000b\"}",
-      "{\"type\":\"\xff\"}", "{\"type\":\"ping\",\"a\":\"\xed\xa0\x80\"}", "{\"type\":\"a\nb\"}",
-      "\xef\xbb\xbf{\"type\":\"ping\"}", "{\"type\":\"ping\",\"a\":{\"b\":}}",
+      "",
+      " ",
+      "null",
+      "[]",
+      "\"type\"",
+      "{\"type\":1}",
+      "{\"type\":\"\"}",
+      "{\"type\":\"ping\"",
+      "{\"type\":\"ping\"}}",
+      "{\"type\":\"ping\"}{}",
+      "{\"type\":\"ping\",}",
+      "{\"type\":\"a\\nb\"}",
+      "{\"type\":\"a\\rb\"}",
+      "{\"type\":\"a\\u0000b\"}",
+      "{\"type\":\"\xff\"}",
+      "{\"type\":\"ping\",\"a\":\"\xed\xa0\x80\"}",
+      "{\"type\":\"a\nb\"}",
+      "\xef\xbb\xbf{\"type\":\"ping\"}",
+      "{\"type\":\"ping\",\"a\":{\"b\":}}",
   };
   static const char *const payloads[] = {
-      "", "[]", "{\"bytes\":1}", "{\"bytes\":\"\"}",
-      "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\"", "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ\"}",
-      "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\"} x", "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\\n\"}",
-      "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9==\"}", "{\"bytes\":[\"eyJ0eXBlIjoicGluZyJ9\"]}",
-      "{\"bytes\":\"eyJ0eXBlIjoicGlu-yJ9\"}", "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\",\"p\":\"\xff\"}",
+      "",
+      "[]",
+      "{\"bytes\":1}",
+      "{\"bytes\":\"\"}",
+      "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\"",
+      "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ\"}",
+      "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\"} x",
+      "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\\n\"}",
+      "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9==\"}",
+      "{\"bytes\":[\"eyJ0eXBlIjoicGluZyJ9\"]}",
+      "{\"bytes\":\"eyJ0eXBlIjoicGlu-yJ9\"}",
+      "{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\",\"p\":\"\xff\"}",
   };
   for (size_t i = 0; i < COUNT(chunks) + COUNT(payloads); i++) {
     struct cc_buffer frames = {0};

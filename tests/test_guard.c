@@ -91,7 +91,8 @@ static void test_greedy(void **state) {
 
 static void test_modest(void **state) {
   (void)state;
-  assert_true(library("function add(n) for i = 1, n do kept[#kept + 1] = string.rep('x', 2^17 + #kept) end end"));
+  assert_true(library(
+      "function add(n) for i = 1, n do kept[#kept + 1] = string.rep('x', 2^17 + #kept) end end"));
   assert_true(library("kept = {}"));
   assert_true(script("add(40)"));  // of 128 KiB and more
   assert_false(script("add(40)")); // the same stay
@@ -168,9 +169,10 @@ static void test_stops_in_scripts_alone(void **state) {
   lua_register(L, "fail_overdue", fail_overdue);
   define_script("failing", "fail_overdue()");
   define_script("looping", "while true do end");
-  int failed = luaL_dostring(L, "enter() local ok, one = coroutine.resume(coroutine.create(failing)) "
-                                "enter() local ok, two = coroutine.resume(coroutine.create(looping)) "
-                                "assert(one:find 'its own') assert(two:find 'ran for more than')");
+  int failed =
+      luaL_dostring(L, "enter() local ok, one = coroutine.resume(coroutine.create(failing)) "
+                       "enter() local ok, two = coroutine.resume(coroutine.create(looping)) "
+                       "assert(one:find 'its own') assert(two:find 'ran for more than')");
   cc_script(CC_LIBRARY);
   if (failed) fail_msg("%s", lua_tostring(L, -1));
 }

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#define KEY "sk-sk-sk-secret/key"
+#define KEY    "sk-sk-sk-secret/key"
 #define HIDDEN "[redacted]*********"
 
 static struct cc_redactor redactor;

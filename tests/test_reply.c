@@ -12,18 +12,19 @@
 
 #include <cmocka.h>
 
-#define HEAD     "HTTP/1.1 200 OK\r\nrequest-id: req_a\r\n"
+#define HEAD "HTTP/1.1 200 OK\r\nrequest-id: req_a\r\n"
 #define START_DATA                                                                                 \
   "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":7}}}\n"
-#define BLOCK_DATA "data: {\"type\":\"content_block_start\",\"index\":0}\n"
-#define STOP_DATA  "data: {\"type\":\"message_stop\"}\n"
-#define START      "event: message_start\n" START_DATA "\n"
-#define BLOCK      "event: content_block_start\n" BLOCK_DATA "\n"
-#define STOP       "event: message_stop\n" STOP_DATA "\n"
+#define BLOCK_DATA  "data: {\"type\":\"content_block_start\",\"index\":0}\n"
+#define STOP_DATA   "data: {\"type\":\"message_stop\"}\n"
+#define START       "event: message_start\n" START_DATA "\n"
+#define BLOCK       "event: content_block_start\n" BLOCK_DATA "\n"
+#define STOP        "event: message_stop\n" STOP_DATA "\n"
 #define COUNT(list) (sizeof list / sizeof *list)
 
 static const char second_bytes[] =
-    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nrequest-id: req_b\r\n\r\n" START BLOCK STOP;
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nrequest-id: req_b\r\n\r\n" START BLOCK
+        STOP;
 static const struct peer_reply second = {second_bytes, 0, PEER_CLOSE};
 static struct cc_buffer bytes;
 
@@ -54,9 +55,10 @@ static void expect_body(const char *answer, const char *body, bool complete) {
 
 static void a_stream_is_one_under_any_label(void **state) {
   (void)state;
-  static const char *const labels[] = {
-      "", "content-type: application/json\r\n", "content-type: text/plain; charset=utf-8\r\n",
-      "content-type: application/octet-stream\r\n", "Content-Type: Text/Event-Stream; charset=x\r\n"};
+  static const char *const labels[] = {"", "content-type: application/json\r\n",
+                                       "content-type: text/plain; charset=utf-8\r\n",
+                                       "content-type: application/octet-stream\r\n",
+                                       "Content-Type: Text/Event-Stream; charset=x\r\n"};
   for (size_t i = 0; i < COUNT(labels); i++) {
     char head[256];
     struct stage stage;
@@ -124,10 +126,9 @@ static void events_without_a_name_get_one(void **state) {
   } cases[] = {
       {START_DATA "\n" BLOCK_DATA "\n" STOP_DATA "\n", START BLOCK STOP},
       {START BLOCK_DATA "\n" STOP, START BLOCK STOP},
-      {": hi\nid: 1\n" START_DATA "\n" BLOCK STOP, "event: message_start\n: hi\nid: 1\n" START_DATA
-                                                   "\n" BLOCK STOP},
-      {"\xef\xbb\xbf" START_DATA "\n" BLOCK STOP,
-       "\xef\xbb\xbf" START BLOCK STOP},
+      {": hi\nid: 1\n" START_DATA "\n" BLOCK STOP,
+       "event: message_start\n: hi\nid: 1\n" START_DATA "\n" BLOCK STOP},
+      {"\xef\xbb\xbf" START_DATA "\n" BLOCK STOP, "\xef\xbb\xbf" START BLOCK STOP},
       {"event:\r\n" START_DATA "\n" BLOCK STOP,
        "event:\r\nevent: message_start\n" START_DATA "\n" BLOCK STOP},
       {START BLOCK "data: {\"type\":\ndata: \"x\"}\n\ndata: [DONE]\n\ndata: {}\n\n" STOP,
@@ -172,7 +173,8 @@ static void the_last_event_needs_no_blank_line(void **state) {
     bool whole;
   } cases[] = {
       {START BLOCK "event: message_stop\n" STOP_DATA, START BLOCK STOP, true},
-      {START BLOCK "event: message_stop\ndata: {\"type\":\"message_stop\"}", START BLOCK STOP, true},
+      {START BLOCK "event: message_stop\ndata: {\"type\":\"message_stop\"}", START BLOCK STOP,
+       true},
       {START BLOCK STOP_DATA, START BLOCK STOP, true},
       {START BLOCK "event: message_stop\r\ndata: {\"type\":\"message_stop\"}\r",
        START BLOCK "event: message_stop\r\ndata: {\"type\":\"message_stop\"}\r\n\n", true},
@@ -183,8 +185,8 @@ static void the_last_event_needs_no_blank_line(void **state) {
       {START BLOCK "event: message_stop\ndata: {\"type\":\"message_stop\"", START BLOCK, false},
       {START BLOCK "event: message_stop\ndata: ", START BLOCK, false},
       {START BLOCK "event: message_stop\n", START BLOCK, false},
-      {START BLOCK "event: message_stop\ndata: {\"type\":\"message_stop\",\ndata: \"x\":[1", START BLOCK,
-       false},
+      {START BLOCK "event: message_stop\ndata: {\"type\":\"message_stop\",\ndata: \"x\":[1",
+       START BLOCK, false},
   };
   for (size_t i = 0; i < COUNT(cases); i++) {
     struct stage stage;
@@ -207,8 +209,8 @@ static void a_last_event_is_whole_before_a_broken_connection_too(void **state) {
     struct stage stage;
     cc_buffer_printf(&body, "%zx\r\n%s%s\r\n", strlen(START BLOCK) + strlen(stops[i]), START BLOCK,
                      stops[i]);
-    const char *got = ask(&stage, HEAD "transfer-encoding: chunked\r\n", body.data, body.size,
-                          PEER_CLOSE);
+    const char *got =
+        ask(&stage, HEAD "transfer-encoding: chunked\r\n", body.data, body.size, PEER_CLOSE);
     expect_body(got, i ? START BLOCK : START BLOCK STOP, !i);
     close_stage(&stage);
     cc_buffer_free(&body);

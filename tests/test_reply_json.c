@@ -11,16 +11,17 @@
 
 #include <cmocka.h>
 
-#define HEAD "HTTP/1.1 200 OK\r\nrequest-id: req_a\r\n"
+#define HEAD    "HTTP/1.1 200 OK\r\nrequest-id: req_a\r\n"
 #define MESSAGE "{\"type\":\"message\",\"content\":[],\"usage\":{\"output_tokens\":3}}"
 #define STREAM                                                                                     \
-  "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n"            \
+  "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0}\n\n"           \
   "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 #define COUNT(list) (sizeof list / sizeof *list)
 
 static const struct peer_reply second = {
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" STREAM, 0, PEER_CLOSE};
-static const char json_bytes[] = HEAD "x-second: 1\r\ncontent-length: 18\r\n\r\n{\"type\":\"message\"}";
+static const char json_bytes[] =
+    HEAD "x-second: 1\r\ncontent-length: 18\r\n\r\n{\"type\":\"message\"}";
 static const struct peer_reply second_json = {json_bytes, 0, PEER_KEEP};
 
 static const char json_request[] = "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n"
@@ -55,7 +56,8 @@ static void json_that_is_no_message_fails_over(void **state) {
       {"{\"code\":500,\"success\":false}", CC_ENOMESSAGE},
       {"{\"base_resp\":{\"status_code\":1004}}", CC_ENOMESSAGE},
       {"{}", CC_ENOMESSAGE},
-      {"{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"m\"}}", CC_ESTREAM_ERROR},
+      {"{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"m\"}}",
+       CC_ESTREAM_ERROR},
       {MESSAGE "x", CC_ENOTJSON},
       {"{\"type\":\"message\",\"content\":[{\"type\":\"te", CC_ENOTJSON},
       {STREAM, CC_ENOTJSON},

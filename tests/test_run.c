@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#define RUN(...) run(relay, (const char *[]){__VA_ARGS__, NULL}, 20000, 4096)
+#define RUN(...)      run(relay, (const char *[]){__VA_ARGS__, NULL}, 20000, 4096)
 #define SHELL(script) RUN("sh", "-c", script)
 
 struct result {
@@ -229,8 +229,9 @@ static void output_has_a_bound(void **state) {
 
 static void the_rest_of_stderr_is_dropped(void **state) {
   (void)state;
-  struct result got = SHELL("i=0; while [ $i -lt 20000 ]; do echo 1234567890 >&2; i=$((i+1)); done; "
-                            "printf done");
+  struct result got =
+      SHELL("i=0; while [ $i -lt 20000 ]; do echo 1234567890 >&2; i=$((i+1)); done; "
+            "printf done");
   assert_int_equal(got.error, CC_OK);
   assert_string_equal(got.body, "done");
   assert_int_equal(strlen(got.detail), 400);
@@ -299,9 +300,8 @@ static void it_starts_afresh(void **state) {
   signal(SIGHUP, before);
   assert_int_equal(got.status, 0);
   uint64_t mask[3];
-  assert_int_equal(sscanf(got.body, "SigBlk: %lx SigIgn: %lx SigCgt: %lx", &mask[0], &mask[1],
-                          &mask[2]),
-                   3);
+  assert_int_equal(
+      sscanf(got.body, "SigBlk: %lx SigIgn: %lx SigCgt: %lx", &mask[0], &mask[1], &mask[2]), 3);
   for (int i = 0; i < 2; i++)
     assert_true((mask[i] & 0x7fffffff) == 0);
 }

@@ -14,13 +14,12 @@
 
 #include <cmocka.h>
 
-#define TEXT(literal)                                                                              \
-  { literal, sizeof literal - 1 }
-#define OK_HEAD "HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n"
+#define TEXT(literal) {literal, sizeof literal - 1}
+#define OK_HEAD       "HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n"
 
-static const struct cc_signer signer = {TEXT("AKIDCANARY7f3a9d"), TEXT("secretCANARY7f3a9d"),
+static const struct cc_signer signer = {TEXT("AKIDCANARY7f3a9d"),  TEXT("secretCANARY7f3a9d"),
                                         TEXT("tokenCANARY7f3a9d"), TEXT("us-east-1"),
-                                        TEXT("bedrock"), 0};
+                                        TEXT("bedrock"),           0};
 static const struct peer_reply good = {OK_HEAD "{\"content\":[]}", 0, PEER_KEEP};
 static const struct peer_reply never = {"", 0, PEER_HANG};
 static const char target[] = "/model/a%3Ab/invoke";
@@ -42,9 +41,9 @@ enum asked { HASHING, DECIDED, RANG, OVER };
 typedef void then_fn(struct stage *stage, cc_id id, int number, enum asked what);
 
 struct plan {
-  size_t size;       // of a body of its own; 0: the exchange's, with splices
-  bool empty;        // a body of its own that is ""
-  then_fn *then;     // called when it was sent, has come to something, the timer rang, is over
+  size_t size;   // of a body of its own; 0: the exchange's, with splices
+  bool empty;    // a body of its own that is ""
+  then_fn *then; // called when it was sent, has come to something, the timer rang, is over
 };
 
 static int draft(struct stage *stage, cc_id id, const struct plan *plan) {
@@ -204,10 +203,9 @@ static void edited_bodies_are_hashed(void **state) {
 // signed with the time of then, over the same body.
 static void what_is_sent_again_is_signed_again(void **state) {
   (void)state;
-  static const struct peer_reply replies[] = {
-      {OK_HEAD "{\"content\":[]}", 0, PEER_KEEP},
-      {"", 0, PEER_LATE},
-      {OK_HEAD "{\"content\":[]}", 0, PEER_KEEP}};
+  static const struct peer_reply replies[] = {{OK_HEAD "{\"content\":[]}", 0, PEER_KEEP},
+                                              {"", 0, PEER_LATE},
+                                              {OK_HEAD "{\"content\":[]}", 0, PEER_KEEP}};
   struct plan plan = {.size = PIECE + 1};
   struct stage stage;
   stage_open(&stage, replies, 3, &good, 1);
@@ -350,8 +348,8 @@ static void races(struct stage *stage, cc_id id, int number, enum asked what) {
 static void another_may_be_chosen_while_hashing(void **state) {
   (void)state;
   enum { SIZE = 30 * 1024 * 1024 };
-  static const struct peer_reply begun = {
-      "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"ok\":1", 0, PEER_HANG};
+  static const struct peer_reply begun = {"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"ok\":1",
+                                          0, PEER_HANG};
   struct plan plan = {.then = races};
   struct stage stage;
   char *body = malloc(SIZE);

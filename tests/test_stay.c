@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whose time counts towards the deadline: a script's own in one stay, not the library's.
-#include "stay.h"
 #include "relay.h"
+#include "stay.h"
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>

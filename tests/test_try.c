@@ -140,8 +140,10 @@ static void it_may_be_cut_into_many_pieces(void **state) {
   add_items(&body, ",{\"cache_control\":{\"scope\":1}}");
   add_items(&expected, ",{\"cache_control\":{}}");
   cc_buffer_add(&expected, "", 1);
-  cc_buffer_printf(&whole, "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n"
-                           "Connection: close\r\nContent-Length: %zu\r\n\r\n", body.size);
+  cc_buffer_printf(&whole,
+                   "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n"
+                   "Connection: close\r\nContent-Length: %zu\r\n\r\n",
+                   body.size);
   cc_buffer_add(&whole, body.data, body.size);
   cc_buffer_add(&whole, "", 1);
   request = whole.data;
@@ -184,7 +186,8 @@ static void it_may_be_large(void **state) {
 static void it_is_sent_again_when_retried_unseen(void **state) {
   (void)state;
   static const struct peer_reply replies[] = {
-      {"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", 0, PEER_KEEP}, {"", 0, PEER_CLOSE},
+      {"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", 0, PEER_KEEP},
+      {"", 0, PEER_CLOSE},
       {"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n{\"ok\":1}", 0, PEER_CLOSE}};
   struct stage stage;
   struct peer_client *clients[2];
@@ -275,8 +278,7 @@ static void an_answer_given_up_frees_it(void **state) {
       with_a_body(&stage, event.id, number); // never sent
       cc_exchange_timer(stage.relay, event.id, 20);
     }
-    if (event.type == CC_EVENT_TIMER && event.id)
-      cc_answer(stage.relay, event.id, 503, "{}", 2);
+    if (event.type == CC_EVENT_TIMER && event.id) cc_answer(stage.relay, event.id, 503, "{}", 2);
     over = event.type == CC_EVENT_DONE;
   }
   assert_non_null(strstr(peer_client_wait(client, NULL, NULL), " 503 "));

@@ -68,12 +68,9 @@ static uint32_t token_size;
 typedef void credential_fn(struct cc_relay *relay, cc_id id, int number);
 
 static void sign(struct cc_relay *relay, cc_id id, int number) {
-  struct cc_signer signer = {{"AKIDEXAMPLE", 11},
-                             {"secretCANARY7f3a9d", 18},
-                             {token, token_size},
-                             {"us-east-1", 9},
-                             {"bedrock", 7},
-                             0};
+  struct cc_signer signer = {{"AKIDEXAMPLE", 11}, {"secretCANARY7f3a9d", 18},
+                             {token, token_size}, {"us-east-1", 9},
+                             {"bedrock", 7},      0};
   assert_int_equal(cc_try_sign(relay, id, number, &signer), CC_OK);
 }
 
@@ -211,8 +208,8 @@ static void what_credentials_come_from_is_wiped(void **state) {
            "HTTP/1.1 200 OK\r\nset-cookie: %.2900s\r\nx-more: 1\r\n\r\n%.2900s", token, token);
   found = 0;
   stage_open(&stage, &gives, 1, &good, 1);
-  struct cc_fetch fetch = {stage.origin[0],       {"POST", 4},           {"/token", 6},
-                           {line, strlen(line)}, {token, sizeof token}, 20000, 9000};
+  struct cc_fetch fetch = {stage.origin[0],       {"POST", 4}, {"/token", 6}, {line, strlen(line)},
+                           {token, sizeof token}, 20000,       9000};
   struct cc_command command = {{echo, sizeof echo}, 20000, 9000};
   watched = !is_emulated();
   finish_job(stage.relay, cc_fetch(stage.relay, &fetch));

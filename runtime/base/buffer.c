@@ -43,7 +43,7 @@ void cc_buffer_reserve_secret(struct cc_buffer *buffer, size_t extra) {
   if (buffer->size + extra <= buffer->capacity) return;
   struct cc_buffer grown = {0};
   cc_buffer_reserve(&grown, buffer->capacity * 2 > buffer->size + extra ? buffer->capacity * 2
-                                                                      : buffer->size + extra);
+                                                                        : buffer->size + extra);
   cc_buffer_add(&grown, buffer->data, buffer->size);
   cc_buffer_wipe(buffer);
   *buffer = grown;

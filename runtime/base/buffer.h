@@ -14,7 +14,7 @@ struct cc_buffer {
 };
 
 // malloc, realloc and strndup that abort when there is no memory. Freed with free.
-void *cc_alloc(size_t size);            // zeroed
+void *cc_alloc(size_t size); // zeroed
 void *cc_realloc(void *memory, size_t size);
 char *cc_copy_text(const char *text, size_t size); // ends with NUL
 

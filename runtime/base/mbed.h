@@ -99,8 +99,8 @@ static inline int cc_mbed_begin(void) {
 #define CC_MBED_PARSE_KEY(key, text, size)    mbedtls_pk_parse_key(key, text, size, NULL, 0)
 #define CC_MBED_SIGN(key, digest, digest_size, out, capacity, size)                                \
   mbedtls_pk_sign(key, MBEDTLS_MD_SHA256, digest, digest_size, out, size, cc_mbed_random, NULL)
-#define CC_MBED_KEYS_MATCH(certificate, key)  (mbedtls_pk_check_pair(certificate, key) == 0)
-#define CC_MBED_BAD_VERSION                   MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION
+#define CC_MBED_KEYS_MATCH(certificate, key) (mbedtls_pk_check_pair(certificate, key) == 0)
+#define CC_MBED_BAD_VERSION                  MBEDTLS_ERR_SSL_BAD_HS_PROTOCOL_VERSION
 #define CC_MBED_SUITES_13
 
 static inline void cc_mbed_strict(mbedtls_ssl_config *config) {

@@ -92,11 +92,10 @@ void cc_base64_encode_url(struct cc_buffer *out, const void *data, size_t size) 
 int cc_base64(const char *data, uint32_t size, bool url, char **out, uint32_t *out_size) {
   struct cc_buffer text = {0};
   cc_buffer_reserve(&text, 1);
-  if (url) {
+  if (url)
     cc_base64_encode_url(&text, data, size);
-  } else {
+  else
     cc_base64_encode(&text, data, size);
-  }
   *out = text.data;
   *out_size = (uint32_t)text.size;
   return CC_OK;

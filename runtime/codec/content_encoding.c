@@ -30,8 +30,8 @@ static int coding_of(struct cc_slice name) {
   static const struct {
     const char *name;
     enum cc_coding coding;
-  } rows[] = {{"gzip", CC_CODING_GZIP},    {"x-gzip", CC_CODING_GZIP},   {"deflate", CC_CODING_DEFLATE},
-              {"br", CC_CODING_BROTLI},    {"zstd", CC_CODING_ZSTD},     {"identity", CC_CODING_NONE},
+  } rows[] = {{"gzip", CC_CODING_GZIP}, {"x-gzip", CC_CODING_GZIP}, {"deflate", CC_CODING_DEFLATE},
+              {"br", CC_CODING_BROTLI}, {"zstd", CC_CODING_ZSTD},   {"identity", CC_CODING_NONE},
               {"", CC_CODING_NONE}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     if (cc_slice_is_nocase(name, rows[i].name)) return (int)rows[i].coding;
@@ -86,7 +86,8 @@ static int window_bits(enum cc_coding coding, char first) {
 }
 
 static bool begin_zlib(struct cc_decoder *decoder, char first) {
-  if (decoder->whole) return decoder->coding == CC_CODING_GZIP && inflateReset(&decoder->zlib) == Z_OK;
+  if (decoder->whole)
+    return decoder->coding == CC_CODING_GZIP && inflateReset(&decoder->zlib) == Z_OK;
   if (decoder->begun) return true;
   decoder->zlib.zalloc = take_items;
   decoder->zlib.zfree = give_back;

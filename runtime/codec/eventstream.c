@@ -17,11 +17,11 @@ static uint32_t read_word(const char *data) {
 enum { PREFIXED = 255 }; // the size of the value stands before it
 
 static const uint8_t sizes[] = {
-    [CC_EVENTSTREAM_TRUE] = 0,      [CC_EVENTSTREAM_FALSE] = 0,
-    [CC_EVENTSTREAM_BYTE] = 1,      [CC_EVENTSTREAM_INT16] = 2,
-    [CC_EVENTSTREAM_INT32] = 4,     [CC_EVENTSTREAM_INT64] = 8,
+    [CC_EVENTSTREAM_TRUE] = 0,         [CC_EVENTSTREAM_FALSE] = 0,
+    [CC_EVENTSTREAM_BYTE] = 1,         [CC_EVENTSTREAM_INT16] = 2,
+    [CC_EVENTSTREAM_INT32] = 4,        [CC_EVENTSTREAM_INT64] = 8,
     [CC_EVENTSTREAM_BYTES] = PREFIXED, [CC_EVENTSTREAM_STRING] = PREFIXED,
-    [CC_EVENTSTREAM_TIMESTAMP] = 8, [CC_EVENTSTREAM_UUID] = 16,
+    [CC_EVENTSTREAM_TIMESTAMP] = 8,    [CC_EVENTSTREAM_UUID] = 16,
 };
 
 static int64_t read_number(uint8_t type, const uint8_t *at, size_t size) {

@@ -43,11 +43,11 @@ bool cc_http1_is_target(struct cc_slice text) {
 // The first byte at or after at that may be a control: eight at a time while there is none.
 static const char *next_control(const char *at, const char *end) {
   while (end - at >= 8) {
-    uint64_t word, ones = 0x0101010101010101u, delete;
+    uint64_t word, ones = 0x0101010101010101u, rubout;
     memcpy(&word, at, sizeof word);
-    delete = word ^ (ones * 0x7f);
+    rubout = word ^ (ones * 0x7f);
     if (((word - ones * 0x20) & ~word & (ones * 0x80)) ||
-        ((delete - ones) & ~delete &(ones * 0x80)))
+        ((rubout - ones) & ~rubout & (ones * 0x80)))
       break;
     at += 8;
   }

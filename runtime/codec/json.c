@@ -49,11 +49,10 @@ static int open_container(struct cc_json *json, bool object) {
   }
   uint32_t level = json->depth++;
   uint8_t bit = (uint8_t)(1u << level % 8);
-  if (object) {
+  if (object)
     json->nesting[level / 8] |= bit;
-  } else {
+  else
     json->nesting[level / 8] &= (uint8_t)~bit;
-  }
   take(json, json->text + json->at + 1, 0);
   json->state = object ? STATE_FIRST_KEY : STATE_FIRST_VALUE;
   return object ? CC_JSON_OBJECT : CC_JSON_ARRAY;
@@ -80,9 +79,8 @@ static const char *skip_escape(const char *at, const char *end, bool *good) {
   *good = false;
   if (++at == end || !digits[(uint8_t)*at]) return at;
   const char *last = at + digits[(uint8_t)*at];
-  while (++at < last) {
+  while (++at < last)
     if (at == end || !is_hex(*at)) return at;
-  }
   *good = true;
   return at;
 }
@@ -105,13 +103,12 @@ static int read_string(struct cc_json *json, int token) {
     at = cc_json_plain(at, end);
     if (at == end) break;
     if (*at == '"') return take(json, at + 1, token);
-    if (*at == '\\') {
+    if (*at == '\\')
       at = skip_escape(at, end, &good);
-    } else if ((uint8_t)*at >= 0x80) {
+    else if ((uint8_t)*at >= 0x80)
       at = skip_wide(at, end, &good);
-    } else {
+    else
       good = false;
-    }
   }
   return fail(json, at);
 }
@@ -184,9 +181,8 @@ static int read_key(struct cc_json *json) {
   int token = read_string(json, CC_JSON_KEY);
   if (token < 0) return token;
   skip_space(json);
-  if (json->at == json->size || json->text[json->at] != ':') {
+  if (json->at == json->size || json->text[json->at] != ':')
     return fail(json, json->text + json->at);
-  }
   json->at++;
   json->state = STATE_VALUE;
   return token;
@@ -264,9 +260,8 @@ static int find_member(struct cc_slice text, struct cc_slice name, struct cc_jso
     int status = token < 0 ? token : finish(&json);
     return status < 0 ? status : CC_EJSON_OBJECT;
   }
-  while ((token = cc_json_next_member(&json, &member)) == CC_JSON_KEY) {
+  while ((token = cc_json_next_member(&json, &member)) == CC_JSON_KEY)
     if (cc_json_same(member.key, name)) last = member;
-  }
   if (token > 0) token = finish(&json);
   if (token < 0) return token;
   if (!last.key.data) return CC_ENOTFOUND;

@@ -258,11 +258,10 @@ static uint32_t edits_until(const struct cc_edits *edits, size_t offset) {
   uint32_t low = 0, high = edits->count;
   while (low < high) {
     uint32_t middle = low + (high - low) / 2;
-    if (edits->items[middle].view <= offset) {
+    if (edits->items[middle].view <= offset)
       low = middle + 1;
-    } else {
+    else
       high = middle;
-    }
   }
   return low;
 }

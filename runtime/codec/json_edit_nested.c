@@ -85,13 +85,12 @@ static void lay_out_array(struct cc_edits *edits, struct cc_json *json, uint32_t
 // steps. The recursion ends with the steps.
 static void lay_out_value(struct cc_edits *edits, struct cc_json *json, int token, uint32_t depth,
                           uint64_t mask) {
-  if (mask && token == CC_JSON_OBJECT) {
+  if (mask && token == CC_JSON_OBJECT)
     lay_out_object(edits, json, depth, mask);
-  } else if (mask && token == CC_JSON_ARRAY) {
+  else if (mask && token == CC_JSON_ARRAY)
     lay_out_array(edits, json, depth, mask);
-  } else {
+  else
     cc_json_skip(json, token);
-  }
 }
 
 void cc_edit_nested(struct cc_edits *edits, struct cc_slice key, struct cc_slice value) {

@@ -31,9 +31,8 @@ static uint32_t read_escape(const char **at, const char *end) {
   }
   uint32_t code = hex4(*at);
   *at += 4;
-  if (!is_surrogate(code, 0xd800) || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u') {
+  if (!is_surrogate(code, 0xd800) || end - *at < 6 || (*at)[0] != '\\' || (*at)[1] != 'u')
     return code;
-  }
   uint32_t low = hex4(*at + 2);
   if (!is_surrogate(low, 0xdc00)) return code;
   *at += 6;
@@ -127,13 +126,12 @@ int cc_json_decode(const char *text, uint32_t size, char *out, uint32_t capacity
 static void quote_byte(struct cc_buffer *out, uint8_t byte) {
   static const char meanings[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
   const char *known = byte ? strchr(meanings, byte) : NULL;
-  if (byte >= 0x80) {
+  if (byte >= 0x80)
     cc_buffer_add_text(out, "\xef\xbf\xbd");
-  } else if (known) {
+  else if (known)
     cc_buffer_add(out, (char[]){'\\', letters[known - meanings]}, 2);
-  } else {
+  else
     cc_buffer_printf(out, "\\u%04x", byte);
-  }
 }
 
 void cc_json_quote(struct cc_buffer *out, const char *text, size_t size) {

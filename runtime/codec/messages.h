@@ -15,7 +15,7 @@ int cc_messages_scan(const char *body, size_t size, struct cc_scan *out);
 enum cc_messages_event {
   CC_MESSAGES_OTHER, // content: the gate opens
   CC_MESSAGES_START, // message_start: does not open the gate
-  CC_MESSAGES_PING,  // neither does a ping, a comment, or an event without a name (clients ignore it)
+  CC_MESSAGES_PING, // neither does a ping, a comment, or an event without a name (clients ignore it)
   CC_MESSAGES_DELTA, // message_delta
   CC_MESSAGES_STOP,  // message_stop
   CC_MESSAGES_ERROR

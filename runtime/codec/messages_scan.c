@@ -108,9 +108,8 @@ static enum key key_of(struct cc_slice raw) {
     name = decoded;
   }
   if (size >= sizeof first_of_size || !first_of_size[size]) return KEY_OTHER;
-  for (int i = first_of_size[size]; i < KEY_COUNT && key_names[i].size == size; i++) {
+  for (int i = first_of_size[size]; i < KEY_COUNT && key_names[i].size == size; i++)
     if (memcmp(name, key_names[i].text, size) == 0) return (enum key)i;
-  }
   return KEY_OTHER;
 }
 
@@ -202,9 +201,8 @@ static void take_value(struct scan *scan, struct level *level, int token) {
     type_value(scan, level, token);
     break;
   case KEY_CACHE_CONTROL:
-    if (token != CC_JSON_NULL && has_cache_control(level->place)) {
+    if (token != CC_JSON_NULL && has_cache_control(level->place))
       scan->out->features |= CC_HAS_CACHE_CONTROL;
-    }
     break;
   case KEY_SCOPE:
     if (level->place == PLACE_CACHE) scan->out->features |= CC_HAS_CACHE_SCOPE;
@@ -214,9 +212,8 @@ static void take_value(struct scan *scan, struct level *level, int token) {
     break;
   case KEY_SIGNATURE:
   case KEY_DATA:
-    if (level->place == PLACE_BLOCK && token == CC_JSON_STRING && scan->json.raw.size > 2) {
+    if (level->place == PLACE_BLOCK && token == CC_JSON_STRING && scan->json.raw.size > 2)
       level->seen |= SEEN_SIGNED;
-    }
     if (level->place == PLACE_SOURCE && token == CC_JSON_STRING)
       level[-1].data = scan->json.raw.size - 2;
     break;

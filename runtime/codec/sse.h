@@ -6,9 +6,9 @@
 
 // State between two pieces of a stream. Zeroed is the start.
 struct cc_sse {
-  size_t scanned;    // bytes of the pending event already looked at
-  bool line_begun;   // the current line has a byte
-  bool after_cr;     // the last byte was CR
+  size_t scanned;  // bytes of the pending event already looked at
+  bool line_begun; // the current line has a byte
+  bool after_cr;   // the last byte was CR
 };
 
 // The end of the first whole event in data, given that data begins at the start of an event and

@@ -56,9 +56,8 @@ static void read_usage(struct figures *figures, struct cc_slice object) {
   enter(&json, object);
   while (cc_json_next_member(&json, &member) == CC_JSON_KEY) {
     read_figure(figures, &member, INPUT, CACHE_MADE);
-    if (cc_json_is(member.key, "cache_creation") && is_object(member.value)) {
+    if (cc_json_is(member.key, "cache_creation") && is_object(member.value))
       read_cache_creation(figures, member.value);
-    }
   }
 }
 
@@ -66,11 +65,9 @@ static void read_message(struct figures *figures, struct cc_slice object) {
   struct cc_json json;
   struct cc_json_member member;
   enter(&json, object);
-  while (cc_json_next_member(&json, &member) == CC_JSON_KEY) {
-    if (cc_json_is(member.key, "usage") && is_object(member.value)) {
+  while (cc_json_next_member(&json, &member) == CC_JSON_KEY)
+    if (cc_json_is(member.key, "usage") && is_object(member.value))
       read_usage(figures, member.value);
-    }
-  }
 }
 
 static void apply(const struct figures *figures, struct cc_usage *usage) {

@@ -24,11 +24,10 @@ bool cc_address_parse(const char *host, union cc_address *out) {
 }
 
 void cc_address_set_port(union cc_address *address, uint16_t port) {
-  if (address->any.sa_family == AF_INET6) {
+  if (address->any.sa_family == AF_INET6)
     address->v6.sin6_port = htons(port);
-  } else {
+  else
     address->v4.sin_port = htons(port);
-  }
 }
 
 bool cc_address_same(const union cc_address *a, const union cc_address *b) {
@@ -40,9 +39,8 @@ bool cc_address_same(const union cc_address *a, const union cc_address *b) {
 
 // Moves *at on to the next address that is of the family, or is not; false when there is none.
 static bool find_family(const union cc_address *from, int count, int family, bool same, int *at) {
-  while (*at < count && (from[*at].any.sa_family == family) != same) {
+  while (*at < count && (from[*at].any.sa_family == family) != same)
     ++*at;
-  }
   return *at < count;
 }
 
@@ -71,9 +69,8 @@ static bool private_v4(uint32_t address) {
       {0xa9fe0000, 0xffff0000}, // 169.254.0.0/16
       {0x00000000, 0xffffffff}, // 0.0.0.0
   };
-  for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+  for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
     if ((address & ranges[i].mask) == ranges[i].first) return true;
-  }
   return false;
 }
 

@@ -46,9 +46,8 @@ static void give_up(struct attempt *attempt) {
 }
 
 void cc_connector_close(struct cc_connector *connector) {
-  while (!TAILQ_EMPTY(&connector->attempts)) {
+  while (!TAILQ_EMPTY(&connector->attempts))
     give_up(TAILQ_FIRST(&connector->attempts));
-  }
   uv_close((uv_handle_t *)&connector->timer, timer_closed);
 }
 
@@ -113,11 +112,10 @@ static void start_next(struct cc_connector *connector) {
   TAILQ_INSERT_TAIL(&connector->attempts, attempt, entry);
   connector->handles++;
   cc_stream_connect(&attempt->stream, connector->timer.loop, &address.any, &events);
-  if (connector->next < connector->addresses.count) {
+  if (connector->next < connector->addresses.count)
     uv_timer_start(&connector->timer, delay_over, CC_CONNECT_DELAY_MS, 0);
-  } else {
+  else
     uv_timer_stop(&connector->timer);
-  }
 }
 
 struct cc_connector *cc_connector_new(uv_loop_t *loop, const struct cc_addresses *addresses,

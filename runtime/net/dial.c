@@ -13,9 +13,8 @@ static bool permitted(const struct cc_outbound *out, const union cc_address *add
 static void select_permitted(const struct cc_outbound *out, const struct cc_addresses *found,
                              struct cc_addresses *selected) {
   selected->count = 0;
-  for (int i = 0; i < found->count; i++) {
+  for (int i = 0; i < found->count; i++)
     if (permitted(out, &found->list[i])) selected->list[selected->count++] = found->list[i];
-  }
 }
 
 // ---- The address that worked -------------------------------------------------------------------
@@ -50,11 +49,10 @@ static void connected(void *data, const struct cc_connected *result) {
   out->address = result->address;
   cc_outbound_adopt(out, result->stream);
   const struct cc_origin_key *key = &out->origin->key;
-  if (key->tls && key->proxy_host) {
+  if (key->tls && key->proxy_host)
     cc_tunnel(out);
-  } else {
+  else
     cc_dial_secure(out);
-  }
 }
 
 static void connect_to(struct cc_outbound *out, const struct cc_addresses *found) {
@@ -74,11 +72,10 @@ static void connect_to(struct cc_outbound *out, const struct cc_addresses *found
 static void resolved(void *data, int error, const struct cc_addresses *found) {
   struct cc_outbound *out = data;
   out->lookup = NULL;
-  if (error) {
+  if (error)
     cc_outbound_fail(out, error);
-  } else {
+  else
     connect_to(out, found);
-  }
 }
 
 void cc_dial(struct cc_outbound *out) {

@@ -13,17 +13,17 @@ enum {
   CC_PHASE_SECURING,   // TLS handshake
   CC_PHASE_WAKING,     // taken from the pool, ready not told yet
   CC_PHASE_READY,
-  CC_PHASE_MESSAGE,    // from cc_outbound_begin to the end of the response
+  CC_PHASE_MESSAGE, // from cc_outbound_begin to the end of the response
   CC_PHASE_ENDED,
   CC_PHASE_POOLED,
   CC_PHASE_CLOSED
 };
 
 struct cc_pool_origin {
-  struct cc_origin_key key; // host without brackets
+  struct cc_origin_key key;     // host without brackets
   struct cc_tls_config *config; // NULL without TLS
-  char *authority;          // host:port
-  char *host;               // the same without the scheme's default port
+  char *authority;              // host:port
+  char *host;                   // the same without the scheme's default port
   char *prefix;
   bool forbidden;           // plain http to a public literal by way of a proxy
   union cc_address worked;  // where the last connection was made to, or CC_NO_ADDRESS
@@ -72,7 +72,7 @@ void cc_pool_origin_free(struct cc_pool_origin *origin);
 void cc_pool_move(struct cc_outbound *out, struct cc_outbounds *list);
 void cc_pool_later(struct cc_outbound *out); // cc_outbound_wake from the loop
 void cc_pool_not_later(struct cc_outbound *out);
-void cc_pool_keep(struct cc_outbound *out);  // into the idle list, within the limits
+void cc_pool_keep(struct cc_outbound *out);   // into the idle list, within the limits
 void cc_pool_unlist(struct cc_outbound *out); // its memory goes
 void cc_pool_release(struct cc_pool *pool);
 bool cc_pool_too_old(const struct cc_outbound *out);

@@ -5,7 +5,7 @@
 #define CC_NET_IDENTITY_H
 #include "net/tls.h"
 
-struct cc_identity { // zeroed: without TLS
+struct cc_identity {            // zeroed: without TLS
   char *cert, *key;             // names of the files
   struct cc_tls_config *config; // for new connections
   struct cc_tls_config *next;   // prepared, not in use yet

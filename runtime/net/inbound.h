@@ -23,8 +23,8 @@ struct cc_inbound_events {
                  int error);            // malformed or too slow: answer it, then it closes
   void (*drain)(struct cc_inbound *in); // the client takes bytes again
   void (*gone)(struct cc_inbound *in,
-               int error);               // CC_ECLIENT_GONE or CC_EWRITE_TIMEOUT; no call after it
-  void (*closed)(struct cc_inbound *in); // its memory goes after this; may be NULL
+               int error);                // CC_ECLIENT_GONE or CC_EWRITE_TIMEOUT; no call after it
+  void (*closed)(struct cc_inbound *in);  // its memory goes after this; may be NULL
   bool (*crowded)(struct cc_inbound *in); // a client waits for a place; NULL: none ever does
 };
 

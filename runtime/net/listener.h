@@ -13,8 +13,8 @@ struct cc_listeners;
 // further clients wait in the queue of the socket, and connections are closed after their answer
 // instead of kept: a client that waits goes before one that may come back.
 struct cc_listeners *cc_listeners_new(uv_loop_t *loop, struct cc_inbound_settings *settings,
-                                      const uint32_t *limit,
-                                      const struct cc_inbound_events *events, void *owner);
+                                      const uint32_t *limit, const struct cc_inbound_events *events,
+                                      void *owner);
 
 // As cc_listen, cc_listener_port and cc_accept in relay.h.
 int cc_listeners_bind(struct cc_listeners *listeners, const struct cc_listen *spec);

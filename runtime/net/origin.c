@@ -94,9 +94,8 @@ static int find_origin(const struct cc_pool *pool, const struct cc_origin_key *k
   bare.host = copy_host(key->host);
   bare.proxy_host = copy_host(key->proxy_host);
   int number = 0;
-  while (number < pool->origin_count && !same_key(&pool->origins[number]->key, &bare)) {
+  while (number < pool->origin_count && !same_key(&pool->origins[number]->key, &bare))
     number++;
-  }
   free(bare.host);
   free(bare.proxy_host);
   return number;

@@ -11,11 +11,10 @@ enum { LONGEST_DETAIL = 119 };
 
 static void timer_rang(struct cc_timer *timer) {
   struct cc_outbound *out = timer->data;
-  if (out->phase < CC_PHASE_WAKING) {
+  if (out->phase < CC_PHASE_WAKING)
     cc_dial_timeout(out);
-  } else if (out->phase == CC_PHASE_POOLED) {
+  else if (out->phase == CC_PHASE_POOLED)
     cc_outbound_shut(out, false);
-  }
 }
 
 struct cc_outbound *cc_outbound_new(struct cc_pool *pool, struct cc_pool_origin *origin) {
@@ -72,17 +71,14 @@ void cc_outbound_shut(struct cc_outbound *out, bool at_once) {
     cc_timer_close(&out->timer, timer_closed);
   }
   if (!out->stream) return;
-  if (at_once) {
+  if (at_once)
     cc_stream_reset(out->stream);
-  } else {
+  else
     cc_stream_close(out->stream);
-  }
 }
 
 void cc_outbound_fail(struct cc_outbound *out, int error) {
-  if (!*out->detail && out->stream) {
-    cc_outbound_say(out, cc_stream_detail(out->stream));
-  }
+  if (!*out->detail && out->stream) cc_outbound_say(out, cc_stream_detail(out->stream));
   bool reaching = out->phase > CC_PHASE_RESOLVING && out->phase < CC_PHASE_WAKING;
   if (reaching) out->origin->worked = CC_NO_ADDRESS;
   cc_outbound_shut(out, true);
@@ -148,11 +144,10 @@ static bool deliver(struct cc_outbound *out, const char **data, size_t *size) {
 
 static void finish(struct cc_outbound *out, int error) {
   int step = error ? error : cc_http1_finish(out->parser);
-  if (step == CC_HTTP1_END) {
+  if (step == CC_HTTP1_END)
     ended(out, true);
-  } else {
+  else
     cc_outbound_fail(out, step < 0 ? step : CC_EEOF);
-  }
 }
 
 static void keep(struct cc_outbound *out, const char *data, size_t size) {
@@ -172,11 +167,10 @@ static void go_on(struct cc_outbound *out) {
     forget_kept(out);
   }
   if (out->paused) return;
-  if (out->finished) {
+  if (out->finished)
     finish(out, out->over);
-  } else {
+  else
     cc_stream_read(out->stream);
-  }
 }
 
 // ---- What the stream tells ---------------------------------------------------------------------
@@ -200,13 +194,12 @@ static void unasked(struct cc_outbound *out) {
 
 static void stream_read(struct cc_stream *stream, const char *data, size_t size) {
   struct cc_outbound *out = stream->data;
-  if (out->phase == CC_PHASE_TUNNELLING) {
+  if (out->phase == CC_PHASE_TUNNELLING)
     cc_tunnel_read(out, data, size);
-  } else if (out->phase != CC_PHASE_MESSAGE) {
+  else if (out->phase != CC_PHASE_MESSAGE)
     unasked(out);
-  } else if (out->held || deliver(out, &data, &size)) {
+  else if (out->held || deliver(out, &data, &size))
     keep(out, data, size);
-  }
 }
 
 static void stream_end(struct cc_stream *stream, int error) {
@@ -255,11 +248,10 @@ void cc_outbound_ready(struct cc_outbound *out) {
 }
 
 void cc_outbound_wake(struct cc_outbound *out) {
-  if (out->phase == CC_PHASE_WAKING) {
+  if (out->phase == CC_PHASE_WAKING)
     cc_outbound_ready(out);
-  } else if (out->phase == CC_PHASE_MESSAGE) {
+  else if (out->phase == CC_PHASE_MESSAGE)
     go_on(out);
-  }
 }
 
 void cc_outbound_begin(struct cc_outbound *out, bool head_request) {
@@ -281,11 +273,10 @@ void cc_outbound_pause(struct cc_outbound *out) {
 void cc_outbound_resume(struct cc_outbound *out) {
   if (!out->paused) return;
   out->paused = false;
-  if (out->held || out->finished) {
+  if (out->held || out->finished)
     cc_pool_later(out);
-  } else if (out->phase >= CC_PHASE_WAKING && out->phase < CC_PHASE_POOLED) {
+  else if (out->phase >= CC_PHASE_WAKING && out->phase < CC_PHASE_POOLED)
     cc_stream_read(out->stream);
-  }
 }
 
 const char *cc_outbound_host(const struct cc_outbound *out) {

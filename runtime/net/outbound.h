@@ -27,22 +27,22 @@ struct cc_origin_key { // texts end with NUL and are owned by the origin
 // after fail returns, the user forgets its pointer. Any call may release, drop, pause or resume its
 // connection; after release and drop nothing more is told. drain may be NULL.
 struct cc_outbound_events {
-  void (*ready)(struct cc_outbound *out);                  // stands (also for a pooled one)
-  void (*drain)(struct cc_outbound *out);                  // takes bytes again
+  void (*ready)(struct cc_outbound *out); // stands (also for a pooled one)
+  void (*drain)(struct cc_outbound *out); // takes bytes again
   void (*head)(struct cc_outbound *out, const struct cc_http1_head *head); // not for 1xx
   void (*body)(struct cc_outbound *out, struct cc_slice piece);
-  void (*end)(struct cc_outbound *out);                    // the response is complete
+  void (*end)(struct cc_outbound *out); // the response is complete
   void (*fail)(struct cc_outbound *out, int error);
 };
 
 struct cc_outbound {
-  struct cc_stream *stream;   // NULL until connected
+  struct cc_stream *stream; // NULL until connected
   struct cc_http1 *parser;
   const struct cc_outbound_events *events;
-  void *user;                 // the user's; NULL while pooled
-  bool reused;                // has carried a message before
+  void *user;  // the user's; NULL while pooled
+  bool reused; // has carried a message before
   bool tls_failed;
-  const char *detail;         // words for a failure: TLS, the proxy, the system; "" when none
+  const char *detail; // words for a failure: TLS, the proxy, the system; "" when none
   // the rest is of outbound.c, dial.c, tunnel.c and pool.c
   struct cc_pool *pool;
   struct cc_pool_origin *origin;
@@ -52,17 +52,17 @@ struct cc_outbound {
   struct cc_timer timer;
   struct cc_lookup *lookup;
   struct cc_connector *connector; // while connecting
-  union cc_address address;   // it is connected to
+  union cc_address address;       // it is connected to
   uint64_t born;
-  struct cc_buffer kept;      // bytes that came while paused
+  struct cc_buffer kept; // bytes that came while paused
   size_t kept_used;
-  int over;                   // with held and finished: how the peer ended
+  int over; // with held and finished: how the peer ended
   uint8_t phase;
-  uint8_t handles;            // open handles; freed when none
+  uint8_t handles; // open handles; freed when none
   bool paused;
-  bool held;                  // the response goes on with kept when resumed
-  bool finished;              // the peer ended while paused
-  bool spent;                 // never to be used again
+  bool held;     // the response goes on with kept when resumed
+  bool finished; // the peer ended while paused
+  bool spent;    // never to be used again
 };
 
 TAILQ_HEAD(cc_outbounds, cc_outbound);
@@ -72,7 +72,8 @@ TAILQ_HEAD(cc_outbounds, cc_outbound);
 struct cc_pool_settings {
   uint32_t idle_ms, age_ms, size, connect_ms;
   struct cc_http1_limits limits;
-  uint32_t most; // connections, idle ones included; to make a new one beyond it an idle one is closed
+  uint32_t
+      most; // connections, idle ones included; to make a new one beyond it an idle one is closed
 };
 struct cc_pool *cc_pool_new(uv_loop_t *loop, struct cc_resolver *resolver);
 void cc_pool_configure(struct cc_pool *pool, const struct cc_pool_settings *settings);

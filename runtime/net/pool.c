@@ -32,9 +32,8 @@ static void settle_later(struct cc_outbound *out, struct cc_outbounds *list) {
 static void tell(uv_idle_t *idle) {
   struct cc_pool *pool = (struct cc_pool *)idle;
   uv_idle_stop(idle);
-  while (!TAILQ_EMPTY(&pool->later)) {
+  while (!TAILQ_EMPTY(&pool->later))
     settle_later(TAILQ_FIRST(&pool->later), &pool->telling);
-  }
   while (!TAILQ_EMPTY(&pool->telling)) {
     struct cc_outbound *out = TAILQ_FIRST(&pool->telling);
     settle_later(out, NULL);
@@ -71,16 +70,14 @@ void cc_pool_keep(struct cc_outbound *out) {
   out->phase = CC_PHASE_POOLED;
   cc_pool_move(out, &origin->idle);
   cc_timer_set(&out->timer, time_to_stay(out));
-  while (origin->idle_count > out->pool->settings.size) {
+  while (origin->idle_count > out->pool->settings.size)
     cc_outbound_shut(TAILQ_LAST(&origin->idle, cc_outbounds), false);
-  }
 }
 
 static struct cc_outbound *take_idle(struct cc_pool_origin *origin) {
   struct cc_outbound *out;
-  while ((out = TAILQ_FIRST(&origin->idle)) && cc_pool_too_old(out)) {
+  while ((out = TAILQ_FIRST(&origin->idle)) && cc_pool_too_old(out))
     cc_outbound_shut(out, false);
-  }
   if (!out) return NULL;
   cc_timer_stop(&out->timer);
   cc_pool_move(out, &out->pool->busy);
@@ -141,9 +138,8 @@ void cc_pool_configure(struct cc_pool *pool, const struct cc_pool_settings *sett
 
 void cc_pool_release(struct cc_pool *pool) {
   if (--pool->references) return;
-  for (int i = 0; i < pool->origin_count; i++) {
+  for (int i = 0; i < pool->origin_count; i++)
     cc_pool_origin_free(pool->origins[i]);
-  }
   free(pool->origins);
   free(pool);
 }
@@ -154,14 +150,11 @@ static void idle_closed(uv_handle_t *handle) {
 
 void cc_pool_close(struct cc_pool *pool) {
   struct cc_outbound *out;
-  for (int i = 0; i < pool->origin_count; i++) {
-    while ((out = TAILQ_FIRST(&pool->origins[i]->idle))) {
+  for (int i = 0; i < pool->origin_count; i++)
+    while ((out = TAILQ_FIRST(&pool->origins[i]->idle)))
       cc_outbound_shut(out, false);
-    }
-  }
-  while ((out = TAILQ_FIRST(&pool->busy))) {
+  while ((out = TAILQ_FIRST(&pool->busy)))
     cc_outbound_shut(out, true);
-  }
   TAILQ_FOREACH(out, &pool->leaving, entry) {
     if (out->stream && out->stream->queued) cc_outbound_shut(out, true);
   }

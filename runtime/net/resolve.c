@@ -166,9 +166,8 @@ static void drop(struct cc_lookup *lookup) {
 }
 
 static void drop_all(struct lookups *list) {
-  while (!TAILQ_EMPTY(list)) {
+  while (!TAILQ_EMPTY(list))
     drop(TAILQ_FIRST(list));
-  }
 }
 
 static void settle(struct cc_lookup *lookup, int error, const struct cc_addresses *found) {
@@ -179,9 +178,8 @@ static void settle(struct cc_lookup *lookup, int error, const struct cc_addresse
 }
 
 static void tell(struct cc_resolver *resolver) {
-  while (!TAILQ_EMPTY(&resolver->ready)) {
+  while (!TAILQ_EMPTY(&resolver->ready))
     enlist(TAILQ_FIRST(&resolver->ready), &resolver->telling);
-  }
   while (!TAILQ_EMPTY(&resolver->telling)) {
     struct cc_lookup *lookup = TAILQ_FIRST(&resolver->telling);
     struct cc_lookup copy = *lookup;
@@ -198,9 +196,8 @@ static uint64_t now(const struct cc_resolver *resolver) {
 
 static void forget_one(struct cc_resolver *resolver) {
   struct name *name = TAILQ_LAST(&resolver->names, names);
-  while (name->pending) {
+  while (name->pending)
     name = TAILQ_PREV(name, names, entry);
-  }
   TAILQ_REMOVE(&resolver->names, name, entry);
   resolver->name_count--;
   free(name);
@@ -220,11 +217,10 @@ static struct name *remember(struct cc_resolver *resolver, const char *host) {
   TAILQ_FOREACH(name, &resolver->names, entry) {
     if (strcmp(name->host, host) == 0) break;
   }
-  if (name) {
+  if (name)
     TAILQ_REMOVE(&resolver->names, name, entry);
-  } else {
+  else
     name = new_name(resolver, host);
-  }
   TAILQ_INSERT_HEAD(&resolver->names, name, entry);
   return name;
 }
@@ -247,13 +243,11 @@ static void finish(struct cc_resolver *resolver, struct job *job) {
     name->good_at = now(resolver);
     name->found = job->found;
   }
-  while (!TAILQ_EMPTY(&name->waiters)) {
-    if (name->failed) {
+  while (!TAILQ_EMPTY(&name->waiters))
+    if (name->failed)
       settle_failed(TAILQ_FIRST(&name->waiters), name);
-    } else {
+    else
       settle(TAILQ_FIRST(&name->waiters), CC_OK, &name->found);
-    }
-  }
   free(job);
 }
 
@@ -285,9 +279,8 @@ static struct job *take_returned(struct shared *shared) {
 
 static void woken(uv_async_t *async) {
   struct cc_resolver *resolver = (struct cc_resolver *)async;
-  for (struct job *job; (job = take_returned(resolver->shared));) {
+  for (struct job *job; (job = take_returned(resolver->shared));)
     finish(resolver, job);
-  }
   tell(resolver);
 }
 
@@ -321,9 +314,8 @@ void cc_resolver_close(struct cc_resolver *resolver) {
   pthread_mutex_lock(&shared->lock);
   shared->async = NULL; // from here on threads free what they bring
   pthread_mutex_unlock(&shared->lock);
-  for (struct job *job; (job = take_returned(shared));) {
+  for (struct job *job; (job = take_returned(shared));)
     free(job);
-  }
   while (!TAILQ_EMPTY(&resolver->names)) {
     struct name *name = TAILQ_FIRST(&resolver->names);
     drop_all(&name->waiters);
@@ -347,9 +339,8 @@ static bool literal(const char *host, struct cc_addresses *found) {
 static bool lower(char *out, const char *host) {
   size_t size = strnlen(host, CC_RESOLVE_HOST + 1);
   if (size == 0 || size > CC_RESOLVE_HOST || host[0] == '[') return false;
-  for (size_t i = 0; i <= size; i++) {
+  for (size_t i = 0; i <= size; i++)
     out[i] = (char)tolower((unsigned char)host[i]);
-  }
   return true;
 }
 
@@ -363,13 +354,12 @@ struct cc_lookup *cc_resolve(struct cc_resolver *resolver, const char *host,
   lookup->done = done;
   lookup->data = data;
   if (resolver->waiting++ == 0) uv_ref((uv_handle_t *)&resolver->async);
-  if (literal(host, &found)) {
+  if (literal(host, &found))
     settle(lookup, CC_OK, &found);
-  } else if (lower(name, host)) {
+  else if (lower(name, host))
     ask(lookup, remember(resolver, name));
-  } else {
+  else
     settle(lookup, CC_EDNS, NULL);
-  }
   return lookup;
 }
 

@@ -9,10 +9,10 @@
 #include <uv.h>
 
 enum {
-  CC_ADDRESSES = 8,          // of one name; more are left out
-  CC_RESOLVE_HOST = 253,     // bytes of a host name
-  CC_RESOLVE_THREADS = 64,   // look-ups under way; beyond, a name fails at once
-  CC_RESOLVE_NAMES = 2048,   // names remembered
+  CC_ADDRESSES = 8,        // of one name; more are left out
+  CC_RESOLVE_HOST = 253,   // bytes of a host name
+  CC_RESOLVE_THREADS = 64, // look-ups under way; beyond, a name fails at once
+  CC_RESOLVE_NAMES = 2048, // names remembered
   CC_RESOLVE_GOOD_MS = 30000,
   CC_RESOLVE_FAILED_MS = 2000,
   CC_RESOLVE_STALE_MS = 3600000
@@ -24,7 +24,7 @@ union cc_address {
   struct sockaddr_in6 v6;
 };
 
-struct cc_addresses { // in the order in which they are to be tried
+struct cc_addresses {                  // in the order in which they are to be tried
   union cc_address list[CC_ADDRESSES]; // port is 0
   int count;
 };

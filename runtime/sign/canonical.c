@@ -56,13 +56,12 @@ static void add_normal(struct cc_buffer *out, struct cc_slice path, uint32_t opt
 }
 
 void cc_canonical_path(struct cc_slice path, uint32_t options, struct cc_buffer *out) {
-  if (options & CC_SIGV4_NORMALIZE) {
+  if (options & CC_SIGV4_NORMALIZE)
     add_normal(out, path, options);
-  } else if (path.size) {
+  else if (path.size)
     add_path(out, path, options);
-  } else {
+  else
     cc_buffer_add(out, "/", 1);
-  }
 }
 
 // ---- Query -------------------------------------------------------------------------------------
@@ -159,9 +158,9 @@ static bool begins(struct cc_slice name, const char *with) {
 
 // Proxies on the way may change these.
 static bool is_unsigned(struct cc_slice name) {
-  static const char *const names[] = {"connection", "expect",  "keep-alive",        "te",
-                                      "trailer",    "upgrade", "transfer-encoding", "user-agent",
-                                      "x-amzn-trace-id"};
+  static const char *const names[] = {
+      "connection",        "expect",     "keep-alive",     "te", "trailer", "upgrade",
+      "transfer-encoding", "user-agent", "x-amzn-trace-id"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (cc_slice_is_nocase(name, names[i])) return true;
   return begins(name, "proxy-");

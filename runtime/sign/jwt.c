@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON Web Tokens signed with RS256 (RFC 7515, 7518), as token services take them from service
 // accounts. cc_jwt is in relay.h.
+#include "sign/jwt.h"
 #include "base/mbed.h"
 #include "codec/base64.h"
 #include "sign/digest.h"
-#include "sign/jwt.h"
 #include <string.h>
 
 static bool is_usable(const mbedtls_pk_context *key) {

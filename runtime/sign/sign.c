@@ -43,8 +43,12 @@ int cc_sign(const struct cc_signer *signer, double time_ms, const char *method, 
   struct cc_buffer lines = {0};
   uint8_t digest[CC_DIGEST_SIZE];
   char hash[2 * CC_DIGEST_SIZE + 1];
-  struct cc_sigv4 request = {signer, time_ms, cc_slice_text(method), cc_slice_text(host),
-                             cc_slice_text(target), .options = CC_SIGV4_RELAY};
+  struct cc_sigv4 request = {signer,
+                             time_ms,
+                             cc_slice_text(method),
+                             cc_slice_text(host),
+                             cc_slice_text(target),
+                             .options = CC_SIGV4_RELAY};
   int error = read_lines(headers, &table, &request.count);
   if (error) return error;
   cc_sha256(body, body_size, digest);

@@ -22,7 +22,7 @@ struct cc_sigv4 {
   double time_ms; // wall clock; the signer's skew is added here
   struct cc_slice method;
   struct cc_slice host;
-  struct cc_slice target; // path and query as on the wire
+  struct cc_slice target;          // path and query as on the wire
   const struct cc_header *headers; // that are sent besides; cc_sigv4_makes and host are passed over
   size_t count;
   struct cc_slice body_hash; // hexadecimal SHA-256; empty: the body is not signed

@@ -67,8 +67,9 @@ static int check_shares(void) {
   static const struct {
     rlim_t limit;
     uint32_t clients, upstreams;
-  } rows[] = {{17000, 8760, 8192}, {10000, 4976, 4976}, {256, 104, 104}, {128, 40, 40}, {97, 24, 24},
-              {96, 24, 24}, {64, 16, 16}, {5, 1, 1}, {2, 1, 1}};
+  } rows[] = {{17000, 8760, 8192}, {10000, 4976, 4976}, {256, 104, 104},
+              {128, 40, 40},       {97, 24, 24},        {96, 24, 24},
+              {64, 16, 16},        {5, 1, 1},           {2, 1, 1}};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     limit_to(rows[i].limit, rows[i].limit);
     if (cc_descriptors_clients() != rows[i].clients) return (int)i + 1;

@@ -205,12 +205,11 @@ static void too_many_names_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_file_is_read_with_its_facts),  TEST(the_limit_holds),
-      TEST(a_file_without_a_size_is_read),  TEST(a_link_is_followed_and_its_target_judged),
-  TEST(what_a_link_says_is_told),
-      TEST(what_is_no_file_is_refused),     TEST(a_file_of_others_is_refused),
-      TEST(a_folder_lists_names_by_suffix), TEST(a_missing_folder_is_not_found),
-      TEST(too_many_names_are_refused),
+      TEST(a_file_is_read_with_its_facts), TEST(the_limit_holds),
+      TEST(a_file_without_a_size_is_read), TEST(a_link_is_followed_and_its_target_judged),
+      TEST(what_a_link_says_is_told),      TEST(what_is_no_file_is_refused),
+      TEST(a_file_of_others_is_refused),   TEST(a_folder_lists_names_by_suffix),
+      TEST(a_missing_folder_is_not_found), TEST(too_many_names_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,8 +15,7 @@
 enum { LIMIT = 1 << 20, RAW = 100 }; // RAW: deflate without its wrapper
 
 static const int all[] = {CC_CODING_GZIP, CC_CODING_DEFLATE, RAW, CC_CODING_BROTLI, CC_CODING_ZSTD};
-#define EACH(name)                                                                                 \
-  for (const int *name = all; name < all + sizeof all / sizeof *all; name++)
+#define EACH(name) for (const int *name = all; name < all + sizeof all / sizeof *all; name++)
 
 static struct cc_buffer plain(size_t size) {
   struct cc_buffer out = {0};
@@ -100,7 +99,8 @@ static void expect(int coding, const struct cc_buffer *in, size_t cut, size_t li
 
 static void decodes_whole_and_in_pieces(void **state) {
   (void)state;
-  static const size_t sizes[] = {0, 1, 100, 65535, 65536, 65537, 300000}, cuts[] = {1, 7, 4096, LIMIT};
+  static const size_t sizes[] = {0, 1, 100, 65535, 65536, 65537, 300000},
+                      cuts[] = {1, 7, 4096, LIMIT};
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     struct cc_buffer text = plain(sizes[i]);
     EACH(coding) {

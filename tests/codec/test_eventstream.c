@@ -69,8 +69,8 @@ static int read_every_way(const char *text, size_t size, struct cc_buffer *log) 
   int status = read_stream(text, size, size, size, log);
   for (size_t cut = 0; cut < size; cut++) {
     struct cc_buffer other = {0};
-    int found = cut ? read_stream(text, size, cut, size, &other)
-                    : read_stream(text, size, 1, 1, &other);
+    int found =
+        cut ? read_stream(text, size, cut, size, &other) : read_stream(text, size, 1, 1, &other);
     if (found != status) fail_msg("cut at %zu: %d instead of %d", cut, found, status);
     assert_int_equal(other.size, log->size);
     if (log->size) assert_memory_equal(other.data, log->data, log->size);
@@ -109,9 +109,9 @@ static void sums_are_those_of_the_standard(void **state) {
     for (size_t size = 0; size <= sizeof data - from; size++) {
       uint32_t sum = frame_crc(data + from, size);
       assert_int_equal(cc_crc32(0, data + from, size), sum);
-      assert_int_equal(cc_crc32(cc_crc32(0, data + from, size / 3), data + from + size / 3,
-                                size - size / 3),
-                       sum);
+      assert_int_equal(
+          cc_crc32(cc_crc32(0, data + from, size / 3), data + from + size / 3, size - size / 3),
+          sum);
     }
 }
 
@@ -127,12 +127,14 @@ static void reads_every_type_of_header(void **state) {
       {CC_EVENTSTREAM_BYTE, {"\x85", 1}, "n=2:-123:\x85;p\n"},
       {CC_EVENTSTREAM_INT16, {"\xf0\x41", 2}, "n=3:-4031:\xf0\x41;p\n"},
       {CC_EVENTSTREAM_INT32, {"\x7f\xff\xff\xff", 4}, "n=4:2147483647:\x7f\xff\xff\xff;p\n"},
-      {CC_EVENTSTREAM_INT64, {"\xff\xff\xff\xff\xff\xff\xff\xfe", 8},
+      {CC_EVENTSTREAM_INT64,
+       {"\xff\xff\xff\xff\xff\xff\xff\xfe", 8},
        "n=5:-2:\xff\xff\xff\xff\xff\xff\xff\xfe;p\n"},
       {CC_EVENTSTREAM_BYTES, {"\0\3\xff\x80z", 5}, "n=6:0:\xff\x80z;p\n"},
       {CC_EVENTSTREAM_STRING, {"\0\4word", 6}, "n=7:0:word;p\n"},
       {CC_EVENTSTREAM_STRING, {"\0\0", 2}, "n=7:0:;p\n"},
-      {CC_EVENTSTREAM_TIMESTAMP, {"\x01\x02\x03\x04\x05\x06\x07\x08", 8},
+      {CC_EVENTSTREAM_TIMESTAMP,
+       {"\x01\x02\x03\x04\x05\x06\x07\x08", 8},
        "n=8:72623859790382856:\x01\x02\x03\x04\x05\x06\x07\x08;p\n"},
       {CC_EVENTSTREAM_UUID, {"0123456789abcdef", 16}, "n=9:0:0123456789abcdef;p\n"},
   };
@@ -149,10 +151,22 @@ static void reads_every_type_of_header(void **state) {
 static void refuses_malformed_headers(void **state) {
   (void)state;
   static const struct cc_slice cases[] = {
-      {"\0", 1},       {"\0\0", 2},         {"\0\7\0\1x", 5},  {"\1", 1},
-      {"\1n", 2},      {"\1n\n", 3},        {"\1n\xff", 3},    {"\2n\0", 3},
-      {"\xffn\0", 3},  {"\1n\7", 3},        {"\1n\7\0", 4},    {"\1n\7\0\1", 5},
-      {"\1n\6\xff\xff", 5}, {"\1n\0\1n", 5}, {"\1n\0\0\0", 5}, {"\1n\11123456789012345", 18},
+      {"\0", 1},
+      {"\0\0", 2},
+      {"\0\7\0\1x", 5},
+      {"\1", 1},
+      {"\1n", 2},
+      {"\1n\n", 3},
+      {"\1n\xff", 3},
+      {"\2n\0", 3},
+      {"\xffn\0", 3},
+      {"\1n\7", 3},
+      {"\1n\7\0", 4},
+      {"\1n\7\0\1", 5},
+      {"\1n\6\xff\xff", 5},
+      {"\1n\0\1n", 5},
+      {"\1n\0\0\0", 5},
+      {"\1n\11123456789012345", 18},
   };
   for (size_t i = 0; i < COUNT(cases); i++)
     check_one(cases[i], TEXT(""), CC_EFRAME, "");
@@ -375,8 +389,7 @@ static struct cc_slice member(struct cc_slice object, const char *name) {
 }
 
 static void add_value(struct cc_buffer *log, struct cc_slice value) {
-  if (value.data[0] == '"')
-    assert_true(cc_base64_decode(log, value.data + 1, value.size - 2));
+  if (value.data[0] == '"') assert_true(cc_base64_decode(log, value.data + 1, value.size - 2));
 }
 
 static long long number_of(struct cc_slice value) {

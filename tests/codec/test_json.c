@@ -172,9 +172,8 @@ static void tells_where_it_breaks(void **state) {
   for (size_t i = 0; i < COUNT(cases); i++) {
     size_t at;
     int error = read_all(cases[i].text, cases[i].size, &at);
-    if (error != CC_EJSON || at != cases[i].at) {
+    if (error != CC_EJSON || at != cases[i].at)
       fail_msg("case %zu: error %d at %zu, not %zu", i, error, at, cases[i].at);
-    }
     assert_false(cc_json_valid(cases[i].text, (uint32_t)cases[i].size));
   }
 }

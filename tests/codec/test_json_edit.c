@@ -119,7 +119,8 @@ static void removes_at_paths(void **state) {
        "{\"l\":[{\"m\":[{\"c\":{\"t\":2}}, 7, \"c\"]}, null]}"},
       // Where a path leads nowhere.
       {"{\"o\":{\"a\":1}}", {"-o.b", "-p.a", "-o[].a", "-o.a.x"}, "{\"o\":{\"a\":1}}"},
-      {"{\"o\":[{\"a\":1}],\"p\":\"a\",\"q\":null}", {"-o.a", "-p.a", "-q.a"},
+      {"{\"o\":[{\"a\":1}],\"p\":\"a\",\"q\":null}",
+       {"-o.a", "-p.a", "-q.a"},
        "{\"o\":[{\"a\":1}],\"p\":\"a\",\"q\":null}"},
       {"{}", {"-o.a"}, "{}"},
       // Several in one object, in any order: one comma each.
@@ -130,7 +131,8 @@ static void removes_at_paths(void **state) {
       {"{\"o\":{\"a\":{\"b\":1},\"c\":2}}", {"-o.a", "-o.a.b"}, "{\"o\":{\"c\":2}}"},
       {"{\"o\":{\"a\":{\"b\":1},\"c\":2}}", {"-o.a.b", "-o.c"}, "{\"o\":{\"a\":{}}}"},
       // Together with edits of top-level members.
-      {"{\"x\":1,\"o\":{\"a\":1,\"b\":2},\"y\":2}", {"x", "-o.a", "y", "z=3"},
+      {"{\"x\":1,\"o\":{\"a\":1,\"b\":2},\"y\":2}",
+       {"x", "-o.a", "y", "z=3"},
        "{\"o\":{\"b\":2},\"z\":3}"},
       {"{\"o\":{\"a\":1}}", {"-o.a", "o"}, "{}"},
       {"{\"o\":{\"a\":1}}", {"o", "-o.a"}, "{}"},
@@ -148,8 +150,18 @@ static void removes_at_paths(void **state) {
 static void refuses_what_is_no_path(void **state) {
   (void)state;
   static const char text[] = "{\"a\":{\"b\":1}}";
-  static const char *const wrong[] = {"",     ".",     "a.",   ".a",    "a..b", "[]",
-                                      "a[]",  "a.b[]", "[].a", "a.\xff", "a[].", "a.[]",
+  static const char *const wrong[] = {"",
+                                      ".",
+                                      "a.",
+                                      ".a",
+                                      "a..b",
+                                      "[]",
+                                      "a[]",
+                                      "a.b[]",
+                                      "[].a",
+                                      "a.\xff",
+                                      "a[].",
+                                      "a.[]",
                                       "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q"};
   struct cc_edits edits = {0};
   for (size_t i = 0; i < COUNT(wrong); i++)
@@ -437,7 +449,7 @@ static void takes_a_member_out(void **state) {
     assert_memory_equal(out, cases[i].expected, size);
     cc_free(out);
   }
-  static const char *const wrong[] = {"",         "[]",    "1",          "{\"a\":1",
+  static const char *const wrong[] = {"",           "[]",    "1",        "{\"a\":1",
                                       "{\"a\":1,}", "{} {}", "{\"b\":x}"};
   for (size_t i = 0; i < COUNT(wrong); i++) {
     uint32_t given = (uint32_t)strlen(wrong[i]);
@@ -456,10 +468,17 @@ static void counts_the_items_of_an_array(void **state) {
     const char *text;
     int count;
   } cases[] = {
-      {"{\"a\":[]}", 0},          {"{\"a\":[1,{\"a\":[2,3]},[4]] }", 3}, {"{\"a\":{\"b\":1}}", 0},
-      {"{}", 0},                  {"{\"a\":[1],\"\\u0061\":[1,2]}", 2},  {"{\"b\":[1]}", 0},
-      {"[1]", CC_EJSON_OBJECT},   {"{\"a\":[1,]}", CC_EJSON},            {"", CC_EJSON},
-      {"{\"a\":[1]}x", CC_EJSON}, {"{\"a\":\"[1,2]\"}", 0},
+      {"{\"a\":[]}", 0},
+      {"{\"a\":[1,{\"a\":[2,3]},[4]] }", 3},
+      {"{\"a\":{\"b\":1}}", 0},
+      {"{}", 0},
+      {"{\"a\":[1],\"\\u0061\":[1,2]}", 2},
+      {"{\"b\":[1]}", 0},
+      {"[1]", CC_EJSON_OBJECT},
+      {"{\"a\":[1,]}", CC_EJSON},
+      {"", CC_EJSON},
+      {"{\"a\":[1]}x", CC_EJSON},
+      {"{\"a\":\"[1,2]\"}", 0},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     int count = cc_json_count(cases[i].text, (uint32_t)strlen(cases[i].text), "a", 1);
@@ -470,13 +489,18 @@ static void counts_the_items_of_an_array(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(counts_the_items_of_an_array),
-      cmocka_unit_test(splices_exactly),    cmocka_unit_test(counts_changed_bytes),
-      cmocka_unit_test(removes_at_paths),   cmocka_unit_test(refuses_what_is_no_path),
+      cmocka_unit_test(splices_exactly),
+      cmocka_unit_test(counts_changed_bytes),
+      cmocka_unit_test(removes_at_paths),
+      cmocka_unit_test(refuses_what_is_no_path),
       cmocka_unit_test(counts_what_a_path_removes),
       cmocka_unit_test(removes_what_paths_lead_to),
-      cmocka_unit_test(refuses_nonsense),   cmocka_unit_test(keeps_depth),
-      cmocka_unit_test(survives_refusals),  cmocka_unit_test(behaves_like_the_model),
-      cmocka_unit_test(takes_many_members), cmocka_unit_test(takes_many_edits),
+      cmocka_unit_test(refuses_nonsense),
+      cmocka_unit_test(keeps_depth),
+      cmocka_unit_test(survives_refusals),
+      cmocka_unit_test(behaves_like_the_model),
+      cmocka_unit_test(takes_many_members),
+      cmocka_unit_test(takes_many_edits),
       cmocka_unit_test(takes_a_member_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,9 +62,8 @@ static void decodes(void **state) {
     char out[32];
     const char *text = cases[i].text;
     int size = cc_json_decode(text, (uint32_t)strlen(text), out, sizeof out);
-    if (size != cases[i].size || memcmp(out, cases[i].expected, (size_t)size)) {
+    if (size != cases[i].size || memcmp(out, cases[i].expected, (size_t)size))
       fail_msg("case %zu: %d", i, size);
-    }
     assert_int_equal(cc_json_decode(text, (uint32_t)strlen(text), out, (uint32_t)size), size);
     if (size > 0) {
       assert_int_equal(cc_json_decode(text, (uint32_t)strlen(text), out, (uint32_t)size - 1),

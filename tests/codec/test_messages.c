@@ -40,11 +40,14 @@ static void finds_the_first_file(void **state) {
       {"[{\"type\":\"container_upload\",\"\\u0066ile_id\":\"f\\u0031\"}]", "f\\u0031"},
       {"[{\"type\":\"text\",\"text\":\"x\"},{\"file_id\":\"a\"},{\"file_id\":\"b\"}]", "a"},
       {"[{\"type\":\"tool_result\","
-       "\"content\":[{\"type\":\"document\",\"source\":{\"file_id\":\"c\"}}]}]", "c"},
+       "\"content\":[{\"type\":\"document\",\"source\":{\"file_id\":\"c\"}}]}]",
+       "c"},
       {"[{\"type\":\"tool_use\","
-       "\"input\":{\"file_id\":\"x\",\"source\":{\"file_id\":\"x\"}}}]", ""},
+       "\"input\":{\"file_id\":\"x\",\"source\":{\"file_id\":\"x\"}}}]",
+       ""},
       {"[{\"type\":\"document\",\"source\":{\"file_id\":7}},"
-       "{\"file_id\":\"\"},{\"file_id\":null}]", ""},
+       "{\"file_id\":\"\"},{\"file_id\":null}]",
+       ""},
       {"\"file_id\"", ""},
   };
   for (size_t i = 0; i < COUNT(cases); i++) {
@@ -157,9 +160,8 @@ static void refuses_with_the_place(void **state) {
   for (size_t i = 0; i < COUNT(cases); i++) {
     struct cc_scan out;
     int error = scan(cases[i].text, cases[i].size, &out);
-    if (error != cases[i].error || out.error_offset != cases[i].offset) {
+    if (error != cases[i].error || out.error_offset != cases[i].offset)
       fail_msg("case %zu: %d at %u", i, error, out.error_offset);
-    }
   }
 }
 

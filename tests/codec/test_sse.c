@@ -158,7 +158,9 @@ static void a_name_may_be_put_in(void **state) {
     size_t at;
   } rows[] = {{"data: a\n\n", 0},
               {"\ndata: a\n\n", 1},
-              {"\xef\xbb\xbf" "data: a\n\n", 3},
+              {"\xef\xbb\xbf"
+               "data: a\n\n",
+               3},
               {"\xef\xbb\xbf\r\ndata: a\r\n\r\n", 5},
               {": c\nid: 1\ndata: a\n\n", 0},
               {"event:\ndata: a\n\n", 7},

@@ -99,9 +99,8 @@ static void splits_the_cache(void **state) {
     struct cc_usage usage = cases[i].before;
     strcat(strcat(text, cases[i].figures), "}}");
     assert_true(read(text, &usage));
-    if (usage.cache_5m != cases[i].five || usage.cache_1h != cases[i].hour) {
+    if (usage.cache_5m != cases[i].five || usage.cache_1h != cases[i].hour)
       fail_msg("case %zu: %g %g", i, usage.cache_5m, usage.cache_1h);
-    }
   }
 }
 
@@ -190,7 +189,8 @@ static void judges_answers(void **state) {
     int result;
     const char *text;
   } cases[] = {
-      {CC_ESTREAM_ERROR, "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"m\"}}"},
+      {CC_ESTREAM_ERROR,
+       "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"m\"}}"},
       {CC_ESTREAM_ERROR, " {\"error\":{},\"request_id\":null,\"t\\u0079pe\":\"\\u0065rror\"} "},
       {CC_ESTREAM_ERROR, "{\"type\":\"error\",\"error\":{},\"usage\":{\"input_tokens\":9}}"},
       {CC_ENOTJSON, ""},
@@ -242,7 +242,8 @@ static void judges_counts(void **state) {
   (void)state;
   struct cc_usage usage;
   bool known;
-  assert_int_equal(judge("{\"input_tokens\":14,\"x\":{}}", CC_SUCCESS_COUNT, &usage, &known), CC_OK);
+  assert_int_equal(judge("{\"input_tokens\":14,\"x\":{}}", CC_SUCCESS_COUNT, &usage, &known),
+                   CC_OK);
   assert_int_equal(judge("{\"input_tokens\":0}", CC_SUCCESS_COUNT, &usage, &known), CC_OK);
   assert_int_equal(judge("{\"input_tokens\":\"1\"}", CC_SUCCESS_COUNT, &usage, &known),
                    CC_ENOMESSAGE);
@@ -271,7 +272,8 @@ static void judges_beginnings(void **state) {
   for (size_t i = 0; i < COUNT(cases); i++)
     if (cc_usage_judge_start(cc_slice_text(cases[i].text), CC_SUCCESS_MESSAGE) != cases[i].result)
       fail_msg("%s", cases[i].text);
-  assert_int_equal(cc_usage_judge_start(cc_slice_text("{\"type\":\"x\","), CC_SUCCESS_OBJECT), CC_OK);
+  assert_int_equal(cc_usage_judge_start(cc_slice_text("{\"type\":\"x\","), CC_SUCCESS_OBJECT),
+                   CC_OK);
 }
 
 int main(void) {

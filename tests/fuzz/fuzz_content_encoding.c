@@ -31,8 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   int first = decode(coding, data, size - 1, size, &whole);
   int second = decode(coding, data, size - 1, (size_t)bytes[0] / 4 + 1, &cut);
   if ((first == CC_OK) != (second == CC_OK)) abort();
-  if (first == CC_OK && (whole.size != cut.size ||
-                         (whole.size && memcmp(whole.data, cut.data, whole.size) != 0)))
+  if (first == CC_OK &&
+      (whole.size != cut.size || (whole.size && memcmp(whole.data, cut.data, whole.size) != 0)))
     abort();
   cc_buffer_free(&whole);
   cc_buffer_free(&cut);

@@ -29,9 +29,8 @@ static int look_up(const char *host, struct cc_addresses *found) {
     uv_sem_wait(&hanging);
     return CC_EDNS;
   }
-  for (int i = 0; i < 4 && answers[i]; i++) {
+  for (int i = 0; i < 4 && answers[i]; i++)
     cc_address_parse(answers[i], &found->list[found->count++]);
-  }
   return found->count ? CC_OK : CC_EDNS;
 }
 
@@ -43,9 +42,8 @@ static int look_up(const char *host, struct cc_addresses *found) {
   } while (0)
 
 static inline void run_some(void) { // what is ready now, and what follows from it
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < 20; i++)
     uv_run(&loop, UV_RUN_NOWAIT);
-  }
 }
 
 static inline void configure(void) {

@@ -27,9 +27,8 @@ static struct silent silent_on(const char *host) {
 }
 
 static void close_silent(struct silent *silent) {
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 4; i++)
     close(silent->fill[i]);
-  }
   close(silent->listener.fd);
 }
 
@@ -205,9 +204,8 @@ static void an_address_the_name_has_lost_is_not_asked(void **state) {
 
 static int open_descriptors(void) {
   int count = 0;
-  for (int fd = 0; fd < 256; fd++) {
+  for (int fd = 0; fd < 256; fd++)
     count += fcntl(fd, F_GETFD) >= 0;
-  }
   return count;
 }
 
@@ -342,9 +340,8 @@ static void malformed_origins_are_refused(void **state) {
   static const char *const hosts[] = {"",    "a b",  "a\r\nb",       "a/b",
                                       "a@b", "a:80", "[name]",       "[::1",
                                       "a?b", "::g",  "fe80::1%eth0", "\xc3\xa4"};
-  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++) {
+  for (size_t i = 0; i < sizeof hosts / sizeof *hosts; i++)
     assert_int_equal(plain_origin(hosts[i], 80), CC_EINVAL);
-  }
   assert_int_equal(plain_origin(longest, 80), CC_EINVAL);
   longest[253] = 0;
   assert_int_equal(plain_origin(longest, 80), 0);

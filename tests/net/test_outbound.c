@@ -150,9 +150,8 @@ static void an_endless_head_is_cut_at_the_limit(void **state) {
   char fill[1000];
   memset(fill, 'a', sizeof fill);
   peer_send(peer, "HTTP/1.1 200 OK\r\nx: ");
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < 5; i++)
     peer_send_bytes(peer, fill, sizeof fill);
-  }
   run_until(told(&user, 'f'));
   assert_int_equal(user.error, CC_EHEAD_SIZE);
   finish(&user, peer, listener);
@@ -244,9 +243,8 @@ static void pausing_at_every_piece_loses_nothing(void **state) {
   struct user user = {.act_at = 'b', .act = pause_each_piece};
   int peer = open_message(&user, listener);
   peer_send(peer, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
-  for (int i = 0; i < 100; i++) {
+  for (int i = 0; i < 100; i++)
     peer_send(peer, "1\r\na\r\n1\r\nb\r\n");
-  }
   peer_send(peer, "0\r\n\r\n");
   for (size_t pieces = 1; pieces <= 200; pieces++) {
     run_until(user.body.size == pieces);
@@ -461,9 +459,8 @@ static void dropping_before_ready_is_silent(void **state) {
   for (int turns = 0; turns < 6; turns++) {
     struct user user = {0};
     take(&user, origin, true);
-    for (int i = 0; i < turns && !told(&user, 'r'); i++) {
+    for (int i = 0; i < turns && !told(&user, 'r'); i++)
       uv_run(&loop, UV_RUN_NOWAIT);
-    }
     size_t calls = strlen(user.calls);
     drop(&user);
     run_some();

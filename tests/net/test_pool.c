@@ -74,9 +74,8 @@ static void the_last_one_back_is_the_first_one_out(void **state) {
     cc_buffer_free(&users[i].body);
   }
   static const int order[] = {1, 2, 0};
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 3; i++)
     give_back(&users[order[i]]);
-  }
   for (int i = 0; i < 3; i++) {
     take(&next[i], origin_of(listener), false);
     run_until(told(&next[i], 'r'));
@@ -189,11 +188,10 @@ static void bytes_or_an_end_after_the_response_spend_it(void **state) {
   for (int ends = 0; ends < 2; ends++) {
     struct user user = {0};
     int peer = answered(&user, listener, FIXED);
-    if (ends) {
+    if (ends)
       shutdown(peer, SHUT_WR);
-    } else {
+    else
       peer_send(peer, "x");
-    }
     run_some();
     assert_string_equal(user.calls, "rhbe");
     give_back(&user);
@@ -305,9 +303,8 @@ static void beyond_the_size_the_oldest_goes(void **state) {
     peers[i] = answered(&users[i], listener, FIXED);
     cc_buffer_free(&users[i].body);
   }
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 3; i++)
     give_back(&users[i]);
-  }
   assert_int_equal(cc_pool_idle(pool, origin_of(listener)), 2);
   assert_int_equal(peer_await_end(peers[0]), 0);
   assert_true(peer_open(peers[1]) && peer_open(peers[2]));
@@ -315,9 +312,8 @@ static void beyond_the_size_the_oldest_goes(void **state) {
   configure();
   int peer = pooled(listener);
   assert_int_equal(cc_pool_idle(pool, origin_of(listener)), 0);
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 3; i++)
     close(peers[i]);
-  }
   close(peer);
   close(listener.fd);
 }
@@ -489,9 +485,8 @@ static void equal_origins_have_one_number(void **state) {
       {.host = "::1", .port = 80, .proxy_host = "p", .proxy_port = 1, .proxy_auth = "a"},
       {.host = "::1", .port = 80, .proxy_host = "p", .proxy_port = 1, .allow_public_http = true},
   };
-  for (size_t i = 0; i < sizeof different / sizeof *different; i++) {
+  for (size_t i = 0; i < sizeof different / sizeof *different; i++)
     assert_int_equal(cc_pool_origin(pool, &different[i]), number + 1 + (int)i);
-  }
   assert_int_equal(cc_pool_origin(pool, &key), number);
 }
 

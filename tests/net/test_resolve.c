@@ -27,9 +27,8 @@ static int look_up(const char *host, struct cc_addresses *found) {
   inside++;
   snprintf(last_host, sizeof last_host, "%s", host);
   pthread_cond_broadcast(&moved);
-  while (strncmp(host, "hang", 4) == 0 && !gate_open) {
+  while (strncmp(host, "hang", 4) == 0 && !gate_open)
     pthread_cond_wait(&moved, &lock);
-  }
   bool fail = failing || strncmp(host, "fail", 4) == 0;
   found->count = fail ? 0 : 1;
   if (!fail) cc_address_parse("127.0.0.7", &found->list[0]);
@@ -48,17 +47,15 @@ static void open_gate(void) {
   pthread_mutex_lock(&lock);
   gate_open = true;
   pthread_cond_broadcast(&moved);
-  while (inside) {
+  while (inside)
     pthread_cond_wait(&moved, &lock);
-  }
   pthread_mutex_unlock(&lock);
 }
 
 static void await_inside(int count) {
   pthread_mutex_lock(&lock);
-  while (inside < count) {
+  while (inside < count)
     pthread_cond_wait(&moved, &lock);
-  }
   pthread_mutex_unlock(&lock);
 }
 
@@ -171,9 +168,8 @@ static void malformed_names_fail_without_look_up(void **state) {
   longest[254] = 0;
   assert_int_equal(ask(longest).error, CC_EDNS);
   static const char *const bad[] = {"", "[", "[]", "[1.2.3.4]", "[name]", "[::1", "[::1]x"};
-  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     assert_int_equal(ask(bad[i]).error, CC_EDNS);
-  }
   assert_int_equal(call_count(), 1);
 }
 
@@ -223,9 +219,8 @@ static void last_good_addresses_serve_when_the_name_fails(void **state) {
 static void one_look_up_serves_all_waiters_of_a_name(void **state) {
   (void)state;
   struct answer answers[5] = {0};
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < 5; i++)
     cc_resolve(resolver, "hang.example", told, &answers[i]);
-  }
   await_inside(1);
   open_gate();
   uv_run(&loop, UV_RUN_DEFAULT);
@@ -246,13 +241,11 @@ static void a_hanging_look_up_holds_up_nobody_else(void **state) {
   }
   await_inside(8);
   cc_resolve(resolver, "name.example", told, &other);
-  while (!other.times) {
+  while (!other.times)
     uv_run(&loop, UV_RUN_ONCE);
-  }
   assert_int_equal(other.error, CC_OK);
-  for (int i = 0; i < 8; i++) {
+  for (int i = 0; i < 8; i++)
     assert_int_equal(hanging[i].times, 0);
-  }
 }
 
 static void beyond_the_threads_a_name_fails_at_once(void **state) {
@@ -266,9 +259,8 @@ static void beyond_the_threads_a_name_fails_at_once(void **state) {
   await_inside(CC_RESOLVE_THREADS);
   cc_resolve(resolver, "name.example", told, &more);
   cc_resolve(resolver, "hang0.example", told, &same);
-  while (!more.times) {
+  while (!more.times)
     uv_run(&loop, UV_RUN_ONCE);
-  }
   assert_int_equal(more.error, CC_EDNS);
   assert_int_equal(call_count(), CC_RESOLVE_THREADS);
   open_gate();
@@ -357,9 +349,8 @@ static void a_name_under_way_is_not_forgotten(void **state) {
     snprintf(host, sizeof host, "n%d.example", i);
     other.times = 0;
     cc_resolve(resolver, host, told, &other);
-    while (!other.times) {
+    while (!other.times)
       uv_run(&loop, UV_RUN_ONCE);
-    }
   }
   open_gate();
   uv_run(&loop, UV_RUN_DEFAULT);
@@ -392,9 +383,8 @@ static void assert_interleaved(const char *from, const char *expected) {
   }
   cc_addresses_interleave(&to, all, count);
   for (int i = 0; i < to.count; i++) {
-    for (int k = 0; k < count; k++) {
+    for (int k = 0; k < count; k++)
       if (cc_address_same(&to.list[i], &all[k])) got[i] = from[k];
-    }
   }
   assert_string_equal(got, expected);
 }

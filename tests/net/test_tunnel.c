@@ -204,11 +204,10 @@ struct server {
 };
 
 static void server_ready(struct cc_stream *stream, int error) {
-  if (error) {
+  if (error)
     cc_stream_close(stream);
-  } else {
+  else
     cc_stream_read(stream);
-  }
 }
 
 static void server_read(struct cc_stream *stream, const char *data, size_t size) {
@@ -424,9 +423,8 @@ static void pausing_works_under_tls(void **state) {
 static void pass_on(int from, int to) {
   char bytes[4096];
   ssize_t size;
-  while ((size = recv(from, bytes, sizeof bytes, MSG_DONTWAIT)) > 0) {
+  while ((size = recv(from, bytes, sizeof bytes, MSG_DONTWAIT)) > 0)
     peer_send_bytes(to, bytes, (size_t)size);
-  }
 }
 
 static int connect_to(uint16_t port) {

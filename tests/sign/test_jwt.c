@@ -67,7 +67,8 @@ static bool verify(struct cc_slice token, const char *public_key, bool certifica
   const unsigned char *text = (const unsigned char *)public_key;
   size_t size = strlen(public_key) + 1;
   assert_int_equal(certificate ? mbedtls_x509_crt_parse(&chain, text, size)
-                               : mbedtls_pk_parse_public_key(&key, text, size), 0);
+                               : mbedtls_pk_parse_public_key(&key, text, size),
+                   0);
   decode_url(&signature, dot + 1, (size_t)(token.data + token.size - dot - 1));
   cc_sha256(token.data, (uint32_t)(dot - token.data), digest);
   int result = mbedtls_pk_verify(certificate ? &chain.pk : &key, MBEDTLS_MD_SHA256, digest,
@@ -165,8 +166,8 @@ static void google_keys(void **state) {
   assert_true(verify(token, certificate, true));
   cc_free((char *)token.data);
   struct cc_json_member member;
-  assert_int_equal(
-      cc_json_find(account, strlen(account), cc_slice_text("private_key"), &member), CC_OK);
+  assert_int_equal(cc_json_find(account, strlen(account), cc_slice_text("private_key"), &member),
+                   CC_OK);
   key = cc_realloc(key, member.value.size);
   size_t size = cc_json_text(member.value, key, member.value.size);
   assert_int_equal(sign_with(key, size, &token), CC_OK);

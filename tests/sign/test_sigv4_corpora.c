@@ -12,9 +12,9 @@
 #include "codec/json.h"
 #include "sign/vector.h"
 
-#define AWS     TEST_CORPORA "/sigv4-aws-c-auth/tests/aws-signing-test-suite/v4"
-#define BOTO    TEST_CORPORA "/sigv4-botocore/aws4_testsuite"
-#define GOLDEN  TEST_CORPORA "/sdk-golden-requests/requests-"
+#define AWS    TEST_CORPORA "/sigv4-aws-c-auth/tests/aws-signing-test-suite/v4"
+#define BOTO   TEST_CORPORA "/sigv4-botocore/aws4_testsuite"
+#define GOLDEN TEST_CORPORA "/sdk-golden-requests/requests-"
 
 static void need(const char *path) {
   if (access(path, R_OK) == 0) return;
@@ -201,10 +201,12 @@ static void golden_headers(struct cc_buffer *out, const char *line, const char *
                      (int)found.value.size - 2, found.value.data + 1);
   free(headers);
   // What the recording left out of the signed headers, the same for all.
-  cc_buffer_printf(out, "x-stainless-arch:x64\nx-stainless-lang:js\nx-stainless-os:Linux\n"
-                        "x-stainless-package-version:%s\nx-stainless-retry-count:0\n"
-                        "x-stainless-runtime:node\nx-stainless-runtime-version:v20.20.2\n"
-                        "x-stainless-timeout:600\n", version);
+  cc_buffer_printf(out,
+                   "x-stainless-arch:x64\nx-stainless-lang:js\nx-stainless-os:Linux\n"
+                   "x-stainless-package-version:%s\nx-stainless-retry-count:0\n"
+                   "x-stainless-runtime:node\nx-stainless-runtime-version:v20.20.2\n"
+                   "x-stainless-timeout:600\n",
+                   version);
 }
 
 // The recorded signatures of bedrock-mantle cannot be had again (what the recording left out there
