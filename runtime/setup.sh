@@ -59,6 +59,7 @@ packages() {
   if [ "$tests" = yes ]; then
     echo libcmocka-dev lua-busted lua-check clang "$(clang_runtime)" valgrind
     echo openssl curl git procps
+    if available clang-format-19; then echo clang-format-19; fi
     node_is_there || echo nodejs npm
   fi
   if [ "$bench" = yes ]; then echo wrk nginx-light haproxy; fi

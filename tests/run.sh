@@ -155,6 +155,9 @@ do_luacheck() {
   cd "$root" && timeout 120 luacheck --no-color -q "${folders[@]}"
 }
 
+# clang-format has the one version that is pinned, or there is no check.
+format_tool_is_here() { "$root/tests/format.sh" --which >/dev/null 2>&1; }
+
 do_fuzz() {
   local program name status=0 seeds
   for program in "$build"/fuzz/fuzz/fuzz_*; do
@@ -282,6 +285,13 @@ if wanted units; then step units count_ctest do_ctest plain; fi
 if wanted specs; then step specs count_busted do_busted; fi
 if wanted policies; then step policies count_busted do_policies; fi
 if wanted luacheck; then step luacheck count_one do_luacheck; fi
+if wanted format; then
+  if format_tool_is_here; then
+    step format count_lines in_root tests/format.sh
+  else
+    left_out format "the pinned clang-format is not installed"
+  fi
+fi
 if wanted layers; then step layers count_lines in_root tests/layers.sh; fi
 if wanted clients; then step clients count_node do_clients; fi
 if wanted claude; then

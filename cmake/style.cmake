@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+# The targets "format" (formats all C and C++ files) and "lint" (every check of the sources that needs no build).
+add_custom_target(format COMMAND ${CMAKE_SOURCE_DIR}/tests/format.sh --fix USES_TERMINAL)
+add_custom_target(lint
+  COMMAND ${CMAKE_SOURCE_DIR}/tests/format.sh
+  COMMAND luacheck -q lua providers policies examples spec
+  COMMAND ${CMAKE_SOURCE_DIR}/tests/layers.sh
+  WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} USES_TERMINAL)
