@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-# Every tests/FOLDER/test_NAME.c is one cmocka program and one ctest test; the target "check"
+# Every tests/unit/ROOM/test_NAME.c is one cmocka program and one ctest test; the target "check"
 # builds and runs them all.
 pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
-file(GLOB_RECURSE tests CONFIGURE_DEPENDS tests/test_*.c)
-file(GLOB support CONFIGURE_DEPENDS tests/support/*.c)
+file(GLOB_RECURSE tests CONFIGURE_DEPENDS tests/unit/test_*.c)
+file(GLOB support CONFIGURE_DEPENDS tests/unit/support/*.c)
 add_library(under_test STATIC ${support} $<TARGET_OBJECTS:runtime> $<TARGET_OBJECTS:toml>)
-target_include_directories(under_test PRIVATE runtime tests)
+target_include_directories(under_test PRIVATE runtime tests/unit)
 target_link_libraries(under_test PUBLIC dependencies)
 set(programs "")
 foreach(source ${tests})
   get_filename_component(name ${source} NAME_WE)
   add_executable(${name} ${source})
-  target_include_directories(${name} PRIVATE runtime tests)
+  target_include_directories(${name} PRIVATE runtime tests/unit)
   target_compile_options(${name} PRIVATE -Wall -Wextra -Werror)
   target_compile_definitions(${name} PRIVATE TEST_DATA="${CMAKE_SOURCE_DIR}/tests/data"
     TEST_CORPORA="${CMAKE_SOURCE_DIR}/../shared/corpora")
@@ -20,8 +20,8 @@ foreach(source ${tests})
   add_test(NAME ${name} COMMAND ${name})
   list(APPEND programs ${name})
 endforeach()
-target_sources(test_guard PRIVATE runtime/guard.c)
-target_link_libraries(test_guard PRIVATE PkgConfig::luajit)
+target_sources(test_lua_state PRIVATE runtime/script/lua_state.c)
+target_link_libraries(test_lua_state PRIVATE PkgConfig::luajit)
 pkg_check_modules(brotlienc REQUIRED IMPORTED_TARGET libbrotlienc)
 target_link_libraries(test_content_encoding PRIVATE PkgConfig::brotlienc)
 add_custom_target(check COMMAND ${CMAKE_CTEST_COMMAND} --output-on-failure DEPENDS ${programs} USES_TERMINAL)

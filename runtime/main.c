@@ -3,7 +3,7 @@
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "guard.h"
+#include "script/lua_state.h"
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdint.h>

@@ -477,7 +477,7 @@ int cc_try(struct cc_relay *relay, cc_id exchange, int origin, const struct cc_t
 // Headers may be added in any order; of an equal name, what the script set wins. cc_try_pass adds those
 // of the client that may travel: of names (in small letters, separated by spaces) those that are there,
 // and with none all but hop-by-hop headers, credentials, what forwards or rewrites a request and what
-// caches and clouds' gateways obey (fields.c). CDN-Loop goes along in any case, with a line of this
+// caches and clouds' gateways obey (headers.c). CDN-Loop goes along in any case, with a line of this
 // relay (hops.h), and is CC_EINVAL for cc_try_header, like host, content-length and accept-encoding.
 int cc_try_method(struct cc_relay *relay, cc_id exchange, int attempt, const char *text,
                   uint32_t size);

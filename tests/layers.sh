@@ -26,18 +26,18 @@ all_but() {
   echo "$all"
 }
 
-top='attempt|reply|exchange|frames|signing|shared|cell|limit|ledger|secret|job|guard'
+top='(script|loop|exchange|attempt|jobs|process|shared)/'
 # shellcheck disable=SC2046 # lists of files without blanks in their names
 {
-  rule "base includes base only" "codec/|sign/|net/|($top)\.h" base/*.[ch]
-  rule "codec includes base and codec only" "sign/|net/|($top)\.h" codec/*.[ch] codec/*.cpp
-  rule "sign includes base, codec and sign only" "net/|($top)\.h" sign/*.[ch]
-  rule "net does not look up to attempts and exchanges" "($top)\.h" net/*.[ch]
-  rule "nobody but main.c opens Lua" "guard\.h" $(all_but 'main\.c' 'guard\.[ch]')
-  rule "uv.h only in net and relay.c" "uv\.h" $(all_but 'net/.*' 'relay\.c')
+  rule "base includes base only" "codec/|sign/|net/|$top" base/*.[ch]
+  rule "codec includes base and codec only" "sign/|net/|$top" codec/*.[ch] codec/*.cpp
+  rule "sign includes base, codec and sign only" "net/|$top" sign/*.[ch]
+  rule "net does not look up to attempts and exchanges" "$top" net/*.[ch]
+  rule "nobody but main.c opens Lua" "script/lua_state\.h" $(all_but 'main\.c' 'script/lua_state\.[ch]')
+  rule "uv.h only in net and loop/relay.c" "uv\.h" $(all_but 'net/.*' 'loop/relay\.c')
   rule "mbedTLS only in base/mbed, net/tls and sign" "mbedtls/|psa/" $(all_but 'base/mbed\.[ch]' 'net/tls.*' 'sign/.*')
   rule "llhttp.h only in codec/http1.c" "llhttp\.h" $(all_but 'codec/http1\.c')
-  rule "Lua's headers only in main.c and guard.c" "lua\.h|lauxlib\.h|lualib\.h|luajit\.h" $(all_but 'main\.c' 'guard\.[ch]')
+  rule "Lua's headers only in main.c and script/lua_state.c" "lua\.h|lauxlib\.h|lualib\.h|luajit\.h" $(all_but 'main\.c' 'script/lua_state\.[ch]')
   rule "zlib, brotli and zstd only in codec/content_encoding.c" "zlib\.h|brotli/|zstd\.h" $(all_but 'codec/content_encoding\.c')
   rule "toml++ only in codec/toml.cpp" "toml\+\+|toml\.hpp" $(all_but 'codec/toml\.cpp')
   rule "codec and sign do no I/O" "sys/socket\.h|netdb\.h|fcntl\.h|poll\.h|sys/epoll\.h" codec/*.[ch] codec/*.cpp sign/*.[ch]

@@ -177,7 +177,7 @@ do_fuzz() {
 }
 
 do_npm() {
-  cd "$root/tests/clients" || return 1
+  cd "$root/tests/e2e" || return 1
   if ! cmp -s package-lock.json node_modules/.of-this-lock; then
     timeout 300 npm ci --no-progress --ignore-scripts || return 1
     cp package-lock.json node_modules/.of-this-lock
@@ -187,13 +187,13 @@ do_npm() {
 # Files run two at a time: most of what they do is wait.
 do_client_files() { do_npm && timeout 1200 node --test --test-concurrency=2 --test-reporter=tap "$@"; }
 
-do_clients() { do_client_files "$root"/tests/clients/*.test.mjs; }
+do_clients() { do_client_files "$root"/tests/e2e/*.test.mjs; }
 
 # The leak checker mistakes what a forked worker has from its master for leaks; the C tests look for them.
 # never_worse compares times, which sanitizers change; what it asks of the code others ask too.
 do_clients_sanitized() {
   local files=() file
-  for file in "$root"/tests/clients/*.test.mjs; do
+  for file in "$root"/tests/e2e/*.test.mjs; do
     if [[ $file != */never_worse.test.mjs ]]; then files+=("$file"); fi
   done
   CCRELAY_BIN=$build/asan/ccrelay CCRELAY_PATIENCE=4 ASAN_OPTIONS=detect_leaks=0 do_client_files "${files[@]}"
@@ -201,7 +201,7 @@ do_clients_sanitized() {
 
 # Claude Code is large: it lives in the cache, one folder for each version of the lock file.
 do_claude() {
-  local from=$root/tests/clients/claude sum
+  local from=$root/tests/e2e/claude sum
   sum=$(sha256sum "$from/package-lock.json" | cut -c1-12) || return 1
   export CCRELAY_CLAUDE=$cache/claude-$sum
   if [ ! -e "$CCRELAY_CLAUDE/complete" ]; then

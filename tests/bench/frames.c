@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // MB/s of event-stream frames, for frames.sh: the best of several runs over the same 8 MB, in
 // pieces as a connection reads them.
-#include "frames.h"
-#include "frame_build.h"
+#include "attempt/bedrock_stream.h"
+#include "support/frame_build.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>

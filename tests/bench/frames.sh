@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # Each function for itself, so that only what is called is linked in.
-${CC:-cc} -std=c11 -O2 -DNDEBUG -D_GNU_SOURCE -ffunction-sections -Wl,--gc-sections -Iruntime -Itests \
-  tests/bench/frames.c runtime/frames.c runtime/base/buffer.c \
+${CC:-cc} -std=c11 -O2 -DNDEBUG -D_GNU_SOURCE -ffunction-sections -Wl,--gc-sections -Iruntime -Itests/unit \
+  tests/bench/frames.c runtime/attempt/bedrock_stream.c runtime/base/buffer.c \
   runtime/codec/{eventstream,crc32,base64,json,json_text,messages}.c -o "$work/frames"
 "$work/frames"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Frames read whole and cut, and as the events of a Bedrock answer; the first byte says where, and
 // whether CRCs are mended first, so that what is behind them is reached.
+#include "attempt/bedrock_stream.h"
 #include "codec/base64.h"
 #include "codec/crc32.h"
-#include "frames.h"
 #include <stdlib.h>
 #include <string.h>
 

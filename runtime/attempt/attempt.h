@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// One try at one upstream: sent, held at the gate until its outcome is known, then pumped (pump.c)
+// or given up. It belongs to its exchange.
+#ifndef CC_ATTEMPT_H
+#define CC_ATTEMPT_H
+#include "attempt/bedrock_stream.h"
+#include "attempt/headers.h"
+#include "attempt/redact.h"
+#include "attempt/signing.h"
+#include "codec/json.h"
+#include "codec/sse.h"
+#include "net/outbound.h"
+
+enum cc_attempt_phase {
+  CC_DRAFT,     // being written by the adapter
+  CC_HASHING,   // the body's hash is being taken, for the signature
+  CC_SENDING,   // from connecting to the last byte of the request
+  CC_EXPECTING, // request sent, no head yet
+  CC_HOLDING,   // head there, gate closed
+  CC_SETTLED,   // OUTCOME posted
+  CC_PUMPING,   // chosen
+  CC_CLOSED     // given up
+};
+
+enum cc_body_kind { CC_BODY_JSON, CC_BODY_SSE, CC_BODY_OPAQUE, CC_BODY_FAULT };
+
+struct cc_attempt {
+  struct cc_exchange *exchange;
+  int index;
+  int origin;
+  uint32_t serial; // of the exchange's attempts, from 0
+  struct cc_try spec;
+  uint8_t phase;
+  uint8_t kind; // enum cc_body_kind, from the head on
+  bool retried; // the one silent retry is used up
+  bool sent;
+  bool complete; // the whole answer has come
+  bool dirty;    // answered before the request was sent: never pooled
+  bool begun;    // it is known what the body is
+  bool content_seen, stop_seen, error_seen;
+  bool usage_known;
+  bool usage_final;
+  struct cc_outbound *out; // NULL when not connected
+  struct cc_timer timer;
+  uint64_t head_due; // loop time; 0: none
+  // request
+  struct cc_buffer method, target;
+  struct cc_fields fields;
+  bool pass;
+  struct cc_buffer
+      allowed; // names of the client's fields that pass; empty: see cc_fields_may_go_up
+  struct cc_edits edits;
+  bool has_body; // of its own, in place of the exchange's with the edits
+  struct cc_buffer body;
+  struct cc_signing *signing; // NULL: not signed
+  struct cc_redactor own;     // the relay's credentials that it carries
+  struct cc_buffer wire;      // the head as sent
+  size_t wire_sent, body_sent, body_size;
+  // answer
+  int status;
+  bool reused;
+  struct cc_fields headers;
+  double content_length;
+  struct cc_frames *frames; // of an answer that comes in them; NULL: as it is
+  struct cc_buffer held;
+  struct cc_sse sse;
+  size_t seen; // bytes of held that are whole, observed events; of a JSON answer: bytes passed on
+  struct cc_usage usage;
+  uint32_t events;
+  int error;
+  uint32_t changed;
+  double sent_at, connected_at, head_at, settled_at;
+  char *detail;     // why it failed, or NULL
+  char *error_type; // of an error event or body, or NULL
+};
+
+struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int origin,
+                                  const struct cc_try *spec);
+
+// Connects and sends what was drafted. The body of the exchange is still needed until
+// cc_attempt_needs_body is false.
+void cc_attempt_send(struct cc_attempt *attempt);
+bool cc_attempt_needs_body(const struct cc_attempt *attempt);
+
+// request_head.c: writes the head to attempt->wire, for a connection that stands: CC_OK, or CC_EINVAL when it
+// cannot be signed.
+int cc_attempt_head(struct cc_attempt *attempt);
+
+// Gives back the memory that only sending needed, once all is sent.
+void cc_attempt_shed(struct cc_attempt *attempt);
+
+// What the upstream calls its error, read from the data of an event or a body; "" when nothing.
+void cc_attempt_note_error(struct cc_attempt *attempt, struct cc_slice data);
+struct cc_slice cc_attempt_error_type(const struct cc_attempt *attempt);
+
+// Gives it up: no event comes from it any more.
+void cc_attempt_close(struct cc_attempt *attempt);
+// Gives it up and frees it.
+void cc_attempt_free(struct cc_attempt *attempt);
+
+// pump.c: hands the held bytes and all that follows to the client of the exchange.
+void cc_pump_start(struct cc_attempt *attempt);
+void cc_pump_body(struct cc_attempt *attempt, struct cc_slice piece);
+void cc_pump_end(struct cc_attempt *attempt);
+void cc_pump_fail(struct cc_attempt *attempt, int error);
+// The client takes bytes again.
+void cc_pump_drained(struct cc_attempt *attempt);
+#endif

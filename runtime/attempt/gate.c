@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "attempt/gate.h"
+#include "attempt/reply.h"
+#include "loop/engine.h"
+
+enum {
+  ERROR_BODY = 64 * 1024, // of an error answer, as much as is held
+  // For the body of an error answer, from its head:
+  BUSY_MS = 250,   // of a 429 or 5xx when there is another upstream to try: the status says enough
+  ERROR_MS = 1000, // of another error then: its words may tell whether to try it
+  LAST_ERROR_MS = 3000, // when there is none to try
+  AT_ONCE = 16 * 1024   // of an announced length, as much as is made room for before it comes
+};
+
+static void settle(struct cc_attempt *attempt, int error) {
+  if (attempt->phase == CC_SETTLED || attempt->phase == CC_CLOSED) return;
+  attempt->phase = CC_SETTLED;
+  attempt->error = error;
+  attempt->settled_at = cc_now();
+  cc_timer_stop(&attempt->timer);
+  if (attempt->out && error != CC_OK) {
+    cc_outbound_drop(attempt->out);
+    attempt->out = NULL;
+  }
+  if (attempt->out) cc_outbound_pause(attempt->out);
+  if (error == CC_OK) cc_reply_label(attempt);
+  struct cc_exchange *exchange = attempt->exchange;
+  cc_relay_post(exchange->relay, CC_EVENT_OUTCOME, attempt->index, exchange->id);
+}
+
+// ---- Head --------------------------------------------------------------------------------------
+
+// The status of an error answer decides, so its body is waited for only for a moment.
+static uint32_t patience(const struct cc_attempt *attempt) {
+  uint32_t gate = attempt->spec.gate_ms;
+  if (attempt->status < 400) return gate;
+  bool busy = attempt->status == 429 || attempt->status >= 500;
+  uint32_t error = attempt->spec.gate_opens ? LAST_ERROR_MS : busy ? BUSY_MS : ERROR_MS;
+  return gate && gate < error ? gate : error;
+}
+
+void cc_gate_head(struct cc_attempt *attempt, const struct cc_http1_head *head) {
+  cc_reply_head(attempt, head);
+  if (head->status >= 300 && head->status < 400 && head->status != 304) {
+    settle(attempt, CC_EREDIRECT);
+    return;
+  }
+  if (attempt->kind == CC_BODY_OPAQUE && attempt->spec.framing == CC_FRAMING_OPAQUE) {
+    settle(attempt, CC_OK);
+    return;
+  }
+  if (attempt->content_length > 0 && attempt->content_length <= AT_ONCE)
+    cc_buffer_reserve(&attempt->held, (size_t)attempt->content_length);
+  if (patience(attempt)) cc_timer_set(&attempt->timer, patience(attempt));
+}
+
+// ---- Bodies ------------------------------------------------------------------------------------
+
+static void hold_event_stream(struct cc_attempt *attempt) {
+  struct cc_reply_event event;
+  while (cc_reply_next(attempt, attempt->held.data, attempt->held.size, &event)) {
+    if (!attempt->content_seen) continue;
+    settle(attempt, event.kind == CC_MESSAGES_ERROR ? CC_ESTREAM_ERROR : CC_OK);
+    return;
+  }
+  if (attempt->held.size > attempt->spec.gate_bytes) settle(attempt, CC_OK);
+}
+
+static void note_error(struct cc_attempt *attempt) {
+  cc_attempt_note_error(attempt, cc_slice(attempt->held.data, attempt->held.size));
+}
+
+void cc_gate_body(struct cc_attempt *attempt, struct cc_slice piece) {
+  if (attempt->phase == CC_SETTLED) { // a piece that was under way when the gate was decided
+    cc_buffer_add(&attempt->held, piece.data, piece.size);
+    return;
+  }
+  if (attempt->phase != CC_HOLDING) return;
+  cc_buffer_add(&attempt->held, piece.data, piece.size);
+  if (attempt->kind == CC_BODY_SSE)
+    hold_event_stream(attempt);
+  else if (attempt->kind == CC_BODY_OPAQUE)
+    settle(attempt, CC_OK);
+  else if (attempt->kind == CC_BODY_JSON && attempt->held.size > attempt->spec.gate_bytes)
+    settle(attempt, cc_reply_judge(attempt));
+  else if (attempt->kind == CC_BODY_FAULT && attempt->held.size > ERROR_BODY)
+    settle(attempt, attempt->status < 300 ? CC_ENOTJSON : CC_OK);
+}
+
+static int judge_json(struct cc_attempt *attempt) {
+  int error = cc_reply_judge(attempt);
+  if (error == CC_ESTREAM_ERROR) note_error(attempt);
+  return error;
+}
+
+// A stream was asked for; even a message in one piece is none.
+static int judge_no_stream(struct cc_attempt *attempt) {
+  int error = judge_json(attempt);
+  return error == CC_OK ? CC_ENOTJSON : error;
+}
+
+static int judge_no_content(const struct cc_attempt *attempt) {
+  if (attempt->events) return CC_ETRUNCATED;
+  bool text = attempt->begun && attempt->held.size && !attempt->seen;
+  return text ? CC_ENOTJSON : CC_EEMPTY;
+}
+
+static int judge_end(struct cc_attempt *attempt) {
+  switch (attempt->kind) {
+  case CC_BODY_SSE:
+    return judge_no_content(attempt);
+  case CC_BODY_JSON:
+    return judge_json(attempt);
+  case CC_BODY_OPAQUE:
+    return attempt->held.size || attempt->spec.framing == CC_FRAMING_OPAQUE ? CC_OK : CC_EEMPTY;
+  default:
+    if (attempt->status < 300) return judge_no_stream(attempt);
+    note_error(attempt);
+    return CC_OK;
+  }
+}
+
+void cc_gate_end(struct cc_attempt *attempt) {
+  if (attempt->phase != CC_HOLDING) return;
+  cc_reply_end(attempt);
+  if (attempt->kind == CC_BODY_SSE) hold_event_stream(attempt);
+  if (attempt->phase == CC_HOLDING) settle(attempt, judge_end(attempt));
+}
+
+void cc_gate_fail(struct cc_attempt *attempt, int error) {
+  if (attempt->phase == CC_SETTLED) { // good so far, and lost before the policy answered
+    attempt->error = attempt->stop_seen ? CC_OK : error;
+    return;
+  }
+  settle(attempt, error);
+}
+
+void cc_gate_timeout(struct cc_attempt *attempt) {
+  if (attempt->status >= 400) note_error(attempt);
+  bool opens = attempt->spec.gate_opens && attempt->kind != CC_BODY_FAULT;
+  settle(attempt, opens ? CC_OK : CC_EGATE_TIMEOUT);
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the moment an answer is chosen: bytes go to the client as they come, event streams by whole
+// events, and a stream that dies is made to look dead (DESIGN 8).
+#include "attempt/reply.h"
+#include "codec/usage.h"
+#include "loop/engine.h"
+#include <string.h>
+
+static struct cc_settings *settings_of(const struct cc_attempt *attempt) {
+  return &attempt->exchange->relay->settings;
+}
+
+enum {
+  LAST_MS = 2000,    // from the last event to the end of the answer
+  LARGE = 256 * 1024 // memory for events that are not whole yet, more than which is given back
+};
+
+static bool last_seen(const struct cc_attempt *attempt) {
+  return attempt->kind == CC_BODY_SSE && (attempt->stop_seen || attempt->error_seen);
+}
+
+static void stay_alive(struct cc_attempt *attempt) {
+  struct cc_exchange *exchange = attempt->exchange;
+  cc_timer_set(&attempt->timer, last_seen(attempt) ? LAST_MS : settings_of(attempt)->idle_ms);
+  uint32_t ping_ms = settings_of(attempt)->ping_ms;
+  bool pings = attempt->kind == CC_BODY_SSE && !attempt->stop_seen && ping_ms;
+  exchange->ping_due = pings ? uv_now(&exchange->relay->loop) + ping_ms : 0;
+}
+
+static void pass_on(struct cc_attempt *attempt, const char *data, size_t size) {
+  struct cc_exchange *exchange = attempt->exchange;
+  if (!size || !exchange->inbound) return;
+  if (attempt->kind != CC_BODY_SSE || attempt->content_seen) exchange->content_due = 0;
+  cc_exchange_put(exchange, data, size);
+  if (attempt->phase != CC_PUMPING || !exchange->inbound || !attempt->out) return;
+  if (cc_inbound_queued(exchange->inbound) <= settings_of(attempt)->buffer_bytes) return;
+  cc_outbound_pause(attempt->out);
+  cc_timer_stop(&attempt->timer);
+}
+
+static void let_go(struct cc_attempt *attempt) {
+  if (attempt->out) cc_outbound_drop(attempt->out);
+  attempt->out = NULL;
+  cc_timer_stop(&attempt->timer);
+}
+
+static void write_error_event(struct cc_attempt *attempt, int error) {
+  struct cc_buffer json = {0};
+  const char *text = cc_error_text(error);
+  cc_buffer_add_text(&json, "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":");
+  cc_json_quote(&json, text, strlen(text));
+  cc_buffer_add_text(&json, "}}");
+  cc_exchange_put_error(attempt->exchange, json.data, json.size);
+  cc_buffer_free(&json);
+}
+
+static void finish_broken(struct cc_attempt *attempt, int error) {
+  struct cc_exchange *exchange = attempt->exchange;
+  let_go(attempt);
+  if (exchange->break_with_event && attempt->kind == CC_BODY_SSE) {
+    write_error_event(attempt, error);
+    cc_exchange_end_answer(exchange);
+  } else {
+    cc_exchange_break_answer(exchange, false);
+  }
+  cc_exchange_finish(exchange, error);
+}
+
+static void finish_whole(struct cc_attempt *attempt) {
+  let_go(attempt);
+  cc_exchange_end_answer(attempt->exchange);
+  cc_exchange_finish(attempt->exchange, CC_OK);
+}
+
+// ---- Event streams -----------------------------------------------------------------------------
+
+// What is to be sent of data: the bytes themselves, or a copy as soon as an event was given a name.
+struct outgoing {
+  const char *data;
+  size_t copied; // of data, into named
+  struct cc_buffer named;
+};
+
+static void put_name(struct outgoing *out, const struct cc_reply_event *event) {
+  cc_buffer_add(&out->named, out->data + out->copied, event->name_at - out->copied);
+  cc_buffer_add_text(&out->named, "event: ");
+  cc_buffer_add(&out->named, event->name.data, event->name.size);
+  cc_buffer_add_text(&out->named, "\n");
+  out->copied = event->name_at;
+}
+
+// Sends the whole events at the start of data, which begins where an event begins, and returns
+// how many bytes that was. Clients tell events apart by name, so one without gets that of its type.
+static size_t forward_events(struct cc_attempt *attempt, const char *data, size_t size) {
+  struct outgoing out = {.data = data};
+  struct cc_reply_event event;
+  while (cc_reply_next(attempt, data, size, &event))
+    if (event.name.size) put_name(&out, &event);
+  if (last_seen(attempt)) stay_alive(attempt);
+  size_t whole = attempt->seen;
+  attempt->seen = 0;
+  if (out.named.size) {
+    cc_buffer_add(&out.named, data + out.copied, whole - out.copied);
+    pass_on(attempt, out.named.data, out.named.size);
+    cc_buffer_free(&out.named);
+  } else {
+    pass_on(attempt, data, whole);
+  }
+  return whole;
+}
+
+// A stream lasts, so the memory that one large event took does not.
+static void give_back(struct cc_buffer *held) {
+  if (!held->size) {
+    cc_buffer_free(held);
+  } else if (held->capacity > LARGE && held->size < LARGE / 2) {
+    held->data = cc_realloc(held->data, held->size);
+    held->capacity = held->size;
+  }
+}
+
+static void forward_held(struct cc_attempt *attempt) {
+  cc_buffer_drop(&attempt->held, forward_events(attempt, attempt->held.data, attempt->held.size));
+  give_back(&attempt->held);
+}
+
+static void forward_stream(struct cc_attempt *attempt, struct cc_slice piece) {
+  if (attempt->held.size) {
+    cc_buffer_add(&attempt->held, piece.data, piece.size);
+    forward_held(attempt);
+  } else {
+    size_t whole = forward_events(attempt, piece.data, piece.size);
+    cc_buffer_add(&attempt->held, piece.data + whole, piece.size - whole);
+  }
+  if (attempt->phase == CC_PUMPING && attempt->held.size > settings_of(attempt)->event_bytes)
+    cc_pump_fail(attempt, CC_EEVENT_SIZE);
+}
+
+// No more bytes come: the last event may lack its blank line.
+static void forward_last(struct cc_attempt *attempt) {
+  if (attempt->kind != CC_BODY_SSE || !attempt->held.size) return;
+  cc_reply_end(attempt);
+  forward_held(attempt);
+}
+
+// ---- Other bodies ------------------------------------------------------------------------------
+
+// A JSON answer is kept beside, within the bound of an event, to be read at its end.
+static void forward_body(struct cc_attempt *attempt, struct cc_slice piece) {
+  bool keep = attempt->kind == CC_BODY_JSON;
+  if (keep && attempt->held.size + piece.size <= settings_of(attempt)->event_bytes)
+    cc_buffer_add(&attempt->held, piece.data, piece.size);
+  attempt->seen += piece.size;
+  pass_on(attempt, piece.data, piece.size);
+}
+
+// Reads the usage of a JSON answer; false when it is cut inside.
+static bool read_json(struct cc_attempt *attempt) {
+  if (attempt->kind != CC_BODY_JSON || attempt->usage_known) return true;
+  struct cc_slice body = cc_slice(attempt->held.data, attempt->held.size);
+  int judged = cc_usage_judge(body, CC_SUCCESS_OBJECT, &attempt->usage, &attempt->usage_known);
+  attempt->usage_final = attempt->usage_known;
+  bool all = attempt->held.size == attempt->seen;
+  return judged != CC_ENOTJSON || !all;
+}
+
+// ---- What the attempt and the client say -------------------------------------------------------
+
+void cc_pump_body(struct cc_attempt *attempt, struct cc_slice piece) {
+  stay_alive(attempt);
+  if (attempt->kind == CC_BODY_SSE)
+    forward_stream(attempt, piece);
+  else
+    forward_body(attempt, piece);
+}
+
+void cc_pump_end(struct cc_attempt *attempt) {
+  forward_last(attempt);
+  bool whole = attempt->kind == CC_BODY_SSE ? last_seen(attempt) : read_json(attempt);
+  if (attempt->phase != CC_PUMPING) return;
+  if (whole)
+    finish_whole(attempt);
+  else
+    finish_broken(attempt, CC_ETRUNCATED);
+}
+
+void cc_pump_fail(struct cc_attempt *attempt, int error) {
+  forward_last(attempt);
+  if (attempt->phase != CC_PUMPING) return;
+  if (last_seen(attempt))
+    finish_whole(attempt);
+  else
+    finish_broken(attempt, error == CC_EEOF ? CC_ETRUNCATED : error);
+}
+
+void cc_pump_drained(struct cc_attempt *attempt) {
+  if (attempt->phase != CC_PUMPING || !attempt->out) return;
+  stay_alive(attempt);
+  cc_outbound_resume(attempt->out);
+}
+
+void cc_pump_start(struct cc_attempt *attempt) {
+  attempt->phase = CC_PUMPING;
+  stay_alive(attempt);
+  if (attempt->kind == CC_BODY_SSE) {
+    cc_reply_again(attempt);
+    forward_held(attempt);
+  } else {
+    attempt->seen = attempt->held.size;
+    pass_on(attempt, attempt->held.data, attempt->held.size);
+  }
+  if (attempt->phase != CC_PUMPING) return;
+  if (attempt->complete)
+    cc_pump_end(attempt);
+  else if (attempt->error != CC_OK)
+    cc_pump_fail(attempt, attempt->error);
+  else if (cc_inbound_queued(attempt->exchange->inbound) <= settings_of(attempt)->buffer_bytes)
+    cc_outbound_resume(attempt->out);
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// A process of its own for what may never come back, or end its process: new files are loaded there
+// first. It is a fork of the master without exec, as workers are (worker.c), and lives for moments.
+#include "base/error.h"
+#include "jobs/job.h"
+#include "loop/engine.h"
+#include "script/watchdog.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct outlet { // where the parent reads; closed and freed apart from the trial
+  uv_pipe_t pipe;
+  struct trial *trial;
+  char read[4096];
+};
+
+struct trial {
+  struct cc_job job;
+  struct outlet *outlet; // NULL: it is over
+  pid_t pid;
+};
+
+static int answer = -1; // in the child: where it says things
+
+// ---- The parent --------------------------------------------------------------------------------
+
+static void outlet_closed(uv_handle_t *handle) {
+  struct outlet *outlet = (struct outlet *)handle;
+  free(outlet);
+}
+
+static int await_end(struct trial *trial) {
+  int status = 0;
+  while (trial->pid > 0 && waitpid(trial->pid, &status, 0) < 0 && errno == EINTR)
+    continue;
+  trial->pid = 0;
+  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void stop(struct cc_job *job) {
+  struct trial *trial = (struct trial *)job;
+  if (!trial->outlet) return;
+  if (trial->pid > 0) kill(trial->pid, SIGKILL);
+  await_end(trial);
+  uv_close((uv_handle_t *)&trial->outlet->pipe, outlet_closed);
+  trial->outlet = NULL;
+}
+
+static void wipe(struct cc_job *job) {
+  (void)job;
+}
+
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
+  struct outlet *outlet = (struct outlet *)handle;
+  (void)suggested;
+  *buffer = uv_buf_init(outlet->read, sizeof outlet->read);
+}
+
+// Only the child holds the other end: when that is closed, the child is gone or just going.
+static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer) {
+  struct trial *trial = ((struct outlet *)stream)->trial;
+  if (size > 0) cc_job_add(&trial->job, cc_slice(buffer->base, (size_t)size));
+  if (size >= 0) return;
+  trial->job.status = await_end(trial);
+  cc_job_finish(&trial->job, trial->job.status < 0 ? CC_ESYSTEM : CC_OK);
+}
+
+static struct outlet *open_outlet(struct trial *trial, uv_loop_t *loop, int fd) {
+  struct outlet *outlet = cc_alloc(sizeof *outlet);
+  outlet->trial = trial;
+  uv_pipe_init(loop, &outlet->pipe, 0);
+  uv_pipe_open(&outlet->pipe, fd);
+  uv_read_start((uv_stream_t *)&outlet->pipe, on_allocate, on_read);
+  return outlet;
+}
+
+// ---- The child ---------------------------------------------------------------------------------
+
+static void begin(struct cc_relay *relay, int fd, pid_t parent) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(1);
+  cc_relay_let_go(relay);
+  cc_stay_end();
+  answer = fd;
+}
+
+void cc_trial_say(const char *data, uint32_t size) {
+  while (answer >= 0 && size > 0) {
+    ssize_t wrote = write(answer, data, size);
+    if (wrote < 0 && errno != EINTR) _exit(1);
+    if (wrote < 0) continue;
+    data += wrote;
+    size -= (uint32_t)wrote;
+  }
+}
+
+void cc_trial_end(void) {
+  if (answer >= 0) _exit(0);
+}
+
+// ---- Both --------------------------------------------------------------------------------------
+
+static int cannot(const char *what, const int *ends) {
+  int error = cc_fail_errno(CC_ESYSTEM, what);
+  if (ends) close(ends[0]);
+  if (ends) close(ends[1]);
+  return error;
+}
+
+cc_id cc_trial(struct cc_relay *relay, uint32_t timeout_ms, uint32_t answer_bytes) {
+  int ends[2];
+  pid_t parent = getpid();
+  if (pipe2(ends, O_CLOEXEC) != 0) return cannot("pipe", NULL);
+  pid_t pid = fork();
+  if (pid < 0) return cannot("fork", ends);
+  if (pid == 0) {
+    close(ends[0]);
+    begin(relay, ends[1], parent);
+    return 0;
+  }
+  close(ends[1]);
+  struct trial *trial = cc_alloc(sizeof *trial);
+  trial->pid = pid;
+  trial->job.stop = stop;
+  trial->job.wipe = wipe;
+  cc_id id = cc_job_start(&trial->job, relay, timeout_ms, answer_bytes);
+  trial->outlet = open_outlet(trial, &relay->loop, ends[0]);
+  return id;
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "script/watchdog.h"
+#include "relay.h"
+#include "shared/shared.h"
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TICK_MS = 5 };
+
+static double limit;
+static void (*tell_overdue)(void);
+static void (*tell_over)(void);
+static bool watched;      // the timer of this process runs
+static atomic_uint stays; // odd: in a stay
+static atomic_int place;  // enum cc_place; of the staying thread and its signal handler alone
+static atomic_bool was_overdue;
+static unsigned seen; // the handler's: the stay it met last, when, and what scripts had used
+static double met_at, used;
+
+static double used_ms(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return (double)time.tv_sec * 1000 + (double)time.tv_nsec / 1e6;
+}
+
+void cc_stay_stop(void) {
+  if (atomic_exchange(&was_overdue, true)) return;
+  tell_overdue();
+}
+
+// What of the time since the last tick counts. It is taken for the time of what this tick finds
+// running: a sample, which is right in the long run, and asks no clock when a script calls the
+// library.
+static double share(void) {
+  switch (atomic_load(&place)) {
+  case CC_SCRIPT:
+    return 1;
+  case CC_CALLED:
+    return 1.0 / 10;
+  default:
+    return 0;
+  }
+}
+
+static void on_tick(int number) {
+  (void)number;
+  unsigned now = atomic_load(&stays);
+  double at = used_ms();
+  if (now != seen)
+    used = 0;
+  else if (now & 1)
+    used += (at - met_at) * share();
+  seen = now;
+  met_at = at;
+  if (used < limit) return;
+  atomic_store(&was_overdue, true);
+  tell_overdue();
+}
+
+// Ticks only while this thread uses the processor, so an idle process is left alone.
+static void start(void) {
+  struct sigaction action = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
+  struct itimerspec every = {.it_interval = {0, TICK_MS * 1000000L},
+                             .it_value = {0, TICK_MS * 1000000L}};
+  timer_t timer;
+  watched = true;
+  event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+  sigaction(SIGALRM, &action, NULL);
+  if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer) == 0)
+    timer_settime(timer, 0, &every, NULL);
+}
+
+// Timers are not inherited.
+static void in_child(void) {
+  watched = false;
+}
+
+static void prepare(void) {
+  pthread_atfork(NULL, NULL, in_child);
+}
+
+void cc_stay_guard(double limit_ms, void (*overdue)(void), void (*over)(void)) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, prepare);
+  limit = limit_ms;
+  tell_overdue = overdue;
+  tell_over = over;
+}
+
+void cc_stay_begin(void) {
+  if (!tell_overdue || limit <= 0 || atomic_load(&stays) & 1) return;
+  if (!watched) start();
+  atomic_fetch_add(&stays, 1);
+}
+
+void cc_stay_end(void) {
+  atomic_store_explicit(&place, CC_LIBRARY, memory_order_relaxed);
+  if (!(atomic_load(&stays) & 1)) return;
+  atomic_fetch_add(&stays, 1);
+  if (atomic_load(&was_overdue) && atomic_exchange(&was_overdue, false)) tell_over();
+}
+
+void cc_script_anew(void) {
+  cc_stay_end();
+  cc_stay_begin();
+}
+
+unsigned cc_stay_number(void) {
+  return atomic_load_explicit(&stays, memory_order_relaxed);
+}
+
+void cc_script(int where) {
+  atomic_store_explicit(&place, where, memory_order_relaxed);
+  cc_shared_script(where == CC_SCRIPT);
+  if (where == CC_SCRIPT) cc_stay_begin();
+}
+
+bool cc_stay_in_script(void) {
+  return atomic_load_explicit(&place, memory_order_relaxed) == CC_SCRIPT;
+}
+
+bool cc_stay_for_script(void) {
+  return atomic_load_explicit(&place, memory_order_relaxed) != CC_LIBRARY;
+}

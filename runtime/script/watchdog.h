@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The deadline on scripts in every stay in Lua: a stay begins when cc_next returns and ends when it
+// is called again, and what counts in it is the time in which scripts run, not the library's. A timer
+// on the processor time of the thread looks every few ms of use; waiting for a busy machine does not
+// count, and there is no second thread that a fork could catch in the middle of something. It knows
+// nothing of Lua: lua_state.c does.
+#ifndef CC_STAY_H
+#define CC_STAY_H
+#include <stdbool.h>
+
+// overdue is called in a signal handler of the thread that stays, again every few ms as long as it
+// does; over at the end of a stay that was overdue. limit_ms: processor time; 0: no deadline.
+void cc_stay_guard(double limit_ms, void (*overdue)(void), void (*over)(void));
+
+void cc_stay_begin(void);
+void cc_stay_end(void);
+
+// Makes the stay overdue at once.
+void cc_stay_stop(void);
+
+// Another number in every stay that has a deadline.
+unsigned cc_stay_number(void);
+
+// Is a script running, rather than the library below it? (cc_script of relay.h)
+bool cc_stay_in_script(void);
+
+// Is a script running, or the library because the script called it?
+bool cc_stay_for_script(void);
+#endif
