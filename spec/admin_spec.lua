@@ -93,6 +93,7 @@ describe('the pages', function()
     assert.equal(200, (ask(new(), '/health', nil, 'HEAD')))
     status, answer = ask(new(), '/')
     assert.equal(404, status)
-    assert.equal('there is no / here: /status, /metrics, /health', json.decode(answer.body).error.message)
+    assert.equal('there is no such page; there are /status, /metrics and /health',
+      json.decode(answer.body).error.message)
   end)
 end)

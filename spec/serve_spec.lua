@@ -34,6 +34,19 @@ describe('a path', function()
       assert.is_truthy(answer.headers['request-id'])
     end)
   end
+
+  it('is told without a secret that stands in it', function()
+    local self = stage.new { server = { auth = { api_key = 'canary-key-of-a-client' } } }
+    for path, shown in pairs {
+      ['/v1/nope/canary-key-of-a-client'] = '/v1/nope/[redacted]', ['/v1/sk-ant-api03-abc/x'] = '/v1/[redacted]/x',
+    } do
+      local answer = self:request { path = path, headers = { ['x-api-key'] = 'canary-key-of-a-client' } }
+      assert.same({ 404, 'there is no ' .. shown .. ' here' }, { answer.status, answer.json.error.message })
+    end
+    local answer = self:request { path = '/v1/models/canary-key-of-a-client', method = 'GET',
+      headers = { ['x-api-key'] = 'canary-key-of-a-client' } }
+    assert.equal('there is no model "[redacted]"', answer.json.error.message)
+  end)
 end)
 
 describe('a path below one that goes on to a provider', function()

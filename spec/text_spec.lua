@@ -54,3 +54,10 @@ describe('what looks like a token', function()
     end
   end)
 end)
+
+describe('a number of things', function()
+  it('is told in the singular or the plural', function()
+    assert.same({ '0 workers', '1 worker', '2 workers' },
+      { texts.count(0, 'worker'), texts.count(1, 'worker'), texts.count(2, 'worker') })
+  end)
+end)

@@ -139,7 +139,7 @@ function M.answer(master, id)
   end
   local page = pages[path]
   if path == '/metrics' and not master.generation.configuration.metrics.enabled then page = nil end
-  if not page then return refuse(relay, id, 404, 'there is no ' .. path .. ' here: /status, /metrics, /health') end
+  if not page then return refuse(relay, id, 404, 'there is no such page; there are /status, /metrics and /health') end
   if method ~= 'GET' and method ~= 'HEAD' then
     return refuse(relay, id, 405, path .. ' takes GET', { allow = 'GET, HEAD' })
   end

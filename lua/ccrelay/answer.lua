@@ -102,7 +102,7 @@ end
 ---@field request_id string? the upstream's
 ---@field error_code string? error.details.error_code
 
---- Gives an error in the shape of the Messages API.
+--- Gives an error in the shape of the Messages API. Secrets that a client wrote into its path or model are redacted.
 ---@param exchange ccrelay.Exchange
 ---@param status integer
 ---@param message string
@@ -116,7 +116,8 @@ function M.error(exchange, status, message, options)
   if options.should_retry ~= nil then M.header(exchange, 'x-should-retry', tostring(options.should_retry)) end
   for name, value in each(options.headers or {}) do M.header(exchange, name, value) end
   local request_id = options.request_id or M.request_id(exchange)
-  M.give(exchange, status, errors.body(kind, message, request_id, options.error_code), request_id)
+  local shown = exchange.generation.journal.clean(message)
+  M.give(exchange, status, errors.body(kind, shown, request_id, options.error_code), request_id)
 end
 
 -- ---- What policies call ------------------------------------------------------------------------

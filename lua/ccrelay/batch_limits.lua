@@ -6,6 +6,7 @@ local answer = require 'ccrelay.answer'
 local clients = require 'ccrelay.clients'
 local ffi = require 'ffi'
 local messages = require 'ccrelay.endpoints.messages'
+local texts = require 'ccrelay.text'
 
 local M = {}
 
@@ -23,15 +24,16 @@ end
 
 -- One larger than a minute's rate would never go.
 local function too_large(exchange, count, rate, whose)
-  answer.error(exchange, 413, string.format('a batch of %d requests is more than the %d a minute (rpm_limit) of %s: '
-    .. 'send smaller batches', count, rate, whose), { failure = 'limited', should_retry = false })
+  answer.error(exchange, 413, string.format('a batch of %s is more than the %d a minute (rpm_limit) of %s: '
+    .. 'send smaller batches', texts.count(count, 'request'), rate, whose),
+    { failure = 'limited', should_retry = false })
   return false
 end
 
 local function no_room(exchange, count, rate, whose)
   local seconds = math.max(math.ceil(wait[0] / 1000), 1)
-  answer.error(exchange, 429, string.format('a batch of %d requests is more than what is left of the %d a minute '
-    .. '(rpm_limit) of %s; there is room in %d s', count, rate, whose, seconds),
+  answer.error(exchange, 429, string.format('a batch of %s is more than what is left of the %d a minute '
+    .. '(rpm_limit) of %s; there is room in %d s', texts.count(count, 'request'), rate, whose, seconds),
     { failure = 'limited', retry_after = seconds })
   return false
 end

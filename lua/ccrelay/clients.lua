@@ -7,6 +7,7 @@ local booking = require 'ccrelay.booking'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
 local retry_after = require 'ccrelay.retry_after'
+local texts = require 'ccrelay.text'
 
 local M = {}
 
@@ -107,8 +108,8 @@ function M.enter(exchange)
     exchange.client_open = allowance.name
     if open_of(allowance.name) > allowance.open then
       M.leave(exchange, nil)
-      return refuse(exchange, string.format('client "%s" has %d exchanges open, as many as it may', allowance.name,
-        allowance.open), retry_after.SOON)
+      return refuse(exchange, string.format('client "%s" has %s open, as many as it may', allowance.name,
+        texts.count(allowance.open, 'exchange')), retry_after.SOON)
     end
   end
   if reserve(exchange, allowance) then return true end

@@ -13,6 +13,7 @@ local settings = require 'ccrelay.settings'
 local source = require 'ccrelay.source'
 local start_lines = require 'ccrelay.start_lines'
 local task = require 'ccrelay.task'
+local texts = require 'ccrelay.text'
 local watch = require 'ccrelay.watch'
 local worker = require 'ccrelay.worker'
 
@@ -213,7 +214,8 @@ function Master:drain(signal)
     return self:tell { type = 'abandon' }
   end
   self.draining = true
-  self:say('info', ('signal %d: no new requests, %d workers finish theirs'):format(signal, #self:living()))
+  self:say('info', ('signal %d: no new requests; waiting for %s'):format(signal,
+    texts.count(#self:living(), 'worker')))
   C.cc_drain(self.relay)
   self:tell { type = 'drain' }
   local limit = self.generation.configuration.server.timeout_ms
@@ -315,8 +317,7 @@ function M.run(options, bundle, generation)
   end
   local policy = bundle.policy and bundle.policy.path or generation.configuration.routing.strategy
   local where = table.concat(self.where, ', ')
-  self:say('info', ('listening on %s with %d %s, policy %s'):format(where, self.workers,
-    self.workers == 1 and 'worker' or 'workers', policy))
+  self:say('info', ('listening on %s with %s, policy %s'):format(where, texts.count(self.workers, 'worker'), policy))
   if self.admin_where then self:say('info', 'status on ' .. self.admin_where) end
   for _, line in ipairs(start_lines.of(generation, self.where)) do self:say('info', line) end
   C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)

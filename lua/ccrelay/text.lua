@@ -23,4 +23,12 @@ function M.unescape(text)
   return (string.gsub(text, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
+--- A number of things in words: "1 worker", "2 workers".
+---@param number integer
+---@param thing string in the singular
+---@return string
+function M.count(number, thing)
+  return string.format('%d %s%s', number, thing, number == 1 and '' or 's')
+end
+
 return M

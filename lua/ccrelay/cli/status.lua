@@ -5,6 +5,7 @@ local address = require 'ccrelay.config.address'
 local command = require 'ccrelay.config.command'
 local json = require 'ccrelay.json'
 local options = require 'ccrelay.cli.options'
+local texts = require 'ccrelay.text'
 
 local M = {}
 
@@ -58,7 +59,7 @@ end
 local function credentials_line(state)
   local what = not state.valid and 'none yet' or state.valid_for_ms and 'valid for ' .. seconds(state.valid_for_ms)
     or 'valid'
-  local failed = state.failures > 0 and (', %d fetches failed'):format(state.failures) or ''
+  local failed = state.failures > 0 and ', failed ' .. texts.count(state.failures, 'time') or ''
   return ('  credentials  %s%s'):format(what, failed)
 end
 
@@ -73,8 +74,8 @@ local function lines_of(status)
     ('listening on   %s'):format(table.concat(status.listen, ', ')),
     ('configuration  %s'):format(status.configuration),
     ('policy         %s'):format(status.policy),
-    ('generation     %d (%d reloads, %d refused)'):format(status.generation.number, status.reloads.done,
-      status.reloads.refused),
+    ('generation     %d (%s, %d refused)'):format(status.generation.number,
+      texts.count(status.reloads.done, 'reload'), status.reloads.refused),
   }
   local aside = status.policy_aside
   if aside then
