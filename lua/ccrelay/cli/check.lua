@@ -27,7 +27,8 @@ local function build(wanted)
   local source = require 'ccrelay.source'
   local bundle, faults = source.read(wanted)
   if not bundle then return nil, faults end
-  local built, notes = require('ccrelay.trial').build_first(function() return source.build(bundle, wanted) end)
+  local trial = require 'ccrelay.trial'
+  local built, notes = trial.build_first(function() return source.build(bundle, wanted) end)
   return built and bundle, notes, built
 end
 

@@ -28,15 +28,27 @@ same for readers, as policies/README.md has it.
 
 -- What scripts see: the module each class is annotated in.
 local PUBLIC = {
-  { 'ccrelay.init', 'ccrelay.Relay' }, { 'ccrelay.init', 'ccrelay.Routing' }, { 'ccrelay.json', 'ccrelay.Json' },
-  { 'ccrelay.exchange', 'ccrelay.Exchange' }, { 'ccrelay.upstream', 'ccrelay.Upstream' },
-  { 'ccrelay.outcome', 'ccrelay.Outcome' }, { 'ccrelay.answer', 'ccrelay.Writer' }, { 'ccrelay.cell', 'ccrelay.Cell' },
-  { 'ccrelay.generation', 'ccrelay.Policy' }, { 'ccrelay.generation', 'ccrelay.Report' },
-  { 'ccrelay.generation', 'ccrelay.Adapter' }, { 'ccrelay.request', 'ccrelay.Request' },
-  { 'ccrelay.task', 'ccrelay.Signer' }, { 'ccrelay.fit', 'ccrelay.Fit' }, { 'ccrelay.testing', 'ccrelay.Testing' },
-  { 'ccrelay.testing', 'ccrelay.Stage' }, { 'ccrelay.testing', 'ccrelay.StageOptions' },
-  { 'ccrelay.testing', 'ccrelay.TestRequest' }, { 'ccrelay.testing', 'ccrelay.TestReply' },
-  { 'ccrelay.testing', 'ccrelay.TestAnswer' }, { 'ccrelay.testing', 'ccrelay.TestTry' },
+  { 'ccrelay.init', 'ccrelay.Relay' },
+  { 'ccrelay.init', 'ccrelay.Routing' },
+  { 'ccrelay.json', 'ccrelay.Json' },
+  { 'ccrelay.exchange', 'ccrelay.Exchange' },
+  { 'ccrelay.upstream', 'ccrelay.Upstream' },
+  { 'ccrelay.outcome', 'ccrelay.Outcome' },
+  { 'ccrelay.answer', 'ccrelay.Writer' },
+  { 'ccrelay.cell', 'ccrelay.Cell' },
+  { 'ccrelay.generation', 'ccrelay.Policy' },
+  { 'ccrelay.generation', 'ccrelay.Report' },
+  { 'ccrelay.generation', 'ccrelay.Adapter' },
+  { 'ccrelay.request', 'ccrelay.Request' },
+  { 'ccrelay.task', 'ccrelay.Signer' },
+  { 'ccrelay.fit', 'ccrelay.Fit' },
+  { 'ccrelay.testing', 'ccrelay.Testing' },
+  { 'ccrelay.testing', 'ccrelay.Stage' },
+  { 'ccrelay.testing', 'ccrelay.StageOptions' },
+  { 'ccrelay.testing', 'ccrelay.TestRequest' },
+  { 'ccrelay.testing', 'ccrelay.TestReply' },
+  { 'ccrelay.testing', 'ccrelay.TestAnswer' },
+  { 'ccrelay.testing', 'ccrelay.TestTry' },
 }
 local ALIASES = { { 'ccrelay.health', 'ccrelay.UpstreamState' }, { 'ccrelay.exchange', 'ccrelay.Stream' } }
 local MODULES = {
@@ -46,7 +58,8 @@ local MODULES = {
 local ORDER = { 'ccrelay', 'ccrelay.fit', 'ccrelay.json', 'ccrelay.testing' }
 
 local function open(module)
-  local path = config.root() .. '/lua/' .. module:gsub('%.', '/') .. '.lua'
+  local folder = config.root() .. '/lua/'
+  local path = package.searchpath(module, folder .. '?.lua;' .. folder .. '?/init.lua') or module
   local text, reason = file.read(path, { insecure = true })
   return text or error(path .. ': ' .. reason, 0)
 end
