@@ -10,7 +10,7 @@ local generation = require 'ccrelay.generation'
 local init = require 'ccrelay.init'
 local schema = require 'ccrelay.config.schema'
 local testing = require 'ccrelay.testing'
-local types = require 'ccrelay.cli.types'
+local types = require 'ccrelay.cli.commands.types'
 local upstream = require 'ccrelay.upstream'
 
 -- Left out on purpose: what the library keeps for itself though a script could reach it.

@@ -3,7 +3,7 @@
 local stage = require 'support.stage'
 local config = require 'ccrelay.config'
 local generation = require 'ccrelay.generation'
-local types = require 'ccrelay.cli.types'
+local types = require 'ccrelay.cli.commands.types'
 
 local README, POLICIES, PROVIDERS = 'README.md', 'policies/README.md', 'providers/README.md'
 local EXAMPLES = 'examples/README.md'

@@ -73,7 +73,7 @@ describe('a stage', function()
   it('blames the test for it', function()
     local ok, message = pcall(function() testing.stage { polcy = 'x' } end)
     assert.is_false(ok)
-    assert.is_truthy(message:find 'testing_spec%.lua:%d+: ', message)
+    assert.is_truthy(message:find '_spec%.lua:%d+: ', message)
   end)
 end)
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The command line: finds the file of a verb in ccrelay/cli/ and runs it.
+-- The command line: finds the file of a verb in ccrelay/cli/commands/ and runs it.
 local config = require 'ccrelay.config'
 local fault = require 'ccrelay.config.fault'
 local file = require 'ccrelay.config.file'
@@ -15,17 +15,13 @@ local aliases = { serve = 'run', ['--version'] = 'version', ['-v'] = 'version', 
 ---@field run fun(arguments: string[]): integer takes the arguments behind the verb, returns the exit code
 
 local function load_verb(name)
-  return require('ccrelay.cli.' .. name)
+  return require('ccrelay.cli.commands.' .. name)
 end
 
 --- The names of all verbs, sorted.
 ---@return string[]
 function M.verbs()
-  local names = {}
-  for _, name in ipairs(file.scripts(config.root() .. '/lua/ccrelay/cli')) do
-    if name ~= 'options' then names[#names + 1] = name end
-  end
-  return names
+  return file.scripts(config.root() .. '/lua/ccrelay/cli/commands')
 end
 
 --- The verb called name (or its alias), or nil and what to say.

@@ -3,7 +3,7 @@ local helper = require 'support.config_helper'
 local json = require 'cjson'
 
 local script = [[
-package.path = ROOT .. '/lua/?.lua;' .. package.path
+package.path = ROOT .. '/lua/?.lua;' .. ROOT .. '/lua/?/init.lua;' .. package.path
 local config = require 'ccrelay.config'
 local load = config.load
 function config.load(options)

@@ -8,7 +8,7 @@ local MOST_MEBIBYTES = 64
 local SANITIZED_MEBIBYTES = 40
 
 local script = [[
-package.path = './lua/?.lua;' .. package.path
+package.path = './lua/?.lua;./lua/?/init.lua;' .. package.path
 local config = require 'ccrelay.config'
 local got, faults = config.load { path = arg[1], dir = arg[2], env = function() end }
 local peak

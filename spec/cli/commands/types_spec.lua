@@ -3,7 +3,7 @@
 local helper = require 'support.config_helper'
 local json = require 'cjson'
 local annotations = require 'ccrelay.annotations'
-local types = require 'ccrelay.cli.types'
+local types = require 'ccrelay.cli.commands.types'
 
 local MODULES = { 'ccrelay', 'ccrelay.fit', 'ccrelay.json', 'ccrelay.testing' }
 

@@ -16,7 +16,7 @@ function M.overview()
   local cli = require 'ccrelay.cli'
   local lines = { 'usage: ccrelay COMMAND [OPTIONS]', '' }
   for _, name in ipairs(cli.verbs()) do
-    lines[#lines + 1] = ('  %-10s %s'):format(name, require('ccrelay.cli.' .. name).summary)
+    lines[#lines + 1] = ('  %-10s %s'):format(name, require('ccrelay.cli.commands.' .. name).summary)
   end
   lines[#lines + 1] = '\nccrelay help COMMAND tells more.\n'
   return table.concat(lines, '\n')

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local run = require 'ccrelay.cli.run'
+local run = require 'ccrelay.cli.commands.run'
 local schema = require 'ccrelay.config.schema'
 
 local function row(rows, name)

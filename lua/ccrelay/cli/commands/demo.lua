@@ -3,7 +3,7 @@ local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
 local config = require 'ccrelay.config'
 local options = require 'ccrelay.cli.options'
-local run = require 'ccrelay.cli.run'
+local run = require 'ccrelay.cli.commands.run'
 
 local M = {}
 
