@@ -25,7 +25,7 @@ parsers.yml = parsers.yaml
 --- The folder that holds lua/, providers/ and policies/.
 ---@return string
 function M.root()
-  return debug.getinfo(1, 'S').source:match '^@(.*)/lua/ccrelay/config%.lua$' or '.'
+  return debug.getinfo(1, 'S').source:match '^@(.*)/lua/ccrelay/config' or '.'
 end
 
 local function known_types(root, adapters)
