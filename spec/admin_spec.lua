@@ -3,7 +3,7 @@
 local ffi = require 'ffi'
 local fake = require 'support.fake_c'
 local admin = require 'ccrelay.admin'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local stage = require 'support.stage'
 
 local TOKEN = 'canary-admin-token'

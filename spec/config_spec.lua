@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local config = require 'ccrelay.config'
 local helper = require 'support.config_helper'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 local function provider(lines)
   return 'providers:\n  - name: a\n    type: zai\n' .. lines
@@ -207,7 +207,7 @@ end)
 
 describe('words of a configuration in a message', function()
   it('control no terminal', function()
-    local printable = require('ccrelay.config.fault').printable
+    local printable = require('ccrelay.util.fault').printable
     assert.equal('a\\x1b[2J\\u009b\\u202eb', printable 'a\27[2J\194\155\226\128\174b')
     assert.equal('é中\239\191\189', printable 'é中\155')
   end)

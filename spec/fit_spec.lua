@@ -2,7 +2,7 @@
 -- What is made fit for clouds, without any of them.
 require 'support.fake_c'
 local fit = require 'ccrelay.fit'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 -- A request whose body is a table; what was edited is in .body, as decoded.
 local function request_of(body, header, more)

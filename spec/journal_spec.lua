@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
 local journal = require 'ccrelay.journal'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local redact = require 'ccrelay.redact'
 
 describe('a line of another kind', function()

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
 local address = require 'ccrelay.config.address'
-local base64 = require 'ccrelay.base64'
+local base64 = require 'ccrelay.util.base64'
 local proxy = require 'ccrelay.proxy'
 
 local function through(url, variables)

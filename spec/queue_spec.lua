@@ -2,7 +2,7 @@
 -- Waiting for room in limits, on a clock that only events move.
 local cell = require 'ccrelay.cell'
 local fake = require 'support.fake_c'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local lines = require 'ccrelay.queue_lines'
 local metrics = require 'ccrelay.metrics'
 local stage = require 'support.stage'

@@ -153,7 +153,7 @@ describe('the lines of README', function()
       if secret and given then with_key = rest end
     end
     assert.equal('ANTHROPIC_AUTH_TOKEN=' .. secret .. ' ', with_key)
-    local settings = require('ccrelay.json').decode(table.concat(lines 'json', '\n'))
+    local settings = require('ccrelay.util.json').decode(table.concat(lines 'json', '\n'))
     assert.equal(address, settings.env.ANTHROPIC_BASE_URL)
   end)
 end)

@@ -43,7 +43,7 @@ top='(script|loop|exchange|attempt|jobs|process|shared)/'
   rule "codec and sign do no I/O" "sys/socket\.h|netdb\.h|fcntl\.h|poll\.h|sys/epoll\.h" codec/*.[ch] codec/*.cpp sign/*.[ch]
 }
 
-# LuaJIT may end compiled loops over pairs or next early: lua/ccrelay/each.lua.
+# LuaJIT may end compiled loops over pairs or next early: lua/ccrelay/util/each.lua.
 what="lua/ccrelay walks tables with each, not with pairs or next"
 found=$(grep -rnE "(^|[^[:alnum:]_.])pairs *[({\"']|[[:space:]]in next[, ]" ../lua/ccrelay --include='*.lua')
 if [ -z "$found" ]; then

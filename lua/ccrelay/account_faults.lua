@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Recognizes errors whose status misleads: faults of an account that are told as a bad request (400), and
 -- pages of a firewall (403) that say nothing about a key.
-local errors = require 'ccrelay.errors'
+local errors = require 'ccrelay.util.api_error'
 
 local M = {}
 

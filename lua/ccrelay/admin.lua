@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The admin listener: status for people and programs, without any secret. Only reading.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local auth = require 'ccrelay.auth'
-local errors = require 'ccrelay.errors'
-local json = require 'ccrelay.json'
+local errors = require 'ccrelay.util.api_error'
+local json = require 'ccrelay.util.json'
 local metrics = require 'ccrelay.metrics'
 local overview = require 'ccrelay.health.overview'
 

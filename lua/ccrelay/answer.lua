@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Answers of the relay's own: errors, lists, and what a policy says by itself.
 local C = require 'ccrelay.c'
-local each = require 'ccrelay.each'
-local errors = require 'ccrelay.errors'
+local each = require 'ccrelay.util.each'
+local errors = require 'ccrelay.util.api_error'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local members = require 'ccrelay.members'
 local retry_after = require 'ccrelay.retry_after'
 local sandbox = require 'ccrelay.sandbox'

@@ -4,8 +4,8 @@ local C = require 'ccrelay.c'
 local address = require 'ccrelay.config.address'
 local clients = require 'ccrelay.clients'
 local ffi = require 'ffi'
-local remember = require 'ccrelay.remember'
-local texts = require 'ccrelay.text'
+local remember = require 'ccrelay.util.memoize'
+local texts = require 'ccrelay.util.text'
 
 ---@class ccrelay.Caller
 ---@field kind 'open'|'key'|'bearer'|'subscription'

@@ -6,7 +6,7 @@ local answer = require 'ccrelay.answer'
 local clients = require 'ccrelay.clients'
 local ffi = require 'ffi'
 local messages = require 'ccrelay.endpoints.messages'
-local texts = require 'ccrelay.text'
+local texts = require 'ccrelay.util.text'
 
 local M = {}
 

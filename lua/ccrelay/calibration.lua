@@ -3,7 +3,7 @@
 -- make a token, how much of a request is new to its prompt cache, how much output there is.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
-local remember = require 'ccrelay.remember'
+local remember = require 'ccrelay.util.memoize'
 
 local M = {}
 

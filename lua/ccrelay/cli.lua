@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The command line: finds the file of a verb in ccrelay/cli/commands/ and runs it.
 local config = require 'ccrelay.config'
-local fault = require 'ccrelay.config.fault'
+local fault = require 'ccrelay.util.fault'
 local file = require 'ccrelay.config.file'
 local options = require 'ccrelay.cli.options'
 

@@ -7,7 +7,7 @@ local booking = require 'ccrelay.booking'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
 local retry_after = require 'ccrelay.retry_after'
-local texts = require 'ccrelay.text'
+local texts = require 'ccrelay.util.text'
 
 local M = {}
 

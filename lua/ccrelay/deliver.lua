@@ -2,8 +2,8 @@
 -- Gives the client what a policy returned: an upstream's answer as it came, or the error it stands for.
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
-local each = require 'ccrelay.each'
-local errors = require 'ccrelay.errors'
+local each = require 'ccrelay.util.each'
+local errors = require 'ccrelay.util.api_error'
 local most_telling = require 'ccrelay.most_telling'
 local retry_after = require 'ccrelay.retry_after'
 local spend_cap = require 'ccrelay.spend_cap'

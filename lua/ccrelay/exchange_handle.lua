@@ -3,7 +3,7 @@
 -- and nothing of the library's objects.
 local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local face = require 'ccrelay.face'
 local failover = require 'ccrelay.failover'
 local members = require 'ccrelay.members'

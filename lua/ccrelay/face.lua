@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What scripts hold in place of the library's objects: a userdata that shows some names of one, and
 -- nothing of what is behind them. The object is its environment, which only this file asks for.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 
 local M = {}
 

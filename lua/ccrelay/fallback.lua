@@ -3,7 +3,7 @@
 -- The master counts what its workers tell, and swaps as for a reload.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local source = require 'ccrelay.source'
 local trial = require 'ccrelay.trial'
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Makes a request for Anthropic's own API fit for a cloud that serves its models behind a schema of
 -- its own: a beta and the member of the body that needs it go or stay together.
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 ---@class ccrelay.Fit what adapters of clouds share
 local M = {}

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Knows the headers in which Claude Code tells what a request is for. They come from clients: what cannot
 -- be read means nothing.
-local texts = require 'ccrelay.text'
+local texts = require 'ccrelay.util.text'
 
 local M = {}
 

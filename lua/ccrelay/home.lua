@@ -6,7 +6,7 @@ local C = require 'ccrelay.c'
 local bit = require 'bit'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
-local remember = require 'ccrelay.remember'
+local remember = require 'ccrelay.util.memoize'
 
 ---@class ccrelay.Home
 ---@field cell integer

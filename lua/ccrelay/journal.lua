@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What the log says: one line an exchange, and whatever else the relay has to tell.
 local C = require 'ccrelay.c'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local redact = require 'ccrelay.redact'
-local remember = require 'ccrelay.remember'
+local remember = require 'ccrelay.util.memoize'
 
 ---@class ccrelay.Journal
 ---@field level integer

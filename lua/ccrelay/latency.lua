@@ -3,7 +3,7 @@
 -- at each provider, learned over all workers.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
-local remember = require 'ccrelay.remember'
+local remember = require 'ccrelay.util.memoize'
 
 local M = {}
 

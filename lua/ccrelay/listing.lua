@@ -2,8 +2,8 @@
 -- Keeps the lists of models of providers whose adapter has list_models: asking costs nothing. Each worker asks
 -- for itself, keeps the list, and has it asked again in the background while requests depend on it.
 local C = require 'ccrelay.c'
-local each = require 'ccrelay.each'
-local json = require 'ccrelay.json'
+local each = require 'ccrelay.util.each'
+local json = require 'ccrelay.util.json'
 local sandbox = require 'ccrelay.sandbox'
 local task = require 'ccrelay.task'
 local turn = require 'ccrelay.turn'

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The loop of a worker: one event after the other, a coroutine for each exchange.
 local C = require 'ccrelay.c'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local Exchange = require 'ccrelay.exchange'
 local done = require 'ccrelay.done'
 local ffi = require 'ffi'
-local random = require 'ccrelay.random'
+local random = require 'ccrelay.util.random'
 local sandbox = require 'ccrelay.sandbox'
 local serve = require 'ccrelay.serve'
 local task = require 'ccrelay.task'

@@ -13,7 +13,7 @@ local settings = require 'ccrelay.settings'
 local source = require 'ccrelay.source'
 local start_lines = require 'ccrelay.start_lines'
 local task = require 'ccrelay.task'
-local texts = require 'ccrelay.text'
+local texts = require 'ccrelay.util.text'
 local watch = require 'ccrelay.watch'
 local worker = require 'ccrelay.worker'
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Tells scripts of names that do not exist, with the nearest one that does; so a slip is an error where it is made.
-local each = require 'ccrelay.each'
-local fault = require 'ccrelay.config.fault'
+local each = require 'ccrelay.util.each'
+local fault = require 'ccrelay.util.fault'
 
 local M = {}
 

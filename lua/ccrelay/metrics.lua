@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Figures of all processes in the text format of Prometheus (exposition format 0.0.4).
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Tables of scripts as plain ones: a script's own may run its code whenever they are looked at.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 
 local M = {}
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Puts the keys of one provider in order, by the strategy of its pooling section.
 local quota = require 'ccrelay.quota'
-local random = require 'ccrelay.random'
+local random = require 'ccrelay.util.random'
 
 local M = {}
 

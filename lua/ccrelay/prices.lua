@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What tokens cost, by routing.prices: what a request may come to, and what an exchange has come to.
-local each = require 'ccrelay.each'
-local patterns = require 'ccrelay.patterns'
+local each = require 'ccrelay.util.each'
+local patterns = require 'ccrelay.util.patterns'
 
 ---@class ccrelay.Price of a million tokens
 ---@field input number

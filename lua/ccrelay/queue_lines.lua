@@ -10,7 +10,7 @@
 local C = require 'ccrelay.c'
 local booking = require 'ccrelay.booking'
 local cell = require 'ccrelay.cell'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local quota = require 'ccrelay.quota'
 

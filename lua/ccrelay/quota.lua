@@ -3,7 +3,7 @@
 -- is learned of a key is kept for each class; what the configuration says of a key is for all together.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
-local remember = require 'ccrelay.remember'
+local remember = require 'ccrelay.util.memoize'
 
 ---@class ccrelay.Quota
 ---@field name string of the key and the class

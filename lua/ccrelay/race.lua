@@ -2,7 +2,7 @@
 -- Two attempts beside each other: the first good answer wins.
 local C = require 'ccrelay.c'
 local attempts = require 'ccrelay.attempt'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local failover = require 'ccrelay.failover'
 local latency = require 'ccrelay.latency'
 local learn = require 'ccrelay.health.learn'

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What response headers tell of a key's limits, and of times to come back.
 local C = require 'ccrelay.c'
-local date = require 'ccrelay.date'
+local date = require 'ccrelay.util.date'
 local ffi = require 'ffi'
 local quota = require 'ccrelay.quota'
 

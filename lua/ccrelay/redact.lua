@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Takes secrets out of text that goes to a log or an error: those of the configuration, and
 -- whatever looks like one.
-local each = require 'ccrelay.each'
-local remember = require 'ccrelay.remember'
+local each = require 'ccrelay.util.each'
+local remember = require 'ccrelay.util.memoize'
 
 local M = {}
 

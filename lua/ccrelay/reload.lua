@@ -4,7 +4,7 @@
 local C = require 'ccrelay.c'
 local channel = require 'ccrelay.channel'
 local config = require 'ccrelay.config'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local fallback = require 'ccrelay.fallback'
 local knock = require 'ccrelay.knock'
 local source = require 'ccrelay.source'

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What an adapter and a credential scheme say about one attempt: target, headers, edits of the body.
 local C = require 'ccrelay.c'
-local base64 = require 'ccrelay.base64'
-local each = require 'ccrelay.each'
+local base64 = require 'ccrelay.util.base64'
+local each = require 'ccrelay.util.each'
 local face = require 'ccrelay.face'
 local features = require 'ccrelay.features'
 local ffi = require 'ffi'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local task = require 'ccrelay.task'
 local turn = require 'ccrelay.turn'
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The list of what is served, and which paths below it may be asked for. A path is compared as it was sent; the
 -- query decides nothing.
-local texts = require 'ccrelay.text'
+local texts = require 'ccrelay.util.text'
 
 local M = {}
 

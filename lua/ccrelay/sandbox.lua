@@ -4,7 +4,7 @@
 local C = require 'ccrelay.c'
 local bit = require 'bit'
 local cost = require 'ccrelay.cost'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local members = require 'ccrelay.members'
 local os_date = require 'ccrelay.os_date'

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Runs the files of policies and adapters, and checks what they return. Whatever goes wrong becomes a fault with
 -- file and line.
-local each = require 'ccrelay.each'
-local fault = require 'ccrelay.config.fault'
+local each = require 'ccrelay.util.each'
+local fault = require 'ccrelay.util.fault'
 local plain = require 'ccrelay.plain'
 local sandbox = require 'ccrelay.sandbox'
 local turn = require 'ccrelay.turn'

@@ -3,7 +3,7 @@
 -- the same bytes to every worker, so that all of them run the same or none runs the new.
 local C = require 'ccrelay.c'
 local config = require 'ccrelay.config'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local file = require 'ccrelay.config.file'
 local generation = require 'ccrelay.generation'

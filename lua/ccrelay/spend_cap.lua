@@ -2,7 +2,7 @@
 -- A client's budget as Claude Code's gateway protocol has it ("Usage-limit headers"): the refusal once it
 -- is spent, headers on answers before that, and nothing of the quota of the relay's own keys.
 local C = require 'ccrelay.c'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
 local budget = require 'ccrelay.budget'

@@ -3,7 +3,7 @@
 -- is answered by one question. Only the very same bytes of the same client, going to the same place.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local turn = require 'ccrelay.turn'
 

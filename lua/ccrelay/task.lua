@@ -3,7 +3,7 @@
 -- credentials, connections to see who is there. Nothing here blocks; a task waits while the loop goes on.
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.config.address'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local proxy = require 'ccrelay.proxy'
 

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What tests of policies get as require 'ccrelay.testing', under ccrelay test: a relay with one policy
 -- whose clock, upstreams, clients and randomness are the test's.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local stages = require 'ccrelay.testing.stage'
 local cell = require 'ccrelay.cell'
-local fault = require 'ccrelay.config.fault'
+local fault = require 'ccrelay.util.fault'
 local file = require 'ccrelay.config.file'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local world = require 'ccrelay.testing.world'
 
 ---@class ccrelay.Testing

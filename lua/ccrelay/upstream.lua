@@ -2,7 +2,7 @@
 -- Candidates: at which upstreams an exchange may be tried, and in which order.
 local C = require 'ccrelay.c'
 local booking = require 'ccrelay.booking'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local face = require 'ccrelay.face'
 local features = require 'ccrelay.features'
 local health = require 'ccrelay.health'

@@ -4,7 +4,7 @@
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
 local ffi = require 'ffi'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local task = require 'ccrelay.task'
 local turn = require 'ccrelay.turn'
 

@@ -3,7 +3,7 @@
 -- at the files a generation is made from: a log that is written beside them delays nothing, and what a
 -- symbolic link has come to lead to is noticed.
 local C = require 'ccrelay.c'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local source = require 'ccrelay.source'
 
 local M = {}

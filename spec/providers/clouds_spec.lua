@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What the adapters of the clouds send, and how they read what comes back.
 local stage = require 'support.stage'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 local MODEL = 'claude-sonnet-4-5'
 local BETAS = 'claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,'

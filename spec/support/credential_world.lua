@@ -3,7 +3,7 @@
 -- answer by method and address, programs. Records what was asked, run and waited for.
 local fake = require 'support.fake_c'
 local ffi = require 'ffi'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 ffi.cdef 'void *malloc(size_t size);'
 
@@ -118,7 +118,7 @@ function vault.void(source)
 end
 
 for name in pairs(package.loaded) do
-  if name:find '^ccrelay%.credentials%.' or name == 'ccrelay.random' then package.loaded[name] = nil end
+  if name:find '^ccrelay%.credentials%.' or name == 'ccrelay.util.random' then package.loaded[name] = nil end
 end
 package.loaded['ccrelay.task'], package.loaded['ccrelay.vault'] = task, vault
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What ccrelay test gives to tests of policies, with a view behind the scenes for the specs.
 local fake = require 'ccrelay.testing.c'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local stage = require 'ccrelay.testing.stage'
 
 local M = {}

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Options of a verb: --name value, --name=value, flags, and what stands between them.
-local fault = require 'ccrelay.config.fault'
+local fault = require 'ccrelay.util.fault'
 
 local M = {}
 

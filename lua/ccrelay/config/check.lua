@@ -2,9 +2,9 @@
 -- Walks a document along the schema: values with defaults filled in on one side, every fault and
 -- warning on the other.
 local document = require 'ccrelay.config.document'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local expand = require 'ccrelay.config.expand'
-local fault = require 'ccrelay.config.fault'
+local fault = require 'ccrelay.util.fault'
 local file = require 'ccrelay.config.file'
 local types = require 'ccrelay.config.types'
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- How a command takes its configuration: the options for it, loading, and telling of faults.
 local config = require 'ccrelay.config'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 
 local M = {}
 

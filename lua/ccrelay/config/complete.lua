@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The schema with the keys that adapters declare for entries of their type, for what tells of it.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local schema = require 'ccrelay.config.schema'
 local types = require 'ccrelay.config.types'
 

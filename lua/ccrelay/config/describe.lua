@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The schema told to others: a JSON Schema for editors, the reference page, the starter file.
 local complete = require 'ccrelay.config.complete'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local schema = require 'ccrelay.config.schema'
 local starter = require 'ccrelay.config.starter'
 

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The tree that every format is read into: values with the line they stand on, nothing resolved that
 -- only the schema can decide.
-local each = require 'ccrelay.each'
-local fault = require 'ccrelay.config.fault'
+local each = require 'ccrelay.util.each'
+local fault = require 'ccrelay.util.fault'
 
 local M = {}
 

@@ -4,8 +4,8 @@
 local address = require 'ccrelay.config.address'
 local check = require 'ccrelay.config.check'
 local document = require 'ccrelay.config.document'
-local each = require 'ccrelay.each'
-local fault = require 'ccrelay.config.fault'
+local each = require 'ccrelay.util.each'
+local fault = require 'ccrelay.util.fault'
 local transparent = require 'ccrelay.config.transparent'
 local types = require 'ccrelay.config.types'
 

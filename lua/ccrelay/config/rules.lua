@@ -2,8 +2,8 @@
 -- What no single key can say: names that refer to each other, addresses that need authentication,
 -- sums over all providers.
 local address = require 'ccrelay.config.address'
-local each = require 'ccrelay.each'
-local fault = require 'ccrelay.config.fault'
+local each = require 'ccrelay.util.each'
+local fault = require 'ccrelay.util.fault'
 local transparent = require 'ccrelay.config.transparent'
 
 local M = {}

@@ -21,7 +21,7 @@
 --   start      the starter file shows it, not commented out;  example: shown there for the default
 --   instead    what to use in place of a key that is accepted, but not used
 --   doc        one line
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 
 local byte_range = { min = 1 }
 

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A configuration for the eye: a copy with every secret masked; and what a change of it needs.
 local complete = require 'ccrelay.config.complete'
-local each = require 'ccrelay.each'
-local json = require 'ccrelay.json'
+local each = require 'ccrelay.util.each'
+local json = require 'ccrelay.util.json'
 local schema = require 'ccrelay.config.schema'
 
 local M = {}

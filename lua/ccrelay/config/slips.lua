@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Warns of values that are allowed and hardly ever meant: forms that other tools have, taken for ours.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 
 local M = {}
 

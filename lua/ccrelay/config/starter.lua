@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The starter file, in both formats, from the schema. What stands behind a bare '#' is the default or
 -- an example and may be uncommented line by line; prose stands behind '# '.
-local each = require 'ccrelay.each'
-local json = require 'ccrelay.json'
+local each = require 'ccrelay.util.each'
+local json = require 'ccrelay.util.json'
 
 local M = {}
 

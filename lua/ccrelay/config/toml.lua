@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- TOML into a document tree, through cc_toml.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local json = require 'cjson'
 local C = require 'ccrelay.c'

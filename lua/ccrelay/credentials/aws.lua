@@ -3,7 +3,7 @@
 local cell = require 'ccrelay.cell'
 local chain = require 'ccrelay.credentials.aws.chain'
 local examine = require 'ccrelay.credentials.aws.examine'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local keys = require 'ccrelay.credentials.aws.keys'
 local skew = require 'ccrelay.credentials.aws.skew'
 local vault = require 'ccrelay.vault'

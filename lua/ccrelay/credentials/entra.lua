@@ -6,7 +6,7 @@ local bearer = require 'ccrelay.credentials.bearer'
 local cell = require 'ccrelay.cell'
 local form = require 'ccrelay.credentials.form'
 local plan = require 'ccrelay.credentials.entra.plan'
-local texts = require 'ccrelay.text'
+local texts = require 'ccrelay.util.text'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
 local M = {}

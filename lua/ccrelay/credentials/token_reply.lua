@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What a token endpoint answered: a token and its end, or the words of the refusal without secrets.
-local date = require 'ccrelay.date'
-local json = require 'ccrelay.json'
+local date = require 'ccrelay.util.date'
+local json = require 'ccrelay.util.json'
 local redact = require 'ccrelay.redact'
 
 ---@class ccrelay.TokenReply

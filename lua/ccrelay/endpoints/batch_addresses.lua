@@ -3,7 +3,7 @@
 -- for the relay, which must go nowhere else.
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 local M = {}
 

@@ -3,10 +3,10 @@
 -- clients use for it, and what providers list themselves. Members are those of Anthropic's list, and
 -- those that cc-relay and clients of OpenAI's list know: object, created, owned_by, provider.
 local answer = require 'ccrelay.answer'
-local each = require 'ccrelay.each'
-local json = require 'ccrelay.json'
+local each = require 'ccrelay.util.each'
+local json = require 'ccrelay.util.json'
 local listing = require 'ccrelay.listing'
-local texts = require 'ccrelay.text'
+local texts = require 'ccrelay.util.text'
 
 local M = {}
 

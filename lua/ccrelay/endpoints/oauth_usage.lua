@@ -6,7 +6,7 @@ local attempt = require 'ccrelay.attempt'
 local auth = require 'ccrelay.auth'
 local budget = require 'ccrelay.budget'
 local deliver = require 'ccrelay.deliver'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local spend_cap = require 'ccrelay.spend_cap'
 local upstream = require 'ccrelay.upstream'
 

@@ -8,7 +8,7 @@ local attempt = require 'ccrelay.attempt'
 local auth = require 'ccrelay.auth'
 local batch_limits = require 'ccrelay.batch_limits'
 local deliver = require 'ccrelay.deliver'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local makers = require 'ccrelay.makers'
 local upstream = require 'ccrelay.upstream'
 

@@ -4,7 +4,7 @@
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local overview = require 'ccrelay.health.overview'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 local M = {}
 

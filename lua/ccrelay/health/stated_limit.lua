@@ -3,10 +3,10 @@
 -- until then the relay can repeat the answer instead of asking again.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
-local each = require 'ccrelay.each'
-local errors = require 'ccrelay.errors'
+local each = require 'ccrelay.util.each'
+local errors = require 'ccrelay.util.api_error'
 local ffi = require 'ffi'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 ---@class ccrelay.StatedLimit
 ---@field name string of the limit: which key, which class of models

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Answers of the scripted C, and the report of an exchange.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local rules = require 'ccrelay.testing.rules'
 local world = require 'ccrelay.testing.world'

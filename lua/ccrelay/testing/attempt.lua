@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Attempts of the scripted C: what is sent, and the scripted replies of upstreams.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local rules = require 'ccrelay.testing.rules'
 local world = require 'ccrelay.testing.world'
 

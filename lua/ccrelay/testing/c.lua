@@ -2,7 +2,7 @@
 -- The C side as a script of a test: a clock that only events move, clients and upstreams that do as
 -- they are told. What computes only (cells, limits, digests, JSON) is the real library's. From here on
 -- it is what the library gets as ccrelay.c: this has to be required before any of it.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local world = require 'ccrelay.testing.world'
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Runs a policy against made-up requests on the scripted C side, for ccrelay check: nothing is opened or asked. It is
 -- for a process that does nothing else, as the library is loaded anew there.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 
 local M = {}
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The client's side of the scripted C: requests, their headers and bodies, timers of exchanges.
 local bit = require 'bit'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local world = require 'ccrelay.testing.world'
 
 local state, real = world.state, world.real

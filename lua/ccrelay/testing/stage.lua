@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A worker over the scripted C side: providers NAME at http://NAME.test, requests in, answers out.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local fake = require 'ccrelay.testing.c'
 local config = require 'ccrelay.config'
 local file = require 'ccrelay.config.file'
 local generation = require 'ccrelay.generation'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local loop = require 'ccrelay.loop'
-local random = require 'ccrelay.random'
+local random = require 'ccrelay.util.random'
 
 local M = {}
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What the scripted C side knows: a clock that only events move, exchanges, and what is to come.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local real = require 'ccrelay.c'
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.aws_stage'
 local container = require 'ccrelay.credentials.aws.container'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 local RELATIVE = { AWS_CONTAINER_CREDENTIALS_RELATIVE_URI = '/v2/x?id=1' }
 local URL = 'http://169.254.170.2/v2/x?id=1'

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.aws_stage'
 local imds = require 'ccrelay.credentials.aws.imds'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 local BASE = 'http://169.254.169.254'
 local TOKEN = 'PUT ' .. BASE .. '/latest/api/token'

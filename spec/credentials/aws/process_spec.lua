@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.aws_stage'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local process = require 'ccrelay.credentials.aws.process'
 
 local function run(result)

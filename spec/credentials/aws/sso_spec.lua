@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.aws_stage'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local profile = require 'ccrelay.credentials.aws.profile'
 
 local CONFIG, START = '/home/me/.aws/config', 'https://corp.awsapps.com/start'

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 local command = require 'ccrelay.config.command'
 local config = require 'ccrelay.config'
-local fault = require 'ccrelay.config.fault'
-local json = require 'ccrelay.json'
+local fault = require 'ccrelay.util.fault'
+local json = require 'ccrelay.util.json'
 local options = require 'ccrelay.cli.options'
 
 local M = {}

@@ -3,9 +3,9 @@ local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.config.address'
 local command = require 'ccrelay.config.command'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local options = require 'ccrelay.cli.options'
-local texts = require 'ccrelay.text'
+local texts = require 'ccrelay.util.text'
 
 local M = {}
 

@@ -92,7 +92,7 @@ function M.run(arguments)
     tell(lack)
     return options.codes.unavailable
   end
-  jit.off() -- tests and busted walk tables with pairs: lua/ccrelay/each.lua
+  jit.off() -- tests and busted walk tables with pairs: lua/ccrelay/util/each.lua
   local counts = run(core, files)
   if counts.run == 0 and counts.wrong == 0 then
     tell(counts.pending > 0 and 'all tests are pending: none was run' or 'there is no test in what was given')

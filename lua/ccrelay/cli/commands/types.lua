@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local annotations = require 'ccrelay.annotations'
 local config = require 'ccrelay.config'
-local fault = require 'ccrelay.config.fault'
+local fault = require 'ccrelay.util.fault'
 local file = require 'ccrelay.config.file'
 local options = require 'ccrelay.cli.options'
 local reference = require 'ccrelay.reference'
@@ -20,7 +20,7 @@ annotations), ccrelay.testing in tests, ccrelay.fit or ccrelay.json in adapters.
   ccrelay types > types/ccrelay.lua
   ccrelay types ccrelay.testing > types/ccrelay/testing.lua
   ccrelay types ccrelay.fit > types/ccrelay/fit.lua
-  ccrelay types ccrelay.json > types/ccrelay/json.lua
+  ccrelay types ccrelay.json > types/ccrelay/util/json.lua
 
 examples/luarc.json is a .luarc.json that has editors look there. With --reference it prints the
 same for readers, as policies/README.md has it.
@@ -30,7 +30,7 @@ same for readers, as policies/README.md has it.
 local PUBLIC = {
   { 'ccrelay.init', 'ccrelay.Relay' },
   { 'ccrelay.init', 'ccrelay.Routing' },
-  { 'ccrelay.json', 'ccrelay.Json' },
+  { 'ccrelay.util.json', 'ccrelay.Json' },
   { 'ccrelay.exchange', 'ccrelay.Exchange' },
   { 'ccrelay.upstream', 'ccrelay.Upstream' },
   { 'ccrelay.outcome', 'ccrelay.Outcome' },

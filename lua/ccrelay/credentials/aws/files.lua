@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The two files of the AWS tools, config and credentials, as one list of profiles.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local ini = require 'ccrelay.credentials.aws.ini'
 local keys = require 'ccrelay.credentials.aws.keys'
 local words = require 'ccrelay.credentials.aws.words'

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Credentials as programs and metadata services give them: one JSON object.
-local date = require 'ccrelay.date'
-local json = require 'ccrelay.json'
+local date = require 'ccrelay.util.date'
+local json = require 'ccrelay.util.json'
 local keys = require 'ccrelay.credentials.aws.keys'
 
 local M = {}

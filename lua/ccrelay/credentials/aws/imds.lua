@@ -3,7 +3,7 @@
 local address = require 'ccrelay.config.address'
 local given = require 'ccrelay.credentials.aws.given'
 local keys = require 'ccrelay.credentials.aws.keys'
-local random = require 'ccrelay.random'
+local random = require 'ccrelay.util.random'
 local region = require 'ccrelay.credentials.aws.region'
 local task = require 'ccrelay.task'
 

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The files of the AWS tools, read as botocore reads them: names in any case, "=" or ":" behind them,
 -- comments on lines of their own, deeper lines continue a value, and what is there twice is a fault.
-local each = require 'ccrelay.each'
-local texts = require 'ccrelay.text'
+local each = require 'ccrelay.util.each'
+local texts = require 'ccrelay.util.text'
 
 local M = {}
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Key pairs, wherever they come from: whole, and fit to be sent.
-local json = require 'ccrelay.json'
-local texts = require 'ccrelay.text'
+local json = require 'ccrelay.util.json'
+local texts = require 'ccrelay.util.text'
 
 local M = {}
 

@@ -2,7 +2,7 @@
 -- How far this machine's clock is off AWS's, learned from an answer, shared by all workers.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.cell'
-local date = require 'ccrelay.date'
+local date = require 'ccrelay.util.date'
 
 local M = {}
 

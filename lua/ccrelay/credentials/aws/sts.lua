@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- AWS's Security Token Service: temporary credentials of a role.
-local date = require 'ccrelay.date'
+local date = require 'ccrelay.util.date'
 local form = require 'ccrelay.credentials.form'
 local keys = require 'ccrelay.credentials.aws.keys'
 local region = require 'ccrelay.credentials.aws.region'

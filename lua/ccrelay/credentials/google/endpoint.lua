@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Asking Google's endpoints for tokens, with what Google says about failures that pass.
 local ask = require 'ccrelay.credentials.ask'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local form = require 'ccrelay.credentials.form'
 local token_reply = require 'ccrelay.credentials.token_reply'
 

@@ -4,7 +4,7 @@ local endpoint = require 'ccrelay.credentials.google.endpoint'
 local fields = require 'ccrelay.credentials.google.fields'
 local guard = require 'ccrelay.credentials.google.guard'
 local impersonation = require 'ccrelay.credentials.google.impersonation'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local native = require 'ccrelay.credentials.google.native'
 
 local M = {}

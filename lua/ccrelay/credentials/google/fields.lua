@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Members of a credentials file.
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 local M = {}
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The credentials file of Google's application default credentials: where it is, and what it holds.
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 local M = {}
 

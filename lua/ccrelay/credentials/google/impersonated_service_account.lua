@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Type impersonated_service_account: credentials of any type, used to act as a service account.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local fields = require 'ccrelay.credentials.google.fields'
 local guard = require 'ccrelay.credentials.google.guard'
 local impersonation = require 'ccrelay.credentials.google.impersonation'

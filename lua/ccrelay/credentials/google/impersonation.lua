@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A token of another service account, asked for with one we have.
 local endpoint = require 'ccrelay.credentials.google.endpoint'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 local M = {}
 

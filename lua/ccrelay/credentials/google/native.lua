@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What C computes for Google's credentials, as Lua texts.
 local C = require 'ccrelay.c'
-local base64 = require 'ccrelay.base64'
+local base64 = require 'ccrelay.util.base64'
 local ffi = require 'ffi'
 
 local M = {}

@@ -5,9 +5,9 @@ local endpoint = require 'ccrelay.credentials.google.endpoint'
 local fields = require 'ccrelay.credentials.google.fields'
 local form = require 'ccrelay.credentials.form'
 local guard = require 'ccrelay.credentials.google.guard'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local native = require 'ccrelay.credentials.google.native'
-local texts = require 'ccrelay.text'
+local texts = require 'ccrelay.util.text'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
 local M = {}

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Subject tokens from a program of the user's, which runs only where the environment allows it.
 local fields = require 'ccrelay.credentials.google.fields'
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 local task = require 'ccrelay.task'
 local token_reply = require 'ccrelay.credentials.token_reply'
 

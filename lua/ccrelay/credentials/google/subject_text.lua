@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Subject tokens from a file or an address, as text or in a member of a JSON object.
 local ask = require 'ccrelay.credentials.ask'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 local endpoint = require 'ccrelay.credentials.google.endpoint'
 local fields = require 'ccrelay.credentials.google.fields'
 local guard = require 'ccrelay.credentials.google.guard'
-local json = require 'ccrelay.json'
-local texts = require 'ccrelay.text'
+local json = require 'ccrelay.util.json'
+local texts = require 'ccrelay.util.text'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
 local M = {}

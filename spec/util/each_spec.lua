@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 
 -- Rounds of so many in which a walk within a walk, begun anew after a loop of another kind, misses entries. It ends
 -- early where the compiler has first taken the inner walk and then given up the outer one. Each call compiles anew.

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Finds the words of an HTML page, such as a gateway or a firewall sends in place of an API's error.
-local texts = require 'ccrelay.text'
+local texts = require 'ccrelay.util.text'
 
 local M = {}
 

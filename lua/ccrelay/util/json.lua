@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- JSON of the relay's own making: errors, lists, log lines. Bodies of requests never come through here.
 local cjson = require 'cjson'
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 
 ---@class ccrelay.Json
 ---@field null lightuserdata stands for null both ways

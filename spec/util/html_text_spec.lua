@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local page = require 'ccrelay.page'
+local page = require 'ccrelay.util.html_text'
 
 describe('the words of a page', function()
   it('are what a reader sees of it', function()

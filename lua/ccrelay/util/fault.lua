@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What is wrong with a configuration: one table per fault, printable, and the nearest known name.
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 local M = {}
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local json = require 'ccrelay.json'
+local json = require 'ccrelay.util.json'
 
 describe('JSON of our own making', function()
   it('has its names in order', function()

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Errors in the shape of the Messages API: which type goes with which status, and the body.
-local each = require 'ccrelay.each'
-local json = require 'ccrelay.json'
-local page = require 'ccrelay.page'
-local texts = require 'ccrelay.text'
+local each = require 'ccrelay.util.each'
+local json = require 'ccrelay.util.json'
+local page = require 'ccrelay.util.html_text'
+local texts = require 'ccrelay.util.text'
 
 local M = {}
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local date = require 'ccrelay.date'
+local date = require 'ccrelay.util.date'
 
 describe('an RFC 3339 time', function()
   for text, expected in pairs {

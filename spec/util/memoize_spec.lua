@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local remember = require 'ccrelay.remember'
+local remember = require 'ccrelay.util.memoize'
 
 describe('remember', function()
   local calls

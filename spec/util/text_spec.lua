@@ -2,10 +2,10 @@
 -- Texts of others: whatever is in them, they are read in a time that grows as they do.
 require 'support.fake_c'
 local Auth = require 'ccrelay.auth'
-local errors = require 'ccrelay.errors'
+local errors = require 'ccrelay.util.api_error'
 local ini = require 'ccrelay.credentials.aws.ini'
 local keys = require 'ccrelay.credentials.aws.keys'
-local texts = require 'ccrelay.text'
+local texts = require 'ccrelay.util.text'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
 local LONG = 64000

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Values by names of models: an exact name, else the longest prefix that ends in *; and names with * anywhere.
-local each = require 'ccrelay.each'
+local each = require 'ccrelay.util.each'
 
 local M = {}
 
