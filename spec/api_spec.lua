@@ -2,7 +2,7 @@
 -- What scripts can reach of the library is annotated, but for what is listed here as its own.
 local stage = require 'support.stage'
 local answer = require 'ccrelay.answer'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local exchange = require 'ccrelay.exchange'
 local face = require 'ccrelay.face'
 local fit = require 'ccrelay.fit'

@@ -74,7 +74,7 @@ end)
 
 it('what a worker that died had open is no longer counted', function()
   local self, name = new { max_concurrent = 1 }
-  local cell = require('ccrelay.cell').number('open:0:' .. name)
+  local cell = require('ccrelay.shared.cell').number('open:0:' .. name)
   fake.C.cc_cell_set(cell, 1)
   assert.equal('429', statuses(self, 1))
   clients.attach(0, self.current.configuration)

@@ -51,7 +51,7 @@ describe('an error in a script', function()
     local self = broken 'error("x")'
     self:request()
     self:request()
-    assert.equal(2, stage.C.cc_cell_get(require('ccrelay.cell').number 'count:script_errors'))
+    assert.equal(2, stage.C.cc_cell_get(require('ccrelay.shared.cell').number 'count:script_errors'))
   end)
 
   it('in on_done leaves the answer and the line', function()
@@ -177,7 +177,7 @@ describe('the loop', function()
 end)
 
 describe('the counters', function()
-  local cell = require 'ccrelay.cell'
+  local cell = require 'ccrelay.shared.cell'
   local function count(name) return stage.C.cc_cell_get(cell.number('count:' .. name)) end
 
   it('move by exactly one', function()

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Waiting for room in limits, on a clock that only events move.
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local fake = require 'support.fake_c'
 local json = require 'ccrelay.util.json'
 local lines = require 'ccrelay.queue_lines'

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What each client has spent today (UTC), over all workers, and what it may.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 
 local M = {}
 

@@ -2,7 +2,7 @@
 -- What requests to a model come to, learned from what providers count, over all workers: how many bytes
 -- make a token, how much of a request is new to its prompt cache, how much output there is.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local remember = require 'ccrelay.util.memoize'
 
 local M = {}

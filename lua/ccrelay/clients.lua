@@ -4,7 +4,7 @@
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local booking = require 'ccrelay.booking'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
 local retry_after = require 'ccrelay.retry_after'
 local texts = require 'ccrelay.util.text'

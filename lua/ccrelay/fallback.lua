@@ -2,7 +2,7 @@
 -- A policy that fails again and again is put aside: the last one that was good serves, else failover.
 -- The master counts what its workers tell, and swaps as for a reload.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local source = require 'ccrelay.source'
 local trial = require 'ccrelay.trial'

@@ -5,7 +5,7 @@
 -- billing to a key.
 local C = require 'ccrelay.c'
 local breaker = require 'ccrelay.health.breaker'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local evidence = require 'ccrelay.health.evidence'
 local ffi = require 'ffi'
 local quota = require 'ccrelay.quota'

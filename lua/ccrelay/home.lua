@@ -4,7 +4,7 @@
 -- there are no more cells than those; one that lost its place to another is as good as new.
 local C = require 'ccrelay.c'
 local bit = require 'bit'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
 local remember = require 'ccrelay.util.memoize'
 

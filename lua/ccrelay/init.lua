@@ -2,7 +2,7 @@
 -- What policies get as require 'ccrelay'.
 local C = require 'ccrelay.c'
 local budget = require 'ccrelay.budget'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'

@@ -2,7 +2,7 @@
 -- Whether providers that could not be connected to can be again. The master asks for all workers,
 -- without a byte of a request: it costs nothing.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local health = require 'ccrelay.health'
 local task = require 'ccrelay.task'
 

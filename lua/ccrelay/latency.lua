@@ -2,7 +2,7 @@
 -- How long the slowest of usual streams take to their first content: the 95th percentile for each model
 -- at each provider, learned over all workers.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local remember = require 'ccrelay.util.memoize'
 
 local M = {}

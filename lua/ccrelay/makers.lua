@@ -2,7 +2,7 @@
 -- Remembers which key made a file or a batch, for all workers and over reloads: only that key's workspace has it.
 -- There are as many places as there are, and ids share them: one that lost its place to another is unknown again.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
 
 local M = {}

@@ -2,7 +2,7 @@
 -- One configured provider: its adapter, where it is, which models it answers for, its keys as slots.
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.config.address'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local face = require 'ccrelay.face'
 local ffi = require 'ffi'

@@ -6,7 +6,7 @@
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local booking = require 'ccrelay.booking'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local lines = require 'ccrelay.queue_lines'

@@ -9,7 +9,7 @@
 -- is valid for LEASE_MS; the first exchange of the part renews it.
 local C = require 'ccrelay.c'
 local booking = require 'ccrelay.booking'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local quota = require 'ccrelay.quota'

@@ -2,7 +2,7 @@
 -- Providers limit each class of models apart: what one key has left of Opus says nothing of Haiku. So what
 -- is learned of a key is kept for each class; what the configuration says of a key is for all together.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local remember = require 'ccrelay.util.memoize'
 
 ---@class ccrelay.Quota

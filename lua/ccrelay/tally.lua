@@ -2,7 +2,7 @@
 -- Token counts that were asked for a moment ago: a client that asks the same thing many times at once
 -- is answered by one question. Only the very same bytes of the same client, going to the same place.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local turn = require 'ccrelay.turn'

@@ -3,7 +3,7 @@
 -- whose clock, upstreams, clients and randomness are the test's.
 local each = require 'ccrelay.util.each'
 local stages = require 'ccrelay.testing.stage'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local fault = require 'ccrelay.util.fault'
 local file = require 'ccrelay.config.file'
 local json = require 'ccrelay.util.json'

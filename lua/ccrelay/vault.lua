@@ -2,7 +2,7 @@
 -- Credentials that somebody has to be asked for: fetched once however many requests and workers wait
 -- for them, renewed ahead of their end, and used to their end when the source is down.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
 local task = require 'ccrelay.task'

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- AWS: requests signed with the credentials of the default chain, or an API key of Bedrock as a bearer.
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local chain = require 'ccrelay.credentials.aws.chain'
 local examine = require 'ccrelay.credentials.aws.examine'
 local json = require 'ccrelay.util.json'

@@ -3,7 +3,7 @@
 local advice = require 'ccrelay.credentials.entra.advice'
 local ask = require 'ccrelay.credentials.ask'
 local bearer = require 'ccrelay.credentials.bearer'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local form = require 'ccrelay.credentials.form'
 local plan = require 'ccrelay.credentials.entra.plan'
 local texts = require 'ccrelay.util.text'

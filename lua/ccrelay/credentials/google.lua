@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Google's application default credentials: a credentials file, gcloud's login, or the metadata server.
 local bearer = require 'ccrelay.credentials.bearer'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local fields = require 'ccrelay.credentials.google.fields'
 local file = require 'ccrelay.credentials.google.file'
 local metadata = require 'ccrelay.credentials.google.metadata'

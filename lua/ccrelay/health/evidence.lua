@@ -5,7 +5,7 @@
 -- The text of a breaker's cell is "REASON DIGEST DIGEST ...": why it is open ("-": nothing to add), and the
 -- requests that counted last.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
 
 local M = {}

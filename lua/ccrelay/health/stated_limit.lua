@@ -2,7 +2,7 @@
 -- Answers of providers that said until when a key is at its limit. They are kept for all workers, so that
 -- until then the relay can repeat the answer instead of asking again.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local errors = require 'ccrelay.util.api_error'
 local ffi = require 'ffi'

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local config = require 'ccrelay.config'
 local options = require 'ccrelay.cli.options'
 local run = require 'ccrelay.cli.commands.run'

@@ -35,7 +35,7 @@ local PUBLIC = {
   { 'ccrelay.upstream', 'ccrelay.Upstream' },
   { 'ccrelay.outcome', 'ccrelay.Outcome' },
   { 'ccrelay.answer', 'ccrelay.Writer' },
-  { 'ccrelay.cell', 'ccrelay.Cell' },
+  { 'ccrelay.shared.cell', 'ccrelay.Cell' },
   { 'ccrelay.generation', 'ccrelay.Policy' },
   { 'ccrelay.generation', 'ccrelay.Report' },
   { 'ccrelay.generation', 'ccrelay.Adapter' },

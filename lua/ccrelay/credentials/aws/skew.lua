@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- How far this machine's clock is off AWS's, learned from an answer, shared by all workers.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local date = require 'ccrelay.util.date'
 
 local M = {}

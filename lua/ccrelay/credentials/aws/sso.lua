@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- IAM Identity Center: the token that "aws sso login" left in a file, changed for a role's credentials.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.cell'
+local cell = require 'ccrelay.shared.cell'
 local date = require 'ccrelay.util.date'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
