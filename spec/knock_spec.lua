@@ -4,7 +4,7 @@ local breaker = require 'ccrelay.health.breaker'
 local evidence = require 'ccrelay.health.evidence'
 local health = require 'ccrelay.health'
 local knock = require 'ccrelay.knock'
-local metrics = require 'ccrelay.metrics'
+local metrics = require 'ccrelay.log.metrics'
 local stage = require 'support.stage'
 local overview = require 'ccrelay.health.overview'
 

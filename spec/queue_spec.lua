@@ -4,7 +4,7 @@ local cell = require 'ccrelay.shared.cell'
 local fake = require 'support.fake_c'
 local json = require 'ccrelay.util.json'
 local lines = require 'ccrelay.queue_lines'
-local metrics = require 'ccrelay.metrics'
+local metrics = require 'ccrelay.log.metrics'
 local stage = require 'support.stage'
 
 local MINUTE = 60000

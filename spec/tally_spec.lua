@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Token counts that many ask for at once, or again.
-local metrics = require 'ccrelay.metrics'
+local metrics = require 'ccrelay.log.metrics'
 local stage = require 'support.stage'
 
 local ANSWER = '{"input_tokens":42,"more":[1]}'

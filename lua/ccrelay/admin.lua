@@ -6,7 +6,7 @@ local C = require 'ccrelay.c'
 local auth = require 'ccrelay.auth'
 local errors = require 'ccrelay.util.api_error'
 local json = require 'ccrelay.util.json'
-local metrics = require 'ccrelay.metrics'
+local metrics = require 'ccrelay.log.metrics'
 local overview = require 'ccrelay.health.overview'
 
 local M = {}

@@ -20,7 +20,7 @@ local function using(strategy, providers, routing)
 end
 
 local function count_of(name)
-  return require('ccrelay.metrics').counters()[name]
+  return require('ccrelay.log.metrics').counters()[name]
 end
 
 local function hosts(exchange)

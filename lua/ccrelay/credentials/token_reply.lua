@@ -2,7 +2,7 @@
 -- What a token endpoint answered: a token and its end, or the words of the refusal without secrets.
 local date = require 'ccrelay.util.date'
 local json = require 'ccrelay.util.json'
-local redact = require 'ccrelay.redact'
+local redact = require 'ccrelay.log.redact'
 
 ---@class ccrelay.TokenReply
 ---@field token string

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- credential_process: a program of the user's that prints credentials. It is run without a shell.
 local given = require 'ccrelay.credentials.aws.given'
-local redact = require 'ccrelay.redact'
+local redact = require 'ccrelay.log.redact'
 local task = require 'ccrelay.task'
 local words = require 'ccrelay.credentials.aws.words'
 

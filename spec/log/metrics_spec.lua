@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local metrics = require 'ccrelay.metrics'
+local metrics = require 'ccrelay.log.metrics'
 
 describe('figures', function()
   local text = metrics.text({

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
-local journal = require 'ccrelay.journal'
+local journal = require 'ccrelay.log.logger'
 local json = require 'ccrelay.util.json'
-local redact = require 'ccrelay.redact'
+local redact = require 'ccrelay.log.redact'
 
 describe('a line of another kind', function()
   for _, format in ipairs { 'text', 'json' } do

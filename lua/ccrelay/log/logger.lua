@@ -2,7 +2,7 @@
 -- What the log says: one line an exchange, and whatever else the relay has to tell.
 local C = require 'ccrelay.c'
 local json = require 'ccrelay.util.json'
-local redact = require 'ccrelay.redact'
+local redact = require 'ccrelay.log.redact'
 local remember = require 'ccrelay.util.memoize'
 
 ---@class ccrelay.Journal
