@@ -46,7 +46,7 @@ describe('a policy', function()
   end
 
   it('whose time is over just when it fails is refused like any other', function()
-    local sandbox = require 'ccrelay.sandbox'
+    local sandbox = require 'ccrelay.script.sandbox'
     local compile, leave, due = sandbox.compile, sandbox.leave, false
     finally(function() sandbox.compile, sandbox.leave = compile, leave end)
     function sandbox.compile(text, file, environment)

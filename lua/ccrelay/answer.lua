@@ -3,12 +3,12 @@
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local errors = require 'ccrelay.util.api_error'
-local face = require 'ccrelay.face'
+local face = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
-local members = require 'ccrelay.members'
+local members = require 'ccrelay.script.members'
 local retry_after = require 'ccrelay.retry_after'
-local sandbox = require 'ccrelay.sandbox'
+local sandbox = require 'ccrelay.script.sandbox'
 local turn = require 'ccrelay.turn'
 
 local M = {}

@@ -4,9 +4,9 @@
 local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
 local each = require 'ccrelay.util.each'
-local face = require 'ccrelay.face'
+local face = require 'ccrelay.script.handle'
 local failover = require 'ccrelay.failover'
-local members = require 'ccrelay.members'
+local members = require 'ccrelay.script.members'
 local race = require 'ccrelay.race'
 local turn = require 'ccrelay.turn'
 

@@ -4,7 +4,7 @@
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
-local sandbox = require 'ccrelay.sandbox'
+local sandbox = require 'ccrelay.script.sandbox'
 local task = require 'ccrelay.task'
 local turn = require 'ccrelay.turn'
 

@@ -3,7 +3,7 @@
 local C = require 'ccrelay.c'
 local base64 = require 'ccrelay.util.base64'
 local each = require 'ccrelay.util.each'
-local face = require 'ccrelay.face'
+local face = require 'ccrelay.script.handle'
 local features = require 'ccrelay.features'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'

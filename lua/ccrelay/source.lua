@@ -7,7 +7,7 @@ local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local file = require 'ccrelay.config.file'
 local generation = require 'ccrelay.generation'
-local sandbox = require 'ccrelay.sandbox'
+local sandbox = require 'ccrelay.script.sandbox'
 
 local M = {}
 

@@ -2,7 +2,7 @@
 -- The hand-over between the loop and the coroutine of an exchange.
 local C = require 'ccrelay.c'
 local bit = require 'bit'
-local sandbox = require 'ccrelay.sandbox'
+local sandbox = require 'ccrelay.script.sandbox'
 
 local M = {}
 

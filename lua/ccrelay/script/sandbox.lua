@@ -3,11 +3,11 @@
 -- string function that can run for minutes where no deadline reaches it.
 local C = require 'ccrelay.c'
 local bit = require 'bit'
-local cost = require 'ccrelay.cost'
+local cost = require 'ccrelay.script.pattern_cost'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
-local members = require 'ccrelay.members'
-local os_date = require 'ccrelay.os_date'
+local members = require 'ccrelay.script.members'
+local os_date = require 'ccrelay.script.os_date'
 
 local M = {}
 

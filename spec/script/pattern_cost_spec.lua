@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What patterns of scripts may cost.
 require 'support.fake_c'
-local cost = require 'ccrelay.cost'
+local cost = require 'ccrelay.script.pattern_cost'
 
 local MOST = 5e6
 

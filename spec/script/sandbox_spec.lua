@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
 local answers = require 'ccrelay.answer'
-local sandbox = require 'ccrelay.sandbox'
+local sandbox = require 'ccrelay.script.sandbox'
 
 -- Runs words as a policy; the text it returns, or the fault.
 local function run(words, setup)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local plain = require 'ccrelay.plain'
+local plain = require 'ccrelay.script.deep_copy'
 
 describe('a plain copy', function()
   it('is equal and shares no table', function()

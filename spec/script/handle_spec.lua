@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What scripts reach from all they are given: no secret, nothing of C, no table of the library's to write to.
 local stage = require 'support.stage'
-local face = require 'ccrelay.face'
+local face = require 'ccrelay.script.handle'
 
 local KEYS = { 'sk-first-provider', 'sk-second-provider', 'the-key-of-a-client' }
 

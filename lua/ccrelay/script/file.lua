@@ -3,8 +3,8 @@
 -- file and line.
 local each = require 'ccrelay.util.each'
 local fault = require 'ccrelay.util.fault'
-local plain = require 'ccrelay.plain'
-local sandbox = require 'ccrelay.sandbox'
+local plain = require 'ccrelay.script.deep_copy'
+local sandbox = require 'ccrelay.script.sandbox'
 local turn = require 'ccrelay.turn'
 
 local M = {}
