@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Credentials that are fetched: how often, when, and what a request sees of it.
 local stage = require 'support.stage'
-local task = require 'ccrelay.task'
+local task = require 'ccrelay.sched.task'
 local vault = require 'ccrelay.vault'
 
 local MINUTE = 60000

@@ -9,7 +9,7 @@ local json = require 'ccrelay.util.json'
 local members = require 'ccrelay.script.members'
 local retry_after = require 'ccrelay.retry_after'
 local sandbox = require 'ccrelay.script.sandbox'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 
 local M = {}
 

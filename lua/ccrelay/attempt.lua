@@ -12,7 +12,7 @@ local learn = require 'ccrelay.health.learn'
 local queue = require 'ccrelay.queue'
 local ratelimit = require 'ccrelay.ratelimit'
 local sandbox = require 'ccrelay.script.sandbox'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 local vault = require 'ccrelay.vault'
 
 ---@class ccrelay.Attempt

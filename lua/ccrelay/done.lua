@@ -16,7 +16,7 @@ local members = require 'ccrelay.script.members'
 local queue = require 'ccrelay.queue'
 local sandbox = require 'ccrelay.script.sandbox'
 local tally = require 'ccrelay.tally'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 
 local M = {}
 

@@ -13,7 +13,7 @@ local json = require 'ccrelay.util.json'
 local new_table = require 'table.new'
 local race = require 'ccrelay.race'
 local random = require 'ccrelay.util.random'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 
 ---@alias ccrelay.Stream fun(self: ccrelay.Exchange, produce: fun(writer: ccrelay.Writer), answer: table?): table
 

@@ -8,7 +8,7 @@ local face = require 'ccrelay.script.handle'
 local failover = require 'ccrelay.failover'
 local members = require 'ccrelay.script.members'
 local race = require 'ccrelay.race'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 
 local M = {}
 

@@ -13,7 +13,7 @@ local plain = require 'ccrelay.script.deep_copy'
 local prices = require 'ccrelay.prices'
 local random = require 'ccrelay.util.random'
 local spend_cap = require 'ccrelay.spend_cap'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 local upstream = require 'ccrelay.upstream'
 
 local M = {}

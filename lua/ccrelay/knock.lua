@@ -4,7 +4,7 @@
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local health = require 'ccrelay.health'
-local task = require 'ccrelay.task'
+local task = require 'ccrelay.sched.task'
 
 local M = {}
 

@@ -5,8 +5,8 @@ local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
 local sandbox = require 'ccrelay.script.sandbox'
-local task = require 'ccrelay.task'
-local turn = require 'ccrelay.turn'
+local task = require 'ccrelay.sched.task'
+local turn = require 'ccrelay.sched.wait'
 
 local M = {}
 

@@ -8,8 +8,8 @@ local ffi = require 'ffi'
 local random = require 'ccrelay.util.random'
 local sandbox = require 'ccrelay.script.sandbox'
 local serve = require 'ccrelay.serve'
-local task = require 'ccrelay.task'
-local turn = require 'ccrelay.turn'
+local task = require 'ccrelay.sched.task'
+local turn = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Worker what the process does beside relaying; every handler is optional
 ---@field generation fun(self): ccrelay.Generation the one in force

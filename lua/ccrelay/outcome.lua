@@ -10,7 +10,7 @@ local json = require 'ccrelay.util.json'
 local members = require 'ccrelay.script.members'
 local model_errors = require 'ccrelay.model_errors'
 local ratelimit = require 'ccrelay.ratelimit'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Outcome
 ---@field ok boolean an answer with success, good so far

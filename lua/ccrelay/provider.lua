@@ -9,7 +9,7 @@ local ffi = require 'ffi'
 local patterns = require 'ccrelay.util.patterns'
 local proxy = require 'ccrelay.proxy'
 local transparent = require 'ccrelay.config.transparent'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Slot what an attempt is made at: a provider with one of its keys, or without
 ---@field provider ccrelay.Provider

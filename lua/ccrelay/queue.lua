@@ -11,7 +11,7 @@ local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local lines = require 'ccrelay.queue_lines'
 local quota = require 'ccrelay.quota'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 
 local M = {}
 

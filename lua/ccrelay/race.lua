@@ -7,7 +7,7 @@ local failover = require 'ccrelay.failover'
 local latency = require 'ccrelay.latency'
 local learn = require 'ccrelay.health.learn'
 local most_telling = require 'ccrelay.most_telling'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 
 local M = {}
 

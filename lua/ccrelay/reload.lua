@@ -8,7 +8,7 @@ local each = require 'ccrelay.util.each'
 local fallback = require 'ccrelay.fallback'
 local knock = require 'ccrelay.knock'
 local source = require 'ccrelay.source'
-local task = require 'ccrelay.task'
+local task = require 'ccrelay.sched.task'
 local trial = require 'ccrelay.trial'
 
 local M = {}

@@ -7,8 +7,8 @@ local face = require 'ccrelay.script.handle'
 local features = require 'ccrelay.features'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
-local task = require 'ccrelay.task'
-local turn = require 'ccrelay.turn'
+local task = require 'ccrelay.sched.task'
+local turn = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Request
 ---@field model string? the name the upstream knows

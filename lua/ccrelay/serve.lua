@@ -7,7 +7,7 @@ local encoding = require 'ccrelay.encoding'
 local ffi = require 'ffi'
 local retry_after = require 'ccrelay.retry_after'
 local routes = require 'ccrelay.routes'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 
 local M = {}
 

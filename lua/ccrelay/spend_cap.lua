@@ -6,7 +6,7 @@ local each = require 'ccrelay.util.each'
 local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
 local budget = require 'ccrelay.budget'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 
 local M = {}
 

@@ -5,7 +5,7 @@ local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Count one question
 ---@field waiting ccrelay.Exchange[]? who else wants to know; nil when it is over

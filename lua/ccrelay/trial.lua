@@ -5,7 +5,7 @@ local C = require 'ccrelay.c'
 local channel = require 'ccrelay.channel'
 local ffi = require 'ffi'
 local script_file = require 'ccrelay.script.file'
-local task = require 'ccrelay.task'
+local task = require 'ccrelay.sched.task'
 
 local M = {}
 

@@ -5,8 +5,8 @@ local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
-local task = require 'ccrelay.task'
-local turn = require 'ccrelay.turn'
+local task = require 'ccrelay.sched.task'
+local turn = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Source where credentials come from
 ---@field name string tells it from every other one; secrets in it as digests only

@@ -23,7 +23,7 @@ local function next_of(list)
   return #list > 1 and table.remove(list, 1) or list[1]
 end
 
-package.loaded['ccrelay.task'] = {
+package.loaded['ccrelay.sched.task'] = {
   fetch = function(spec)
     stage.requests[#stage.requests + 1] = spec
     local given = stage.answers[(spec.method or 'GET') .. ' ' .. spec.url]

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Asking a service for a token: the same request again after a pause while the failure may pass.
 local random = require 'ccrelay.util.random'
-local task = require 'ccrelay.task'
+local task = require 'ccrelay.sched.task'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
 ---@class ccrelay.Ask

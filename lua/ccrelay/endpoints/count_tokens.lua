@@ -9,7 +9,7 @@ local face = require 'ccrelay.script.handle'
 local json = require 'ccrelay.util.json'
 local messages = require 'ccrelay.endpoints.messages'
 local tally = require 'ccrelay.tally'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 local upstream = require 'ccrelay.upstream'
 
 local M = { decodes = true }

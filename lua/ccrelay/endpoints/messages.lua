@@ -9,7 +9,7 @@ local encoding = require 'ccrelay.encoding'
 local face = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local listing = require 'ccrelay.listing'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 
 -- The body is read here, so it is needed without its content-encoding.
 local M = { decodes = true }

@@ -5,7 +5,7 @@ local each = require 'ccrelay.util.each'
 local fault = require 'ccrelay.util.fault'
 local plain = require 'ccrelay.script.deep_copy'
 local sandbox = require 'ccrelay.script.sandbox'
-local turn = require 'ccrelay.turn'
+local turn = require 'ccrelay.sched.wait'
 
 local M = {}
 

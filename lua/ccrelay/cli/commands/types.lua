@@ -40,7 +40,7 @@ local PUBLIC = {
   { 'ccrelay.generation', 'ccrelay.Report' },
   { 'ccrelay.generation', 'ccrelay.Adapter' },
   { 'ccrelay.request', 'ccrelay.Request' },
-  { 'ccrelay.task', 'ccrelay.Signer' },
+  { 'ccrelay.sched.task', 'ccrelay.Signer' },
   { 'ccrelay.fit', 'ccrelay.Fit' },
   { 'ccrelay.testing', 'ccrelay.Testing' },
   { 'ccrelay.testing', 'ccrelay.Stage' },

@@ -3,7 +3,7 @@
 local address = require 'ccrelay.config.address'
 local given = require 'ccrelay.credentials.aws.given'
 local keys = require 'ccrelay.credentials.aws.keys'
-local task = require 'ccrelay.task'
+local task = require 'ccrelay.sched.task'
 
 local M = {}
 

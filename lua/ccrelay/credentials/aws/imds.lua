@@ -5,7 +5,7 @@ local given = require 'ccrelay.credentials.aws.given'
 local keys = require 'ccrelay.credentials.aws.keys'
 local random = require 'ccrelay.util.random'
 local region = require 'ccrelay.credentials.aws.region'
-local task = require 'ccrelay.task'
+local task = require 'ccrelay.sched.task'
 
 local M = {}
 

@@ -2,7 +2,7 @@
 -- credential_process: a program of the user's that prints credentials. It is run without a shell.
 local given = require 'ccrelay.credentials.aws.given'
 local redact = require 'ccrelay.log.redact'
-local task = require 'ccrelay.task'
+local task = require 'ccrelay.sched.task'
 local words = require 'ccrelay.credentials.aws.words'
 
 local M = {}

@@ -12,7 +12,7 @@ local json = require 'ccrelay.util.json'
 local keys = require 'ccrelay.credentials.aws.keys'
 local region = require 'ccrelay.credentials.aws.region'
 local skew = require 'ccrelay.credentials.aws.skew'
-local task = require 'ccrelay.task'
+local task = require 'ccrelay.sched.task'
 
 local M = {}
 

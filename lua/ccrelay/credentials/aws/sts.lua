@@ -5,7 +5,7 @@ local form = require 'ccrelay.credentials.form'
 local keys = require 'ccrelay.credentials.aws.keys'
 local region = require 'ccrelay.credentials.aws.region'
 local skew = require 'ccrelay.credentials.aws.skew'
-local task = require 'ccrelay.task'
+local task = require 'ccrelay.sched.task'
 local xml = require 'ccrelay.credentials.aws.xml'
 
 local M = {}

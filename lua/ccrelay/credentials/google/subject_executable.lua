@@ -2,7 +2,7 @@
 -- Subject tokens from a program of the user's, which runs only where the environment allows it.
 local fields = require 'ccrelay.credentials.google.fields'
 local json = require 'ccrelay.util.json'
-local task = require 'ccrelay.task'
+local task = require 'ccrelay.sched.task'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
 local M = {}
