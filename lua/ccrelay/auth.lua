@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Who a client is: every configured key is compared, by digest and in constant time, whatever was sent.
 local C = require 'ccrelay.c'
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 local clients = require 'ccrelay.clients'
 local ffi = require 'ffi'
 local remember = require 'ccrelay.util.memoize'

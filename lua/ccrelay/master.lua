@@ -3,7 +3,7 @@
 -- answers on the admin listener.
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 local admin = require 'ccrelay.admin'
 local channel = require 'ccrelay.channel'
 local fallback = require 'ccrelay.fallback'

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- One configured provider: its adapter, where it is, which models it answers for, its keys as slots.
 local C = require 'ccrelay.c'
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local face = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local patterns = require 'ccrelay.util.patterns'
-local proxy = require 'ccrelay.proxy'
+local proxy = require 'ccrelay.net.proxy'
 local transparent = require 'ccrelay.config.transparent'
 local turn = require 'ccrelay.sched.wait'
 

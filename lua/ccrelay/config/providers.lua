@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- One entry of providers: which keys its type has, what TOML's grammar misplaced, and what follows
 -- from the values.
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 local check = require 'ccrelay.config.check'
 local document = require 'ccrelay.config.document'
 local each = require 'ccrelay.util.each'

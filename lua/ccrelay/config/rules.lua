@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What no single key can say: names that refer to each other, addresses that need authentication,
 -- sums over all providers.
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 local each = require 'ccrelay.util.each'
 local fault = require 'ccrelay.util.fault'
 local transparent = require 'ccrelay.config.transparent'

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Whether a client's own credential may go to a provider: to Anthropic's API itself, or where the
 -- configuration says so. Every other provider gets its own credential, never the client's.
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 
 local M = {}
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- From the text of a scalar to the value the schema wants, or what was expected instead. YAML 1.1 and
 -- 1.2 read some plain scalars differently; those are taken as text where text is due, else refused.
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 local fault = require 'ccrelay.util.fault'
 
 local M = {}

@@ -2,10 +2,10 @@
 -- Work of the relay's own, in coroutines beside those of the exchanges: requests and programs for
 -- credentials, connections to see who is there. Nothing here blocks; a task waits while the loop goes on.
 local C = require 'ccrelay.c'
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
-local proxy = require 'ccrelay.proxy'
+local proxy = require 'ccrelay.net.proxy'
 
 local M = {}
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 local command = require 'ccrelay.config.command'
 local json = require 'ccrelay.util.json'
 local options = require 'ccrelay.cli.options'

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The endpoint that ECS, EKS and others give a container for its credentials.
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 local given = require 'ccrelay.credentials.aws.given'
 local keys = require 'ccrelay.credentials.aws.keys'
 local task = require 'ccrelay.sched.task'

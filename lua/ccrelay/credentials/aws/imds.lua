@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The metadata service of EC2 instances, version 2, and version 1 where that is all there is.
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 local given = require 'ccrelay.credentials.aws.given'
 local keys = require 'ccrelay.credentials.aws.keys'
 local random = require 'ccrelay.util.random'

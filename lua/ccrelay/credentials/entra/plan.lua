@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Which way of Azure's the environment asks for: a client secret, workload identity, managed identity.
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 
 ---@class ccrelay.EntraPlan
 ---@field kind 'secret'|'workload'|'app_service'|'imds'

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Where a credentials file may send what it holds: to Google, or to this machine. A file that came
 -- from elsewhere must not make the relay ask any address it likes.
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 
 local M = {}
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The metadata server of Google Cloud's machines: the token of the service account attached to them.
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 local ask = require 'ccrelay.credentials.ask'
 local endpoint = require 'ccrelay.credentials.google.endpoint'
 local token_reply = require 'ccrelay.credentials.token_reply'

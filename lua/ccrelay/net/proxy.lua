@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Which HTTP proxy an upstream is reached through, by the usual variables and curl's rules.
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 local base64 = require 'ccrelay.util.base64'
 local texts = require 'ccrelay.util.text'
 

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
-local address = require 'ccrelay.config.address'
+local address = require 'ccrelay.net.address'
 local base64 = require 'ccrelay.util.base64'
-local proxy = require 'ccrelay.proxy'
+local proxy = require 'ccrelay.net.proxy'
 
 local function through(url, variables)
   return proxy.of(assert(address.url(url)), function(name) return variables[name] end)
