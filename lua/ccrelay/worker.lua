@@ -8,7 +8,7 @@ local config = require 'ccrelay.config'
 local health = require 'ccrelay.health'
 local loop = require 'ccrelay.loop'
 local queue_lines = require 'ccrelay.queue_lines'
-local settings = require 'ccrelay.settings'
+local settings = require 'ccrelay.config.bounds'
 local source = require 'ccrelay.source'
 
 local M = {}
