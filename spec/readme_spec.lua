@@ -357,7 +357,7 @@ end)
 it('what a credential scheme and its source have is listed, and no more', function()
   local expected = used('lua/ccrelay/attempt.lua', 'scheme')
   for name in pairs(used('lua/ccrelay/generation.lua', 'scheme')) do expected[name] = true end
-  for name in pairs(used('lua/ccrelay/vault.lua', 'source')) do expected[name] = true end
+  for name in pairs(used('lua/ccrelay/credentials/cache.lua', 'source')) do expected[name] = true end
   assert.is_true(expected.examine and expected.mandatory_ms)
   assert.same(sorted(expected), sorted(listed(PROVIDERS, 'Writing a credential scheme')))
 end)

@@ -13,7 +13,7 @@ local queue = require 'ccrelay.queue'
 local ratelimit = require 'ccrelay.ratelimit'
 local sandbox = require 'ccrelay.script.sandbox'
 local turn = require 'ccrelay.sched.wait'
-local vault = require 'ccrelay.vault'
+local vault = require 'ccrelay.credentials.cache'
 
 ---@class ccrelay.Attempt
 ---@field number integer

@@ -4,7 +4,7 @@ local C = require 'ccrelay.c'
 local Auth = require 'ccrelay.auth'
 local each = require 'ccrelay.util.each'
 local Provider = require 'ccrelay.provider'
-local surroundings = require 'ccrelay.context'
+local surroundings = require 'ccrelay.credentials.host'
 local face = require 'ccrelay.script.handle'
 local fault = require 'ccrelay.util.fault'
 local fit = require 'ccrelay.fit'
@@ -14,7 +14,7 @@ local json = require 'ccrelay.util.json'
 local relay = require 'ccrelay.init'
 local sandbox = require 'ccrelay.script.sandbox'
 local script_file = require 'ccrelay.script.file'
-local vault = require 'ccrelay.vault'
+local vault = require 'ccrelay.credentials.cache'
 
 ---@class ccrelay.Report what on_done is told
 ---@field status integer sent to the client, 0 for none

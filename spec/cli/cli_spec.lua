@@ -96,7 +96,7 @@ describe('the command line', function()
     expect('help', 0, '  types      annotations for editors', '')
     expect('types ccrelay.fit', 0, '---@type ccrelay.Fit\n', '')
     local out = expect('types ccrelay.vault', 64, '',
-      'no script requires "ccrelay.vault"; expected ccrelay, ccrelay.fit, ccrelay.json or ccrelay')
+      'no script requires "ccrelay.credentials.cache"; expected ccrelay, ccrelay.fit, ccrelay.json or ccrelay')
     assert.equal('', out)
     expect('types ccrelay more', 64, '', 'unexpected argument "more"')
     expect('types --reference', 0, '#### Exchange\n', '')

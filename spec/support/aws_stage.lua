@@ -41,7 +41,7 @@ package.loaded['ccrelay.sched.task'] = {
   sleep = function(milliseconds) stage.sleeps[#stage.sleeps + 1] = milliseconds end,
 }
 
-package.loaded['ccrelay.vault'] = {
+package.loaded['ccrelay.credentials.cache'] = {
   get = function(_, source)
     local value, more = source.fetch()
     if value then return value end

@@ -120,7 +120,7 @@ end
 for name in pairs(package.loaded) do
   if name:find '^ccrelay%.credentials%.' or name == 'ccrelay.util.random' then package.loaded[name] = nil end
 end
-package.loaded['ccrelay.sched.task'], package.loaded['ccrelay.vault'] = task, vault
+package.loaded['ccrelay.sched.task'], package.loaded['ccrelay.credentials.cache'] = task, vault
 
 -- ---- For the specs -----------------------------------------------------------------------------
 

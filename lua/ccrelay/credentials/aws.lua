@@ -6,7 +6,7 @@ local examine = require 'ccrelay.credentials.aws.examine'
 local json = require 'ccrelay.util.json'
 local keys = require 'ccrelay.credentials.aws.keys'
 local skew = require 'ccrelay.credentials.aws.skew'
-local vault = require 'ccrelay.vault'
+local vault = require 'ccrelay.credentials.cache'
 
 local M = {}
 

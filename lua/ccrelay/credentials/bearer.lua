@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What schemes have in common whose credential is a token in Authorization.
-local vault = require 'ccrelay.vault'
+local vault = require 'ccrelay.credentials.cache'
 
 local M = {}
 

@@ -5,7 +5,7 @@ local breaker = require 'ccrelay.health.breaker'
 local health = require 'ccrelay.health'
 local knock = require 'ccrelay.knock'
 local quota = require 'ccrelay.quota'
-local vault = require 'ccrelay.vault'
+local vault = require 'ccrelay.credentials.cache'
 
 local M = {}
 

@@ -2,7 +2,7 @@
 -- Credentials that are fetched: how often, when, and what a request sees of it.
 local stage = require 'support.stage'
 local task = require 'ccrelay.sched.task'
-local vault = require 'ccrelay.vault'
+local vault = require 'ccrelay.credentials.cache'
 
 local MINUTE = 60000
 local ADAPTER = [[return { credentials = 'probe', prepare = function(request) request:pass() end }]]
