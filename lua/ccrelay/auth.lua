@@ -2,7 +2,7 @@
 -- Who a client is: every configured key is compared, by digest and in constant time, whatever was sent.
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
-local clients = require 'ccrelay.clients'
+local clients = require 'ccrelay.limits.clients'
 local ffi = require 'ffi'
 local remember = require 'ccrelay.util.memoize'
 local texts = require 'ccrelay.util.text'

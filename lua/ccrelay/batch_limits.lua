@@ -3,7 +3,7 @@
 -- Tokens are not known before its results are; providers have limits of their own for batches.
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
-local clients = require 'ccrelay.clients'
+local clients = require 'ccrelay.limits.clients'
 local ffi = require 'ffi'
 local messages = require 'ccrelay.endpoints.messages'
 local texts = require 'ccrelay.util.text'

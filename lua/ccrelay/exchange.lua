@@ -3,7 +3,7 @@
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
-local calibration = require 'ccrelay.calibration'
+local calibration = require 'ccrelay.limits.token_estimate'
 local each = require 'ccrelay.util.each'
 local exchange_handle = require 'ccrelay.exchange_handle'
 local failover = require 'ccrelay.failover'

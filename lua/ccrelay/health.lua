@@ -8,7 +8,7 @@ local breaker = require 'ccrelay.health.breaker'
 local cell = require 'ccrelay.shared.cell'
 local evidence = require 'ccrelay.health.evidence'
 local ffi = require 'ffi'
-local quota = require 'ccrelay.quota'
+local quota = require 'ccrelay.limits.model_class'
 local stated_limit = require 'ccrelay.health.stated_limit'
 
 ---@class ccrelay.Circuits breakers of a provider for a class of models

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What policies get as require 'ccrelay'.
 local C = require 'ccrelay.c'
-local budget = require 'ccrelay.budget'
+local budget = require 'ccrelay.limits.budget'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local face = require 'ccrelay.script.handle'
@@ -10,7 +10,7 @@ local json = require 'ccrelay.util.json'
 local latency = require 'ccrelay.latency'
 local members = require 'ccrelay.script.members'
 local plain = require 'ccrelay.script.deep_copy'
-local prices = require 'ccrelay.prices'
+local prices = require 'ccrelay.limits.prices'
 local random = require 'ccrelay.util.random'
 local spend_cap = require 'ccrelay.spend_cap'
 local turn = require 'ccrelay.sched.wait'

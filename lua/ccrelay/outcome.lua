@@ -9,7 +9,7 @@ local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
 local members = require 'ccrelay.script.members'
 local model_errors = require 'ccrelay.model_errors'
-local ratelimit = require 'ccrelay.ratelimit'
+local ratelimit = require 'ccrelay.limits.response_headers'
 local turn = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Outcome

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Puts the keys of one provider in order, by the strategy of its pooling section.
-local quota = require 'ccrelay.quota'
+local quota = require 'ccrelay.limits.model_class'
 local random = require 'ccrelay.util.random'
 
 local M = {}

@@ -5,12 +5,12 @@
 -- waits, as it would within its stream.
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
-local booking = require 'ccrelay.booking'
+local booking = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local lines = require 'ccrelay.queue_lines'
-local quota = require 'ccrelay.quota'
+local quota = require 'ccrelay.limits.model_class'
 local turn = require 'ccrelay.sched.wait'
 
 local M = {}

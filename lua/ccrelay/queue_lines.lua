@@ -8,11 +8,11 @@
 -- own part of a line and publishes, in a cell, its first ticket and the sum of what its part will take. That
 -- is valid for LEASE_MS; the first exchange of the part renews it.
 local C = require 'ccrelay.c'
-local booking = require 'ccrelay.booking'
+local booking = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
-local quota = require 'ccrelay.quota'
+local quota = require 'ccrelay.limits.model_class'
 
 local M = {}
 

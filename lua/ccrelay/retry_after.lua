@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- retry-after of answers: says when trying again makes sense; never less than what an upstream said, and
 -- exactly what a policy said (RFC 9110, 10.2.3: whole seconds).
-local ratelimit = require 'ccrelay.ratelimit'
+local ratelimit = require 'ccrelay.limits.response_headers'
 
 local M = {}
 

@@ -5,7 +5,7 @@ local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
-local budget = require 'ccrelay.budget'
+local budget = require 'ccrelay.limits.budget'
 local turn = require 'ccrelay.sched.wait'
 
 local M = {}

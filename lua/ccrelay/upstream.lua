@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Candidates: at which upstreams an exchange may be tried, and in which order.
 local C = require 'ccrelay.c'
-local booking = require 'ccrelay.booking'
+local booking = require 'ccrelay.limits.reservation'
 local each = require 'ccrelay.util.each'
 local face = require 'ccrelay.script.handle'
 local features = require 'ccrelay.features'
@@ -14,7 +14,7 @@ local members = require 'ccrelay.script.members'
 local new_table = require 'table.new'
 local pooling = require 'ccrelay.pooling'
 local queue = require 'ccrelay.queue'
-local quota = require 'ccrelay.quota'
+local quota = require 'ccrelay.limits.model_class'
 local serving = require 'ccrelay.serving'
 local unknown_models = require 'ccrelay.health.unknown_models'
 

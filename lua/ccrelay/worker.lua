@@ -3,7 +3,7 @@
 -- master says so.
 local C = require 'ccrelay.c'
 local channel = require 'ccrelay.channel'
-local clients = require 'ccrelay.clients'
+local clients = require 'ccrelay.limits.clients'
 local config = require 'ccrelay.config'
 local health = require 'ccrelay.health'
 local loop = require 'ccrelay.loop'

@@ -3,7 +3,7 @@
 -- estimate. Neither health nor limits of messages hear of it.
 local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
-local calibration = require 'ccrelay.calibration'
+local calibration = require 'ccrelay.limits.token_estimate'
 local deliver = require 'ccrelay.deliver'
 local face = require 'ccrelay.script.handle'
 local json = require 'ccrelay.util.json'

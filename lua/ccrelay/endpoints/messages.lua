@@ -3,7 +3,7 @@
 local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.outcome'
 local answer = require 'ccrelay.answer'
-local clients = require 'ccrelay.clients'
+local clients = require 'ccrelay.limits.clients'
 local deliver = require 'ccrelay.deliver'
 local encoding = require 'ccrelay.encoding'
 local face = require 'ccrelay.script.handle'

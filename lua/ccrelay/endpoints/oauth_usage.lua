@@ -4,7 +4,7 @@
 local answer = require 'ccrelay.answer'
 local attempt = require 'ccrelay.attempt'
 local auth = require 'ccrelay.auth'
-local budget = require 'ccrelay.budget'
+local budget = require 'ccrelay.limits.budget'
 local deliver = require 'ccrelay.deliver'
 local json = require 'ccrelay.util.json'
 local spend_cap = require 'ccrelay.spend_cap'

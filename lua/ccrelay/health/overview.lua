@@ -4,7 +4,7 @@ local C = require 'ccrelay.c'
 local breaker = require 'ccrelay.health.breaker'
 local health = require 'ccrelay.health'
 local knock = require 'ccrelay.knock'
-local quota = require 'ccrelay.quota'
+local quota = require 'ccrelay.limits.model_class'
 local vault = require 'ccrelay.credentials.cache'
 
 local M = {}

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Bytes per token, as providers count.
 local stage = require 'support.stage'
-local calibration = require 'ccrelay.calibration'
+local calibration = require 'ccrelay.limits.token_estimate'
 
 local POLICY = [[local relay = require 'ccrelay'
 return function(exchange)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
-local ratelimit = require 'ccrelay.ratelimit'
+local ratelimit = require 'ccrelay.limits.response_headers'
 
 describe('an RFC 3339 time', function()
   for text, expected in pairs {

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local fake = require 'support.fake_c'
 local stage = require 'support.stage'
-local budget = require 'ccrelay.budget'
+local budget = require 'ccrelay.limits.budget'
 local config = require 'ccrelay.config'
 local helper = require 'support.config_helper'
 

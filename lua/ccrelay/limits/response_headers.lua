@@ -3,7 +3,7 @@
 local C = require 'ccrelay.c'
 local date = require 'ccrelay.util.date'
 local ffi = require 'ffi'
-local quota = require 'ccrelay.quota'
+local quota = require 'ccrelay.limits.model_class'
 
 local M = {}
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
 local helper = require 'support.config_helper'
-local prices = require 'ccrelay.prices'
+local prices = require 'ccrelay.limits.prices'
 
 local function at(model, provider)
   return { provider = provider or 'anthropic', model = model }

@@ -3,7 +3,7 @@
 local config = require 'ccrelay.config'
 local fake = require 'support.fake_c'
 local stage = require 'support.stage'
-local booking = require 'ccrelay.booking'
+local booking = require 'ccrelay.limits.reservation'
 
 local function new(key, routing, more)
   local settings = { name = stage.fresh('burst'):gsub(' ', '-'), type = 'anthropic', base_url = 'http://b.test',

@@ -3,12 +3,12 @@
 local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.outcome'
 local bit = require 'bit'
-local burst = require 'ccrelay.burst'
-local calibration = require 'ccrelay.calibration'
+local burst = require 'ccrelay.limits.pacing'
+local calibration = require 'ccrelay.limits.token_estimate'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
 local home = require 'ccrelay.home'
-local quota = require 'ccrelay.quota'
+local quota = require 'ccrelay.limits.model_class'
 
 local M = {}
 

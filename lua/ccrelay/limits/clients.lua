@@ -3,7 +3,7 @@
 -- workers.
 local C = require 'ccrelay.c'
 local answer = require 'ccrelay.answer'
-local booking = require 'ccrelay.booking'
+local booking = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
 local retry_after = require 'ccrelay.retry_after'

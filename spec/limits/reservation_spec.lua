@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What limits are booked for: what a request will take of them, and what it has taken.
 local fake = require 'support.fake_c'
-local calibration = require 'ccrelay.calibration'
+local calibration = require 'ccrelay.limits.token_estimate'
 local stage = require 'support.stage'
 
 local C = fake.C

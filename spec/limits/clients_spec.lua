@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What named clients may use.
 local stage = require 'support.stage'
-local clients = require 'ccrelay.clients'
+local clients = require 'ccrelay.limits.clients'
 local fake = require 'support.fake_c'
 
 local function new(fields, more)
