@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The master: which workers it starts and when, whom it kills, how it ends.
 local fake = require 'support.fake_c'
-local knock = require 'ccrelay.knock'
+local knock = require 'ccrelay.health.connect_check'
 local master = require 'ccrelay.master'
 local source = require 'ccrelay.source'
 local stage = require 'support.stage'

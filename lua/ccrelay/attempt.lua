@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- One try at one upstream, from the reservation to its outcome.
 local C = require 'ccrelay.c'
-local Outcome = require 'ccrelay.outcome'
+local Outcome = require 'ccrelay.health.outcome'
 local Request = require 'ccrelay.request'
 local Upstream = require 'ccrelay.upstream'
 local booking = require 'ccrelay.limits.reservation'
 local face = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
-local latency = require 'ccrelay.latency'
+local latency = require 'ccrelay.health.latency'
 local learn = require 'ccrelay.health.learn'
 local queue = require 'ccrelay.queue'
 local ratelimit = require 'ccrelay.limits.response_headers'

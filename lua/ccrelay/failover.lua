@@ -3,7 +3,7 @@
 local Upstream = require 'ccrelay.upstream'
 local attempt = require 'ccrelay.attempt'
 local learn = require 'ccrelay.health.learn'
-local most_telling = require 'ccrelay.most_telling'
+local most_telling = require 'ccrelay.health.most_telling'
 local turn = require 'ccrelay.sched.wait'
 
 local M = {}

@@ -4,9 +4,9 @@ local C = require 'ccrelay.c'
 local attempts = require 'ccrelay.attempt'
 local each = require 'ccrelay.util.each'
 local failover = require 'ccrelay.failover'
-local latency = require 'ccrelay.latency'
+local latency = require 'ccrelay.health.latency'
 local learn = require 'ccrelay.health.learn'
-local most_telling = require 'ccrelay.most_telling'
+local most_telling = require 'ccrelay.health.most_telling'
 local turn = require 'ccrelay.sched.wait'
 
 local M = {}

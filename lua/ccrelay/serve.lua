@@ -5,7 +5,7 @@ local answer = require 'ccrelay.answer'
 local auth = require 'ccrelay.auth'
 local encoding = require 'ccrelay.encoding'
 local ffi = require 'ffi'
-local retry_after = require 'ccrelay.retry_after'
+local retry_after = require 'ccrelay.health.retry_after'
 local routes = require 'ccrelay.routes'
 local turn = require 'ccrelay.sched.wait'
 

@@ -3,7 +3,7 @@
 -- is spent, headers on answers before that, and nothing of the quota of the relay's own keys.
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
-local Outcome = require 'ccrelay.outcome'
+local Outcome = require 'ccrelay.health.outcome'
 local answer = require 'ccrelay.answer'
 local budget = require 'ccrelay.limits.budget'
 local turn = require 'ccrelay.sched.wait'

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- POST /v1/messages: the policy decides, and what it returns is what the client gets.
 local C = require 'ccrelay.c'
-local Outcome = require 'ccrelay.outcome'
+local Outcome = require 'ccrelay.health.outcome'
 local answer = require 'ccrelay.answer'
 local clients = require 'ccrelay.limits.clients'
 local deliver = require 'ccrelay.deliver'

@@ -3,7 +3,7 @@
 local C = require 'ccrelay.c'
 local breaker = require 'ccrelay.health.breaker'
 local health = require 'ccrelay.health'
-local knock = require 'ccrelay.knock'
+local knock = require 'ccrelay.health.connect_check'
 local quota = require 'ccrelay.limits.model_class'
 local vault = require 'ccrelay.credentials.cache'
 

@@ -6,7 +6,7 @@ local answer = require 'ccrelay.answer'
 local booking = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
-local retry_after = require 'ccrelay.retry_after'
+local retry_after = require 'ccrelay.health.retry_after'
 local texts = require 'ccrelay.util.text'
 
 local M = {}

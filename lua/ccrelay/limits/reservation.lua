@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What limits are booked for an exchange before it is sent, and what it has used when it is over.
 local C = require 'ccrelay.c'
-local Outcome = require 'ccrelay.outcome'
+local Outcome = require 'ccrelay.health.outcome'
 local bit = require 'bit'
 local burst = require 'ccrelay.limits.pacing'
 local calibration = require 'ccrelay.limits.token_estimate'

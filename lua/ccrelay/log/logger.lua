@@ -213,7 +213,7 @@ end
 function Journal:outcome(exchange, outcome)
   local key = outcome.upstream.key_id
   if self.options.log_response_headers then
-    local headers = require('ccrelay.outcome').header_lines(outcome)
+    local headers = require('ccrelay.health.outcome').header_lines(outcome)
     self:say('debug', 'response headers',
       { 'id', exchange.id, 'key', key, 'status', outcome.status or 0, 'headers', headers })
   end

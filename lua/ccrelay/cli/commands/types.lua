@@ -33,7 +33,7 @@ local PUBLIC = {
   { 'ccrelay.util.json', 'ccrelay.Json' },
   { 'ccrelay.exchange', 'ccrelay.Exchange' },
   { 'ccrelay.upstream', 'ccrelay.Upstream' },
-  { 'ccrelay.outcome', 'ccrelay.Outcome' },
+  { 'ccrelay.health.outcome', 'ccrelay.Outcome' },
   { 'ccrelay.answer', 'ccrelay.Writer' },
   { 'ccrelay.shared.cell', 'ccrelay.Cell' },
   { 'ccrelay.generation', 'ccrelay.Policy' },

@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What an attempt came to. Whether trying another upstream makes sense is decided here and nowhere else.
 local C = require 'ccrelay.c'
-local account_faults = require 'ccrelay.account_faults'
+local account_faults = require 'ccrelay.health.account_faults'
 local each = require 'ccrelay.util.each'
 local errors = require 'ccrelay.util.api_error'
 local face = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
 local members = require 'ccrelay.script.members'
-local model_errors = require 'ccrelay.model_errors'
+local model_errors = require 'ccrelay.health.model_errors'
 local ratelimit = require 'ccrelay.limits.response_headers'
 local turn = require 'ccrelay.sched.wait'
 

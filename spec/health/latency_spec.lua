@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
-local latency = require 'ccrelay.latency'
+local latency = require 'ccrelay.health.latency'
 
 local function at(provider)
   return { provider = stage.fresh(provider), model = 'm' }
