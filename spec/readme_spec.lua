@@ -330,7 +330,7 @@ end
 local function methods()
   local exchange = { relay = false, handle = 0 }
   local upstream = { slot = { provider = { base = {}, settings = {} } } }
-  return debug.getmetatable(require('ccrelay.request').new(exchange, 0, upstream)).__index
+  return debug.getmetatable(require('ccrelay.providers.draft').new(exchange, 0, upstream)).__index
 end
 
 it('the members of an adapter and the methods of its request are listed, and no others', function()
@@ -346,7 +346,7 @@ end)
 
 it('all that ccrelay.fit has is listed, and adapters can require it', function()
   local names = {}
-  for name in pairs(require 'ccrelay.fit') do
+  for name in pairs(require 'ccrelay.providers.cloud') do
     names['fit.' .. name] = true
     assert.is_true(annotated('ccrelay.Fit')[name], name)
   end

@@ -2,7 +2,7 @@
 -- One try at one upstream, from the reservation to its outcome.
 local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.health.outcome'
-local Request = require 'ccrelay.request'
+local Request = require 'ccrelay.providers.draft'
 local Upstream = require 'ccrelay.upstream'
 local booking = require 'ccrelay.limits.reservation'
 local face = require 'ccrelay.script.handle'

@@ -19,7 +19,7 @@ annotations), ccrelay.testing in tests, ccrelay.fit or ccrelay.json in adapters.
   mkdir -p types/ccrelay
   ccrelay types > types/ccrelay.lua
   ccrelay types ccrelay.testing > types/ccrelay/testing.lua
-  ccrelay types ccrelay.fit > types/ccrelay/fit.lua
+  ccrelay types ccrelay.fit > types/ccrelay/providers/cloud.lua
   ccrelay types ccrelay.json > types/ccrelay/util/json.lua
 
 examples/luarc.json is a .luarc.json that has editors look there. With --reference it prints the
@@ -39,9 +39,9 @@ local PUBLIC = {
   { 'ccrelay.generation', 'ccrelay.Policy' },
   { 'ccrelay.generation', 'ccrelay.Report' },
   { 'ccrelay.generation', 'ccrelay.Adapter' },
-  { 'ccrelay.request', 'ccrelay.Request' },
+  { 'ccrelay.providers.draft', 'ccrelay.Request' },
   { 'ccrelay.sched.task', 'ccrelay.Signer' },
-  { 'ccrelay.fit', 'ccrelay.Fit' },
+  { 'ccrelay.providers.cloud', 'ccrelay.Fit' },
   { 'ccrelay.testing', 'ccrelay.Testing' },
   { 'ccrelay.testing', 'ccrelay.Stage' },
   { 'ccrelay.testing', 'ccrelay.StageOptions' },

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What is made fit for clouds, without any of them.
 require 'support.fake_c'
-local fit = require 'ccrelay.fit'
+local fit = require 'ccrelay.providers.cloud'
 local json = require 'ccrelay.util.json'
 
 -- A request whose body is a table; what was edited is in .body, as decoded.
