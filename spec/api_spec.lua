@@ -11,7 +11,7 @@ local init = require 'ccrelay.init'
 local schema = require 'ccrelay.config.schema'
 local testing = require 'ccrelay.testing'
 local types = require 'ccrelay.cli.commands.types'
-local upstream = require 'ccrelay.upstream'
+local upstream = require 'ccrelay.routing.candidates'
 
 -- Left out on purpose: what the library keeps for itself though a script could reach it.
 local OWN = {

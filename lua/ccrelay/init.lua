@@ -14,7 +14,7 @@ local prices = require 'ccrelay.limits.prices'
 local random = require 'ccrelay.util.random'
 local spend_cap = require 'ccrelay.spend_cap'
 local turn = require 'ccrelay.sched.wait'
-local upstream = require 'ccrelay.upstream'
+local upstream = require 'ccrelay.routing.candidates'
 
 local M = {}
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What a relay says of itself when it starts: who is asked, who is not and why, and what to type next.
 local address = require 'ccrelay.net.address'
-local upstream = require 'ccrelay.upstream'
+local upstream = require 'ccrelay.routing.candidates'
 
 local M = {}
 

@@ -7,7 +7,7 @@ local clients = require 'ccrelay.limits.clients'
 local config = require 'ccrelay.config'
 local health = require 'ccrelay.health'
 local loop = require 'ccrelay.loop'
-local queue_lines = require 'ccrelay.queue_lines'
+local queue_lines = require 'ccrelay.routing.wait_lines'
 local settings = require 'ccrelay.config.bounds'
 local source = require 'ccrelay.source'
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The table of ccrelay check: for each model the upstreams that are asked, in order, as upstream.plan has them.
 local each = require 'ccrelay.util.each'
-local upstream = require 'ccrelay.upstream'
+local upstream = require 'ccrelay.routing.candidates'
 
 local M = {}
 

@@ -10,7 +10,7 @@ local json = require 'ccrelay.util.json'
 local messages = require 'ccrelay.endpoints.messages'
 local tally = require 'ccrelay.tally'
 local turn = require 'ccrelay.sched.wait'
-local upstream = require 'ccrelay.upstream'
+local upstream = require 'ccrelay.routing.candidates'
 
 local M = { decodes = true }
 

@@ -8,7 +8,7 @@ local deliver = require 'ccrelay.deliver'
 local encoding = require 'ccrelay.encoding'
 local face = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
-local listing = require 'ccrelay.listing'
+local listing = require 'ccrelay.routing.model_lists'
 local turn = require 'ccrelay.sched.wait'
 
 -- The body is read here, so it is needed without its content-encoding.

@@ -5,7 +5,7 @@
 local answer = require 'ccrelay.answer'
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
-local listing = require 'ccrelay.listing'
+local listing = require 'ccrelay.routing.model_lists'
 local texts = require 'ccrelay.util.text'
 
 local M = {}

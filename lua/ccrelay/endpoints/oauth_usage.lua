@@ -8,7 +8,7 @@ local budget = require 'ccrelay.limits.budget'
 local deliver = require 'ccrelay.deliver'
 local json = require 'ccrelay.util.json'
 local spend_cap = require 'ccrelay.spend_cap'
-local upstream = require 'ccrelay.upstream'
+local upstream = require 'ccrelay.routing.candidates'
 
 local M = {}
 

@@ -9,8 +9,8 @@ local auth = require 'ccrelay.auth'
 local batch_limits = require 'ccrelay.batch_limits'
 local deliver = require 'ccrelay.deliver'
 local json = require 'ccrelay.util.json'
-local makers = require 'ccrelay.makers'
-local upstream = require 'ccrelay.upstream'
+local makers = require 'ccrelay.routing.owners'
+local upstream = require 'ccrelay.routing.candidates'
 
 local M = {}
 

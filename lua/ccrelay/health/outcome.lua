@@ -343,7 +343,7 @@ function M.refused(exchange, attempt, reason, pause)
   outcome.error, outcome.retryable, outcome.refused = reason, true, true
   outcome.type = reason == 'limited' and 'rate_limit_error' or 'overloaded_error'
   outcome.retry_after, outcome.headers = pause / 1000, no_headers()
-  local upstreams, ready = require 'ccrelay.upstream', C.cc_now() + pause
+  local upstreams, ready = require 'ccrelay.routing.candidates', C.cc_now() + pause
   if reason == 'limited' then
     upstreams.refuse(exchange, reason, ready, attempt.slot.provider)
   else

@@ -7,7 +7,7 @@ local burst = require 'ccrelay.limits.pacing'
 local calibration = require 'ccrelay.limits.token_estimate'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
-local home = require 'ccrelay.home'
+local home = require 'ccrelay.routing.affinity'
 local quota = require 'ccrelay.limits.model_class'
 
 local M = {}

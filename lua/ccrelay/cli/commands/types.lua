@@ -32,7 +32,7 @@ local PUBLIC = {
   { 'ccrelay.init', 'ccrelay.Routing' },
   { 'ccrelay.util.json', 'ccrelay.Json' },
   { 'ccrelay.exchange', 'ccrelay.Exchange' },
-  { 'ccrelay.upstream', 'ccrelay.Upstream' },
+  { 'ccrelay.routing.candidates', 'ccrelay.Upstream' },
   { 'ccrelay.health.outcome', 'ccrelay.Outcome' },
   { 'ccrelay.answer', 'ccrelay.Writer' },
   { 'ccrelay.shared.cell', 'ccrelay.Cell' },

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Conversations and the organisations that served them.
-local home = require 'ccrelay.home'
+local home = require 'ccrelay.routing.affinity'
 local stage = require 'support.stage'
 
 local SIGNED, CACHED = { 'signatures' }, { 'cache' }

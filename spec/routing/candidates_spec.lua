@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Candidates: which upstreams, in which order, and the answers when there is none.
 local stage = require 'support.stage'
-local upstream = require 'ccrelay.upstream'
+local upstream = require 'ccrelay.routing.candidates'
 
 local TELL = [[
 local relay = require 'ccrelay'

@@ -2,7 +2,7 @@
 -- Providers that list their models: when they are asked, and which requests they get.
 local stage = require 'support.stage'
 local Generation = require 'ccrelay.generation'
-local listing = require 'ccrelay.listing'
+local listing = require 'ccrelay.routing.model_lists'
 
 local TELL = [[
 local relay = require 'ccrelay'

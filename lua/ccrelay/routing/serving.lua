@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Says which providers are candidates for a model, and the name that each is sent. It is the only place of that rule,
 -- which providers/README.md tells under "Which provider serves a model".
-local listing = require 'ccrelay.listing'
+local listing = require 'ccrelay.routing.model_lists'
 
 local M = {}
 

@@ -9,7 +9,7 @@ local booking = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
-local lines = require 'ccrelay.queue_lines'
+local lines = require 'ccrelay.routing.wait_lines'
 local quota = require 'ccrelay.limits.model_class'
 local turn = require 'ccrelay.sched.wait'
 

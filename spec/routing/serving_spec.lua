@@ -2,7 +2,7 @@
 -- Who is asked for a model, in order, with the providers of a page about providers joined to one configuration, as
 -- people join them. What ccrelay check says of it is the same.
 local stage = require 'support.stage'
-local upstream = require 'ccrelay.upstream'
+local upstream = require 'ccrelay.routing.candidates'
 
 local TELL = [[
 local relay = require 'ccrelay'

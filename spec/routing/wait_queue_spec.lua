@@ -3,7 +3,7 @@
 local cell = require 'ccrelay.shared.cell'
 local fake = require 'support.fake_c'
 local json = require 'ccrelay.util.json'
-local lines = require 'ccrelay.queue_lines'
+local lines = require 'ccrelay.routing.wait_lines'
 local metrics = require 'ccrelay.log.metrics'
 local stage = require 'support.stage'
 

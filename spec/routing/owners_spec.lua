@@ -2,7 +2,7 @@
 -- Which key made a file or batch, and who gets requests for it.
 local stage = require 'support.stage'
 
-local makers = require 'ccrelay.makers'
+local makers = require 'ccrelay.routing.owners'
 
 local function provider(name, keys, more)
   local entry = { name = name, type = 'anthropic', keys = {} }
