@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What scripts can reach of the library is annotated, but for what is listed here as its own.
 local stage = require 'support.stage'
-local answer = require 'ccrelay.answer'
+local answer = require 'ccrelay.exchange.respond'
 local cell = require 'ccrelay.shared.cell'
 local exchange = require 'ccrelay.exchange'
 local face = require 'ccrelay.script.handle'

@@ -355,7 +355,7 @@ it('all that ccrelay.fit has is listed, and adapters can require it', function()
 end)
 
 it('what a credential scheme and its source have is listed, and no more', function()
-  local expected = used('lua/ccrelay/attempt.lua', 'scheme')
+  local expected = used('lua/ccrelay/exchange/attempt.lua', 'scheme')
   for name in pairs(used('lua/ccrelay/generation.lua', 'scheme')) do expected[name] = true end
   for name in pairs(used('lua/ccrelay/credentials/cache.lua', 'source')) do expected[name] = true end
   assert.is_true(expected.examine and expected.mandatory_ms)

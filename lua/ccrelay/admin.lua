@@ -3,7 +3,7 @@
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
-local auth = require 'ccrelay.auth'
+local auth = require 'ccrelay.exchange.client_auth'
 local errors = require 'ccrelay.util.api_error'
 local json = require 'ccrelay.util.json'
 local metrics = require 'ccrelay.log.metrics'

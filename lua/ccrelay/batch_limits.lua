@@ -2,7 +2,7 @@
 -- Counts every request of a new batch towards the requests a minute of its client and of the key it is made with.
 -- Tokens are not known before its results are; providers have limits of their own for batches.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.answer'
+local answer = require 'ccrelay.exchange.respond'
 local clients = require 'ccrelay.limits.clients'
 local ffi = require 'ffi'
 local messages = require 'ccrelay.endpoints.messages'

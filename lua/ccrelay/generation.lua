@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- One loaded set of configuration, adapters and policy: built aside, and complete or not at all.
 local C = require 'ccrelay.c'
-local Auth = require 'ccrelay.auth'
+local Auth = require 'ccrelay.exchange.client_auth'
 local each = require 'ccrelay.util.each'
 local Provider = require 'ccrelay.providers.provider'
 local surroundings = require 'ccrelay.credentials.host'

@@ -12,7 +12,7 @@ local members = require 'ccrelay.script.members'
 local plain = require 'ccrelay.script.deep_copy'
 local prices = require 'ccrelay.limits.prices'
 local random = require 'ccrelay.util.random'
-local spend_cap = require 'ccrelay.spend_cap'
+local spend_cap = require 'ccrelay.exchange.spend_cap'
 local turn = require 'ccrelay.sched.wait'
 local upstream = require 'ccrelay.routing.candidates'
 

@@ -3,7 +3,7 @@
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local Exchange = require 'ccrelay.exchange'
-local done = require 'ccrelay.done'
+local done = require 'ccrelay.exchange.finish'
 local ffi = require 'ffi'
 local random = require 'ccrelay.util.random'
 local sandbox = require 'ccrelay.script.sandbox'

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- From the head of a request to its endpoint: route, client, capacity, body.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.answer'
-local auth = require 'ccrelay.auth'
-local encoding = require 'ccrelay.encoding'
+local answer = require 'ccrelay.exchange.respond'
+local auth = require 'ccrelay.exchange.client_auth'
+local encoding = require 'ccrelay.exchange.content_encoding'
 local ffi = require 'ffi'
 local retry_after = require 'ccrelay.health.retry_after'
 local routes = require 'ccrelay.routes'

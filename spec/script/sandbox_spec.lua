@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
-local answers = require 'ccrelay.answer'
+local answers = require 'ccrelay.exchange.respond'
 local sandbox = require 'ccrelay.script.sandbox'
 
 -- Runs words as a policy; the text it returns, or the fault.

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Texts of others: whatever is in them, they are read in a time that grows as they do.
 require 'support.fake_c'
-local Auth = require 'ccrelay.auth'
+local Auth = require 'ccrelay.exchange.client_auth'
 local errors = require 'ccrelay.util.api_error'
 local ini = require 'ccrelay.credentials.aws.ini'
 local keys = require 'ccrelay.credentials.aws.keys'

@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- POST /v1/messages/count_tokens: by the provider that would get the message, where it can; else an
 -- estimate. Neither health nor limits of messages hear of it.
-local answer = require 'ccrelay.answer'
-local attempt = require 'ccrelay.attempt'
+local answer = require 'ccrelay.exchange.respond'
+local attempt = require 'ccrelay.exchange.attempt'
 local calibration = require 'ccrelay.limits.token_estimate'
-local deliver = require 'ccrelay.deliver'
+local deliver = require 'ccrelay.exchange.respond_upstream'
 local face = require 'ccrelay.script.handle'
 local json = require 'ccrelay.util.json'
 local messages = require 'ccrelay.endpoints.messages'
-local tally = require 'ccrelay.tally'
+local tally = require 'ccrelay.exchange.count_coalescing'
 local turn = require 'ccrelay.sched.wait'
 local upstream = require 'ccrelay.routing.candidates'
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- GET|HEAD /health: 200 whenever the relay accepts work.
-local answer = require 'ccrelay.answer'
+local answer = require 'ccrelay.exchange.respond'
 
 local M = {}
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- GET|HEAD /api/hello: asked by Claude Code at its start, without a credential.
-local answer = require 'ccrelay.answer'
+local answer = require 'ccrelay.exchange.respond'
 
 local M = {}
 

@@ -2,10 +2,10 @@
 -- POST /v1/messages: the policy decides, and what it returns is what the client gets.
 local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.health.outcome'
-local answer = require 'ccrelay.answer'
+local answer = require 'ccrelay.exchange.respond'
 local clients = require 'ccrelay.limits.clients'
-local deliver = require 'ccrelay.deliver'
-local encoding = require 'ccrelay.encoding'
+local deliver = require 'ccrelay.exchange.respond_upstream'
+local encoding = require 'ccrelay.exchange.content_encoding'
 local face = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local listing = require 'ccrelay.routing.model_lists'

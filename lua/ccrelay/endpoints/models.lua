@@ -2,7 +2,7 @@
 -- GET /v1/models and /v1/models/{id}, from memory: what the configuration lists for providers, the names
 -- clients use for it, and what providers list themselves. Members are those of Anthropic's list, and
 -- those that cc-relay and clients of OpenAI's list know: object, created, owned_by, provider.
-local answer = require 'ccrelay.answer'
+local answer = require 'ccrelay.exchange.respond'
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
 local listing = require 'ccrelay.routing.model_lists'

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- GET /api/oauth/usage: what Claude Code shows of usage and limits. A subscription's comes from Anthropic,
 -- asked with its own token; everybody else is told the budget of the client.
-local answer = require 'ccrelay.answer'
-local attempt = require 'ccrelay.attempt'
-local auth = require 'ccrelay.auth'
+local answer = require 'ccrelay.exchange.respond'
+local attempt = require 'ccrelay.exchange.attempt'
+local auth = require 'ccrelay.exchange.client_auth'
 local budget = require 'ccrelay.limits.budget'
-local deliver = require 'ccrelay.deliver'
+local deliver = require 'ccrelay.exchange.respond_upstream'
 local json = require 'ccrelay.util.json'
-local spend_cap = require 'ccrelay.spend_cap'
+local spend_cap = require 'ccrelay.exchange.spend_cap'
 local upstream = require 'ccrelay.routing.candidates'
 
 local M = {}

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- GET|HEAD /: the connectivity probe of clients.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.answer'
+local answer = require 'ccrelay.exchange.respond'
 local ffi = require 'ffi'
 
 local M = {}

@@ -2,7 +2,7 @@
 -- What each named client may use: requests and tokens a minute, and exchanges at a time, over all
 -- workers.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.answer'
+local answer = require 'ccrelay.exchange.respond'
 local booking = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'

@@ -4,7 +4,7 @@
 -- served in time, by what is known, is refused at once. A client that wants a stream gets pings while it
 -- waits, as it would within its stream.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.answer'
+local answer = require 'ccrelay.exchange.respond'
 local booking = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'

@@ -34,7 +34,7 @@ local PUBLIC = {
   { 'ccrelay.exchange', 'ccrelay.Exchange' },
   { 'ccrelay.routing.candidates', 'ccrelay.Upstream' },
   { 'ccrelay.health.outcome', 'ccrelay.Outcome' },
-  { 'ccrelay.answer', 'ccrelay.Writer' },
+  { 'ccrelay.exchange.respond', 'ccrelay.Writer' },
   { 'ccrelay.shared.cell', 'ccrelay.Cell' },
   { 'ccrelay.generation', 'ccrelay.Policy' },
   { 'ccrelay.generation', 'ccrelay.Report' },

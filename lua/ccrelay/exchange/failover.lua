@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Failover: tries upstreams one after the other until one serves the exchange or nothing is left to try.
 local Upstream = require 'ccrelay.routing.candidates'
-local attempt = require 'ccrelay.attempt'
+local attempt = require 'ccrelay.exchange.attempt'
 local learn = require 'ccrelay.health.learn'
 local most_telling = require 'ccrelay.health.most_telling'
 local turn = require 'ccrelay.sched.wait'

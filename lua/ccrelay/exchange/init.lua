@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- One client request and its answer, as policies and endpoints see it. Views are read when asked for.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.answer'
-local attempt = require 'ccrelay.attempt'
+local answer = require 'ccrelay.exchange.respond'
+local attempt = require 'ccrelay.exchange.attempt'
 local calibration = require 'ccrelay.limits.token_estimate'
 local each = require 'ccrelay.util.each'
-local exchange_handle = require 'ccrelay.exchange_handle'
-local failover = require 'ccrelay.failover'
+local exchange_handle = require 'ccrelay.exchange.handle'
+local failover = require 'ccrelay.exchange.failover'
 local ffi = require 'ffi'
-local hints = require 'ccrelay.hints'
+local hints = require 'ccrelay.exchange.hints'
 local json = require 'ccrelay.util.json'
 local new_table = require 'table.new'
-local race = require 'ccrelay.race'
+local race = require 'ccrelay.exchange.race'
 local random = require 'ccrelay.util.random'
 local turn = require 'ccrelay.sched.wait'
 

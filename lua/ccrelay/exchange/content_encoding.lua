@@ -2,7 +2,7 @@
 -- Content-Encoding of requests: asks C to decode the body, and answers what cannot be decoded with the
 -- error codes that the SDKs know.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.answer'
+local answer = require 'ccrelay.exchange.respond'
 local ffi = require 'ffi'
 
 local M = {}

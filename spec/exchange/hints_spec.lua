@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 require 'support.fake_c'
-local hints = require 'ccrelay.hints'
+local hints = require 'ccrelay.exchange.hints'
 
 describe('durations of tools', function()
   for text, expected in pairs {

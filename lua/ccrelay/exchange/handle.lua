@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The handle that scripts get of an exchange: its documented views and methods, with what a script passes checked,
 -- and nothing of the library's objects.
-local answer = require 'ccrelay.answer'
-local attempt = require 'ccrelay.attempt'
+local answer = require 'ccrelay.exchange.respond'
+local attempt = require 'ccrelay.exchange.attempt'
 local each = require 'ccrelay.util.each'
 local face = require 'ccrelay.script.handle'
-local failover = require 'ccrelay.failover'
+local failover = require 'ccrelay.exchange.failover'
 local members = require 'ccrelay.script.members'
-local race = require 'ccrelay.race'
+local race = require 'ccrelay.exchange.race'
 local turn = require 'ccrelay.sched.wait'
 
 local M = {}

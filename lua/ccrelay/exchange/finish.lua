@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The end of an exchange: limits settled with what was really used, health, figures, one log line.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.answer'
-local attempts = require 'ccrelay.attempt'
+local answer = require 'ccrelay.exchange.respond'
+local attempts = require 'ccrelay.exchange.attempt'
 local bit = require 'bit'
 local booking = require 'ccrelay.limits.reservation'
 local calibration = require 'ccrelay.limits.token_estimate'
@@ -15,7 +15,7 @@ local learn = require 'ccrelay.health.learn'
 local members = require 'ccrelay.script.members'
 local queue = require 'ccrelay.routing.wait_queue'
 local sandbox = require 'ccrelay.script.sandbox'
-local tally = require 'ccrelay.tally'
+local tally = require 'ccrelay.exchange.count_coalescing'
 local turn = require 'ccrelay.sched.wait'
 
 local M = {}

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The table of CONFIG: what the client sends, who it is then, and what goes upstream.
 local stage = require 'support.stage'
-local auth = require 'ccrelay.auth'
+local auth = require 'ccrelay.exchange.client_auth'
 
 local PROVIDERS = {
   { name = 'a', type = 'anthropic', transparent = true, keys = { { key = 'sk-relay-a', priority = 2 } } },

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Two attempts beside each other: the first good answer wins.
 local C = require 'ccrelay.c'
-local attempts = require 'ccrelay.attempt'
+local attempts = require 'ccrelay.exchange.attempt'
 local each = require 'ccrelay.util.each'
-local failover = require 'ccrelay.failover'
+local failover = require 'ccrelay.exchange.failover'
 local latency = require 'ccrelay.health.latency'
 local learn = require 'ccrelay.health.learn'
 local most_telling = require 'ccrelay.health.most_telling'

@@ -4,7 +4,7 @@
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local Outcome = require 'ccrelay.health.outcome'
-local answer = require 'ccrelay.answer'
+local answer = require 'ccrelay.exchange.respond'
 local budget = require 'ccrelay.limits.budget'
 local turn = require 'ccrelay.sched.wait'
 

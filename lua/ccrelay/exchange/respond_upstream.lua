@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Gives the client what a policy returned: an upstream's answer as it came, or the error it stands for.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.answer'
+local answer = require 'ccrelay.exchange.respond'
 local each = require 'ccrelay.util.each'
 local errors = require 'ccrelay.util.api_error'
 local most_telling = require 'ccrelay.health.most_telling'
 local retry_after = require 'ccrelay.health.retry_after'
-local spend_cap = require 'ccrelay.spend_cap'
+local spend_cap = require 'ccrelay.exchange.spend_cap'
 local stated_limit = require 'ccrelay.health.stated_limit'
 
 local M = {}
