@@ -6,7 +6,7 @@ local auth = require 'ccrelay.exchange.client_auth'
 local encoding = require 'ccrelay.exchange.content_encoding'
 local ffi = require 'ffi'
 local retry_after = require 'ccrelay.health.retry_after'
-local routes = require 'ccrelay.routes'
+local routes = require 'ccrelay.endpoints.routes'
 local turn = require 'ccrelay.sched.wait'
 
 local M = {}
