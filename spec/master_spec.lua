@@ -3,7 +3,7 @@
 local fake = require 'support.fake_c'
 local knock = require 'ccrelay.health.connect_check'
 local master = require 'ccrelay.master'
-local source = require 'ccrelay.source'
+local source = require 'ccrelay.generation.bundle'
 local stage = require 'support.stage'
 local watch = require 'ccrelay.watch'
 local worker = require 'ccrelay.worker'

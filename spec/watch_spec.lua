@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local C = require 'ccrelay.c'
 local helper = require 'support.config_helper'
-local source = require 'ccrelay.source'
+local source = require 'ccrelay.generation.bundle'
 local watch = require 'ccrelay.watch'
 
 describe('files that are watched', function()

@@ -3,7 +3,7 @@
 local fake = require 'support.fake_c'
 local channel = require 'ccrelay.channel'
 local loop = require 'ccrelay.loop'
-local source = require 'ccrelay.source'
+local source = require 'ccrelay.generation.bundle'
 local stage = require 'support.stage'
 local worker = require 'ccrelay.worker'
 

@@ -4,7 +4,7 @@
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
-local source = require 'ccrelay.source'
+local source = require 'ccrelay.generation.bundle'
 local trial = require 'ccrelay.trial'
 
 local M = {}

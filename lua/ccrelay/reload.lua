@@ -7,7 +7,7 @@ local config = require 'ccrelay.config'
 local each = require 'ccrelay.util.each'
 local fallback = require 'ccrelay.fallback'
 local knock = require 'ccrelay.health.connect_check'
-local source = require 'ccrelay.source'
+local source = require 'ccrelay.generation.bundle'
 local task = require 'ccrelay.sched.task'
 local trial = require 'ccrelay.trial'
 

@@ -4,7 +4,7 @@
 -- symbolic link has come to lead to is noticed.
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
-local source = require 'ccrelay.source'
+local source = require 'ccrelay.generation.bundle'
 
 local M = {}
 

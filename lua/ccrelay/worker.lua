@@ -9,7 +9,7 @@ local health = require 'ccrelay.health'
 local loop = require 'ccrelay.loop'
 local queue_lines = require 'ccrelay.routing.wait_lines'
 local settings = require 'ccrelay.config.bounds'
-local source = require 'ccrelay.source'
+local source = require 'ccrelay.generation.bundle'
 
 local M = {}
 

@@ -22,7 +22,7 @@ end
 ---@param values {insecure_permissions: boolean?} parsed options
 ---@return table<string, table>? adapters, ccrelay.Fault[] faults
 function M.adapters(values)
-  return require('ccrelay.source').adapters(values.insecure_permissions or false)
+  return require('ccrelay.generation.bundle').adapters(values.insecure_permissions or false)
 end
 
 --- Loads what --config names or the search order finds, and tells of warnings and faults.

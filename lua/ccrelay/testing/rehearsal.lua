@@ -98,7 +98,7 @@ function M.run(bundle, options)
   forget_library()
   local stages = require 'ccrelay.testing.stage'
   local stage = stages.empty()
-  local generation, faults = require('ccrelay.source').build(bundle, options)
+  local generation, faults = require('ccrelay.generation.bundle').build(bundle, options)
   if not generation then return false, faults end
   faults = play(stage, generation)
   return #faults == 0, faults

@@ -24,7 +24,7 @@ local OPTIONS = { { name = 'model', type = 'text' } }
 for _, option in ipairs(command.options) do OPTIONS[#OPTIONS + 1] = option end
 
 local function build(wanted)
-  local source = require 'ccrelay.source'
+  local source = require 'ccrelay.generation.bundle'
   local bundle, faults = source.read(wanted)
   if not bundle then return nil, faults end
   local trial = require 'ccrelay.trial'

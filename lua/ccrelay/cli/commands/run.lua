@@ -7,7 +7,7 @@ local fault = require 'ccrelay.util.fault'
 local file = require 'ccrelay.config.file'
 local master = require 'ccrelay.master'
 local options = require 'ccrelay.cli.options'
-local source = require 'ccrelay.source'
+local source = require 'ccrelay.generation.bundle'
 local trial = require 'ccrelay.trial'
 
 local M = {}

@@ -57,7 +57,7 @@ describe('a policy', function()
       leave()
       if not due then return end
       due = false
-      error('lua/ccrelay/generation.lua:7: the script ran for more than 50 ms', 0)
+      error('lua/ccrelay/generation/init.lua:7: the script ran for more than 50 ms', 0)
     end
     local faults = fault_of { policy = 'error("own")' }
     assert.equal('policy.lua: the script ran for more than 50 ms', faults)

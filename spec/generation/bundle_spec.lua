@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local source = require 'ccrelay.source'
+local source = require 'ccrelay.generation.bundle'
 
 local POLICY = "local relay = require 'ccrelay'\n"
   .. "relay.provider { name = 'x', type = 'zai', keys = { { key = '${CCRELAY_SPEC_UNSET_KEY}' } } }\n"
