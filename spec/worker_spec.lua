@@ -2,7 +2,7 @@
 -- A worker: what it takes over from the master, what it tells it, and how it ends.
 local fake = require 'support.fake_c'
 local channel = require 'ccrelay.channel'
-local loop = require 'ccrelay.loop'
+local loop = require 'ccrelay.server.loop'
 local source = require 'ccrelay.generation.bundle'
 local stage = require 'support.stage'
 local worker = require 'ccrelay.worker'

@@ -4,7 +4,7 @@
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
-local admin = require 'ccrelay.admin'
+local admin = require 'ccrelay.server.admin'
 local channel = require 'ccrelay.channel'
 local fallback = require 'ccrelay.fallback'
 local knock = require 'ccrelay.health.connect_check'

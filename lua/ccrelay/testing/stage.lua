@@ -6,7 +6,7 @@ local config = require 'ccrelay.config'
 local file = require 'ccrelay.config.file'
 local generation = require 'ccrelay.generation'
 local json = require 'ccrelay.util.json'
-local loop = require 'ccrelay.loop'
+local loop = require 'ccrelay.server.loop'
 local random = require 'ccrelay.util.random'
 
 local M = {}

@@ -7,7 +7,7 @@ local done = require 'ccrelay.exchange.finish'
 local ffi = require 'ffi'
 local random = require 'ccrelay.util.random'
 local sandbox = require 'ccrelay.script.sandbox'
-local serve = require 'ccrelay.serve'
+local serve = require 'ccrelay.server.serve'
 local task = require 'ccrelay.sched.task'
 local turn = require 'ccrelay.sched.wait'
 

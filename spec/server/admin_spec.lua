@@ -2,7 +2,7 @@
 -- The admin listener: who may read it, and its pages.
 local ffi = require 'ffi'
 local fake = require 'support.fake_c'
-local admin = require 'ccrelay.admin'
+local admin = require 'ccrelay.server.admin'
 local json = require 'ccrelay.util.json'
 local stage = require 'support.stage'
 

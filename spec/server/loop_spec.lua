@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
 local fake = require 'support.fake_c'
-local loop = require 'ccrelay.loop'
+local loop = require 'ccrelay.server.loop'
 
 describe('an error in a script', function()
   local function broken(words)
