@@ -27,14 +27,14 @@ local function build(wanted)
   local source = require 'ccrelay.generation.bundle'
   local bundle, faults = source.read(wanted)
   if not bundle then return nil, faults end
-  local trial = require 'ccrelay.trial'
+  local trial = require 'ccrelay.process.preflight'
   local built, notes = trial.build_first(function() return source.build(bundle, wanted) end)
   return built and bundle, notes, built
 end
 
 local function rehearse(bundle, wanted)
   local rehearsal = require 'ccrelay.testing.rehearsal'
-  return require('ccrelay.trial').rehearse_first(function() return rehearsal.run(bundle, wanted) end)
+  return require('ccrelay.process.preflight').rehearse_first(function() return rehearsal.run(bundle, wanted) end)
 end
 
 local function tell_never_asked(generation)

@@ -5,10 +5,10 @@ local command = require 'ccrelay.config.command'
 local config = require 'ccrelay.config'
 local fault = require 'ccrelay.util.fault'
 local file = require 'ccrelay.config.file'
-local master = require 'ccrelay.master'
+local master = require 'ccrelay.process.master'
 local options = require 'ccrelay.cli.options'
 local source = require 'ccrelay.generation.bundle'
-local trial = require 'ccrelay.trial'
+local trial = require 'ccrelay.process.preflight'
 
 local M = {}
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local channel = require 'ccrelay.channel'
+local channel = require 'ccrelay.process.ipc'
 
 describe('a message between processes', function()
   it('keeps every byte of its texts', function()

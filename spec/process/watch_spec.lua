@@ -2,7 +2,7 @@
 local C = require 'ccrelay.c'
 local helper = require 'support.config_helper'
 local source = require 'ccrelay.generation.bundle'
-local watch = require 'ccrelay.watch'
+local watch = require 'ccrelay.process.watch'
 
 describe('files that are watched', function()
   local folder, options, relay, self, tried

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A worker: what it takes over from the master, what it tells it, and how it ends.
 local fake = require 'support.fake_c'
-local channel = require 'ccrelay.channel'
+local channel = require 'ccrelay.process.ipc'
 local loop = require 'ccrelay.server.loop'
 local source = require 'ccrelay.generation.bundle'
 local stage = require 'support.stage'
-local worker = require 'ccrelay.worker'
+local worker = require 'ccrelay.process.worker'
 
 local C = fake.C
 local SIGINT, SIGTERM, SIGHUP = 2, 15, 1

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The two steps of a reload: every worker builds the generation apart; when all have, all swap.
 local fake = require 'support.fake_c'
-local channel = require 'ccrelay.channel'
-local fallback = require 'ccrelay.fallback'
-local reload = require 'ccrelay.reload'
+local channel = require 'ccrelay.process.ipc'
+local fallback = require 'ccrelay.process.policy_quarantine'
+local reload = require 'ccrelay.process.reload'
 local stage = require 'support.stage'
 
 local C = fake.C

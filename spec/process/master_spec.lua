@@ -2,11 +2,11 @@
 -- The master: which workers it starts and when, whom it kills, how it ends.
 local fake = require 'support.fake_c'
 local knock = require 'ccrelay.health.connect_check'
-local master = require 'ccrelay.master'
+local master = require 'ccrelay.process.master'
 local source = require 'ccrelay.generation.bundle'
 local stage = require 'support.stage'
-local watch = require 'ccrelay.watch'
-local worker = require 'ccrelay.worker'
+local watch = require 'ccrelay.process.watch'
+local worker = require 'ccrelay.process.worker'
 
 local C = fake.C
 local SIGINT, SIGKILL = 2, 9

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- When a policy is put aside, and what may serve instead.
-local fallback = require 'ccrelay.fallback'
+local fallback = require 'ccrelay.process.policy_quarantine'
 
 local MINUTE = 60000
 

@@ -5,7 +5,7 @@ local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local source = require 'ccrelay.generation.bundle'
-local trial = require 'ccrelay.trial'
+local trial = require 'ccrelay.process.preflight'
 
 local M = {}
 

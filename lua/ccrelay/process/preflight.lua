@@ -2,7 +2,7 @@
 -- New files are loaded in a process of their own first. One that never comes back, or takes the
 -- process with it, is a fault like any other, and whoever asked goes on meanwhile.
 local C = require 'ccrelay.c'
-local channel = require 'ccrelay.channel'
+local channel = require 'ccrelay.process.ipc'
 local ffi = require 'ffi'
 local script_file = require 'ccrelay.script.file'
 local task = require 'ccrelay.sched.task'

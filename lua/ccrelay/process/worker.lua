@@ -2,7 +2,7 @@
 -- A process that relays: it runs the loop with the generation it was given, and swaps it when the
 -- master says so.
 local C = require 'ccrelay.c'
-local channel = require 'ccrelay.channel'
+local channel = require 'ccrelay.process.ipc'
 local clients = require 'ccrelay.limits.clients'
 local config = require 'ccrelay.config'
 local health = require 'ccrelay.health'

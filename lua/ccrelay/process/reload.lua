@@ -2,14 +2,14 @@
 -- How the master takes over what has been saved. It is read, loaded in a process of its own, then
 -- built; then every worker builds it apart, and when all have, all swap.
 local C = require 'ccrelay.c'
-local channel = require 'ccrelay.channel'
+local channel = require 'ccrelay.process.ipc'
 local config = require 'ccrelay.config'
 local each = require 'ccrelay.util.each'
-local fallback = require 'ccrelay.fallback'
+local fallback = require 'ccrelay.process.policy_quarantine'
 local knock = require 'ccrelay.health.connect_check'
 local source = require 'ccrelay.generation.bundle'
 local task = require 'ccrelay.sched.task'
-local trial = require 'ccrelay.trial'
+local trial = require 'ccrelay.process.preflight'
 
 local M = {}
 

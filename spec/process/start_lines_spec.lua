@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
-local start_lines = require 'ccrelay.start_lines'
+local start_lines = require 'ccrelay.process.start_lines'
 
 local function lines(options, listens)
   return start_lines.of(assert(stage.build(options)), listens or { '127.0.0.1:8787' })
