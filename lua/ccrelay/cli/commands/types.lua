@@ -18,7 +18,7 @@ annotations), ccrelay.testing in tests, ccrelay.fit or ccrelay.json in adapters.
 
   mkdir -p types/ccrelay
   ccrelay types > types/ccrelay.lua
-  ccrelay types ccrelay.testing > types/ccrelay/testing.lua
+  ccrelay types ccrelay.testing > types/ccrelay/testing/init.lua
   ccrelay types ccrelay.fit > types/ccrelay/providers/cloud.lua
   ccrelay types ccrelay.json > types/ccrelay/util/json.lua
 

@@ -28,7 +28,7 @@ local FIRST = 'return function(exchange) return exchange:first(relay.upstreams(e
 
 describe('a stage', function()
   it('finds the policy from the folder of the test', function()
-    local answer = testing.stage { policy = '../policies/failover.lua', providers = TWO }:request()
+    local answer = testing.stage { policy = '../../policies/failover.lua', providers = TWO }:request()
     assert.same({ 'a/1' }, answer.tried)
     assert.equal(200, answer.status)
   end)
