@@ -2,7 +2,7 @@
 -- The annotations for editors: Lua that an editor can read, whole in itself.
 local helper = require 'support.config_helper'
 local json = require 'cjson'
-local annotations = require 'ccrelay.annotations'
+local annotations = require 'ccrelay.cli.annotations'
 local types = require 'ccrelay.cli.commands.types'
 
 local MODULES = { 'ccrelay', 'ccrelay.fit', 'ccrelay.json', 'ccrelay.testing' }

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
-local annotations = require 'ccrelay.annotations'
+local annotations = require 'ccrelay.cli.annotations'
 local config = require 'ccrelay.config'
 local fault = require 'ccrelay.util.fault'
 local file = require 'ccrelay.config.file'
 local options = require 'ccrelay.cli.options'
-local reference = require 'ccrelay.reference'
+local reference = require 'ccrelay.cli.reference'
 
 local M = {}
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Annotations as Markdown: types whole, bars kept from splitting cells.
-local reference = require 'ccrelay.reference'
+local reference = require 'ccrelay.cli.reference'
 
 local function class(fields, functions)
   local heads = { '---@class ccrelay.Thing' }
