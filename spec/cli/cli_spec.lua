@@ -95,7 +95,7 @@ describe('the command line', function()
     expect('types', 0, '---@class ccrelay.Exchange\n', '')
     expect('help', 0, '  types      annotations for editors', '')
     expect('types ccrelay.fit', 0, '---@type ccrelay.Fit\n', '')
-    local out = expect('types ccrelay.vault', 64, '',
+    local out = expect('types ccrelay.credentials.cache', 64, '',
       'no script requires "ccrelay.credentials.cache"; expected ccrelay, ccrelay.fit, ccrelay.json or ccrelay')
     assert.equal('', out)
     expect('types ccrelay more', 64, '', 'unexpected argument "more"')
