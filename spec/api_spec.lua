@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What scripts can reach of the library is annotated, but for what is listed here as its own.
 local stage = require 'support.stage'
-local answer = require 'ccrelay.exchange.respond'
+local respond = require 'ccrelay.exchange.respond'
 local cell = require 'ccrelay.shared.cell'
 local exchange = require 'ccrelay.exchange'
-local face = require 'ccrelay.script.handle'
-local fit = require 'ccrelay.providers.cloud'
+local handle = require 'ccrelay.script.handle'
+local cloud = require 'ccrelay.providers.cloud'
 local generation = require 'ccrelay.generation'
 local init = require 'ccrelay.init'
 local schema = require 'ccrelay.config.schema'
 local testing = require 'ccrelay.testing'
 local types = require 'ccrelay.cli.commands.types'
-local upstream = require 'ccrelay.routing.candidates'
+local candidates = require 'ccrelay.routing.candidates'
 
 -- Left out on purpose: what the library keeps for itself though a script could reach it.
 local OWN = {
@@ -75,7 +75,7 @@ end
 
 -- What shows a face's members to a script.
 local function reading(kind)
-  return debug.getmetatable(inside(face.define, 'kinds')[kind].template).__index
+  return debug.getmetatable(inside(handle.define, 'kinds')[kind].template).__index
 end
 
 local function section(wanted)
@@ -107,10 +107,10 @@ for class, reached in pairs {
   Json = relay.json,
   Routing = section 'routing',
   Exchange = of_exchange(),
-  Writer = union(inside(answer.stream, 'Writer'), own 'Writer'),
+  Writer = union(inside(respond.stream, 'Writer'), own 'Writer'),
   Cell = union(debug.getmetatable(cell.of_policy 'any').__index, cell.of_policy 'any'),
   Policy = inside(generation.build, 'POLICY_KEYS'),
-  Fit = fit,
+  Fit = cloud,
   Testing = testing,
   Stage = of_stage(),
   StageOptions = inside(testing.stage, 'OPTIONS'),
@@ -158,7 +158,7 @@ local SHOWING = [[
 
 describe('what a policy holds is annotated:', function()
   it('upstreams, outcomes', function()
-    local Upstream = inside(upstream.is, 'Upstream')
+    local Upstream = inside(candidates.is, 'Upstream')
     local views = union(inside(Upstream.__index, 'views'), words 'model')
     assert.same({}, without(views, annotated.Upstream))
     assert.same({}, without(annotated.Upstream, views))

@@ -4,16 +4,16 @@ local C = require 'ccrelay.c'
 local budget = require 'ccrelay.limits.budget'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
-local face = require 'ccrelay.script.handle'
+local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
 local latency = require 'ccrelay.health.latency'
 local members = require 'ccrelay.script.members'
-local plain = require 'ccrelay.script.deep_copy'
+local deep_copy = require 'ccrelay.script.deep_copy'
 local prices = require 'ccrelay.limits.prices'
 local random = require 'ccrelay.util.random'
 local spend_cap = require 'ccrelay.exchange.spend_cap'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 local upstream = require 'ccrelay.routing.candidates'
 
 local M = {}
@@ -41,16 +41,16 @@ local Relay = {}
 ---@field debug boolean answers tell in headers who served them
 
 local function exchange_of(value, action)
-  return face.object(value, 'exchange') or error('relay.' .. action .. ' takes an exchange', 3)
+  return handle.object(value, 'exchange') or error('relay.' .. action .. ' takes an exchange', 3)
 end
 
 local function upstream_of(value, action)
-  return face.object(value, 'upstream') or error('relay.' .. action .. ' takes one of relay.upstreams(exchange)', 3)
+  return handle.object(value, 'upstream') or error('relay.' .. action .. ' takes one of relay.upstreams(exchange)', 3)
 end
 
-local candidates = turn.entrance(function(exchange, filter)
+local candidates = wait.entrance(function(exchange, filter)
   local list = upstream.await(exchange, filter)
-  for index, one in ipairs(list) do list[index] = face.of(one) end
+  for index, one in ipairs(list) do list[index] = handle.of(one) end
   return list
 end)
 
@@ -73,7 +73,8 @@ function Relay.upstreams(exchange, filter)
   local object = exchange_of(exchange, 'upstreams')
   members.check('the filter of relay.upstreams', filter, FILTER)
   local narrow = filter and {
-    provider = face.member(filter, 'provider'), type = face.member(filter, 'type'), wait = face.member(filter, 'wait'),
+    provider = handle.member(filter, 'provider'), type = handle.member(filter, 'type'),
+    wait = handle.member(filter, 'wait'),
   }
   if narrow and narrow.provider ~= nil then check_provider(object.generation, narrow.provider) end
   return candidates(object, narrow)
@@ -95,7 +96,7 @@ function Relay.budget(exchange)
   return { per_day = budget.of(object), spent = budget.spent(object), remains_ms = budget.remains() }
 end
 
-local over_budget = turn.entrance(spend_cap.check)
+local over_budget = wait.entrance(spend_cap.check)
 
 --- Answers an exchange whose client has spent its budget_per_day: 429 billing_error with the seconds until
 --- midnight UTC, which clients show and do not repeat. Returns what route has to return then, and nil while
@@ -212,7 +213,7 @@ function M.bind(context)
   function relay.provider(settings)
     if not context.declared then error('relay.provider is for the time a script is loaded', 2) end
     if type(settings) ~= 'table' then error('relay.provider takes a table', 2) end
-    local own, message = plain.copy(settings, 'relay.provider')
+    local own, message = deep_copy.copy(settings, 'relay.provider')
     if message then error(message, 2) end
     context.declared[#context.declared + 1] = own
   end

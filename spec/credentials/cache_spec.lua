@@ -2,7 +2,7 @@
 -- Credentials that are fetched: how often, when, and what a request sees of it.
 local stage = require 'support.stage'
 local task = require 'ccrelay.sched.task'
-local vault = require 'ccrelay.credentials.cache'
+local cache = require 'ccrelay.credentials.cache'
 
 local MINUTE = 60000
 local ADAPTER = [[return { credentials = 'probe', prepare = function(request) request:pass() end }]]
@@ -19,7 +19,7 @@ function probe.source(provider)
 end
 
 function probe.apply(request, upstream)
-  local value, message = vault.get(request.exchange, upstream.slot.provider.source)
+  local value, message = cache.get(request.exchange, upstream.slot.provider.source)
   if not value then return nil, message end
   request:header('authorization', 'Bearer ' .. value.token)
   return true
@@ -27,7 +27,7 @@ end
 
 function probe.recover(outcome, upstream)
   if outcome.status ~= 401 then return false end
-  vault.void(upstream.slot.provider.source, outcome.holder.credential)
+  cache.void(upstream.slot.provider.source, outcome.holder.credential)
   return true
 end
 

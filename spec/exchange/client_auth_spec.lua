@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The table of CONFIG: what the client sends, who it is then, and what goes upstream.
 local stage = require 'support.stage'
-local auth = require 'ccrelay.exchange.client_auth'
+local client_auth = require 'ccrelay.exchange.client_auth'
 
 local PROVIDERS = {
   { name = 'a', type = 'anthropic', transparent = true, keys = { { key = 'sk-relay-a', priority = 2 } } },
@@ -110,7 +110,7 @@ describe('with a key', function()
   end)
 
   it('every configured key is compared, whatever was sent', function()
-    local entries = auth.new { api_key = { 'a', 'b', 'c' }, bearer_secret = 'd' }
+    local entries = client_auth.new { api_key = { 'a', 'b', 'c' }, bearer_secret = 'd' }
     local real, count = stage.C.cc_equal, 0
     stage.C.cc_equal = function(...)
       count = count + 1
@@ -147,7 +147,7 @@ describe('with a key', function()
   end)
 
   it('an empty one in the list opens nothing', function()
-    local made = auth.new { api_key = { '' }, clients = { { name = 'x', key = '' } }, allow_bearer = false,
+    local made = client_auth.new { api_key = { '' }, clients = { { name = 'x', key = '' } }, allow_bearer = false,
       bearer_secret = 's' }
     assert.is_nil(made:identify(nil, ''))
     assert.is_nil(made:identify('Bearer ', ''))

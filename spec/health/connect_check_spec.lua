@@ -3,7 +3,7 @@ local fake = require 'support.fake_c'
 local breaker = require 'ccrelay.health.breaker'
 local evidence = require 'ccrelay.health.evidence'
 local health = require 'ccrelay.health'
-local knock = require 'ccrelay.health.connect_check'
+local connect_check = require 'ccrelay.health.connect_check'
 local metrics = require 'ccrelay.log.metrics'
 local stage = require 'support.stage'
 local overview = require 'ccrelay.health.overview'
@@ -25,17 +25,17 @@ local function watched(more)
     env = more and more.env,
   }
   self.on_timer = function(_, number)
-    assert.equal(knock.TIMER, number)
+    assert.equal(connect_check.TIMER, number)
     self.rounds = self.rounds - 1
-    knock.look(self.relay, self.current)
-    if self.rounds == 0 then fake.C.cc_timer(self.relay, knock.TIMER, -1) end
+    connect_check.look(self.relay, self.current)
+    if self.rounds == 0 then fake.C.cc_timer(self.relay, connect_check.TIMER, -1) end
   end
   return self
 end
 
 local function watch(self, rounds)
   self.rounds = rounds
-  knock.later(self.relay, self.current)
+  connect_check.later(self.relay, self.current)
   self:run()
 end
 

@@ -3,7 +3,7 @@
 local config = require 'ccrelay.config'
 local fake = require 'support.fake_c'
 local stage = require 'support.stage'
-local booking = require 'ccrelay.limits.reservation'
+local reservation = require 'ccrelay.limits.reservation'
 
 local function new(key, routing, more)
   local settings = { name = stage.fresh('burst'):gsub(' ', '-'), type = 'anthropic', base_url = 'http://b.test',
@@ -112,9 +112,9 @@ it('what the provider told refuses gives back its share and what was reserved', 
   local function room() return { C.cc_cell_get(slot.pace), C.cc_limit_wait(slot.limit, C.cc_now(), 0, 850, nil) } end
   local before = room()
   assert.equal(0, before[2])
-  for _ = 1, 5 do assert.is_nil(booking.reserve(exchange, slot, model, C.cc_now())) end
+  for _ = 1, 5 do assert.is_nil(reservation.reserve(exchange, slot, model, C.cc_now())) end
   assert.same(before, room())
-  assert.is_truthy(booking.reserve(exchange, slot, model, C.cc_now(), true))
+  assert.is_truthy(reservation.reserve(exchange, slot, model, C.cc_now(), true))
   assert.are_not.same(before, room())
 end)
 

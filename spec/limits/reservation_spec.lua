@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What limits are booked for: what a request will take of them, and what it has taken.
 local fake = require 'support.fake_c'
-local calibration = require 'ccrelay.limits.token_estimate'
+local token_estimate = require 'ccrelay.limits.token_estimate'
 local stage = require 'support.stage'
 
 local C = fake.C
@@ -304,7 +304,7 @@ describe('output', function()
 
   it('is reserved as the model\'s answers have had it', function()
     local self = single { otpm_limit = 20000 }
-    calibration.learn_output('talker', 9000)
+    token_estimate.learn_output('talker', 9000)
     self:answers { after = 30000, usage = { input = 1, output = 9000 } }
     local request = { model = 'talker', max_tokens = 30000 }
     local list = { self:requests({ body = request }, { body = request }, { body = request }) }
@@ -319,7 +319,7 @@ describe('output', function()
     self:answers { usage = { input = 10, output = 300 }, headers = told('output-tokens', 16000, 15000, in_seconds(2)) }
     local request = { model = 'orator', max_tokens = 32000 }
     self:request { body = request }
-    calibration.learn_output('orator', 30000)
+    token_estimate.learn_output('orator', 30000)
     assert.equal('200 200 200 200', statuses(self, 4, { body = request }, 2000))
   end)
 
@@ -334,16 +334,16 @@ describe('output', function()
     local self = single {}
     self:answers { usage = { input = 5, output = 900000 } }
     self:request { body = { model = 'liar', max_tokens = 100 } }
-    assert.equal(100, calibration.output 'liar')
+    assert.equal(100, token_estimate.output 'liar')
   end)
 
   it('that grows is learned at once, output that shrinks by and by', function()
     stage.new {}
-    calibration.learn_output('grower', 1000)
-    calibration.learn_output('grower', 3000)
-    assert.equal(3000, calibration.output 'grower')
-    calibration.learn_output('grower', 600)
-    assert.equal(2700, calibration.output 'grower')
+    token_estimate.learn_output('grower', 1000)
+    token_estimate.learn_output('grower', 3000)
+    assert.equal(3000, token_estimate.output 'grower')
+    token_estimate.learn_output('grower', 600)
+    assert.equal(2700, token_estimate.output 'grower')
   end)
 
   it('of a stream that broke off counts by its bytes, and not below the estimate', function()
@@ -586,7 +586,7 @@ describe('images', function()
     local self = single { itpm_limit = 2000 }
     self:answers { usage = { input = 1500, output = 1 } }
     assert.equal('200 429', statuses(self, 2, { body = body('image', 1500000) }))
-    assert.equal(4, calibration.bytes_per_token 'seer-image')
+    assert.equal(4, token_estimate.bytes_per_token 'seer-image')
   end)
 
   it('that are small are fewer', function()
@@ -600,13 +600,13 @@ describe('images', function()
     self:answers { usage = { input = 5000, output = 1 } }
     statuses(self, 3, { body = { model = 'seer-far', messages = { { role = 'user', content = {
       { type = 'image', source = { type = 'url', url = 'http://x/y.png' } } } } } } })
-    assert.equal(4, calibration.bytes_per_token 'seer-far')
+    assert.equal(4, token_estimate.bytes_per_token 'seer-far')
   end)
 
   it('and documents teach nothing of the size of tokens', function()
     local self = single {}
     self:answers { usage = { input = 50000, output = 1 } }
     statuses(self, 2, { body = body('document', 800000) })
-    assert.equal(4, calibration.bytes_per_token 'seer-document')
+    assert.equal(4, token_estimate.bytes_per_token 'seer-document')
   end)
 end)

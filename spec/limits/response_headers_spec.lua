@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
-local ratelimit = require 'ccrelay.limits.response_headers'
+local response_headers = require 'ccrelay.limits.response_headers'
 
 describe('an RFC 3339 time', function()
   for text, expected in pairs {
@@ -8,35 +8,35 @@ describe('an RFC 3339 time', function()
     ['2026-11-23T03:52:05.5Z'] = 1795405925.5, ['2026-11-23T05:52:05+02:00'] = 1795405925,
     ['2026-11-22T22:22:05-05:30'] = 1795405925, ['2100-03-01T00:00:00Z'] = 4107542400,
   } do
-    it(text .. ' is ' .. expected, function() assert.equal(expected, ratelimit.rfc3339(text)) end)
+    it(text .. ' is ' .. expected, function() assert.equal(expected, response_headers.rfc3339(text)) end)
   end
 
   for _, text in ipairs { '', 'soon', '2026-11-23', '2026-11-23T03:52:05', '1795405925', '2026-11-23T03:52:05+2' } do
-    it('is not "' .. text .. '"', function() assert.is_nil(ratelimit.rfc3339(text)) end)
+    it('is not "' .. text .. '"', function() assert.is_nil(response_headers.rfc3339(text)) end)
   end
 end)
 
 describe('retry-after', function()
   for text, expected in pairs { ['0'] = 0, ['7'] = 7, ['2.5'] = 2.5, ['999999'] = 999999 } do
-    it(text .. ' is ' .. expected .. ' s', function() assert.equal(expected, ratelimit.seconds(text)) end)
+    it(text .. ' is ' .. expected .. ' s', function() assert.equal(expected, response_headers.seconds(text)) end)
   end
 
   for _, text in ipairs { '', '-1', '0x10', '1e3', 'nan', 'inf', 'Mon, 99 Xxx 2026 00:00:00 GMT', ('9'):rep(400) } do
-    it('is not "' .. text:sub(1, 30) .. '"', function() assert.is_nil(ratelimit.seconds(text)) end)
+    it('is not "' .. text:sub(1, 30) .. '"', function() assert.is_nil(response_headers.seconds(text)) end)
   end
 
   it('in the past is 0', function()
     stage.new()
-    assert.equal(0, ratelimit.seconds 'Sun, 06 Nov 1994 08:49:37 GMT')
+    assert.equal(0, response_headers.seconds 'Sun, 06 Nov 1994 08:49:37 GMT')
   end)
 
   it('counts after retry-after-ms, unless that cannot be read', function()
     local function seconds(milliseconds)
-      return ratelimit.retry_after { ['retry-after'] = '7', ['retry-after-ms'] = milliseconds }
+      return response_headers.retry_after { ['retry-after'] = '7', ['retry-after-ms'] = milliseconds }
     end
     assert.equal(1.5, seconds '1500')
     assert.equal(7, seconds(nil))
     assert.equal(7, seconds 'soon')
-    assert.is_nil(ratelimit.retry_after {})
+    assert.is_nil(response_headers.retry_after {})
   end)
 end)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Bytes per token, as providers count.
 local stage = require 'support.stage'
-local calibration = require 'ccrelay.limits.token_estimate'
+local token_estimate = require 'ccrelay.limits.token_estimate'
 
 local POLICY = [[local relay = require 'ccrelay'
 return function(exchange)
@@ -35,24 +35,24 @@ end)
 
 it('follow a change little by little', function()
   stage.new {}
-  calibration.learn('m', 4000, 1000)
-  calibration.learn('m', 8000, 1000)
-  assert.equal(4.5, calibration.bytes_per_token 'm')
-  for _ = 1, 60 do calibration.learn('m', 8000, 1000) end
-  assert.is_true(calibration.bytes_per_token 'm' > 7.9)
+  token_estimate.learn('m', 4000, 1000)
+  token_estimate.learn('m', 8000, 1000)
+  assert.equal(4.5, token_estimate.bytes_per_token 'm')
+  for _ = 1, 60 do token_estimate.learn('m', 8000, 1000) end
+  assert.is_true(token_estimate.bytes_per_token 'm' > 7.9)
 end)
 
 it('learn nothing from tiny requests, nor anything absurd', function()
   stage.new {}
-  calibration.learn('m', 4000, 10)
-  assert.equal(4, calibration.bytes_per_token 'm')
-  calibration.learn('m', 4e6, 60)
-  assert.equal(12, calibration.bytes_per_token 'm')
+  token_estimate.learn('m', 4000, 10)
+  assert.equal(4, token_estimate.bytes_per_token 'm')
+  token_estimate.learn('m', 4e6, 60)
+  assert.equal(12, token_estimate.bytes_per_token 'm')
 end)
 
 it('are the models\' own', function()
   stage.new {}
-  calibration.learn('one', 2000, 1000)
-  assert.equal(2, calibration.bytes_per_token 'one')
-  assert.equal(4, calibration.bytes_per_token 'another')
+  token_estimate.learn('one', 2000, 1000)
+  assert.equal(2, token_estimate.bytes_per_token 'one')
+  assert.equal(4, token_estimate.bytes_per_token 'another')
 end)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
-local journal = require 'ccrelay.log.logger'
+local logger = require 'ccrelay.log.logger'
 local json = require 'ccrelay.util.json'
 local redact = require 'ccrelay.log.redact'
 
@@ -8,7 +8,7 @@ describe('a line of another kind', function()
   for _, format in ipairs { 'text', 'json' } do
     it('shows what controls a terminal, in ' .. format, function()
       local self = stage.new { logging = { format = format } }
-      journal.new { logging = { format = format } }:say('warn', 'a\194\155b', { 'c', 'd\226\128\174e' })
+      logger.new { logging = { format = format } }:say('warn', 'a\194\155b', { 'c', 'd\226\128\174e' })
       local line = self.lines[#self.lines]
       assert.is_truthy(line:find('a\\u009bb', 1, true), line)
       assert.is_truthy(line:find('d\\u202ee', 1, true), line)
@@ -182,7 +182,7 @@ describe('the journal', function()
   it('is coloured on a terminal only, and never in JSON', function()
     local function first_line(logging, terminal)
       local self = stage.new()
-      journal.new({ logging = logging }, terminal):line('info', 'word')
+      logger.new({ logging = logging }, terminal):line('info', 'word')
       return self.lines[1]
     end
     assert.is_nil(first_line({ pretty = 'auto' }, false):find '\27')
@@ -194,7 +194,7 @@ describe('the journal', function()
   -- The lines that a terminal gets for something, without colours.
   local function on_terminal(work, logging)
     local self = stage.new { logging = logging }
-    self.current.journal = journal.new({ logging = logging }, true)
+    self.current.journal = logger.new({ logging = logging }, true)
     work(self)
     return (self.lines[#self.lines]:gsub('\27%[%d*m', ''))
   end
@@ -233,7 +233,7 @@ describe('the journal', function()
     local function work(self) self.current.journal:line('warn', 'm', { 'a', ('x'):rep(300) }) end
     assert.is_nil(on_terminal(work, { format = 'json' }):find('\n', 1, true))
     local self = stage.new()
-    journal.new({ logging = { pretty = true } }, false):line('warn', 'm', { 'a', ('x'):rep(300) })
+    logger.new({ logging = { pretty = true } }, false):line('warn', 'm', { 'a', ('x'):rep(300) })
     assert.is_nil(self.lines[1]:find('\n', 1, true))
   end)
 

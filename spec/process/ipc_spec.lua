@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local channel = require 'ccrelay.process.ipc'
+local ipc = require 'ccrelay.process.ipc'
 
 describe('a message between processes', function()
   it('keeps every byte of its texts', function()
@@ -9,10 +9,10 @@ describe('a message between processes', function()
     local policy = { path = 'p.lua', text = 'caf\233\255\192\128' }
     local bundle = { scripts = { ['policies/caf\233.lua'] = text }, policy = policy }
     assert.same({ type = 'prepare', turn = 7, bundle = bundle },
-      channel.unpack(channel.pack { type = 'prepare', turn = 7, bundle = bundle }))
+      ipc.unpack(ipc.pack { type = 'prepare', turn = 7, bundle = bundle }))
   end)
 
   it('that is none is nil', function()
-    for _, text in ipairs { '', '{', '5', 'null' } do assert.is_nil(channel.unpack(text)) end
+    for _, text in ipairs { '', '{', '5', 'null' } do assert.is_nil(ipc.unpack(text)) end
   end)
 end)

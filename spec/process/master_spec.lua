@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The master: which workers it starts and when, whom it kills, how it ends.
 local fake = require 'support.fake_c'
-local knock = require 'ccrelay.health.connect_check'
+local connect_check = require 'ccrelay.health.connect_check'
 local master = require 'ccrelay.process.master'
-local source = require 'ccrelay.generation.bundle'
+local bundle = require 'ccrelay.generation.bundle'
 local stage = require 'support.stage'
 local watch = require 'ccrelay.process.watch'
 local worker = require 'ccrelay.process.worker'
@@ -57,7 +57,7 @@ local function machine(events)
 end
 
 local modules = {
-  { source, 'tls_digest', function() end }, { knock, 'later', function() end },
+  { bundle, 'tls_digest', function() end }, { connect_check, 'later', function() end },
   { watch, 'new', function() return { follow = function() return {} end } end },
   { worker, 'run', function(self) return 'worker ' .. self.slot end },
 }

@@ -1,28 +1,28 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- When a policy is put aside, and what may serve instead.
-local fallback = require 'ccrelay.process.policy_quarantine'
+local policy_quarantine = require 'ccrelay.process.policy_quarantine'
 
 local MINUTE = 60000
 
 describe('the faults of a policy', function()
   it('are too many at the third within a minute', function()
-    local state = fallback.new()
+    local state = policy_quarantine.new()
     assert.is_false(state:count(1, 0, false))
     assert.is_false(state:count(1, 1000, false))
     assert.is_true(state:count(1, MINUTE - 1, false))
   end)
 
   it('are forgotten after a minute', function()
-    local state = fallback.new()
+    local state = policy_quarantine.new()
     assert.is_false(state:count(1, 0, false))
     assert.is_false(state:count(1, 1000, false))
     assert.is_false(state:count(1, MINUTE, false))
     assert.is_true(state:count(1, MINUTE + 1, false))
-    assert.is_false(fallback.new():count(1, MINUTE, false))
+    assert.is_false(policy_quarantine.new():count(1, MINUTE, false))
   end)
 
   it('begin at none in another generation', function()
-    local state = fallback.new()
+    local state = policy_quarantine.new()
     for generation = 1, 5 do
       assert.is_false(state:count(generation, generation, false))
       assert.is_false(state:count(generation, generation, false))
@@ -31,34 +31,34 @@ describe('the faults of a policy', function()
   end)
 
   it('are too many at the second worker killed', function()
-    local state = fallback.new()
+    local state = policy_quarantine.new()
     assert.is_false(state:count(1, 0, true))
     assert.is_true(state:count(1, MINUTE - 1, true))
-    state = fallback.new()
+    state = policy_quarantine.new()
     assert.is_false(state:count(1, 0, true))
     assert.is_false(state:count(1, MINUTE, true))
-    assert.is_false(fallback.new():count(1, 0, true))
+    assert.is_false(policy_quarantine.new():count(1, 0, true))
   end)
 
   it('count together with kills', function()
-    local state = fallback.new()
+    local state = policy_quarantine.new()
     assert.is_false(state:count(1, 0, false))
     assert.is_false(state:count(1, 1, true))
     assert.is_true(state:count(1, 2, false))
   end)
 
   it('go on being too many, without end and without growing', function()
-    local state = fallback.new()
+    local state = policy_quarantine.new()
     for time = 1, 1000 do state:count(1, time, false) end
     assert.is_true(state:count(1, 1001, false))
     assert.is_true(#state.faults <= 6)
   end)
 
   it('can be more, or without a limit', function()
-    local state = fallback.new(5)
+    local state = policy_quarantine.new(5)
     for _ = 1, 4 do assert.is_false(state:count(1, 0, false)) end
     assert.is_true(state:count(1, 0, false))
-    state = fallback.new(0)
+    state = policy_quarantine.new(0)
     for _ = 1, 10 do assert.is_false(state:count(1, 0, true)) end
   end)
 end)
@@ -68,7 +68,7 @@ describe('instead of a policy', function()
   local last = { path = 'policies/failover.lua', text = 'last' }
 
   it('serves the one before it, else failover', function()
-    local state = fallback.new()
+    local state = policy_quarantine.new()
     assert.same({ last }, state:candidates(own, own, last))
     state.before = good
     assert.same({ good, last }, state:candidates(own, own, last))
@@ -76,7 +76,7 @@ describe('instead of a policy', function()
   end)
 
   it('never serves what has failed', function()
-    local state = fallback.new()
+    local state = policy_quarantine.new()
     state.before = { path = 'other.lua', text = 'own' }
     assert.same({ last }, state:candidates(own, own, last))
     state.before = nil
@@ -94,12 +94,12 @@ describe('the policy before one', function()
   end
 
   local function swap(next_bundle, aside)
-    fallback.swap(master, next_bundle, generation, aside)
+    policy_quarantine.swap(master, next_bundle, generation, aside)
     master.bundle = next_bundle
   end
 
   before_each(function()
-    master = { fallback = fallback.new(), bundle = bundle 'one', generation = generation }
+    master = { fallback = policy_quarantine.new(), bundle = bundle 'one', generation = generation }
   end)
 
   it('is the last that had another text', function()

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The two steps of a reload: every worker builds the generation apart; when all have, all swap.
 local fake = require 'support.fake_c'
-local channel = require 'ccrelay.process.ipc'
-local fallback = require 'ccrelay.process.policy_quarantine'
+local ipc = require 'ccrelay.process.ipc'
+local policy_quarantine = require 'ccrelay.process.policy_quarantine'
 local reload = require 'ccrelay.process.reload'
 local stage = require 'support.stage'
 
@@ -14,7 +14,7 @@ local sent, killed, commits
 -- What the master asks of the C side here: messages to workers, their ends, timers.
 local own = {
   cc_send = function(_, slot, text)
-    sent[#sent + 1] = slot .. ' ' .. channel.unpack(text).type
+    sent[#sent + 1] = slot .. ' ' .. ipc.unpack(text).type
     return C.CC_OK
   end,
   cc_kill = function(slot, number) killed[#killed + 1] = slot .. ' ' .. number end,
@@ -37,7 +37,7 @@ local function new()
   local old, other = stage.new().current, assert(stage.build { routing = { strategy = 'failover' } })
   local bundle = { scripts = {}, policy = { path = 'p.lua', text = '' } }
   local master = { generation = old, bundle = bundle, number = 1, turn = 0, reloads = 0, failed = 0, said = {},
-    workers = 2, fallback = fallback.new() }
+    workers = 2, fallback = policy_quarantine.new() }
   function master.say(_, level, text) master.said[#master.said + 1] = level .. ' ' .. text end
   function master.living() return { 0, 1 } end
   function master.follow() end

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local C = require 'ccrelay.c'
 local helper = require 'support.config_helper'
-local source = require 'ccrelay.generation.bundle'
+local bundle = require 'ccrelay.generation.bundle'
 local watch = require 'ccrelay.process.watch'
 
 describe('files that are watched', function()
@@ -19,7 +19,7 @@ describe('files that are watched', function()
     folder, relay = helper.folder(), C.cc_open()
     save 'return 1'
     options = { data = { providers = {} }, policy = path 'policy.lua', watch = true, insecure = false }
-    self, tried = watch.new(relay, options), source.saved(options)
+    self, tried = watch.new(relay, options), bundle.saved(options)
     assert.same({}, self:follow(tried))
   end)
 
@@ -75,8 +75,8 @@ describe('files that are watched', function()
   it('are due when they cannot be read any more, once', function()
     shell 'chmod 666 policy.lua'
     assert.same({ false, true }, look(0, 100))
-    tried = source.saved(options)
-    assert.is_truthy(source.text(tried.faults):find('--insecure-permissions', 1, true))
+    tried = bundle.saved(options)
+    assert.is_truthy(bundle.text(tried.faults):find('--insecure-permissions', 1, true))
     assert.same({ false, false }, look(200, 300))
     shell 'rm policy.lua'
     assert.same({ false, true }, look(400, 500))
@@ -86,11 +86,11 @@ describe('files that are watched', function()
     shell 'mkdir etc'
     save('providers: []', 'etc/config.yaml')
     options.data, options.config = nil, path 'etc/config.yaml'
-    tried = source.saved(options)
+    tried = bundle.saved(options)
     assert.same({}, self:follow(tried))
     shell 'chmod 666 etc/config.yaml'
     assert.same({ false, true }, look(0, 100))
-    tried = source.saved(options)
+    tried = bundle.saved(options)
     assert.same({ false }, look(200))
     assert.is_number(self.numbers[path 'etc'])
   end)
@@ -99,7 +99,7 @@ describe('files that are watched', function()
     shell 'mkdir ..1 ..2 && rm policy.lua && ln -s ..1 ..data && ln -s ..data/policy.lua policy.lua'
     save('return 1', '..1/policy.lua')
     save('return 2', '..2/policy.lua')
-    tried = source.saved(options)
+    tried = bundle.saved(options)
     assert.same({}, self:follow(tried))
     assert.is_number(self.numbers[path '..1'])
     assert.is_number(self.numbers[folder])
@@ -113,7 +113,7 @@ describe('files that are watched', function()
   it('are watched on when their folder goes and comes', function()
     shell 'mkdir sub && mv policy.lua sub'
     options.policy = path 'sub/policy.lua'
-    tried = source.saved(options)
+    tried = bundle.saved(options)
     assert.same({}, self:follow(tried))
     local number = self.numbers[path 'sub']
     shell 'rm -r sub'
@@ -126,12 +126,12 @@ describe('files that are watched', function()
     save('a', 'cert.pem')
     save('b', 'key.pem')
     options.tls = { cert = path 'cert.pem', key = path 'key.pem' }
-    tried = source.saved(options)
+    tried = bundle.saved(options)
     assert.equal(32, #tried.tls)
     save('c', 'key.pem')
     assert.same({ false, true }, look(0, 100))
     shell 'rm cert.pem'
-    assert.is_truthy(source.text(source.saved(options).faults):find('server.tls: .*cert.pem'))
+    assert.is_truthy(bundle.text(bundle.saved(options).faults):find('server.tls: .*cert.pem'))
   end)
 
   it('are left alone with --watch no', function()

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- A worker: what it takes over from the master, what it tells it, and how it ends.
 local fake = require 'support.fake_c'
-local channel = require 'ccrelay.process.ipc'
+local ipc = require 'ccrelay.process.ipc'
 local loop = require 'ccrelay.server.loop'
-local source = require 'ccrelay.generation.bundle'
+local bundle = require 'ccrelay.generation.bundle'
 local stage = require 'support.stage'
 local worker = require 'ccrelay.process.worker'
 
@@ -15,7 +15,7 @@ local told, calls, inbox
 local own = {
   cc_send = function(_, slot, text)
     assert.equal(-1, slot)
-    told[#told + 1] = channel.unpack(text)
+    told[#told + 1] = ipc.unpack(text)
     return C.CC_OK
   end,
   cc_message = function(_, bytes)
@@ -29,7 +29,7 @@ for _, name in ipairs { 'cc_process', 'cc_signal', 'cc_accept', 'cc_log_flush', 
   'cc_abandon', 'cc_tls_commit', 'cc_configure' } do
   own[name] = function() calls[name] = (calls[name] or 0) + 1 end
 end
-local before, run, build = {}, loop.run, source.build
+local before, run, build = {}, loop.run, bundle.build
 
 before_each(function()
   told, calls = {}, { open = 0 }
@@ -38,7 +38,7 @@ end)
 
 after_each(function()
   for name in pairs(own) do C[name] = before[name] end
-  loop.run, source.build = run, build
+  loop.run, bundle.build = run, build
 end)
 
 -- Runs a worker whose loop is the function: its exit code.
@@ -47,7 +47,7 @@ local function with(go)
   current.number = 1
   function loop.run(_, self)
     go(self, function(message)
-      inbox = channel.pack(message)
+      inbox = ipc.pack(message)
       self:on_message()
     end)
   end
@@ -67,7 +67,7 @@ end)
 it('builds apart and swaps when told to', function()
   with(function(self, message)
     local other = assert(stage.build {})
-    function source.build() return other, {} end
+    function bundle.build() return other, {} end
     assert.equal(1, takes(self, message, 7).number)
     assert.same({ type = 'ready', turn = 7 }, told[1])
     message { type = 'commit', turn = 7 }
@@ -78,7 +78,7 @@ end)
 
 it('swaps to nothing but what was built last', function()
   with(function(self, message)
-    function source.build() return assert(stage.build {}), {} end
+    function bundle.build() return assert(stage.build {}), {} end
     takes(self, message, 7)
     message { type = 'commit', turn = 6 }
     takes(self, message, 8)
@@ -94,7 +94,7 @@ end)
 
 it('says what is wrong with what it cannot build, and stays', function()
   with(function(self, message)
-    function source.build() return nil, { { path = 'providers[0].name', message = 'is missing' } } end
+    function bundle.build() return nil, { { path = 'providers[0].name', message = 'is missing' } } end
     takes(self, message, 7)
     assert.equal(7, told[1].turn)
     assert.matches('providers%[0%]%.name', told[1].fault)

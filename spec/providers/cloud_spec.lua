@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What is made fit for clouds, without any of them.
 require 'support.fake_c'
-local fit = require 'ccrelay.providers.cloud'
+local cloud = require 'ccrelay.providers.cloud'
 local json = require 'ccrelay.util.json'
 
 -- A request whose body is a table; what was edited is in .body, as decoded.
@@ -31,12 +31,12 @@ describe('the family of a model', function()
     ['us.anthropic.claude-sonnet-4-5-20250929-v1:0'] = 4, ['claude-opus-5-5'] = 5, ['claude-opus-4@20250514'] = 4,
     ['anthropic.claude-haiku-10'] = 10, ['claude-haiku-5'] = 5,
   } do
-    it('is told by ' .. name, function() assert.equal(family, fit.family(name)) end)
+    it('is told by ' .. name, function() assert.equal(family, cloud.family(name)) end)
   end
 
   it('is unknown when the name does not tell', function()
     for _, name in ipairs { 'arn:aws:bedrock:x:1:application-inference-profile/abc', 'GLM-4.7', 'claude', '' } do
-      assert.is_nil(fit.family(name))
+      assert.is_nil(cloud.family(name))
     end
   end)
 end)
@@ -44,31 +44,31 @@ end)
 describe('betas', function()
   it('are those permitted, in the client\'s order, each once', function()
     local request = request_of({}, 'b-2, a-1,unknown-3,, a-1 ')
-    assert.same({ 'b-2', 'a-1' }, fit.betas(request, { 'a-1', 'b-2', 'c-3' }))
+    assert.same({ 'b-2', 'a-1' }, cloud.betas(request, { 'a-1', 'b-2', 'c-3' }))
   end)
 
   it('are more where the configuration says so', function()
     local request = request_of({}, 'a-1,mine-2', { settings = { allowed_betas = { 'mine-2' } } })
-    assert.same({ 'a-1', 'mine-2' }, fit.betas(request, { 'a-1' }))
+    assert.same({ 'a-1', 'mine-2' }, cloud.betas(request, { 'a-1' }))
   end)
 
   it('have the name the cloud knows', function()
     local request = request_of({}, 'advanced-tool-use-2025-11-20,tool-search-tool-2025-10-19')
-    assert.same({ 'tool-search-tool-2025-10-19' }, fit.betas(request, { 'tool-search-tool-2025-10-19' }))
+    assert.same({ 'tool-search-tool-2025-10-19' }, cloud.betas(request, { 'tool-search-tool-2025-10-19' }))
   end)
 
   it('can be had without some families', function()
-    assert.same({ 'a-2026-01-01', 'web' }, fit.except({ 'a-2026-01-01', 'web-search-2025-03-05', 'web' },
+    assert.same({ 'a-2026-01-01', 'web' }, cloud.except({ 'a-2026-01-01', 'web-search-2025-03-05', 'web' },
       { 'web-search' }))
   end)
 
-  it('are none without a header', function() assert.same({}, fit.betas(request_of({}, nil), { 'a' })) end)
+  it('are none without a header', function() assert.same({}, cloud.betas(request_of({}, nil), { 'a' })) end)
 end)
 
 describe('the body', function()
   it('loses what the schema refuses', function()
     local request = request_of { context_management = { edits = {} }, metadata = { user_id = 'u' } }
-    fit.body(request, 'v-1', {})
+    cloud.body(request, 'v-1', {})
     assert.same({ metadata = { user_id = 'u' }, anthropic_version = 'v-1' }, request.body)
   end)
 
@@ -81,9 +81,9 @@ describe('the body', function()
   for member, beta in pairs(PAIRS) do
     it('has ' .. member .. ' only together with its beta', function()
       local request = request_of { [member] = 'x' }
-      fit.body(request, 'v', { 'other-2026-01-01', beta })
+      cloud.body(request, 'v', { 'other-2026-01-01', beta })
       assert.same({ [member] = 'x', anthropic_version = 'v' }, request.body)
-      fit.body(request, 'v', { 'other-2026-01-01', beta:sub(1, -2), beta:sub(2) })
+      cloud.body(request, 'v', { 'other-2026-01-01', beta:sub(1, -2), beta:sub(2) })
       assert.same({ anthropic_version = 'v' }, request.body)
     end)
   end
@@ -91,35 +91,35 @@ describe('the body', function()
   it('has what belongs to several betas with any of them', function()
     for _, beta in ipairs { 'skills-2025-10-02', 'code-execution-2025-05-22' } do
       local request = request_of { container = 'x' }
-      fit.body(request, 'v', { beta })
+      cloud.body(request, 'v', { beta })
       assert.equal('x', request.body.container)
     end
   end)
 
   it('has output_config.task_budget only together with its beta', function()
     local request = request_of { output_config = { effort = 'low', task_budget = { total = 1 } } }
-    fit.body(request, 'v', { 'task-budgets-2026-03-13' })
+    cloud.body(request, 'v', { 'task-budgets-2026-03-13' })
     assert.same({ effort = 'low', task_budget = { total = 1 } }, request.body.output_config)
-    fit.body(request, 'v', {})
+    cloud.body(request, 'v', {})
     assert.same({ effort = 'low' }, request.body.output_config)
   end)
 
   it('never has a cache_control of its own', function()
     local request = request_of { cache_control = { type = 'ephemeral' } }
-    fit.body(request, 'v', { 'prompt-caching-scope-2026-01-05' })
+    cloud.body(request, 'v', { 'prompt-caching-scope-2026-01-05' })
     assert.is_nil(request.body.cache_control)
   end)
 
   it('keeps safeguards, for who cannot do them has to say so', function()
     local request = request_of { safeguards = { 1 } }
-    fit.body(request, 'v', {})
+    cloud.body(request, 'v', {})
     assert.same({ 1 }, request.body.safeguards)
   end)
 
   it('is searched for scopes of cache_control only where there are some, unless their beta is sent', function()
     local function searched(betas, has)
       local request, count = request_of({}, nil, { has = has }), 0
-      fit.body(request, 'v', betas)
+      cloud.body(request, 'v', betas)
       for _, path in ipairs(request.removed) do count = count + (path:find 'cache_control%.scope$' and 1 or 0) end
       return count > 0
     end
@@ -130,7 +130,7 @@ describe('the body', function()
 
   it('keeps the version it has', function()
     local request = request_of { anthropic_version = 'mine' }
-    fit.body(request, 'v-1', {})
+    cloud.body(request, 'v-1', {})
     assert.equal('mine', request.body.anthropic_version)
   end)
 
@@ -138,14 +138,14 @@ describe('the body', function()
 
   it('keeps thinking.display from the 5 family on', function()
     local request = request_of { thinking = thinking }
-    fit.body(request, 'v', {})
+    cloud.body(request, 'v', {})
     assert.same(thinking, request.body.thinking)
   end)
 
   it('loses it before, and where the family is unknown', function()
     for _, model in ipairs { 'claude-sonnet-4-5', 'arn:aws:bedrock:us-east-1:1:application-inference-profile/abc' } do
       local request = request_of({ thinking = thinking }, nil, { model = model })
-      fit.body(request, 'v', {})
+      cloud.body(request, 'v', {})
       assert.same({ type = 'adaptive' }, request.body.thinking)
     end
   end)
@@ -153,18 +153,18 @@ describe('the body', function()
   it('tells the family by the client\'s name when the cloud\'s does not', function()
     local request = request_of({ thinking = thinking }, nil, { model = 'arn:aws:bedrock:x:1:custom/abc' })
     request.original_model = 'claude-opus-5-5'
-    fit.body(request, 'v', {})
+    cloud.body(request, 'v', {})
     assert.same(thinking, request.body.thinking)
   end)
 
   it('gets the betas unless it has a list of its own', function()
     local request = request_of {}
-    fit.put_betas(request, { 'a' })
+    cloud.put_betas(request, { 'a' })
     assert.same({ 'a' }, request.body.anthropic_beta)
-    fit.put_betas(request, { 'b' })
+    cloud.put_betas(request, { 'b' })
     assert.same({ 'a' }, request.body.anthropic_beta)
     request = request_of {}
-    fit.put_betas(request, {})
+    cloud.put_betas(request, {})
     assert.is_nil(request.body.anthropic_beta)
   end)
 end)
@@ -177,6 +177,6 @@ describe('a model in a path', function()
       'arn:aws:bedrock:us-east-1:1234:application-inference-profile%2Fabc',
     ['a b?c#d%e'] = 'a%20b%3Fc%23d%25e', ['..'] = '%2E%2E', ['\195\164'] = '%C3%A4', ['a/../b'] = 'a%2F..%2Fb',
   } do
-    it('is one segment: ' .. model, function() assert.equal(segment, fit.segment(model)) end)
+    it('is one segment: ' .. model, function() assert.equal(segment, cloud.segment(model)) end)
   end
 end)

@@ -2,7 +2,7 @@
 -- Providers that list their models: when they are asked, and which requests they get.
 local stage = require 'support.stage'
 local Generation = require 'ccrelay.generation'
-local listing = require 'ccrelay.routing.model_lists'
+local model_lists = require 'ccrelay.routing.model_lists'
 
 local TELL = [[
 local relay = require 'ccrelay'
@@ -184,8 +184,8 @@ describe('a provider that lists its models', function()
     self:use { providers = { anthropic(), ollama() }, policy = (TELL:gsub('FILTER', 'nil')) }
     assert.equal('o', candidates(self, 'qwen3:8b'))
     assert.equal(1, asked(self))
-    assert.same({ 'qwen3:8b' }, listing.names(self.current.providers[2]))
-    assert.same({}, listing.names(self.current.providers[1]))
+    assert.same({ 'qwen3:8b' }, model_lists.names(self.current.providers[2]))
+    assert.same({}, model_lists.names(self.current.providers[1]))
   end)
 end)
 

@@ -2,7 +2,7 @@
 -- Which key made a file or batch, and who gets requests for it.
 local stage = require 'support.stage'
 
-local makers = require 'ccrelay.routing.owners'
+local owners = require 'ccrelay.routing.owners'
 
 local function provider(name, keys, more)
   local entry = { name = name, type = 'anthropic', keys = {} }
@@ -34,7 +34,7 @@ local function attached(self)
 end
 
 local function maker(self, id)
-  local slot = makers.find(attached(self), id)
+  local slot = owners.find(attached(self), id)
   return slot and slot.key
 end
 
@@ -43,8 +43,8 @@ describe('the key that made a file', function()
     local self = stage.new { providers = { provider('a', { 'sk-1', 'sk-2' }) } }
     local slots = attached(self).providers[1].slots
     assert.is_nil(maker(self, 'file_made_1'))
-    makers.note('file_made_1', slots[2])
-    makers.note('file_made_2', slots[1])
+    owners.note('file_made_1', slots[2])
+    owners.note('file_made_2', slots[1])
     assert.equal('sk-2', maker(self, 'file_made_1'))
     assert.equal('sk-1', maker(self, 'file_made_2'))
     self:use { providers = { provider('a', { 'sk-2', 'sk-1' }) } }
@@ -58,8 +58,8 @@ describe('the key that made a file', function()
   it('is forgotten when other ids have taken its place', function()
     local self = stage.new { providers = { provider('a', { 'sk-1' }) } }
     local slot = attached(self).providers[1].slots[1]
-    makers.note('file_lost', slot)
-    for index = 1, 60000 do makers.note('file_later_' .. index, slot) end
+    owners.note('file_lost', slot)
+    for index = 1, 60000 do owners.note('file_later_' .. index, slot) end
     assert.is_nil(maker(self, 'file_lost'))
   end)
 

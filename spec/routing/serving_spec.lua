@@ -2,7 +2,7 @@
 -- Who is asked for a model, in order, with the providers of a page about providers joined to one configuration, as
 -- people join them. What ccrelay check says of it is the same.
 local stage = require 'support.stage'
-local upstream = require 'ccrelay.routing.candidates'
+local candidates = require 'ccrelay.routing.candidates'
 
 local TELL = [[
 local relay = require 'ccrelay'
@@ -38,7 +38,7 @@ local vertex = { name = 'vertex', type = 'vertex', gcp_project_id = 'p', gcp_reg
 
 local function planned(self, model)
   local list = {}
-  for index, one in ipairs(upstream.plan(self.current, model)) do
+  for index, one in ipairs(candidates.plan(self.current, model)) do
     list[index] = one.slot.provider.name .. '=' .. one.model
   end
   return table.concat(list, ' ')

@@ -3,7 +3,7 @@
 local cell = require 'ccrelay.shared.cell'
 local fake = require 'support.fake_c'
 local json = require 'ccrelay.util.json'
-local lines = require 'ccrelay.routing.wait_lines'
+local wait_lines = require 'ccrelay.routing.wait_lines'
 local metrics = require 'ccrelay.log.metrics'
 local stage = require 'support.stage'
 
@@ -130,8 +130,8 @@ describe('when all keys are at their limits', function()
 
   it('nor that of those who wait in another worker, unless it has not been heard of for a second', function()
     local self = limited({ routing = { queue_ms = 2 * MINUTE } }, { key = 'sk-q', rpm_limit = 60 })
-    lines.attach(1)
-    finally(function() lines.attach(0) end)
+    wait_lines.attach(1)
+    finally(function() wait_lines.attach(0) end)
     assert.equal(200, self:request().status)
     local slot, words, start = self.current.providers[1].slots[1], '1 59 0 0', fake.C.cc_now()
     local elsewhere = cell.number('queue 0 ' .. slot.name)

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
-local plain = require 'ccrelay.script.deep_copy'
+local deep_copy = require 'ccrelay.script.deep_copy'
 
 describe('a plain copy', function()
   it('is equal and shares no table', function()
     local inner, call = { 1, 2 }, function() end
     local value = { a = inner, b = inner, [3] = false, [true] = call, text = 'x' }
-    local copy, message = plain.copy(value, 'it')
+    local copy, message = deep_copy.copy(value, 'it')
     assert.is_nil(message)
     assert.same(value, copy)
     assert.not_equal(value, copy)
@@ -14,8 +14,8 @@ describe('a plain copy', function()
   end)
 
   it('of what is no table is the value', function()
-    for _, value in ipairs { 5, 'x', false, print } do assert.equal(value, (plain.copy(value, 'it'))) end
-    assert.is_nil((plain.copy(nil, 'it')))
+    for _, value in ipairs { 5, 'x', false, print } do assert.equal(value, (deep_copy.copy(value, 'it'))) end
+    assert.is_nil((deep_copy.copy(nil, 'it')))
   end)
 
   local cycle = {}
@@ -30,7 +30,7 @@ describe('a plain copy', function()
     ['is nested deeper than 32 levels'] = cycle, ['it has too many members'] = many,
   } do
     it('is refused: ' .. expected, function()
-      local copy, message = plain.copy(value, 'it')
+      local copy, message = deep_copy.copy(value, 'it')
       assert.is_nil(copy)
       assert.truthy(message:find(expected, 1, true), message)
     end)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What scripts reach from all they are given: no secret, nothing of C, no table of the library's to write to.
 local stage = require 'support.stage'
-local face = require 'ccrelay.script.handle'
+local handle = require 'ccrelay.script.handle'
 
 local KEYS = { 'sk-first-provider', 'sk-second-provider', 'the-key-of-a-client' }
 
@@ -279,6 +279,6 @@ describe('a script', function()
         return exchange:respond { body = tostring(outcome.upstream == list[1]) .. tostring(list[1]) }
       end]]
     assert.equal('trueupstream', stage.new({ policy = text }):request().body)
-    assert.is_nil(face.of(nil))
+    assert.is_nil(handle.of(nil))
   end)
 end)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What patterns of scripts may cost.
 require 'support.fake_c'
-local cost = require 'ccrelay.script.pattern_cost'
+local pattern_cost = require 'ccrelay.script.pattern_cost'
 
 local MOST = 5e6
 
@@ -19,7 +19,7 @@ describe('the cost of a pattern', function()
     ['([%w_]+)=([^;]*)'] = 2500,
   } do
     it('lets ' .. pattern .. ' pass for ' .. size .. ' bytes', function()
-      assert.is_true(cost.of(pattern, size) <= MOST, counted(cost.of(pattern, size)))
+      assert.is_true(pattern_cost.of(pattern, size) <= MOST, counted(pattern_cost.of(pattern, size)))
     end)
   end
 
@@ -29,7 +29,7 @@ describe('the cost of a pattern', function()
     ['^%w*%d*x'] = 4096, ['[^]]*]*x'] = 4096, ['%b()%b()x'] = 500,
   } do
     it('does not let ' .. pattern .. ' pass for ' .. size .. ' bytes', function()
-      assert.is_true(cost.of(pattern, size) > MOST, counted(cost.of(pattern, size)))
+      assert.is_true(pattern_cost.of(pattern, size) > MOST, counted(pattern_cost.of(pattern, size)))
     end)
   end
 
@@ -43,14 +43,14 @@ describe('the cost of a pattern', function()
       'a*a*b', 'a-a-b', '^a*a*a*b', 'a+b', '(a*)%1b', ('a?'):rep(12) .. 'b', '[%l]*b', '%b  ', 'a*%d*b', '^a+a?a*b',
     } do
       local size = 8
-      while size < 4096 and cost.of(pattern, size * 2) <= MOST do size = size * 2 end
+      while size < 4096 and pattern_cost.of(pattern, size * 2) <= MOST do size = size * 2 end
       assert.is_true(took(pattern, size) < 0.25, pattern)
     end
   end)
 
   for _, pattern in ipairs { '%', '[a', '[^', '[%', '[]', '%f', '%fa', 'a%', '(a%' } do
     it('is not told for ' .. pattern .. ', and an error says why', function()
-      local ok, message = pcall(cost.of, pattern, 4096)
+      local ok, message = pcall(pattern_cost.of, pattern, 4096)
       assert.is_false(ok)
       assert.matches('^malformed pattern %(.*%)$', message)
     end)
@@ -58,7 +58,7 @@ describe('the cost of a pattern', function()
 
   for _, pattern in ipairs { '(', ')', '%b', '%b(', 'a**', '' } do
     it('of "' .. pattern .. '" is that of a text of this size at least', function()
-      assert.is_true(cost.of(pattern, 4096) >= 4096)
+      assert.is_true(pattern_cost.of(pattern, 4096) >= 4096)
     end)
   end
 end)

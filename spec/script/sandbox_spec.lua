@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
-local answers = require 'ccrelay.exchange.respond'
+local respond = require 'ccrelay.exchange.respond'
 local sandbox = require 'ccrelay.script.sandbox'
 
 -- Runs words as a policy; the text it returns, or the fault.
@@ -168,13 +168,13 @@ describe('strings of a policy', function()
       local inside
       local self = stage.new { policy = 'return function(exchange) ' .. words
         .. ' return exchange:respond { body = tostring(ok) } end' }
-      local plain = answers.plain
-      answers.plain = function(...)
+      local plain = respond.plain
+      respond.plain = function(...)
         inside = self.state.inside
         return plain(...)
       end
       local told = self:request().body
-      answers.plain = plain
+      respond.plain = plain
       assert.equal('false', told)
       assert.is_true(inside)
     end)

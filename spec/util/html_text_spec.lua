@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local page = require 'ccrelay.util.html_text'
+local html_text = require 'ccrelay.util.html_text'
 
 describe('the words of a page', function()
   it('are what a reader sees of it', function()
@@ -12,21 +12,21 @@ describe('the words of a page', function()
       ['<!doctype html><html><body><header>Access denied</header><script>never closed'] = 'Access denied',
       ['<html>Bad gateway</html>'] = 'Bad gateway',
     } do
-      assert.equal(words, page.words(text))
+      assert.equal(words, html_text.words(text))
     end
   end)
 
   it('are its title where it shows nothing', function()
-    assert.equal('Access denied', page.words '<!DOCTYPE html><html><title lang="en">Access denied</title></html>')
-    assert.equal('Request blocked', page.words '<html><head><title>Request blocked</title></head></html>')
-    assert.equal('', page.words '<html></html>')
+    assert.equal('Access denied', html_text.words '<!DOCTYPE html><html><title lang="en">Access denied</title></html>')
+    assert.equal('Request blocked', html_text.words '<html><head><title>Request blocked</title></head></html>')
+    assert.equal('', html_text.words '<html></html>')
   end)
 
   it('are the text itself where it is no page', function()
     for _, text in ipairs {
       '', 'RBAC: access denied', '<Error><Code>AccessDenied</Code></Error>', 'a <html> in a text',
     } do
-      assert.equal(text, page.words(text))
+      assert.equal(text, html_text.words(text))
     end
   end)
 end)

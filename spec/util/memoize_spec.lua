@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local remember = require 'ccrelay.util.memoize'
+local memoize = require 'ccrelay.util.memoize'
 
 describe('remember', function()
   local calls
@@ -12,7 +12,7 @@ describe('remember', function()
   before_each(function() calls = 0 end)
 
   it('computes once for a text, false results too', function()
-    local f = remember.results(count)
+    local f = memoize.results(count)
     assert.is_true(f 'long')
     assert.is_true(f 'long')
     assert.is_false(f 'no')
@@ -21,7 +21,7 @@ describe('remember', function()
   end)
 
   it('keeps what it is told to keep', function()
-    local f = remember.results(count, function(_, result) return result end)
+    local f = memoize.results(count, function(_, result) return result end)
     f 'no'
     f 'no'
     f 'long'
@@ -30,14 +30,14 @@ describe('remember', function()
   end)
 
   it('remembers no long text', function()
-    local f, text = remember.results(count), string.rep('x', 129)
+    local f, text = memoize.results(count), string.rep('x', 129)
     f(text)
     f(text)
     assert.equal(2, calls)
   end)
 
   it('forgets rather than grow', function()
-    local f = remember.results(count)
+    local f = memoize.results(count)
     for index = 1, 257 do f('text ' .. index) end
     f 'text 257'
     assert.equal(257, calls)

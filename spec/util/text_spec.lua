@@ -2,7 +2,7 @@
 -- Texts of others: whatever is in them, they are read in a time that grows as they do.
 require 'support.fake_c'
 local Auth = require 'ccrelay.exchange.client_auth'
-local errors = require 'ccrelay.util.api_error'
+local api_error = require 'ccrelay.util.api_error'
 local ini = require 'ccrelay.credentials.aws.ini'
 local keys = require 'ccrelay.credentials.aws.keys'
 local texts = require 'ccrelay.util.text'
@@ -12,7 +12,7 @@ local LONG = 64000
 local BLANKS = 'x' .. (' '):rep(LONG) .. 'x'
 
 local readers = {
-  ['the message of an error'] = function() return errors.message_of(nil, BLANKS) == BLANKS end,
+  ['the message of an error'] = function() return api_error.message_of(nil, BLANKS) == BLANKS end,
   ['a bearer token'] = function() return Auth.bearer('Bearer ' .. BLANKS) == BLANKS end,
   ['the host of a request'] = function() return not Auth.is_local(('1'):rep(LONG) .. ':x') end,
   ['the words of a service'] = function() return #token_reply.words(BLANKS) > 0 end,

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The table of ccrelay check: for each model the upstreams that are asked, in order, as upstream.plan has them.
 local each = require 'ccrelay.util.each'
-local upstream = require 'ccrelay.routing.candidates'
+local candidates = require 'ccrelay.routing.candidates'
 
 local M = {}
 
@@ -48,7 +48,7 @@ end
 ---@return string
 function M.row(generation, model)
   local names = {}
-  for index, one in ipairs(upstream.plan(generation, model)) do names[index] = name_of(one, model) end
+  for index, one in ipairs(candidates.plan(generation, model)) do names[index] = name_of(one, model) end
   return #names > 0 and table.concat(names, ', ') or 'nobody'
 end
 
@@ -87,10 +87,10 @@ function M.never_asked(generation)
   local asked, list, models = {}, {}, models_of(generation)
   models[#models + 1] = OTHER
   for _, model in ipairs(models) do
-    for _, one in ipairs(upstream.plan(generation, model)) do asked[one.slot.provider] = true end
+    for _, one in ipairs(candidates.plan(generation, model)) do asked[one.slot.provider] = true end
   end
   for _, provider in ipairs(generation.providers) do
-    local may = upstream.is_usable(provider) and not provider.adapter.list_models
+    local may = candidates.is_usable(provider) and not provider.adapter.list_models
     if may and not asked[provider] then list[#list + 1] = provider end
   end
   return list

@@ -6,7 +6,7 @@ local examine = require 'ccrelay.credentials.aws.examine'
 local json = require 'ccrelay.util.json'
 local keys = require 'ccrelay.credentials.aws.keys'
 local skew = require 'ccrelay.credentials.aws.skew'
-local vault = require 'ccrelay.credentials.cache'
+local cache = require 'ccrelay.credentials.cache'
 
 local M = {}
 
@@ -75,7 +75,7 @@ end
 ---@return string? message
 function M.apply(request, upstream, adapter)
   local provider = upstream.slot.provider
-  local value, message = vault.get(request.exchange, provider.source)
+  local value, message = cache.get(request.exchange, provider.source)
   if not value then return nil, message end
   if value.bearer then
     request:header('authorization', 'Bearer ' .. value.bearer)
@@ -119,7 +119,7 @@ end
 local function renew(source, outcome)
   if source.fixed then return false end
   source.options.memory.instance = nil
-  vault.void(source, outcome.holder.credential)
+  cache.void(source, outcome.holder.credential)
   return true
 end
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What schemes have in common whose credential is a token in Authorization.
-local vault = require 'ccrelay.credentials.cache'
+local cache = require 'ccrelay.credentials.cache'
 
 local M = {}
 
@@ -10,7 +10,7 @@ local M = {}
 ---@return { token: string }? value what the source gave
 ---@return string? message
 function M.add(request, upstream)
-  local value, message = vault.get(request.exchange, upstream.slot.provider.source)
+  local value, message = cache.get(request.exchange, upstream.slot.provider.source)
   if not value then return nil, message end
   request:header('authorization', 'Bearer ' .. value.token)
   return value
@@ -22,7 +22,7 @@ end
 ---@return boolean
 function M.recover(outcome, upstream)
   if outcome.status ~= 401 then return false end
-  vault.void(upstream.slot.provider.source, outcome.holder.credential)
+  cache.void(upstream.slot.provider.source, outcome.holder.credential)
   return true
 end
 

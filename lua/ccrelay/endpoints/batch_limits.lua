@@ -2,11 +2,11 @@
 -- Counts every request of a new batch towards the requests a minute of its client and of the key it is made with.
 -- Tokens are not known before its results are; providers have limits of their own for batches.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.exchange.respond'
+local respond = require 'ccrelay.exchange.respond'
 local clients = require 'ccrelay.limits.clients'
 local ffi = require 'ffi'
 local messages = require 'ccrelay.endpoints.messages'
-local texts = require 'ccrelay.util.text'
+local text = require 'ccrelay.util.text'
 
 local M = {}
 
@@ -24,22 +24,22 @@ end
 
 -- One larger than a minute's rate would never go.
 local function too_large(exchange, count, rate, whose)
-  answer.error(exchange, 413, string.format('a batch of %s is more than the %d a minute (rpm_limit) of %s: '
-    .. 'send smaller batches', texts.count(count, 'request'), rate, whose),
+  respond.error(exchange, 413, string.format('a batch of %s is more than the %d a minute (rpm_limit) of %s: '
+    .. 'send smaller batches', text.count(count, 'request'), rate, whose),
     { failure = 'limited', should_retry = false })
   return false
 end
 
 local function no_room(exchange, count, rate, whose)
   local seconds = math.max(math.ceil(wait[0] / 1000), 1)
-  answer.error(exchange, 429, string.format('a batch of %s is more than what is left of the %d a minute '
-    .. '(rpm_limit) of %s; there is room in %d s', texts.count(count, 'request'), rate, whose, seconds),
+  respond.error(exchange, 429, string.format('a batch of %s is more than what is left of the %d a minute '
+    .. '(rpm_limit) of %s; there is room in %d s', text.count(count, 'request'), rate, whose, seconds),
     { failure = 'limited', retry_after = seconds })
   return false
 end
 
 local function not_counted(exchange, whose)
-  answer.error(exchange, 529, 'there is no room to count for the limits of ' .. whose .. '; a restart of the relay '
+  respond.error(exchange, 529, 'there is no room to count for the limits of ' .. whose .. '; a restart of the relay '
     .. 'makes room', { failure = 'overloaded', should_retry = false })
   return false
 end

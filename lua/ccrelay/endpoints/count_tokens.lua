@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- POST /v1/messages/count_tokens: by the provider that would get the message, where it can; else an
 -- estimate. Neither health nor limits of messages hear of it.
-local answer = require 'ccrelay.exchange.respond'
+local respond = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
-local calibration = require 'ccrelay.limits.token_estimate'
-local deliver = require 'ccrelay.exchange.respond_upstream'
-local face = require 'ccrelay.script.handle'
+local token_estimate = require 'ccrelay.limits.token_estimate'
+local respond_upstream = require 'ccrelay.exchange.respond_upstream'
+local handle = require 'ccrelay.script.handle'
 local json = require 'ccrelay.util.json'
 local messages = require 'ccrelay.endpoints.messages'
-local tally = require 'ccrelay.exchange.count_coalescing'
-local turn = require 'ccrelay.sched.wait'
-local upstream = require 'ccrelay.routing.candidates'
+local count_coalescing = require 'ccrelay.exchange.count_coalescing'
+local wait = require 'ccrelay.sched.wait'
+local candidates = require 'ccrelay.routing.candidates'
 
 local M = { decodes = true }
 
@@ -18,16 +18,16 @@ local MOST_TRIES = 2
 local MOST_KEPT_BYTES = 4096 -- of an answer that others get too
 
 local function estimate(exchange)
-  answer.header(exchange, 'content-type', 'application/json')
-  answer.header(exchange, 'x-ccrelay-estimated', 'true')
+  respond.header(exchange, 'content-type', 'application/json')
+  respond.header(exchange, 'x-ccrelay-estimated', 'true')
   local bytes = 0
   for _, name in ipairs { 'system', 'tools', 'messages' } do bytes = bytes + #(exchange:field(name) or '') end
-  local tokens = bytes / calibration.bytes_per_token(exchange.model)
-  answer.give(exchange, 200, json.encode { input_tokens = math.max(math.ceil(tokens), 1) })
+  local tokens = bytes / token_estimate.bytes_per_token(exchange.model)
+  respond.give(exchange, 200, json.encode { input_tokens = math.max(math.ceil(tokens), 1) })
 end
 
 local function able(exchange)
-  local first = upstream.candidates(exchange)[1]
+  local first = candidates.candidates(exchange)[1]
   if first and not first.slot.provider:supports 'count_tokens' then return {} end
   local list = {}
   for _, candidate in ipairs(exchange.candidates) do
@@ -41,7 +41,7 @@ end
 local function counted(outcome)
   local read = outcome.upstream.slot.provider.adapter.count_tokens
   if outcome.status == 404 or outcome.status == 501 then return false end
-  local count = read and turn.adapter(read, face.of(outcome))
+  local count = read and wait.adapter(read, handle.of(outcome))
   if type(count) == 'number' or count == false then return count end
   return nil
 end
@@ -65,13 +65,13 @@ local function text_of(outcome)
 end
 
 local function give(exchange, text)
-  answer.header(exchange, 'content-type', 'application/json')
-  answer.give(exchange, 200, text)
+  respond.header(exchange, 'content-type', 'application/json')
+  respond.give(exchange, 200, text)
 end
 
 local function give_shared(exchange, text)
   if not text then return estimate(exchange) end
-  answer.header(exchange, 'x-ccrelay-shared', 'true')
+  respond.header(exchange, 'x-ccrelay-shared', 'true')
   give(exchange, text)
 end
 
@@ -81,16 +81,16 @@ function M.serve(exchange)
   exchange.endpoint = 'count_tokens'
   local list = able(exchange)
   if #list == 0 then return estimate(exchange) end
-  local known = tally.ask(exchange, list[1])
+  local known = count_coalescing.ask(exchange, list[1])
   if known ~= nil then return give_shared(exchange, known) end
   local outcome = ask(exchange, list)
   local number = counted(outcome)
   local text = number and json.encode { input_tokens = number }
   if number == nil then
-    tally.tell(exchange, text_of(outcome))
-    return deliver.outcome(exchange, outcome)
+    count_coalescing.tell(exchange, text_of(outcome))
+    return respond_upstream.outcome(exchange, outcome)
   end
-  tally.tell(exchange, text)
+  count_coalescing.tell(exchange, text)
   if not text then return estimate(exchange) end
   return give(exchange, text)
 end

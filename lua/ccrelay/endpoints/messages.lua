@@ -2,14 +2,14 @@
 -- POST /v1/messages: the policy decides, and what it returns is what the client gets.
 local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.health.outcome'
-local answer = require 'ccrelay.exchange.respond'
+local respond = require 'ccrelay.exchange.respond'
 local clients = require 'ccrelay.limits.clients'
-local deliver = require 'ccrelay.exchange.respond_upstream'
-local encoding = require 'ccrelay.exchange.content_encoding'
-local face = require 'ccrelay.script.handle'
+local respond_upstream = require 'ccrelay.exchange.respond_upstream'
+local content_encoding = require 'ccrelay.exchange.content_encoding'
+local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
-local listing = require 'ccrelay.routing.model_lists'
-local turn = require 'ccrelay.sched.wait'
+local model_lists = require 'ccrelay.routing.model_lists'
+local wait = require 'ccrelay.sched.wait'
 
 -- The body is read here, so it is needed without its content-encoding.
 local M = { decodes = true }
@@ -20,16 +20,16 @@ local M = { decodes = true }
 ---@return boolean
 function M.accepts(exchange, without_model)
   local code, offset = exchange:inspect()
-  if turn.is_over(code) then turn.vanish(exchange) end
+  if wait.is_over(code) then wait.vanish(exchange) end
   if without_model and (code == C.CC_EMODEL or code == C.CC_OK) then return true end
   if code == C.CC_OK then
-    listing.prepare(exchange)
+    model_lists.prepare(exchange)
     return true
   end
   exchange.malformed = true
-  if encoding.refuse(exchange, code) then return false end
+  if content_encoding.refuse(exchange, code) then return false end
   local message = string.format('%s (at byte %d of the body)', ffi.string(C.cc_error_text(code)), offset)
-  answer.error(exchange, 400, message, { failure = ffi.string(C.cc_error_name(code)) })
+  respond.error(exchange, 400, message, { failure = ffi.string(C.cc_error_name(code)) })
   return false
 end
 
@@ -40,12 +40,12 @@ function M.serve(exchange)
   if not clients.enter(exchange) then return end
   local journal = exchange.generation.journal
   if journal:writes 'debug' then journal:body(exchange) end
-  local result = turn.script(exchange.generation.policy.route, face.of(exchange))
+  local result = wait.script(exchange.generation.policy.route, handle.of(exchange))
   if exchange.answered then return end
-  local outcome = face.object(result, 'outcome')
-  if Outcome.is(outcome, exchange) then return deliver.outcome(exchange, outcome) end
+  local outcome = handle.object(result, 'outcome')
+  if Outcome.is(outcome, exchange) then return respond_upstream.outcome(exchange, outcome) end
   local none = result == nil and exchange.candidates and #exchange.candidates == 0
-  if none then return deliver.no_candidate(exchange) end
+  if none then return respond_upstream.no_candidate(exchange) end
   error('the policy returned ' .. (result == nil and 'nothing' or 'a ' .. type(result)) .. ', expected an outcome', 0)
 end
 

@@ -2,11 +2,11 @@
 -- GET /v1/models and /v1/models/{id}, from memory: what the configuration lists for providers, the names
 -- clients use for it, and what providers list themselves. Members are those of Anthropic's list, and
 -- those that cc-relay and clients of OpenAI's list know: object, created, owned_by, provider.
-local answer = require 'ccrelay.exchange.respond'
+local respond = require 'ccrelay.exchange.respond'
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
-local listing = require 'ccrelay.routing.model_lists'
-local texts = require 'ccrelay.util.text'
+local model_lists = require 'ccrelay.routing.model_lists'
+local text = require 'ccrelay.util.text'
 
 local M = {}
 
@@ -36,25 +36,25 @@ function M.list(generation)
   for _, provider in ipairs(generation.providers) do
     for _, id in ipairs(provider.settings.models or {}) do add(list, seen, provider, id) end
     for _, id in ipairs(sorted_names(provider.settings.model_mapping or {})) do add(list, seen, provider, id) end
-    for _, id in ipairs(listing.names(provider)) do add(list, seen, provider, id) end
+    for _, id in ipairs(model_lists.names(provider)) do add(list, seen, provider, id) end
   end
   return list, seen
 end
 
 local function one(exchange, list, seen)
-  local id = texts.unescape(string.sub(exchange.path, #PREFIX + 1))
-  if not seen[id] then return answer.error(exchange, 404, 'there is no model "' .. id .. '"') end
+  local id = text.unescape(string.sub(exchange.path, #PREFIX + 1))
+  if not seen[id] then return respond.error(exchange, 404, 'there is no model "' .. id .. '"') end
   for _, model in ipairs(list) do
-    if model.id == id then return answer.json(exchange, model) end
+    if model.id == id then return respond.json(exchange, model) end
   end
 end
 
 ---@param exchange ccrelay.Exchange
 function M.serve(exchange)
-  listing.prepare(exchange)
+  model_lists.prepare(exchange)
   local list, seen = M.list(exchange.generation)
   if string.sub(exchange.path, 1, #PREFIX) == PREFIX then return one(exchange, list, seen) end
-  answer.json(exchange, {
+  respond.json(exchange, {
     object = 'list', data = list, has_more = false, first_id = list[1] and list[1].id or json.null,
     last_id = list[#list] and list[#list].id or json.null,
   })

@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- GET /api/oauth/usage: what Claude Code shows of usage and limits. A subscription's comes from Anthropic,
 -- asked with its own token; everybody else is told the budget of the client.
-local answer = require 'ccrelay.exchange.respond'
+local respond = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
-local auth = require 'ccrelay.exchange.client_auth'
+local client_auth = require 'ccrelay.exchange.client_auth'
 local budget = require 'ccrelay.limits.budget'
-local deliver = require 'ccrelay.exchange.respond_upstream'
+local respond_upstream = require 'ccrelay.exchange.respond_upstream'
 local json = require 'ccrelay.util.json'
 local spend_cap = require 'ccrelay.exchange.spend_cap'
-local upstream = require 'ccrelay.routing.candidates'
+local candidates = require 'ccrelay.routing.candidates'
 
 local M = {}
 
@@ -17,9 +17,9 @@ local SEVERITIES = { [0.75] = 'warning', [0.95] = 'critical' } -- by threshold
 
 -- The provider that knows the subscription: Anthropic itself, which gets the client's token unchanged.
 local function at_anthropic(exchange)
-  if not auth.is_subscription(auth.bearer(exchange.header.authorization)) then return nil end
+  if not client_auth.is_subscription(client_auth.bearer(exchange.header.authorization)) then return nil end
   for _, provider in ipairs(exchange.generation.providers) do
-    local candidate = provider.type == 'anthropic' and upstream.at(provider, exchange.caller)
+    local candidate = provider.type == 'anthropic' and candidates.at(provider, exchange.caller)
     if candidate and candidate.credential == 'client' then return candidate end
   end
   return nil
@@ -51,9 +51,9 @@ end
 function M.serve(exchange)
   exchange.endpoint = 'passthrough'
   local candidate = at_anthropic(exchange)
-  if candidate then return deliver.outcome(exchange, attempt.try(exchange, candidate)) end
+  if candidate then return respond_upstream.outcome(exchange, attempt.try(exchange, candidate)) end
   local per_day = budget.of(exchange)
-  answer.json(exchange, per_day and limited(budget.spent(exchange), per_day) or unlimited())
+  respond.json(exchange, per_day and limited(budget.spent(exchange), per_day) or unlimited())
 end
 
 return M

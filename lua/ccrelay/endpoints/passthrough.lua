@@ -2,15 +2,15 @@
 -- /v1/messages/batches* and /v1/files*: as they are to the key that made the batch or file, new ones to the first
 -- provider that has such. Addresses in the answers lead to the relay.
 local C = require 'ccrelay.c'
-local addresses = require 'ccrelay.endpoints.batch_addresses'
-local answer = require 'ccrelay.exchange.respond'
+local batch_addresses = require 'ccrelay.endpoints.batch_addresses'
+local respond = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
-local auth = require 'ccrelay.exchange.client_auth'
+local client_auth = require 'ccrelay.exchange.client_auth'
 local batch_limits = require 'ccrelay.endpoints.batch_limits'
-local deliver = require 'ccrelay.exchange.respond_upstream'
+local respond_upstream = require 'ccrelay.exchange.respond_upstream'
 local json = require 'ccrelay.util.json'
-local makers = require 'ccrelay.routing.owners'
-local upstream = require 'ccrelay.routing.candidates'
+local owners = require 'ccrelay.routing.owners'
+local candidates = require 'ccrelay.routing.candidates'
 
 local M = {}
 
@@ -36,13 +36,13 @@ end
 -- (HTTP/1.0) paths have to do, which the SDKs resolve.
 local function own_origin(exchange)
   local host = exchange.header.host
-  if not host or not auth.is_authority(host) then return '' end
+  if not host or not client_auth.is_authority(host) then return '' end
   return (exchange.generation.configuration.server.tls and 'https://' or 'http://') .. host
 end
 
 -- The answer as it came would send the client's credential to whatever it names.
 local function unreadable(exchange, outcome)
-  answer.error(exchange, 502, string.format('provider "%s" answered with a batch in an encoding nobody asked for, '
+  respond.error(exchange, 502, string.format('provider "%s" answered with a batch in an encoding nobody asked for, '
     .. 'or of more than %d bytes: its addresses cannot be made the relay\'s', outcome.upstream.provider, HELD_BYTES),
     { failure = 'unreadable' })
 end
@@ -61,26 +61,26 @@ end
 local function remember(outcome, text)
   local made = json.decode(text)
   local id = type(made) == 'table' and made.id
-  if type(id) == 'string' and outcome.upstream.credential == 'own' then makers.note(id, outcome.upstream.slot) end
+  if type(id) == 'string' and outcome.upstream.credential == 'own' then owners.note(id, outcome.upstream.slot) end
 end
 
 local function give_batch(exchange, outcome)
   if not is_plain(outcome) then return unreadable(exchange, outcome) end
   local text = outcome.body
-  local moved = addresses.move(text, own_origin(exchange))
+  local moved = batch_addresses.move(text, own_origin(exchange))
   if moved ~= text then replace(exchange, outcome, moved) end
-  deliver.outcome(exchange, outcome)
+  respond_upstream.outcome(exchange, outcome)
 end
 
 ---@param exchange ccrelay.Exchange
 function M.serve(exchange)
   local wanted = read_path(exchange)
   exchange.endpoint = 'passthrough'
-  local provider, slot = makers.keeper(exchange, wanted.feature, wanted.id, upstream.credential)
-  local candidate = provider and upstream.at(provider, exchange.caller, slot)
+  local provider, slot = owners.keeper(exchange, wanted.feature, wanted.id, candidates.credential)
+  local candidate = provider and candidates.at(provider, exchange.caller, slot)
   if not candidate then
     exchange.refused = true
-    return answer.error(exchange, 404, 'no provider serves ' .. exchange.path, { failure = 'no_candidate' })
+    return respond.error(exchange, 404, 'no provider serves ' .. exchange.path, { failure = 'no_candidate' })
   end
   if wanted.holds then exchange.held_bytes = HELD_BYTES end
   local counts = wanted.makes and wanted.feature == 'batches'
@@ -89,7 +89,7 @@ function M.serve(exchange)
   if counts and not outcome.sent then batch_limits.give_back(exchange) end
   if outcome.ok and wanted.makes and is_plain(outcome) then remember(outcome, outcome.body) end
   if outcome.ok and wanted.holds and wanted.feature == 'batches' then return give_batch(exchange, outcome) end
-  deliver.outcome(exchange, outcome)
+  respond_upstream.outcome(exchange, outcome)
 end
 
 return M

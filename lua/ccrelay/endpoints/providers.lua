@@ -2,7 +2,7 @@
 -- GET /v1/providers: which providers are enabled (active, as cc-relay says) and how they are, without
 -- anything secret.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.exchange.respond'
+local respond = require 'ccrelay.exchange.respond'
 local overview = require 'ccrelay.health.overview'
 local json = require 'ccrelay.util.json'
 
@@ -29,7 +29,7 @@ function M.serve(exchange)
       models = json.array { unpack(provider.settings.models or {}) },
     }
   end
-  answer.json(exchange, { object = 'list', data = list })
+  respond.json(exchange, { object = 'list', data = list })
 end
 
 return M

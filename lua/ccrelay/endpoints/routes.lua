@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The list of what is served, and which paths below it may be asked for. A path is compared as it was sent; the
 -- query decides nothing.
-local texts = require 'ccrelay.util.text'
+local text = require 'ccrelay.util.text'
 
 local M = {}
 
@@ -73,7 +73,7 @@ local function below(path, root)
 end
 
 local function fault_of(rest, subtree)
-  if subtree.decoded then rest = texts.unescape(rest) end
+  if subtree.decoded then rest = text.unescape(rest) end
   local fit = string.sub(rest, 1, 1) == '/'
   for segment in string.gmatch(string.sub(rest, 2) .. '/', '([^/]*)/') do
     fit = fit and subtree.is_fit(segment)

@@ -4,16 +4,16 @@ local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.health.outcome'
 local Request = require 'ccrelay.providers.draft'
 local Upstream = require 'ccrelay.routing.candidates'
-local booking = require 'ccrelay.limits.reservation'
-local face = require 'ccrelay.script.handle'
+local reservation = require 'ccrelay.limits.reservation'
+local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local latency = require 'ccrelay.health.latency'
 local learn = require 'ccrelay.health.learn'
-local queue = require 'ccrelay.routing.wait_queue'
-local ratelimit = require 'ccrelay.limits.response_headers'
+local wait_queue = require 'ccrelay.routing.wait_queue'
+local response_headers = require 'ccrelay.limits.response_headers'
 local sandbox = require 'ccrelay.script.sandbox'
-local turn = require 'ccrelay.sched.wait'
-local vault = require 'ccrelay.credentials.cache'
+local wait = require 'ccrelay.sched.wait'
+local cache = require 'ccrelay.credentials.cache'
 
 ---@class ccrelay.Attempt
 ---@field number integer
@@ -42,10 +42,10 @@ local function admit(exchange, attempt, more)
   local ready = learn.take_probes(exchange, attempt, not more)
   if ready then return 'overloaded', ready - now end
   if not slot.rates or attempt.upstream.credential ~= 'own' then return nil end
-  attempt.tickets = booking.reserve(exchange, slot, attempt.upstream.model, now, not more)
+  attempt.tickets = reservation.reserve(exchange, slot, attempt.upstream.model, now, not more)
   if not attempt.tickets then
     learn.withdraw(attempt)
-    return 'limited', math.max(booking.wait(exchange, slot, attempt.upstream.model, now), 1)
+    return 'limited', math.max(reservation.wait(exchange, slot, attempt.upstream.model, now), 1)
   end
   return nil
 end
@@ -54,7 +54,7 @@ end
 local function give_back(attempt)
   learn.withdraw(attempt)
   if attempt.tickets then
-    booking.release(attempt.slot, attempt.tickets)
+    reservation.release(attempt.slot, attempt.tickets)
   end
   attempt.tickets = nil
 end
@@ -71,7 +71,7 @@ function M.drop(exchange, attempt)
     return false
   end
   learn.withdraw(attempt)
-  if attempt.tickets then booking.abandon(exchange, attempt) end
+  if attempt.tickets then reservation.abandon(exchange, attempt) end
   exchange.sent, exchange.billed = true, true
   return true
 end
@@ -126,7 +126,7 @@ local function prepare(exchange, attempt)
   local passes = attempt.slot.provider.passes
   C.cc_try_pass(exchange.relay, exchange.handle, attempt.number, passes, #passes)
   if adapter.prepare then
-    turn.adapter(adapter.prepare, face.new(request), face.of(attempt.upstream))
+    wait.adapter(adapter.prepare, handle.new(request), handle.of(attempt.upstream))
   else
     request:pass()
   end
@@ -154,7 +154,7 @@ local function send(exchange, attempt)
   if code ~= C.CC_OK then
     M.cancel(exchange, attempt)
     give_back(attempt)
-    if turn.is_over(code) then turn.vanish(exchange) end
+    if wait.is_over(code) then wait.vanish(exchange) end
     error('the request could not be sent: ' .. ffi.string(C.cc_error_text(code)), 0)
   end
 end
@@ -162,7 +162,7 @@ end
 -- What the provider's credentials are fetched from is asked before anything is reserved.
 local function obtain(exchange, slot, credential, patience, racing)
   if not slot.provider.source or credential == 'client' then return true end
-  return vault.get(exchange, slot.provider.source, patience, racing)
+  return cache.get(exchange, slot.provider.source, patience, racing)
 end
 
 -- The last one has all the time there is; but not one that failed lately, beside the failures of others.
@@ -216,13 +216,13 @@ function M.start(exchange, upstream, more, race)
   exchange.tried[slot] = true
   local beside = race and race.count > 0 -- and the timer of the exchange is the race's
   local there, lack, final = obtain(exchange, slot, upstream.credential, not beside and attempt.patience or nil, beside)
-  if lack == vault.INTERRUPTED then return nil, nil end
+  if lack == cache.INTERRUPTED then return nil, nil end
   if not there then return nil, Outcome.unsent(exchange, attempt, 'credentials', lack, final) end
-  attempt.credential = slot.provider.source and vault.version(slot.provider.source)
+  attempt.credential = slot.provider.source and cache.version(slot.provider.source)
   if attempt.counted then
     local reason, pause = admit(exchange, attempt, more)
     if reason then return nil, Outcome.refused(exchange, attempt, reason, pause) end
-    queue.leave(exchange)
+    wait_queue.leave(exchange)
   end
   local origin, message = slot.provider:origin(exchange.relay)
   if not origin then
@@ -232,7 +232,7 @@ function M.start(exchange, upstream, more, race)
   local number = draft(exchange, origin, fill_spec(exchange, attempt))
   if number < 0 then
     give_back(attempt)
-    if turn.is_over(number) then turn.vanish(exchange) end
+    if wait.is_over(number) then wait.vanish(exchange) end
     error('no attempt can be made now: ' .. ffi.string(C.cc_error_text(number)), 0)
   end
   attempt.number = number
@@ -252,8 +252,8 @@ local function settle(exchange, attempt, outcome)
   local refused = not outcome.ok and outcome.status and outcome.status >= 400
   exchange.billed = exchange.billed or not refused or outcome.used_input > 0
   if outcome.ok or not attempt.tickets then return end
-  if not refused then return booking.abandon(exchange, attempt) end
-  booking.settle(attempt.tickets, outcome.used_input, outcome.used_output)
+  if not refused then return reservation.abandon(exchange, attempt) end
+  reservation.settle(attempt.tickets, outcome.used_input, outcome.used_output)
   attempt.tickets = nil
 end
 
@@ -288,7 +288,7 @@ function M.finish(exchange, attempt)
   local outcome = Outcome.new(exchange, attempt)
   if not outcome then
     M.drop(exchange, attempt)
-    turn.vanish(exchange)
+    wait.vanish(exchange)
   end
   local trail = exchange.trail
   trail[#trail + 1] = outcome
@@ -296,7 +296,9 @@ function M.finish(exchange, attempt)
   if journal:writes 'debug' then journal:outcome(exchange, outcome) end
   if recovers(exchange, attempt, outcome) then outcome.again, outcome.verdict = true, 'neutral' end
   if attempt.counted then
-    if outcome.status and attempt.upstream.credential == 'own' then ratelimit.learn(exchange, attempt, outcome) end
+    if outcome.status and attempt.upstream.credential == 'own' then
+      response_headers.learn(exchange, attempt, outcome)
+    end
     clock(exchange, attempt, outcome)
     learn.from_outcome(exchange, attempt, outcome)
     settle(exchange, attempt, outcome)
@@ -313,10 +315,10 @@ end
 
 -- Another was quicker to the room there was: the last candidate waits for the next.
 local function gives_way(exchange, upstream, more, outcome)
-  if outcome.error ~= 'limited' or exchange.last or not queue.wanted(exchange) then return false end
+  if outcome.error ~= 'limited' or exchange.last or not wait_queue.wanted(exchange) then return false end
   if more == nil then more = Upstream.remains(exchange, upstream) end
-  queue.note(exchange, upstream.slot, upstream.model, C.cc_now() + outcome.retry_after * 1000, false)
-  return not more and queue.wait(exchange)
+  wait_queue.note(exchange, upstream.slot, upstream.model, C.cc_now() + outcome.retry_after * 1000, false)
+  return not more and wait_queue.wait(exchange)
 end
 
 local function start(exchange, upstream, more)
@@ -324,7 +326,7 @@ local function start(exchange, upstream, more)
   repeat
     attempt, outcome = M.start(exchange, upstream, more)
   until attempt or not gives_way(exchange, upstream, more, outcome)
-  queue.leave(exchange)
+  wait_queue.leave(exchange)
   return attempt, outcome
 end
 
@@ -339,7 +341,7 @@ function M.run(exchange, upstream, more)
     attempt, outcome = start(exchange, upstream, more)
     if not attempt then return outcome end
     repeat
-      local _, number = turn.await(exchange, turn.OUTCOME)
+      local _, number = wait.await(exchange, wait.OUTCOME)
     until number == attempt.number
     outcome = M.finish(exchange, attempt)
   until not outcome.again
@@ -351,7 +353,7 @@ end
 ---@param upstream ccrelay.Upstream
 ---@return ccrelay.Outcome
 function M.try(exchange, upstream)
-  turn.check(exchange, 'try')
+  wait.check(exchange, 'try')
   return M.run(exchange, upstream)
 end
 

@@ -4,7 +4,7 @@ local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local clients = require 'ccrelay.limits.clients'
 local ffi = require 'ffi'
-local remember = require 'ccrelay.util.memoize'
+local memoize = require 'ccrelay.util.memoize'
 local texts = require 'ccrelay.util.text'
 
 ---@class ccrelay.Caller
@@ -109,7 +109,7 @@ local function host_of(authority)
     or string.match(authority, '^([^:]+):%d*$')
 end
 
-local is_loopback = remember.results(function(authority)
+local is_loopback = memoize.results(function(authority)
   local host = host_of(authority)
   if not host then return false end
   host = string.lower(string.gsub(host, '%.$', ''))

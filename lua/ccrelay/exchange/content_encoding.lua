@@ -2,7 +2,7 @@
 -- Content-Encoding of requests: asks C to decode the body, and answers what cannot be decoded with the
 -- error codes that the SDKs know.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.exchange.respond'
+local respond = require 'ccrelay.exchange.respond'
 local ffi = require 'ffi'
 
 local M = {}
@@ -35,7 +35,7 @@ function M.refuse(exchange, code)
   local fault = FAULTS[code]
   if not fault then return false end
   local text = string.format(fault.text, exchange.header['content-encoding'], limit_of(exchange))
-  answer.error(exchange, fault.status, fault.code .. ': ' .. text, {
+  respond.error(exchange, fault.status, fault.code .. ': ' .. text, {
     failure = ffi.string(C.cc_error_name(code)), error_code = fault.code,
     -- Anthropic's ids begin with req_: a client that may send plain bodies to a relay tells by this
     -- that it was the relay which did not understand the encoding.

@@ -5,7 +5,7 @@ local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Count one question
 ---@field waiting ccrelay.Exchange[]? who else wants to know; nil when it is over
@@ -79,7 +79,7 @@ function M.ask(exchange, upstream)
   local entry = counts.entries[key]
   if entry and entry.waiting then
     entry.waiting[#entry.waiting + 1] = exchange
-    turn.await(exchange, turn.SHARED)
+    wait.await(exchange, wait.SHARED)
   elseif not entry or entry.expires <= now then
     return begin(exchange, counts, key, now)
   end
@@ -95,7 +95,7 @@ function M.tell(exchange, value)
   local entry = exchange.tally
   if not entry then return end
   exchange.tally = false
-  for _, other in ipairs(entry.waiting) do turn.post(other, turn.SHARED) end
+  for _, other in ipairs(entry.waiting) do wait.post(other, wait.SHARED) end
   entry.waiting, entry.value, entry.expires = nil, value, C.cc_now() + KEPT_MS
   if value == nil then
     entry.counts.entries[entry.key], entry.counts.count = nil, entry.counts.count - 1

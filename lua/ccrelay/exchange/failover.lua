@@ -4,7 +4,7 @@ local Upstream = require 'ccrelay.routing.candidates'
 local attempt = require 'ccrelay.exchange.attempt'
 local learn = require 'ccrelay.health.learn'
 local most_telling = require 'ccrelay.health.most_telling'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 
 local M = {}
 
@@ -78,7 +78,7 @@ end
 ---@param list ccrelay.Upstream[]
 ---@return ccrelay.Outcome? outcome the good one, else the one that tells most; nil for an empty list
 function M.first(exchange, list)
-  turn.check(exchange, 'first')
+  wait.check(exchange, 'first')
   local before = #exchange.trail
   local outcome = M.try_rest(exchange, try_each(exchange, list))
   if not outcome or outcome.ok then return outcome or #list > 0 and exchange.last or nil end

@@ -1,22 +1,22 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The end of an exchange: limits settled with what was really used, health, figures, one log line.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.exchange.respond'
+local respond = require 'ccrelay.exchange.respond'
 local attempts = require 'ccrelay.exchange.attempt'
 local bit = require 'bit'
-local booking = require 'ccrelay.limits.reservation'
-local calibration = require 'ccrelay.limits.token_estimate'
+local reservation = require 'ccrelay.limits.reservation'
+local token_estimate = require 'ccrelay.limits.token_estimate'
 local cell = require 'ccrelay.shared.cell'
 local clients = require 'ccrelay.limits.clients'
-local face = require 'ccrelay.script.handle'
+local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
-local home = require 'ccrelay.routing.affinity'
+local affinity = require 'ccrelay.routing.affinity'
 local learn = require 'ccrelay.health.learn'
 local members = require 'ccrelay.script.members'
-local queue = require 'ccrelay.routing.wait_queue'
+local wait_queue = require 'ccrelay.routing.wait_queue'
 local sandbox = require 'ccrelay.script.sandbox'
-local tally = require 'ccrelay.exchange.count_coalescing'
-local turn = require 'ccrelay.sched.wait'
+local count_coalescing = require 'ccrelay.exchange.count_coalescing'
+local wait = require 'ccrelay.sched.wait'
 
 local M = {}
 
@@ -77,8 +77,8 @@ function M.fault(exchange, message, traceback)
     C.cc_answer_break(exchange.relay, exchange.handle, false, '', 0)
     return
   end
-  local ok = pcall(answer.error, exchange, 500, 'the relay failed on this request; its log tells why under '
-    .. answer.request_id(exchange), { failure = 'script' })
+  local ok = pcall(respond.error, exchange, 500, 'the relay failed on this request; its log tells why under '
+    .. respond.request_id(exchange), { failure = 'script' })
   if not ok then C.cc_answer_break(exchange.relay, exchange.handle, false, '', 0) end
 end
 
@@ -89,7 +89,7 @@ local function settle(exchange, attempt)
   local is_chosen = attempt == exchange.chosen
   if is_chosen and attempt.counted then learn.from_end(exchange, attempt, report) end
   if is_chosen and attempt.tickets then
-    booking.close(exchange, attempt, report)
+    reservation.close(exchange, attempt, report)
   elseif attempt.open and not is_chosen then
     attempts.drop(exchange, attempt)
   end
@@ -105,9 +105,9 @@ local function calibrate_input(exchange, model)
   local usage = report.usage
   local written = usage.input + usage.cache_5m + usage.cache_1h
   local tokens = written + usage.cache_read
-  if is_text(exchange) then calibration.learn(model, report.request_bytes, tokens) end
+  if is_text(exchange) then token_estimate.learn(model, report.request_bytes, tokens) end
   if bit.band(exchange.cache.feature_bits or 0, C.CC_HAS_CACHE_CONTROL) ~= 0 then
-    calibration.learn_new(model, written, tokens)
+    token_estimate.learn_new(model, written, tokens)
   end
 end
 
@@ -119,8 +119,8 @@ local function calibrate(exchange)
   if report.usage_known then calibrate_input(exchange, model) end
   if not report.usage_final and report.error ~= C.CC_OK then return end
   local most = exchange.cache.max_tokens or 0
-  local output = report.usage_final and report.usage.output or calibration.output(model)
-  calibration.learn_output(model, most > 0 and math.min(output, most) or output)
+  local output = report.usage_final and report.usage.output or token_estimate.output(model)
+  token_estimate.learn_output(model, most > 0 and math.min(output, most) or output)
 end
 
 -- ---- Figures -----------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ local function write_line(exchange, upstream)
   at = put(at, 'stream', cache.stream or report.stream)
   at = put(at, 'provider', upstream and upstream.provider or nil)
   at = put(at, 'key', upstream and upstream.key_id or nil)
-  at = put(at, 'switched', upstream and is_served() and home.switch(exchange, upstream.slot) or nil)
+  at = put(at, 'switched', upstream and is_served() and affinity.switch(exchange, upstream.slot) or nil)
   at = put_answer(exchange, at)
   at = put_usage(at)
   local chosen = exchange.trail[#exchange.trail]
@@ -282,7 +282,7 @@ end
 local function shown(losers)
   local list = {}
   for index, loser in ipairs(losers) do
-    list[index] = { upstream = face.of(loser.upstream), input_tokens = loser.input_tokens }
+    list[index] = { upstream = handle.of(loser.upstream), input_tokens = loser.input_tokens }
   end
   return list
 end
@@ -292,15 +292,15 @@ local function tell_policy(exchange, upstream)
   if not on_done or exchange.endpoint ~= 'messages' then return end
   local usage = report.usage
   local facts = {
-    status = report.status, error = error_of(exchange), attempts = report.attempts, upstream = face.of(upstream),
+    status = report.status, error = error_of(exchange), attempts = report.attempts, upstream = handle.of(upstream),
     first_byte_ms = report.first_byte_ms, total_ms = report.total_ms, usage_known = report.usage_known,
     input_tokens = usage.input,
-    output_tokens = report.usage_known and booking.output(report, upstream and upstream.model) or 0,
+    output_tokens = report.usage_known and reservation.output(report, upstream and upstream.model) or 0,
     cache_read_tokens = usage.cache_read,
     cache_write_tokens = usage.cache_5m + usage.cache_1h, cache_write_1h_tokens = usage.cache_1h,
     raced = exchange.raced and shown(exchange.raced) or nil,
   }
-  local ok, message = pcall(turn.script, on_done, face.of(exchange), setmetatable(facts, Report))
+  local ok, message = pcall(wait.script, on_done, handle.of(exchange), setmetatable(facts, Report))
   if not ok then M.fault(exchange, message, '') end
 end
 
@@ -324,17 +324,17 @@ function M.finish(exchange)
   end
   local chosen = exchange.chosen
   local upstream = chosen and chosen.upstream or nil
-  queue.leave(exchange)
+  wait_queue.leave(exchange)
   clients.close(exchange)
   settle(exchange, exchange.holder_0)
   settle(exchange, exchange.holder_1)
   clients.leave(exchange, report)
-  tally.leave(exchange)
+  count_coalescing.leave(exchange)
   calibrate(exchange)
   tell_policy(exchange, upstream)
   count(exchange, upstream and upstream.provider)
   write_line(exchange, upstream)
-  if upstream and is_served() then home.settle(exchange, upstream.slot, report.usage) end
+  if upstream and is_served() then affinity.settle(exchange, upstream.slot, report.usage) end
 end
 
 return M

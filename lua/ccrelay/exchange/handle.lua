@@ -4,11 +4,11 @@
 local answer = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
 local each = require 'ccrelay.util.each'
-local face = require 'ccrelay.script.handle'
+local handle = require 'ccrelay.script.handle'
 local failover = require 'ccrelay.exchange.failover'
 local members = require 'ccrelay.script.members'
 local race = require 'ccrelay.exchange.race'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 
 local M = {}
 
@@ -23,11 +23,11 @@ local HIDDEN = { header = true, feature_bits = true } -- views that are the libr
 local shown = {} -- methods by name
 
 local function object_of(value, action)
-  return face.object(value, 'exchange') or error('exchange:' .. action .. ' is a method of an exchange', 0)
+  return handle.object(value, 'exchange') or error('exchange:' .. action .. ' is a method of an exchange', 0)
 end
 
 local function show(name, inner)
-  shown[name] = turn.entrance(function(self, ...) return inner(object_of(self, name), ...) end)
+  shown[name] = wait.entrance(function(self, ...) return inner(object_of(self, name), ...) end)
 end
 
 -- From a script's table only what it holds itself, as its metatable is the script's too.
@@ -35,37 +35,37 @@ local function upstreams_of(list, action)
   if type(list) ~= 'table' then error('exchange:' .. action .. ' takes a list of upstreams', 0) end
   local objects = {}
   for index, value in ipairs(list) do
-    objects[index] = face.object(value, 'upstream')
+    objects[index] = handle.object(value, 'upstream')
       or error('exchange:' .. action .. ' takes upstreams of relay.upstreams(exchange)', 0)
   end
   return objects
 end
 
 show('try', function(self, upstream)
-  return face.of(attempt.try(self, face.object(upstream, 'upstream')))
+  return handle.of(attempt.try(self, handle.object(upstream, 'upstream')))
 end)
 
 show('first', function(self, list)
-  return face.of(failover.first(self, upstreams_of(list, 'first')))
+  return handle.of(failover.first(self, upstreams_of(list, 'first')))
 end)
 
 show('race', function(self, list, options)
   members.check('what exchange:race takes', options, RACE)
-  local after = face.member(options, 'after_ms')
+  local after = handle.member(options, 'after_ms')
   if after ~= nil and (type(after) ~= 'number' or not (after >= 0 and after < 2 ^ 31)) then
     error('after_ms of exchange:race is a number of milliseconds', 0)
   end
-  return face.of(race.run(self, upstreams_of(list, 'race'), { after_ms = after }))
+  return handle.of(race.run(self, upstreams_of(list, 'race'), { after_ms = after }))
 end)
 
 show('refuse', answer.refuse)
 
 show('abort', function(self, how)
   members.check('what exchange:abort takes', how, ABORT)
-  return answer.abort(self, { reset = face.member(how, 'reset') == true, raw = face.member(how, 'raw') })
+  return answer.abort(self, { reset = handle.member(how, 'reset') == true, raw = handle.member(how, 'raw') })
 end)
 
-local respond = turn.entrance(answer.respond)
+local respond = wait.entrance(answer.respond)
 
 function shown:respond(given)
   members.check('what exchange:respond takes', given, RESPOND)
@@ -74,16 +74,16 @@ end
 
 -- exchange.stream tells whether the client wants a stream; exchange:stream(fn) answers with one. So
 -- that both can be, a boolean may be called, by an exchange alone.
-local stream = turn.entrance(function(self, produce, options)
+local stream = wait.entrance(function(self, produce, options)
   members.check('what exchange:stream takes', options, STREAM)
   return answer.stream(self, produce, {
-    status = face.member(options, 'status'), headers = face.plain(face.member(options, 'headers')),
+    status = handle.member(options, 'status'), headers = handle.plain(handle.member(options, 'headers')),
   })
 end)
 
 debug.setmetatable(true, {
   __call = function(value, self, ...)
-    local exchange = face.object(self, 'exchange')
+    local exchange = handle.object(self, 'exchange')
     if not exchange then error('attempt to call a boolean value (' .. tostring(value) .. ')', 2) end
     return stream(exchange, ...)
   end,
@@ -108,15 +108,15 @@ function M.define(parts)
   local known = { header = true }
   for name in each(shown) do known[name] = true end
   for name in each(parts.views) do known[name] = not HIDDEN[name] or nil end
-  face.define('exchange', parts.class, function(self, name)
+  handle.define('exchange', parts.class, function(self, name)
     if shown[name] then return shown[name] end
-    if name == 'header' then return face.new(self.header) end
+    if name == 'header' then return handle.new(self.header) end
     if not parts.views[name] or HIDDEN[name] then error(members.unknown('an exchange', name, known), 2) end
     return self[name]
   end, function(_, name)
     error('exchange.' .. tostring(name) .. ' cannot be assigned; to edit the body use exchange:set', 2)
   end)
-  face.define('header', parts.header, function(self, name) return self[tostring(name)] end, function()
+  handle.define('header', parts.header, function(self, name) return self[tostring(name)] end, function()
     error('headers of the request are read-only', 2)
   end)
 end

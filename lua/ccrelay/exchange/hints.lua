@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Knows the headers in which Claude Code tells what a request is for. They come from clients: what cannot
 -- be read means nothing.
-local texts = require 'ccrelay.util.text'
+local text = require 'ccrelay.util.text'
 
 local M = {}
 
@@ -26,7 +26,7 @@ function M.tool_durations(value)
   for entry in string.gmatch(value, '[^;]+') do
     local name, milliseconds = string.match(entry, '^%s*([^=%s]+)=(%d+%.?%d*)%s*$')
     if name and count < MOST_ENTRIES then
-      durations[texts.unescape(name)] = tonumber(milliseconds)
+      durations[text.unescape(name)] = tonumber(milliseconds)
       count = count + 1
     end
   end

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- One client request and its answer, as policies and endpoints see it. Views are read when asked for.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.exchange.respond'
+local respond = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
-local calibration = require 'ccrelay.limits.token_estimate'
+local token_estimate = require 'ccrelay.limits.token_estimate'
 local each = require 'ccrelay.util.each'
 local exchange_handle = require 'ccrelay.exchange.handle'
 local failover = require 'ccrelay.exchange.failover'
@@ -13,7 +13,7 @@ local json = require 'ccrelay.util.json'
 local new_table = require 'table.new'
 local race = require 'ccrelay.exchange.race'
 local random = require 'ccrelay.util.random'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 
 ---@alias ccrelay.Stream fun(self: ccrelay.Exchange, produce: fun(writer: ccrelay.Writer), answer: table?): table
 
@@ -247,7 +247,7 @@ function views.has_signatures(self)
 end
 
 function views.tokens_estimate(self)
-  return self:tokens_at(calibration.bytes_per_token(self.model or ''))
+  return self:tokens_at(token_estimate.bytes_per_token(self.model or ''))
 end
 
 --- The body as it came.
@@ -277,8 +277,8 @@ end
 ---@return number input
 ---@return number output
 function methods:estimate()
-  local most, likely = self.max_tokens, calibration.output(self.model or '')
-  return self:tokens_at(calibration.bytes_per_token(self.model or '')), most > 0 and math.min(most, likely) or likely
+  local most, likely = self.max_tokens, token_estimate.output(self.model or '')
+  return self:tokens_at(token_estimate.bytes_per_token(self.model or '')), most > 0 and math.min(most, likely) or likely
 end
 
 --- The body's member at a dotted path: texts, numbers and booleans as such, lists and objects as
@@ -313,7 +313,7 @@ local function edit(self, name, value)
 end
 
 local function check_edit(self, action, name)
-  turn.check(self, action)
+  wait.check(self, action)
   if type(name) ~= 'string' or name == '' then error('exchange:' .. action .. ' takes the name of a member', 3) end
   if HISTORY[string.match(name, '^[^.%[]*')] then
     error('"' .. name .. '" is part of the history: exchange:rewrite changes it, and breaks prompt caches', 3)
@@ -350,7 +350,7 @@ end
 ---@param name string
 ---@param value string JSON text
 function methods:rewrite(name, value)
-  turn.check(self, 'rewrite')
+  wait.check(self, 'rewrite')
   if not HISTORY[name] then error('exchange:rewrite is for system, tools and messages', 2) end
   if type(value) ~= 'string' or not C.cc_json_valid(value, #value) then error('exchange:rewrite takes JSON text', 2) end
   self.prefix_broken = true
@@ -362,19 +362,19 @@ end
 --- Waits so many milliseconds.
 ---@param milliseconds number
 function methods:sleep(milliseconds)
-  turn.check(self, 'sleep')
+  wait.check(self, 'sleep')
   if type(milliseconds) ~= 'number' or not (milliseconds >= 0 and milliseconds < 2 ^ 31) then
     error('exchange:sleep takes milliseconds', 2)
   end
-  turn.sleep(self, milliseconds)
+  wait.sleep(self, milliseconds)
 end
 
 methods.try = attempt.try
 methods.first = failover.first
 methods.race = race.run
-methods.respond = answer.respond
-methods.refuse = answer.refuse
-methods.abort = answer.abort
+methods.respond = respond.respond
+methods.refuse = respond.refuse
+methods.abort = respond.abort
 
 exchange_handle.define { class = Exchange, header = Header, methods = methods, views = views }
 

@@ -7,7 +7,7 @@ local failover = require 'ccrelay.exchange.failover'
 local latency = require 'ccrelay.health.latency'
 local learn = require 'ccrelay.health.learn'
 local most_telling = require 'ccrelay.health.most_telling'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 
 local M = {}
 
@@ -61,14 +61,14 @@ end
 ---@param options { after_ms: number? }?
 ---@return ccrelay.Outcome? outcome the good one, else the one that tells most
 function M.run(exchange, list, options)
-  turn.check(exchange, 'race')
+  wait.check(exchange, 'race')
   local after, before = options and options.after_ms or 0, #exchange.trail
   local race = { list = { unpack(list) }, next = 1, running = {}, count = 0 }
   start_next(exchange, race)
   if after > 0 then C.cc_exchange_timer(exchange.relay, exchange.handle, after) else start_next(exchange, race) end
   while race.count > 0 do
-    local kind, number = turn.await(exchange, turn.OUTCOME + turn.TIMER)
-    if kind == turn.TIMER then
+    local kind, number = wait.await(exchange, wait.OUTCOME + wait.TIMER)
+    if kind == wait.TIMER then
       if not race.refusal then start_next(exchange, race) end
     elseif race.running[number] then
       local attempt = race.running[number]

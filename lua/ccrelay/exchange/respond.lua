@@ -2,14 +2,14 @@
 -- Answers of the relay's own: errors, lists, and what a policy says by itself.
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
-local errors = require 'ccrelay.util.api_error'
-local face = require 'ccrelay.script.handle'
+local api_error = require 'ccrelay.util.api_error'
+local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
 local members = require 'ccrelay.script.members'
 local retry_after = require 'ccrelay.health.retry_after'
 local sandbox = require 'ccrelay.script.sandbox'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 
 local M = {}
 
@@ -41,10 +41,10 @@ end
 -- In a stream that has begun an answer is the data of an error event.
 local function as_error(exchange, status, body)
   local decoded = json.decode(body)
-  if errors.shaped(decoded) then return body end
+  if api_error.shaped(decoded) then return body end
   local message = status < 400 and 'the policy gave an answer with status ' .. status .. ' when the stream had begun'
-    or errors.message_of(decoded, body)
-  return errors.body(errors.type_of(status < 400 and 500 or status), message, M.request_id(exchange))
+    or api_error.message_of(decoded, body)
+  return api_error.body(api_error.type_of(status < 400 and 500 or status), message, M.request_id(exchange))
 end
 
 --- Gives a whole answer.
@@ -109,7 +109,7 @@ end
 ---@param options ccrelay.ErrorOptions?
 function M.error(exchange, status, message, options)
   options = options or {}
-  local kind = options.type or errors.type_of(status)
+  local kind = options.type or api_error.type_of(status)
   exchange.failure = options.failure or exchange.failure or kind
   M.header(exchange, 'content-type', 'application/json')
   if options.retry_after then M.header(exchange, 'retry-after', retry_after.text(options.retry_after)) end
@@ -117,7 +117,7 @@ function M.error(exchange, status, message, options)
   for name, value in each(options.headers or {}) do M.header(exchange, name, value) end
   local request_id = options.request_id or M.request_id(exchange)
   local shown = exchange.generation.journal.clean(message)
-  M.give(exchange, status, errors.body(kind, shown, request_id, options.error_code), request_id)
+  M.give(exchange, status, api_error.body(kind, shown, request_id, options.error_code), request_id)
 end
 
 -- ---- What policies call ------------------------------------------------------------------------
@@ -153,7 +153,7 @@ function M.plain(answer)
   local body = rawget(answer, 'body') or ''
   if type(body) == 'table' then body = json.encode_for_script(body) end
   if type(body) ~= 'string' then error('the body of an answer is a text or a table', 0) end
-  return { status = rawget(answer, 'status'), headers = face.plain(rawget(answer, 'headers')), body = body }
+  return { status = rawget(answer, 'status'), headers = handle.plain(rawget(answer, 'headers')), body = body }
 end
 
 --- Answers without an upstream: { status =, headers =, body = }; a table as body becomes JSON.
@@ -161,7 +161,7 @@ end
 ---@param answer { status: integer?, headers: table<string, string>?, body: string|table|nil }
 ---@return table given to be returned by the policy
 function M.respond(exchange, answer)
-  turn.check(exchange, 'respond')
+  wait.check(exchange, 'respond')
   local status = check_status(answer.status, 2)
   set_headers(exchange, answer.headers, 2)
   M.give(exchange, status, answer.body)
@@ -174,7 +174,7 @@ end
 ---@param message string for the user: what is not allowed, and what to do
 ---@return table given to be returned by the policy
 function M.refuse(exchange, message)
-  turn.check(exchange, 'refuse')
+  wait.check(exchange, 'refuse')
   if type(message) ~= 'string' or message == '' then error('exchange:refuse takes a message for the user', 0) end
   M.error(exchange, 400, message, { type = 'policy_blocked', failure = 'policy_blocked', should_retry = false })
   return M.GIVEN
@@ -190,7 +190,7 @@ end
 ---@param how { reset: boolean?, raw: string? }?
 ---@return table given
 function M.abort(exchange, how)
-  turn.check(exchange, 'abort')
+  wait.check(exchange, 'abort')
   how = how or {}
   local raw = bytes_of(how.raw or '', 'raw of exchange:abort')
   exchange.answered = true
@@ -220,9 +220,9 @@ function Writer:write(bytes)
   bytes = bytes_of(bytes, 'what writer:write takes')
   local code = C.cc_answer_write(exchange.relay, exchange.handle, bytes, #bytes)
   if code == C.CC_ELIMIT then
-    turn.await(exchange, turn.WRITABLE)
+    wait.await(exchange, wait.WRITABLE)
   elseif code ~= C.CC_OK then
-    turn.vanish(exchange)
+    wait.vanish(exchange)
   end
 end
 
@@ -233,7 +233,7 @@ function Writer:sleep(milliseconds)
   if type(milliseconds) ~= 'number' or not (milliseconds >= 0 and milliseconds < 2 ^ 31) then
     error('writer:sleep takes milliseconds', 0)
   end
-  turn.sleep(exchange, milliseconds)
+  wait.sleep(exchange, milliseconds)
 end
 
 --- Breaks the connection in the middle of the answer.
@@ -249,8 +249,8 @@ end
 local shown = {}
 
 local function show(name, inner)
-  shown[name] = turn.entrance(function(self, given)
-    local writer = face.object(self, 'writer') or error('writer:' .. name .. ' is a method of a writer', 0)
+  shown[name] = wait.entrance(function(self, given)
+    local writer = handle.object(self, 'writer') or error('writer:' .. name .. ' is a method of a writer', 0)
     return inner(writer, given)
   end)
 end
@@ -259,10 +259,10 @@ show('write', Writer.write)
 show('sleep', Writer.sleep)
 show('abort', function(self, how)
   members.check('what writer:abort takes', how, { reset = true, raw = true })
-  Writer.abort(self, { reset = face.member(how, 'reset') == true, raw = face.member(how, 'raw') })
+  Writer.abort(self, { reset = handle.member(how, 'reset') == true, raw = handle.member(how, 'raw') })
 end)
 
-face.define('writer', Writer, function(_, name)
+handle.define('writer', Writer, function(_, name)
   return shown[name] or error(members.unknown('a writer', name, shown), 2)
 end)
 
@@ -272,7 +272,7 @@ end)
 ---@param answer { status: integer?, headers: table<string, string>? }?
 ---@return table given
 function M.stream(exchange, produce, answer)
-  turn.check(exchange, 'stream')
+  wait.check(exchange, 'stream')
   if type(produce) ~= 'function' then error('exchange:stream takes a function that writes the answer', 3) end
   answer = answer or {}
   local status = check_status(answer.status, 2)
@@ -281,7 +281,7 @@ function M.stream(exchange, produce, answer)
   C.cc_answer_begin(exchange.relay, exchange.handle, status)
   exchange.answered = true
   local writer = setmetatable({ exchange = exchange, open = true }, Writer)
-  turn.script(produce, face.new(writer))
+  wait.script(produce, handle.new(writer))
   if writer.open and not exchange.ended then C.cc_answer_end(exchange.relay, exchange.handle) end
   writer.open = false
   return M.GIVEN

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Gives the client what a policy returned: an upstream's answer as it came, or the error it stands for.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.exchange.respond'
+local respond = require 'ccrelay.exchange.respond'
 local each = require 'ccrelay.util.each'
-local errors = require 'ccrelay.util.api_error'
+local api_error = require 'ccrelay.util.api_error'
 local most_telling = require 'ccrelay.health.most_telling'
 local retry_after = require 'ccrelay.health.retry_after'
 local spend_cap = require 'ccrelay.exchange.spend_cap'
@@ -16,7 +16,7 @@ local function is_held(exchange, outcome)
 end
 
 local function set_headers(exchange, headers)
-  for name, value in each(headers) do answer.header(exchange, name, value) end
+  for name, value in each(headers) do respond.header(exchange, name, value) end
 end
 
 -- The upstream's name for its request, under whatever header it has it.
@@ -27,9 +27,9 @@ end
 
 local function mark(exchange, outcome)
   if not outcome.headers['request-id'] then
-    answer.header(exchange, 'request-id', request_id(outcome) or answer.request_id(exchange))
+    respond.header(exchange, 'request-id', request_id(outcome) or respond.request_id(exchange))
   end
-  answer.debug(exchange, outcome.upstream.provider)
+  respond.debug(exchange, outcome.upstream.provider)
 end
 
 -- An answer may take minutes: what only led to it is let go.
@@ -39,7 +39,7 @@ local function shed(exchange)
 end
 
 local function no_stream(exchange, outcome)
-  answer.error(exchange, 502, string.format('provider "%s" answered without a stream', outcome.upstream.provider),
+  respond.error(exchange, 502, string.format('provider "%s" answered without a stream', outcome.upstream.provider),
     { failure = 'no_stream' })
 end
 
@@ -72,8 +72,8 @@ end
 
 -- An upstream's error in the relay's words: status and message stay.
 local function retell(exchange, outcome, status, kind, message)
-  answer.debug(exchange, outcome.upstream.provider)
-  answer.error(exchange, status, message, {
+  respond.debug(exchange, outcome.upstream.provider)
+  respond.error(exchange, status, message, {
     type = kind, headers = headers_of(exchange, outcome), failure = outcome.error or kind,
     request_id = request_id(outcome),
   })
@@ -81,7 +81,7 @@ end
 
 local function passes_unread(outcome)
   if outcome.cut then return false end
-  if errors.is_encoded(outcome.headers) then return true end
+  if api_error.is_encoded(outcome.headers) then return true end
   return not outcome.complete and string.find(outcome.body, '^%s*{%s*"type"%s*:%s*"error"') ~= nil
 end
 
@@ -92,19 +92,19 @@ end
 
 -- An adapter or a policy gave the error another message; its type, if that is another too, has a status.
 local function retells(outcome)
-  local told = outcome.shaped or { type = errors.type_of(outcome.status) }
+  local told = outcome.shaped or { type = api_error.type_of(outcome.status) }
   if not outcome.message or outcome.message == told.message then return nil end
-  return outcome.type == told.type and outcome.status or errors.status_of(outcome.type)
+  return outcome.type == told.type and outcome.status or api_error.status_of(outcome.type)
 end
 
 -- An error whose attempt has made room for a later one: status and body as they came, and the headers that
 -- clients read.
 local function pass_kept(exchange, outcome)
   exchange.failure = outcome.type
-  answer.header(exchange, 'content-type', 'application/json')
+  respond.header(exchange, 'content-type', 'application/json')
   set_headers(exchange, headers_of(exchange, outcome))
-  answer.debug(exchange, outcome.upstream.provider)
-  answer.give(exchange, outcome.status, outcome.body, request_id(outcome))
+  respond.debug(exchange, outcome.upstream.provider)
+  respond.give(exchange, outcome.status, outcome.body, request_id(outcome))
 end
 
 local function http_error(exchange, outcome)
@@ -115,16 +115,16 @@ local function http_error(exchange, outcome)
     return pass(exchange, outcome)
   end
   if outcome.shaped and outcome.complete and not outcome.cut then return pass_kept(exchange, outcome) end
-  return retell(exchange, outcome, outcome.status, outcome.type, errors.told_message(outcome))
+  return retell(exchange, outcome, outcome.status, outcome.type, api_error.told_message(outcome))
 end
 
 -- An error event, or an error inside a success: its data as the body, with the status of its type.
 local function told_error(exchange, outcome)
   exchange.failure = outcome.error
-  answer.header(exchange, 'content-type', 'application/json')
+  respond.header(exchange, 'content-type', 'application/json')
   set_headers(exchange, retry_after.headers(outcome))
-  answer.debug(exchange, outcome.upstream.provider)
-  answer.give(exchange, outcome.status, outcome.body, request_id(outcome))
+  respond.debug(exchange, outcome.upstream.provider)
+  respond.give(exchange, outcome.status, outcome.body, request_id(outcome))
 end
 
 -- Nobody could serve it, and nobody will until a person has acted: repeating it only delays the message.
@@ -138,7 +138,7 @@ end
 
 -- The relay's own machine is to blame, not the provider, and not for long.
 local function no_room(exchange, outcome)
-  answer.error(exchange, 529, 'the relay has no descriptor, port or memory left for another connection',
+  respond.error(exchange, 529, 'the relay has no descriptor, port or memory left for another connection',
     { failure = outcome.error, retry_after = 1 })
 end
 
@@ -148,10 +148,10 @@ local function transport_error(exchange, outcome)
   local reason = outcome.reason or outcome.error
   if outcome.detail and outcome.detail ~= '' then reason = reason .. ' (' .. outcome.detail .. ')' end
   local message = exchange.generation.journal.clean(string.format('provider "%s": %s', provider, reason))
-  answer.debug(exchange, provider)
+  respond.debug(exchange, provider)
   local options = { type = outcome.type, failure = outcome.error }
   if outcome.final and is_final(exchange) then options.should_retry = false end
-  answer.error(exchange, outcome.timeout and 504 or 502, message, options)
+  respond.error(exchange, outcome.timeout and 504 or 502, message, options)
 end
 
 local function seconds_until(moment, now)
@@ -168,13 +168,13 @@ local function repeat_stated(exchange, refusal)
   local options = { type = kept.type, headers = kept.headers, failure = 'limited',
     retry_after = seconds_until(kept.until_ms, C.cc_time()) }
   if not kept.body then
-    answer.error(exchange, kept.status, kept.message, options)
+    respond.error(exchange, kept.status, kept.message, options)
     return true
   end
   exchange.failure = options.failure
   kept.headers['content-type'], kept.headers['retry-after'] = 'application/json', retry_after.text(options.retry_after)
   set_headers(exchange, kept.headers)
-  answer.give(exchange, kept.status, kept.body)
+  respond.give(exchange, kept.status, kept.body)
   return true
 end
 
@@ -182,11 +182,11 @@ local function refuse_until(exchange, refusal)
   local seconds = seconds_until(refusal.ready, C.cc_now())
   local options = { retry_after = seconds, failure = 'limited' }
   if refusal.kind ~= 'overloaded' then
-    return answer.error(exchange, 429, string.format('every key for model "%s" is at its rate limit; the next is free '
+    return respond.error(exchange, 429, string.format('every key for model "%s" is at its rate limit; the next is free '
       .. 'in %d s', exchange.model, seconds), options)
   end
-  answer.error(exchange, 529, string.format('the relay has no room left to count the limits of the keys for model "%s"',
-    exchange.model), { failure = 'overloaded', should_retry = false })
+  local message = ('the relay has no room left to count the limits of the keys for model "%s"'):format(exchange.model)
+  respond.error(exchange, 529, message, { failure = 'overloaded', should_retry = false })
 end
 
 --- Answers an exchange for which there was no candidate.
@@ -194,21 +194,21 @@ end
 function M.no_candidate(exchange)
   exchange.refused = true
   local refusal = exchange.refusal
-  answer.debug(exchange, nil)
+  respond.debug(exchange, nil)
   if refusal and refusal.ready then
     if refusal.kind == 'stated' and repeat_stated(exchange, refusal) then return end
     return refuse_until(exchange, refusal)
   end
   if refusal and refusal.kind == 'unsupported' then
     local message = string.format('provider "%s" cannot take %s', refusal.provider, refusal.feature)
-    return answer.error(exchange, 400, message, { failure = 'unsupported' })
+    return respond.error(exchange, 400, message, { failure = 'unsupported' })
   end
   if refusal and refusal.kind == 'not_allowed' then
     local message = string.format('the model "%s" is not allowed here: it is not in serves of any provider',
       exchange.model)
-    return answer.error(exchange, 400, message, { failure = 'not_allowed' })
+    return respond.error(exchange, 400, message, { failure = 'not_allowed' })
   end
-  answer.error(exchange, 404, 'no provider serves the model "' .. (exchange.model or '') .. '"',
+  respond.error(exchange, 404, 'no provider serves the model "' .. (exchange.model or '') .. '"',
     { failure = 'no_candidate' })
 end
 
@@ -217,7 +217,7 @@ local function being_probed(exchange, outcome)
   exchange.refused = true
   local message = string.format('provider "%s" has failed lately, and another request is trying it now',
     outcome.upstream.provider)
-  answer.error(exchange, 529, message, { retry_after = outcome.retry_after, failure = 'overloaded' })
+  respond.error(exchange, 529, message, { retry_after = outcome.retry_after, failure = 'overloaded' })
 end
 
 -- Whether a provider that comes before has stated when its limit is over. The client would have had that without

@@ -4,9 +4,9 @@
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local Outcome = require 'ccrelay.health.outcome'
-local answer = require 'ccrelay.exchange.respond'
+local respond = require 'ccrelay.exchange.respond'
 local budget = require 'ccrelay.limits.budget'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 
 local M = {}
 
@@ -35,7 +35,7 @@ end
 local function set(exchange, headers)
   local reset = string.format('%d', M.resets_at())
   headers.reset, headers['overage-reset'] = reset, reset
-  for name, value in each(headers) do answer.header(exchange, UNIFIED .. name, value) end
+  for name, value in each(headers) do respond.header(exchange, UNIFIED .. name, value) end
 end
 
 local function message_of(exchange, spent, per_day)
@@ -50,10 +50,10 @@ local function refuse(exchange, spent, per_day)
     status = 'rejected', ['overage-utilization'] = '1', ['overage-surpassed-threshold'] = '1',
     ['overage-period'] = 'daily', ['overage-disabled-reason'] = 'org_spend_cap_reached',
   })
-  answer.error(exchange, 429, message_of(exchange, spent, per_day), {
+  respond.error(exchange, 429, message_of(exchange, spent, per_day), {
     type = 'billing_error', failure = 'budget', retry_after = budget.remains() / 1000, should_retry = false,
   })
-  return answer.GIVEN
+  return respond.GIVEN
 end
 
 --- Answers an exchange whose client has spent its budget of the day. From then on answers tell the client
@@ -61,7 +61,7 @@ end
 ---@param exchange ccrelay.Exchange
 ---@return table? given to be returned by the policy; nil while it may spend more
 function M.check(exchange)
-  turn.check(exchange, 'over_budget')
+  wait.check(exchange, 'over_budget')
   local per_day = budget.of(exchange)
   if not per_day then return nil end
   exchange.capped = true
@@ -104,7 +104,7 @@ end
 function M.apply(exchange, outcome)
   if not stands_between(exchange, outcome.upstream.credential) then return end
   for _, name in ipairs(Outcome.header_names(outcome)) do
-    if is_quota(name) then answer.header(exchange, name, '') end
+    if is_quota(name) then respond.header(exchange, name, '') end
   end
   if outcome.ok and exchange.capped then tell(exchange) end
 end

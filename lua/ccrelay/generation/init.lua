@@ -4,17 +4,17 @@ local C = require 'ccrelay.c'
 local Auth = require 'ccrelay.exchange.client_auth'
 local each = require 'ccrelay.util.each'
 local Provider = require 'ccrelay.providers.provider'
-local surroundings = require 'ccrelay.credentials.host'
-local face = require 'ccrelay.script.handle'
+local host = require 'ccrelay.credentials.host'
+local handle = require 'ccrelay.script.handle'
 local fault = require 'ccrelay.util.fault'
-local fit = require 'ccrelay.providers.cloud'
+local cloud = require 'ccrelay.providers.cloud'
 local health = require 'ccrelay.health'
-local journal = require 'ccrelay.log.logger'
+local logger = require 'ccrelay.log.logger'
 local json = require 'ccrelay.util.json'
 local relay = require 'ccrelay.init'
 local sandbox = require 'ccrelay.script.sandbox'
 local script_file = require 'ccrelay.script.file'
-local vault = require 'ccrelay.credentials.cache'
+local cache = require 'ccrelay.credentials.cache'
 
 ---@class ccrelay.Report what on_done is told
 ---@field status integer sent to the client, 0 for none
@@ -104,7 +104,7 @@ local function time() return C.cc_time() end
 local function load_adapter(text, file)
   local modules = {
     ccrelay = { json = json.for_scripts(), now = now, time = time },
-    ['ccrelay.json'] = json.for_scripts(), ['ccrelay.fit'] = face.plain(fit),
+    ['ccrelay.json'] = json.for_scripts(), ['ccrelay.fit'] = handle.plain(cloud),
   }
   local adapter, wrong = script_file.run(text, file, sandbox.environment(modules, true))
   if wrong then return nil, wrong end
@@ -266,7 +266,7 @@ local function add_provider(self, settings, options, faults, warnings)
   if not provider then return wrong(message) end
   provider.scheme = scheme_of(provider.credentials)
   if not provider.scheme then return wrong(no_scheme(provider.credentials)) end
-  local tied, lack = tie_credentials(provider, surroundings.new(options.env or os.getenv),
+  local tied, lack = tie_credentials(provider, host.new(options.env or os.getenv),
     function(text) note(warnings, text) end)
   if not tied then return wrong(lack) end
   self.providers[provider.index] = provider
@@ -304,7 +304,7 @@ function M.build(options)
     configuration = configuration, providers = {}, provider_names = {}, serving = {}, serving_count = 0,
     attached = false, choices = 0,
     counts = { entries = {}, count = 0 }, built = C.cc_now(),
-    auth = Auth.new(configuration.server.auth), journal = journal.new(configuration, terminal_of(configuration)),
+    auth = Auth.new(configuration.server.auth), journal = logger.new(configuration, terminal_of(configuration)),
   }, Generation)
   local declared, wrong, file = load_policy(self, options)
   if not declared then return nil, { wrong } end
@@ -315,7 +315,7 @@ function M.build(options)
     if not list then return nil, faults end
     warnings = faults
     self.configuration = setmetatable({ providers = list }, { __index = configuration })
-    self.journal = journal.new(self.configuration, terminal_of(configuration))
+    self.journal = logger.new(self.configuration, terminal_of(configuration))
   end
   for _, settings in ipairs(list) do self.provider_names[settings.name] = true end
   local faults = add_providers(self, list, options, warnings)
@@ -352,7 +352,7 @@ function Generation:succeed(before)
   self:attach()
   if not before or before == self then return end
   for _, provider in ipairs(self.providers) do
-    if provider.source then vault.renew(provider.source, self.built) end
+    if provider.source then cache.renew(provider.source, self.built) end
   end
 end
 

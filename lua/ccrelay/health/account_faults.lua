@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Recognizes errors whose status misleads: faults of an account that are told as a bad request (400), and
 -- pages of a firewall (403) that say nothing about a key.
-local errors = require 'ccrelay.util.api_error'
+local api_error = require 'ccrelay.util.api_error'
 
 local M = {}
 
@@ -25,7 +25,7 @@ local FAULTS = {
 local ABOUT_A_MEMBER = ': '
 
 local function fault_of(outcome)
-  local message = string.lower(errors.message_of(outcome.decoded, outcome.body or ''))
+  local message = string.lower(api_error.message_of(outcome.decoded, outcome.body or ''))
   if string.find(message, ABOUT_A_MEMBER, 1, true) then return nil end
   for _, fault in ipairs(FAULTS) do
     if string.find(message, fault[1]) then return fault end

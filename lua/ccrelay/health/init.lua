@@ -8,7 +8,7 @@ local breaker = require 'ccrelay.health.breaker'
 local cell = require 'ccrelay.shared.cell'
 local evidence = require 'ccrelay.health.evidence'
 local ffi = require 'ffi'
-local quota = require 'ccrelay.limits.model_class'
+local model_class = require 'ccrelay.limits.model_class'
 local stated_limit = require 'ccrelay.health.stated_limit'
 
 ---@class ccrelay.Circuits breakers of a provider for a class of models
@@ -40,7 +40,7 @@ end
 ---@param model string?
 ---@return ccrelay.Circuits
 function M.circuits(provider, model)
-  local class = quota.class_of(model or '')
+  local class = model_class.class_of(model or '')
   local circuits = provider.circuits[class]
   if not circuits then
     circuits = new_circuits(provider, class)
@@ -54,7 +54,7 @@ end
 ---@return ccrelay.Circuits[]
 function M.every_circuit(provider)
   local list = {}
-  for index, class in ipairs(quota.CLASSES) do
+  for index, class in ipairs(model_class.CLASSES) do
     provider.circuits[class] = provider.circuits[class] or new_circuits(provider, class)
     list[index] = provider.circuits[class]
   end
@@ -94,7 +94,7 @@ end
 ---@return number? ready the moment to ask again
 function M.admit(exchange, upstream, force)
   local slot, now = upstream.slot, C.cc_now()
-  local circuits, limit = M.circuits(slot.provider, upstream.model), quota.of(slot, upstream.model).exhausted
+  local circuits, limit = M.circuits(slot.provider, upstream.model), model_class.of(slot, upstream.model).exhausted
   local list = {}
   local ready = ask(list, circuits.failure, failure_rules(exchange), now, force)
     or ask(list, circuits.overload, COOLDOWN, now, force) or is_own(upstream) and ask(list, limit, COOLDOWN, now, force)
@@ -110,7 +110,7 @@ function M.is_calm(upstream)
   local slot = upstream.slot
   local circuits = M.circuits(slot.provider, upstream.model)
   return breaker.is_closed(circuits.failure) and breaker.is_closed(circuits.overload)
-    and breaker.is_closed(quota.of(slot, upstream.model).exhausted)
+    and breaker.is_closed(model_class.of(slot, upstream.model).exhausted)
 end
 
 --- The probes have told nothing.
@@ -137,7 +137,7 @@ end
 ---@param upstream ccrelay.Upstream
 function M.succeeded(exchange, upstream)
   local slot = upstream.slot
-  local circuits, limit = M.circuits(slot.provider, upstream.model), quota.of(slot, upstream.model).exhausted
+  local circuits, limit = M.circuits(slot.provider, upstream.model), model_class.of(slot, upstream.model).exhausted
   breaker.success(circuits.failure, false, failure_rules(exchange))
   breaker.success(circuits.overload, false, COOLDOWN)
   if is_own(upstream) then breaker.success(limit, false, COOLDOWN) end
@@ -223,7 +223,7 @@ end
 ---@param probes ccrelay.Probes
 ---@param outcome ccrelay.Outcome with retry_after or reset_after, if the provider stated a time
 function M.exhausted(exchange, upstream, probes, outcome)
-  local slot, limit = upstream.slot, quota.of(upstream.slot, upstream.model)
+  local slot, limit = upstream.slot, model_class.of(upstream.slot, upstream.model)
   local number, stated = limit.exhausted, outcome.retry_after or outcome.reset_after
   local probe = probe_of(probes, number)
   if is_time(stated) then
@@ -258,7 +258,7 @@ function M.broke(exchange, upstream, kind, probed, bytes)
   elseif kind ~= 'rate_limit_error' then
     count_once(exchange, circuits.failure, failure_rules(exchange), probed, bytes)
   elseif is_own(upstream) then
-    local limit = quota.of(upstream.slot, upstream.model)
+    local limit = model_class.of(upstream.slot, upstream.model)
     if count_once(exchange, limit.exhausted, COOLDOWN, probed, bytes) then evidence.explain(limit.exhausted) end
     show_limit(upstream.slot, limit)
   end
@@ -294,7 +294,7 @@ end
 function M.key_limit(slot, model, now)
   local suspended = C.cc_cell_get(slot.suspended)
   if suspended > now then return 'aside', suspended end
-  local number = quota.of(slot, model).exhausted
+  local number = model_class.of(slot, model).exhausted
   if C.cc_cell_get(number) == 0 then return nil end
   local limit, ready = breaker.state(number, now)
   if ready then return 'limited', ready, limit == 'open' and evidence.reason(number) == STATED end
@@ -349,7 +349,7 @@ function M.attach(slot, generation)
       breaker.end_own_probe(circuits.overload)
     end
     for _, key in ipairs(provider.slots) do
-      for _, number in ipairs(quota.breakers(key)) do breaker.end_own_probe(number) end
+      for _, number in ipairs(model_class.breakers(key)) do breaker.end_own_probe(number) end
     end
   end
 end

@@ -3,7 +3,7 @@
 -- at each provider, learned over all workers.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
-local remember = require 'ccrelay.util.memoize'
+local memoize = require 'ccrelay.util.memoize'
 
 local M = {}
 
@@ -16,7 +16,7 @@ local SCALE = 1000   -- cells hold whole numbers: microseconds,
 local COUNTS = 32    -- and in the rest how many streams there were
 local PLACES = 1024  -- that models share, so that there are no more cells than that
 
-local place_of = remember.results(function(name)
+local place_of = memoize.results(function(name)
   return cell.number('latency ' .. tonumber(cell.digest(name, 3), 16) % PLACES)
 end)
 

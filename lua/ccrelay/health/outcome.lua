@@ -3,14 +3,14 @@
 local C = require 'ccrelay.c'
 local account_faults = require 'ccrelay.health.account_faults'
 local each = require 'ccrelay.util.each'
-local errors = require 'ccrelay.util.api_error'
-local face = require 'ccrelay.script.handle'
+local api_error = require 'ccrelay.util.api_error'
+local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
 local members = require 'ccrelay.script.members'
 local model_errors = require 'ccrelay.health.model_errors'
-local ratelimit = require 'ccrelay.limits.response_headers'
-local turn = require 'ccrelay.sched.wait'
+local response_headers = require 'ccrelay.limits.response_headers'
+local wait = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Outcome
 ---@field ok boolean an answer with success, good so far
@@ -65,7 +65,7 @@ local Live = { __metatable = false }
 
 function Live.__index(self, name)
   local exchange, number = rawget(self, 1), rawget(self, 2)
-  return (ratelimit.header(exchange, number, tostring(name)))
+  return (response_headers.header(exchange, number, tostring(name)))
 end
 
 local Kept = { __metatable = false }
@@ -146,10 +146,10 @@ end
 
 local function show(self, name)
   if SHOWN[name] then return self[name] end
-  if name == 'upstream' then return face.of(self.upstream) end
-  if name == 'headers' then return face.new(self.headers) end
+  if name == 'upstream' then return handle.of(self.upstream) end
+  if name == 'headers' then return handle.new(self.headers) end
   if name == 'decoded' then
-    local ok, copy = pcall(face.plain, self.decoded)
+    local ok, copy = pcall(handle.plain, self.decoded)
     return ok and copy or nil
   end
   error(members.unknown('an outcome', name, READABLE), 2)
@@ -165,9 +165,9 @@ end
 
 local function header_of(self, name) return self[tostring(name)] end
 
-face.define('outcome', Outcome, show, set)
-face.define('live headers', Live, header_of)
-face.define('kept headers', Kept, header_of)
+handle.define('outcome', Outcome, show, set)
+handle.define('live headers', Live, header_of)
+handle.define('kept headers', Kept, header_of)
 
 -- ---- Judgement ---------------------------------------------------------------------------------
 
@@ -200,12 +200,12 @@ end
 
 local function judge_status(outcome, client_credential)
   local status = outcome.status
-  outcome.type = outcome.type or errors.type_of(status)
+  outcome.type = outcome.type or api_error.type_of(status)
   outcome.retryable = RETRYABLE[status] or status >= 500
   outcome.verdict = VERDICTS[status] or (status >= 500 and 'failed' or 'good')
   if status >= 500 and outcome.type == 'overloaded_error' then outcome.verdict = 'overloaded' end
   if status == 429 and is_spend_limit(outcome) then outcome.verdict = 'spent' end
-  if model_errors.is_unknown_model(status, errors.message_of(outcome.decoded, outcome.body), outcome.decoded) then
+  if model_errors.is_unknown_model(status, api_error.message_of(outcome.decoded, outcome.body), outcome.decoded) then
     outcome.retryable, outcome.verdict = true, 'no_model'
   end
   if client_credential and (status == 401 or status == 403) then outcome.retryable = false end
@@ -219,7 +219,7 @@ local function judge_error(outcome, code)
   outcome.retryable = not NEUTRAL[code]
   outcome.verdict = (NEUTRAL[code] or code == C.CC_EROOM) and 'neutral' or 'failed'
   outcome.reason = ffi.string(C.cc_error_text(code))
-  local words = type(outcome.decoded) == 'table' and errors.message_of(outcome.decoded, '') or ''
+  local words = type(outcome.decoded) == 'table' and api_error.message_of(outcome.decoded, '') or ''
   if words ~= '' then outcome.reason = outcome.reason .. ': ' .. words end
 end
 
@@ -229,9 +229,9 @@ local function keep_failure(exchange, attempt, outcome)
   outcome.body, outcome.complete, outcome.detail = body, raw.complete, text(raw.detail)
   outcome.headers = keep_headers(exchange, attempt.number, raw.headers)
   local decoded = body ~= '' and json.decode(body) or nil
-  outcome.decoded, outcome.shaped = decoded, errors.shaped(decoded)
+  outcome.decoded, outcome.shaped = decoded, api_error.shaped(decoded)
   if outcome.shaped then outcome.type, outcome.message = outcome.shaped.type, outcome.shaped.message end
-  outcome.retry_after = ratelimit.retry_after(outcome.headers)
+  outcome.retry_after = response_headers.retry_after(outcome.headers)
   outcome.told_retry_after = outcome.retry_after
 end
 
@@ -241,7 +241,7 @@ local function judge(exchange, attempt, outcome)
   local success = status >= 200 and status < 300
   if success and outcome.shaped and code ~= C.CC_OK then
     outcome.error, outcome.event = ffi.string(C.cc_error_name(code)), true
-    outcome.status = errors.status_of(outcome.type)
+    outcome.status = api_error.status_of(outcome.type)
     judge_status(outcome, client_credential)
   elseif code ~= C.CC_OK and status >= 400 then
     outcome.cut = true -- the status says what the rest of the body would have
@@ -253,7 +253,7 @@ local function judge(exchange, attempt, outcome)
     judge_status(outcome, client_credential)
   end
   if status == 429 and not outcome.retry_after then
-    outcome.reset_after = ratelimit.reset_after(exchange, attempt.number)
+    outcome.reset_after = response_headers.reset_after(exchange, attempt.number)
   end
 end
 
@@ -282,7 +282,7 @@ local function bad(exchange, attempt)
   keep_failure(exchange, attempt, outcome)
   judge(exchange, attempt, outcome)
   local classify = attempt.slot.provider.adapter.classify
-  if classify then turn.adapter(classify, face.of(outcome), attempt.slot.provider.shown) end
+  if classify then wait.adapter(classify, handle.of(outcome), attempt.slot.provider.shown) end
   return outcome
 end
 

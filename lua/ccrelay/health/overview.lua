@@ -3,9 +3,9 @@
 local C = require 'ccrelay.c'
 local breaker = require 'ccrelay.health.breaker'
 local health = require 'ccrelay.health'
-local knock = require 'ccrelay.health.connect_check'
-local quota = require 'ccrelay.limits.model_class'
-local vault = require 'ccrelay.credentials.cache'
+local connect_check = require 'ccrelay.health.connect_check'
+local model_class = require 'ccrelay.limits.model_class'
+local cache = require 'ccrelay.credentials.cache'
 
 local M = {}
 
@@ -50,7 +50,7 @@ local function describe(slot, now)
   local state, ready = M.key_state(slot, now)
   return {
     id = slot.id, org = slot.org, priority = slot.priority, weight = slot.weight, state = state,
-    headroom = quota.headroom(slot, nil, now), reason = state == 'aside' and health.reason(slot) or nil,
+    headroom = model_class.headroom(slot, nil, now), reason = state == 'aside' and health.reason(slot) or nil,
     ready_in_ms = ready and math.max(math.ceil(ready - now), 0) or nil,
   }
 end
@@ -66,8 +66,8 @@ function M.describe(generation)
     local entry = { provider = provider.name, type = provider.type, breaker = circuit, keys = {} }
     for place, slot in ipairs(provider.slots) do entry.keys[place] = describe(slot, now) end
     if #provider.slots == 0 then entry.keys[1] = describe(provider.keyless, now) end
-    if entry.breaker ~= 'closed' then entry.probe = knock.last(provider, now) end
-    entry.credentials = provider.source and vault.state(provider.source) or nil
+    if entry.breaker ~= 'closed' then entry.probe = connect_check.last(provider, now) end
+    entry.credentials = provider.source and cache.state(provider.source) or nil
     list[index] = entry
   end
   return list

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- retry-after of answers: says when trying again makes sense; never less than what an upstream said, and
 -- exactly what a policy said (RFC 9110, 10.2.3: whole seconds).
-local ratelimit = require 'ccrelay.limits.response_headers'
+local response_headers = require 'ccrelay.limits.response_headers'
 
 local M = {}
 
@@ -26,7 +26,7 @@ end
 
 local function of_upstream(outcome)
   local headers = outcome.headers
-  local seconds = ratelimit.seconds(headers['retry-after'], headers.date) or outcome.retry_after
+  local seconds = response_headers.seconds(headers['retry-after'], headers.date) or outcome.retry_after
   if not seconds and is_rate_limit(outcome) then seconds = outcome.reset_after or UNSAID end
   return seconds and M.text(seconds) or ''
 end

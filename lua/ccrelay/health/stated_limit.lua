@@ -4,7 +4,7 @@
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
-local errors = require 'ccrelay.util.api_error'
+local api_error = require 'ccrelay.util.api_error'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
 
@@ -73,7 +73,7 @@ function M.keep(name, outcome, wait_ms)
   local whole = outcome.shaped and not outcome.cut and #body <= MOST_BODY
   local text = json.encode {
     name = name, status = outcome.status, type = outcome.type, headers = headers_of(outcome), until_ms = ends,
-    message = string.sub(errors.told_message(outcome), 1, MOST_BODY), body = whole and body or nil,
+    message = string.sub(api_error.told_message(outcome), 1, MOST_BODY), body = whole and body or nil,
   }
   C.cc_secret_write(place_for(name), text, #text, ends)
 end

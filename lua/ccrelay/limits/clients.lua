@@ -2,12 +2,12 @@
 -- What each named client may use: requests and tokens a minute, and exchanges at a time, over all
 -- workers.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.exchange.respond'
-local booking = require 'ccrelay.limits.reservation'
+local respond = require 'ccrelay.exchange.respond'
+local reservation = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
 local retry_after = require 'ccrelay.health.retry_after'
-local texts = require 'ccrelay.util.text'
+local text = require 'ccrelay.util.text'
 
 local M = {}
 
@@ -62,7 +62,7 @@ end
 local function refuse(exchange, message, seconds)
   local options = { retry_after = seconds, failure = 'client_limit' }
   if not seconds then options.should_retry = false end
-  answer.error(exchange, 429, message, options)
+  respond.error(exchange, 429, message, options)
   return false
 end
 
@@ -86,13 +86,13 @@ local function reserve(exchange, allowance)
   end
   local ticket = ticket_type()
   local now = C.cc_now()
-  local input, output = booking.estimate(exchange, nil, { allowance.requests, allowance.tokens, 0, 0 })
+  local input, output = reservation.estimate(exchange, nil, { allowance.requests, allowance.tokens, 0, 0 })
   if C.cc_limit_reserve(limit, now, input, output, ticket, wait) ~= C.CC_ELIMIT then
     exchange.client_ticket = ticket
-    booking.expect(exchange, now)
+    reservation.expect(exchange, now)
     return true
   end
-  local seconds = math.max(math.ceil(booking.soonest(exchange, limit, now, wait[0]) / 1000), 1)
+  local seconds = math.max(math.ceil(reservation.soonest(exchange, limit, now, wait[0]) / 1000), 1)
   return refuse(exchange, string.format('client "%s" is at its limit a minute; there is room again in %d s',
     allowance.name, seconds), seconds)
 end
@@ -109,7 +109,7 @@ function M.enter(exchange)
     if open_of(allowance.name) > allowance.open then
       M.leave(exchange, nil)
       return refuse(exchange, string.format('client "%s" has %s open, as many as it may', allowance.name,
-        texts.count(allowance.open, 'exchange')), retry_after.SOON)
+        text.count(allowance.open, 'exchange')), retry_after.SOON)
     end
   end
   if reserve(exchange, allowance) then return true end
@@ -137,7 +137,7 @@ function M.leave(exchange, report)
   if not report or not exchange.sent then return C.cc_limit_release(ticket, C.cc_now()) end
   if not exchange.billed and not report.usage_known then return C.cc_limit_settle(ticket, C.cc_now(), 0, 0) end
   local chosen = exchange.chosen
-  C.cc_limit_settle(ticket, C.cc_now(), booking.used(exchange, ticket, report, chosen and chosen.slot,
+  C.cc_limit_settle(ticket, C.cc_now(), reservation.used(exchange, ticket, report, chosen and chosen.slot,
     chosen and chosen.upstream.model))
 end
 

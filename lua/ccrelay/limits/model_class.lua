@@ -3,7 +3,7 @@
 -- is learned of a key is kept for each class; what the configuration says of a key is for all together.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
-local remember = require 'ccrelay.util.memoize'
+local memoize = require 'ccrelay.util.memoize'
 
 ---@class ccrelay.Quota
 ---@field name string of the key and the class
@@ -29,7 +29,7 @@ end
 --- The line a model is of.
 ---@param model string
 ---@return string
-M.class_of = remember.results(function(model)
+M.class_of = memoize.results(function(model)
   local name = bare(model)
   for _, line in ipairs(LINES) do
     if string.find(name, line, 1, true) then return line end

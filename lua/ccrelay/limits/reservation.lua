@@ -3,12 +3,12 @@
 local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.health.outcome'
 local bit = require 'bit'
-local burst = require 'ccrelay.limits.pacing'
-local calibration = require 'ccrelay.limits.token_estimate'
+local pacing = require 'ccrelay.limits.pacing'
+local token_estimate = require 'ccrelay.limits.token_estimate'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
-local home = require 'ccrelay.routing.affinity'
-local quota = require 'ccrelay.limits.model_class'
+local affinity = require 'ccrelay.routing.affinity'
+local model_class = require 'ccrelay.limits.model_class'
 
 local M = {}
 
@@ -31,7 +31,7 @@ local SOON_MS = 1000       -- after which the first answer may be there
 ---@field told_output number where only the provider told a limit
 ---@field marked boolean whether a prompt cache may hold some of it
 
-local function is_known(model) return model ~= nil and calibration.is_known(model) end
+local function is_known(model) return model ~= nil and token_estimate.is_known(model) end
 
 local function estimate_of(exchange, rates)
   local before, model = exchange.estimated, exchange.model
@@ -40,7 +40,7 @@ local function estimate_of(exchange, rates)
   local known, input, output = is_known(model), exchange:estimate()
   local made = {
     model = model, known = known, input = input, output = output, most_input = input, most_output = output,
-    told_output = math.min(output, calibration.USUAL_OUTPUT),
+    told_output = math.min(output, token_estimate.USUAL_OUTPUT),
     marked = input > 0 and bit.band(exchange.feature_bits, C.CC_HAS_CACHE_CONTROL) ~= 0,
   }
   if not known then
@@ -67,8 +67,8 @@ end
 local function new_share(exchange, total, slot)
   local provider = slot and slot.provider
   if provider and provider:counts_cache_reads(provider:map(exchange.model)) then return 1, 1 end
-  local cached = home.cached(exchange, slot)
-  if not cached then return 1, math.max(calibration.new_share(exchange.model), LEAST_SHARE) end
+  local cached = affinity.cached(exchange, slot)
+  if not cached then return 1, math.max(token_estimate.new_share(exchange.model), LEAST_SHARE) end
   local share = cached < total and math.max(1 - cached / total, LEAST_SHARE) or 1
   return share, share
 end
@@ -100,7 +100,7 @@ local pair = ffi.typeof 'struct cc_ticket[2]'
 local requests_ahead = ffi.new 'struct cc_rates'
 local wait = ffi.new 'double[1]'
 
-local function first_answer_due(model) return cell.number('first answer ' .. calibration.place(model)) end
+local function first_answer_due(model) return cell.number('first answer ' .. token_estimate.place(model)) end
 
 --- When to ask a limit again that had no room. While the first answer of a model is under way the limit may be
 --- held up by reservations that it will show to be too large: then soon, unless it is requests that there are
@@ -130,7 +130,7 @@ end
 local function configured_wait(exchange, slot, now, ahead, input, output)
   local longest = slot.limit and C.cc_limit_wait(slot.limit, now, input, output, ahead) or 0
   if longest > 0 then longest = M.soonest(exchange, slot.limit, now, longest, ahead) end
-  return slot.burst and math.max(longest, burst.wait(slot, now, ahead and ahead.requests)) or longest
+  return slot.burst and math.max(longest, pacing.wait(slot, now, ahead and ahead.requests)) or longest
 end
 
 --- How long an attempt would have to wait for room in the configured limits of a key and its pacing: 0 when it
@@ -154,7 +154,7 @@ end
 function M.wait(exchange, slot, model, now, ahead)
   local input, output, told_input, told_output = M.estimate(exchange, slot)
   local longest = configured_wait(exchange, slot, now, ahead, input, output)
-  local told = quota.of(slot, model).limit
+  local told = model_class.of(slot, model).limit
   local of_class = told and C.cc_limit_wait(told, now, told_input, told_output, ahead) or 0
   return math.max(longest, of_class), of_class > longest
 end
@@ -169,11 +169,11 @@ end
 ---@return ffi.cdata*? tickets struct cc_ticket[2]
 function M.reserve(exchange, slot, model, now, force)
   local tickets, input, output, told_input, told_output = pair(), M.estimate(exchange, slot)
-  local told = quota.of(slot, model).limit or -1
+  local told = model_class.of(slot, model).limit or -1
   tickets[1].limit = -1
-  if burst.take(slot, now) > 0 then return nil end
+  if pacing.take(slot, now) > 0 then return nil end
   if C.cc_limit_reserve(slot.limit or -1, now, input, output, tickets, wait) == C.CC_ELIMIT then
-    burst.give_back(slot)
+    pacing.give_back(slot)
     return nil
   end
   local room = C.cc_limit_reserve(told, now, told_input, told_output, tickets + 1, wait) ~= C.CC_ELIMIT
@@ -198,7 +198,7 @@ end
 ---@param tickets ffi.cdata*
 function M.release(slot, tickets)
   for index = 0, 1 do C.cc_limit_release(tickets + index, C.cc_now()) end
-  burst.give_back(slot)
+  pacing.give_back(slot)
 end
 
 -- The probable use of a reservation. It is less than was reserved when nothing was known of the model.
@@ -227,7 +227,7 @@ end
 function M.output(report, model)
   if report.usage_final then return report.usage.output end
   local text = report.response_bytes - report.events * EVENT_BYTES
-  return math.max(report.usage.output, math.floor(text / calibration.bytes_per_token(model or '')))
+  return math.max(report.usage.output, math.floor(text / token_estimate.bytes_per_token(model or '')))
 end
 
 --- What an answer has used. Of one that broke off, or does not tell, not less than is probable.

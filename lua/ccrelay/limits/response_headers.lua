@@ -3,7 +3,7 @@
 local C = require 'ccrelay.c'
 local date = require 'ccrelay.util.date'
 local ffi = require 'ffi'
-local quota = require 'ccrelay.limits.model_class'
+local model_class = require 'ccrelay.limits.model_class'
 
 local M = {}
 
@@ -89,7 +89,7 @@ end
 ---@param attempt ccrelay.Attempt
 ---@param outcome ccrelay.Outcome
 function M.learn(exchange, attempt, outcome)
-  local limit = quota.of(attempt.slot, attempt.upstream.model).limit
+  local limit = model_class.of(attempt.slot, attempt.upstream.model).limit
   if not limit then return end
   local ticket = attempt.tickets and attempt.tickets + 1 or nil
   for index, name in ipairs(names) do

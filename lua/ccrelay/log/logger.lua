@@ -3,7 +3,7 @@
 local C = require 'ccrelay.c'
 local json = require 'ccrelay.util.json'
 local redact = require 'ccrelay.log.redact'
-local remember = require 'ccrelay.util.memoize'
+local memoize = require 'ccrelay.util.memoize'
 
 ---@class ccrelay.Journal
 ---@field level integer
@@ -63,7 +63,7 @@ local function quoted(text)
   return json.visible(json.quote(text))
 end
 
-local known_quoted = remember.results(quoted)
+local known_quoted = memoize.results(quoted)
 
 local function plain(name, value)
   local kind = type(value)
@@ -73,11 +73,11 @@ local function plain(name, value)
   return known_quoted(value)
 end
 
-local title = remember.results(function(message)
+local title = memoize.results(function(message)
   return json.visible((string.gsub(json.clean(message), '[%c\127]', ' ')))
 end)
 
-local label = remember.results(function(name) return ' ' .. name .. '=' end)
+local label = memoize.results(function(name) return ' ' .. name .. '=' end)
 
 local line = {} -- the parts of the one in the making
 

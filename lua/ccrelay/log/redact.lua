@@ -2,7 +2,7 @@
 -- Takes secrets out of text that goes to a log or an error: those of the configuration, and
 -- whatever looks like one.
 local each = require 'ccrelay.util.each'
-local remember = require 'ccrelay.util.memoize'
+local memoize = require 'ccrelay.util.memoize'
 
 local M = {}
 
@@ -74,7 +74,7 @@ function M.new(configuration)
   for _, provider in ipairs(configuration.providers or {}) do collect(provider, nil, secrets) end
   collect(configuration.admin or {}, nil, secrets)
   table.sort(secrets, by_size)
-  return remember.results(function(text)
+  return memoize.results(function(text)
     for index = 1, #secrets do text = cut(text, secrets[index]) end
     return M.looks(text)
   end, is_clean)

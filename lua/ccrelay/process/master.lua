@@ -5,11 +5,11 @@ local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local admin = require 'ccrelay.server.admin'
-local channel = require 'ccrelay.process.ipc'
-local fallback = require 'ccrelay.process.policy_quarantine'
-local knock = require 'ccrelay.health.connect_check'
+local ipc = require 'ccrelay.process.ipc'
+local policy_quarantine = require 'ccrelay.process.policy_quarantine'
+local connect_check = require 'ccrelay.health.connect_check'
 local reload = require 'ccrelay.process.reload'
-local settings = require 'ccrelay.config.bounds'
+local bounds = require 'ccrelay.config.bounds'
 local source = require 'ccrelay.generation.bundle'
 local start_lines = require 'ccrelay.process.start_lines'
 local task = require 'ccrelay.sched.task'
@@ -152,7 +152,7 @@ function Master:child_ended(slot)
   self.restarts = self.restarts + 1
   local how = facts.status < 0 and 'was killed by signal ' .. -facts.status or 'ended with code ' .. facts.status
   self:say('error', ('worker %d %s; starting another'):format(slot, how))
-  if facts.script and facts.status ~= -SIGKILL then fallback.died(self, how) end
+  if facts.script and facts.status ~= -SIGKILL then policy_quarantine.died(self, how) end
   if C.cc_time() - facts.started < RESPAWN_MS then
     self:spawn_later(slot)
     return false
@@ -177,15 +177,15 @@ function Master:kill_stuck()
     if known and facts.busy > 0 and now - facts.busy > STUCK_MS then
       self:say('error', ('worker %d has been busy in a script for %d ms and is killed'):format(slot, now - facts.busy))
       C.cc_kill(slot, SIGKILL)
-      fallback.killed(self, facts.pid, now - facts.busy)
+      policy_quarantine.killed(self, facts.pid, now - facts.busy)
     end
   end
   C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
 end
 
 function Master:tell(message)
-  local text = channel.pack(message)
-  for slot = 0, self.workers - 1 do channel.send(self.relay, slot, text) end
+  local text = ipc.pack(message)
+  for slot = 0, self.workers - 1 do ipc.send(self.relay, slot, text) end
 end
 
 -- ---- Reload -----------------------------------------------------------------------------------
@@ -199,9 +199,9 @@ Master.apart = reload.apart
 Master.prepare = reload.prepare
 
 function Master:message(slot)
-  local message = channel.receive(self.relay)
+  local message = ipc.receive(self.relay)
   if not message then return end
-  if message.type == 'fault' then return fallback.fault(self, message.number, message.why, false) end
+  if message.type == 'fault' then return policy_quarantine.fault(self, message.number, message.why, false) end
   reload.answered(self, slot, message)
 end
 
@@ -229,7 +229,7 @@ function Master:timer(number)
   if number == reload.TIMER then reload.overdue(self) end
   if number == TIMER_CHECK then self:kill_stuck() end
   if number == TIMER_DRAIN then self:drain(SIGTERM) end
-  if number == knock.TIMER then knock.look(self.relay, self.generation) end
+  if number == connect_check.TIMER then connect_check.look(self.relay, self.generation) end
   return number == TIMER_RESPAWN and self:respawn()
 end
 
@@ -282,7 +282,7 @@ function Master:prepare_process()
   C.cc_process 'ccrelay: master'
   self.relay = C.cc_open()
   task.attach(self.relay)
-  settings.apply(self.relay, configuration)
+  bounds.apply(self.relay, configuration)
   return true
 end
 
@@ -306,7 +306,7 @@ function M.run(options, bundle, generation)
   local self = setmetatable({
     options = options, bundle = bundle, tried = bundle, generation = generation,
     number = 1, turn = 0, reloads = 0, failed = 0, restarts = 0, late = {}, code = 0,
-    fallback = fallback.new(tonumber(os.getenv 'CCRELAY_SCRIPT_FAULTS')),
+    fallback = policy_quarantine.new(tonumber(os.getenv 'CCRELAY_SCRIPT_FAULTS')),
     loaded = C.cc_time(), started = C.cc_time(),
   }, Master)
   generation.number = 1
@@ -321,7 +321,7 @@ function M.run(options, bundle, generation)
   if self.admin_where then self:say('info', 'status on ' .. self.admin_where) end
   for _, line in ipairs(start_lines.of(generation, self.where)) do self:say('info', line) end
   C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
-  knock.later(self.relay, self.generation)
+  connect_check.later(self.relay, self.generation)
   return self:loop()
 end
 

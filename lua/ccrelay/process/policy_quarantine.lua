@@ -5,7 +5,7 @@ local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local source = require 'ccrelay.generation.bundle'
-local trial = require 'ccrelay.process.preflight'
+local preflight = require 'ccrelay.process.preflight'
 
 local M = {}
 
@@ -98,7 +98,7 @@ local function put_aside(master, why)
   local last_resort = text and { path = LAST_RESORT, text = text }
   for _, script in ipairs(self:candidates(own, bundle.instead or own, last_resort)) do
     local changed = with(bundle, script)
-    local generation = trial.build(function() return source.build(changed, master.options) end)
+    local generation = preflight.build(function() return source.build(changed, master.options) end)
     if master.draining then return end
     if generation then return take(master, script, changed, generation, why) end
   end

@@ -2,7 +2,7 @@
 -- New files are loaded in a process of their own first. One that never comes back, or takes the
 -- process with it, is a fault like any other, and whoever asked goes on meanwhile.
 local C = require 'ccrelay.c'
-local channel = require 'ccrelay.process.ipc'
+local ipc = require 'ccrelay.process.ipc'
 local ffi = require 'ffi'
 local script_file = require 'ccrelay.script.file'
 local task = require 'ccrelay.sched.task'
@@ -24,7 +24,7 @@ local function load_apart(work)
   script_file.on_load(function(file) say(file .. END) end)
   local ok, built, faults = pcall(work)
   if not ok then faults = { { path = '', message = tostring(built) } } end
-  say(channel.pack { faults = not (ok and built) and faults or {} })
+  say(ipc.pack { faults = not (ok and built) and faults or {} })
 end
 
 local function how_it_ended(result)
@@ -38,7 +38,7 @@ end
 
 local function faults_of(result)
   local names, rest = result.body:match '^(.*)%z(.*)$'
-  local told = result.error == C.CC_OK and result.status == 0 and channel.unpack(rest or result.body)
+  local told = result.error == C.CC_OK and result.status == 0 and ipc.unpack(rest or result.body)
   if told then return told.faults end
   local file = names and names:match '([^%z]*)$'
   return { { file = file, path = '', message = how_it_ended(result) } }
@@ -88,7 +88,7 @@ function M.rehearse_first(rehearse)
   return (run_first(function()
     local result, message = task.apart(load_apart, PATIENCE_MS, MOST_BYTES, rehearse)
     if not result then return { { path = '', message = 'no process to run the policy in: ' .. message } } end
-    local told = result.error == C.CC_OK and result.status == 0 and channel.unpack(result.body:match '([^%z]*)$')
+    local told = result.error == C.CC_OK and result.status == 0 and ipc.unpack(result.body:match '([^%z]*)$')
     if told then return told.faults end
     local over_time = result.error == C.CC_ETOTAL_TIMEOUT
     return { { path = '', message = over_time and ('the made-up requests took longer than %d s'):format(

@@ -2,14 +2,14 @@
 -- How the master takes over what has been saved. It is read, loaded in a process of its own, then
 -- built; then every worker builds it apart, and when all have, all swap.
 local C = require 'ccrelay.c'
-local channel = require 'ccrelay.process.ipc'
+local ipc = require 'ccrelay.process.ipc'
 local config = require 'ccrelay.config'
 local each = require 'ccrelay.util.each'
-local fallback = require 'ccrelay.process.policy_quarantine'
-local knock = require 'ccrelay.health.connect_check'
+local policy_quarantine = require 'ccrelay.process.policy_quarantine'
+local connect_check = require 'ccrelay.health.connect_check'
 local source = require 'ccrelay.generation.bundle'
 local task = require 'ccrelay.sched.task'
-local trial = require 'ccrelay.process.preflight'
+local preflight = require 'ccrelay.process.preflight'
 
 local M = {}
 
@@ -59,7 +59,9 @@ end
 
 local function build(master, bundle, forced)
   local generation, notes = source.build(bundle, master.options)
-  if generation and not forced then bundle, generation, notes = fallback.keep(master, bundle, generation, notes) end
+  if generation and not forced then
+    bundle, generation, notes = policy_quarantine.keep(master, bundle, generation, notes)
+  end
   return generation and { bundle = bundle, generation = generation }, notes
 end
 
@@ -79,7 +81,7 @@ local function look(master, forced)
     master.last_fault = nil -- what was at fault is as it was
     return
   end
-  local built, notes = trial.build(function() return build(master, saved, forced) end)
+  local built, notes = preflight.build(function() return build(master, saved, forced) end)
   if master.draining then return end
   if not built then return refuse(master, source.text(notes)) end
   warn(master, built.generation, notes)
@@ -111,7 +113,7 @@ end
 function M.tell(master, slot)
   local waiting = master.waiting
   if not waiting then return end
-  local code = channel.send(master.relay, slot, waiting.text)
+  local code = ipc.send(master.relay, slot, waiting.text)
   if code == C.CC_OK then
     waiting.left[slot] = true
   elseif code == C.CC_ELIMIT then
@@ -133,7 +135,7 @@ function M.prepare(master, bundle, generation, aside)
   generation.number, master.turn = number, turn
   master.waiting = {
     bundle = bundle, generation = generation, aside = aside, number = number, turn = turn, left = {},
-    text = channel.pack { type = 'prepare', number = number, turn = turn, bundle = bundle },
+    text = ipc.pack { type = 'prepare', number = number, turn = turn, bundle = bundle },
   }
   C.cc_timer(master.relay, M.TIMER, PATIENCE_MS)
   for _, slot in ipairs(master:living()) do M.tell(master, slot) end
@@ -142,13 +144,13 @@ end
 
 local function commit(master, waiting)
   if not waiting.aside then waiting.generation:cure() end
-  local text = channel.pack { type = 'commit', turn = waiting.turn }
+  local text = ipc.pack { type = 'commit', turn = waiting.turn }
   for _, slot in ipairs(master:living()) do
-    local told = channel.send(master.relay, slot, text) == C.CC_OK
+    local told = ipc.send(master.relay, slot, text) == C.CC_OK
     if not told then replace(master, slot, 'cannot be told of a reload') end
   end
   C.cc_tls_commit(master.relay)
-  fallback.swap(master, waiting.bundle, waiting.generation, waiting.aside)
+  policy_quarantine.swap(master, waiting.bundle, waiting.generation, waiting.aside)
   master.number = waiting.number
   master.generation, master.bundle = waiting.generation, waiting.bundle
   if not waiting.aside then master.reloads = master.reloads + 1 end
@@ -156,7 +158,7 @@ local function commit(master, waiting)
   master.loaded = C.cc_time()
   master:say('info', ('generation %d is in force'):format(master.number))
   master:follow()
-  knock.later(master.relay, master.generation)
+  connect_check.later(master.relay, master.generation)
   source.collect()
 end
 
@@ -169,7 +171,7 @@ function M.settle(master)
   C.cc_timer(master.relay, M.TIMER, -1)
   if waiting.fault then
     refuse(master, waiting.fault)
-    if waiting.aside then fallback.failed(master) end
+    if waiting.aside then policy_quarantine.failed(master) end
   else
     commit(master, waiting)
   end

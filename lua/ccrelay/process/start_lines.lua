@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What a relay says of itself when it starts: who is asked, who is not and why, and what to type next.
 local address = require 'ccrelay.net.address'
-local upstream = require 'ccrelay.routing.candidates'
+local candidates = require 'ccrelay.routing.candidates'
 
 local M = {}
 
@@ -9,7 +9,7 @@ local MODEL = 'claude-sonnet-4-5' -- stands for what most clients ask for
 
 local function asked(generation)
   local names, seen = {}, {}
-  for _, one in ipairs(upstream.plan(generation, MODEL)) do
+  for _, one in ipairs(candidates.plan(generation, MODEL)) do
     local name = one.slot.provider.name
     if not seen[name] then
       names[#names + 1] = one.model == MODEL and name or ('%s (as %s)'):format(name, one.model)
@@ -20,7 +20,7 @@ local function asked(generation)
 end
 
 local function reason(provider)
-  if not upstream.is_usable(provider) then return 'no key' end
+  if not candidates.is_usable(provider) then return 'no key' end
   return 'does not serve it'
 end
 

@@ -2,14 +2,14 @@
 -- A process that relays: it runs the loop with the generation it was given, and swaps it when the
 -- master says so.
 local C = require 'ccrelay.c'
-local channel = require 'ccrelay.process.ipc'
+local ipc = require 'ccrelay.process.ipc'
 local clients = require 'ccrelay.limits.clients'
 local config = require 'ccrelay.config'
 local health = require 'ccrelay.health'
 local loop = require 'ccrelay.server.loop'
-local queue_lines = require 'ccrelay.routing.wait_lines'
-local settings = require 'ccrelay.config.bounds'
-local source = require 'ccrelay.generation.bundle'
+local wait_lines = require 'ccrelay.routing.wait_lines'
+local bounds = require 'ccrelay.config.bounds'
+local bundle = require 'ccrelay.generation.bundle'
 
 local M = {}
 
@@ -23,12 +23,12 @@ local Worker = {}
 Worker.__index = Worker
 
 function Worker:send(message)
-  channel.send(self.relay, -1, channel.pack(message))
+  ipc.send(self.relay, -1, ipc.pack(message))
 end
 
 function Worker:prepare(message)
-  local generation, notes = source.build(message.bundle, self.options)
-  local faults = not generation and notes or source.prepare_tls(self.relay, message.bundle)
+  local generation, notes = bundle.build(message.bundle, self.options)
+  local faults = not generation and notes or bundle.prepare_tls(self.relay, message.bundle)
   self.prepared = not faults and { turn = message.turn, generation = generation } or nil
   if generation then generation.number = message.number end
   local fault = faults and config.text(faults[1]) or nil
@@ -41,8 +41,8 @@ function Worker:commit(message)
   self.prepared = nil
   self.current = prepared.generation
   C.cc_tls_commit(self.relay)
-  settings.apply(self.relay, self.current.configuration)
-  source.collect()
+  bounds.apply(self.relay, self.current.configuration)
+  bundle.collect()
 end
 
 function Worker:drain()
@@ -60,7 +60,7 @@ end
 local messages = { prepare = Worker.prepare, commit = Worker.commit, drain = Worker.drain, abandon = Worker.abandon }
 
 function Worker:on_message()
-  local message = channel.receive(self.relay)
+  local message = ipc.receive(self.relay)
   messages[message.type](self, message)
 end
 
@@ -105,7 +105,7 @@ function M.run(master)
   for _, number in ipairs(master.listeners) do C.cc_accept(self.relay, number, self.slot) end
   clients.attach(self.slot, self.current.configuration)
   health.attach(self.slot, self.current)
-  queue_lines.attach(self.slot)
+  wait_lines.attach(self.slot)
   loop.run(self.relay, self)
   C.cc_log_flush(FLUSH_MS)
   C.cc_close(self.relay)

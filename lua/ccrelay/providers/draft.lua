@@ -3,12 +3,12 @@
 local C = require 'ccrelay.c'
 local base64 = require 'ccrelay.util.base64'
 local each = require 'ccrelay.util.each'
-local face = require 'ccrelay.script.handle'
+local handle = require 'ccrelay.script.handle'
 local features = require 'ccrelay.providers.features'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
 local task = require 'ccrelay.sched.task'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Request
 ---@field model string? the name the upstream knows
@@ -34,7 +34,7 @@ local slice = ffi.new 'struct cc_slice'
 
 local function must(self, code, what)
   if code == C.CC_OK then return end
-  if turn.is_over(code) then turn.vanish(self.exchange) end
+  if wait.is_over(code) then wait.vanish(self.exchange) end
   error(what .. ': ' .. ffi.string(C.cc_error_text(code)), 3)
 end
 
@@ -188,22 +188,22 @@ local function texts(name, count, value, ...)
 end
 
 local function request_of(value, name)
-  return face.object(value, 'request') or error('request:' .. name .. ' is a method of a request', 0)
+  return handle.object(value, 'request') or error('request:' .. name .. ' is a method of a request', 0)
 end
 
 for name, method in each(Request) do
   if type(method) == 'function' and name ~= 'set' and name ~= 'sign' then
-    shown[name] = turn.entrance(function(self, ...)
+    shown[name] = wait.entrance(function(self, ...)
       local request = request_of(self, name)
       return method(request, texts(name, select('#', ...), ...))
     end)
   end
 end
 
-shown.sign = turn.entrance(function(self, from)
-  local keys, request = face.plain(from), request_of(self, 'sign')
+shown.sign = wait.entrance(function(self, from)
+  local keys, request = handle.plain(from), request_of(self, 'sign')
   for _, name in ipairs { 'access_key', 'secret_key', 'region', 'service' } do
-    text_of('sign', face.member(keys, name))
+    text_of('sign', handle.member(keys, name))
   end
   return request:sign(keys)
 end)
@@ -212,7 +212,7 @@ function shown:set(name, value)
   return shown.set_json(self, name, json.encode(value))
 end
 
-face.define('request', Request, function(self, name)
+handle.define('request', Request, function(self, name)
   if shown[name] then return shown[name] end
   if name == 'settings' then return self.upstream.slot.provider.shown end
   return SHOWN[name] and self[name] or nil

@@ -4,12 +4,12 @@ local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
-local face = require 'ccrelay.script.handle'
+local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local patterns = require 'ccrelay.util.patterns'
 local proxy = require 'ccrelay.net.proxy'
 local transparent = require 'ccrelay.config.transparent'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Slot what an attempt is made at: a provider with one of its keys, or without
 ---@field provider ccrelay.Provider
@@ -175,7 +175,7 @@ end
 local function shown(settings)
   local copy = {}
   for name, value in each(settings) do
-    if name ~= 'keys' then copy[name] = face.plain(value) end
+    if name ~= 'keys' then copy[name] = handle.plain(value) end
   end
   return copy
 end
@@ -183,7 +183,7 @@ end
 local function base_of(settings, adapter, seen)
   local text = settings.base_url or (adapter.defaults or {}).base_url
   if adapter.base_url then
-    local made, message = turn.adapter(adapter.base_url, seen)
+    local made, message = wait.adapter(adapter.base_url, seen)
     if type(made) ~= 'string' then
       return nil, type(message) == 'string' and message or 'the adapter gave no base address'
     end
@@ -215,7 +215,7 @@ function M.new(settings, adapter, index, env)
   local through, complaint = proxy.of(base, env)
   if complaint then return nil, complaint end
   local credentials = adapter.credentials or 'key'
-  if type(credentials) == 'function' then credentials = turn.adapter(credentials, seen) end
+  if type(credentials) == 'function' then credentials = wait.adapter(credentials, seen) end
   if settings.transparent and credentials ~= 'key' then
     return nil, 'transparent is for types that take a key; type ' .. settings.type .. ' has credentials of another kind'
   end

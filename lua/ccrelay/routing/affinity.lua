@@ -6,7 +6,7 @@ local C = require 'ccrelay.c'
 local bit = require 'bit'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
-local remember = require 'ccrelay.util.memoize'
+local memoize = require 'ccrelay.util.memoize'
 
 ---@class ccrelay.Home
 ---@field cell integer
@@ -69,7 +69,7 @@ function M.switch(exchange, slot)
   return home.org ~= (slot.org_tag or '') and 'org' or 'key'
 end
 
-local tag_of = remember.results(function(model) return cell.digest(model, 3) end)
+local tag_of = memoize.results(function(model) return cell.digest(model, 3) end)
 
 --- Tokens of the conversation that a prompt cache holds; nil when it is not known which conversation
 --- it is. Organisations have caches of their own.

@@ -1,20 +1,20 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Candidates: at which upstreams an exchange may be tried, and in which order.
 local C = require 'ccrelay.c'
-local booking = require 'ccrelay.limits.reservation'
+local reservation = require 'ccrelay.limits.reservation'
 local each = require 'ccrelay.util.each'
-local face = require 'ccrelay.script.handle'
+local handle = require 'ccrelay.script.handle'
 local features = require 'ccrelay.providers.features'
 local health = require 'ccrelay.health'
-local home = require 'ccrelay.routing.affinity'
+local affinity = require 'ccrelay.routing.affinity'
 local learn = require 'ccrelay.health.learn'
-local makers = require 'ccrelay.routing.owners'
+local owners = require 'ccrelay.routing.owners'
 local most_telling = require 'ccrelay.health.most_telling'
 local members = require 'ccrelay.script.members'
 local new_table = require 'table.new'
-local pooling = require 'ccrelay.routing.key_order'
-local queue = require 'ccrelay.routing.wait_queue'
-local quota = require 'ccrelay.limits.model_class'
+local key_order = require 'ccrelay.routing.key_order'
+local wait_queue = require 'ccrelay.routing.wait_queue'
+local model_class = require 'ccrelay.limits.model_class'
 local serving = require 'ccrelay.routing.serving'
 local unknown_models = require 'ccrelay.health.unknown_models'
 
@@ -40,7 +40,7 @@ local views = {
   priority = function(slot) return slot.priority end,
   weight = function(slot) return slot.weight end,
   org = function(slot) return slot.org end,
-  headroom = function(slot, model) return quota.headroom(slot, model, C.cc_now()) end,
+  headroom = function(slot, model) return model_class.headroom(slot, model, C.cc_now()) end,
   state = function(_, _, upstream) return (health.state(upstream, C.cc_now())) end,
 }
 
@@ -52,7 +52,7 @@ function Upstream:__index(name)
   return view and view(rawget(self, 'slot'), rawget(self, 'model'), self) or nil
 end
 
-face.define('upstream', Upstream, function(self, name)
+handle.define('upstream', Upstream, function(self, name)
   if name == 'model' then return self.model end
   if not views[name] then error(members.unknown('an upstream', name, readable), 2) end
   return self[name]
@@ -117,14 +117,15 @@ local function has_room(exchange, upstream, now)
     return false
   end
   if not slot.rates then return true end
-  local delay, of_class = queue.delay(exchange, slot, model, now)
+  local delay, of_class = wait_queue.delay(exchange, slot, model, now)
   if delay == 0 then return true end
   local ready = now + delay
-  if of_class and not queue.waits_until(exchange, ready) and booking.configured_wait(exchange, slot, now) == 0 then
+  if of_class and not wait_queue.waits_until(exchange, ready)
+    and reservation.configured_wait(exchange, slot, now) == 0 then
     M.leave_out(exchange, upstream, 'limited', ready)
     return false
   end
-  queue.note(exchange, slot, model, ready, of_class)
+  wait_queue.note(exchange, slot, model, ready, of_class)
   refuse(exchange, 'limited', ready, slot.provider)
   return false
 end
@@ -163,10 +164,10 @@ end
 -- The provider stated when a limit of the key is over; the exchange may wait for that.
 local function refuse_stated(selection, upstream, ready)
   local exchange, slot, model, now = selection.exchange, upstream.slot, upstream.model, selection.now
-  local room = upstream.credential == 'own' and now + queue.delay(exchange, slot, model, now) or 0
-  queue.note(exchange, slot, model, math.max(ready, room), ready >= room)
+  local room = upstream.credential == 'own' and now + wait_queue.delay(exchange, slot, model, now) or 0
+  wait_queue.note(exchange, slot, model, math.max(ready, room), ready >= room)
   ready = math.max(ready, room)
-  refuse(exchange, 'stated', ready, slot.provider, nil, quota.of(slot, model).name, slot)
+  refuse(exchange, 'stated', ready, slot.provider, nil, model_class.of(slot, model).name, slot)
 end
 
 -- Adds an upstream if it may be tried: limits of the configuration are never exceeded, and what a provider has
@@ -205,7 +206,7 @@ local function add_all(exchange, list, entry, credential, now, only)
   local take = exchange.endpoint == 'messages' and add or add_unjudged
   local selection = select_from(exchange, list, entry, now)
   if credential ~= 'own' then return take(selection, new(provider.keyless, model, credential, 0)) end
-  local rank, turn_number = pooling.rank(exchange, provider)
+  local rank, turn_number = key_order.rank(exchange, provider)
   for _, slot in ipairs(only and { only } or provider.slots) do
     take(selection, new(slot, model, credential, rank and rank(slot, now, turn_number, model) or 0))
   end
@@ -261,7 +262,7 @@ end
 -- Signatures are worth something only to the organisation that made them.
 local function order_for_conversation(exchange, list)
   if exchange.endpoint ~= 'messages' or exchange.generation.choices < 2 then return end
-  local known = home.of(exchange)
+  local known = affinity.of(exchange)
   if known and known.org and known.org ~= '' and exchange.has_signatures then prefer(list, known.org) end
 end
 
@@ -319,7 +320,7 @@ function M.candidates(exchange, filter)
   local entries = serving.of(exchange.generation, model, filter)
   if entries.forbidden then exchange.refusal = exchange.refusal or { kind = 'not_allowed' } end
   exchange.spare, exchange.last_spare = false, false
-  local having, only = makers.having_file(exchange, entries, M.credential)
+  local having, only = owners.having_file(exchange, entries, M.credential)
   for _, entry in ipairs(having) do consider(exchange, list, entry, now, only) end
   local spare = #list == 0 and take_spare(exchange)
   if spare then list[1] = spare.upstream end
@@ -333,9 +334,9 @@ local EVERY = {}
 local function wait_for_some(exchange, filter)
   local list
   repeat
-    list = queue.wait(exchange) and M.candidates(exchange, filter)
+    list = wait_queue.wait(exchange) and M.candidates(exchange, filter)
   until not list or #list > 0
-  if not list then queue.leave(exchange) end -- else with its attempt: nobody is to take its room before that
+  if not list then wait_queue.leave(exchange) end -- else with its attempt: nobody is to take its room before that
   return list or {}
 end
 
@@ -345,7 +346,7 @@ end
 ---@return ccrelay.Upstream[]
 function M.await(exchange, filter)
   local list = M.candidates(exchange, filter)
-  local waits = queue.wanted(exchange) and not (filter and filter.wait == false)
+  local waits = wait_queue.wanted(exchange) and not (filter and filter.wait == false)
   exchange.filter = waits and (filter or EVERY)
   if #list > 0 or not waits then return list end
   return wait_for_some(exchange, filter)
@@ -365,10 +366,10 @@ end
 ---@return ccrelay.Upstream[]
 function M.later(exchange)
   local list = {}
-  while exchange.filter and #list == 0 and queue.wait(exchange) do
+  while exchange.filter and #list == 0 and wait_queue.wait(exchange) do
     list = untried(exchange, M.candidates(exchange, exchange.filter))
   end
-  if #list == 0 then queue.leave(exchange) end
+  if #list == 0 then wait_queue.leave(exchange) end
   return list
 end
 

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Puts the keys of one provider in order, by the strategy of its pooling section.
-local quota = require 'ccrelay.limits.model_class'
+local model_class = require 'ccrelay.limits.model_class'
 local random = require 'ccrelay.util.random'
 
 local M = {}
 
 local ranks = {
-  least_loaded = function(slot, now, _, model) return -quota.headroom(slot, model, now) end,
+  least_loaded = function(slot, now, _, model) return -model_class.headroom(slot, model, now) end,
   random = function() return random.fraction() end,
   weighted = function(slot) return -math.log(1 - random.fraction()) / math.max(slot.weight, 1e-9) end,
   round_robin = function(slot, _, turn_number) return (slot.place - turn_number) % slot.peers end,

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Says which providers are candidates for a model, and the name that each is sent. It is the only place of that rule,
 -- which providers/README.md tells under "Which provider serves a model".
-local listing = require 'ccrelay.routing.model_lists'
+local model_lists = require 'ccrelay.routing.model_lists'
 
 local M = {}
 
@@ -14,7 +14,7 @@ local CLAUDE = 'claude-'
 ---@field forbidden boolean there are providers, and serves of all of them leaves the model out
 
 local function has(provider, model)
-  return provider:claims(model) or provider:is_native(model) or listing.lists(provider, model)
+  return provider:claims(model) or provider:is_native(model) or model_lists.lists(provider, model)
 end
 
 local function takes(provider, model)
@@ -50,8 +50,8 @@ end
 
 -- Remembered per generation, until a provider lists other models than before.
 local function remembered(generation, model)
-  if generation.serving_lists ~= listing.version then
-    generation.serving, generation.serving_count, generation.serving_lists = {}, 0, listing.version
+  if generation.serving_lists ~= model_lists.version then
+    generation.serving, generation.serving_count, generation.serving_lists = {}, 0, model_lists.version
   end
   local known = generation.serving[model]
   if known then return known end

@@ -8,11 +8,11 @@
 -- own part of a line and publishes, in a cell, its first ticket and the sum of what its part will take. That
 -- is valid for LEASE_MS; the first exchange of the part renews it.
 local C = require 'ccrelay.c'
-local booking = require 'ccrelay.limits.reservation'
+local reservation = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
-local quota = require 'ccrelay.limits.model_class'
+local model_class = require 'ccrelay.limits.model_class'
 
 local M = {}
 
@@ -101,7 +101,7 @@ end
 function M.ahead(exchange, slot, model, now)
   local own = exchange.ticket or math.huge
   ahead.requests, ahead.input_tokens, ahead.output_tokens = 0, 0, 0
-  local in_own, in_class = add_line(slot, own, now), add_line(quota.of(slot, model), own, now)
+  local in_own, in_class = add_line(slot, own, now), add_line(model_class.of(slot, model), own, now)
   ahead.requests = math.floor(ahead.requests)
   ahead.input_tokens, ahead.output_tokens = math.floor(ahead.input_tokens), math.floor(ahead.output_tokens)
   return (in_own or in_class) and ahead or nil
@@ -111,7 +111,7 @@ local function whole(rate) return rate > 0 and rate or math.huge end
 
 -- What an exchange that waits for so many keys takes of one of them: more than a minute's worth is one.
 local function share_of(exchange, slot, count)
-  local input, output = booking.estimate(exchange, slot)
+  local input, output = reservation.estimate(exchange, slot)
   local rates = slot.token_rates or { 0, 0, 0, 0 }
   input = math.min(input, whole(rates[3]), whole(rates[2]))
   output = math.min(output, whole(rates[4]), whole(rates[2]) - input)

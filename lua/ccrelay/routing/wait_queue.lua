@@ -4,14 +4,14 @@
 -- served in time, by what is known, is refused at once. A client that wants a stream gets pings while it
 -- waits, as it would within its stream.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.exchange.respond'
-local booking = require 'ccrelay.limits.reservation'
+local respond = require 'ccrelay.exchange.respond'
+local reservation = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
-local lines = require 'ccrelay.routing.wait_lines'
-local quota = require 'ccrelay.limits.model_class'
-local turn = require 'ccrelay.sched.wait'
+local wait_lines = require 'ccrelay.routing.wait_lines'
+local model_class = require 'ccrelay.limits.model_class'
+local wait = require 'ccrelay.sched.wait'
 
 local M = {}
 
@@ -40,11 +40,11 @@ end
 ---@return number milliseconds
 ---@return boolean of_class whether it is the class of models that has room last
 function M.delay(exchange, slot, model, now)
-  local own, of_class = booking.wait(exchange, slot, model, now)
+  local own, of_class = reservation.wait(exchange, slot, model, now)
   if C.cc_cell_get(slot.waited_for) <= now then return own, of_class end
-  local ahead = lines.ahead(exchange, slot, model, now)
+  local ahead = wait_lines.ahead(exchange, slot, model, now)
   if not ahead then return own, of_class end
-  local behind, behind_class = booking.wait(exchange, slot, model, now, ahead)
+  local behind, behind_class = reservation.wait(exchange, slot, model, now, ahead)
   if behind == 0 or not exchange.ticket then return behind, behind_class end
   return math.max(own, NEXT_MS), of_class
 end
@@ -59,7 +59,7 @@ end
 function M.note(exchange, slot, model, ready, of_class)
   if not M.wanted(exchange) then return end
   exchange.full = exchange.full or {}
-  exchange.full[slot] = { ready = ready, line = of_class and quota.of(slot, model) or slot }
+  exchange.full[slot] = { ready = ready, line = of_class and model_class.of(slot, model) or slot }
 end
 
 -- The exchange as a whole has a time too.
@@ -87,7 +87,7 @@ end
 function M.leave(exchange)
   local queued = exchange.queued
   if not queued then return end
-  lines.leave(exchange)
+  wait_lines.leave(exchange)
   exchange.queued_ms = exchange.queued_ms + C.cc_now() - queued.since
   exchange.queued = false
 end
@@ -95,7 +95,7 @@ end
 local function line_up(exchange)
   if exchange.queued then return end
   if not exchange.ticket then
-    exchange.ticket = lines.ticket()
+    exchange.ticket = wait_lines.ticket()
     cell.add('count:queued', 1)
   end
   exchange.queued = { ticket = exchange.ticket, since = C.cc_now(), asleep = false, takes = {} }
@@ -112,7 +112,7 @@ local function sleep_until(exchange, due)
   local queued = exchange.queued
   C.cc_exchange_timer(exchange.relay, exchange.handle, math.max(due - C.cc_now(), 0))
   queued.asleep = true
-  turn.await(exchange, turn.TIMER)
+  wait.await(exchange, wait.TIMER)
   queued.asleep = false
 end
 
@@ -120,11 +120,11 @@ end
 -- others when they have become the first.
 local function wait_in_line(exchange, ready)
   repeat
-    local leads, now, silent = lines.leads(exchange), C.cc_now(), silent_until(exchange)
-    local due = leads and math.min(math.max(ready, now + 1), now + LOOK_MS) or now + lines.LEASE_MS
+    local leads, now, silent = wait_lines.leads(exchange), C.cc_now(), silent_until(exchange)
+    local due = leads and math.min(math.max(ready, now + 1), now + LOOK_MS) or now + wait_lines.LEASE_MS
     sleep_until(exchange, math.min(due, silent, exchange.queue_end))
-    if C.cc_now() >= silent then answer.early(exchange) end
-  until leads or C.cc_now() >= exchange.queue_end or lines.leads(exchange)
+    if C.cc_now() >= silent then respond.early(exchange) end
+  until leads or C.cc_now() >= exchange.queue_end or wait_lines.leads(exchange)
 end
 
 local function soonest(full)
@@ -144,7 +144,7 @@ function M.wait(exchange)
   local ready = soonest(full)
   if ready > exchange.queue_end then return false end
   line_up(exchange)
-  lines.join(exchange, full)
+  wait_lines.join(exchange, full)
   wait_in_line(exchange, ready)
   exchange.refusal, exchange.full = false, false
   return true

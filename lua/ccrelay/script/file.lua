@@ -3,9 +3,9 @@
 -- file and line.
 local each = require 'ccrelay.util.each'
 local fault = require 'ccrelay.util.fault'
-local plain = require 'ccrelay.script.deep_copy'
+local deep_copy = require 'ccrelay.script.deep_copy'
 local sandbox = require 'ccrelay.script.sandbox'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 
 local M = {}
 
@@ -71,7 +71,7 @@ function M.run(text, file, environment)
   tell(file)
   local chunk, message = sandbox.compile(text, file, environment)
   if not chunk then return nil, M.failed(file, message) end
-  local ok, result = protected(turn.script, chunk)
+  local ok, result = protected(wait.script, chunk)
   if not ok then return nil, M.failed(file, result) end
   return result
 end
@@ -83,7 +83,7 @@ end
 ---@return any copy
 ---@return ccrelay.Fault? wrong
 function M.plain_copy(file, what, value)
-  local result, message = plain.copy(value, what)
+  local result, message = deep_copy.copy(value, what)
   if message then return nil, M.failed(file, message) end
   return result
 end

@@ -3,7 +3,7 @@
 -- string function that can run for minutes where no deadline reaches it.
 local C = require 'ccrelay.c'
 local bit = require 'bit'
-local cost = require 'ccrelay.script.pattern_cost'
+local pattern_cost = require 'ccrelay.script.pattern_cost'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local members = require 'ccrelay.script.members'
@@ -27,7 +27,7 @@ local function check(subject, pattern)
   if #subject > LONGEST_SUBJECT or #pattern > LONGEST_SUBJECT then
     error('a text of ' .. #subject .. ' bytes is too long for a pattern; the limit is ' .. LONGEST_SUBJECT, 3)
   end
-  if cost.of(pattern, #subject) > MOST_STEPS then
+  if pattern_cost.of(pattern, #subject) > MOST_STEPS then
     error('the pattern "' .. pattern .. '" is too costly for a text this long', 3)
   end
 end

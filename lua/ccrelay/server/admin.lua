@@ -3,8 +3,8 @@
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
-local auth = require 'ccrelay.exchange.client_auth'
-local errors = require 'ccrelay.util.api_error'
+local client_auth = require 'ccrelay.exchange.client_auth'
+local api_error = require 'ccrelay.util.api_error'
 local json = require 'ccrelay.util.json'
 local metrics = require 'ccrelay.log.metrics'
 local overview = require 'ccrelay.health.overview'
@@ -52,7 +52,7 @@ local function respond(relay, id, status, body, extra)
 end
 
 local function refuse(relay, id, status, message, extra)
-  respond(relay, id, status, errors.body(errors.type_of(status), message, 'admin'), extra)
+  respond(relay, id, status, api_error.body(api_error.type_of(status), message, 'admin'), extra)
 end
 
 local CIRCUITS = { closed = 0, half_open = 1, open = 2 }
@@ -131,7 +131,7 @@ function M.answer(master, id)
   local method = ffi.string(request.method.data, request.method.size)
   local path = ffi.string(request.path.data, request.path.size)
   local local_only = master.generation.configuration.admin.token == ''
-  if local_only and not auth.is_local(header(relay, id, 'host'), header(relay, id, 'origin')) then
+  if local_only and not client_auth.is_local(header(relay, id, 'host'), header(relay, id, 'origin')) then
     return refuse(relay, id, 403, 'this listener answers loopback names only')
   end
   if not may_enter(master, relay, id) then

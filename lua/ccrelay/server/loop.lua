@@ -3,13 +3,13 @@
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local Exchange = require 'ccrelay.exchange'
-local done = require 'ccrelay.exchange.finish'
+local finish = require 'ccrelay.exchange.finish'
 local ffi = require 'ffi'
 local random = require 'ccrelay.util.random'
 local sandbox = require 'ccrelay.script.sandbox'
 local serve = require 'ccrelay.server.serve'
 local task = require 'ccrelay.sched.task'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Worker what the process does beside relaying; every handler is optional
 ---@field generation fun(self): ccrelay.Generation the one in force
@@ -66,7 +66,7 @@ function Loop:resume(exchange, first, second)
   sandbox.leave()
   if not ok then
     exchange.coroutine = false
-    done.fault(exchange, what, debug.traceback(thread))
+    finish.fault(exchange, what, debug.traceback(thread))
   elseif what == IDLE then
     exchange.coroutine = false
     self:rest(thread)
@@ -96,14 +96,14 @@ local function waker(kind)
   return function(self, handle, detail)
     local exchange = self.exchanges[handle]
     if not exchange then return end
-    if turn.awaits(exchange, kind) then self:resume(exchange, kind, detail) else turn.miss(exchange, kind, detail) end
+    if wait.awaits(exchange, kind) then self:resume(exchange, kind, detail) else wait.miss(exchange, kind, detail) end
   end
 end
 
-handlers[C.CC_EVENT_OUTCOME] = waker(turn.OUTCOME)
-handlers[C.CC_EVENT_WRITABLE] = waker(turn.WRITABLE)
-handlers[C.CC_EVENT_BODY] = waker(turn.BODY)
-local timer = waker(turn.TIMER)
+handlers[C.CC_EVENT_OUTCOME] = waker(wait.OUTCOME)
+handlers[C.CC_EVENT_WRITABLE] = waker(wait.WRITABLE)
+handlers[C.CC_EVENT_BODY] = waker(wait.BODY)
+local timer = waker(wait.TIMER)
 
 handlers[C.CC_EVENT_TIMER] = function(self, handle, detail)
   if handle ~= 0 then return timer(self, handle, detail) end
@@ -115,13 +115,13 @@ handlers[C.CC_EVENT_FETCH] = function(_, id) task.fetched(id) end
 
 -- News that tasks had for exchanges, which must not go on inside of a task.
 function Loop:spread()
-  while #turn.posted > 0 do
-    local list = turn.posted
-    turn.posted = {}
+  while #wait.posted > 0 do
+    local list = wait.posted
+    wait.posted = {}
     for _, news in ipairs(list) do
       local exchange, kind = news[1], news[2]
       C.cc_script_anew()
-      if not exchange.ended and turn.awaits(exchange, kind) then self:resume(exchange, kind) end
+      if not exchange.ended and wait.awaits(exchange, kind) then self:resume(exchange, kind) end
     end
   end
 end
@@ -130,7 +130,7 @@ handlers[C.CC_EVENT_DONE] = function(self, handle)
   local exchange = self.exchanges[handle] or Exchange.new(self.relay, handle, self:in_force())
   self.exchanges[handle] = nil
   exchange.ended, exchange.coroutine = true, false
-  local ok, message = pcall(done.finish, exchange)
+  local ok, message = pcall(finish.finish, exchange)
   sandbox.leave()
   if not ok then exchange.generation.journal:say('error', 'bookkeeping failed: ' .. tostring(message)) end
 end
@@ -149,8 +149,8 @@ end
 
 function Loop:after_faults()
   local worker = self.worker
-  for _, fault in ipairs(worker.on_fault and done.faults or {}) do worker:on_fault(fault.generation, fault.why) end
-  done.clean_up()
+  for _, fault in ipairs(worker.on_fault and finish.faults or {}) do worker:on_fault(fault.generation, fault.why) end
+  finish.clean_up()
 end
 
 local function next_event(relay, event) return (C.cc_next(relay, event)) end
@@ -168,8 +168,8 @@ function M.run(relay, worker)
     count = count + 1
     local handler = handlers[event.type]
     if handler and handler(self, event.id, event.detail) then return end
-    if #turn.posted > 0 then self:spread() end
-    if done.faulted then self:after_faults() end
+    if #wait.posted > 0 then self:spread() end
+    if finish.faulted then self:after_faults() end
   end
 end
 

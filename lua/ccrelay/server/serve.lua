@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- From the head of a request to its endpoint: route, client, capacity, body.
 local C = require 'ccrelay.c'
-local answer = require 'ccrelay.exchange.respond'
-local auth = require 'ccrelay.exchange.client_auth'
-local encoding = require 'ccrelay.exchange.content_encoding'
+local respond = require 'ccrelay.exchange.respond'
+local client_auth = require 'ccrelay.exchange.client_auth'
+local content_encoding = require 'ccrelay.exchange.content_encoding'
 local ffi = require 'ffi'
 local retry_after = require 'ccrelay.health.retry_after'
 local routes = require 'ccrelay.endpoints.routes'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 
 local M = {}
 
@@ -16,13 +16,13 @@ local DENIED = { should_retry = false }
 -- False when the caller was turned away.
 local function enter(exchange)
   local rules, header = exchange.generation.auth, exchange.header
-  if rules.open and exchange.peer ~= 'unix' and not auth.is_local(header.host, header.origin) then
-    answer.error(exchange, 403, 'without server.auth this relay answers loopback names only (Host and Origin)', DENIED)
+  if rules.open and exchange.peer ~= 'unix' and not client_auth.is_local(header.host, header.origin) then
+    respond.error(exchange, 403, 'without server.auth this relay answers loopback names only (Host and Origin)', DENIED)
     return false
   end
   local caller = rules:identify(header.authorization, header['x-api-key'])
   if not caller then
-    answer.error(exchange, 401, 'the relay does not know this key', DENIED)
+    respond.error(exchange, 401, 'the relay does not know this key', DENIED)
     return false
   end
   exchange.caller = caller
@@ -45,7 +45,7 @@ end
 -- False for a request that this relay has sent itself.
 local function has_come_back(exchange)
   if not C.cc_request_loops(exchange.relay, exchange.handle) then return false end
-  answer.error(exchange, 508, 'this request has come back to the relay that sent it (CDN-Loop): '
+  respond.error(exchange, 508, 'this request has come back to the relay that sent it (CDN-Loop): '
     .. 'the base_url of a provider leads here', DENIED)
   return true
 end
@@ -53,7 +53,7 @@ end
 local function take_body(exchange)
   local code = C.cc_request_accept(exchange.relay, exchange.handle)
   if code == C.CC_ESTATE then
-    turn.await(exchange, turn.BODY)
+    wait.await(exchange, wait.BODY)
   elseif code ~= C.CC_OK then
     error('the body cannot be taken: ' .. ffi.string(C.cc_error_text(code)), 0)
   end
@@ -67,20 +67,21 @@ function M.run(exchange)
   if not (route and route.free) and not enter(exchange) then return end
   exchange.minor = not route or route.minor or nil
   if not route then
-    return answer.error(exchange, 404, 'there is no ' .. exchange.path .. ' here')
+    return respond.error(exchange, 404, 'there is no ' .. exchange.path .. ' here')
   end
   if fault then
-    return answer.error(exchange, 400, '"' .. exchange.path .. '" is not served: ' .. fault, { failure = 'bad_path' })
+    return respond.error(exchange, 400, '"' .. exchange.path .. '" is not served: ' .. fault, { failure = 'bad_path' })
   end
   if not route.methods[exchange.method] then
-    return answer.error(exchange, 405, exchange.path .. ' takes ' .. route.allow, { headers = { allow = route.allow } })
+    local message = exchange.path .. ' takes ' .. route.allow
+    return respond.error(exchange, 405, message, { headers = { allow = route.allow } })
   end
   if route.free then return route.endpoint.serve(exchange) end
   if is_full(exchange) then
-    return answer.error(exchange, 529, 'the relay is at its limit of exchanges (server.max_concurrent)',
+    return respond.error(exchange, 529, 'the relay is at its limit of exchanges (server.max_concurrent)',
       { retry_after = retry_after.SOON })
   end
-  if route.decodes and not encoding.decode(exchange) then
+  if route.decodes and not content_encoding.decode(exchange) then
     exchange.malformed = true
     return
   end

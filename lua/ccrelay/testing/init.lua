@@ -2,7 +2,7 @@
 -- What tests of policies get as require 'ccrelay.testing', under ccrelay test: a relay with one policy
 -- whose clock, upstreams, clients and randomness are the test's.
 local each = require 'ccrelay.util.each'
-local stages = require 'ccrelay.testing.stage'
+local stage = require 'ccrelay.testing.stage'
 local cell = require 'ccrelay.shared.cell'
 local fault = require 'ccrelay.util.fault'
 local file = require 'ccrelay.config.file'
@@ -62,7 +62,7 @@ local M = {}
 
 ---@class ccrelay.Stage
 ---@field lines string[] of the log
-local Stage = setmetatable({}, { __index = stages.Stage })
+local Stage = setmetatable({}, { __index = stage.Stage })
 Stage.__index = Stage
 
 local OPTIONS = {
@@ -142,7 +142,7 @@ function Stage:use(options)
   end
   given.routing = given.routing or {}
   given.routing.strategy = given.strategy
-  local built, faults = stages.build { policy = text, policy_path = path, providers = complete(given.providers),
+  local built, faults = stage.build { policy = text, policy_path = path, providers = complete(given.providers),
     server = given.server, routing = given.routing, health = given.health, env = function(name) return env[name] end }
   if not built then error(faults, 2) end
   self:put_in_force(built)
@@ -153,7 +153,7 @@ end
 ---@return ccrelay.Stage
 function M.stage(options)
   options = options or {}
-  local self = stages.empty(Stage)
+  local self = stage.empty(Stage)
   check('a stage', options, OPTIONS, 2)
   self.state.seed = options.seed or 1
   self.state.time = (options.time or self.state.time) - self.state.now
@@ -266,7 +266,7 @@ function Stage:requests(...)
     check('a request', request, REQUEST, 2)
     list[index] = copy(request)
   end
-  local exchanges = { stages.Stage.requests(self, unpack(list)) }
+  local exchanges = { stage.Stage.requests(self, unpack(list)) }
   for index, exchange in ipairs(exchanges) do exchanges[index] = answer_of(self, exchange) end
   return unpack(exchanges)
 end

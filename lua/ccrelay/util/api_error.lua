@@ -2,7 +2,7 @@
 -- Errors in the shape of the Messages API: which type goes with which status, and the body.
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
-local page = require 'ccrelay.util.html_text'
+local html_text = require 'ccrelay.util.html_text'
 local texts = require 'ccrelay.util.text'
 
 local M = {}
@@ -81,7 +81,7 @@ function M.message_of(value, text)
       or (type(value.error) == 'string' and value.error ~= '' and value.error) or nil
     if inner then return inner end
   end
-  return page.words(texts.trim(text))
+  return html_text.words(texts.trim(text))
 end
 
 --- Whether a body is encoded, so that its words cannot be read here.

@@ -8,7 +8,7 @@ local file = require 'ccrelay.config.file'
 local master = require 'ccrelay.process.master'
 local options = require 'ccrelay.cli.options'
 local source = require 'ccrelay.generation.bundle'
-local trial = require 'ccrelay.process.preflight'
+local preflight = require 'ccrelay.process.preflight'
 
 local M = {}
 
@@ -53,7 +53,7 @@ function M.start(run)
     command.tell(faults)
     return options.codes.configuration
   end
-  local generation, notes = trial.build_first(function() return source.build(bundle, run) end)
+  local generation, notes = preflight.build_first(function() return source.build(bundle, run) end)
   command.tell(notes, generation and 'warning: ' or nil)
   if not generation then return options.codes.configuration end
   local output = generation.configuration.logging.output

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Type external_account_authorized_user: a login through a workforce pool, kept by gcloud.
 local endpoint = require 'ccrelay.credentials.google.endpoint'
-local external = require 'ccrelay.credentials.google.external_account'
+local external_account = require 'ccrelay.credentials.google.external_account'
 local fields = require 'ccrelay.credentials.google.fields'
 
 local M = {}
@@ -14,7 +14,7 @@ local ADVICE = { invalid_grant = LOGIN, invalid_client = LOGIN, unauthorized_cli
 ---@param info table
 ---@return string?
 function M.check(_, info)
-  return fields.lack(info, { 'client_id', 'client_secret', 'refresh_token' }) or external.check_urls(info)
+  return fields.lack(info, { 'client_id', 'client_secret', 'refresh_token' }) or external_account.check_urls(info)
 end
 
 ---@param job ccrelay.GoogleJob
@@ -22,7 +22,7 @@ end
 ---@return ccrelay.TokenReply?
 ---@return ccrelay.GoogleProblem?
 function M.fetch(job, info)
-  local headers = external.client(info)
+  local headers = external_account.client(info)
   local secrets = fields.secrets(info, { 'client_secret', 'refresh_token' })
   secrets[#secrets + 1] = headers.authorization
   local reply, problem = endpoint.token(job, {
@@ -30,7 +30,7 @@ function M.fetch(job, info)
     entries = { { 'grant_type', 'refresh_token' }, { 'refresh_token', info.refresh_token } },
   })
   if not reply then return nil, problem end
-  return external.finish(job, info, reply)
+  return external_account.finish(job, info, reply)
 end
 
 return M
