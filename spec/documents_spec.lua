@@ -77,6 +77,53 @@ for _, path in ipairs(documents()) do
   end)
 end
 
+-- ---- Paths in inline code ----------------------------------------------------------------------
+
+-- What a path in a document may begin at, beside the folder of the document.
+local ROOTS = { '', 'runtime/', 'lua/ccrelay/' }
+local ENDINGS = { c = true, h = true, lua = true, sh = true, mjs = true, cmake = true, md = true, yaml = true }
+
+-- The path that inline code names, without its slash at the end; nil for placeholders and all that is no path here.
+local function path_of(code)
+  if not code:find '^%l[%w_./-]*$' or not code:find('/', 1, true) or code:find('..', 1, true) then return nil end
+  if code:find '%u%u' or code:find '%f[%w]X%f[^%w_]' or code:find '_X%.' then return nil end
+  local folder = code:match '^(.*)/$'
+  return folder or ENDINGS[code:match '%.(%w+)$' or ''] and code or nil
+end
+
+local function is_found(document, path)
+  if exists((document:match '^(.*/)' or '') .. path) then return true end
+  for _, root in ipairs(ROOTS) do
+    if exists(root .. path) then return true end
+  end
+  return false
+end
+
+local paths = 0
+
+for _, document in ipairs(documents()) do
+  it('the paths that ' .. document .. ' names exist', function()
+    for number, line in ipairs(prose(read(document))) do
+      for code in line:gmatch '`([^`]+)`' do
+        local path = path_of(code)
+        if path then
+          paths = paths + 1
+          assert.is_true(is_found(document, path), document .. ':' .. number .. ' ' .. path)
+        end
+      end
+    end
+  end)
+end
+
+it('paths were found, and one that does not exist is noticed', function()
+  assert.is_true(paths > 50)
+  assert.is_false(is_found('README.md', path_of 'runtime/net/nowhere.c'))
+  assert.is_nil(path_of 'policies/NAME.lua')
+  assert.is_nil(path_of '/v1/models')
+end)
+
+-- ---- Links -------------------------------------------------------------------------------------
+
 it('links were found', function() assert.is_true(count > 50) end)
 
 it('a link to nowhere is noticed', function()
