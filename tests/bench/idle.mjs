@@ -7,8 +7,8 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Relay, ask, provider, version } from '../clients/support/relay.mjs';
-import * as answers from '../clients/support/answers.mjs';
+import { Relay, ask, provider, version } from '../e2e/support/relay.mjs';
+import * as answers from '../e2e/support/answers.mjs';
 
 const most = Number(process.argv[2] ?? 4000);
 const endings = [];

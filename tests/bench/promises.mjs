@@ -6,8 +6,8 @@
 // of them unless some are named.
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Relay, ask, get, pair, post, provider, reloadsKept, secret } from '../clients/support/relay.mjs';
-import { Upstream, faults, healthy, refusing } from '../clients/support/upstream.mjs';
+import { Relay, ask, get, pair, post, provider, reloadsKept, secret } from '../e2e/support/relay.mjs';
+import { Upstream, faults, healthy, refusing } from '../e2e/support/upstream.mjs';
 
 const wanted = process.argv.slice(2);
 let failed = 0;

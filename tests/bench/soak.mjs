@@ -3,8 +3,8 @@
 // go away and, at first, reloads; memory, descriptors and counters must stay where they were.
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Relay, ask, get, pair, post, version } from '../clients/support/relay.mjs';
-import { Upstream, faults, healthy } from '../clients/support/upstream.mjs';
+import { Relay, ask, get, pair, post, version } from '../e2e/support/relay.mjs';
+import { Upstream, faults, healthy } from '../e2e/support/upstream.mjs';
 
 const seconds = Number(process.argv[2] ?? 60);
 const CLIENTS = 24;

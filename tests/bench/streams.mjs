@@ -5,9 +5,9 @@ import { fork } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import http from 'node:http';
 import { fileURLToPath } from 'node:url';
-import { Relay, ask, provider, version } from '../clients/support/relay.mjs';
-import { Upstream } from '../clients/support/upstream.mjs';
-import * as answers from '../clients/support/answers.mjs';
+import { Relay, ask, provider, version } from '../e2e/support/relay.mjs';
+import { Upstream } from '../e2e/support/upstream.mjs';
+import * as answers from '../e2e/support/answers.mjs';
 
 const [streams, events, gap] = [200, 50, 10].map((usual, n) => Number(process.argv[n + 2] ?? usual));
 const stamp = () => Number(process.hrtime.bigint() / 1000n);
