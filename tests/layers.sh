@@ -53,4 +53,20 @@ else
   echo "not ok - $what"
   echo "$found" | sed 's/^\.\./ /'
 fi
+
+# Comments may name public documents (RFC 9110, HTML 9.2) and documents that are here, but no others.
+cd .. || exit 1
+what="comments cite no document from outside the repository"
+found=$(git grep -nE '(//|--|#)[[:space:]]([^"]*[^A-Z_"])?[A-Z]{5,},?( section)? [0-9]' -- '*.lua' '*.[ch]' '*.cpp' '*.mjs' '*.sh' '*.cmake' '*.txt' '*.yaml' ':!tests/data')
+for name in $(git grep -hoE '(^|[^/A-Za-z_.-])([A-Za-z_-]+/)*[A-Z_]{3,}\.md\>' -- '*.lua' '*.[ch]' '*.cpp' '*.mjs' '*.sh' '*.cmake' | grep -oE '[A-Za-z_/-]+\.md' | sort -u); do
+  git ls-files -- "$name" "*/$name" | grep -q . || found="$found
+$(git grep -nF "$name" -- '*.lua' '*.[ch]' '*.cpp' '*.mjs' '*.sh' '*.cmake')"
+done
+if [ -z "$found" ]; then
+  echo "ok - $what"
+else
+  failed=1
+  echo "not ok - $what"
+  echo "$found" | sed 's/^/  /'
+fi
 exit $failed

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The commit gate: what comes from an upstream is held here until it is known what it is, so that
-// everything up to the first content can still fail over, unseen (DESIGN 3.5).
+// The gate holds the answer of an upstream until its first content has come. A failure before that
+// can still fail over: the client has seen nothing yet.
 #ifndef CC_GATE_H
 #define CC_GATE_H
 #include "attempt/attempt.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the moment an answer is chosen: bytes go to the client as they come, event streams by whole
-// events, and a stream that dies is made to look dead (DESIGN 8).
+// The pump passes the chosen answer on to the client: bytes as they come, event streams by whole
+// events. A stream that breaks off never gets a clean end.
 #include "attempt/reply.h"
 #include "codec/usage.h"
 #include "loop/engine.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTP/1.1 messages (RFC 9112) without sockets: bytes in, head and body pieces out.
 //
-// llhttp tokenises, in strict mode; around it stand our own bounds and the rules it leaves open
-// (FAULTS 2.1), so that llhttp 8.1 and 9.x refuse alike. Pull style: the caller hands in bytes
+// llhttp tokenises, in strict mode. Our own code adds bounds and the rules that llhttp leaves open, so
+// that llhttp 8.1 and 9.x refuse the same messages. Pull style: the caller hands in bytes
 // and asks for the next thing until MORE.
 #ifndef CC_CODEC_HTTP1_H
 #define CC_CODEC_HTTP1_H

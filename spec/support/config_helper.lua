@@ -43,7 +43,7 @@ end
 
 local tree
 
---- A folder with the types and strategies of CONFIG.md, made once.
+--- A folder with an empty file for each provider type and strategy, made once.
 ---@return string
 function M.tree()
   if tree then return tree end
