@@ -34,7 +34,7 @@ top='(script|loop|exchange|attempt|jobs|process|shared)/'
   rule "sign includes base, codec and sign only" "net/|$top" sign/*.[ch]
   rule "net does not look up to attempts and exchanges" "$top" net/*.[ch]
   rule "nobody but main.c opens Lua" "script/lua_state\.h" $(all_but 'main\.c' 'script/lua_state\.[ch]')
-  rule "uv.h only in net and loop/relay.c" "uv\.h" $(all_but 'net/.*' 'loop/relay\.c')
+  rule "uv.h only in net and process/relay.c" "uv\.h" $(all_but 'net/.*' 'process/relay\.c')
   rule "mbedTLS only in base/mbed, net/tls and sign" "mbedtls/|psa/" $(all_but 'base/mbed\.[ch]' 'net/tls.*' 'sign/.*')
   rule "llhttp.h only in codec/http1.c" "llhttp\.h" $(all_but 'codec/http1\.c')
   rule "Lua's headers only in main.c and script/lua_state.c" "lua\.h|lauxlib\.h|lualib\.h|luajit\.h" $(all_but 'main\.c' 'script/lua_state\.[ch]')
