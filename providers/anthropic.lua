@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Anthropic's own API. The only type to which a client's credential may go unchanged.
+-- Anthropic's own API. Only providers of this type may receive a client's own credential.
 return {
   name = 'anthropic',
   models = { 'claude-*' },

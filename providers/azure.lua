@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Azure AI Foundry: Anthropic's API at an Azure resource; the model is the name of a deployment.
+-- Azure AI Foundry: Anthropic's API at an Azure resource. The model of a request is the name of a deployment.
 local fit = require 'ccrelay.fit'
 
 local DEFAULT_VERSION = '2024-06-01'
@@ -7,7 +7,7 @@ local DEFAULT_VERSION = '2024-06-01'
 local function base_url(settings)
   local base = settings.base_url
   if not base then
-    if not settings.azure_resource_name then return nil, 'azure_resource_name is missing, or base_url' end
+    if not settings.azure_resource_name then return nil, 'azure_resource_name or base_url is missing' end
     base = 'https://' .. settings.azure_resource_name .. '.services.ai.azure.com'
   end
   base = base:gsub('/+$', '')
@@ -23,7 +23,7 @@ local function prepare(request)
     query = (query ~= '' and query .. '&' or '') .. 'api-version=' .. version
   end
   request:target(request.base .. request.path .. (query ~= '' and '?' .. query or ''))
-  -- Foundry reads x-api-key; api-key is what other services of Azure read.
+  -- Foundry reads x-api-key; other Azure services read api-key.
   if request.credential ~= 'client' and request.key then request:header('api-key', request.key) end
 end
 

@@ -1,30 +1,30 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Amazon Bedrock: Anthropic's models behind InvokeModel. Requests are signed, streams come in frames.
+-- Amazon Bedrock: Anthropic's models through InvokeModel. Requests are signed; streams are AWS event streams.
 local fit = require 'ccrelay.fit'
 local json = require 'ccrelay.json'
 
--- The values of anthropic_beta that Amazon's documentation of the Messages API lists; what a model does
--- not know it refuses with 400. More: allowed_betas in the configuration.
+-- The values of anthropic_beta that Amazon documents for the Messages API. A model answers 400 to a beta that it
+-- does not know. allowed_betas in the configuration adds to the list.
 local BETAS = {
   'computer-use-2024-10-22', 'computer-use-2025-01-24', 'token-efficient-tools-2025-02-19',
   'output-128k-2025-02-19', 'interleaved-thinking-2025-05-14', 'dev-full-thinking-2025-05-14',
   'context-1m-2025-08-07', 'tool-search-tool-2025-10-19', 'tool-examples-2025-10-29', 'effort-2025-11-24',
 }
 
--- CountTokens takes models, not the inference profiles they are reached through.
-local function bare(model)
+-- CountTokens takes the id of a model, not of an inference profile ("eu.anthropic...").
+local function model_id(model)
   return model:match '/[%l-]+%.(anthropic%..+)$' or model:match '^[%l-]+%.(anthropic%..+)$' or model
 end
 
--- The least that is more than the thinking it allows.
-local function least_tokens(request)
+-- max_tokens must be greater than the thinking budget.
+local function least_max_tokens(request)
   return (tonumber(request:raw 'thinking.budget_tokens' or '') or 0) + 1
 end
 
--- What CountTokens refuses though InvokeModel takes it.
+-- Changes what InvokeModel accepts but CountTokens refuses.
 local function fit_count(request)
-  if (tonumber(request:raw 'max_tokens' or '') or 0) < least_tokens(request) then
-    request:set('max_tokens', least_tokens(request))
+  if (tonumber(request:raw 'max_tokens' or '') or 0) < least_max_tokens(request) then
+    request:set('max_tokens', least_max_tokens(request))
   end
   if (request:raw 'tools' or ''):find '^%[%s*%]$' then request:remove 'tools' end
 end
@@ -42,7 +42,7 @@ local function prepare(request)
   if request.endpoint == 'count_tokens' then
     fit_count(request)
     request:replace(json.encode { input = { invokeModel = { body = request:base64(request:edited()) } } })
-    model, verb = bare(model), '/count-tokens'
+    model, verb = model_id(model), '/count-tokens'
   elseif request.stream then
     request:header('accept', 'application/vnd.amazon.eventstream')
   end
@@ -55,7 +55,8 @@ local function count_tokens(outcome)
   return type(answer) == 'table' and answer.inputTokens or false
 end
 
--- 424: the model failed, which another provider's may not. Access is denied to one model, not to all.
+-- 424 means that the model failed; the model of another provider may not. AccessDenied concerns one model only, so
+-- it must not suspend the key.
 local function classify(outcome, settings)
   fit.blame(outcome, settings, 'aws_region')
   if outcome.status == 424 then outcome.retryable, outcome.verdict = true, 'failed' end

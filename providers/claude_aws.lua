@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Claude Platform on AWS: Anthropic's own API in a workspace there, signed for AWS.
+-- Claude Platform on AWS: Anthropic's own API for a workspace on AWS. Requests are signed.
 local fit = require 'ccrelay.fit'
 
 return {

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Claude Platform on Google Cloud: Anthropic's own API in a workspace of a project there.
+-- Claude Platform on Google Cloud: Anthropic's own API for a workspace of a Google Cloud project.
 local fit = require 'ccrelay.fit'
 
 return {

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Amazon Bedrock's Mantle endpoint: Anthropic's own API and streams, signed for AWS.
+-- The Mantle endpoint of Amazon Bedrock: Anthropic's own API and stream format. Requests are signed.
 local fit = require 'ccrelay.fit'
 
 return {

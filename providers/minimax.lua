@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- MiniMax: its models behind the Messages API; the key travels as a bearer.
+-- MiniMax: its own models behind the Messages API. The key is sent as a bearer token.
 return {
   name = 'minimax',
   defaults = { base_url = 'https://api.minimax.io/anthropic' },

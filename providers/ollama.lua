@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Ollama: models on this machine, or in its cloud, which takes the key as a bearer; a local one ignores
--- it. Unknown fields, cache_control and thinking it ignores too.
+-- Ollama: models on this machine, or in Ollama's cloud, which needs a key as a bearer token. A local server ignores
+-- the key. Ollama also ignores unknown fields, cache_control and thinking.
 
--- A name without a tag means :latest.
+-- A name without a tag means the tag "latest".
 local function names_of(reply)
   if type(reply.models) ~= 'table' then return nil end
   local names = {}

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Google Vertex AI: Anthropic's models as a publisher's models, the body nearly Anthropic's own.
+-- Google Vertex AI: Anthropic's models as models of a publisher. Bodies are nearly those of Anthropic's API.
 local fit = require 'ccrelay.fit'
 
 local BETAS = {
@@ -9,9 +9,9 @@ local BETAS = {
   'tool-examples-2025-10-29', 'effort-2025-11-24',
 }
 
--- Betas and members that messages may have and counts may not.
-local NOT_IN_COUNTS = { 'tool-search-tool', 'web-search' }
-local NOT_COUNTED = { 'max_tokens', 'metadata', 'stop_sequences', 'stream', 'temperature', 'top_k', 'top_p' }
+-- Families of betas, and fields of the body, that count-tokens refuses.
+local BETAS_NOT_COUNTED = { 'tool-search-tool', 'web-search' }
+local FIELDS_NOT_COUNTED = { 'max_tokens', 'metadata', 'stop_sequences', 'stream', 'temperature', 'top_k', 'top_p' }
 
 local HOSTS = {
   global = 'https://aiplatform.googleapis.com',
@@ -26,15 +26,15 @@ local function base_url(settings)
   return base:find '/v1$' and base or base .. '/v1'
 end
 
--- Counts have the model in the body, without the date behind its name.
+-- count-tokens takes the model in the body, without the @date after its name.
 local function fit_count(request)
   local model = request.model:gsub('@.*', '')
   if model ~= request.original_model then request:set('model', model) end
-  for _, name in ipairs(NOT_COUNTED) do request:remove(name) end
+  for _, name in ipairs(FIELDS_NOT_COUNTED) do request:remove(name) end
 end
 
--- Claude Code recovers from a request that is too large only by these words.
-local function tell_size(outcome)
+-- Claude Code recognizes a request that is too large only by this message, and then compacts the conversation.
+local function rewrite_size_error(outcome)
   if outcome.status ~= 400 and outcome.status ~= 413 then return end
   local words = (outcome.body or ''):lower()
   if not words:find 'request size.-exceeds.-%d%s?mb' and not words:find 'message size.-exceeds.-%d%s?mb' then return end
@@ -45,7 +45,7 @@ local function prepare(request)
   local settings, counts = request.settings, request.endpoint == 'count_tokens'
   if counts then fit_count(request) else request:remove 'model' end
   local betas = fit.betas(request, BETAS)
-  if counts then betas = fit.except(betas, NOT_IN_COUNTS) end
+  if counts then betas = fit.except(betas, BETAS_NOT_COUNTED) end
   fit.body(request, 'vertex-2023-10-16', betas)
   request:header('anthropic-beta', table.concat(betas, ','))
   request:header('anthropic-version', '')
@@ -66,7 +66,7 @@ return {
   prepare = prepare,
   classify = function(outcome, settings)
     fit.blame(outcome, settings, 'gcp_region')
-    tell_size(outcome)
+    rewrite_size_error(outcome)
   end,
   count_tokens = fit.uncounted,
 }
