@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Budget: failover for clients that have spent less today (UTC) than their budget_per_day; a client over
---- its budget gets a 429 that says so, and that clients do not repeat.
+--- Budget: failover for clients that have spent less than their budget_per_day today (UTC). A client over its
+--- budget gets a 429 that says so and that clients do not retry.
 local relay = require 'ccrelay'
 
 return {
@@ -10,6 +10,7 @@ return {
   on_done = function(exchange, report)
     local cost = relay.cost(report)
     if cost then return relay.spend(exchange, cost) end
-    relay.log('warn', 'cost not known, so not counted: exchange ' .. exchange.id .. ' at ' .. report.upstream.key_id)
+    relay.log('warn', ('the cost of exchange %s at %s is unknown and not counted'):format(exchange.id,
+      report.upstream.key_id))
   end,
 }

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
---- By class: what Claude Code says a request is for chooses its model, by routing.classes. Where that model
---- cannot serve it the request goes out as it came; requests of other classes always do. Among upstreams
---- failover. Claude Code says it only where CLAUDE_CODE_GATEWAY_HINT_HEADERS=1 is set in its environment.
---- An auxiliary request is sent to another model only if it asks for a small one, as titles and summaries
---- do: one for a larger model may be auto mode's safety check of a tool call.
+--- By class: routing.classes chooses the model by the class of a request. If that model cannot serve it, the
+--- request goes to the model it asked for, like requests of other classes; upstreams are tried by failover.
+--- Claude Code sends the class only with CLAUDE_CODE_GATEWAY_HINT_HEADERS=1 in its environment.
+--- An auxiliary request gets another model only if it asks for a small one, as titles and summaries do: an
+--- auxiliary request for a larger model may be the safety check of a tool call in auto mode.
 local relay = require 'ccrelay'
 
-local function under(exchange, model)
+local function try_model(exchange, model)
   exchange:set('model', model)
   return exchange:first(relay.upstreams(exchange))
 end
@@ -19,7 +19,7 @@ return function(exchange)
   local asked, chosen = exchange.model, relay.routing.classes[exchange.class or '']
   if may_be_safety_check(exchange) then chosen = nil end
   local outcome
-  if chosen and chosen ~= asked then outcome = under(exchange, chosen) end
+  if chosen and chosen ~= asked then outcome = try_model(exchange, chosen) end
   if outcome and outcome.ok then return outcome end
-  return under(exchange, asked) or outcome
+  return try_model(exchange, asked) or outcome
 end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Cheapest: first the upstream where this request costs least by routing.prices, estimated without caches;
---- among equals, and among those without a price, which come last, by priority.
+--- Cheapest: tries upstreams by what the request costs there, cheapest first. The cost is estimated from
+--- routing.prices, without prompt caches. Upstreams without a price come last; equal ones are tried by priority.
 local relay = require 'ccrelay'
 
 return function(exchange)

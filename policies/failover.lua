@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Failover: highest priority first, the next one when it fails. With routing.race_on_failure the others
---- are raced, two at a time, once the first has failed.
+--- Failover: tries upstreams by priority, highest first. With routing.race_on_failure, once the first has
+--- failed, the others race, two at a time.
 local relay = require 'ccrelay'
 
 return function(exchange)

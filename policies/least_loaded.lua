@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Least loaded: the upstream with the most room in its limits first, whatever its provider; among equals
---- the higher priority.
+--- Least loaded: tries the upstream with the most room in its limits first. Equal ones are tried by priority.
 local relay = require 'ccrelay'
 
 return function(exchange)

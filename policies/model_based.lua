@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Model based: the longest prefix in routing.model_mapping names the provider; every other model goes
---- to routing.default_provider. Without either, plain failover.
+--- Model based: the longest prefix in routing.model_mapping that the model begins with names the provider.
+--- Models without one go to routing.default_provider; if that is not set, plain failover.
 local relay = require 'ccrelay'
 
 local function provider_of(model)

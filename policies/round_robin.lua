@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Round robin: each exchange begins one upstream further on; the rest stand by.
+--- Round robin: each exchange begins with the next upstream in turn. The others are tried if that one fails.
 local relay = require 'ccrelay'
 
 local turns = relay.cell 'round_robin'

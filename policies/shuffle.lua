@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Shuffle: upstreams are dealt like cards, each once before any comes again; the rest stand by.
+--- Shuffle: deals upstreams like cards: in random order, each once before any comes again. The others are tried if
+--- the one dealt fails.
 local relay = require 'ccrelay'
 
 local dealt = {}

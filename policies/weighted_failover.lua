@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Weighted failover: whom to begin with is drawn by weight; when that one fails, the others follow by
---- priority. An upstream of weight 0 only stands by.
+--- Weighted failover: draws the first upstream at random by weight. When it fails, the others are tried by
+--- priority. An upstream of weight 0 is used only when others fail.
 local relay = require 'ccrelay'
 
 local function draw(list)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Weighted round robin, smooth: in every run of exchanges each upstream gets its weight's share, evenly
---- spread. An upstream of weight 0 only stands by.
+--- Weighted round robin (smooth): each upstream gets exchanges in proportion to its weight, evenly spread. An
+--- upstream of weight 0 is used only when others fail.
 local relay = require 'ccrelay'
 
 local credit = {}

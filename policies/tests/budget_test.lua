@@ -12,7 +12,7 @@ describe('budget', function()
     return self
   end
 
-  it('lets spend what may be spent, and no more until the next day', function()
+  it('serves a client up to its budget, then not until the next day', function()
     local self = stage()
     for _ = 1, 3 do assert.equal(200, self:request().status) end
     local answer = self:request()
@@ -23,7 +23,7 @@ describe('budget', function()
     assert.equal(200, self:request().status)
   end)
 
-  it('does not count what was not served', function()
+  it('does not count a request that failed', function()
     local self = stage()
     self:reply('one', { status = 400, body = '{}' }, { usage = { input = 1000000, output = 0 } })
     self:request()

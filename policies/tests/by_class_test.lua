@@ -12,21 +12,21 @@ describe('by_class', function()
     return { body = { model = model or 'claude-haiku-4-5' }, headers = { ['x-claude-code-request-class'] = class } }
   end
 
-  it('gives a class its model', function()
+  it('sends a class to its model', function()
     assert.equal('small', stage():request(of 'auxiliary').tries[1].model)
   end)
 
-  it('leaves all else as it came', function()
+  it('leaves requests of other classes and without a class alone', function()
     local self = stage()
     assert.equal('claude-haiku-4-5', self:request(of 'main').tries[1].model)
     assert.equal('claude-haiku-4-5', self:request(of(nil)).tries[1].model)
   end)
 
-  it('leaves the safety check of auto mode to the model that was asked for', function()
+  it('sends the safety check of auto mode to the model it asked for', function()
     assert.equal('claude-sonnet-5', stage():request(of('auxiliary', 'claude-sonnet-5')).tries[1].model)
   end)
 
-  it('goes back to what was asked for when the class\'s model is refused', function()
+  it('goes back to the model that was asked for when the model of the class is refused', function()
     local self = stage()
     self:reply('one', { status = 400, body = '{}' }, { status = 200 })
     local answer = self:request(of 'auxiliary')

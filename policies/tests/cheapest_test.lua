@@ -12,17 +12,17 @@ describe('cheapest', function()
 
   local PRICES = { ['dear/*'] = { input = 5, output = 25 }, ['cheap/*'] = { input = 1, output = 5 } }
 
-  it('takes the lowest price, whatever the priority', function()
+  it('tries the lowest price first, whatever the priority', function()
     assert.same({ 'cheap/1' }, stage(PRICES):request().tried)
   end)
 
-  it('goes on to the next price when one fails', function()
+  it('fails over to the next price', function()
     local self = stage(PRICES)
     self:reply('cheap', { status = 529 })
     assert.same({ 'cheap/1', 'dear/1' }, self:request().tried)
   end)
 
-  it('takes what has no price last', function()
+  it('tries an upstream without a price last', function()
     assert.same({ 'dear/1' }, stage({ ['dear/*'] = PRICES['dear/*'] }):request().tried)
   end)
 end)

@@ -10,12 +10,12 @@ local function stage()
 end
 
 describe('failover', function()
-  it('takes the highest priority', function()
+  it('tries the highest priority first', function()
     local self = stage()
     for _ = 1, 3 do assert.same({ 'first/1' }, self:request().tried) end
   end)
 
-  it('goes on to the next when one is overloaded, leaves it out when that goes on, and comes back', function()
+  it('fails over from an overloaded upstream, leaves it out while that lasts, and comes back', function()
     local self = stage()
     self:reply('first', { status = 529 })
     for _ = 1, 3 do
@@ -30,7 +30,7 @@ describe('failover', function()
     assert.same({ 'first/1' }, self:request().tried)
   end)
 
-  it('looks at nothing but the priority', function()
+  it('looks at the priority only', function()
     local self = testing.stage { policy = '../failover.lua', providers = {
       { name = 'first', keys = { { key = 'one', priority = 2, rpm_limit = 20 } } },
       { name = 'second', keys = { { key = 'two', priority = 1 } } },
@@ -44,7 +44,7 @@ describe('failover', function()
     for _ = 1, 10 do assert.same({ 'first/1' }, self:request(request).tried) end
   end)
 
-  it('gives a stalled stream five seconds', function()
+  it('fails over from a stalled stream after five seconds', function()
     local self = stage()
     self:reply('first', { after = 60000 })
     local answer = self:request { body = { stream = true } }
@@ -52,7 +52,7 @@ describe('failover', function()
     assert.is_true(answer.ms >= 5000 and answer.ms < 6000)
   end)
 
-  it('keeps what another could not do better either', function()
+  it('does not retry an error that is the fault of the request', function()
     local self = stage()
     local body = { type = 'error', error = { type = 'invalid_request_error', message = 'no' } }
     self:reply('first', { status = 400, body = body })

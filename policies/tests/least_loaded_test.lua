@@ -19,7 +19,7 @@ describe('least_loaded', function()
     return counts
   end
 
-  it('lets limits fill up alike, and says when they are full', function()
+  it('fills limits evenly, and refuses when they are full', function()
     local self = stage()
     assert.same({ a = 5, b = 10 }, served(self, 15))
     assert.same({ a = 5, b = 10 }, served(self, 15))
@@ -28,7 +28,7 @@ describe('least_loaded', function()
     assert.equal(200, self:request().status)
   end)
 
-  it('goes on to the next when one fails', function()
+  it('fails over', function()
     local self = stage()
     self:reply('a', { status = 500 })
     self:reply('b', { status = 500 }, { status = 200 })

@@ -13,14 +13,14 @@ describe('model_based', function()
     return self:request { body = { model = model } }.tried
   end
 
-  it('goes by the longest prefix of the model', function()
+  it('chooses the provider by the longest prefix of the model', function()
     local self = stage()
     assert.same({ 'a/1' }, ask(self, 'claude-haiku-4-5'))
     assert.same({ 'b/1' }, ask(self, 'claude-opus-4-5'))
     assert.same({ 'c/1' }, ask(self, 'GLM-4.7'))
   end)
 
-  it('stays with that provider when it fails', function()
+  it('tries no other provider when that one fails', function()
     local self = stage()
     self:reply('b', { status = 529 })
     assert.same({ 'b/1' }, ask(self, 'claude-opus-4-5'))

@@ -12,13 +12,13 @@ describe('race', function()
     } }
   end
 
-  it('asks nobody else while the first is quick', function()
+  it('asks no other upstream while the first is quick', function()
     local self = stage()
     self:reply('first', { after = 1900 })
     assert.same({ 'first/1' }, self:request(STREAM).tried)
   end)
 
-  it('sets the next beside a slow one, and calls off who is late', function()
+  it('tries the next beside a slow one and cancels the slower of both', function()
     local self = stage()
     self:reply('first', { after = 9000 })
     local answer = self:request(STREAM)
@@ -27,7 +27,7 @@ describe('race', function()
     assert.is_true(answer.tries[1].cancelled)
   end)
 
-  it('waits for the first of what is no stream', function()
+  it('does not race a request that is no stream', function()
     local self = stage()
     self:reply('first', { after = 9000 })
     assert.same({ 'first/1' }, self:request().tried)

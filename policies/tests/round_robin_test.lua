@@ -3,7 +3,7 @@
 local testing = require 'ccrelay.testing'
 
 describe('round_robin', function()
-  it('begins one upstream further on each time', function()
+  it('begins with the next upstream each time', function()
     local self = testing.stage { policy = '../round_robin.lua', providers = {
       { name = 'a', keys = { { key = 'one', weight = 3 } } }, { name = 'b', keys = { { key = 'two', weight = 1 } } } } }
     local first, second = self:request().tried[1], self:request().tried[1]
@@ -14,7 +14,7 @@ describe('round_robin', function()
     end
   end)
 
-  it('goes on to the next when one fails', function()
+  it('fails over', function()
     local self = testing.stage { policy = '../round_robin.lua', providers = { { name = 'a' }, { name = 'b' } } }
     self:reply('a', { error = 'CC_EREFUSED' })
     for _ = 1, 4 do assert.equal('b', self:request().provider) end

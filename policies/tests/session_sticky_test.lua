@@ -11,13 +11,13 @@ describe('session_sticky', function()
     return self:request { headers = { ['x-claude-code-session-id'] = session } }
   end
 
-  it('keeps a conversation where it is', function()
+  it('keeps a conversation at one upstream', function()
     local self = stage()
-    local home = ask(self, 'one').provider
-    for _ = 1, 5 do assert.equal(home, ask(self, 'one').provider) end
+    local first = ask(self, 'one').provider
+    for _ = 1, 5 do assert.equal(first, ask(self, 'one').provider) end
   end)
 
-  it('spreads conversations', function()
+  it('spreads conversations over the upstreams', function()
     local self, counts = stage(), { a = 0, b = 0 }
     for number = 1, 40 do
       local name = ask(self, 'session ' .. number).provider
@@ -26,13 +26,13 @@ describe('session_sticky', function()
     assert.is_true(counts.a > 5 and counts.b > 5)
   end)
 
-  it('moves it when its upstream fails, and leaves it there', function()
+  it('moves a conversation when its upstream fails, and keeps it there', function()
     local self = stage()
-    local home = ask(self, 'one').provider
-    self:reply(home, { error = 'CC_EREFUSED' }, { status = 200 })
-    local away = ask(self, 'one').provider
-    assert.are_not.equal(home, away)
+    local first = ask(self, 'one').provider
+    self:reply(first, { error = 'CC_EREFUSED' }, { status = 200 })
+    local second = ask(self, 'one').provider
+    assert.are_not.equal(first, second)
     self:advance(60000)
-    assert.equal(away, ask(self, 'one').provider)
+    assert.equal(second, ask(self, 'one').provider)
   end)
 end)

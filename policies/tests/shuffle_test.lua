@@ -13,13 +13,13 @@ describe('shuffle', function()
     return list
   end
 
-  it('deals each once before any comes again', function()
+  it('deals each upstream once before any comes again', function()
     for _, hand in ipairs(hands(1)) do
       for _, name in ipairs { 'a', 'b', 'c' } do assert.is_truthy(hand:find(name, 1, true), hand) end
     end
   end)
 
-  it('deals differently with other luck, alike with the same', function()
+  it('deals the same with the same seed, differently with others', function()
     assert.same(hands(7), hands(7))
     local seen = {}
     for seed = 1, 5 do seen[table.concat(hands(seed))] = true end

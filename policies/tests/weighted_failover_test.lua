@@ -11,7 +11,7 @@ describe('weighted_failover', function()
     } }
   end
 
-  it('draws by weight whom to begin with', function()
+  it('draws the first upstream by weight', function()
     local self, counts = stage(), { a = 0, b = 0, c = 0 }
     for _ = 1, 200 do
       local name = self:request().provider
@@ -21,7 +21,7 @@ describe('weighted_failover', function()
     assert.equal(0, counts.c)
   end)
 
-  it('draws anew each time', function()
+  it('draws anew for each request', function()
     local seen = {}
     for seed = 1, 5 do
       local self, drawn = stage(seed), ''
@@ -31,7 +31,7 @@ describe('weighted_failover', function()
     end
   end)
 
-  it('goes on by priority', function()
+  it('tries the others by priority', function()
     for seed = 1, 8 do
       local self = stage(seed)
       self:reply('a', { status = 503 })

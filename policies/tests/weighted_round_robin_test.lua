@@ -9,7 +9,7 @@ describe('weighted_round_robin', function()
     { name = 'c', keys = { { key = 'three', weight = 0 } } },
   }
 
-  it('gives each its share', function()
+  it('gives each upstream its share', function()
     local self, counts = testing.stage { policy = '../weighted_round_robin.lua', providers = providers }, {}
     for _ = 1, 30 do
       local name = self:request().provider
@@ -18,7 +18,7 @@ describe('weighted_round_robin', function()
     assert.same({ a = 20, b = 10 }, counts)
   end)
 
-  it('keeps weight 0 for when all others fail', function()
+  it('uses weight 0 only when all others fail', function()
     local self = testing.stage { policy = '../weighted_round_robin.lua', providers = providers }
     self:reply('a', { status = 503 })
     self:reply('b', { status = 503 })

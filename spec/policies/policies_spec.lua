@@ -640,7 +640,7 @@ describe('budget', function()
     assert.equal(0, self:count 'not counted')
     self:reply('a', { status = 200 })
     assert.equal(200, ask(self).status)
-    assert.equal(1, self:count 'warn .*cost not known, so not counted: exchange %w+ at a/1')
+    assert.equal(1, self:count 'warn .*the cost of exchange %w+ at a/1 is unknown and not counted')
   end)
 
   it('is failover', function()
