@@ -35,8 +35,8 @@ describe('ccrelay test', function()
     return run 'mine_test.lua'
   end
 
-  it('runs the example of the cookbook', function()
-    local text = helper.read 'policies/README.md':match "```lua\n(local testing = .-)```"
+  it('runs the example of the manual', function()
+    local text = helper.read 'policies/testing.md':match "```lua\n(local testing = .-)```"
     helper.write(folder .. '/mine_test.lua', text)
     local code, out = run 'mine_test.lua'
     assert.equal(0, code, out)

@@ -8,22 +8,23 @@ local reference = require 'ccrelay.cli.reference'
 
 local M = {}
 
-M.summary = 'annotations for editors of policies and adapters'
+M.summary = 'print the script API: for editors, or as a reference'
 M.usage = [[
-usage: ccrelay types [MODULE | --reference]
+usage: ccrelay types [MODULE]
+       ccrelay types --reference
 
-Prints what policies and adapters can use as annotations of the Lua language server (LuaLS), so
-that editors know names, types and texts. MODULE is what a script requires: ccrelay (all of the
-annotations), ccrelay.testing in tests, ccrelay.fit or ccrelay.json in adapters.
+Prints what policies, adapters and tests can use, as annotations for the Lua language server
+(LuaLS). MODULE is what the script requires: ccrelay (the default, has all annotations),
+ccrelay.testing in tests, ccrelay.fit or ccrelay.json in adapters. To set up an editor, copy
+examples/luarc.json to .luarc.json beside the script and run there:
 
   mkdir -p types/ccrelay
   ccrelay types > types/ccrelay.lua
-  ccrelay types ccrelay.testing > types/ccrelay/testing/init.lua
-  ccrelay types ccrelay.fit > types/ccrelay/providers/cloud.lua
-  ccrelay types ccrelay.json > types/ccrelay/util/json.lua
+  ccrelay types ccrelay.testing > types/ccrelay/testing.lua
+  ccrelay types ccrelay.fit > types/ccrelay/fit.lua
+  ccrelay types ccrelay.json > types/ccrelay/json.lua
 
-examples/luarc.json is a .luarc.json that has editors look there. With --reference it prints the
-same for readers, as policies/README.md has it.
+  --reference              print all names with their types in Markdown
 ]]
 
 -- What scripts see: the module each class is annotated in.
@@ -76,17 +77,11 @@ local function add(out, lines)
   for _, line in ipairs(lines) do out[#out + 1] = line end
 end
 
--- Adapters have providers/README.md.
-local FOR_ADAPTERS = { ['ccrelay.Adapter'] = true, ['ccrelay.Request'] = true, ['ccrelay.Signer'] = true,
-  ['ccrelay.Fit'] = true }
-
---- The reference of what policies and their tests can use, in Markdown.
+--- Everything that scripts can use, as a reference in Markdown.
 ---@return string
 function M.reference()
   local reader, out = annotations.reader(open), {}
-  for _, class in ipairs(M.classes()) do
-    if not FOR_ADAPTERS[class.name] then out[#out + 1] = reference.class(class) end
-  end
+  for _, class in ipairs(M.classes()) do out[#out + 1] = reference.class(class) end
   for _, entry in ipairs(ALIASES) do out[#out + 1] = reference.alias(reader:alias(entry[1], entry[2])) end
   return table.concat(out, '\n')
 end
@@ -126,7 +121,7 @@ function M.run(arguments)
   local values, rest = options.parse(arguments, { { name = 'reference', type = 'flag' } }, 1)
   if not values then return options.misuse('types', rest) end
   if values.reference and rest[1] then
-    return options.misuse('types', '--reference is of all that policies can use: it takes no MODULE')
+    return options.misuse('types', '--reference covers all modules and takes no MODULE')
   end
   if values.reference then
     io.stdout:write(M.reference())
