@@ -7,8 +7,9 @@ local types = require 'ccrelay.cli.commands.types'
 
 local README, POLICIES, PROVIDERS = 'README.md', 'policies/README.md', 'providers/README.md'
 local JAPANESE = 'README.ja.md'
-local TESTING, EXAMPLES = 'policies/testing.md', 'examples/README.md'
-local DOCUMENTS = { README, POLICIES, TESTING, PROVIDERS, EXAMPLES }
+local TESTING, CLOUDS, ADAPTERS = 'policies/testing.md', 'providers/clouds.md', 'providers/adapters.md'
+local EXAMPLES = 'examples/README.md'
+local DOCUMENTS = { README, POLICIES, TESTING, PROVIDERS, CLOUDS, ADAPTERS, EXAMPLES }
 local scripts_of = require('ccrelay.config.file').scripts
 
 -- The blocks of a language with the line of the document each begins at.
@@ -181,11 +182,11 @@ end
 it('the documents show what they are there for', function()
   assert.is_true(counts.lua[README] >= 1 and counts.yaml[README] >= 1)
   assert.is_true(counts.lua[POLICIES] >= 10)
-  assert.is_true(counts.lua[PROVIDERS] >= 1 and counts.yaml[PROVIDERS] >= 15)
+  assert.is_true(counts.lua[ADAPTERS] >= 1 and counts.yaml[PROVIDERS] >= 9 and counts.yaml[CLOUDS] >= 6)
 end)
 
 local function part(path, heading)
-  local text = stage.read(path)
+  local text = '\n' .. stage.read(path)
   local from = assert(select(2, text:find('\n#+ ' .. heading .. '\n')))
   return text:sub(from, (text:find('\n##', from) or #text + 1) - 1)
 end
@@ -225,9 +226,9 @@ end
 -- What the command prints.
 local function output_of(...)
   local real, out = io.stdout, {}
-  io.stdout = { write = function(_, ...) out[#out + 1] = table.concat { ... } end }
+  rawset(io, 'stdout', { write = function(_, ...) out[#out + 1] = table.concat { ... } end })
   local code = require('ccrelay.cli').main { ... }
-  io.stdout = real
+  rawset(io, 'stdout', real)
   assert.equal(0, code)
   return table.concat(out)
 end
@@ -304,7 +305,7 @@ for name, documented in pairs {
   TestReply = function() return titled 'reply' end,
   TestAnswer = function() return titled 'answer' end,
   TestTry = function() return titled 'attempt' end,
-  Signer = function() return sentence(PROVIDERS, 'A signer has') end,
+  Signer = function() return sentence(ADAPTERS, 'A signer has') end,
 } do
   it('what is annotated of ccrelay.' .. name .. ' is in the reference, and nothing else', function()
     assert.same(sorted(documented()), sorted(annotated('ccrelay.' .. name)))
@@ -316,11 +317,11 @@ for name, documented in pairs {
 end
 
 it('what is annotated for adapters is in the reference, and nothing else', function()
-  local methods, expected = listed(PROVIDERS, 'Writing an adapter'), annotated 'ccrelay.Adapter'
+  local methods, expected = listed(ADAPTERS, 'Writing an adapter'), annotated 'ccrelay.Adapter'
   local output = printed 'Adapter'
   for name in pairs(annotated 'ccrelay.Request') do expected[name] = true end
   for name in pairs(printed 'Request') do output[name] = true end
-  for name in pairs(sentence(PROVIDERS, 'The request has')) do methods[name] = true end
+  for name in pairs(sentence(ADAPTERS, 'The request has')) do methods[name] = true end
   assert.is_true(methods.endpoint and methods.pass and methods.framing)
   assert.same(sorted(methods), sorted(expected))
   assert.same(sorted(methods), sorted(output))
@@ -331,16 +332,18 @@ it('every strategy is in the cookbook', function()
   for _, name in ipairs(scripts_of 'policies') do assert.is_true(names[name], name) end
 end)
 
-it('every adapter has its page, and a line that leads to it', function()
+it('every adapter has its section, and a link that leads to it', function()
   local text = stage.read(PROVIDERS)
   for _, name in ipairs(scripts_of 'providers') do
-    assert.is_truthy(text:find('\n## ' .. name .. '\n', 1, true), name)
-    assert.is_truthy(text:find('\n| [`' .. name .. '`](#' .. name .. ') |', 1, true), name)
+    local page = text:match('\n| %[`' .. name .. '`%]%(([%w.]*)#' .. name .. '%) |')
+    assert.is_truthy(page, name)
+    local there = page == '' and text or stage.read('providers/' .. page)
+    assert.is_truthy(there:find('\n## ' .. name .. '\n', 1, true), name)
   end
 end)
 
-it('every key that only some types have is on a page', function()
-  local text, found = stage.read(PROVIDERS), 0
+it('every key that only some types have is described', function()
+  local text, found = stage.read(PROVIDERS) .. stage.read(CLOUDS), 0
   local root = require 'ccrelay.config.schema'
   for _, section in ipairs(root.fields) do
     for _, row in ipairs(section[1] == 'providers' and section.item.fields or {}) do
@@ -381,7 +384,7 @@ it('the members of an adapter and the methods of its request are listed, and no 
     if type(value) == 'function' then expected[name] = true end
   end
   assert.is_true(members.framing and expected.base64 and expected.pass)
-  local documented = listed(PROVIDERS, 'Writing an adapter')
+  local documented = listed(ADAPTERS, 'Writing an adapter')
   assert.same(sorted(expected), sorted(documented))
 end)
 
@@ -391,7 +394,7 @@ it('all that ccrelay.fit has is listed, and adapters can require it', function()
     names['fit.' .. name] = true
     assert.is_true(annotated('ccrelay.Fit')[name], name)
   end
-  assert.same(sorted(names), sorted(listed(PROVIDERS, 'Making a request fit')))
+  assert.same(sorted(names), sorted(listed(ADAPTERS, 'Making a request fit')))
   assert(generation.adapters { ['providers/fit.lua'] = "require 'ccrelay.fit'; return {}" })
 end)
 
@@ -400,7 +403,7 @@ it('what a credential scheme and its source have is listed, and no more', functi
   for name in pairs(used('lua/ccrelay/generation/init.lua', 'scheme')) do expected[name] = true end
   for name in pairs(used('lua/ccrelay/credentials/cache.lua', 'source')) do expected[name] = true end
   assert.is_true(expected.examine and expected.mandatory_ms)
-  assert.same(sorted(expected), sorted(listed(PROVIDERS, 'Writing a credential scheme')))
+  assert.same(sorted(expected), sorted(listed(ADAPTERS, 'Writing a credential scheme')))
 end)
 
 -- Configurations in examples/.

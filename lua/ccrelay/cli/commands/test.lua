@@ -12,7 +12,7 @@ usage: ccrelay test FILE...
 Runs tests of policies, written for busted (describe, it, assert). In them require 'ccrelay.testing'
 gives a relay with one policy: time passes only as the test says, providers answer what it says, and
 randomness is the same in each run. No socket is opened, no provider asked. policies/tests/ has the
-tests of the policies that come along; policies/README.md describes all of it.
+tests of the policies that come along; policies/testing.md describes all of it.
 
 Tests are ordinary Lua, without the bounds of policies. busted is a package of its own: lua-busted.
 
