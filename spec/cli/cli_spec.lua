@@ -48,6 +48,12 @@ describe('the command line', function()
   it('shows its commands', function()
     expect('', 64, '', 'usage: ccrelay COMMAND')
     expect('help config', 0, 'usage: ccrelay config validate', '')
+    local overview = expect('help', 0, '  types      print the script API', '')
+    for name, summary in overview:gmatch '\n  (%S+) +([^\n]*)' do
+      assert.is_true(#summary > 10, name)
+      expect('help ' .. name, 0, 'usage: ccrelay ' .. name, '')
+    end
+    expect('model_table', 64, '', 'unknown command "model_table"')
     expect('config show -h', 0, 'usage: ccrelay config validate', '')
     expect('help nonsense', 64, '', 'unknown command "nonsense"')
   end)
@@ -93,14 +99,13 @@ describe('the command line', function()
 
   it('prints annotations', function()
     expect('types', 0, '---@class ccrelay.Exchange\n', '')
-    expect('help', 0, '  types      annotations for editors', '')
     expect('types ccrelay.fit', 0, '---@type ccrelay.Fit\n', '')
     local out = expect('types ccrelay.credentials.cache', 64, '',
       'no script requires "ccrelay.credentials.cache"; expected ccrelay, ccrelay.fit, ccrelay.json or ccrelay')
     assert.equal('', out)
     expect('types ccrelay more', 64, '', 'unexpected argument "more"')
     expect('types --reference', 0, '#### Exchange\n', '')
-    expect('types --reference ccrelay', 64, '', 'it takes no MODULE')
+    expect('types --reference ccrelay', 64, '', 'takes no MODULE')
   end)
 
   it('prints the schema', function()
