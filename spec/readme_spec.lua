@@ -227,9 +227,9 @@ end
 local function output_of(...)
   local real, out = io.stdout, {}
   rawset(io, 'stdout', { write = function(_, ...) out[#out + 1] = table.concat { ... } end })
-  local code = require('ccrelay.cli').main { ... }
+  local status = require('ccrelay.cli').main { ... }
   rawset(io, 'stdout', real)
-  assert.equal(0, code)
+  assert.equal(0, status)
   return table.concat(out)
 end
 
