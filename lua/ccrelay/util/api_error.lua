@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Errors in the shape of the Messages API: which type goes with which status, and the body.
+-- Writes and reads errors in the shape of the Messages API: the type for a status, the status for a type, the body.
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
 local html_text = require 'ccrelay.util.html_text'
@@ -26,25 +26,25 @@ local TYPES = {
 local STATUSES = { timeout_error = 504, api_error = 500 }
 for status, kind in each(TYPES) do STATUSES[kind] = STATUSES[kind] or status end
 
---- The error type that goes with an HTTP status.
+--- Returns the error type for an HTTP status.
 ---@param status integer
 ---@return string
 function M.type_of(status)
   return TYPES[status] or (status >= 500 and 'api_error' or 'invalid_request_error')
 end
 
---- The HTTP status that goes with an error type; unknown types are 500.
+--- Returns the HTTP status for an error type; 500 for an unknown one.
 ---@param kind string
 ---@return integer
 function M.status_of(kind)
   return STATUSES[kind] or 500
 end
 
---- An error body.
+--- Returns an error body as JSON text.
 ---@param kind string
 ---@param message string
 ---@param request_id string
----@param error_code string? what the SDKs tell errors of one status apart by
+---@param error_code string? details.error_code, by which the SDKs tell errors of one status apart
 ---@return string
 function M.body(kind, message, request_id, error_code)
   local details = error_code and ',"details":{"error_code":' .. json.quote(error_code) .. '}' or ''
@@ -52,7 +52,7 @@ function M.body(kind, message, request_id, error_code)
     .. details .. '},"request_id":' .. json.quote(request_id) .. '}'
 end
 
---- The error object of a decoded body in Anthropic's shape, or nil.
+--- Returns the error object of a decoded body in Anthropic's shape, or nil if it has another shape.
 ---@param value any
 ---@return { type: string, message: string, details: table? }?
 function M.shaped(value)
@@ -70,8 +70,9 @@ local function message_in(value)
   return nil
 end
 
---- The message of an error body in any shape, word for word; the words of an HTML page; else the text itself.
----@param value any decoded body
+--- Returns the message of an error body of any shape, unchanged. Of an HTML page it returns the visible text, of
+--- any other body the body itself.
+---@param value any the decoded body; nil if it is not JSON
 ---@param text string the body
 ---@return string
 function M.message_of(value, text)
@@ -84,15 +85,15 @@ function M.message_of(value, text)
   return html_text.words(texts.trim(text))
 end
 
---- Whether a body is encoded, so that its words cannot be read here.
----@param headers table<string, string?>
+--- Tells whether a body has a Content-Encoding, so that its text cannot be read here.
+---@param headers table<string, string?> names in lower case
 ---@return boolean
 function M.is_encoded(headers)
   local encoding = headers['content-encoding']
   return encoding ~= nil and string.lower(encoding) ~= 'identity'
 end
 
---- The message of an upstream's error as a client is told it; words of the relay where it has none.
+--- Returns the message for a client about an upstream's error: the upstream's own, or one of the relay if it has none.
 ---@param outcome ccrelay.Outcome
 ---@return string
 function M.told_message(outcome)

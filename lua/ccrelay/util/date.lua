@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Times as services write them: RFC 3339 in documents, HTTP dates in headers.
+-- Parses the times that services write: RFC 3339 in documents, HTTP dates (RFC 9110, section 5.6.7) in headers.
 local M = {}
 
 local MONTHS = {
   Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11, Dec = 12,
 }
 
--- Days since 1970 of a date of the Gregorian calendar.
+-- Days from 1970-01-01 to a date of the Gregorian calendar.
 local function days(year, month, day)
   if month <= 2 then year, month = year - 1, month + 12 end
   local era = math.floor(year / 400)
@@ -22,27 +22,27 @@ local function moment(year, month, day, hour, minute, second)
   return (((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second) * 1000
 end
 
-local function offset(zone)
+local function zone_offset(zone)
   if zone == 'Z' or zone == 'z' then return 0 end
   local sign, hours, minutes = string.match(zone, '^([+-])(%d%d):(%d%d)$')
   if not sign then return nil end
-  local away = (tonumber(hours) * 60 + tonumber(minutes)) * 60000
-  return sign == '+' and away or -away
+  local offset_ms = (tonumber(hours) * 60 + tonumber(minutes)) * 60000
+  return sign == '+' and offset_ms or -offset_ms
 end
 
---- Milliseconds since 1970 of an RFC 3339 time, or nil.
+--- Parses an RFC 3339 time.
 ---@param text string
----@return number?
+---@return number? ms milliseconds since 1970; nil if the text is not such a time
 function M.rfc3339(text)
   local year, month, day, hour, minute, second, zone =
     string.match(text, '^(%d%d%d%d)-(%d%d)-(%d%d)[Tt ](%d%d):(%d%d):(%d%d%.?%d*)([Zz+-].*)$')
   local at = year and moment(year, month, day, hour, minute, second)
-  local away = at and offset(zone)
-  return away and at - away
+  local offset = at and zone_offset(zone)
+  return offset and at - offset
 end
 
--- A year of two digits is the one that is not more than 50 years ahead; there is no clock here, and
--- no service wrote such dates before 1970.
+-- RFC 9110 reads a year of two digits as one at most 50 years ahead. This module has no clock, and services write no
+-- dates before 1970, so 70 to 99 are of the last century.
 local function century(year)
   return tonumber(year) < 70 and 2000 + tonumber(year) or 1900 + tonumber(year)
 end
@@ -62,9 +62,9 @@ local forms = {
   end,
 }
 
---- Milliseconds since 1970 of an HTTP date in any of its three forms, or nil.
+--- Parses an HTTP date in any of its three forms.
 ---@param text string
----@return number?
+---@return number? ms milliseconds since 1970; nil if the text is not an HTTP date
 function M.http(text)
   for _, form in ipairs(forms) do
     local day, month, year, time = form(text)

@@ -1,14 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Walks a table in any order, in place of pairs. LuaJIT of Debian 12 compiles loops over pairs, and over next, so that
--- they may end before the last entry (https://github.com/LuaJIT/LuaJIT/issues/827, a cousin in newer ones is
--- https://github.com/LuaJIT/LuaJIT/issues/1510). What is no pairs and no next is not taken by that part of the
--- compiler. Scripts, which are never compiled, may use pairs. spec/each_spec.lua tells what pairs does here.
+-- Iterates over a table like pairs, and guarantees to visit every entry. The LuaJIT of Debian 12 may end a compiled
+-- loop over pairs or next before the last entry (https://github.com/LuaJIT/LuaJIT/issues/827; newer versions have
+-- https://github.com/LuaJIT/LuaJIT/issues/1510). A loop over another iterator is not affected. Scripts are never
+-- compiled and may use pairs. spec/util/each_spec.lua shows the fault.
 
 local function step(entries, name)
   return next(entries, name)
 end
 
---- For "for name, value in each(entries) do": entries may be changed or set to nil meanwhile, but none may be added.
+--- Iterates over the entries of a table in any order: for name, value in each(entries) do ... end. The loop may change
+--- entries or set them to nil, but must not add any.
 ---@generic Name, Value
 ---@param entries table<Name, Value>
 ---@return fun(entries: table<Name, Value>, name: Name?): Name?, Value? step

@@ -1,22 +1,22 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What is wrong with a configuration: one table per fault, printable, and the nearest known name.
+-- Faults of a configuration: makes, sorts and prints them, and finds the known name nearest to a mistyped one.
 local json = require 'ccrelay.util.json'
 
 local M = {}
 
 ---@class ccrelay.Fault
----@field file string? the file, or what stands for one
----@field line integer? where the parser gives it
----@field path string where in the configuration: "providers[2].keys[0].rpm_limit", "" for the whole
----@field found string? what is there
----@field expected string? what should be there
+---@field file string? the file, or a name for a source that is no file
+---@field line integer? if the parser gives it
+---@field path string the place in the configuration, such as "providers[2].keys[0].rpm_limit"; "" for the whole
+---@field found string? the value that is there
+---@field expected string? the value that should be there
 ---@field hint string? the nearest known name
----@field message string? a sentence, for what is not a matter of found and expected
+---@field message string? a sentence, if found and expected do not say it
 
 local LONGEST_NAME = 64
 M.MOST = 1000
 
---- Text of the file made fit for a message: what controls a terminal is escaped, the rest cut at 64 bytes.
+--- Makes text from a file fit for a message: escapes control characters and cuts it at 64 bytes.
 ---@param text string
 ---@return string
 function M.printable(text)
@@ -33,7 +33,7 @@ local function sentence(fault)
   return fault.hint and ('%s; did you mean "%s"?'):format(text, fault.hint) or text
 end
 
---- One line for people: "config.yaml:12: providers[0].keys[0].rpm_limit: found ..., expected ...".
+--- Returns a fault as one line: "config.yaml:12: providers[0].keys[0].rpm_limit: found ..., expected ...".
 ---@param fault ccrelay.Fault
 ---@return string
 function M.text(fault)
@@ -45,13 +45,14 @@ end
 
 local metatable = { __tostring = M.text }
 
+--- Makes a fault, which tostring() prints as one line.
 ---@param fields ccrelay.Fault
 ---@return ccrelay.Fault
 function M.new(fields)
   return setmetatable(fields, metatable)
 end
 
---- Sorts by line; equal lines keep their order.
+--- Sorts faults in place by line; those of one line keep their order.
 ---@param faults ccrelay.Fault[]
 ---@return ccrelay.Fault[]
 function M.sorted(faults)
@@ -65,6 +66,7 @@ function M.sorted(faults)
   return faults
 end
 
+-- The edit distance, in which swapping two neighbours costs 1 (optimal string alignment).
 local function distance(a, b)
   local before, row = {}, {}
   for j = 0, #b do row[j] = j end
@@ -82,7 +84,7 @@ local function distance(a, b)
   return row[#b]
 end
 
---- The known name nearest to a mistyped one, or nil when none is near.
+--- Returns the known name nearest to a mistyped one, or nil if none is near.
 ---@param name string
 ---@param known string[]
 ---@return string?
@@ -99,7 +101,7 @@ function M.nearest(name, known)
   return best
 end
 
---- "a, b or c".
+--- Lists texts as "a, b or c".
 ---@param list string[]
 ---@return string
 function M.either(list)

@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Finds the words of an HTML page, such as a gateway or a firewall sends in place of an API's error.
+-- Extracts the visible text of an HTML page, such as a gateway or firewall sends in place of an API's error. Its time
+-- is linear in the size of the page, however the page is made.
 local texts = require 'ccrelay.util.text'
 
 local M = {}
 
-local HEAD = 1024 -- bytes in which a page says that it is one
+local HEAD = 1024 -- bytes; a page has <html or <!doctype html within them
 local HIDDEN = { 'head', 'script', 'style' }
 local ENTITIES = { amp = '&', lt = '<', gt = '>', quot = '"', apos = "'", nbsp = ' ', ['#39'] = "'", ['#160'] = ' ' }
 
@@ -14,7 +15,7 @@ local function is_page(text)
     or string.find(head, '<!doctype html', 1, true) ~= nil)
 end
 
--- Plain searches, each from where the last one ended: a page may be hostile.
+-- Plain searches, each from where the last one ended, so that a hostile page costs no more.
 local function without(page, name)
   local lower, open, close = string.lower(page), '<' .. name .. '>', '</' .. name .. '>'
   local parts, from = {}, 1
@@ -30,7 +31,7 @@ local function without(page, name)
 end
 
 local function visible(page)
-  page = string.gsub(page, '<[^<>]*>', ' ') -- no "<" inside: each is looked at once
+  page = string.gsub(page, '<[^<>]*>', ' ') -- no "<" inside, so that each byte is read once
   page = string.gsub(page, '&(#?%w+);', ENTITIES)
   return texts.trim((string.gsub(page, '%s+', ' ')))
 end
@@ -42,12 +43,13 @@ local function title_of(page)
   return last and visible(string.sub(page, first, last - 1)) or ''
 end
 
---- What a reader sees of an HTML page: its text, or its title where it has no text. Other text stays as it is.
+--- Returns the text that a reader sees of an HTML page, or its title if it has no text. Other text is returned
+--- unchanged.
 ---@param text string
 ---@return string
 function M.words(text)
   if not is_page(text) then return text end
-  local shown = string.gsub(text, '<(%a+)%s[^<>]*>', '<%1>') -- tags without their attributes
+  local shown = string.gsub(text, '<(%a+)%s[^<>]*>', '<%1>') -- removes attributes
   for _, name in ipairs(HIDDEN) do shown = without(shown, name) end
   shown = visible(shown)
   return shown ~= '' and shown or title_of(text)

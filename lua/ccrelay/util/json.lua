@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
--- JSON of the relay's own making: errors, lists, log lines. Bodies of requests never come through here.
+-- Encodes and decodes JSON of the relay's own: errors, lists, log lines, settings. Bodies of requests that are relayed
+-- never pass through it; C scans and edits those.
 local cjson = require 'cjson'
 local each = require 'ccrelay.util.each'
 
 ---@class ccrelay.Json
----@field null lightuserdata stands for null both ways
+---@field null lightuserdata JSON's null, in decode and encode
 local M = {}
 
 local ESCAPES = { ['"'] = '\\"', ['\\'] = '\\\\', ['\n'] = '\\n', ['\r'] = '\\r', ['\t'] = '\\t' }
@@ -26,7 +27,7 @@ local function sequence_end(text, index, lead)
   return index + extra
 end
 
---- Replaces what is no UTF-8 by U+FFFD.
+--- Replaces bytes that are not valid UTF-8 by U+FFFD.
 ---@package
 ---@param text string
 ---@return string
@@ -42,7 +43,7 @@ function M.clean(text)
   return table.concat(out)
 end
 
---- A JSON string, quotes included.
+--- Encodes text as a JSON string, with its quotes.
 ---@package
 ---@param text string
 ---@return string
@@ -50,7 +51,7 @@ function M.quote(text)
   return '"' .. string.gsub(M.clean(text), '[%c"\\\127]', escape) .. '"'
 end
 
--- Characters that control a terminal (U+0080 to U+009F), set the direction of text or cannot be seen: U+061C,
+-- Characters that control a terminal (U+0080 to U+009F), set the direction of text or are invisible: U+061C,
 -- U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF (Unicode Standard Annex 9, section 2).
 local LEADS = '[\194\216\226\239]'
 local UNSEEN = { '\194[\128-\159]', '\216\156', '\226\128[\139-\143\168-\174]', '\226\129[\160-\175]', '\239\187\191' }
@@ -61,9 +62,9 @@ local function escape_rune(bytes)
   return string.format('\\u%04x', code)
 end
 
---- Writes characters that control a terminal or the direction of text as \uXXXX (RFC 8259, section 7): for logs.
+--- Writes characters that control a terminal or the direction of text as \uXXXX (RFC 8259, section 7), for logs.
 ---@package
----@param text string UTF-8, which may be a JSON text
+---@param text string UTF-8; JSON text stays valid JSON
 ---@return string
 function M.visible(text)
   if not string.find(text, LEADS) then return text end
@@ -71,7 +72,7 @@ function M.visible(text)
   return text
 end
 
---- Marks a table as an array, so that an empty one is [].
+--- Marks a table as an array, so that it is encoded as [] when it is empty.
 ---@param list table
 ---@return table
 function M.array(list)
@@ -82,7 +83,7 @@ end
 local MOST_OF_SCRIPT = 100000
 
 local encode
-local count = 0 -- of values that the text at hand may still have; those of a shared table count each time
+local count = 0 -- of values that the running encode may still write; a table that is shared counts each time
 
 local function encode_array(list, depth)
   local out = {}
@@ -94,7 +95,7 @@ local function encode_object(object, depth)
   local keys, values = {}, {}
   for key, value in each(object) do
     local kind = type(key)
-    if kind ~= 'string' and kind ~= 'number' then error('a key that is a ' .. kind .. ' has no JSON form', 0) end
+    if kind ~= 'string' and kind ~= 'number' then error('a key of type ' .. kind .. ' has no JSON form', 0) end
     key = tostring(key)
     keys[#keys + 1], values[key] = key, value
   end
@@ -110,18 +111,18 @@ function encode(value, depth)
   if kind == 'string' then return M.quote(value) end
   if kind == 'boolean' then return tostring(value) end
   if kind == 'number' then
-    if value ~= value or value == math.huge or value == -math.huge then error('a number without a JSON form', 0) end
+    if value ~= value or math.abs(value) == math.huge then error('NaN and infinities have no JSON form', 0) end
     return value % 1 == 0 and math.abs(value) < 2 ^ 53 and string.format('%d', value) or string.format('%.14g', value)
   end
   if value == nil or value == cjson.null then return 'null' end
-  if kind ~= 'table' then error('a ' .. kind .. ' has no JSON form', 0) end
-  if depth > 100 then error('a table nested too deeply for JSON', 0) end
+  if kind ~= 'table' then error('a value of type ' .. kind .. ' has no JSON form', 0) end
+  if depth > 100 then error('tables are nested too deeply for JSON: more than 100', 0) end
   if debug.getmetatable(value) == ARRAY or #value > 0 then return encode_array(value, depth + 1) end
   return encode_object(value, depth + 1)
 end
 
---- The JSON text of a value; keys of objects in alphabetical order. An error for what has no JSON form or is nested
---- deeper than 100 tables.
+--- Encodes a value as JSON text, with the keys of objects in alphabetical order. Raises an error for a value that has
+--- no JSON form or is nested deeper than 100 tables.
 ---@param value any
 ---@return string
 function M.encode(value)
@@ -129,7 +130,8 @@ function M.encode(value)
   return encode(value, 0)
 end
 
---- The same for a value of a script, with 100000 values at most: no deadline stops this, as it is compiled.
+--- Encodes a value of a script; raises an error for more than 100000 values. The watchdog of scripts cannot stop
+--- compiled code such as this, so the size is bounded.
 ---@package
 ---@param value any
 ---@return string
@@ -138,7 +140,7 @@ function M.encode_for_script(value)
   return encode(value, 0)
 end
 
---- The value of a JSON text, or nil when it is none. JSON null becomes null inside tables.
+--- Decodes JSON text; returns nil if it is not valid JSON. Inside tables, JSON's null becomes json.null.
 ---@param text string
 ---@return any
 function M.decode(text)
@@ -149,7 +151,7 @@ end
 
 M.null = cjson.null
 
---- What scripts get: a table of their own.
+--- Makes the table that scripts get as require 'ccrelay.json'.
 ---@package
 ---@return ccrelay.Json
 function M.for_scripts()

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Results of functions for the texts that come again and again: models, paths, host names.
+-- Memoizes functions of short texts that recur: models, paths, host names. The memory of each is bounded.
 local M = {}
 
 local MOST = 256
 local LONGEST = 128
 
---- The function, with a bounded memory for its results of short texts.
----@param compute fun(text: string): any never nil
----@param keeps (fun(text: string, result: any): boolean)? else every result is kept
+--- Memoizes a function. Results for texts over 128 bytes are not kept; after 256 results it starts anew.
+---@param compute fun(text: string): any its result must not be nil
+---@param keeps (fun(text: string, result: any): boolean)? which results to keep; all unless given
 ---@return fun(text: string): any
 function M.results(compute, keeps)
   local known, count = {}, 0

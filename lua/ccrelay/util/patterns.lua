@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Values by names of models: an exact name, else the longest prefix that ends in *; and names with * anywhere.
+-- Finds values by the name of a model: by the exact name, else by the longest prefix that is written with a * at its
+-- end. Also matches names against globs with * anywhere.
 local each = require 'ccrelay.util.each'
 
 local M = {}
 
---- Parts values by exact name from those by prefix.
+--- Splits a table of values by name into those with an exact name and those with a prefix.
 ---@param names table<string, any>
 ---@return table<string, any> exact
 ---@return { prefix: string, value: any }[] prefixes the longest first
@@ -22,7 +23,7 @@ function M.split(names)
   return exact, prefixes
 end
 
---- The value for a name, or nil.
+--- Returns the value for a name, or nil.
 ---@param exact table<string, any>
 ---@param prefixes { prefix: string, value: any }[]
 ---@param name string
@@ -36,7 +37,7 @@ function M.find(exact, prefixes, name)
   return nil
 end
 
---- Lua patterns for names in which each * stands for any text.
+--- Turns globs, in which * stands for any text, into Lua patterns.
 ---@param globs string[]
 ---@return string[]
 function M.of_globs(globs)
@@ -47,8 +48,8 @@ function M.of_globs(globs)
   return list
 end
 
---- Whether one of these Lua patterns matches a name.
----@param list string[]
+--- Tells whether one of these Lua patterns matches a name.
+---@param list string[] as from of_globs
 ---@param name string
 ---@return boolean
 function M.matches(list, name)

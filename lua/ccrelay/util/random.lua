@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Randomness, from the host alone, so that a recorded run can be replayed.
+-- Random numbers from the operating system. All of the library draws them here, so that a test can replace the source.
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
 
@@ -12,7 +12,7 @@ local used = POOL
 
 local function word()
   if used + 4 > POOL then
-    if C.cc_random(pool, POOL) ~= 0 then error('the system has no randomness', 0) end
+    if C.cc_random(pool, POOL) ~= 0 then error('the system gives no random bytes', 0) end
     used = 0
   end
   local value = words[used / 4]
@@ -20,7 +20,7 @@ local function word()
   return value
 end
 
---- A number from 0 to below 1.
+--- Draws a number from 0 to below 1.
 ---@return number
 function M.fraction()
   return word() / 4294967296
@@ -35,13 +35,13 @@ function M.number(most)
   return math.floor(M.fraction() * most) + 1
 end
 
---- An identifier of 16 hex digits.
+--- Makes a random identifier of 16 hex digits.
 ---@return string
 function M.id()
   return string.format('%08x%08x', word(), word())
 end
 
---- Drops what is left of the pool: after a fork two processes must not share it.
+--- Drops the buffered random bytes. After a fork, a process must call it, or it draws the same numbers as its parent.
 function M.renew()
   used = POOL
 end

@@ -1,12 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What several modules do with texts of others.
+-- Small functions for text from outside.
 local M = {}
 
 local BLANK = { [32] = true }
 for byte = 9, 13 do BLANK[byte] = true end
 
---- The text without blanks around it. (A pattern that may begin anywhere and ends in "+$" would look at
---- each run of blanks again and again.)
+--- Removes the blanks around a text. (A pattern such as "%s+$" would need quadratic time for a text full of blanks.)
 ---@param text string
 ---@return string
 function M.trim(text)
@@ -16,16 +15,16 @@ function M.trim(text)
   return string.sub(text, first, last)
 end
 
---- The text with its percent-encoded bytes decoded (RFC 3986, 2.1); what is no such byte stays.
+--- Decodes the percent-encoded bytes of a text (RFC 3986, section 2.1). A % without two hex digits stays.
 ---@param text string
 ---@return string
 function M.unescape(text)
   return (string.gsub(text, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
---- A number of things in words: "1 worker", "2 workers".
+--- Returns a number with its noun: "1 worker", "2 workers".
 ---@param number integer
----@param thing string in the singular
+---@param thing string the noun in the singular
 ---@return string
 function M.count(number, thing)
   return string.format('%d %s%s', number, thing, number == 1 and '' or 's')
