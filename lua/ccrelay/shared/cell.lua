@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Named numbers that all processes share and a reload leaves alone.
+-- Cells: named numbers and short texts in shared memory. All processes see the same values, and a reload keeps them.
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
 
@@ -12,9 +12,9 @@ local numbers = {}
 local text_buffer = ffi.new('char[?]', TEXT_BYTES)
 local digest = ffi.new 'uint8_t[32]'
 
---- The first bytes of the SHA-256 of a text, as hex digits.
+--- Returns the first bytes of the SHA-256 of a text as hex digits.
 ---@param text string
----@param bytes integer
+---@param bytes integer how many bytes, 32 at most
 ---@return string
 function M.digest(text, bytes)
   C.cc_sha256(text, #text, digest)
@@ -23,7 +23,7 @@ function M.digest(text, bytes)
   return table.concat(out)
 end
 
---- A name that fits a cell or limit: long ones end in a digest.
+--- Shortens a name to the 63 bytes that a cell, limit or secret allows: a long one ends in a digest of the whole.
 ---@param name string
 ---@return string
 function M.fit(name)
@@ -31,7 +31,8 @@ function M.fit(name)
   return string.sub(name, 1, LONGEST_NAME - 17) .. '~' .. M.digest(name, 8)
 end
 
---- The number of the cell called name, made when new; negative when the table is full.
+--- Returns the number of the cell of this name, which is made if it is new.
+--- The number is negative if the table of cells is full.
 ---@param name string
 ---@return integer
 function M.number(name)
@@ -44,7 +45,7 @@ function M.number(name)
   return number
 end
 
---- Adds to the cell called name; a full table counts nothing.
+--- Adds to the cell of this name. Does nothing if the table of cells is full.
 ---@param name string
 ---@param value number
 function M.add(name, value)
@@ -56,33 +57,33 @@ local Cell = {}
 
 local OF_POLICY = { __index = Cell, __metatable = false }
 
--- A script may name its cells while it is loaded, before there is anything shared.
+-- Found when it is used: a script may name its cells while it is loaded, before the shared memory exists.
 local function number_of(self)
   local number = M.number('policy:' .. self.name)
-  if number < 0 then error('there is no room for the cell "' .. self.name .. '"', 3) end
+  if number < 0 then error('the table of cells is full: there is no room for "' .. self.name .. '"', 3) end
   return number
 end
 
---- The number; 0 at first.
+--- Returns the number, which is 0 at first.
 ---@return number
 function Cell:get()
   return C.cc_cell_get(number_of(self))
 end
 
---- Sets the number. Whole numbers only: fractions are cut.
+--- Sets the number. Only whole numbers are kept: a fraction is cut off.
 ---@param value number
 function Cell:set(value)
   C.cc_cell_set(number_of(self), value)
 end
 
---- Adds and returns the new value. Whole numbers only: fractions are cut.
+--- Adds and returns the new value. Only whole numbers are kept: a fraction is cut off.
 ---@param value number? 1 unless given
 ---@return number
 function Cell:add(value)
   return C.cc_cell_add(number_of(self), value or 1)
 end
 
---- Sets desired if the cell holds expected.
+--- Sets the number to desired if it is expected. Returns whether it was.
 ---@param expected number
 ---@param desired number
 ---@return boolean
@@ -90,20 +91,20 @@ function Cell:swap(expected, desired)
   return C.cc_cell_swap(number_of(self), expected, desired)
 end
 
---- The short text of the cell.
+--- Returns the text of the cell.
 ---@return string
 function Cell:text()
   local size = C.cc_cell_text(number_of(self), text_buffer, TEXT_BYTES)
   return size > 0 and ffi.string(text_buffer, size) or ''
 end
 
---- Replaces the text; what is over 191 bytes is cut.
+--- Sets the text, of which 191 bytes are kept.
 ---@param text string
 function Cell:write(text)
   C.cc_cell_write(number_of(self), text, #text)
 end
 
---- The cell a policy calls name. Cells of policies have names of their own, apart from the relay's.
+--- Returns the cell that scripts know by this name. Their names cannot collide with those of the relay's own cells.
 ---@param name string
 ---@return ccrelay.Cell
 function M.of_policy(name)
