@@ -157,8 +157,8 @@ int cc_random(void *out, uint32_t size);
 enum cc_place { CC_LIBRARY, CC_SCRIPT, CC_CALLED };
 void cc_script(int place);
 
-// What scripts have used so far does not count for those that run now, in the same stay.
-void cc_script_anew(void);
+// Scripts of another exchange run now: what those before have used does not count for them.
+void cc_script_anew(struct cc_relay *relay, cc_id exchange);
 
 // A timer of the process: event TIMER with id 0 and this detail after delay_ms. Starting a number
 // again moves it; a negative delay stops it. number is 0 to 15.

@@ -38,6 +38,7 @@ struct cc_exchange {
   struct cc_fields answer;                               // headers Lua set for the answer
   struct cc_timer timer;                                 // serves the dues below
   uint64_t content_due, total_due, ping_due, script_due; // loop time; 0: off
+  size_t script_bytes;                                   // that its scripts have allocated
   int refusal;                                           // why C refused the request
   struct cc_report report;
 };

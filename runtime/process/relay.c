@@ -100,6 +100,12 @@ static void look_at_loop(struct cc_relay *relay) {
   run_loop(relay, UV_RUN_NOWAIT);
 }
 
+// What scripts allocate in a stay counts for its exchange, if it is one's.
+static void begin_stay(struct cc_relay *relay, cc_id id) {
+  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  cc_stay_begin(exchange ? &exchange->script_bytes : NULL);
+}
+
 bool cc_next(struct cc_relay *relay, struct cc_event *event) {
   cc_stay_end();
   if (relay->delivered) cc_exchange_free(relay->delivered);
@@ -110,8 +116,13 @@ bool cc_next(struct cc_relay *relay, struct cc_event *event) {
     if (!run_loop(relay, UV_RUN_ONCE) && !relay->event_count) return false;
   if (event->type == CC_EVENT_FETCH) cc_job_told(relay, event->id);
   if (event->type == CC_EVENT_DONE) relay->delivered = cc_relay_exchange(relay, event->id);
-  cc_stay_begin();
+  begin_stay(relay, event->type == CC_EVENT_FETCH ? 0 : event->id);
   return true;
+}
+
+void cc_script_anew(struct cc_relay *relay, cc_id id) {
+  cc_stay_end();
+  begin_stay(relay, id);
 }
 
 // ---- Ids ---------------------------------------------------------------------------------------

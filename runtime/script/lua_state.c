@@ -20,21 +20,21 @@ static bool greedy; // a script has taken all it may, and is to be stopped
 struct budget {
   size_t used, limit;
   size_t script;      // what scripts may add in one stay; 0: no such bound
-  size_t script_most; // up to where they may get in any
-  unsigned stay;      // the one that script_most was worked out for
+  size_t stay_most;   // up to where they may get in a stay
+  unsigned stay;      // the one that stay_most was worked out for
   lua_Alloc allocate; // LuaJIT's own: quicker than malloc, and apart from it
   void *data;
 };
 
-// Half of the limit is the library's alone: it goes on when scripts have kept what they could get.
-static size_t most_for_script(struct budget *budget) {
+// Scripts may hold half of the limit in all. Above it those of an exchange that has taken little so
+// far go on, up to three quarters: whoever holds the memory is to end, not its neighbours. The rest
+// is the library's alone.
+static size_t most_for_script(struct budget *budget, size_t taken) {
   unsigned stay = cc_stay_number();
-  if (stay != budget->stay) {
-    size_t most = budget->used + budget->script;
-    budget->script_most = most < budget->limit / 2 ? most : budget->limit / 2;
-    budget->stay = stay;
-  }
-  return budget->script_most;
+  if (stay != budget->stay) budget->stay_most = budget->used + budget->script;
+  budget->stay = stay;
+  size_t most = taken <= budget->script / 4 ? budget->limit / 4 * 3 : budget->limit / 2;
+  return budget->stay_most < most ? budget->stay_most : most;
 }
 
 // What the library allocates for a script that called it counts as the script's. An allocation that
@@ -43,8 +43,10 @@ static size_t most_for_script(struct budget *budget) {
 static bool is_too_much(struct budget *budget, size_t growth) {
   size_t after = budget->used + growth;
   if (after > budget->limit) return true;
-  if (!budget->script || !cc_stay_for_script() || after <= most_for_script(budget)) return false;
-  if (cc_stay_in_script() && (growth >= LARGE || after > budget->script_most + SLACK)) return true;
+  if (!budget->script || !cc_stay_for_script()) return false;
+  size_t taken = *cc_stay_taken() += growth, most = most_for_script(budget, taken);
+  if (after <= most) return false;
+  if (cc_stay_in_script() && (growth >= LARGE || after > most + SLACK)) return true;
   greedy = true;
   cc_stay_stop();
   return false;

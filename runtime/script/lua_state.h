@@ -13,8 +13,9 @@ lua_State *cc_guard_open(size_t limit);
 // Lua: it gets an error. 0: no deadline.
 void cc_guard_deadline(lua_State *L, double ms);
 
-// Caps what script code may add in one stay in Lua to what there was before it; beyond it gets "not
-// enough memory", as it does above half of the state's limit. Only with a deadline are there stays.
+// Caps what script code may add in one stay in Lua to what there was before it; beyond gets "not enough
+// memory". So it does above half of the state's limit, or above three quarters as long as its counter
+// (cc_stay_taken) is at most a quarter of bytes. Only with a deadline are there stays.
 void cc_guard_memory(lua_State *L, size_t bytes);
 
 // Calls the function below its arguments with a traceback on errors: 0, or the message on the

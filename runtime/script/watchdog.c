@@ -18,6 +18,8 @@ static bool watched;      // the timer of this process runs
 static atomic_uint stays; // odd: in a stay
 static atomic_int place;  // enum cc_place; of the staying thread and its signal handler alone
 static atomic_bool was_overdue;
+static size_t of_stay;
+static size_t *taken = &of_stay;
 static unsigned seen; // the handler's: the stay it met last, when, and what scripts had used
 static double met_at, used;
 
@@ -92,22 +94,24 @@ void cc_stay_guard(double limit_ms, void (*overdue)(void), void (*over)(void)) {
   tell_over = over;
 }
 
-void cc_stay_begin(void) {
+void cc_stay_begin(size_t *counter) {
   if (!tell_overdue || limit <= 0 || atomic_load(&stays) & 1) return;
   if (!watched) start();
+  of_stay = 0;
+  taken = counter ? counter : &of_stay;
   atomic_fetch_add(&stays, 1);
 }
 
 void cc_stay_end(void) {
   atomic_store_explicit(&place, CC_LIBRARY, memory_order_relaxed);
+  taken = &of_stay;
   if (!(atomic_load(&stays) & 1)) return;
   atomic_fetch_add(&stays, 1);
   if (atomic_load(&was_overdue) && atomic_exchange(&was_overdue, false)) tell_over();
 }
 
-void cc_script_anew(void) {
-  cc_stay_end();
-  cc_stay_begin();
+size_t *cc_stay_taken(void) {
+  return taken;
 }
 
 unsigned cc_stay_number(void) {
@@ -117,7 +121,7 @@ unsigned cc_stay_number(void) {
 void cc_script(int where) {
   atomic_store_explicit(&place, where, memory_order_relaxed);
   cc_shared_script(where == CC_SCRIPT);
-  if (where == CC_SCRIPT) cc_stay_begin();
+  if (where == CC_SCRIPT) cc_stay_begin(NULL);
 }
 
 bool cc_stay_in_script(void) {

@@ -7,12 +7,15 @@
 #ifndef CC_STAY_H
 #define CC_STAY_H
 #include <stdbool.h>
+#include <stddef.h>
 
 // overdue is called in a signal handler of the thread that stays, again every few ms as long as it
 // does; over at the end of a stay that was overdue. limit_ms: processor time; 0: no deadline.
 void cc_stay_guard(double limit_ms, void (*overdue)(void), void (*over)(void));
 
-void cc_stay_begin(void);
+// taken: where the memory is counted that scripts take in the stay, as long as it lasts; NULL: it
+// counts for this stay alone.
+void cc_stay_begin(size_t *taken);
 void cc_stay_end(void);
 
 // Makes the stay overdue at once.
@@ -20,6 +23,9 @@ void cc_stay_stop(void);
 
 // Another number in every stay that has a deadline.
 unsigned cc_stay_number(void);
+
+// The counter of the memory that scripts have taken, of this stay.
+size_t *cc_stay_taken(void);
 
 // Is a script running, rather than the library below it? (cc_script of relay.h)
 bool cc_stay_in_script(void);

@@ -10,7 +10,7 @@ local fake = {}
 
 function fake.cc_next(_, event)
   assert(not state.inside, 'script code has not been left')
-  real.cc_script_anew()
+  real.cc_script_anew(nil, 0)
   local found = next_event()
   if not found then return false end
   state.now = math.max(state.now, found.due)
@@ -24,6 +24,9 @@ starts[real.CC_EVENT_OUTCOME] = function(found)
   local attempt = exchange and exchange.attempts[found.detail]
   if attempt and attempt.event == found then attempt.settled = true end
 end
+
+-- All exchanges of a test together have the bounds of one stay.
+function fake.cc_script_anew() real.cc_script_anew(nil, 0) end
 
 function fake.cc_script(place)
   state.inside = place == real.CC_SCRIPT

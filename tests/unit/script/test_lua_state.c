@@ -120,6 +120,32 @@ static void test_what_is_kept_leaves_room(void **state) {
   assert_true(library("other = string.rep('x', 10 * 2^20)"));
 }
 
+static bool stay(size_t *taken, const char *text) {
+  cc_stay_end();
+  cc_stay_begin(taken);
+  return script(text);
+}
+
+// Whoever has taken much ends above half of the limit, whoever has taken little goes on.
+static void test_who_holds_much_pays(void **state) {
+  (void)state;
+  size_t much = 0, little = 0;
+  assert_true(
+      library("kept = {} function keep() kept[#kept + 1] = string.rep('x', 2^18 + #kept) end"));
+  while (stay(&much, "keep()"))
+    assert_in_range(held(), 0, LIMIT / 2 + MIB);
+  assert_true(much > SCRIPT / 4);
+  for (int i = 0; i < 4; i++)
+    assert_true(stay(&little, "keep()"));
+  assert_in_range(held(), LIMIT / 2, LIMIT / 4 * 3);
+  assert_false(stay(&much, "keep()"));
+  assert_true(stay(&(size_t){0}, "keep()"));
+  while (stay(&little, "keep()"))
+    continue;
+  assert_in_range(little, SCRIPT / 4, SCRIPT / 4 + MIB);
+  cc_stay_end();
+}
+
 // A call that leaves a text of 1 MiB which is the library's own, then goes back to the script.
 static int call_library(lua_State *thread) {
   static int count;
@@ -189,6 +215,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_modest, open_state, close_state),
       cmocka_unit_test_setup_teardown(test_library_is_apart, open_state, close_state),
       cmocka_unit_test_setup_teardown(test_what_is_kept_leaves_room, open_state, close_state),
+      cmocka_unit_test_setup_teardown(test_who_holds_much_pays, open_state, close_state),
       cmocka_unit_test_setup_teardown(test_calls_count, open_state, close_state),
       cmocka_unit_test_setup_teardown(test_stops_in_scripts_alone, open_state, close_state),
       cmocka_unit_test_setup_teardown(test_no_bound, open_state, close_state),

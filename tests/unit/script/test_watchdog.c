@@ -46,7 +46,7 @@ static int begin(void **state) {
   (void)state;
   overdue = over = 0;
   cc_stay_guard(LIMIT_MS, on_overdue, on_over);
-  cc_stay_begin();
+  cc_stay_begin(NULL);
   return 0;
 }
 
@@ -103,7 +103,7 @@ static void test_anew(void **state) {
   (void)state;
   for (int i = 0; i < 8; i++) {
     run_script(LITTLE_MS);
-    cc_script_anew();
+    cc_script_anew(NULL, 0);
   }
   assert_int_equal(overdue, 0);
 }
