@@ -649,7 +649,7 @@ int cc_fetched_header(struct cc_relay *relay, cc_id id, const char *name, uint32
 
 // Connects to an origin, TLS included, sends nothing and closes: its id. The FETCH event follows,
 // always; cc_fetched tells by error and detail what hindered it.
-cc_id cc_knock(struct cc_relay *relay, int origin, uint32_t timeout_ms);
+cc_id cc_connect_check(struct cc_relay *relay, int origin, uint32_t timeout_ms);
 
 struct cc_command {
   struct cc_slice arguments; // the program and its arguments, each ended by NUL; no shell

@@ -3,40 +3,40 @@
 #include "jobs/job.h"
 #include "loop/engine.h"
 
-struct knock {
+struct check {
   struct cc_job job;
   struct cc_outbound *out;
 };
 
 static void ready(struct cc_outbound *out) {
-  struct knock *knock = out->user;
-  cc_job_finish(&knock->job, CC_OK);
+  struct check *check = out->user;
+  cc_job_finish(&check->job, CC_OK);
 }
 
 static void fail(struct cc_outbound *out, int error) {
-  struct knock *knock = out->user;
-  cc_job_detail(&knock->job, cc_slice_text(out->detail));
-  knock->out = NULL;
-  cc_job_finish(&knock->job, error);
+  struct check *check = out->user;
+  cc_job_detail(&check->job, cc_slice_text(out->detail));
+  check->out = NULL;
+  cc_job_finish(&check->job, error);
 }
 
 static const struct cc_outbound_events events = {.ready = ready, .fail = fail};
 
 static void stop(struct cc_job *job) {
-  struct knock *knock = (struct knock *)job;
-  if (knock->out) cc_outbound_drop(knock->out);
-  knock->out = NULL;
+  struct check *check = (struct check *)job;
+  if (check->out) cc_outbound_drop(check->out);
+  check->out = NULL;
 }
 
 static void wipe(struct cc_job *job) {
   (void)job;
 }
 
-cc_id cc_knock(struct cc_relay *relay, int origin, uint32_t timeout_ms) {
-  struct knock *knock = cc_alloc(sizeof *knock);
-  knock->job.stop = stop;
-  knock->job.wipe = wipe;
-  cc_id id = cc_job_start(&knock->job, relay, timeout_ms, 0);
-  knock->out = cc_pool_take(relay->pool, origin, true, &events, knock);
+cc_id cc_connect_check(struct cc_relay *relay, int origin, uint32_t timeout_ms) {
+  struct check *check = cc_alloc(sizeof *check);
+  check->job.stop = stop;
+  check->job.wipe = wipe;
+  cc_id id = cc_job_start(&check->job, relay, timeout_ms, 0);
+  check->out = cc_pool_take(relay->pool, origin, true, &events, check);
   return id;
 }

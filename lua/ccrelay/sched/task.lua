@@ -224,7 +224,7 @@ end
 ---@return boolean
 ---@return string? message
 function M.knock(origin, timeout_ms)
-  local text, complaint = await(C.cc_knock(relay, origin, timeout_ms))
+  local text, complaint = await(C.cc_connect_check(relay, origin, timeout_ms))
   return text ~= nil, complaint
 end
 

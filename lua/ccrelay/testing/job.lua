@@ -41,7 +41,7 @@ function fake.cc_fetch(_, spec)
     scripted(state.pages[method .. ' ' .. url]))
 end
 
-function fake.cc_knock(_, origin)
+function fake.cc_connect_check(_, origin)
   local host = state.origins[origin + 1].host
   return begin_job({ knock = host }, scripted(state.knocks[host]))
 end

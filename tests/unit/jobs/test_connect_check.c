@@ -36,7 +36,7 @@ static int knock(bool tls, const char *host, uint16_t port, uint32_t timeout_ms)
   struct cc_origin spec = {.tls = tls, .host = text(host), .port = port};
   int origin = cc_origin(relay, &spec);
   assert_true(origin >= 0);
-  cc_id id = cc_knock(relay, origin, timeout_ms);
+  cc_id id = cc_connect_check(relay, origin, timeout_ms);
   assert_true(id > 0);
   do
     assert_true(cc_next(relay, &event));
@@ -101,7 +101,7 @@ static void closing_ends_what_is_under_way(void **state) {
   uint16_t port;
   int fd = silent(&port);
   struct cc_origin spec = {.tls = true, .host = text("127.0.0.1"), .port = port};
-  assert_true(cc_knock(relay, cc_origin(relay, &spec), 20000) > 0);
+  assert_true(cc_connect_check(relay, cc_origin(relay, &spec), 20000) > 0);
   cc_close(relay);
   relay = cc_open(); // nothing is left over, or the sanitizer tells
   close(fd);
