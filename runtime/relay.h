@@ -457,7 +457,7 @@ enum cc_success {         // what the JSON of a success must be, else the outcom
   CC_SUCCESS_OBJECT = 2   // any object
 };
 
-struct cc_try {
+struct cc_attempt_spec {
   uint32_t framing;    // enum cc_framing
   uint32_t success;    // enum cc_success
   bool stream;         // the client asked for a stream, so success must be an event stream;
@@ -471,39 +471,40 @@ struct cc_try {
 
 // Begins an attempt at an origin: returns its number, 0 or 1. With both numbers taken it ends one:
 // one that is over before one that is under way, the older before the younger. CC_ESTATE after the answer was chosen or while the body is not whole.
-int cc_try(struct cc_relay *relay, cc_id exchange, int origin, const struct cc_try *spec);
+int cc_attempt_begin(struct cc_relay *relay, cc_id exchange, int origin,
+                     const struct cc_attempt_spec *spec);
 
 // What is sent. The method is the client's unless set. The target is what goes behind the origin.
-// Headers may be added in any order; of an equal name, what the script set wins. cc_try_pass adds those
+// Headers may be added in any order; of an equal name, what the script set wins. cc_attempt_pass_headers adds those
 // of the client that may travel: of names (in small letters, separated by spaces) those that are there,
 // and with none all but hop-by-hop headers, credentials, what forwards or rewrites a request and what
 // caches and clouds' gateways obey (headers.c). CDN-Loop goes along in any case, with a line of this
-// relay (hops.h), and is CC_EINVAL for cc_try_header, like host, content-length and accept-encoding.
-int cc_try_method(struct cc_relay *relay, cc_id exchange, int attempt, const char *text,
-                  uint32_t size);
-int cc_try_target(struct cc_relay *relay, cc_id exchange, int attempt, const char *text,
-                  uint32_t size);
-int cc_try_header(struct cc_relay *relay, cc_id exchange, int attempt, const char *name,
-                  uint32_t name_size, const char *value, uint32_t value_size);
-int cc_try_pass(struct cc_relay *relay, cc_id exchange, int attempt, const char *names,
-                uint32_t size);
+// relay (hops.h), and is CC_EINVAL for cc_attempt_header, like host, content-length and accept-encoding.
+int cc_attempt_method(struct cc_relay *relay, cc_id exchange, int attempt, const char *text,
+                      uint32_t size);
+int cc_attempt_target(struct cc_relay *relay, cc_id exchange, int attempt, const char *text,
+                      uint32_t size);
+int cc_attempt_header(struct cc_relay *relay, cc_id exchange, int attempt, const char *name,
+                      uint32_t name_size, const char *value, uint32_t value_size);
+int cc_attempt_pass_headers(struct cc_relay *relay, cc_id exchange, int attempt, const char *names,
+                            uint32_t size);
 
 // Splices into this attempt's view of the body: sets a top-level member to JSON text (adds it at
 // the end when absent), or removes the members at a path with their commas. A path is names joined
 // by ".", with "[]" behind a name for every item of that array, as in
 // "messages[].content[].cache_control". All other bytes stay as they came. CC_EINVAL for a path that
 // is none.
-int cc_try_set(struct cc_relay *relay, cc_id exchange, int attempt, const char *field,
-               uint32_t field_size, const char *json, uint32_t json_size);
-int cc_try_remove(struct cc_relay *relay, cc_id exchange, int attempt, const char *path,
-                  uint32_t size);
+int cc_attempt_set(struct cc_relay *relay, cc_id exchange, int attempt, const char *field,
+                   uint32_t field_size, const char *json, uint32_t json_size);
+int cc_attempt_remove(struct cc_relay *relay, cc_id exchange, int attempt, const char *path,
+                      uint32_t size);
 
 // The body with the splices made so far (malloc'ed: cc_free); and another body in its place, to
 // which no splice applies.
-int cc_try_view(struct cc_relay *relay, cc_id exchange, int attempt, char **out,
-                uint32_t *out_size);
-int cc_try_body(struct cc_relay *relay, cc_id exchange, int attempt, const char *text,
-                uint32_t size);
+int cc_attempt_body(struct cc_relay *relay, cc_id exchange, int attempt, char **out,
+                    uint32_t *out_size);
+int cc_attempt_replace(struct cc_relay *relay, cc_id exchange, int attempt, const char *text,
+                       uint32_t size);
 
 struct cc_signer { // AWS Signature Version 4
   struct cc_slice access_key;
@@ -517,18 +518,18 @@ struct cc_signer { // AWS Signature Version 4
 // Has the request signed when it is sent: each time it goes over a connection, with the time of
 // that moment. The hash of a large body is taken in pieces, between which the loop goes on.
 // Signed are host, content-type and x-amz-*; CC_EINVAL when a text does not fit a header.
-int cc_try_sign(struct cc_relay *relay, cc_id exchange, int attempt,
-                const struct cc_signer *signer);
+int cc_attempt_sign(struct cc_relay *relay, cc_id exchange, int attempt,
+                    const struct cc_signer *signer);
 
 // Sends it. The OUTCOME event follows, always.
-int cc_try_send(struct cc_relay *relay, cc_id exchange, int attempt);
+int cc_attempt_send(struct cc_relay *relay, cc_id exchange, int attempt);
 
 // Whether the request may have reached the upstream, in any state of the attempt until DONE was
 // handled; false for one that there is not.
-bool cc_try_sent(struct cc_relay *relay, cc_id exchange, int attempt);
+bool cc_attempt_sent(struct cc_relay *relay, cc_id exchange, int attempt);
 
 // Gives an attempt up; no OUTCOME follows any more.
-int cc_try_cancel(struct cc_relay *relay, cc_id exchange, int attempt);
+int cc_attempt_cancel(struct cc_relay *relay, cc_id exchange, int attempt);
 
 struct cc_usage { // tokens, as the provider counted them; the last figure of each wins
   double input;
@@ -728,7 +729,7 @@ bool cc_equal(const uint8_t *a, const uint8_t *b, uint32_t size);
 // surrogate becomes U+FFFD.
 int cc_json_decode(const char *text, uint32_t size, char *out, uint32_t capacity);
 
-// The JSON object text without the members at a path (see cc_try_remove; all of doubled ones): CC_OK
+// The JSON object text without the members at a path (see cc_attempt_remove; all of doubled ones): CC_OK
 // and malloc'ed text (cc_free), the same bytes when it has none; CC_EJSON when it is no object,
 // CC_EINVAL when the path is none.
 int cc_json_without(const char *text, uint32_t size, const char *path, uint32_t path_size,

@@ -14,7 +14,7 @@ local function scripted()
   fake.arrive(0, { body = '{}' })
   assert(C.cc_next(nil, event))
   local origin = C.cc_origin(nil, ffi.new('struct cc_origin', { host = slice 'a.test', port = 80 }))
-  return C, nil, event.id, C.cc_try(nil, event.id, origin, ffi.new 'struct cc_try')
+  return C, nil, event.id, C.cc_attempt_begin(nil, event.id, origin, ffi.new 'struct cc_attempt_spec')
 end
 
 local function await(relay, event, kind)
@@ -38,7 +38,7 @@ local function live()
     real.cc_request_accept(relay, id)
     await(relay, event, real.CC_EVENT_BODY)
   end
-  return real, relay, id, real.cc_try(relay, id, origin, ffi.new 'struct cc_try')
+  return real, relay, id, real.cc_attempt_begin(relay, id, origin, ffi.new 'struct cc_attempt_spec')
 end
 
 local ok, refused = {}, {}
@@ -67,10 +67,10 @@ for name, open in pairs { ['the scripted C side'] = scripted, ['the real C side'
   describe(name, function()
     local C, relay, id, try
 
-    local function send(key, value) return C.cc_try_header(relay, id, try, key, #key, value, #value) end
+    local function send(key, value) return C.cc_attempt_header(relay, id, try, key, #key, value, #value) end
     local function answer(key, value) return C.cc_answer_header(relay, id, key, #key, value, #value) end
-    local function target(text) return C.cc_try_target(relay, id, try, text, #text) end
-    local function method(text) return C.cc_try_method(relay, id, try, text, #text) end
+    local function target(text) return C.cc_attempt_target(relay, id, try, text, #text) end
+    local function method(text) return C.cc_attempt_method(relay, id, try, text, #text) end
 
     local function all(expected, list, set)
       for _, entry in ipairs(list) do

@@ -250,7 +250,7 @@ static const struct cc_outbound_events events = {ready, drain, got_head, got_bod
 // ---- Life --------------------------------------------------------------------------------------
 
 struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int origin,
-                                  const struct cc_try *spec) {
+                                  const struct cc_attempt_spec *spec) {
   struct cc_attempt *attempt = cc_alloc(sizeof *attempt);
   attempt->exchange = exchange;
   attempt->index = index;
@@ -306,7 +306,7 @@ static void note_own_credentials(struct cc_attempt *attempt) {
   cc_redactor_add(&attempt->own, attempt->signing->signer.session_token);
 }
 
-void cc_attempt_send(struct cc_attempt *attempt) {
+void cc_attempt_start(struct cc_attempt *attempt) {
   note_own_credentials(attempt);
   size_t size = attempt->has_body ? attempt->body.size : attempt->exchange->body.size;
   attempt->body_size = attempt->has_body ? size : cc_edits_size(&attempt->edits, size);

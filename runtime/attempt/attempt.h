@@ -29,7 +29,7 @@ struct cc_attempt {
   int index;
   int origin;
   uint32_t serial; // of the exchange's attempts, from 0
-  struct cc_try spec;
+  struct cc_attempt_spec spec;
   uint8_t phase;
   uint8_t kind; // enum cc_body_kind, from the head on
   bool retried; // the one silent retry is used up
@@ -75,11 +75,11 @@ struct cc_attempt {
 };
 
 struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int origin,
-                                  const struct cc_try *spec);
+                                  const struct cc_attempt_spec *spec);
 
 // Connects and sends what was drafted. The body of the exchange is still needed until
 // cc_attempt_needs_body is false.
-void cc_attempt_send(struct cc_attempt *attempt);
+void cc_attempt_start(struct cc_attempt *attempt);
 bool cc_attempt_needs_body(const struct cc_attempt *attempt);
 
 // request_head.c: writes the head to attempt->wire, for a connection that stands: CC_OK, or CC_EINVAL when it

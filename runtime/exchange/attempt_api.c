@@ -39,7 +39,8 @@ static int vacate(struct cc_exchange *exchange) {
   return place;
 }
 
-int cc_try(struct cc_relay *relay, cc_id id, int origin, const struct cc_try *spec) {
+int cc_attempt_begin(struct cc_relay *relay, cc_id id, int origin,
+                     const struct cc_attempt_spec *spec) {
   struct cc_exchange *exchange = cc_relay_exchange(relay, id);
   if (!exchange) return CC_ESTALE;
   if (!exchange->complete || exchange->phase != CC_WAITING || !exchange->inbound) return CC_ESTATE;
@@ -52,7 +53,8 @@ int cc_try(struct cc_relay *relay, cc_id id, int origin, const struct cc_try *sp
   return number;
 }
 
-int cc_try_method(struct cc_relay *relay, cc_id id, int number, const char *text, uint32_t size) {
+int cc_attempt_method(struct cc_relay *relay, cc_id id, int number, const char *text,
+                      uint32_t size) {
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
@@ -62,7 +64,8 @@ int cc_try_method(struct cc_relay *relay, cc_id id, int number, const char *text
   return CC_OK;
 }
 
-int cc_try_target(struct cc_relay *relay, cc_id id, int number, const char *text, uint32_t size) {
+int cc_attempt_target(struct cc_relay *relay, cc_id id, int number, const char *text,
+                      uint32_t size) {
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
@@ -72,8 +75,8 @@ int cc_try_target(struct cc_relay *relay, cc_id id, int number, const char *text
   return CC_OK;
 }
 
-int cc_try_header(struct cc_relay *relay, cc_id id, int number, const char *name,
-                  uint32_t name_size, const char *value, uint32_t value_size) {
+int cc_attempt_header(struct cc_relay *relay, cc_id id, int number, const char *name,
+                      uint32_t name_size, const char *value, uint32_t value_size) {
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
@@ -87,7 +90,8 @@ int cc_try_header(struct cc_relay *relay, cc_id id, int number, const char *name
   return CC_OK;
 }
 
-int cc_try_pass(struct cc_relay *relay, cc_id id, int number, const char *names, uint32_t size) {
+int cc_attempt_pass_headers(struct cc_relay *relay, cc_id id, int number, const char *names,
+                            uint32_t size) {
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
@@ -97,8 +101,8 @@ int cc_try_pass(struct cc_relay *relay, cc_id id, int number, const char *names,
   return CC_OK;
 }
 
-int cc_try_set(struct cc_relay *relay, cc_id id, int number, const char *field, uint32_t field_size,
-               const char *json, uint32_t json_size) {
+int cc_attempt_set(struct cc_relay *relay, cc_id id, int number, const char *field,
+                   uint32_t field_size, const char *json, uint32_t json_size) {
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
@@ -108,7 +112,8 @@ int cc_try_set(struct cc_relay *relay, cc_id id, int number, const char *field, 
                       cc_slice(json, json_size));
 }
 
-int cc_try_remove(struct cc_relay *relay, cc_id id, int number, const char *path, uint32_t size) {
+int cc_attempt_remove(struct cc_relay *relay, cc_id id, int number, const char *path,
+                      uint32_t size) {
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
@@ -117,7 +122,7 @@ int cc_try_remove(struct cc_relay *relay, cc_id id, int number, const char *path
   return cc_edits_remove_path(&attempt->edits, body->data, body->size, cc_slice(path, size));
 }
 
-int cc_try_sign(struct cc_relay *relay, cc_id id, int number, const struct cc_signer *signer) {
+int cc_attempt_sign(struct cc_relay *relay, cc_id id, int number, const struct cc_signer *signer) {
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
@@ -126,7 +131,7 @@ int cc_try_sign(struct cc_relay *relay, cc_id id, int number, const struct cc_si
   return attempt->signing ? CC_OK : CC_EINVAL;
 }
 
-int cc_try_view(struct cc_relay *relay, cc_id id, int number, char **out, uint32_t *out_size) {
+int cc_attempt_body(struct cc_relay *relay, cc_id id, int number, char **out, uint32_t *out_size) {
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
@@ -142,7 +147,8 @@ int cc_try_view(struct cc_relay *relay, cc_id id, int number, char **out, uint32
   return CC_OK;
 }
 
-int cc_try_body(struct cc_relay *relay, cc_id id, int number, const char *text, uint32_t size) {
+int cc_attempt_replace(struct cc_relay *relay, cc_id id, int number, const char *text,
+                       uint32_t size) {
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
@@ -153,22 +159,22 @@ int cc_try_body(struct cc_relay *relay, cc_id id, int number, const char *text, 
   return CC_OK;
 }
 
-int cc_try_send(struct cc_relay *relay, cc_id id, int number) {
+int cc_attempt_send(struct cc_relay *relay, cc_id id, int number) {
   int error;
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
   if (!attempt->target.size) return CC_EINVAL;
-  cc_attempt_send(attempt);
+  cc_attempt_start(attempt);
   return CC_OK;
 }
 
-bool cc_try_sent(struct cc_relay *relay, cc_id id, int number) {
+bool cc_attempt_sent(struct cc_relay *relay, cc_id id, int number) {
   int error;
   const struct cc_attempt *attempt = find(relay, id, number, &error);
   return attempt && attempt->sent;
 }
 
-int cc_try_cancel(struct cc_relay *relay, cc_id id, int number) {
+int cc_attempt_cancel(struct cc_relay *relay, cc_id id, int number) {
   int error;
   struct cc_attempt *attempt = find(relay, id, number, &error);
   if (!attempt) return error;

@@ -33,7 +33,7 @@ local M = {}
 
 local MOST_ATTEMPTS = 64 -- of an exchange
 
-local spec = ffi.new 'struct cc_try'
+local spec = ffi.new 'struct cc_attempt_spec'
 
 -- ---- Admission ---------------------------------------------------------------------------------
 
@@ -66,7 +66,7 @@ end
 ---@return boolean sent
 function M.drop(exchange, attempt)
   attempt.open = false
-  if not C.cc_try_sent(exchange.relay, exchange.handle, attempt.number) then
+  if not C.cc_attempt_sent(exchange.relay, exchange.handle, attempt.number) then
     give_back(attempt)
     return false
   end
@@ -109,7 +109,7 @@ local function fill_spec(exchange, attempt)
 end
 
 local function draft(exchange, origin, filled)
-  return (C.cc_try(exchange.relay, exchange.handle, origin, filled))
+  return (C.cc_attempt_begin(exchange.relay, exchange.handle, origin, filled))
 end
 
 local function apply_edits(exchange, request)
@@ -124,7 +124,7 @@ local function prepare(exchange, attempt)
   local request = Request.new(exchange, attempt.number, attempt.upstream)
   if exchange.endpoint == 'messages' then apply_edits(exchange, request) end
   local passes = attempt.slot.provider.passes
-  C.cc_try_pass(exchange.relay, exchange.handle, attempt.number, passes, #passes)
+  C.cc_attempt_pass_headers(exchange.relay, exchange.handle, attempt.number, passes, #passes)
   if adapter.prepare then
     wait.adapter(adapter.prepare, handle.new(request), handle.of(attempt.upstream))
   else
@@ -137,7 +137,7 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 function M.cancel(exchange, attempt)
-  C.cc_try_cancel(exchange.relay, exchange.handle, attempt.number)
+  C.cc_attempt_cancel(exchange.relay, exchange.handle, attempt.number)
   attempt.open = false
 end
 
@@ -150,7 +150,7 @@ local function send(exchange, attempt)
     if not ok then error(ready, 0) end
     return Outcome.unsent(exchange, attempt, 'credentials', message)
   end
-  local code = C.cc_try_send(exchange.relay, exchange.handle, attempt.number)
+  local code = C.cc_attempt_send(exchange.relay, exchange.handle, attempt.number)
   if code ~= C.CC_OK then
     M.cancel(exchange, attempt)
     give_back(attempt)

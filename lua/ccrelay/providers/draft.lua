@@ -48,12 +48,12 @@ end
 --- Where it goes, from the leading slash on.
 ---@param target string
 function Request:target(target)
-  must(self, C.cc_try_target(self.relay, self.handle, self.number, target, #target), 'the target of the request')
+  must(self, C.cc_attempt_target(self.relay, self.handle, self.number, target, #target), 'the target of the request')
 end
 
 ---@param method string
 function Request:method(method)
-  must(self, C.cc_try_method(self.relay, self.handle, self.number, method, #method), 'the method of the request')
+  must(self, C.cc_attempt_method(self.relay, self.handle, self.number, method, #method), 'the method of the request')
 end
 
 --- Sets a header; it wins over the client's of that name. "" keeps the client's back.
@@ -61,7 +61,7 @@ end
 ---@param value string
 function Request:header(name, value)
   if string.lower(name) == 'anthropic-beta' then self.beta_header = value end
-  local code = C.cc_try_header(self.relay, self.handle, self.number, name, #name, value, #value)
+  local code = C.cc_attempt_header(self.relay, self.handle, self.number, name, #name, value, #value)
   must(self, code, 'the header "' .. name .. '"')
 end
 
@@ -69,7 +69,7 @@ end
 ---@param field string
 ---@param text string
 function Request:set_json(field, text)
-  local code = C.cc_try_set(self.relay, self.handle, self.number, field, #field, text, #text)
+  local code = C.cc_attempt_set(self.relay, self.handle, self.number, field, #field, text, #text)
   must(self, code, 'the member "' .. field .. '"')
 end
 
@@ -84,7 +84,7 @@ end
 --- that array ("messages[].content[].cache_control"). Absent ones are no fault.
 ---@param path string
 function Request:remove(path)
-  local code = C.cc_try_remove(self.relay, self.handle, self.number, path, #path)
+  local code = C.cc_attempt_remove(self.relay, self.handle, self.number, path, #path)
   if code ~= C.CC_ENOTFOUND then must(self, code, 'the member "' .. path .. '"') end
 end
 
@@ -107,14 +107,14 @@ end
 --- The body as it would be sent now.
 ---@return string
 function Request:edited()
-  return take(self, C.cc_try_view(self.relay, self.handle, self.number, out, out_size), 'the body of the request')
+  return take(self, C.cc_attempt_body(self.relay, self.handle, self.number, out, out_size), 'the body of the request')
 end
 
 --- Sends another body in place of the client's: edits made before have no effect on it, later ones are
 --- refused.
 ---@param text string
 function Request:replace(text)
-  must(self, C.cc_try_body(self.relay, self.handle, self.number, text, #text), 'the body of the request')
+  must(self, C.cc_attempt_replace(self.relay, self.handle, self.number, text, #text), 'the body of the request')
 end
 
 --- A JSON object's text without the members at a path (as for remove), all other bytes as they are.
@@ -138,7 +138,7 @@ local signer = ffi.new 'struct cc_signer'
 ---@param from ccrelay.Signer
 function Request:sign(from)
   task.put_signer(signer, from)
-  must(self, C.cc_try_sign(self.relay, self.handle, self.number, signer), 'the AWS credentials')
+  must(self, C.cc_attempt_sign(self.relay, self.handle, self.number, signer), 'the AWS credentials')
 end
 
 --- The raw JSON text of the client's member at a dotted path, or nil.

@@ -12,7 +12,7 @@ local put, bytes, post, drop, find, header_of, sorted, text_of =
 
 local fake = {}
 
-function fake.cc_try(_, id, origin, spec)
+function fake.cc_attempt_begin(_, id, origin, spec)
   local exchange = find(id)
   if not exchange then return real.CC_ESTALE end
   if exchange.over or exchange.answer or not exchange.complete then return real.CC_ESTATE end
@@ -33,7 +33,7 @@ local function draft(id, number)
   return attempt
 end
 
-function fake.cc_try_method(_, id, number, text, size)
+function fake.cc_attempt_method(_, id, number, text, size)
   local attempt, method = draft(id, number), bytes(text, size)
   if not attempt then return real.CC_ESTATE end
   if not rules.is_token(method) then return real.CC_EINVAL end
@@ -41,7 +41,7 @@ function fake.cc_try_method(_, id, number, text, size)
   return 0
 end
 
-function fake.cc_try_target(_, id, number, text, size)
+function fake.cc_attempt_target(_, id, number, text, size)
   local attempt, target = draft(id, number), bytes(text, size)
   if not attempt then return real.CC_ESTATE end
   if not rules.is_target(target) then return real.CC_EINVAL end
@@ -49,7 +49,7 @@ function fake.cc_try_target(_, id, number, text, size)
   return 0
 end
 
-function fake.cc_try_header(_, id, number, name, name_size, value, value_size)
+function fake.cc_attempt_header(_, id, number, name, name_size, value, value_size)
   local attempt, key, text = draft(id, number), bytes(name, name_size), bytes(value, value_size)
   if not attempt then return real.CC_ESTATE end
   if not rules.may_send(key, text) then return real.CC_EINVAL end
@@ -58,13 +58,13 @@ function fake.cc_try_header(_, id, number, name, name_size, value, value_size)
 end
 
 -- attempt.allowed: names of the client's headers that pass, "" where all do that may.
-function fake.cc_try_pass(_, id, number, names, size)
+function fake.cc_attempt_pass_headers(_, id, number, names, size)
   local attempt = draft(id, number)
   attempt.passes, attempt.allowed = true, bytes(names, size)
   return 0
 end
 
-function fake.cc_try_set(_, id, number, field, field_size, value, value_size)
+function fake.cc_attempt_set(_, id, number, field, field_size, value, value_size)
   local text = bytes(value, value_size)
   if not real.cc_json_valid(text, #text) then return real.CC_EINVAL end
   draft(id, number).edits[bytes(field, field_size)] = text
@@ -98,7 +98,7 @@ local function view_of(exchange, attempt)
 end
 
 -- In attempt.edits what is removed is false, under its path; what was not there leaves no trace.
-function fake.cc_try_remove(_, id, number, path, size)
+function fake.cc_attempt_remove(_, id, number, path, size)
   local name, attempt = bytes(path, size), draft(id, number)
   attempt.edits[name] = nil
   local text = view_of(find(id), attempt)
@@ -109,16 +109,16 @@ end
 
 world.view_of = view_of
 
-function fake.cc_try_view(_, id, number, out, size)
+function fake.cc_attempt_body(_, id, number, out, size)
   return give(view_of(find(id), draft(id, number)), out, size)
 end
 
-function fake.cc_try_body(_, id, number, text, size)
+function fake.cc_attempt_replace(_, id, number, text, size)
   draft(id, number).body = bytes(text, size)
   return 0
 end
 
-function fake.cc_try_sign(_, id, number, signer)
+function fake.cc_attempt_sign(_, id, number, signer)
   draft(id, number).signer = {
     access_key = text_of(signer.access_key), secret_key = text_of(signer.secret_key),
     session_token = text_of(signer.session_token), region = text_of(signer.region), service = text_of(signer.service),
@@ -138,7 +138,7 @@ local function late(attempt, reply)
   return attempt.stream and attempt.head_ms > 0 and (reply.after or 1) > attempt.head_ms
 end
 
-function fake.cc_try_send(_, id, number)
+function fake.cc_attempt_send(_, id, number)
   local attempt = draft(id, number)
   if not attempt then return real.CC_ESTATE end
   if not attempt.target then return real.CC_EINVAL end
@@ -154,14 +154,14 @@ function fake.cc_try_send(_, id, number)
 end
 
 -- The scripted network takes its time only for what has gone out.
-function fake.cc_try_sent(_, id, number)
+function fake.cc_attempt_sent(_, id, number)
   local exchange = find(id)
   local attempt = exchange and exchange.attempts[number]
   local reply = attempt and attempt.reply
   return reply ~= nil and reply.sent ~= false and reply.error ~= 'CC_EREFUSED'
 end
 
-function fake.cc_try_cancel(_, id, number)
+function fake.cc_attempt_cancel(_, id, number)
   local attempt = find(id).attempts[number]
   attempt.cancelled = true
   if attempt.event then drop(attempt.event) end

@@ -48,23 +48,23 @@ struct plan {
 
 static int draft(struct stage *stage, cc_id id, const struct plan *plan) {
   struct cc_relay *relay = stage->relay;
-  int number = cc_try(relay, id, stage->origin[0], &stage->spec);
+  int number = cc_attempt_begin(relay, id, stage->origin[0], &stage->spec);
   assert_true(number >= 0);
-  cc_try_target(relay, id, number, target, sizeof target - 1);
-  cc_try_header(relay, id, number, "Content-Type", 12, "application/json", 16);
-  cc_try_header(relay, id, number, "X-Amz-Date", 10, "20000101T000000Z", 16);
-  cc_try_header(relay, id, number, "authorization", 13, "Bearer other", 12);
+  cc_attempt_target(relay, id, number, target, sizeof target - 1);
+  cc_attempt_header(relay, id, number, "Content-Type", 12, "application/json", 16);
+  cc_attempt_header(relay, id, number, "X-Amz-Date", 10, "20000101T000000Z", 16);
+  cc_attempt_header(relay, id, number, "authorization", 13, "Bearer other", 12);
   if (plan->size || plan->empty)
-    cc_try_body(relay, id, number, bytes, (uint32_t)plan->size);
+    cc_attempt_replace(relay, id, number, bytes, (uint32_t)plan->size);
   else
-    cc_try_set(relay, id, number, "added", 5, "[1]", 3);
-  assert_int_equal(cc_try_sign(relay, id, number, &signer), CC_OK);
+    cc_attempt_set(relay, id, number, "added", 5, "[1]", 3);
+  assert_int_equal(cc_attempt_sign(relay, id, number, &signer), CC_OK);
   return number;
 }
 
 static void start(struct stage *stage, cc_id id, const struct plan *plan) {
   int number = draft(stage, id, plan);
-  assert_int_equal(cc_try_send(stage->relay, id, number), CC_OK);
+  assert_int_equal(cc_attempt_send(stage->relay, id, number), CC_OK);
   if (plan->then) plan->then(stage, id, number, HASHING);
 }
 
@@ -222,14 +222,14 @@ static void cannot_be_signed(struct stage *stage, cc_id id, int number, enum ask
   struct cc_signer odd = signer;
   odd.region = (struct cc_slice){"us east", 7};
   if (what == HASHING) {
-    assert_int_equal(cc_try_cancel(stage->relay, id, number), CC_OK);
-    number = cc_try(stage->relay, id, stage->origin[0], &stage->spec);
-    cc_try_target(stage->relay, id, number, "/", 1);
+    assert_int_equal(cc_attempt_cancel(stage->relay, id, number), CC_OK);
+    number = cc_attempt_begin(stage->relay, id, stage->origin[0], &stage->spec);
+    cc_attempt_target(stage->relay, id, number, "/", 1);
     odd.secret_key.size = 0;
-    assert_int_equal(cc_try_sign(stage->relay, id, number, &odd), CC_EINVAL);
+    assert_int_equal(cc_attempt_sign(stage->relay, id, number, &odd), CC_EINVAL);
     odd.secret_key = signer.secret_key;
-    assert_int_equal(cc_try_sign(stage->relay, id, number, &odd), CC_OK);
-    assert_int_equal(cc_try_send(stage->relay, id, number), CC_OK);
+    assert_int_equal(cc_attempt_sign(stage->relay, id, number, &odd), CC_OK);
+    assert_int_equal(cc_attempt_send(stage->relay, id, number), CC_OK);
   }
   if (what == DECIDED) cc_answer(stage->relay, id, 503, "{}", 2);
 }
@@ -257,7 +257,7 @@ static void cancels(struct stage *stage, cc_id id, int number, enum asked what) 
   assert_int_not_equal(what, DECIDED);
   if (what == RANG) answer(stage, id);
   if (what != HASHING) return;
-  assert_int_equal(cc_try_cancel(stage->relay, id, number), CC_OK);
+  assert_int_equal(cc_attempt_cancel(stage->relay, id, number), CC_OK);
   assert_int_equal(cc_exchange_timer(stage->relay, id, 500), CC_OK); // it would be sent by then
 }
 
@@ -298,7 +298,7 @@ static void places_are_taken(struct stage *stage, cc_id id, int number, enum ask
   if (what == RANG) answer(stage, id);
   if (what != HASHING) return;
   for (int i = 0; i < 5; i++)
-    cc_try_send(stage->relay, id, draft(stage, id, &plan));
+    cc_attempt_send(stage->relay, id, draft(stage, id, &plan));
   for (int i = 0; i < 2; i++) // drafts, never sent
     draft(stage, id, &plan);
   cc_exchange_timer(stage->relay, id, 30);
@@ -336,13 +336,13 @@ static void races(struct stage *stage, cc_id id, int number, enum asked what) {
   }
   if (what == RANG) peer_client_abort(client);
   if (what != HASHING) return;
-  struct cc_try spec = {.framing = CC_FRAMING_OPAQUE};
-  int other = cc_try(stage->relay, id, stage->origin[1], &spec);
+  struct cc_attempt_spec spec = {.framing = CC_FRAMING_OPAQUE};
+  int other = cc_attempt_begin(stage->relay, id, stage->origin[1], &spec);
   assert_int_equal(other, 1);
-  cc_try_method(stage->relay, id, other, "GET", 3);
-  cc_try_target(stage->relay, id, other, "/", 1);
-  cc_try_body(stage->relay, id, other, "", 0);
-  assert_int_equal(cc_try_send(stage->relay, id, other), CC_OK);
+  cc_attempt_method(stage->relay, id, other, "GET", 3);
+  cc_attempt_target(stage->relay, id, other, "/", 1);
+  cc_attempt_replace(stage->relay, id, other, "", 0);
+  assert_int_equal(cc_attempt_send(stage->relay, id, other), CC_OK);
 }
 
 static void another_may_be_chosen_while_hashing(void **state) {

@@ -71,23 +71,25 @@ static void sign(struct cc_relay *relay, cc_id id, int number) {
   struct cc_signer signer = {{"AKIDEXAMPLE", 11}, {"secretCANARY7f3a9d", 18},
                              {token, token_size}, {"us-east-1", 9},
                              {"bedrock", 7},      0};
-  assert_int_equal(cc_try_sign(relay, id, number, &signer), CC_OK);
+  assert_int_equal(cc_attempt_sign(relay, id, number, &signer), CC_OK);
 }
 
 static void bear(struct cc_relay *relay, cc_id id, int number) {
-  assert_int_equal(cc_try_header(relay, id, number, "authorization", 13, token, token_size), CC_OK);
+  assert_int_equal(cc_attempt_header(relay, id, number, "authorization", 13, token, token_size),
+                   CC_OK);
 }
 
 static void start(struct stage *stage, cc_id id, credential_fn *credential) {
   struct cc_relay *relay = stage->relay;
-  int number = cc_try(relay, id, stage->origin[0], &stage->spec);
-  cc_try_target(relay, id, number, "/v1/messages", 12);
-  cc_try_header(relay, id, number, "x-first", 7, "1", 1);
+  int number = cc_attempt_begin(relay, id, stage->origin[0], &stage->spec);
+  cc_attempt_target(relay, id, number, "/v1/messages", 12);
+  cc_attempt_header(relay, id, number, "x-first", 7, "1", 1);
   credential(relay, id, number);
   for (char name[] = "x-a"; name[2] <= 'z'; name[2]++)
-    cc_try_header(relay, id, number, name, 3, "a value of some length, so that there is more", 45);
-  cc_try_pass(relay, id, number, "", 0);
-  assert_int_equal(cc_try_send(relay, id, number), CC_OK);
+    cc_attempt_header(relay, id, number, name, 3, "a value of some length, so that there is more",
+                      45);
+  cc_attempt_pass_headers(relay, id, number, "", 0);
+  assert_int_equal(cc_attempt_send(relay, id, number), CC_OK);
 }
 
 static void ask(struct stage *stage, credential_fn *credential) {
@@ -138,7 +140,7 @@ static void signers_are_wiped(void **state) {
 enum unused { FAILED, CANCELLED, SUPERSEDED, LEFT };
 
 static void end_unused(struct stage *stage, cc_id id, enum unused how) {
-  if (how == CANCELLED) assert_int_equal(cc_try_cancel(stage->relay, id, 0), CC_OK);
+  if (how == CANCELLED) assert_int_equal(cc_attempt_cancel(stage->relay, id, 0), CC_OK);
   for (int more = 0; how == SUPERSEDED && more < 3; more++)
     start(stage, id, bear);
   if (how != FAILED) cc_answer(stage->relay, id, 502, "{\"ok\":0}", 8);

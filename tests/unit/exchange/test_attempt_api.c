@@ -26,15 +26,15 @@ static const struct peer_reply good = {"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n
 typedef void draft_fn(struct stage *stage, cc_id id, int number);
 
 static cc_id begin(struct stage *stage, cc_id id, draft_fn *draft) {
-  int number = cc_try(stage->relay, id, stage->origin[0], &stage->spec);
+  int number = cc_attempt_begin(stage->relay, id, stage->origin[0], &stage->spec);
   assert_true(number >= 0);
-  cc_try_target(stage->relay, id, number, "/v1/messages", 12);
+  cc_attempt_target(stage->relay, id, number, "/v1/messages", 12);
   draft(stage, id, number);
   char *view;
   uint32_t size;
-  assert_int_equal(cc_try_send(stage->relay, id, number), CC_OK);
-  assert_int_equal(cc_try_view(stage->relay, id, number, &view, &size), CC_ESTATE);
-  assert_int_equal(cc_try_body(stage->relay, id, number, "x", 1), CC_ESTATE);
+  assert_int_equal(cc_attempt_send(stage->relay, id, number), CC_OK);
+  assert_int_equal(cc_attempt_body(stage->relay, id, number, &view, &size), CC_ESTATE);
+  assert_int_equal(cc_attempt_replace(stage->relay, id, number, "x", 1), CC_ESTATE);
   return id;
 }
 
@@ -75,7 +75,7 @@ static void expect_sent(struct stage *stage, const char *body) {
 static void expect_view(struct stage *stage, cc_id id, int number, const char *expected) {
   char *view;
   uint32_t size;
-  assert_int_equal(cc_try_view(stage->relay, id, number, &view, &size), CC_OK);
+  assert_int_equal(cc_attempt_body(stage->relay, id, number, &view, &size), CC_OK);
   assert_int_equal(size, strlen(expected));
   assert_memory_equal(view, expected, size);
   cc_free(view);
@@ -94,9 +94,9 @@ static void in_stage(draft_fn *draft, const char *body, uint32_t changed) {
 
 static void with_splices(struct stage *stage, cc_id id, int number) {
   expect_view(stage, id, number, "{\"model\":\"m\", \"n\":1.0}");
-  assert_int_equal(cc_try_set(stage->relay, id, number, "model", 5, "\"other\"", 7), CC_OK);
+  assert_int_equal(cc_attempt_set(stage->relay, id, number, "model", 5, "\"other\"", 7), CC_OK);
   expect_view(stage, id, number, "{\"model\":\"other\", \"n\":1.0}");
-  assert_int_equal(cc_try_remove(stage->relay, id, number, "n", 1), CC_OK);
+  assert_int_equal(cc_attempt_remove(stage->relay, id, number, "n", 1), CC_OK);
   expect_view(stage, id, number, "{\"model\":\"other\"}");
 }
 
@@ -106,12 +106,14 @@ static void a_view_shows_what_is_sent(void **state) {
 }
 
 static void with_a_body(struct stage *stage, cc_id id, int number) {
-  assert_int_equal(cc_try_set(stage->relay, id, number, "model", 5, "\"other\"", 7), CC_OK);
-  assert_int_equal(cc_try_body(stage->relay, id, number, "{\"a longer\":\"one\"}", 18), CC_OK);
-  assert_int_equal(cc_try_body(stage->relay, id, number, "{\"another\":[1,2,3]}", 19), CC_OK);
+  assert_int_equal(cc_attempt_set(stage->relay, id, number, "model", 5, "\"other\"", 7), CC_OK);
+  assert_int_equal(cc_attempt_replace(stage->relay, id, number, "{\"a longer\":\"one\"}", 18),
+                   CC_OK);
+  assert_int_equal(cc_attempt_replace(stage->relay, id, number, "{\"another\":[1,2,3]}", 19),
+                   CC_OK);
   expect_view(stage, id, number, "{\"another\":[1,2,3]}");
-  assert_int_equal(cc_try_set(stage->relay, id, number, "model", 5, "1", 1), CC_ESTATE);
-  assert_int_equal(cc_try_remove(stage->relay, id, number, "model", 5), CC_ESTATE);
+  assert_int_equal(cc_attempt_set(stage->relay, id, number, "model", 5, "1", 1), CC_ESTATE);
+  assert_int_equal(cc_attempt_remove(stage->relay, id, number, "model", 5), CC_ESTATE);
 }
 
 static void another_body_takes_its_place(void **state) {
@@ -130,7 +132,7 @@ static void add_items(struct cc_buffer *text, const char *item) {
 
 static void without_scopes(struct stage *stage, cc_id id, int number) {
   static const char path[] = "messages[].content[].cache_control.scope";
-  assert_int_equal(cc_try_remove(stage->relay, id, number, path, sizeof path - 1), CC_OK);
+  assert_int_equal(cc_attempt_remove(stage->relay, id, number, path, sizeof path - 1), CC_OK);
 }
 
 // Each splice begins another piece of the body; a write takes only some of them.
@@ -155,7 +157,7 @@ static void it_may_be_cut_into_many_pieces(void **state) {
 }
 
 static void with_nothing(struct stage *stage, cc_id id, int number) {
-  assert_int_equal(cc_try_body(stage->relay, id, number, "", 0), CC_OK);
+  assert_int_equal(cc_attempt_replace(stage->relay, id, number, "", 0), CC_OK);
   expect_view(stage, id, number, "");
 }
 
@@ -174,7 +176,7 @@ static char big[BIG + 1];
 static void with_a_big_body(struct stage *stage, cc_id id, int number) {
   for (int i = 0; i < BIG; i++)
     big[i] = byte_at((size_t)i);
-  assert_int_equal(cc_try_body(stage->relay, id, number, big, BIG), CC_OK);
+  assert_int_equal(cc_attempt_replace(stage->relay, id, number, big, BIG), CC_OK);
 }
 
 static void it_may_be_large(void **state) {
@@ -232,7 +234,7 @@ static void with_a_huge_body(struct stage *stage, cc_id id, int number) {
   char *bytes = malloc(HUGE_BODY);
   for (size_t i = 0; i < HUGE_BODY; i++)
     bytes[i] = byte_at(i);
-  assert_int_equal(cc_try_body(stage->relay, id, number, bytes, HUGE_BODY), CC_OK);
+  assert_int_equal(cc_attempt_replace(stage->relay, id, number, bytes, HUGE_BODY), CC_OK);
   free(bytes);
 }
 
@@ -274,7 +276,7 @@ static void an_answer_given_up_frees_it(void **state) {
     if (event.type == CC_EVENT_READY) cc_request_accept(stage.relay, event.id);
     if (event.type == CC_EVENT_BODY || (event.type == CC_EVENT_READY && event.detail)) {
       begin(&stage, event.id, with_a_big_body);
-      int number = cc_try(stage.relay, event.id, stage.origin[1], &stage.spec);
+      int number = cc_attempt_begin(stage.relay, event.id, stage.origin[1], &stage.spec);
       with_a_body(&stage, event.id, number); // never sent
       cc_exchange_timer(stage.relay, event.id, 20);
     }

@@ -61,9 +61,9 @@ static void connect_client(struct client *client, uint16_t port) {
 // ---- The relay ---------------------------------------------------------------------------------
 
 static void begin(struct stage *stage, cc_id id) {
-  int number = cc_try(stage->relay, id, stage->origin[0], &stage->spec);
-  cc_try_target(stage->relay, id, number, "/v1/messages", 12);
-  assert_int_equal(cc_try_send(stage->relay, id, number), CC_OK);
+  int number = cc_attempt_begin(stage->relay, id, stage->origin[0], &stage->spec);
+  cc_attempt_target(stage->relay, id, number, "/v1/messages", 12);
+  assert_int_equal(cc_attempt_send(stage->relay, id, number), CC_OK);
 }
 
 static void run(struct stage *stage) {

@@ -36,16 +36,16 @@ void stage_open(struct stage *stage, const struct peer_reply *a, int a_count,
   int listener = cc_listen(stage->relay, &listen);
   cc_accept(stage->relay, listener, 0);
   stage->port = (uint16_t)cc_listener_port(stage->relay, listener);
-  stage->spec = (struct cc_try){.stream = true, .gate_bytes = 65536, .gate_ms = 10000};
+  stage->spec = (struct cc_attempt_spec){.stream = true, .gate_bytes = 65536, .gate_ms = 10000};
 }
 
 static void try_upstream(struct stage *stage, cc_id id, int which) {
-  int number = cc_try(stage->relay, id, stage->origin[which], &stage->spec);
+  int number = cc_attempt_begin(stage->relay, id, stage->origin[which], &stage->spec);
   if (number < 0) return;
-  cc_try_target(stage->relay, id, number, "/v1/messages?beta=true", 22);
-  cc_try_header(stage->relay, id, number, "x-api-key", 9, "canary-key", 10);
-  cc_try_pass(stage->relay, id, number, "", 0);
-  cc_try_send(stage->relay, id, number);
+  cc_attempt_target(stage->relay, id, number, "/v1/messages?beta=true", 22);
+  cc_attempt_header(stage->relay, id, number, "x-api-key", 9, "canary-key", 10);
+  cc_attempt_pass_headers(stage->relay, id, number, "", 0);
+  cc_attempt_send(stage->relay, id, number);
 }
 
 static void decide(struct stage *stage, cc_id id, int number) {

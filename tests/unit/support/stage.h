@@ -11,7 +11,7 @@ struct stage {
   struct peer_upstream *upstream[2];
   int origin[2];
   uint16_t port;
-  struct cc_try spec;
+  struct cc_attempt_spec spec;
   bool break_with_event;
   const char *replacement; // not NULL: what the body of the answer is to be instead
   int replace_result;
