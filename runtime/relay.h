@@ -236,14 +236,14 @@ int cc_fork(struct cc_relay **relay, uint32_t slot);
 int cc_child(void);
 
 // Forks a process for what may never come back, or end its process: 0 in the child, which is killed
-// with this one, has nothing of the relay, and ends by cc_trial_end. In the parent its id, or an error
+// with this one, has nothing of the relay, and ends by cc_preflight_end. In the parent its id, or an error
 // below 0; the FETCH event follows, always. cc_fetched: error CC_OK when it ended by itself, status
 // its exit code, body what it said. CC_ETOTAL_TIMEOUT (killed), CC_EBODY_SIZE (it said too much),
 // CC_ESYSTEM (ended by a signal: status is minus that); body is what it said until then.
-cc_id cc_trial(struct cc_relay *relay, uint32_t timeout_ms, uint32_t answer_bytes);
+cc_id cc_preflight(struct cc_relay *relay, uint32_t timeout_ms, uint32_t answer_bytes);
 // In the child, and nothing elsewhere: adds to what it says; ends it.
-void cc_trial_say(const char *data, uint32_t size);
-void cc_trial_end(void);
+void cc_preflight_write(const char *data, uint32_t size);
+void cc_preflight_end(void);
 
 struct cc_worker {
   int32_t pid;      // 0: none

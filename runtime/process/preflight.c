@@ -14,13 +14,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct outlet { // where the parent reads; closed and freed apart from the trial
+struct outlet { // where the parent reads; closed and freed apart from the preflight
   uv_pipe_t pipe;
-  struct trial *trial;
+  struct preflight *preflight;
   char read[4096];
 };
 
-struct trial {
+struct preflight {
   struct cc_job job;
   struct outlet *outlet; // NULL: it is over
   pid_t pid;
@@ -35,21 +35,21 @@ static void outlet_closed(uv_handle_t *handle) {
   free(outlet);
 }
 
-static int await_end(struct trial *trial) {
+static int await_end(struct preflight *preflight) {
   int status = 0;
-  while (trial->pid > 0 && waitpid(trial->pid, &status, 0) < 0 && errno == EINTR)
+  while (preflight->pid > 0 && waitpid(preflight->pid, &status, 0) < 0 && errno == EINTR)
     continue;
-  trial->pid = 0;
+  preflight->pid = 0;
   return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 static void stop(struct cc_job *job) {
-  struct trial *trial = (struct trial *)job;
-  if (!trial->outlet) return;
-  if (trial->pid > 0) kill(trial->pid, SIGKILL);
-  await_end(trial);
-  uv_close((uv_handle_t *)&trial->outlet->pipe, outlet_closed);
-  trial->outlet = NULL;
+  struct preflight *preflight = (struct preflight *)job;
+  if (!preflight->outlet) return;
+  if (preflight->pid > 0) kill(preflight->pid, SIGKILL);
+  await_end(preflight);
+  uv_close((uv_handle_t *)&preflight->outlet->pipe, outlet_closed);
+  preflight->outlet = NULL;
 }
 
 static void wipe(struct cc_job *job) {
@@ -64,16 +64,16 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 
 // Only the child holds the other end: when that is closed, the child is gone or just going.
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer) {
-  struct trial *trial = ((struct outlet *)stream)->trial;
-  if (size > 0) cc_job_add(&trial->job, cc_slice(buffer->base, (size_t)size));
+  struct preflight *preflight = ((struct outlet *)stream)->preflight;
+  if (size > 0) cc_job_add(&preflight->job, cc_slice(buffer->base, (size_t)size));
   if (size >= 0) return;
-  trial->job.status = await_end(trial);
-  cc_job_finish(&trial->job, trial->job.status < 0 ? CC_ESYSTEM : CC_OK);
+  preflight->job.status = await_end(preflight);
+  cc_job_finish(&preflight->job, preflight->job.status < 0 ? CC_ESYSTEM : CC_OK);
 }
 
-static struct outlet *open_outlet(struct trial *trial, uv_loop_t *loop, int fd) {
+static struct outlet *open_outlet(struct preflight *preflight, uv_loop_t *loop, int fd) {
   struct outlet *outlet = cc_alloc(sizeof *outlet);
-  outlet->trial = trial;
+  outlet->preflight = preflight;
   uv_pipe_init(loop, &outlet->pipe, 0);
   uv_pipe_open(&outlet->pipe, fd);
   uv_read_start((uv_stream_t *)&outlet->pipe, on_allocate, on_read);
@@ -90,7 +90,7 @@ static void begin(struct cc_relay *relay, int fd, pid_t parent) {
   answer = fd;
 }
 
-void cc_trial_say(const char *data, uint32_t size) {
+void cc_preflight_write(const char *data, uint32_t size) {
   while (answer >= 0 && size > 0) {
     ssize_t wrote = write(answer, data, size);
     if (wrote < 0 && errno != EINTR) _exit(1);
@@ -100,7 +100,7 @@ void cc_trial_say(const char *data, uint32_t size) {
   }
 }
 
-void cc_trial_end(void) {
+void cc_preflight_end(void) {
   if (answer >= 0) _exit(0);
 }
 
@@ -113,7 +113,7 @@ static int cannot(const char *what, const int *ends) {
   return error;
 }
 
-cc_id cc_trial(struct cc_relay *relay, uint32_t timeout_ms, uint32_t answer_bytes) {
+cc_id cc_preflight(struct cc_relay *relay, uint32_t timeout_ms, uint32_t answer_bytes) {
   int ends[2];
   pid_t parent = getpid();
   if (pipe2(ends, O_CLOEXEC) != 0) return cannot("pipe", NULL);
@@ -125,11 +125,11 @@ cc_id cc_trial(struct cc_relay *relay, uint32_t timeout_ms, uint32_t answer_byte
     return 0;
   }
   close(ends[1]);
-  struct trial *trial = cc_alloc(sizeof *trial);
-  trial->pid = pid;
-  trial->job.stop = stop;
-  trial->job.wipe = wipe;
-  cc_id id = cc_job_start(&trial->job, relay, timeout_ms, answer_bytes);
-  trial->outlet = open_outlet(trial, &relay->loop, ends[0]);
+  struct preflight *preflight = cc_alloc(sizeof *preflight);
+  preflight->pid = pid;
+  preflight->job.stop = stop;
+  preflight->job.wipe = wipe;
+  cc_id id = cc_job_start(&preflight->job, relay, timeout_ms, answer_bytes);
+  preflight->outlet = open_outlet(preflight, &relay->loop, ends[0]);
   return id;
 }

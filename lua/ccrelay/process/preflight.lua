@@ -14,7 +14,7 @@ local MOST_BYTES = 4 * 1024 * 1024
 local END = '\0' -- of the name of each file that is about to run; the faults follow the last
 
 local function say(text)
-  C.cc_trial_say(text, #text)
+  C.cc_preflight_write(text, #text)
 end
 
 -- Runs in the child.

@@ -256,10 +256,10 @@ end
 ---@return { error: integer, status: integer, body: string }? result
 ---@return string? message
 function M.apart(work, timeout_ms, answer_bytes, ...)
-  local id = C.cc_trial(relay, timeout_ms, answer_bytes)
+  local id = C.cc_preflight(relay, timeout_ms, answer_bytes)
   if id == 0 then
     pcall(work, ...)
-    C.cc_trial_end()
+    C.cc_preflight_end()
   end
   if id < 0 then return nil, ffi.string(C.cc_system_error()) end
   waiting[id] = coroutine.running()

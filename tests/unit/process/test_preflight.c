@@ -48,16 +48,16 @@ static void await(cc_id id) {
 }
 
 static void say(const char *text) {
-  cc_trial_say(text, (uint32_t)strlen(text));
+  cc_preflight_write(text, (uint32_t)strlen(text));
 }
 
 static void what_it_says_comes_back(void **state) {
   (void)state;
-  cc_id id = cc_trial(relay, LONG_MS, BYTES);
+  cc_id id = cc_preflight(relay, LONG_MS, BYTES);
   if (id == 0) {
     say("all ");
     say("is well");
-    cc_trial_end();
+    cc_preflight_end();
   }
   await(id);
   assert_int_equal(got.error, CC_OK);
@@ -68,12 +68,12 @@ static void what_it_says_comes_back(void **state) {
 
 static void much_comes_whole(void **state) {
   (void)state;
-  cc_id id = cc_trial(relay, LONG_MS, BYTES);
+  cc_id id = cc_preflight(relay, LONG_MS, BYTES);
   if (id == 0) {
     char *much = malloc(BYTES);
     memset(much, 'm', BYTES);
-    cc_trial_say(much, BYTES);
-    cc_trial_end();
+    cc_preflight_write(much, BYTES);
+    cc_preflight_end();
   }
   await(id);
   assert_int_equal(got.error, CC_OK);
@@ -82,7 +82,7 @@ static void much_comes_whole(void **state) {
 
 static void too_much_ends_it(void **state) {
   (void)state;
-  cc_id id = cc_trial(relay, LONG_MS, 1000);
+  cc_id id = cc_preflight(relay, LONG_MS, 1000);
   while (id == 0)
     say("more and more and more and more");
   await(id);
@@ -91,7 +91,7 @@ static void too_much_ends_it(void **state) {
 
 static void a_signal_is_told(void **state) {
   (void)state;
-  cc_id id = cc_trial(relay, LONG_MS, BYTES);
+  cc_id id = cc_preflight(relay, LONG_MS, BYTES);
   if (id == 0) {
     say("so far");
     raise(SIGTERM); // the relay's events are not the child's
@@ -105,7 +105,7 @@ static void a_signal_is_told(void **state) {
 
 static void another_end_is_told(void **state) {
   (void)state;
-  cc_id id = cc_trial(relay, LONG_MS, BYTES);
+  cc_id id = cc_preflight(relay, LONG_MS, BYTES);
   if (id == 0) _exit(3);
   await(id);
   assert_int_equal(got.error, CC_OK);
@@ -115,7 +115,7 @@ static void another_end_is_told(void **state) {
 // Meanwhile the loop goes on.
 static void one_that_never_ends_is_killed(void **state) {
   (void)state;
-  cc_id id = cc_trial(relay, 300, BYTES);
+  cc_id id = cc_preflight(relay, 300, BYTES);
   if (id == 0) {
     say("so far");
     for (;;)
@@ -132,7 +132,7 @@ static void one_that_never_ends_is_killed(void **state) {
 
 static void it_ends_with_the_relay(void **state) {
   (void)state;
-  cc_id id = cc_trial(relay, LONG_MS, BYTES);
+  cc_id id = cc_preflight(relay, LONG_MS, BYTES);
   while (id == 0)
     pause();
   assert_true(id > 0);
