@@ -293,7 +293,7 @@ struct cc_rates { // a minute; 0: unlimited
   double output_tokens;
 };
 
-struct cc_ticket { // one reservation
+struct cc_reservation { // one reservation
   int32_t limit;
   uint32_t second;    // where it was booked
   uint32_t entry;     // of this worker's open reservations; 0: of none
@@ -308,11 +308,11 @@ int cc_limit(const char *name, uint32_t size);
 
 // The configured rates, and rates and remainders learned from a provider's headers. The stricter
 // one of the two counts. remaining and reset_ms (cc_now) describe one kind: 0 requests, 1 tokens,
-// 2 input, 3 output. ticket: of the request whose answer tells so, which remaining has counted; or
+// 2 input, 3 output. reservation: of the request whose answer tells so, which remaining has counted; or
 // NULL.
 void cc_limit_configure(int limit, const struct cc_rates *rates);
 void cc_limit_learn(int limit, uint32_t kind, double rate, double remaining, double reset_ms,
-                    double now_ms, struct cc_ticket *ticket);
+                    double now_ms, struct cc_reservation *reservation);
 
 // Milliseconds until one request and its estimated tokens would fit: 0 when they do. Books nothing.
 // ahead: requests, input and output tokens (its .tokens is not read) that others will take first; NULL:
@@ -321,21 +321,21 @@ double cc_limit_wait(int limit, double now_ms, double input_tokens, double outpu
                      const struct cc_rates *ahead);
 
 // Books one request and its estimated tokens, such that no 60 s window is over any rate: CC_OK
-// and the ticket; or CC_ELIMIT, *wait_ms until it would fit, and nothing booked.
+// and the reservation; or CC_ELIMIT, *wait_ms until it would fit, and nothing booked.
 int cc_limit_reserve(int limit, double now_ms, double input_tokens, double output_tokens,
-                     struct cc_ticket *ticket, double *wait_ms);
+                     struct cc_reservation *reservation, double *wait_ms);
 
 // The same for so many requests at once, without tokens, as a batch is. More than the rate fit in an
 // empty window. Should this worker die they stay booked.
-int cc_limit_reserve_requests(int limit, double now_ms, double requests, struct cc_ticket *ticket,
-                              double *wait_ms);
+int cc_limit_reserve_requests(int limit, double now_ms, double requests,
+                              struct cc_reservation *reservation, double *wait_ms);
 
 // Replaces the estimate by what was really used: input where it was booked, for the provider counted
-// it then; output over the estimate at now_ms, for it was made until then. cc_limit_release takes all
+// it then; output over the estimate at now_ms, for it was made until then. cc_limit_refund takes all
 // back (never sent).
-void cc_limit_settle(const struct cc_ticket *ticket, double now_ms, double input_tokens,
+void cc_limit_commit(const struct cc_reservation *reservation, double now_ms, double input_tokens,
                      double output_tokens);
-void cc_limit_release(const struct cc_ticket *ticket, double now_ms);
+void cc_limit_refund(const struct cc_reservation *reservation, double now_ms);
 
 // The least free share over all configured rates, 0 to 1; 1 when unlimited.
 double cc_limit_headroom(int limit, double now_ms);
@@ -466,7 +466,8 @@ struct cc_attempt_spec {
   uint32_t gate_bytes; // held at most
   uint32_t gate_ms;    // from the head to the first content event; 0: no bound
   bool gate_opens;     // what happens then: the gate opens, or CC_EGATE_TIMEOUT
-  uint32_t entries[3]; // of cc_ticket: with the first byte sent they stay, should this worker die
+  uint32_t
+      entries[3]; // of cc_reservation: with the first byte sent they stay, should this worker die
 };
 
 // Begins an attempt at an origin: returns its number, 0 or 1. With both numbers taken it ends one:

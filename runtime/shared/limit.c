@@ -216,14 +216,14 @@ static uint64_t rounded_up(double value) {
   return below + ((double)below < value);
 }
 
-static double booked_of(const struct cc_ticket *ticket, unsigned rate) {
-  if (rate == RATE_REQUESTS) return ticket->requests;
-  return (rate == RATE_OUTPUT ? 0 : ticket->input_tokens) +
-         (rate == RATE_INPUT ? 0 : ticket->output_tokens);
+static double booked_of(const struct cc_reservation *reservation, unsigned rate) {
+  if (rate == RATE_REQUESTS) return reservation->requests;
+  return (rate == RATE_OUTPUT ? 0 : reservation->input_tokens) +
+         (rate == RATE_INPUT ? 0 : reservation->output_tokens);
 }
 
 void cc_limit_learn(int number, uint32_t rate, double per_minute, double remaining, double reset_ms,
-                    double now_ms, struct cc_ticket *ticket) {
+                    double now_ms, struct cc_reservation *reservation) {
   struct cc_shared_limit *limit = cc_shared_limit(number);
   if (!limit || rate >= RATES) return;
   if (per_minute > 0) atomic_store(&limit->learned[rate], per_minute);
@@ -231,10 +231,10 @@ void cc_limit_learn(int number, uint32_t rate, double per_minute, double remaini
   if (!(remaining >= 0) || !(away > 0)) return;
   if (away > (double)LEARN_MS) away = (double)LEARN_MS;
   uint64_t now = look_at_clock(limit, now_ms);
-  bool own = ticket && ticket->limit == number;
+  bool own = reservation && reservation->limit == number;
   cc_remainder_learn(&limit->left[rate], now, now + rounded_up(away), remaining,
-                     own ? ticket->resets[rate] : 0, own ? booked_of(ticket, rate) : 0);
-  if (own) ticket->resets[rate] = 0;
+                     own ? reservation->resets[rate] : 0, own ? booked_of(reservation, rate) : 0);
+  if (own) reservation->resets[rate] = 0;
 }
 
 static uint64_t counted(double tokens) {
@@ -254,9 +254,9 @@ double cc_limit_wait(int number, double now_ms, double input_tokens, double outp
 }
 
 static int reserve(int number, double now_ms, const struct amounts *wanted,
-                   struct cc_ticket *ticket, double *wait_ms) {
+                   struct cc_reservation *reservation, double *wait_ms) {
   struct cc_shared_limit *limit = cc_shared_limit(number);
-  *ticket = (struct cc_ticket){.limit = -1};
+  *reservation = (struct cc_reservation){.limit = -1};
   *wait_ms = 0;
   if (!limit) return CC_EINVAL;
   for (int i = 0; i < TRIES; i++) {
@@ -266,12 +266,12 @@ static int reserve(int number, double now_ms, const struct amounts *wanted,
     if (*wait_ms > 0) return CC_ELIMIT;
     uint32_t resets[RATES];
     if (!book(limit, now, &own, resets)) continue;
-    *ticket = (struct cc_ticket){.limit = number,
-                                 .second = (uint32_t)(now / 1000),
-                                 .requests = (double)own.of[REQUESTS],
-                                 .input_tokens = (double)own.of[INPUT],
-                                 .output_tokens = (double)own.of[OUTPUT]};
-    memcpy(ticket->resets, resets, sizeof resets);
+    *reservation = (struct cc_reservation){.limit = number,
+                                           .second = (uint32_t)(now / 1000),
+                                           .requests = (double)own.of[REQUESTS],
+                                           .input_tokens = (double)own.of[INPUT],
+                                           .output_tokens = (double)own.of[OUTPUT]};
+    memcpy(reservation->resets, resets, sizeof resets);
     return CC_OK;
   }
   *wait_ms = 1;
@@ -279,17 +279,17 @@ static int reserve(int number, double now_ms, const struct amounts *wanted,
 }
 
 int cc_limit_reserve(int number, double now_ms, double input_tokens, double output_tokens,
-                     struct cc_ticket *ticket, double *wait_ms) {
+                     struct cc_reservation *reservation, double *wait_ms) {
   const struct amounts wanted = {{1, counted(input_tokens), counted(output_tokens)}};
-  int error = reserve(number, now_ms, &wanted, ticket, wait_ms);
-  if (error == CC_OK) ticket->entry = cc_ledger_open(ticket);
+  int error = reserve(number, now_ms, &wanted, reservation, wait_ms);
+  if (error == CC_OK) reservation->entry = cc_ledger_open(reservation);
   return error;
 }
 
-int cc_limit_reserve_requests(int number, double now_ms, double requests, struct cc_ticket *ticket,
-                              double *wait_ms) {
+int cc_limit_reserve_requests(int number, double now_ms, double requests,
+                              struct cc_reservation *reservation, double *wait_ms) {
   const struct amounts wanted = {{counted(requests), 0, 0}};
-  return reserve(number, now_ms, &wanted, ticket, wait_ms);
+  return reserve(number, now_ms, &wanted, reservation, wait_ms);
 }
 
 // Books whatever the windows say.
@@ -298,29 +298,30 @@ static void add_now(struct cc_shared_limit *limit, unsigned kind, double now_ms,
     if (cc_window_add(limit->window[kind], move_clock(limit, now_ms), counted(amount))) return;
 }
 
-void cc_limit_settle(const struct cc_ticket *ticket, double now_ms, double input_tokens,
+void cc_limit_commit(const struct cc_reservation *reservation, double now_ms, double input_tokens,
                      double output_tokens) {
-  struct cc_shared_limit *limit = cc_shared_limit(ticket->limit);
+  struct cc_shared_limit *limit = cc_shared_limit(reservation->limit);
   if (!limit) return;
-  cc_ledger_close(ticket);
-  double input = (double)counted(input_tokens) - ticket->input_tokens;
-  double output = (double)counted(output_tokens) - ticket->output_tokens;
-  cc_window_change(limit->window[INPUT], ticket->second, input);
+  cc_ledger_close(reservation);
+  double input = (double)counted(input_tokens) - reservation->input_tokens;
+  double output = (double)counted(output_tokens) - reservation->output_tokens;
+  cc_window_change(limit->window[INPUT], reservation->second, input);
   if (output > 0)
     add_now(limit, OUTPUT, now_ms, output);
   else
-    cc_window_change(limit->window[OUTPUT], ticket->second, output);
-  cc_remainder_change(&limit->left[RATE_TOKENS], ticket->resets[RATE_TOKENS], -input - output);
-  cc_remainder_change(&limit->left[RATE_INPUT], ticket->resets[RATE_INPUT], -input);
-  cc_remainder_change(&limit->left[RATE_OUTPUT], ticket->resets[RATE_OUTPUT], -output);
+    cc_window_change(limit->window[OUTPUT], reservation->second, output);
+  cc_remainder_change(&limit->left[RATE_TOKENS], reservation->resets[RATE_TOKENS], -input - output);
+  cc_remainder_change(&limit->left[RATE_INPUT], reservation->resets[RATE_INPUT], -input);
+  cc_remainder_change(&limit->left[RATE_OUTPUT], reservation->resets[RATE_OUTPUT], -output);
 }
 
-void cc_limit_release(const struct cc_ticket *ticket, double now_ms) {
-  struct cc_shared_limit *limit = cc_shared_limit(ticket->limit);
+void cc_limit_refund(const struct cc_reservation *reservation, double now_ms) {
+  struct cc_shared_limit *limit = cc_shared_limit(reservation->limit);
   if (!limit) return;
-  cc_limit_settle(ticket, now_ms, 0, 0);
-  cc_window_change(limit->window[REQUESTS], ticket->second, -ticket->requests);
-  cc_remainder_change(&limit->left[RATE_REQUESTS], ticket->resets[RATE_REQUESTS], ticket->requests);
+  cc_limit_commit(reservation, now_ms, 0, 0);
+  cc_window_change(limit->window[REQUESTS], reservation->second, -reservation->requests);
+  cc_remainder_change(&limit->left[RATE_REQUESTS], reservation->resets[RATE_REQUESTS],
+                      reservation->requests);
 }
 
 static double smaller(double a, double b) {

@@ -33,7 +33,7 @@
 // nothing; resets are at most an hour away. Of two reports about the same reset (to the second)
 // the smaller remainder counts. A report about an earlier reset than the one known is old news,
 // unless it leaves less: then it replaces the other.
-// A ticket knows by their resets which remainders it took from. While they stand, a release gives back
+// A reservation knows by their resets which remainders it took from. While they stand, a release gives back
 // what was taken, and a settling the difference, unless the answer has told a remainder that counts the
 // request already.
 //

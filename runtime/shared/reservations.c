@@ -9,23 +9,23 @@ static const uint64_t TOKENS = (UINT64_C(1) << TOKEN_BITS) - 1;
 
 static uint32_t next; // where to look for a free entry first
 
-static uint64_t place_of(const struct cc_ticket *ticket) {
-  return ((uint64_t)ticket->limit + 1) << 32 | ticket->second;
+static uint64_t place_of(const struct cc_reservation *reservation) {
+  return ((uint64_t)reservation->limit + 1) << 32 | reservation->second;
 }
 
 static bool is_free(uint64_t place, uint32_t now) {
   return !place || (uint32_t)place + CC_WINDOW_SECONDS < now;
 }
 
-uint32_t cc_ledger_open(const struct cc_ticket *ticket) {
+uint32_t cc_ledger_open(const struct cc_reservation *reservation) {
   struct cc_shared_entry *entries = cc_shared_ledger(cc_shared_own());
   for (int i = 0; entries && i < TRIES; i++) {
     uint32_t at = next++ % CC_ENTRIES;
-    if (!is_free(atomic_load(&entries[at].place), ticket->second)) continue;
+    if (!is_free(atomic_load(&entries[at].place), reservation->second)) continue;
     atomic_store(&entries[at].place, 0);
-    atomic_store(&entries[at].tokens,
-                 (uint64_t)ticket->input_tokens << TOKEN_BITS | (uint64_t)ticket->output_tokens);
-    atomic_store(&entries[at].place, place_of(ticket));
+    atomic_store(&entries[at].tokens, (uint64_t)reservation->input_tokens << TOKEN_BITS |
+                                          (uint64_t)reservation->output_tokens);
+    atomic_store(&entries[at].place, place_of(reservation));
     return at + 1;
   }
   return 0;
@@ -36,9 +36,9 @@ static struct cc_shared_entry *find(uint32_t entry) {
   return entries && entry > 0 && entry <= CC_ENTRIES ? &entries[entry - 1] : NULL;
 }
 
-void cc_ledger_close(const struct cc_ticket *ticket) {
-  struct cc_shared_entry *entry = find(ticket->entry);
-  if (entry && atomic_load(&entry->place) == place_of(ticket)) atomic_store(&entry->place, 0);
+void cc_ledger_close(const struct cc_reservation *reservation) {
+  struct cc_shared_entry *entry = find(reservation->entry);
+  if (entry && atomic_load(&entry->place) == place_of(reservation)) atomic_store(&entry->place, 0);
 }
 
 void cc_ledger_sent(uint32_t number) {
@@ -52,11 +52,11 @@ void cc_ledger_return(uint32_t slot) {
     uint64_t place = atomic_exchange(&entries[at].place, 0);
     uint64_t tokens = atomic_load(&entries[at].tokens);
     if (!place || tokens & SENT) continue;
-    struct cc_ticket ticket = {.limit = (int32_t)(place >> 32) - 1,
-                               .second = (uint32_t)place,
-                               .requests = 1,
-                               .input_tokens = (double)(tokens >> TOKEN_BITS & TOKENS),
-                               .output_tokens = (double)(tokens & TOKENS)};
-    cc_limit_release(&ticket, 0);
+    struct cc_reservation reservation = {.limit = (int32_t)(place >> 32) - 1,
+                                         .second = (uint32_t)place,
+                                         .requests = 1,
+                                         .input_tokens = (double)(tokens >> TOKEN_BITS & TOKENS),
+                                         .output_tokens = (double)(tokens & TOKENS)};
+    cc_limit_refund(&reservation, 0);
   }
 }

@@ -12,10 +12,10 @@
 #define CC_LEDGER_H
 #include "relay.h"
 
-// The entry made for a ticket, 1 or more; 0 when there is no room, and outside of workers.
-uint32_t cc_ledger_open(const struct cc_ticket *ticket);
-// Its ticket is settled or released.
-void cc_ledger_close(const struct cc_ticket *ticket);
+// The entry made for a reservation, 1 or more; 0 when there is no room, and outside of workers.
+uint32_t cc_ledger_open(const struct cc_reservation *reservation);
+// Its reservation is settled or released.
+void cc_ledger_close(const struct cc_reservation *reservation);
 // From here on the upstream may have counted it. 0 is no entry.
 void cc_ledger_sent(uint32_t entry);
 // The worker of a slot has ended: releases what it had booked and not sent.

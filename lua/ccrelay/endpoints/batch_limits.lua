@@ -13,7 +13,7 @@ local M = {}
 local PATH = 'requests'
 
 local slice = ffi.new 'struct cc_slice'
-local ticket_type = ffi.typeof 'struct cc_ticket'
+local ticket_type = ffi.typeof 'struct cc_reservation'
 local wait = ffi.new 'double[1]'
 
 -- At least the one that the batch itself is; whether it is one, its provider says.
@@ -72,7 +72,7 @@ end
 --- The batch goes to no provider: nothing of it counts.
 ---@param exchange ccrelay.Exchange
 function M.give_back(exchange)
-  for _, ticket in ipairs(exchange.batch_tickets or {}) do C.cc_limit_release(ticket, C.cc_now()) end
+  for _, ticket in ipairs(exchange.batch_tickets or {}) do C.cc_limit_refund(ticket, C.cc_now()) end
   exchange.batch_tickets = false
 end
 

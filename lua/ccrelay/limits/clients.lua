@@ -17,7 +17,7 @@ local M = {}
 ---@field tokens number a minute
 ---@field open number exchanges at a time
 
-local ticket_type = ffi.typeof 'struct cc_ticket'
+local ticket_type = ffi.typeof 'struct cc_reservation'
 local rates = ffi.new 'struct cc_rates'
 local wait = ffi.new 'double[1]'
 local facts = ffi.new 'struct cc_worker'
@@ -134,10 +134,10 @@ function M.leave(exchange, report)
   local ticket = exchange.client_ticket
   if not ticket then return end
   exchange.client_ticket = false
-  if not report or not exchange.sent then return C.cc_limit_release(ticket, C.cc_now()) end
-  if not exchange.billed and not report.usage_known then return C.cc_limit_settle(ticket, C.cc_now(), 0, 0) end
+  if not report or not exchange.sent then return C.cc_limit_refund(ticket, C.cc_now()) end
+  if not exchange.billed and not report.usage_known then return C.cc_limit_commit(ticket, C.cc_now(), 0, 0) end
   local chosen = exchange.chosen
-  C.cc_limit_settle(ticket, C.cc_now(), reservation.used(exchange, ticket, report, chosen and chosen.slot,
+  C.cc_limit_commit(ticket, C.cc_now(), reservation.used(exchange, ticket, report, chosen and chosen.slot,
     chosen and chosen.upstream.model))
 end
 

@@ -96,7 +96,7 @@ function M.estimate(exchange, slot, rates)
   return input, output, told_input, made.told_output
 end
 
-local pair = ffi.typeof 'struct cc_ticket[2]'
+local pair = ffi.typeof 'struct cc_reservation[2]'
 local requests_ahead = ffi.new 'struct cc_rates'
 local wait = ffi.new 'double[1]'
 
@@ -166,7 +166,7 @@ end
 ---@param model string? as the upstream knows it
 ---@param now number
 ---@param force boolean? go beyond what the provider told: it will see to that itself
----@return ffi.cdata*? tickets struct cc_ticket[2]
+---@return ffi.cdata*? tickets struct cc_reservation[2]
 function M.reserve(exchange, slot, model, now, force)
   local tickets, input, output, told_input, told_output = pair(), M.estimate(exchange, slot)
   local told = model_class.of(slot, model).limit or -1
@@ -190,14 +190,14 @@ end
 ---@param input number tokens
 ---@param output number tokens
 function M.settle(tickets, input, output)
-  for index = 0, 1 do C.cc_limit_settle(tickets + index, C.cc_now(), input, output) end
+  for index = 0, 1 do C.cc_limit_commit(tickets + index, C.cc_now(), input, output) end
 end
 
 --- Takes it all back.
 ---@param slot ccrelay.Slot
 ---@param tickets ffi.cdata*
 function M.release(slot, tickets)
-  for index = 0, 1 do C.cc_limit_release(tickets + index, C.cc_now()) end
+  for index = 0, 1 do C.cc_limit_refund(tickets + index, C.cc_now()) end
   pacing.give_back(slot)
 end
 
@@ -214,7 +214,7 @@ end
 function M.abandon(exchange, attempt)
   for index = 0, 1 do
     local ticket = attempt.tickets + index
-    C.cc_limit_settle(ticket, C.cc_now(), probable(exchange, ticket))
+    C.cc_limit_commit(ticket, C.cc_now(), probable(exchange, ticket))
   end
   attempt.tickets = nil
 end
@@ -232,7 +232,7 @@ end
 
 --- What an answer has used. Of one that broke off, or does not tell, not less than is probable.
 ---@param exchange ccrelay.Exchange
----@param ticket ffi.cdata* struct cc_ticket
+---@param ticket ffi.cdata* struct cc_reservation
 ---@param report ffi.cdata* struct cc_report, with usage
 ---@param slot ccrelay.Slot? who answered
 ---@param model string?
@@ -253,7 +253,7 @@ end
 function M.close(exchange, attempt, report)
   for index = 0, 1 do
     local ticket = attempt.tickets + index
-    C.cc_limit_settle(ticket, C.cc_now(), M.used(exchange, ticket, report, attempt.slot, attempt.upstream.model))
+    C.cc_limit_commit(ticket, C.cc_now(), M.used(exchange, ticket, report, attempt.slot, attempt.upstream.model))
   end
 end
 

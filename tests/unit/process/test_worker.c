@@ -19,7 +19,7 @@
 static const char request[] = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 static void book(void) {
-  struct cc_ticket ticket;
+  struct cc_reservation ticket;
   double wait_ms;
   cc_limit_reserve(cc_limit("limit", 5), 1000, 10, 20, &ticket, &wait_ms);
 }

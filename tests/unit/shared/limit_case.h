@@ -7,7 +7,7 @@
 
 static int limit;
 static double wait_ms;
-static struct cc_ticket ticket;
+static struct cc_reservation reservation;
 
 static int fresh(void **state) {
   (void)state;
@@ -22,7 +22,7 @@ static void rates(double requests, double tokens, double input, double output) {
 }
 
 static int reserve(double now, double input, double output) {
-  return cc_limit_reserve(limit, now, input, output, &ticket, &wait_ms);
+  return cc_limit_reserve(limit, now, input, output, &reservation, &wait_ms);
 }
 
 static struct cc_rates usage(double now) {

@@ -15,32 +15,32 @@ static void requests_are_counted(void **state) {
   for (int i = 0; i < 3; i++)
     assert_int_equal(reserve(500 + i * 100, 1e6, 1e6), CC_OK);
   assert_int_equal(reserve(800, 0, 0), CC_ELIMIT);
-  assert_int_equal(ticket.limit, -1);
+  assert_int_equal(reservation.limit, -1);
   assert_true(wait_ms == 59901); // the second's latest booking was at 700
   assert_true(usage(800).requests == 3);
   assert_int_equal(reserve(60700, 0, 0), CC_ELIMIT);
   assert_true(wait_ms == 1);
   assert_int_equal(reserve(60701, 0, 0), CC_OK);
   assert_true(wait_ms == 0);
-  assert_int_equal(ticket.second, 60);
+  assert_int_equal(reservation.second, 60);
   assert_true(usage(60701).requests == 1);
 }
 
 static void requests_of_a_batch_are_counted_and_given_back(void **state) {
   (void)state;
   rates(10, 100, 0, 0);
-  assert_int_equal(cc_limit_reserve_requests(limit, 0, 7, &ticket, &wait_ms), CC_OK);
+  assert_int_equal(cc_limit_reserve_requests(limit, 0, 7, &reservation, &wait_ms), CC_OK);
   assert_true(usage(0).requests == 7);
-  struct cc_ticket first = ticket;
-  assert_int_equal(cc_limit_reserve_requests(limit, 1, 4, &ticket, &wait_ms), CC_ELIMIT);
+  struct cc_reservation first = reservation;
+  assert_int_equal(cc_limit_reserve_requests(limit, 1, 4, &reservation, &wait_ms), CC_ELIMIT);
   assert_true(wait_ms == 60000);
-  assert_int_equal(ticket.limit, -1);
-  assert_int_equal(cc_limit_reserve_requests(limit, 1, 3, &ticket, &wait_ms), CC_OK);
+  assert_int_equal(reservation.limit, -1);
+  assert_int_equal(cc_limit_reserve_requests(limit, 1, 3, &reservation, &wait_ms), CC_OK);
   assert_int_equal(reserve(1, 1, 1), CC_ELIMIT);
-  cc_limit_release(&first, 2);
+  cc_limit_refund(&first, 2);
   assert_true(usage(2).requests == 3);
   assert_int_equal(reserve(2, 1, 1), CC_OK);
-  assert_int_equal(cc_limit_reserve_requests(-1, 0, 1, &ticket, &wait_ms), CC_EINVAL);
+  assert_int_equal(cc_limit_reserve_requests(-1, 0, 1, &reservation, &wait_ms), CC_EINVAL);
 }
 
 static void each_kind_of_tokens_is_counted(void **state) {
@@ -105,12 +105,12 @@ static void settling_replaces_the_estimate(void **state) {
   (void)state;
   rates(0, 100, 0, 0);
   assert_int_equal(reserve(0, 60, 40), CC_OK);
-  struct cc_ticket first = ticket;
+  struct cc_reservation first = reservation;
   assert_int_equal(reserve(10, 1, 0), CC_ELIMIT);
-  cc_limit_settle(&first, 20, 50, 5);
+  cc_limit_commit(&first, 20, 50, 5);
   assert_true(usage(20).input_tokens == 50 && usage(20).output_tokens == 5);
   assert_int_equal(reserve(5000, 45, 0), CC_OK);
-  cc_limit_settle(&ticket, 6000, 90, 0);
+  cc_limit_commit(&reservation, 6000, 90, 0);
   assert_true(usage(6000).tokens == 145);
   assert_int_equal(reserve(6000, 0, 0), CC_ELIMIT);
   assert_true(wait_ms == 54001); // until the first is gone
@@ -170,12 +170,12 @@ static void more_output_than_estimated_counts_from_when_it_is_known(void **state
   (void)state;
   rates(0, 0, 0, 100);
   assert_int_equal(reserve(0, 0, 10), CC_OK);
-  cc_limit_settle(&ticket, 58000, 0, 150);
+  cc_limit_commit(&reservation, 58000, 0, 150);
   assert_true(usage(59000).output_tokens == 150);
   assert_true(usage(61000).output_tokens == 140);
   assert_int_equal(reserve(118000, 0, 10), CC_ELIMIT);
   assert_int_equal(reserve(118001, 0, 10), CC_OK);
-  cc_limit_settle(&ticket, 200000, 0, 150); // longer than a window
+  cc_limit_commit(&reservation, 200000, 0, 150); // longer than a window
   assert_true(usage(200000).output_tokens == 140);
 }
 
@@ -183,10 +183,10 @@ static void settling_late_changes_nothing(void **state) {
   (void)state;
   rates(10, 100, 0, 0);
   assert_int_equal(reserve(1000, 60, 0), CC_OK);
-  struct cc_ticket first = ticket;
+  struct cc_reservation first = reservation;
   assert_int_equal(reserve(62000, 60, 0), CC_OK); // the same word, a lap later
-  cc_limit_settle(&first, 62000, 0, 0);
-  cc_limit_release(&first, 62000);
+  cc_limit_commit(&first, 62000, 0, 0);
+  cc_limit_refund(&first, 62000);
   assert_true(usage(62000).tokens == 60 && usage(62000).requests == 1);
 }
 
@@ -194,13 +194,13 @@ static void releasing_takes_all_back(void **state) {
   (void)state;
   rates(1, 100, 0, 0);
   assert_int_equal(reserve(0, 60, 40), CC_OK);
-  cc_limit_release(&ticket, 0);
+  cc_limit_refund(&reservation, 0);
   assert_true(usage(0).requests == 0 && usage(0).tokens == 0);
-  cc_limit_release(&ticket, 0); // once too often: never below nothing
+  cc_limit_refund(&reservation, 0); // once too often: never below nothing
   assert_true(usage(0).requests == 0 && usage(0).tokens == 0);
   assert_int_equal(reserve(0, 100, 0), CC_OK);
   assert_int_equal(reserve(0, 0, 0), CC_ELIMIT);
-  cc_limit_release(&ticket, 0); // of a refusal
+  cc_limit_refund(&reservation, 0); // of a refusal
   assert_true(usage(0).requests == 1);
 }
 
@@ -211,7 +211,7 @@ static void headroom_is_the_least_share(void **state) {
   assert_true(cc_limit_headroom(limit, 0) == 1);
   assert_int_equal(reserve(0, 10, 10), CC_OK);
   assert_true(fabs(cc_limit_headroom(limit, 0) - 0.8) < 1e-9);
-  cc_limit_settle(&ticket, 0, 10, 200);
+  cc_limit_commit(&reservation, 0, 10, 200);
   assert_true(cc_limit_headroom(limit, 0) == 0);
   assert_true(cc_limit_headroom(limit, 60001) == 1);
 }
@@ -229,13 +229,13 @@ static void a_new_configuration_counts_at_once(void **state) {
 static void limits_that_do_not_exist_are_harmless(void **state) {
   (void)state;
   struct cc_rates given = {1, 1, 1, 1};
-  struct cc_ticket lost = {.limit = 99999};
+  struct cc_reservation lost = {.limit = 99999};
   cc_limit_configure(-1, &given);
   cc_limit_learn(CC_LIMITS, 0, 1, 0, 10, 0, NULL);
   cc_limit_learn(limit, 4, 1, 0, 10, 0, NULL);
-  cc_limit_settle(&lost, 0, 1, 1);
-  cc_limit_release(&lost, 0);
-  assert_int_equal(cc_limit_reserve(-1, 0, 1, 1, &ticket, &wait_ms), CC_EINVAL);
+  cc_limit_commit(&lost, 0, 1, 1);
+  cc_limit_refund(&lost, 0);
+  assert_int_equal(cc_limit_reserve(-1, 0, 1, 1, &reservation, &wait_ms), CC_EINVAL);
   assert_true(cc_limit_headroom(-1, 0) == 1);
   cc_limit_usage(-1, 0, &given);
   assert_true(given.requests == 0 && given.tokens == 0);
@@ -308,11 +308,11 @@ static void what_was_not_used_remains(void **state) {
   cc_limit_learn(limit, 2, 0, 100, 50000, 0, NULL);
   for (int i = 0; i < 5; i++) {
     assert_int_equal(reserve(0, 80, 0), CC_OK);
-    cc_limit_release(&ticket, 0);
+    cc_limit_refund(&reservation, 0);
   }
   for (int i = 0; i < 3; i++) {
     assert_int_equal(reserve(0, 80, 0), CC_OK);
-    cc_limit_settle(&ticket, 0, 10, 0);
+    cc_limit_commit(&reservation, 0, 10, 0);
   }
   assert_int_equal(reserve(0, 1, 0), CC_ELIMIT); // three requests
   cc_limit_learn(limit, 0, 0, 9, 90000, 0, NULL);
@@ -324,10 +324,10 @@ static void more_than_estimated_is_taken_from_what_remains(void **state) {
   (void)state;
   cc_limit_learn(limit, 1, 0, 100, 50000, 0, NULL);
   assert_int_equal(reserve(0, 10, 0), CC_OK);
-  cc_limit_settle(&ticket, 0, 60, 20);
+  cc_limit_commit(&reservation, 0, 60, 20);
   assert_int_equal(reserve(0, 21, 0), CC_ELIMIT);
   assert_int_equal(reserve(0, 20, 0), CC_OK);
-  cc_limit_settle(&ticket, 0, 900, 0);
+  cc_limit_commit(&reservation, 0, 900, 0);
   assert_int_equal(reserve(0, 1, 0), CC_ELIMIT); // never below nothing
 }
 
@@ -335,12 +335,12 @@ static void a_report_counts_the_request_it_came_with(void **state) {
   (void)state;
   cc_limit_learn(limit, 2, 0, 100, 50000, 0, NULL);
   assert_int_equal(reserve(0, 40, 0), CC_OK);
-  struct cc_ticket other = ticket;
+  struct cc_reservation other = reservation;
   assert_int_equal(reserve(0, 40, 0), CC_OK);
-  cc_limit_learn(limit, 2, 0, 98, 50400, 0, &ticket);
-  cc_limit_settle(&ticket, 0, 2, 0); // which the report had
+  cc_limit_learn(limit, 2, 0, 98, 50400, 0, &reservation);
+  cc_limit_commit(&reservation, 0, 2, 0); // which the report had
   assert_int_equal(reserve(0, 61, 0), CC_ELIMIT);
-  cc_limit_settle(&other, 0, 2, 0);
+  cc_limit_commit(&other, 0, 2, 0);
   assert_int_equal(reserve(0, 99, 0), CC_ELIMIT);
   assert_int_equal(reserve(0, 98, 0), CC_OK);
 }
@@ -350,7 +350,7 @@ static void what_was_taken_before_a_reset_is_not_given_back_behind_it(void **sta
   cc_limit_learn(limit, 2, 0, 100, 10000, 0, NULL);
   assert_int_equal(reserve(0, 90, 0), CC_OK);
   cc_limit_learn(limit, 2, 0, 50, 70000, 11000, NULL);
-  cc_limit_release(&ticket, 12000);
+  cc_limit_refund(&reservation, 12000);
   assert_int_equal(reserve(12000, 51, 0), CC_ELIMIT);
   assert_int_equal(reserve(12000, 50, 0), CC_OK);
 }
@@ -395,7 +395,7 @@ static void a_little_back_books_at_the_latest(void **state) {
   rates(2, 0, 0, 0);
   assert_int_equal(reserve(100000, 0, 0), CC_OK);
   assert_int_equal(reserve(70000, 0, 0), CC_OK);
-  assert_int_equal(ticket.second, 100);
+  assert_int_equal(reservation.second, 100);
   assert_int_equal(reserve(70000, 0, 0), CC_ELIMIT);
   assert_int_equal(reserve(160000, 0, 0), CC_ELIMIT);
   assert_int_equal(reserve(160001, 0, 0), CC_OK);

@@ -117,17 +117,17 @@ static void *hammer(void *argument) {
   for (int phase = 0; phase < PHASES; phase++) {
     pthread_barrier_wait(&barrier);
     for (int i = 0; i < TRIES; i++) {
-      struct cc_ticket own;
+      struct cc_reservation own;
       double wait;
       random = random * 2862933555777941757u + 3037000493u;
       int tokens = (int)(random >> 60);
       if (cc_limit_reserve(limit, phase_now, tokens, 0, &own, &wait) != CC_OK) continue;
       int used = random >> 40 & 1 ? tokens : tokens / 2;
       if (i % 16 == 7) {
-        cc_limit_release(&own, phase_now);
+        cc_limit_refund(&own, phase_now);
         continue;
       }
-      cc_limit_settle(&own, phase_now, used, 0);
+      cc_limit_commit(&own, phase_now, used, 0);
       phase_booked++;
       phase_tokens += used;
     }
@@ -171,7 +171,7 @@ static _Atomic uint32_t per_second[RUN_SECONDS + 2];
 static void *run_with_the_clock(void *argument) {
   int thread = (int)(intptr_t)argument;
   for (;;) {
-    struct cc_ticket own;
+    struct cc_reservation own;
     double wait;
     uint64_t now = atomic_fetch_add(&running_ms, 3);
     if (now >= RUN_SECONDS * 1000) return NULL;
@@ -206,11 +206,11 @@ static void a_running_clock_keeps_every_window(void **state) {
 
 static void hammer_until_killed(void) {
   for (double now = 0;; now = now < 500 ? now + 5 : 0) {
-    struct cc_ticket own;
+    struct cc_reservation own;
     double wait;
     if (cc_limit_reserve(limit, 60000 + now, 10, 10, &own, &wait) != CC_OK) continue;
-    cc_limit_settle(&own, now, 5, 5);
-    cc_limit_release(&own, now);
+    cc_limit_commit(&own, now, 5, 5);
+    cc_limit_refund(&own, now);
   }
 }
 
@@ -238,17 +238,17 @@ static void killed_processes_leave_it_usable(void **state) {
 static const double stepped_now = 70000;
 
 static void book_and_settle(void) {
-  struct cc_ticket own;
+  struct cc_reservation own;
   double wait;
   cc_limit_reserve(limit, stepped_now, 10, 10, &own, &wait);
-  cc_limit_settle(&own, stepped_now, 7, 0);
+  cc_limit_commit(&own, stepped_now, 7, 0);
 }
 
 static void window_is_sound(void) {
   double before = usage(stepped_now).requests, own = 0;
   assert_true(before <= 1000);
   while (reserve(stepped_now, 10, 10) == CC_OK) {
-    cc_limit_release(&ticket, stepped_now);
+    cc_limit_refund(&reservation, stepped_now);
     if (++own == 10) break;
   }
   assert_true(usage(stepped_now).requests == before);
@@ -271,7 +271,7 @@ static void death_while_booking_costs_one_request(void **state) {
 static int child_booked, child_second, parent_booked;
 
 static void book_late(double now) {
-  struct cc_ticket own;
+  struct cc_reservation own;
   double wait;
   if (cc_limit_reserve(limit, now, 0, 0, &own, &wait) != CC_OK) return;
   cc_cell_set(child_booked, 1);
@@ -356,7 +356,7 @@ static void learn_two(void) {
 }
 
 static void take_tokens_left(void) {
-  struct cc_ticket own;
+  struct cc_reservation own;
   double wait;
   cc_cell_set(child_booked, cc_limit_reserve(limit, 0, 10, 0, &own, &wait) == CC_OK);
 }

@@ -19,14 +19,14 @@ static int in_slot_0(void **state) {
   return 0;
 }
 
-static struct cc_ticket booked(double now, double input, double output) {
+static struct cc_reservation booked(double now, double input, double output) {
   assert_int_equal(reserve(now, input, output), CC_OK);
-  return ticket;
+  return reservation;
 }
 
 static void what_was_not_sent_comes_back(void **state) {
   (void)state;
-  struct cc_ticket first = booked(NOW, 10, 20), sent = booked(NOW, 100, 200);
+  struct cc_reservation first = booked(NOW, 10, 20), sent = booked(NOW, 100, 200);
   assert_true(first.entry > 0 && sent.entry > 0 && first.entry != sent.entry);
   cc_ledger_sent(sent.entry);
   cc_ledger_return(0);
@@ -39,11 +39,11 @@ static void what_was_not_sent_comes_back(void **state) {
 
 static void what_is_settled_or_released_is_not_given_back_again(void **state) {
   (void)state;
-  struct cc_ticket settled = booked(NOW, 10, 20), released = booked(NOW, 10, 20);
-  struct cc_ticket other = booked(NOW, 1, 2);
+  struct cc_reservation settled = booked(NOW, 10, 20), released = booked(NOW, 10, 20);
+  struct cc_reservation other = booked(NOW, 1, 2);
   cc_ledger_sent(other.entry);
-  cc_limit_settle(&settled, NOW, 7, 8);
-  cc_limit_release(&released, NOW);
+  cc_limit_commit(&settled, NOW, 7, 8);
+  cc_limit_refund(&released, NOW);
   cc_ledger_return(0);
   assert_true(usage(NOW).requests == 2);
   assert_true(usage(NOW).input_tokens == 8);
@@ -53,10 +53,10 @@ static void what_is_settled_or_released_is_not_given_back_again(void **state) {
 static void an_entry_taken_anew_is_not_taken_for_sent(void **state) {
   (void)state;
   for (int i = 0; i < 2 * CC_ENTRIES; i++) {
-    struct cc_ticket one = booked(NOW, 1, 1);
+    struct cc_reservation one = booked(NOW, 1, 1);
     assert_true(one.entry > 0);
     cc_ledger_sent(one.entry);
-    cc_limit_release(&one, NOW);
+    cc_limit_refund(&one, NOW);
   }
   booked(NOW, 5, 5);
   cc_ledger_return(0);
@@ -79,33 +79,33 @@ static void outside_of_workers_there_are_no_entries(void **state) {
   (void)state;
   cc_shared_this(-1);
   assert_int_equal(booked(NOW, 1, 2).entry, 0);
-  cc_limit_settle(&ticket, NOW, 3, 4);
-  cc_ledger_sent(ticket.entry);
+  cc_limit_commit(&reservation, NOW, 3, 4);
+  cc_ledger_sent(reservation.entry);
   assert_true(usage(NOW).input_tokens == 3);
 }
 
 static void a_full_ledger_takes_more_after_a_minute(void **state) {
   (void)state;
-  struct cc_ticket early = booked(NOW, 1, 1);
+  struct cc_reservation early = booked(NOW, 1, 1);
   for (int i = 1; i < CC_ENTRIES; i++)
     assert_true(booked(NOW, 1, 1).entry > 0);
   assert_int_equal(booked(NOW, 1, 1).entry, 0);
   assert_int_equal(booked(62000, 1, 1).entry, 0); // a window may still hold the first second
-  struct cc_ticket late = {0};
+  struct cc_reservation late = {0};
   for (int i = 0; i < CC_ENTRIES && late.entry != early.entry; i++)
     late = booked(64000, 1, 1);
   assert_int_equal(late.entry, early.entry);
   double before = usage(64000).requests;
-  cc_limit_settle(&early, 64000, 9, 9); // its entry is another's now
+  cc_limit_commit(&early, 64000, 9, 9); // its entry is another's now
   cc_ledger_return(0);
   assert_true(usage(64000).requests < before);
   assert_true(usage(64000).requests == 1); // the one without an entry
 }
 
 static void work_until_killed(void) {
-  struct cc_ticket held[8] = {{.limit = -1}};
+  struct cc_reservation held[8] = {{.limit = -1}};
   for (unsigned i = 0;; i = (i + 1) % 8) {
-    if (held[i].entry) cc_limit_release(&held[i], NOW);
+    if (held[i].entry) cc_limit_refund(&held[i], NOW);
     held[i] = booked(NOW, 3, 4);
   }
 }
@@ -145,8 +145,8 @@ static void others_book(void) {
 
 static void book_send_and_settle(void) {
   if (reserve(NOW, 10, 20) != CC_OK) return;
-  cc_ledger_sent(ticket.entry);
-  cc_limit_settle(&ticket, NOW, 7, 25);
+  cc_ledger_sent(reservation.entry);
+  cc_limit_commit(&reservation, NOW, 7, 25);
 }
 
 static void book(void) {
@@ -154,7 +154,7 @@ static void book(void) {
 }
 
 static void book_and_release(void) {
-  if (reserve(NOW, 10, 20) == CC_OK) cc_limit_release(&ticket, NOW);
+  if (reserve(NOW, 10, 20) == CC_OK) cc_limit_refund(&reservation, NOW);
 }
 
 // Beside what was there at most one booking has been left: all of it, or none, or a part.
@@ -207,12 +207,12 @@ static double kept_requests, kept_input;
 // Slot 0: every third is released, every third settled, every third is left open, sent or not.
 static void *work(void *unused) {
   for (int i = 0; i < BOOKINGS; i++) {
-    struct cc_ticket own;
+    struct cc_reservation own;
     double wait, input = i % 10;
     if (cc_limit_reserve(limit, NOW, input, 1, &own, &wait) != CC_OK) wrong++;
     if (i % 2) cc_ledger_sent(own.entry);
-    if (i % 3 == 0) cc_limit_release(&own, NOW);
-    if (i % 3 == 1) cc_limit_settle(&own, NOW, input / 2, 1);
+    if (i % 3 == 0) cc_limit_refund(&own, NOW);
+    if (i % 3 == 1) cc_limit_commit(&own, NOW, input / 2, 1);
     if (i % 3 == 0 || (i % 3 == 2 && i % 2 == 0)) continue;
     kept_requests++;
     kept_input += i % 3 == 1 ? (double)((i % 10 + 1) / 2) : input;
