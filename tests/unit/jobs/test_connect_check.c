@@ -30,7 +30,7 @@ static int end(void **state) {
   return 0;
 }
 
-static int knock(bool tls, const char *host, uint16_t port, uint32_t timeout_ms) {
+static int check(bool tls, const char *host, uint16_t port, uint32_t timeout_ms) {
   struct cc_event event;
   struct cc_fetched got;
   struct cc_origin spec = {.tls = tls, .host = text(host), .port = port};
@@ -66,7 +66,7 @@ static void a_port_that_listens_is_there_and_sees_no_byte(void **state) {
   char byte;
   int fd = silent(&port);
   for (int i = 0; i < 2; i++) { // each with a connection of its own
-    assert_int_equal(knock(false, "127.0.0.1", port, 20000), CC_OK);
+    assert_int_equal(check(false, "127.0.0.1", port, 20000), CC_OK);
     int peer = accept(fd, NULL, NULL);
     assert_true(peer >= 0);
     struct cc_event event;
@@ -80,19 +80,19 @@ static void a_port_that_listens_is_there_and_sees_no_byte(void **state) {
 
 static void a_closed_port_is_refused(void **state) {
   (void)state;
-  assert_int_equal(knock(false, "127.0.0.1", 1, 20000), CC_EREFUSED);
+  assert_int_equal(check(false, "127.0.0.1", 1, 20000), CC_EREFUSED);
 }
 
 static void a_name_that_is_none_is_told(void **state) {
   (void)state;
-  assert_int_equal(knock(false, "nobody.invalid", 80, 20000), CC_EDNS);
+  assert_int_equal(check(false, "nobody.invalid", 80, 20000), CC_EDNS);
 }
 
 static void who_accepts_without_tls_is_not_there(void **state) {
   (void)state;
   uint16_t port;
   int fd = silent(&port);
-  assert_int_equal(knock(true, "127.0.0.1", port, 80), CC_ETOTAL_TIMEOUT);
+  assert_int_equal(check(true, "127.0.0.1", port, 80), CC_ETOTAL_TIMEOUT);
   close(fd);
 }
 
