@@ -155,10 +155,10 @@ int cc_random(void *out, uint32_t size);
 // called or that called them. The first counts towards the deadline on stays in Lua, and is ended
 // by it with an ordinary error; what is called counts a tenth, the rest of the library nothing.
 enum cc_place { CC_LIBRARY, CC_SCRIPT, CC_CALLED };
-void cc_script(int place);
+void cc_watchdog_enter(int place);
 
 // Scripts of another exchange run now: what those before have used does not count for them.
-void cc_script_anew(struct cc_relay *relay, cc_id exchange);
+void cc_watchdog_restart(struct cc_relay *relay, cc_id exchange);
 
 // A timer of the process: event TIMER with id 0 and this detail after delay_ms. Starting a number
 // again moves it; a negative delay stops it. number is 0 to 15.

@@ -86,7 +86,7 @@ static void begin(struct cc_relay *relay, int fd, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);
   cc_relay_let_go(relay);
-  cc_stay_end();
+  cc_watchdog_end();
   answer = fd;
 }
 

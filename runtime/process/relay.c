@@ -103,11 +103,11 @@ static void look_at_loop(struct cc_relay *relay) {
 // What scripts allocate in a stay counts for its exchange, if it is one's.
 static void begin_stay(struct cc_relay *relay, cc_id id) {
   struct cc_exchange *exchange = cc_relay_exchange(relay, id);
-  cc_stay_begin(exchange ? &exchange->script_bytes : NULL);
+  cc_watchdog_begin(exchange ? &exchange->script_bytes : NULL);
 }
 
 bool cc_next(struct cc_relay *relay, struct cc_event *event) {
-  cc_stay_end();
+  cc_watchdog_end();
   if (relay->delivered) cc_exchange_free(relay->delivered);
   relay->delivered = NULL;
   cc_jobs_free(relay, false);
@@ -120,8 +120,8 @@ bool cc_next(struct cc_relay *relay, struct cc_event *event) {
   return true;
 }
 
-void cc_script_anew(struct cc_relay *relay, cc_id id) {
-  cc_stay_end();
+void cc_watchdog_restart(struct cc_relay *relay, cc_id id) {
+  cc_watchdog_end();
   begin_stay(relay, id);
 }
 

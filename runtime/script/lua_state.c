@@ -30,7 +30,7 @@ struct budget {
 // far go on, up to three quarters: whoever holds the memory is to end, not its neighbours. The rest
 // is the library's alone.
 static size_t most_for_script(struct budget *budget, size_t taken) {
-  unsigned stay = cc_stay_number();
+  unsigned stay = cc_watchdog_turn();
   if (stay != budget->stay) budget->stay_most = budget->used + budget->script;
   budget->stay = stay;
   size_t most = taken <= budget->script / 4 ? budget->limit / 4 * 3 : budget->limit / 2;
@@ -43,12 +43,12 @@ static size_t most_for_script(struct budget *budget, size_t taken) {
 static bool is_too_much(struct budget *budget, size_t growth) {
   size_t after = budget->used + growth;
   if (after > budget->limit) return true;
-  if (!budget->script || !cc_stay_for_script()) return false;
+  if (!budget->script || !cc_watchdog_for_script()) return false;
   size_t taken = *cc_stay_taken() += growth, most = most_for_script(budget, taken);
   if (after <= most) return false;
-  if (cc_stay_in_script() && (growth >= LARGE || after > most + SLACK)) return true;
+  if (cc_watchdog_in_script() && (growth >= LARGE || after > most + SLACK)) return true;
   greedy = true;
-  cc_stay_stop();
+  cc_watchdog_expire();
   return false;
 }
 
@@ -131,9 +131,9 @@ static int level_of_script(lua_State *L) {
 // failed by itself has left its coroutine, but the library may not have been able to say so yet.
 static void stop_script(lua_State *L, lua_Debug *debug) {
   (void)debug;
-  int level = cc_stay_in_script() ? level_of_script(L) : -1;
+  int level = cc_watchdog_in_script() ? level_of_script(L) : -1;
   if (level < 0) return;
-  cc_script(CC_LIBRARY);
+  cc_watchdog_enter(CC_LIBRARY);
   luaL_where(L, level);
   if (greedy)
     lua_pushliteral(L, "not enough memory: the script took all it may");
@@ -156,7 +156,7 @@ static void disarm(void) {
 void cc_guard_deadline(lua_State *L, double ms) {
   guarded = L;
   limit_ms = ms;
-  cc_stay_guard(ms, arm, disarm);
+  cc_watchdog_init(ms, arm, disarm);
 }
 
 // ---- Calls -------------------------------------------------------------------------------------

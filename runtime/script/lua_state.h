@@ -9,7 +9,7 @@
 // gets "not enough memory" as an ordinary error.
 lua_State *cc_guard_open(size_t limit);
 
-// Ends script code (cc_script) that uses more than ms of processor time of its own in one stay in
+// Ends script code (cc_watchdog_enter) that uses more than ms of processor time of its own in one stay in
 // Lua: it gets an error. 0: no deadline.
 void cc_guard_deadline(lua_State *L, double ms);
 

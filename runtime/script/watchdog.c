@@ -29,7 +29,7 @@ static double used_ms(void) {
   return (double)time.tv_sec * 1000 + (double)time.tv_nsec / 1e6;
 }
 
-void cc_stay_stop(void) {
+void cc_watchdog_expire(void) {
   if (atomic_exchange(&was_overdue, true)) return;
   tell_overdue();
 }
@@ -86,7 +86,7 @@ static void prepare(void) {
   pthread_atfork(NULL, NULL, in_child);
 }
 
-void cc_stay_guard(double limit_ms, void (*overdue)(void), void (*over)(void)) {
+void cc_watchdog_init(double limit_ms, void (*overdue)(void), void (*over)(void)) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, prepare);
   limit = limit_ms;
@@ -94,7 +94,7 @@ void cc_stay_guard(double limit_ms, void (*overdue)(void), void (*over)(void)) {
   tell_over = over;
 }
 
-void cc_stay_begin(size_t *counter) {
+void cc_watchdog_begin(size_t *counter) {
   if (!tell_overdue || limit <= 0 || atomic_load(&stays) & 1) return;
   if (!watched) start();
   of_stay = 0;
@@ -102,7 +102,7 @@ void cc_stay_begin(size_t *counter) {
   atomic_fetch_add(&stays, 1);
 }
 
-void cc_stay_end(void) {
+void cc_watchdog_end(void) {
   atomic_store_explicit(&place, CC_LIBRARY, memory_order_relaxed);
   taken = &of_stay;
   if (!(atomic_load(&stays) & 1)) return;
@@ -114,20 +114,20 @@ size_t *cc_stay_taken(void) {
   return taken;
 }
 
-unsigned cc_stay_number(void) {
+unsigned cc_watchdog_turn(void) {
   return atomic_load_explicit(&stays, memory_order_relaxed);
 }
 
-void cc_script(int where) {
+void cc_watchdog_enter(int where) {
   atomic_store_explicit(&place, where, memory_order_relaxed);
   cc_shared_script(where == CC_SCRIPT);
-  if (where == CC_SCRIPT) cc_stay_begin(NULL);
+  if (where == CC_SCRIPT) cc_watchdog_begin(NULL);
 }
 
-bool cc_stay_in_script(void) {
+bool cc_watchdog_in_script(void) {
   return atomic_load_explicit(&place, memory_order_relaxed) == CC_SCRIPT;
 }
 
-bool cc_stay_for_script(void) {
+bool cc_watchdog_for_script(void) {
   return atomic_load_explicit(&place, memory_order_relaxed) != CC_LIBRARY;
 }

@@ -137,7 +137,7 @@ local unbounded = methods.__index
 function M.resume(wide)
   M.wide = wide or false
   if not wide then methods.__index = bounded end
-  C.cc_script(C.CC_SCRIPT)
+  C.cc_watchdog_enter(C.CC_SCRIPT)
 end
 
 --- Script code begins to run: methods of strings are the bounded ones until M.leave.
@@ -149,13 +149,13 @@ end
 
 --- The library goes on.
 function M.leave()
-  C.cc_script(C.CC_LIBRARY)
+  C.cc_watchdog_enter(C.CC_LIBRARY)
   methods.__index = unbounded
 end
 
 --- The library goes on because the script called it.
 function M.call()
-  C.cc_script(C.CC_CALLED)
+  C.cc_watchdog_enter(C.CC_CALLED)
   methods.__index = unbounded
 end
 

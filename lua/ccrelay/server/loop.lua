@@ -120,7 +120,7 @@ function Loop:spread()
     wait.posted = {}
     for _, news in ipairs(list) do
       local exchange, kind = news[1], news[2]
-      C.cc_script_anew(self.relay, exchange.handle)
+      C.cc_watchdog_restart(self.relay, exchange.handle)
       if not exchange.ended and wait.awaits(exchange, kind) then self:resume(exchange, kind) end
     end
   end

@@ -10,7 +10,7 @@ local fake = {}
 
 function fake.cc_next(_, event)
   assert(not state.inside, 'script code has not been left')
-  real.cc_script_anew(nil, 0)
+  real.cc_watchdog_restart(nil, 0)
   local found = next_event()
   if not found then return false end
   state.now = math.max(state.now, found.due)
@@ -26,11 +26,11 @@ starts[real.CC_EVENT_OUTCOME] = function(found)
 end
 
 -- All exchanges of a test together have the bounds of one stay.
-function fake.cc_script_anew() real.cc_script_anew(nil, 0) end
+function fake.cc_watchdog_restart() real.cc_watchdog_restart(nil, 0) end
 
-function fake.cc_script(place)
+function fake.cc_watchdog_enter(place)
   state.inside = place == real.CC_SCRIPT
-  real.cc_script(place)
+  real.cc_watchdog_enter(place)
 end
 
 function fake.cc_now() return state.now end

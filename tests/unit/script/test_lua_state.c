@@ -26,7 +26,7 @@ static int open_state(void **state) {
 
 static int close_state(void **state) {
   (void)state;
-  cc_stay_end();
+  cc_watchdog_end();
   cc_guard_close(L);
   return 0;
 }
@@ -47,9 +47,9 @@ static void as_script(void) {
 static bool run(const char *text, bool inside) {
   assert_int_equal(luaL_loadstring(L, text), 0);
   if (inside) as_script();
-  cc_script(inside ? CC_SCRIPT : CC_LIBRARY);
+  cc_watchdog_enter(inside ? CC_SCRIPT : CC_LIBRARY);
   bool ok = lua_pcall(L, 0, 0, 0) == 0;
-  cc_script(CC_LIBRARY);
+  cc_watchdog_enter(CC_LIBRARY);
   if (!ok) assert_non_null(strstr(lua_tostring(L, -1), "not enough memory"));
   lua_settop(L, 0);
   return ok;
@@ -85,7 +85,7 @@ static void test_greedy(void **state) {
     lua_setglobal(L, "kept");
     lua_gc(L, LUA_GCCOLLECT, 0);
     assert_in_range(held(), 0, before + SLACK);
-    cc_stay_end();
+    cc_watchdog_end();
   }
 }
 
@@ -96,7 +96,7 @@ static void test_modest(void **state) {
   assert_true(library("kept = {}"));
   assert_true(script("add(40)"));  // of 128 KiB and more
   assert_false(script("add(40)")); // the same stay
-  cc_stay_end();
+  cc_watchdog_end();
   assert_true(script("add(40)"));
 }
 
@@ -113,7 +113,7 @@ static void test_what_is_kept_leaves_room(void **state) {
   assert_true(library("kept = {}"));
   for (int i = 0; ok && i < 200; i++) {
     ok = script("kept[#kept + 1] = string.rep('x', 2^20 + #kept)");
-    cc_stay_end();
+    cc_watchdog_end();
   }
   assert_false(ok);
   assert_in_range(held(), LIMIT / 2 - 4 * MIB, LIMIT / 2 + 4 * MIB);
@@ -121,8 +121,8 @@ static void test_what_is_kept_leaves_room(void **state) {
 }
 
 static bool stay(size_t *taken, const char *text) {
-  cc_stay_end();
-  cc_stay_begin(taken);
+  cc_watchdog_end();
+  cc_watchdog_begin(taken);
   return script(text);
 }
 
@@ -143,13 +143,13 @@ static void test_who_holds_much_pays(void **state) {
   while (stay(&little, "keep()"))
     continue;
   assert_in_range(little, SCRIPT / 4, SCRIPT / 4 + MIB);
-  cc_stay_end();
+  cc_watchdog_end();
 }
 
 // A call that leaves a text of 1 MiB which is the library's own, then goes back to the script.
 static int call_library(lua_State *thread) {
   static int count;
-  cc_script(CC_CALLED);
+  cc_watchdog_enter(CC_CALLED);
   luaL_Buffer buffer;
   luaL_buffinit(thread, &buffer);
   lua_pushfstring(thread, "%d", count++);
@@ -157,7 +157,7 @@ static int call_library(lua_State *thread) {
   for (int i = 0; i < MIB / 1024; i++)
     memset(luaL_prepbuffer(&buffer), 'x', 1024), luaL_addsize(&buffer, 1024);
   luaL_pushresult(&buffer);
-  cc_script(CC_SCRIPT);
+  cc_watchdog_enter(CC_SCRIPT);
   return 1;
 }
 
@@ -167,18 +167,18 @@ static void test_calls_count(void **state) {
   lua_register(L, "call_library", call_library);
   assert_false(script("local t = {} for i = 1, 1e9 do t[i] = call_library() end"));
   assert_in_range(held(), 0, SCRIPT + SLACK + 8 * MIB);
-  cc_stay_end();
+  cc_watchdog_end();
   assert_true(script("call_library()"));
 }
 
 static int enter(lua_State *thread) {
   (void)thread;
-  cc_script(CC_SCRIPT);
+  cc_watchdog_enter(CC_SCRIPT);
   return 0;
 }
 
 static int fail_overdue(lua_State *thread) {
-  cc_stay_stop();
+  cc_watchdog_expire();
   return luaL_error(thread, "its own");
 }
 
@@ -199,7 +199,7 @@ static void test_stops_in_scripts_alone(void **state) {
       luaL_dostring(L, "enter() local ok, one = coroutine.resume(coroutine.create(failing)) "
                        "enter() local ok, two = coroutine.resume(coroutine.create(looping)) "
                        "assert(one:find 'its own') assert(two:find 'ran for more than')");
-  cc_script(CC_LIBRARY);
+  cc_watchdog_enter(CC_LIBRARY);
   if (failed) fail_msg("%s", lua_tostring(L, -1));
 }
 

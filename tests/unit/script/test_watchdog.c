@@ -39,20 +39,20 @@ static void use(double ms) {
 // of what runs now. A tick before each change of place makes the samples exact.
 static void enter(int place) {
   raise(SIGALRM);
-  cc_script(place);
+  cc_watchdog_enter(place);
 }
 
 static int begin(void **state) {
   (void)state;
   overdue = over = 0;
-  cc_stay_guard(LIMIT_MS, on_overdue, on_over);
-  cc_stay_begin(NULL);
+  cc_watchdog_init(LIMIT_MS, on_overdue, on_over);
+  cc_watchdog_begin(NULL);
   return 0;
 }
 
 static int end(void **state) {
   (void)state;
-  cc_stay_end();
+  cc_watchdog_end();
   return 0;
 }
 
@@ -67,7 +67,7 @@ static void test_script(void **state) {
   run_script(MUCH_MS);
   assert_true(overdue);
   assert_int_equal(over, 0);
-  cc_stay_end();
+  cc_watchdog_end();
   assert_int_equal(over, 1);
 }
 
@@ -76,7 +76,7 @@ static void test_library(void **state) {
   use(MUCH_MS);
   run_script(LITTLE_MS);
   use(MUCH_MS);
-  cc_stay_end();
+  cc_watchdog_end();
   assert_int_equal(overdue, 0);
 }
 
@@ -103,7 +103,7 @@ static void test_anew(void **state) {
   (void)state;
   for (int i = 0; i < 8; i++) {
     run_script(LITTLE_MS);
-    cc_script_anew(NULL, 0);
+    cc_watchdog_restart(NULL, 0);
   }
   assert_int_equal(overdue, 0);
 }
