@@ -58,7 +58,7 @@ static void set_arguments(lua_State *L, int argc, char **argv) {
 
 static int run(lua_State *L) {
   static const char text[] = "return require('ccrelay.cli').main(arg)";
-  if (luaL_loadbuffer(L, text, sizeof text - 1, "=main") != 0 || cc_guard_call(L, 0, 1) != 0) {
+  if (luaL_loadbuffer(L, text, sizeof text - 1, "=main") != 0 || cc_lua_state_call(L, 0, 1) != 0) {
     fprintf(stderr, "ccrelay: %s\n", lua_tostring(L, -1));
     return EXIT_SOFTWARE;
   }
@@ -73,8 +73,8 @@ static double setting(const char *name, double usual) {
 
 // CCRELAY_SCRIPT_MS is for slow machines and for tools that slow everything down.
 static void bound_scripts(lua_State *L) {
-  cc_guard_deadline(L, setting("CCRELAY_SCRIPT_MS", SCRIPT_MS));
-  cc_guard_memory(L, (size_t)(setting("CCRELAY_SCRIPT_MB", SCRIPT_MB) * 1024 * 1024));
+  cc_lua_state_deadline(L, setting("CCRELAY_SCRIPT_MS", SCRIPT_MS));
+  cc_lua_state_memory(L, (size_t)(setting("CCRELAY_SCRIPT_MB", SCRIPT_MB) * 1024 * 1024));
 }
 
 int main(int argc, char **argv) {
@@ -85,14 +85,14 @@ int main(int argc, char **argv) {
     fprintf(stderr, "ccrelay: no library in %s/lua (CCRELAY_ROOT names its folder)\n", root);
     return EXIT_SOFTWARE;
   }
-  lua_State *L = cc_guard_open(LUA_MEMORY);
+  lua_State *L = cc_lua_state_open(LUA_MEMORY);
   if (!L) return EXIT_SOFTWARE;
   set_arguments(L, argc, argv);
   set_paths(L, root);
   cc_process_init(argc, argv);
   bound_scripts(L);
   int code = run(L);
-  cc_guard_close(L);
+  cc_lua_state_close(L);
   cc_log_flush(1000);
   cc_log_close();
   return code;

@@ -44,7 +44,7 @@ static bool is_too_much(struct budget *budget, size_t growth) {
   size_t after = budget->used + growth;
   if (after > budget->limit) return true;
   if (!budget->script || !cc_watchdog_for_script()) return false;
-  size_t taken = *cc_stay_taken() += growth, most = most_for_script(budget, taken);
+  size_t taken = *cc_watchdog_allocated() += growth, most = most_for_script(budget, taken);
   if (after <= most) return false;
   if (cc_watchdog_in_script() && (growth >= LARGE || after > most + SLACK)) return true;
   greedy = true;
@@ -70,7 +70,7 @@ static void deepen_stack(void) {
   setrlimit(RLIMIT_STACK, &limit);
 }
 
-lua_State *cc_guard_open(size_t limit) {
+lua_State *cc_lua_state_open(size_t limit) {
   deepen_stack();
   struct budget *budget = calloc(1, sizeof *budget);
   lua_State *L = budget ? luaL_newstate() : NULL;
@@ -86,7 +86,7 @@ lua_State *cc_guard_open(size_t limit) {
   return L;
 }
 
-void cc_guard_memory(lua_State *L, size_t bytes) {
+void cc_lua_state_memory(lua_State *L, size_t bytes) {
   void *data;
   lua_getallocf(L, &data);
   struct budget *budget = data;
@@ -153,7 +153,7 @@ static void disarm(void) {
   lua_sethook(guarded, NULL, 0, 0);
 }
 
-void cc_guard_deadline(lua_State *L, double ms) {
+void cc_lua_state_deadline(lua_State *L, double ms) {
   guarded = L;
   limit_ms = ms;
   cc_watchdog_init(ms, arm, disarm);
@@ -167,7 +167,7 @@ static int trace(lua_State *L) {
   return 1;
 }
 
-int cc_guard_call(lua_State *L, int arguments, int results) {
+int cc_lua_state_call(lua_State *L, int arguments, int results) {
   int base = lua_gettop(L) - arguments;
   lua_pushcfunction(L, trace);
   lua_insert(L, base);
@@ -176,7 +176,7 @@ int cc_guard_call(lua_State *L, int arguments, int results) {
   return result;
 }
 
-void cc_guard_close(lua_State *L) {
+void cc_lua_state_close(lua_State *L) {
   void *data;
   lua_getallocf(L, &data);
   struct budget *budget = data;

@@ -110,7 +110,7 @@ void cc_watchdog_end(void) {
   if (atomic_load(&was_overdue) && atomic_exchange(&was_overdue, false)) tell_over();
 }
 
-size_t *cc_stay_taken(void) {
+size_t *cc_watchdog_allocated(void) {
   return taken;
 }
 

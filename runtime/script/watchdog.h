@@ -25,7 +25,7 @@ void cc_watchdog_expire(void);
 unsigned cc_watchdog_turn(void);
 
 // The counter of the memory that scripts have taken, of this stay.
-size_t *cc_stay_taken(void);
+size_t *cc_watchdog_allocated(void);
 
 // Is a script running, rather than the library below it? (cc_watchdog_enter of relay.h)
 bool cc_watchdog_in_script(void);

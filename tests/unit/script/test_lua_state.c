@@ -18,16 +18,16 @@ static lua_State *L;
 
 static int open_state(void **state) {
   (void)state;
-  L = cc_guard_open(LIMIT);
-  cc_guard_deadline(L, 60000);
-  cc_guard_memory(L, SCRIPT);
+  L = cc_lua_state_open(LIMIT);
+  cc_lua_state_deadline(L, 60000);
+  cc_lua_state_memory(L, SCRIPT);
   return luaL_dostring(L, "jit.off()"); // as sandbox.lua has it for scripts
 }
 
 static int close_state(void **state) {
   (void)state;
   cc_watchdog_end();
-  cc_guard_close(L);
+  cc_lua_state_close(L);
   return 0;
 }
 
@@ -205,7 +205,7 @@ static void test_stops_in_scripts_alone(void **state) {
 
 static void test_no_bound(void **state) {
   (void)state;
-  cc_guard_memory(L, 0);
+  cc_lua_state_memory(L, 0);
   assert_true(script("kept = string.rep('x', 20 * 2^20)"));
 }
 
