@@ -242,7 +242,7 @@ do_promises() { do_npm && timeout 2400 node "$root/tests/bench/promises.mjs"; }
 
 do_stepped() {
   CCRELAY_STEP=1 timeout 3600 ctest --test-dir "$build/plain" -V -j "$jobs" --timeout 3500 \
-    -R '^test_(cell|ledger|limit_window|shared)$'
+    -R '^test_(cell|reservations|limit_window|shared)$'
 }
 
 # Ubuntu has most of the packages in universe, which is on wherever it is installed.
@@ -308,7 +308,7 @@ if [ $quick = no ]; then
   fi
   if wanted threads; then
     step build-threads count_none configure tsan all -DCCRELAY_SANITIZE=thread &&
-      step threads count_ctest do_ctest tsan -R '^test_(shared|cell|limit|limit_window|remainder|ledger|secret|log|resolve)$'
+      step threads count_ctest do_ctest tsan -R '^test_(shared|cell|limit|limit_window|remainder|reservations|secret|log|resolve)$'
   fi
   if wanted fuzz; then
     CC=clang CXX=clang++ step build-fuzz count_none configure fuzz fuzzers -DCCRELAY_FUZZ=ON \

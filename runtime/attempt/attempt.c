@@ -97,7 +97,7 @@ static void note_sent(struct cc_attempt *attempt) {
   if (attempt->sent) return;
   attempt->sent = true;
   for (size_t i = 0; i < sizeof attempt->spec.entries / sizeof *attempt->spec.entries; i++)
-    cc_ledger_sent(attempt->spec.entries[i]);
+    cc_reservations_sent(attempt->spec.entries[i]);
 }
 
 // Writes until the system takes no more; what it refused is in the stream's own memory. When the

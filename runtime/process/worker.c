@@ -234,7 +234,7 @@ void cc_workers_reap(struct cc_relay *relay) {
   if (has_ended(helper, &status)) helper = 0;
   for (uint32_t slot = 0; cc_worker(slot, &worker) == CC_OK; slot++) {
     if (!has_ended(worker.pid, &status)) continue;
-    cc_ledger_return(slot);
+    cc_reservations_refund(slot);
     cc_shared_slot_ended((int)slot, status_of(status));
     cc_relay_post(relay, CC_EVENT_CHILD, (int32_t)slot, 0);
   }

@@ -282,7 +282,7 @@ int cc_limit_reserve(int number, double now_ms, double input_tokens, double outp
                      struct cc_reservation *reservation, double *wait_ms) {
   const struct amounts wanted = {{1, counted(input_tokens), counted(output_tokens)}};
   int error = reserve(number, now_ms, &wanted, reservation, wait_ms);
-  if (error == CC_OK) reservation->entry = cc_ledger_open(reservation);
+  if (error == CC_OK) reservation->entry = cc_reservations_add(reservation);
   return error;
 }
 
@@ -302,7 +302,7 @@ void cc_limit_commit(const struct cc_reservation *reservation, double now_ms, do
                      double output_tokens) {
   struct cc_shared_limit *limit = cc_shared_limit(reservation->limit);
   if (!limit) return;
-  cc_ledger_close(reservation);
+  cc_reservations_remove(reservation);
   double input = (double)counted(input_tokens) - reservation->input_tokens;
   double output = (double)counted(output_tokens) - reservation->output_tokens;
   cc_window_change(limit->window[INPUT], reservation->second, input);

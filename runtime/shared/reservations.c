@@ -17,8 +17,8 @@ static bool is_free(uint64_t place, uint32_t now) {
   return !place || (uint32_t)place + CC_WINDOW_SECONDS < now;
 }
 
-uint32_t cc_ledger_open(const struct cc_reservation *reservation) {
-  struct cc_shared_entry *entries = cc_shared_ledger(cc_shared_own());
+uint32_t cc_reservations_add(const struct cc_reservation *reservation) {
+  struct cc_shared_entry *entries = cc_shared_reservations(cc_shared_own());
   for (int i = 0; entries && i < TRIES; i++) {
     uint32_t at = next++ % CC_ENTRIES;
     if (!is_free(atomic_load(&entries[at].place), reservation->second)) continue;
@@ -32,22 +32,22 @@ uint32_t cc_ledger_open(const struct cc_reservation *reservation) {
 }
 
 static struct cc_shared_entry *find(uint32_t entry) {
-  struct cc_shared_entry *entries = cc_shared_ledger(cc_shared_own());
+  struct cc_shared_entry *entries = cc_shared_reservations(cc_shared_own());
   return entries && entry > 0 && entry <= CC_ENTRIES ? &entries[entry - 1] : NULL;
 }
 
-void cc_ledger_close(const struct cc_reservation *reservation) {
+void cc_reservations_remove(const struct cc_reservation *reservation) {
   struct cc_shared_entry *entry = find(reservation->entry);
   if (entry && atomic_load(&entry->place) == place_of(reservation)) atomic_store(&entry->place, 0);
 }
 
-void cc_ledger_sent(uint32_t number) {
+void cc_reservations_sent(uint32_t number) {
   struct cc_shared_entry *entry = find(number);
   if (entry) atomic_fetch_or(&entry->tokens, SENT);
 }
 
-void cc_ledger_return(uint32_t slot) {
-  struct cc_shared_entry *entries = cc_shared_ledger((int)slot);
+void cc_reservations_refund(uint32_t slot) {
+  struct cc_shared_entry *entries = cc_shared_reservations((int)slot);
   for (uint32_t at = 0; entries && at < CC_ENTRIES; at++) {
     uint64_t place = atomic_exchange(&entries[at].place, 0);
     uint64_t tokens = atomic_load(&entries[at].tokens);

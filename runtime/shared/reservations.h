@@ -8,16 +8,16 @@
 // What was sent is kept as estimated, for the provider has counted it. An entry whose second no window
 // holds any more is free for others; a ledger that is full takes no more, and what it lacks stays
 // booked for its minute.
-#ifndef CC_LEDGER_H
-#define CC_LEDGER_H
+#ifndef CC_RESERVATIONS_H
+#define CC_RESERVATIONS_H
 #include "relay.h"
 
 // The entry made for a reservation, 1 or more; 0 when there is no room, and outside of workers.
-uint32_t cc_ledger_open(const struct cc_reservation *reservation);
+uint32_t cc_reservations_add(const struct cc_reservation *reservation);
 // Its reservation is settled or released.
-void cc_ledger_close(const struct cc_reservation *reservation);
+void cc_reservations_remove(const struct cc_reservation *reservation);
 // From here on the upstream may have counted it. 0 is no entry.
-void cc_ledger_sent(uint32_t entry);
+void cc_reservations_sent(uint32_t entry);
 // The worker of a slot has ended: releases what it had booked and not sent.
-void cc_ledger_return(uint32_t slot);
+void cc_reservations_refund(uint32_t slot);
 #endif

@@ -47,7 +47,7 @@ struct mapping {
   struct cc_shared_cell cells[CC_CELLS];
   struct cc_shared_limit limits[CC_LIMITS];
   struct cc_shared_secret secrets[CC_SECRETS];
-  struct cc_shared_entry ledgers[CC_WORKERS][CC_ENTRIES];
+  struct cc_shared_entry reservations[CC_WORKERS][CC_ENTRIES];
 };
 
 struct table {
@@ -275,8 +275,8 @@ static struct cc_shared_slot *slot_at(uint32_t slot) {
   return slot < atomic_load(&all->workers) ? &all->slots[slot] : NULL;
 }
 
-struct cc_shared_entry *cc_shared_ledger(int slot) {
-  return slot_at((uint32_t)slot) ? shared()->ledgers[slot] : NULL;
+struct cc_shared_entry *cc_shared_reservations(int slot) {
+  return slot_at((uint32_t)slot) ? shared()->reservations[slot] : NULL;
 }
 
 void cc_shared_this(int slot) {

@@ -100,7 +100,7 @@ struct cc_shared_cell *cc_shared_cell(int number);
 struct cc_shared_limit *cc_shared_limit(int number);
 struct cc_shared_secret *cc_shared_secret(int number);
 // The CC_ENTRIES reservations of a worker slot, or NULL when there is no such slot.
-struct cc_shared_entry *cc_shared_ledger(int slot);
+struct cc_shared_entry *cc_shared_reservations(int slot);
 
 // Has the process of this pid ended? A pid that is used again has not.
 bool cc_shared_is_dead(int pid);

@@ -28,12 +28,12 @@ static void what_was_not_sent_comes_back(void **state) {
   (void)state;
   struct cc_reservation first = booked(NOW, 10, 20), sent = booked(NOW, 100, 200);
   assert_true(first.entry > 0 && sent.entry > 0 && first.entry != sent.entry);
-  cc_ledger_sent(sent.entry);
-  cc_ledger_return(0);
+  cc_reservations_sent(sent.entry);
+  cc_reservations_refund(0);
   assert_true(usage(NOW).requests == 1);
   assert_true(usage(NOW).input_tokens == 100);
   assert_true(usage(NOW).output_tokens == 200);
-  cc_ledger_return(0);
+  cc_reservations_refund(0);
   assert_true(usage(NOW).requests == 1);
 }
 
@@ -41,10 +41,10 @@ static void what_is_settled_or_released_is_not_given_back_again(void **state) {
   (void)state;
   struct cc_reservation settled = booked(NOW, 10, 20), released = booked(NOW, 10, 20);
   struct cc_reservation other = booked(NOW, 1, 2);
-  cc_ledger_sent(other.entry);
+  cc_reservations_sent(other.entry);
   cc_limit_commit(&settled, NOW, 7, 8);
   cc_limit_refund(&released, NOW);
-  cc_ledger_return(0);
+  cc_reservations_refund(0);
   assert_true(usage(NOW).requests == 2);
   assert_true(usage(NOW).input_tokens == 8);
   assert_true(usage(NOW).output_tokens == 10);
@@ -55,11 +55,11 @@ static void an_entry_taken_anew_is_not_taken_for_sent(void **state) {
   for (int i = 0; i < 2 * CC_ENTRIES; i++) {
     struct cc_reservation one = booked(NOW, 1, 1);
     assert_true(one.entry > 0);
-    cc_ledger_sent(one.entry);
+    cc_reservations_sent(one.entry);
     cc_limit_refund(&one, NOW);
   }
   booked(NOW, 5, 5);
-  cc_ledger_return(0);
+  cc_reservations_refund(0);
   assert_true(usage(NOW).requests == 0);
   assert_true(usage(NOW).tokens == 0);
 }
@@ -69,10 +69,10 @@ static void other_workers_keep_theirs(void **state) {
   booked(NOW, 10, 20);
   cc_shared_this(1);
   booked(NOW, 1, 2);
-  cc_ledger_return(1);
+  cc_reservations_refund(1);
   assert_true(usage(NOW).requests == 1);
   assert_true(usage(NOW).input_tokens == 10);
-  cc_ledger_return(2); // no such slot
+  cc_reservations_refund(2); // no such slot
 }
 
 static void outside_of_workers_there_are_no_entries(void **state) {
@@ -80,11 +80,11 @@ static void outside_of_workers_there_are_no_entries(void **state) {
   cc_shared_this(-1);
   assert_int_equal(booked(NOW, 1, 2).entry, 0);
   cc_limit_commit(&reservation, NOW, 3, 4);
-  cc_ledger_sent(reservation.entry);
+  cc_reservations_sent(reservation.entry);
   assert_true(usage(NOW).input_tokens == 3);
 }
 
-static void a_full_ledger_takes_more_after_a_minute(void **state) {
+static void a_full_list_takes_more_after_a_minute(void **state) {
   (void)state;
   struct cc_reservation early = booked(NOW, 1, 1);
   for (int i = 1; i < CC_ENTRIES; i++)
@@ -97,7 +97,7 @@ static void a_full_ledger_takes_more_after_a_minute(void **state) {
   assert_int_equal(late.entry, early.entry);
   double before = usage(64000).requests;
   cc_limit_commit(&early, 64000, 9, 9); // its entry is another's now
-  cc_ledger_return(0);
+  cc_reservations_refund(0);
   assert_true(usage(64000).requests < before);
   assert_true(usage(64000).requests == 1); // the one without an entry
 }
@@ -120,7 +120,7 @@ static void a_worker_killed_anywhere_leaves_at_most_one(void **state) {
     usleep(200 + 97 * (useconds_t)round);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    cc_ledger_return(0);
+    cc_reservations_refund(0);
     double requests = usage(NOW).requests;
     assert_in_range((int)(requests - left), 0, 1);
     left = requests;
@@ -145,7 +145,7 @@ static void others_book(void) {
 
 static void book_send_and_settle(void) {
   if (reserve(NOW, 10, 20) != CC_OK) return;
-  cc_ledger_sent(reservation.entry);
+  cc_reservations_sent(reservation.entry);
   cc_limit_commit(&reservation, NOW, 7, 25);
 }
 
@@ -159,9 +159,9 @@ static void book_and_release(void) {
 
 // Beside what was there at most one booking has been left: all of it, or none, or a part.
 static void one_booking_is_left_at_most(void) {
-  cc_ledger_return(0);
+  cc_reservations_refund(0);
   struct cc_rates left = usage(NOW);
-  cc_ledger_return(0);
+  cc_reservations_refund(0);
   assert_true(usage(NOW).requests == left.requests);
   assert_true(usage(NOW).tokens == left.tokens);
   double requests = left.requests - others.requests;
@@ -192,7 +192,7 @@ static void death_while_releasing_gives_back_once(void **state) {
   step_range(book_and_release, NULL, one_booking_is_left_at_most, first, last, stride);
 }
 
-// ---- Threads: one writes the ledger of its slot, as a worker does -------------------------------
+// ---- Threads: one writes the reservations of its slot, as a worker does ----------------------------
 
 #ifdef STEP_SLOW
 enum { ROUNDS = 20, BOOKINGS = 300 };
@@ -210,7 +210,7 @@ static void *work(void *unused) {
     struct cc_reservation own;
     double wait, input = i % 10;
     if (cc_limit_reserve(limit, NOW, input, 1, &own, &wait) != CC_OK) wrong++;
-    if (i % 2) cc_ledger_sent(own.entry);
+    if (i % 2) cc_reservations_sent(own.entry);
     if (i % 3 == 0) cc_limit_refund(&own, NOW);
     if (i % 3 == 1) cc_limit_commit(&own, NOW, input / 2, 1);
     if (i % 3 == 0 || (i % 3 == 2 && i % 2 == 0)) continue;
@@ -223,7 +223,7 @@ static void *work(void *unused) {
 
 // The master: slot 1 has ended, and whoever gives back what is there gives it back once.
 static void *give_back(void *unused) {
-  cc_ledger_return(1);
+  cc_reservations_refund(1);
   return unused;
 }
 
@@ -242,7 +242,7 @@ static double leave_open(int slot, int bookings) {
     uint32_t entry = booked(NOW, 3, 4).entry;
     assert_true(entry > 0);
     if (i % 4) continue;
-    cc_ledger_sent(entry);
+    cc_reservations_sent(entry);
     sent++;
   }
   cc_shared_this(0);
@@ -262,7 +262,7 @@ static void threads_give_back_what_is_due_once(void **state) {
       pthread_create(&threads[i], NULL, parts[i], NULL);
     for (int i = 0; i < PARTS; i++)
       pthread_join(threads[i], NULL);
-    cc_ledger_return(0);
+    cc_reservations_refund(0);
     assert_int_equal(wrong, 0);
     assert_true(usage(NOW).requests == sent + kept_requests);
     assert_true(usage(NOW).input_tokens == 3 * sent + kept_input);
@@ -276,7 +276,7 @@ int main(void) {
       cmocka_unit_test_setup(an_entry_taken_anew_is_not_taken_for_sent, in_slot_0),
       cmocka_unit_test_setup(other_workers_keep_theirs, in_slot_0),
       cmocka_unit_test_setup(outside_of_workers_there_are_no_entries, in_slot_0),
-      cmocka_unit_test_setup(a_full_ledger_takes_more_after_a_minute, in_slot_0),
+      cmocka_unit_test_setup(a_full_list_takes_more_after_a_minute, in_slot_0),
       cmocka_unit_test_setup(a_worker_killed_anywhere_leaves_at_most_one, in_slot_0),
       cmocka_unit_test_setup(death_takes_nothing_from_others, in_slot_0),
       cmocka_unit_test_setup(death_while_releasing_gives_back_once, in_slot_0),
