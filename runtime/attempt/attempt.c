@@ -295,10 +295,10 @@ static bool is_the_clients(const struct cc_attempt *attempt, struct cc_slice nam
 
 // An upstream that repeats them is not to tell the client.
 static void note_own_credentials(struct cc_attempt *attempt) {
-  for (uint32_t i = 0; i < attempt->fields.count; i++) {
-    struct cc_slice name = cc_fields_name(&attempt->fields, i);
-    struct cc_slice value = cc_fields_value(&attempt->fields, i);
-    if (cc_fields_is_credential(name) && !is_the_clients(attempt, name, value))
+  for (uint32_t i = 0; i < attempt->request_headers.count; i++) {
+    struct cc_slice name = cc_headers_name(&attempt->request_headers, i);
+    struct cc_slice value = cc_headers_value(&attempt->request_headers, i);
+    if (cc_headers_is_credential(name) && !is_the_clients(attempt, name, value))
       cc_redactor_add(&attempt->own, credential_of(value));
   }
   if (!attempt->signing) return;
@@ -337,10 +337,10 @@ void cc_attempt_shed(struct cc_attempt *attempt) {
   cc_buffer_wipe(&attempt->wire);
   attempt->wire_sent = 0;
   cc_buffer_wipe(&attempt->body);
-  cc_fields_free(&attempt->fields);
+  cc_headers_free(&attempt->request_headers);
   cc_buffer_free(&attempt->allowed);
   cc_edits_free(&attempt->edits);
-  cc_fields_free(&attempt->headers);
+  cc_headers_free(&attempt->headers);
   cc_signing_free(attempt->signing);
   attempt->signing = NULL;
   if (attempt->out) cc_http1_forget(attempt->out->parser);
@@ -374,9 +374,9 @@ void cc_attempt_free(struct cc_attempt *attempt) {
   cc_buffer_wipe(&attempt->wire);
   cc_buffer_wipe(&attempt->body);
   cc_buffer_free(&attempt->held);
-  cc_fields_free(&attempt->fields);
+  cc_headers_free(&attempt->request_headers);
   cc_buffer_free(&attempt->allowed);
-  cc_fields_free(&attempt->headers);
+  cc_headers_free(&attempt->headers);
   cc_edits_free(&attempt->edits);
   cc_signing_free(attempt->signing);
   if (attempt->frames) cc_frames_free(attempt->frames);

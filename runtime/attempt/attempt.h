@@ -45,10 +45,10 @@ struct cc_attempt {
   uint64_t head_due; // loop time; 0: none
   // request
   struct cc_buffer method, target;
-  struct cc_fields fields;
+  struct cc_headers request_headers;
   bool pass;
   struct cc_buffer
-      allowed; // names of the client's fields that pass; empty: see cc_fields_may_go_up
+      allowed; // names of the client's fields that pass; empty: see cc_headers_may_go_up
   struct cc_edits edits;
   bool has_body; // of its own, in place of the exchange's with the edits
   struct cc_buffer body;
@@ -59,7 +59,7 @@ struct cc_attempt {
   // answer
   int status;
   bool reused;
-  struct cc_fields headers;
+  struct cc_headers headers;
   double content_length;
   struct cc_frames *frames; // of an answer that comes in them; NULL: as it is
   struct cc_buffer held;

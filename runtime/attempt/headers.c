@@ -4,48 +4,48 @@
 #include <string.h>
 #include <strings.h>
 
-void cc_fields_add(struct cc_fields *fields, struct cc_slice name, struct cc_slice value) {
-  if (fields->count == fields->capacity) {
-    fields->capacity = fields->capacity ? fields->capacity * 2 : 8;
-    fields->items = cc_realloc(fields->items, fields->capacity * sizeof *fields->items);
+void cc_headers_add(struct cc_headers *headers, struct cc_slice name, struct cc_slice value) {
+  if (headers->count == headers->capacity) {
+    headers->capacity = headers->capacity ? headers->capacity * 2 : 8;
+    headers->items = cc_realloc(headers->items, headers->capacity * sizeof *headers->items);
   }
-  struct cc_field *field = &fields->items[fields->count++];
-  *field = (struct cc_field){(uint32_t)fields->text.size, name.size,
-                             (uint32_t)fields->text.size + name.size, value.size};
-  cc_buffer_reserve_secret(&fields->text, (size_t)name.size + value.size);
-  cc_buffer_add(&fields->text, name.data, name.size);
-  cc_buffer_add(&fields->text, value.data, value.size);
+  struct cc_header_span *span = &headers->items[headers->count++];
+  *span = (struct cc_header_span){(uint32_t)headers->text.size, name.size,
+                                  (uint32_t)headers->text.size + name.size, value.size};
+  cc_buffer_reserve_secret(&headers->text, (size_t)name.size + value.size);
+  cc_buffer_add(&headers->text, name.data, name.size);
+  cc_buffer_add(&headers->text, value.data, value.size);
 }
 
-void cc_fields_set(struct cc_fields *fields, struct cc_slice name, struct cc_slice value) {
+void cc_headers_set(struct cc_headers *headers, struct cc_slice name, struct cc_slice value) {
   uint32_t kept = 0;
-  for (uint32_t i = 0; i < fields->count; i++)
-    if (!cc_slice_same_nocase(cc_fields_name(fields, i), name))
-      fields->items[kept++] = fields->items[i];
-  fields->count = kept;
-  cc_fields_add(fields, name, value);
+  for (uint32_t i = 0; i < headers->count; i++)
+    if (!cc_slice_same_nocase(cc_headers_name(headers, i), name))
+      headers->items[kept++] = headers->items[i];
+  headers->count = kept;
+  cc_headers_add(headers, name, value);
 }
 
-int cc_fields_find(const struct cc_fields *fields, struct cc_slice name) {
-  for (uint32_t i = 0; i < fields->count; i++)
-    if (cc_slice_same_nocase(cc_fields_name(fields, i), name)) return (int)i;
+int cc_headers_find(const struct cc_headers *headers, struct cc_slice name) {
+  for (uint32_t i = 0; i < headers->count; i++)
+    if (cc_slice_same_nocase(cc_headers_name(headers, i), name)) return (int)i;
   return -1;
 }
 
-struct cc_slice cc_fields_name(const struct cc_fields *fields, uint32_t index) {
-  const struct cc_field *field = &fields->items[index];
-  return cc_slice(fields->text.data + field->name, field->name_size);
+struct cc_slice cc_headers_name(const struct cc_headers *headers, uint32_t index) {
+  const struct cc_header_span *span = &headers->items[index];
+  return cc_slice(headers->text.data + span->name, span->name_size);
 }
 
-struct cc_slice cc_fields_value(const struct cc_fields *fields, uint32_t index) {
-  const struct cc_field *field = &fields->items[index];
-  return cc_slice(fields->text.data + field->value, field->value_size);
+struct cc_slice cc_headers_value(const struct cc_headers *headers, uint32_t index) {
+  const struct cc_header_span *span = &headers->items[index];
+  return cc_slice(headers->text.data + span->value, span->value_size);
 }
 
-void cc_fields_free(struct cc_fields *fields) {
-  cc_buffer_wipe(&fields->text);
-  free(fields->items);
-  *fields = (struct cc_fields){0};
+void cc_headers_free(struct cc_headers *headers) {
+  cc_buffer_wipe(&headers->text);
+  free(headers->items);
+  *headers = (struct cc_headers){0};
 }
 
 static bool begins(struct cc_slice name, struct cc_slice prefix) {
@@ -64,7 +64,7 @@ static bool among(struct cc_slice name, const char *const *names) {
   return false;
 }
 
-bool cc_fields_is_hop(struct cc_slice name) {
+bool cc_headers_is_hop(struct cc_slice name) {
   static const char *const names[] = {"connection",
                                       "keep-alive",
                                       "te",
@@ -78,7 +78,7 @@ bool cc_fields_is_hop(struct cc_slice name) {
   return among(name, names);
 }
 
-bool cc_fields_is_credential(struct cc_slice name) {
+bool cc_headers_is_credential(struct cc_slice name) {
   static const char *const names[] = {"authorization",
                                       "x-api-key",
                                       "api-key",
@@ -94,7 +94,7 @@ bool cc_fields_is_credential(struct cc_slice name) {
 
 // What a request says of itself; who forwarded it, and for whom; what servers take for
 // another method or target; instructions to caches; what clouds' own gateways obey.
-bool cc_fields_may_go_up(struct cc_slice name) {
+bool cc_headers_may_go_up(struct cc_slice name) {
   static const char *const names[] = {"host",
                                       "content-length",
                                       "expect",
@@ -127,16 +127,16 @@ bool cc_fields_may_go_up(struct cc_slice name) {
                                       "x-goog-",
                                       "x-ms-",
                                       NULL};
-  return !cc_fields_is_hop(name) && !cc_fields_is_credential(name) && !among(name, names);
+  return !cc_headers_is_hop(name) && !cc_headers_is_credential(name) && !among(name, names);
 }
 
-bool cc_fields_may_go_down(struct cc_slice name) {
+bool cc_headers_may_go_down(struct cc_slice name) {
   static const char *const names[] = {
       "content-length", "set-cookie", "alt-svc", "date", "strict-transport-security", NULL};
-  return !cc_fields_is_hop(name) && !among(name, names);
+  return !cc_headers_is_hop(name) && !among(name, names);
 }
 
-bool cc_fields_listed(struct cc_slice list, struct cc_slice name) {
+bool cc_headers_listed(struct cc_slice list, struct cc_slice name) {
   const char *at = list.data, *end = list.data + list.size;
   while (at < end) {
     while (at < end && (*at == ',' || *at == ' ' || *at == '\t'))

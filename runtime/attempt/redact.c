@@ -5,11 +5,11 @@
 enum { SHORTEST = 12 };
 
 static struct cc_slice secret_at(const struct cc_redactor *redactor, uint32_t index) {
-  return cc_fields_name(&redactor->secrets, index);
+  return cc_headers_name(&redactor->secrets, index);
 }
 
 static void add(struct cc_redactor *redactor, struct cc_slice text) {
-  cc_fields_add(&redactor->secrets, text, cc_slice("", 0));
+  cc_headers_add(&redactor->secrets, text, cc_slice("", 0));
 }
 
 static void add_escaped(struct cc_redactor *redactor, struct cc_slice secret) {
@@ -30,7 +30,7 @@ void cc_redactor_add(struct cc_redactor *redactor, struct cc_slice secret) {
 }
 
 void cc_redactor_free(struct cc_redactor *redactor) {
-  cc_fields_free(&redactor->secrets);
+  cc_headers_free(&redactor->secrets);
   cc_buffer_wipe(&redactor->held);
 }
 

@@ -7,9 +7,9 @@
 #define CC_REDACT_H
 #include "attempt/headers.h"
 
-struct cc_redactor {        // zeroed is empty
-  struct cc_fields secrets; // the names are the texts
-  struct cc_buffer held;    // bytes at the end of a stream with which a secret may begin
+struct cc_redactor {         // zeroed is empty
+  struct cc_headers secrets; // the names are the texts
+  struct cc_buffer held;     // bytes at the end of a stream with which a secret may begin
 };
 
 // A text of fewer than 12 bytes is taken for no secret ("ollama", "none").

@@ -19,10 +19,10 @@ static void keep_headers(struct cc_attempt *attempt, const struct cc_http1_head 
   const struct cc_header *connection = cc_http1_find(head, cc_slice_text("connection"));
   for (uint32_t i = 0; i < head->headers; i++) {
     struct cc_slice name = head->header[i].name;
-    if (cc_fields_is_hop(name)) continue;
-    if (connection && cc_fields_listed(connection->value, name)) continue;
+    if (cc_headers_is_hop(name)) continue;
+    if (connection && cc_headers_listed(connection->value, name)) continue;
     if (cc_redactor_finds(&attempt->own, name)) continue;
-    cc_fields_add(&attempt->headers, name, head->header[i].value);
+    cc_headers_add(&attempt->headers, name, head->header[i].value);
     struct cc_buffer *text = &attempt->headers.text;
     uint32_t size = head->header[i].value.size;
     cc_redactor_clean(&attempt->own, text->data + text->size - size, size);
@@ -87,9 +87,9 @@ void cc_reply_label(struct cc_attempt *attempt) {
   const char *type = attempt->kind == CC_BODY_SSE ? "text/event-stream" : "application/json";
   if (attempt->kind != CC_BODY_SSE && attempt->kind != CC_BODY_JSON) return;
   struct cc_slice name = cc_slice_text("content-type");
-  int index = cc_fields_find(&attempt->headers, name);
-  if (index >= 0 && begins_with(cc_fields_value(&attempt->headers, (uint32_t)index), type)) return;
-  cc_fields_set(&attempt->headers, name, cc_slice_text(type));
+  int index = cc_headers_find(&attempt->headers, name);
+  if (index >= 0 && begins_with(cc_headers_value(&attempt->headers, (uint32_t)index), type)) return;
+  cc_headers_set(&attempt->headers, name, cc_slice_text(type));
 }
 
 static bool looks_like_object(struct cc_slice body) {

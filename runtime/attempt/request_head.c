@@ -19,9 +19,9 @@ static void add_field(struct cc_buffer *wire, struct cc_slice name, struct cc_sl
 }
 
 static void add_own(struct cc_attempt *attempt) {
-  for (uint32_t i = 0; i < attempt->fields.count; i++) {
-    struct cc_slice name = cc_fields_name(&attempt->fields, i);
-    struct cc_slice value = cc_fields_value(&attempt->fields, i);
+  for (uint32_t i = 0; i < attempt->request_headers.count; i++) {
+    struct cc_slice name = cc_headers_name(&attempt->request_headers, i);
+    struct cc_slice value = cc_headers_value(&attempt->request_headers, i);
     if (!value.size || (attempt->signing && cc_sigv4_makes(name))) continue;
     add_field(&attempt->wire, name, value);
   }
@@ -30,9 +30,9 @@ static void add_own(struct cc_attempt *attempt) {
 // Where a list says which of the client's fields go up, no other does.
 static bool may_pass(const struct cc_attempt *attempt, struct cc_slice name) {
   if (cc_hops_is_field(name)) return true;
-  if (!cc_fields_may_go_up(name)) return false;
+  if (!cc_headers_may_go_up(name)) return false;
   struct cc_slice allowed = cc_slice(attempt->allowed.data, attempt->allowed.size);
-  return !allowed.size || cc_fields_listed(allowed, name);
+  return !allowed.size || cc_headers_listed(allowed, name);
 }
 
 static void add_passed(struct cc_attempt *attempt) {
@@ -41,9 +41,9 @@ static void add_passed(struct cc_attempt *attempt) {
   const struct cc_header *connection = cc_http1_find(head, cc_slice_text("connection"));
   for (uint32_t i = 0; i < head->headers; i++) {
     struct cc_slice name = head->header[i].name;
-    if (!may_pass(attempt, name) || cc_fields_find(&attempt->fields, name) >= 0) continue;
+    if (!may_pass(attempt, name) || cc_headers_find(&attempt->request_headers, name) >= 0) continue;
     if (attempt->exchange->decoded && cc_slice_is_nocase(name, "content-encoding")) continue;
-    if (connection && cc_fields_listed(connection->value, name)) continue;
+    if (connection && cc_headers_listed(connection->value, name)) continue;
     if (attempt->signing && cc_sigv4_makes(name)) continue;
     add_field(&attempt->wire, name, head->header[i].value);
   }
@@ -71,7 +71,7 @@ static size_t read_fields(const struct cc_buffer *wire, size_t from, struct cc_h
 // Signed is what stands on the wire, which is why this comes last.
 static int add_signature(struct cc_attempt *attempt, size_t from) {
   struct cc_buffer *wire = &attempt->wire, lines = {0};
-  size_t most = attempt->fields.count;
+  size_t most = attempt->request_headers.count;
   if (attempt->exchange->head) most += attempt->exchange->head->headers;
   struct cc_header *headers = cc_alloc((most + 1) * sizeof *headers);
   struct cc_sigv4 request = {

@@ -24,8 +24,8 @@ void cc_exchange_first_byte(struct cc_exchange *exchange, int status) {
 static uint32_t own_headers(const struct cc_exchange *exchange, struct cc_header *out) {
   uint32_t count = 0;
   for (uint32_t i = 0; i < exchange->answer.count && count < HEADERS; i++) {
-    struct cc_slice value = cc_fields_value(&exchange->answer, i);
-    if (value.size) out[count++] = (struct cc_header){cc_fields_name(&exchange->answer, i), value};
+    struct cc_slice value = cc_headers_value(&exchange->answer, i);
+    if (value.size) out[count++] = (struct cc_header){cc_headers_name(&exchange->answer, i), value};
   }
   return count;
 }
@@ -34,9 +34,9 @@ static uint32_t upstream_headers(const struct cc_exchange *exchange,
                                  const struct cc_attempt *attempt, struct cc_header *out,
                                  uint32_t count) {
   for (uint32_t i = 0; i < attempt->headers.count && count < HEADERS; i++) {
-    struct cc_slice name = cc_fields_name(&attempt->headers, i);
-    if (!cc_fields_may_go_down(name) || cc_fields_find(&exchange->answer, name) >= 0) continue;
-    out[count++] = (struct cc_header){name, cc_fields_value(&attempt->headers, i)};
+    struct cc_slice name = cc_headers_name(&attempt->headers, i);
+    if (!cc_headers_may_go_down(name) || cc_headers_find(&exchange->answer, name) >= 0) continue;
+    out[count++] = (struct cc_header){name, cc_headers_value(&attempt->headers, i)};
   }
   return count;
 }
@@ -108,7 +108,7 @@ static void add_request_id(struct cc_exchange *exchange, struct cc_buffer *body)
   cc_random(bytes, sizeof bytes);
   for (size_t i = 0; i < sizeof bytes; i++)
     snprintf(id + 8 + 2 * i, 3, "%02x", bytes[i]);
-  cc_fields_set(&exchange->answer, cc_slice_text("request-id"), cc_slice_text(id));
+  cc_headers_set(&exchange->answer, cc_slice_text("request-id"), cc_slice_text(id));
   cc_buffer_printf(body, ",\"request_id\":\"%s\"}", id);
 }
 
@@ -136,9 +136,9 @@ int cc_answer_header(struct cc_relay *relay, cc_id id, const char *name, uint32_
   if (!exchange) return error;
   struct cc_slice key = cc_slice(name, name_size), text = cc_slice(value, value_size);
   if (!cc_http1_is_token(key) || !cc_http1_is_value(text)) return CC_EINVAL;
-  if (cc_fields_is_hop(key) || cc_slice_is_nocase(key, "content-length")) return CC_EINVAL;
+  if (cc_headers_is_hop(key) || cc_slice_is_nocase(key, "content-length")) return CC_EINVAL;
   if (exchange->answer.count >= HEADERS / 2) return CC_ELIMIT;
-  cc_fields_set(&exchange->answer, key, text);
+  cc_headers_set(&exchange->answer, key, text);
   return CC_OK;
 }
 
@@ -150,7 +150,7 @@ static double answer_length(const struct cc_attempt *attempt) {
 
 // An answer may take minutes: what only led to it is given back.
 static void shed(struct cc_exchange *exchange, struct cc_attempt *attempt) {
-  cc_fields_free(&exchange->answer);
+  cc_headers_free(&exchange->answer);
   cc_attempt_shed(attempt);
   if (!cc_attempt_needs_body(attempt)) cc_buffer_free(&exchange->body);
   if (exchange->inbound) cc_http1_forget(exchange->inbound->parser);

@@ -82,11 +82,11 @@ int cc_attempt_header(struct cc_relay *relay, cc_id id, int number, const char *
   if (!attempt) return error;
   struct cc_slice key = cc_slice(name, name_size), text = cc_slice(value, value_size);
   if (!cc_http1_is_token(key) || !cc_http1_is_value(text)) return CC_EINVAL;
-  if (cc_fields_is_hop(key) || cc_hops_is_field(key) || cc_slice_is_nocase(key, "host") ||
+  if (cc_headers_is_hop(key) || cc_hops_is_field(key) || cc_slice_is_nocase(key, "host") ||
       cc_slice_is_nocase(key, "content-length") || cc_slice_is_nocase(key, "accept-encoding"))
     return CC_EINVAL;
-  if (attempt->fields.count >= relay->settings.headers) return CC_ELIMIT;
-  cc_fields_set(&attempt->fields, key, text);
+  if (attempt->request_headers.count >= relay->settings.headers) return CC_ELIMIT;
+  cc_headers_set(&attempt->request_headers, key, text);
   return CC_OK;
 }
 
@@ -219,9 +219,9 @@ int cc_outcome_header(struct cc_relay *relay, cc_id id, int number, const char *
   int error;
   struct cc_attempt *attempt = find(relay, id, number, &error);
   if (!attempt) return error;
-  int index = cc_fields_find(&attempt->headers, cc_slice(name, size));
+  int index = cc_headers_find(&attempt->headers, cc_slice(name, size));
   if (index < 0) return CC_ENOTFOUND;
-  *value = cc_fields_value(&attempt->headers, (uint32_t)index);
+  *value = cc_headers_value(&attempt->headers, (uint32_t)index);
   return CC_OK;
 }
 
@@ -231,8 +231,8 @@ int cc_outcome_header_at(struct cc_relay *relay, cc_id id, int number, uint32_t 
   struct cc_attempt *attempt = find(relay, id, number, &error);
   if (!attempt) return error;
   if (index >= attempt->headers.count) return CC_ENOTFOUND;
-  *name = cc_fields_name(&attempt->headers, index);
-  *value = cc_fields_value(&attempt->headers, index);
+  *name = cc_headers_name(&attempt->headers, index);
+  *value = cc_headers_value(&attempt->headers, index);
   return CC_OK;
 }
 

@@ -145,7 +145,7 @@ void cc_exchange_free(struct cc_exchange *exchange) {
   cc_buffer_free(&exchange->line);
   cc_buffer_free(&exchange->body);
   cc_decoder_free(exchange->decoder);
-  cc_fields_free(&exchange->answer);
+  cc_headers_free(&exchange->answer);
   cc_timer_close(&exchange->timer, timer_closed);
 }
 

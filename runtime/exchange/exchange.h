@@ -35,7 +35,7 @@ struct cc_exchange {
   int scan_result;
   struct cc_attempt *attempts[2];
   struct cc_attempt *chosen;
-  struct cc_fields answer;                               // headers Lua set for the answer
+  struct cc_headers answer;                              // headers Lua set for the answer
   struct cc_timer timer;                                 // serves the dues below
   uint64_t content_due, total_due, ping_due, script_due; // loop time; 0: off
   size_t script_bytes;                                   // that its scripts have allocated

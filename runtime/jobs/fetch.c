@@ -27,7 +27,7 @@ static bool add_lines(struct cc_buffer *wire, struct cc_slice lines) {
     struct cc_slice name = cc_slice(at, (size_t)(colon - at));
     struct cc_slice value = cc_slice(colon + 2, (size_t)(stop - colon - 2));
     if (colon[1] != ' ' || !cc_http1_is_token(name) || !cc_http1_is_value(value)) return false;
-    if (cc_fields_is_hop(name) || cc_slice_is_nocase(name, "content-length")) return false;
+    if (cc_headers_is_hop(name) || cc_slice_is_nocase(name, "content-length")) return false;
     cc_buffer_add(wire, at, (size_t)(stop - at));
     cc_buffer_add(wire, "\r\n", 2);
     at = stop + 1;
@@ -79,7 +79,7 @@ static void head(struct cc_outbound *out, const struct cc_http1_head *head) {
   struct fetch *fetch = out->user;
   fetch->job.status = head->status;
   for (uint32_t i = 0; i < head->headers; i++)
-    cc_fields_add(&fetch->job.headers, head->header[i].name, head->header[i].value);
+    cc_headers_add(&fetch->job.headers, head->header[i].name, head->header[i].value);
 }
 
 static void body(struct cc_outbound *out, struct cc_slice piece) {

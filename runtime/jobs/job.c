@@ -56,7 +56,7 @@ static void free_job(struct cc_job *job) {
   job->stop(job);
   job->wipe(job);
   cc_buffer_wipe(&job->answer);
-  cc_fields_free(&job->headers);
+  cc_headers_free(&job->headers);
   cc_wipe(job->detail, sizeof job->detail);
   cc_timer_close(&job->timer, timer_closed);
 }
@@ -99,8 +99,8 @@ int cc_fetched_header(struct cc_relay *relay, cc_id id, const char *name, uint32
                       struct cc_slice *value) {
   struct cc_job *job = find(relay, id);
   if (!job) return CC_ESTALE;
-  int index = cc_fields_find(&job->headers, cc_slice(name, size));
+  int index = cc_headers_find(&job->headers, cc_slice(name, size));
   if (index < 0) return CC_ENOTFOUND;
-  *value = cc_fields_value(&job->headers, (uint32_t)index);
+  *value = cc_headers_value(&job->headers, (uint32_t)index);
   return CC_OK;
 }

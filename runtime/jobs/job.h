@@ -13,7 +13,7 @@ struct cc_job { // first member of what it serves
   struct cc_relay *relay;
   cc_id id;
   struct cc_timer timer;
-  struct cc_fields headers;
+  struct cc_headers headers;
   struct cc_buffer answer;
   uint32_t limit;
   int status;

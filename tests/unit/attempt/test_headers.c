@@ -83,7 +83,7 @@ static const char *const passed[] = {"anthropic-version",
                                      NULL};
 
 static bool goes_up(const char *name) {
-  return cc_fields_may_go_up(cc_slice_text(name));
+  return cc_headers_may_go_up(cc_slice_text(name));
 }
 
 // As it stands, and in capitals. (With "_" for "-" no field gets this far: http1_head.c.)
