@@ -199,7 +199,7 @@ static void fail(struct cc_outbound *out, int error) {
 static void pass_frames(struct cc_attempt *attempt, struct cc_slice piece) {
   struct cc_buffer sse = {0};
   bool decided = attempt->content_seen || attempt->phase == CC_PUMPING;
-  int error = cc_frames_read(attempt->frames, piece, decided, &sse);
+  int error = cc_bedrock_stream_read(attempt->frames, piece, decided, &sse);
   if (sse.size) pass_body(attempt, cc_slice(sse.data, sse.size));
   cc_buffer_free(&sse);
   if (error != CC_OK) lose(attempt, error);
@@ -216,7 +216,7 @@ static void got_body(struct cc_outbound *out, struct cc_slice piece) {
 
 static void got_end(struct cc_outbound *out) {
   struct cc_attempt *attempt = out->user;
-  int error = attempt->frames ? cc_frames_end(attempt->frames) : CC_OK;
+  int error = attempt->frames ? cc_bedrock_stream_end(attempt->frames) : CC_OK;
   attempt->out = NULL;
   pass_rest(attempt);
   if (error != CC_OK) {
@@ -379,7 +379,7 @@ void cc_attempt_free(struct cc_attempt *attempt) {
   cc_headers_free(&attempt->headers);
   cc_edits_free(&attempt->edits);
   cc_signing_free(attempt->signing);
-  if (attempt->frames) cc_frames_free(attempt->frames);
+  if (attempt->frames) cc_bedrock_stream_free(attempt->frames);
   free(attempt->frames);
   free(attempt->detail);
   free(attempt->error_type);

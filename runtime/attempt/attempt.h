@@ -61,7 +61,7 @@ struct cc_attempt {
   bool reused;
   struct cc_headers headers;
   double content_length;
-  struct cc_frames *frames; // of an answer that comes in them; NULL: as it is
+  struct cc_bedrock_stream *frames; // of an answer that comes in them; NULL: as it is
   struct cc_buffer held;
   struct cc_sse sse;
   size_t seen; // bytes of held that are whole, observed events; of a JSON answer: bytes passed on

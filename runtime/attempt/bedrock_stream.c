@@ -65,7 +65,7 @@ static void split_lines(struct cc_buffer *sse, size_t from) {
 
 // Puts the lines around the JSON at the end of sse, before which there is room for a name of
 // frames->type_size bytes.
-static void frame_event(struct cc_frames *frames, struct cc_slice type, size_t start,
+static void frame_event(struct cc_bedrock_stream *frames, struct cc_slice type, size_t start,
                         struct cc_buffer *sse) {
   size_t guess = start + AROUND + frames->type_size, from = start + AROUND + type.size;
   size_t size = sse->size - guess;
@@ -81,7 +81,7 @@ static void frame_event(struct cc_frames *frames, struct cc_slice type, size_t s
   frames->type_size = type.size;
 }
 
-static int add_event(struct cc_frames *frames, struct cc_slice raw, struct cc_buffer *sse) {
+static int add_event(struct cc_bedrock_stream *frames, struct cc_slice raw, struct cc_buffer *sse) {
   char type[CC_MESSAGES_NAME];
   struct cc_slice name;
   size_t start = sse->size, gap = AROUND + frames->type_size;
@@ -101,8 +101,8 @@ static int add_event(struct cc_frames *frames, struct cc_slice raw, struct cc_bu
   return CC_OK;
 }
 
-static int read_event(struct cc_frames *frames, const struct cc_eventstream_message *message,
-                      struct cc_buffer *sse) {
+static int read_event(struct cc_bedrock_stream *frames,
+                      const struct cc_eventstream_message *message, struct cc_buffer *sse) {
   struct cc_slice type = text_of(message, ":event-type"), bytes;
   if (!type.size) return CC_EFRAME;
   if (!cc_slice_is(type, "chunk")) return CC_OK;
@@ -175,8 +175,8 @@ static void add_error(const struct cc_eventstream_message *message, bool excepti
 
 // ---- Frames ------------------------------------------------------------------------------------
 
-static int read_message(struct cc_frames *frames, const struct cc_eventstream_message *message,
-                        struct cc_buffer *sse) {
+static int read_message(struct cc_bedrock_stream *frames,
+                        const struct cc_eventstream_message *message, struct cc_buffer *sse) {
   struct cc_slice type = text_of(message, ":message-type");
   if (cc_slice_is(type, "event")) return read_event(frames, message, sse);
   bool exception = cc_slice_is(type, "exception");
@@ -185,8 +185,8 @@ static int read_message(struct cc_frames *frames, const struct cc_eventstream_me
   return CC_OK;
 }
 
-int cc_frames_read(struct cc_frames *frames, struct cc_slice piece, bool in_stream,
-                   struct cc_buffer *sse) {
+int cc_bedrock_stream_read(struct cc_bedrock_stream *frames, struct cc_slice piece, bool in_stream,
+                           struct cc_buffer *sse) {
   frames->content |= in_stream;
   int status = frames->failed ? CC_EFRAME : 1;
   while (status == 1) {
@@ -201,12 +201,12 @@ int cc_frames_read(struct cc_frames *frames, struct cc_slice piece, bool in_stre
   return status;
 }
 
-int cc_frames_end(const struct cc_frames *frames) {
+int cc_bedrock_stream_end(const struct cc_bedrock_stream *frames) {
   if (frames->failed) return CC_EFRAME;
   return cc_eventstream_between(&frames->stream) ? CC_OK : CC_ETRUNCATED;
 }
 
-void cc_frames_free(struct cc_frames *frames) {
+void cc_bedrock_stream_free(struct cc_bedrock_stream *frames) {
   cc_eventstream_free(&frames->stream);
-  *frames = (struct cc_frames){0};
+  *frames = (struct cc_bedrock_stream){0};
 }

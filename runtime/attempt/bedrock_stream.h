@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bedrock's answer to InvokeModelWithResponseStream, which comes in event-stream frames, as the
 // server-sent events that the Messages API would have sent.
-#ifndef CC_FRAMES_H
-#define CC_FRAMES_H
+#ifndef CC_BEDROCK_STREAM_H
+#define CC_BEDROCK_STREAM_H
 #include "codec/eventstream.h"
 
 // State between two pieces of an answer. Zeroed is the start.
-struct cc_frames {
+struct cc_bedrock_stream {
   struct cc_eventstream stream;
   uint32_t type_size; // of the last event's type: the next one's, as a guess
   bool content;       // content went out
@@ -22,11 +22,11 @@ struct cc_frames {
 // CC_EFRAME: a frame is damaged, or a chunk holds no JSON object. CC_EEVENT_SIZE: a frame announces
 // more than CC_EVENTSTREAM_MESSAGE. The events before it are in sse, and all later calls say
 // CC_EFRAME and add nothing.
-int cc_frames_read(struct cc_frames *frames, struct cc_slice piece, bool in_stream,
-                   struct cc_buffer *sse);
+int cc_bedrock_stream_read(struct cc_bedrock_stream *frames, struct cc_slice piece, bool in_stream,
+                           struct cc_buffer *sse);
 
 // The answer has ended: CC_OK, CC_ETRUNCATED when within a frame, CC_EFRAME when it had failed.
-int cc_frames_end(const struct cc_frames *frames);
+int cc_bedrock_stream_end(const struct cc_bedrock_stream *frames);
 
-void cc_frames_free(struct cc_frames *frames);
+void cc_bedrock_stream_free(struct cc_bedrock_stream *frames);
 #endif

@@ -47,18 +47,18 @@ static size_t read_messages(const struct cc_buffer *all, size_t piece_size) {
 }
 
 static size_t read_events(const struct cc_buffer *all, size_t piece_size) {
-  struct cc_frames frames = {0};
+  struct cc_bedrock_stream frames = {0};
   struct cc_buffer sse = {0};
   size_t bytes = 0;
   for (size_t at = 0; at < all->size; at += piece_size) {
     size_t left = all->size - at;
     struct cc_slice piece = cc_slice(all->data + at, left < piece_size ? left : piece_size);
-    if (cc_frames_read(&frames, piece, false, &sse) != CC_OK) abort();
+    if (cc_bedrock_stream_read(&frames, piece, false, &sse) != CC_OK) abort();
     bytes += sse.size;
     cc_buffer_clear(&sse);
   }
   cc_buffer_free(&sse);
-  cc_frames_free(&frames);
+  cc_bedrock_stream_free(&frames);
   return bytes;
 }
 

@@ -64,18 +64,18 @@ static void read_messages(const char *text, size_t size, size_t cut, struct cc_b
 }
 
 static void read_frames(const char *text, size_t size, size_t cut, struct cc_buffer *sse) {
-  struct cc_frames frames = {0};
+  struct cc_bedrock_stream frames = {0};
   int status = CC_OK;
   for (size_t from = 0; from < size && status == CC_OK; from += cut) {
     size_t part = size - from < cut ? size - from : cut;
-    status = cc_frames_read(&frames, cc_slice(text + from, part), false, sse);
+    status = cc_bedrock_stream_read(&frames, cc_slice(text + from, part), false, sse);
   }
   if (sse->size && (sse->size < 2 || memcmp(sse->data + sse->size - 2, "\n\n", 2) != 0)) abort();
-  int end = cc_frames_end(&frames);
+  int end = cc_bedrock_stream_end(&frames);
   if (status != CC_OK && status != CC_EFRAME && status != CC_EEVENT_SIZE) abort();
   if (status != CC_OK && end != CC_EFRAME) abort();
   cc_buffer_printf(sse, "%d%d", status, end);
-  cc_frames_free(&frames);
+  cc_bedrock_stream_free(&frames);
 }
 
 static void compare(void (*read)(const char *, size_t, size_t, struct cc_buffer *),

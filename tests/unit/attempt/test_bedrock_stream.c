@@ -30,25 +30,25 @@ static void event(struct cc_buffer *out, const char *payload) {
 // end said, in that order of importance.
 static int read_frames(const struct cc_buffer *frames, size_t cut, size_t step, bool in_stream,
                        struct cc_buffer *sse) {
-  struct cc_frames state = {0};
+  struct cc_bedrock_stream state = {0};
   int status = CC_OK;
   for (size_t from = 0, to = cut; from < frames->size && status == CC_OK; from = to, to += step) {
     if (to > frames->size) to = frames->size;
     char *block = malloc(to - from + 1);
     memcpy(block, frames->data + from, to - from);
-    status = cc_frames_read(&state, cc_slice(block, to - from), in_stream, sse);
+    status = cc_bedrock_stream_read(&state, cc_slice(block, to - from), in_stream, sse);
     free(block);
   }
-  int end = cc_frames_end(&state);
+  int end = cc_bedrock_stream_end(&state);
   if (status != CC_OK) {
     size_t size = sse->size;
     assert_int_equal(end, status);
     assert_null(state.stream.held.data);
-    assert_int_equal(cc_frames_read(&state, cc_slice(frames->data, frames->size), false, sse),
-                     status);
+    assert_int_equal(
+        cc_bedrock_stream_read(&state, cc_slice(frames->data, frames->size), false, sse), status);
     assert_int_equal(sse->size, size);
   }
-  cc_frames_free(&state);
+  cc_bedrock_stream_free(&state);
   return end;
 }
 
@@ -303,16 +303,16 @@ static void large_payload(void **state) {
 static void idle_is_small(void **state) {
   (void)state;
   struct cc_buffer frames = {0}, json = {0}, sse = {0};
-  struct cc_frames reader = {0};
+  struct cc_bedrock_stream reader = {0};
   cc_buffer_add_text(&json, "{\"type\":\"ping\"}");
   while (json.size < 100000)
     cc_buffer_add_text(&json, "          ");
   frame_add_chunk(&frames, json.data, json.size);
-  cc_frames_read(&reader, cc_slice(frames.data, 60000), false, &sse);
-  cc_frames_read(&reader, cc_slice(frames.data + 60000, frames.size - 60000), false, &sse);
+  cc_bedrock_stream_read(&reader, cc_slice(frames.data, 60000), false, &sse);
+  cc_bedrock_stream_read(&reader, cc_slice(frames.data + 60000, frames.size - 60000), false, &sse);
   assert_true(sse.size > json.size);
   assert_true(sizeof reader + reader.stream.held.capacity <= 4200);
-  cc_frames_free(&reader);
+  cc_bedrock_stream_free(&reader);
   cc_buffer_free(&frames);
   cc_buffer_free(&json);
   cc_buffer_free(&sse);
