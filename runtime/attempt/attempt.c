@@ -36,7 +36,7 @@ static void arm(struct cc_attempt *attempt) {
     cc_timer_stop(&attempt->timer);
 }
 
-static void rang(struct cc_timer *timer) {
+static void on_timer(struct cc_timer *timer) {
   struct cc_attempt *attempt = timer->data;
   uint64_t now = now_of(attempt);
   bool head_late = attempt->head_due && now >= attempt->head_due;
@@ -150,7 +150,7 @@ static void connect_upstream(struct cc_attempt *attempt, bool fresh) {
   arm(attempt);
 }
 
-static void lose(struct cc_attempt *attempt, int error) {
+static void connection_lost(struct cc_attempt *attempt, int error) {
   if (attempt->phase == CC_PUMPING)
     cc_pump_fail(attempt, error);
   else
@@ -192,7 +192,7 @@ static void fail(struct cc_outbound *out, int error) {
   }
   attempt->out = NULL;
   pass_rest(attempt);
-  lose(attempt, error);
+  connection_lost(attempt, error);
 }
 
 // Behind here everybody sees server-sent events.
@@ -202,7 +202,7 @@ static void pass_frames(struct cc_attempt *attempt, struct cc_slice piece) {
   int error = cc_bedrock_stream_read(attempt->frames, piece, decided, &sse);
   if (sse.size) pass_body(attempt, cc_slice(sse.data, sse.size));
   cc_buffer_free(&sse);
-  if (error != CC_OK) lose(attempt, error);
+  if (error != CC_OK) connection_lost(attempt, error);
 }
 
 static void got_body(struct cc_outbound *out, struct cc_slice piece) {
@@ -221,7 +221,7 @@ static void got_end(struct cc_outbound *out) {
   pass_rest(attempt);
   if (error != CC_OK) {
     cc_outbound_drop(out);
-    lose(attempt, error);
+    connection_lost(attempt, error);
     return;
   }
   attempt->complete = true;
@@ -257,7 +257,7 @@ struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int o
   attempt->origin = origin;
   attempt->spec = *spec;
   attempt->content_length = -1;
-  cc_timer_init(&attempt->timer, &exchange->relay->loop, rang);
+  cc_timer_init(&attempt->timer, &exchange->relay->loop, on_timer);
   attempt->timer.data = attempt;
   return attempt;
 }
@@ -330,7 +330,7 @@ bool cc_attempt_needs_body(const struct cc_attempt *attempt) {
   return !attempt->has_body && sends_on(attempt);
 }
 
-void cc_attempt_shed(struct cc_attempt *attempt) {
+void cc_attempt_free_request(struct cc_attempt *attempt) {
   if (sends_on(attempt)) return;
   cc_buffer_free(&attempt->method);
   cc_buffer_free(&attempt->target);

@@ -87,7 +87,7 @@ bool cc_attempt_needs_body(const struct cc_attempt *attempt);
 int cc_attempt_head(struct cc_attempt *attempt);
 
 // Gives back the memory that only sending needed, once all is sent.
-void cc_attempt_shed(struct cc_attempt *attempt);
+void cc_attempt_free_request(struct cc_attempt *attempt);
 
 // What the upstream calls its error, read from the data of an event or a body; "" when nothing.
 void cc_attempt_note_error(struct cc_attempt *attempt, struct cc_slice data);

@@ -149,9 +149,9 @@ static double answer_length(const struct cc_attempt *attempt) {
 }
 
 // An answer may take minutes: what only led to it is given back.
-static void shed(struct cc_exchange *exchange, struct cc_attempt *attempt) {
+static void free_early(struct cc_exchange *exchange, struct cc_attempt *attempt) {
   cc_headers_free(&exchange->answer);
-  cc_attempt_shed(attempt);
+  cc_attempt_free_request(attempt);
   if (!cc_attempt_needs_body(attempt)) cc_buffer_free(&exchange->body);
   if (exchange->inbound) cc_http1_forget(exchange->inbound->parser);
   exchange->head = NULL;
@@ -170,7 +170,7 @@ static void begin_outcome(struct cc_exchange *exchange, struct cc_attempt *attem
   struct cc_inbound *in = exchange->inbound;
   cc_inbound_cork(in);
   if (!goes_on(exchange)) outcome_head(exchange, attempt);
-  shed(exchange, attempt);
+  free_early(exchange, attempt);
   if (exchange->phase != CC_OVER) cc_pump_start(attempt);
   cc_inbound_uncork(in);
 }

@@ -30,7 +30,7 @@ static int worth(const struct cc_attempt *attempt) {
 }
 
 // The place for a new attempt: a free one, else of the one that is over, else of the older.
-static int vacate(struct cc_exchange *exchange) {
+static int free_place(struct cc_exchange *exchange) {
   struct cc_attempt **attempts = exchange->attempts;
   int a = worth(attempts[0]), b = worth(attempts[1]), place = a < b ? 0 : 1;
   if (a == b) place = a && attempts[0]->serial > attempts[1]->serial ? 1 : 0;
@@ -45,7 +45,7 @@ int cc_attempt_begin(struct cc_relay *relay, cc_id id, int origin,
   if (!exchange) return CC_ESTALE;
   if (!exchange->complete || exchange->phase != CC_WAITING || !exchange->inbound) return CC_ESTATE;
   if (origin < 0 || spec->framing > CC_FRAMING_EVENTSTREAM) return CC_EINVAL;
-  int number = vacate(exchange);
+  int number = free_place(exchange);
   struct cc_attempt *attempt = cc_attempt_new(exchange, number, origin, spec);
   cc_buffer_add(&attempt->method, exchange->line.data + exchange->peer_size, exchange->method_size);
   exchange->attempts[number] = attempt;

@@ -43,7 +43,7 @@ static bool is_due(const struct cc_exchange *exchange, uint64_t due) {
   return exchange->phase != CC_OVER && due && loop_now(exchange) >= due;
 }
 
-static void rang(struct cc_timer *timer) {
+static void on_timer(struct cc_timer *timer) {
   struct cc_exchange *exchange = timer->data;
   if (is_due(exchange, exchange->script_due)) {
     exchange->script_due = 0;
@@ -69,7 +69,7 @@ static struct cc_exchange *begin(struct cc_inbound *in) {
   exchange->listener = in->listener;
   exchange->peer_size = (uint32_t)strlen(in->peer);
   cc_buffer_add(&exchange->line, in->peer, exchange->peer_size);
-  cc_timer_init(&exchange->timer, &relay->loop, rang);
+  cc_timer_init(&exchange->timer, &relay->loop, on_timer);
   exchange->timer.data = exchange;
   exchange->report.started = cc_now();
   exchange->report.attempt = -1;

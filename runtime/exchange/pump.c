@@ -38,7 +38,7 @@ static void pass_on(struct cc_attempt *attempt, const char *data, size_t size) {
   cc_timer_stop(&attempt->timer);
 }
 
-static void let_go(struct cc_attempt *attempt) {
+static void drop_connection(struct cc_attempt *attempt) {
   if (attempt->out) cc_outbound_drop(attempt->out);
   attempt->out = NULL;
   cc_timer_stop(&attempt->timer);
@@ -56,7 +56,7 @@ static void write_error_event(struct cc_attempt *attempt, int error) {
 
 static void finish_broken(struct cc_attempt *attempt, int error) {
   struct cc_exchange *exchange = attempt->exchange;
-  let_go(attempt);
+  drop_connection(attempt);
   if (exchange->break_with_event && attempt->kind == CC_BODY_SSE) {
     write_error_event(attempt, error);
     cc_exchange_end_answer(exchange);
@@ -67,7 +67,7 @@ static void finish_broken(struct cc_attempt *attempt, int error) {
 }
 
 static void finish_whole(struct cc_attempt *attempt) {
-  let_go(attempt);
+  drop_connection(attempt);
   cc_exchange_end_answer(attempt->exchange);
   cc_exchange_finish(attempt->exchange, CC_OK);
 }

@@ -30,7 +30,7 @@ void cc_job_detail(struct cc_job *job, struct cc_slice text) {
   if (job->detail_size) memcpy(job->detail, text.data, job->detail_size);
 }
 
-static void rang(struct cc_timer *timer) {
+static void on_timer(struct cc_timer *timer) {
   cc_job_finish(timer->data, CC_ETOTAL_TIMEOUT);
 }
 
@@ -41,7 +41,7 @@ cc_id cc_job_start(struct cc_job *job, struct cc_relay *relay, uint32_t timeout_
   job->limit = limit;
   job->next = relay->jobs;
   relay->jobs = job;
-  cc_timer_init(&job->timer, &relay->loop, rang);
+  cc_timer_init(&job->timer, &relay->loop, on_timer);
   job->timer.data = job;
   cc_timer_set(&job->timer, timeout_ms);
   return job->id;
@@ -65,7 +65,7 @@ void cc_jobs_free(struct cc_relay *relay, bool all) {
   struct cc_job **link = &relay->jobs;
   while (*link) {
     struct cc_job *job = *link;
-    if (!all && !job->told) {
+    if (!all && !job->notified) {
       link = &job->next;
       continue;
     }
@@ -81,9 +81,9 @@ static struct cc_job *find(struct cc_relay *relay, cc_id id) {
   return job;
 }
 
-void cc_job_told(struct cc_relay *relay, cc_id id) {
+void cc_job_notified(struct cc_relay *relay, cc_id id) {
   struct cc_job *job = find(relay, id);
-  if (job) job->told = true;
+  if (job) job->notified = true;
 }
 
 int cc_fetched(struct cc_relay *relay, cc_id id, struct cc_fetched *out) {

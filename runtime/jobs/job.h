@@ -18,8 +18,8 @@ struct cc_job { // first member of what it serves
   uint32_t limit;
   int status;
   int error;
-  bool over; // FETCH posted
-  bool told; // and returned to Lua, or about to be
+  bool over;     // FETCH posted
+  bool notified; // and returned to Lua, or about to be
   uint32_t detail_size;
   char detail[CC_JOB_DETAIL];
   void (*stop)(struct cc_job *job); // ends what is under way; may come twice

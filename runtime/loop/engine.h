@@ -75,11 +75,11 @@ bool cc_channels_take(struct cc_relay *relay, int slot);
 
 // job.c: the event of a job is being returned; frees those whose event has been returned (all:
 // every one).
-void cc_job_told(struct cc_relay *relay, cc_id id);
+void cc_job_notified(struct cc_relay *relay, cc_id id);
 void cc_jobs_free(struct cc_relay *relay, bool all);
 
 // worker.c: a forked process lets go of the descriptors of its parent's relay, which it must not use.
-void cc_relay_let_go(struct cc_relay *relay);
+void cc_relay_close_descriptors(struct cc_relay *relay);
 
 // worker.c: tells of every child that has ended.
 void cc_workers_reap(struct cc_relay *relay);

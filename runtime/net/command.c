@@ -21,7 +21,7 @@ struct cc_program {
   int error, status;
   bool running; // or not waited for yet
   bool out_done;
-  bool told; // of its end, or nobody is to be told
+  bool notified; // of its end, or nobody is to be notified
   void (*output)(void *data, struct cc_slice piece);
   void (*ended)(void *data, int error, int status);
   void *data;
@@ -44,8 +44,8 @@ static void close_handle(uv_handle_t *handle) {
 }
 
 void cc_command_drop(struct cc_program *program) {
-  if (!program->told) kill(-program->process.pid, SIGKILL);
-  program->told = true;
+  if (!program->notified) kill(-program->process.pid, SIGKILL);
+  program->notified = true;
   program->output = NULL;
   close_handle((uv_handle_t *)&program->out);
   close_handle((uv_handle_t *)&program->err);
@@ -64,8 +64,8 @@ static void keep_words(struct cc_program *program, const char *text, size_t size
 
 // What it wrote to stderr before it ended has been read by now: the loop takes signals last.
 static void look_for_the_end(struct cc_program *program) {
-  if (program->running || !program->out_done || program->told) return;
-  program->told = true;
+  if (program->running || !program->out_done || program->notified) return;
+  program->notified = true;
   if (program->status < 0 && !program->words_size)
     program->words_size =
         (size_t)snprintf(program->words, WORDS, "killed by signal %d", -program->status);
@@ -95,7 +95,7 @@ static void on_words(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer) 
 
 static void on_exit_of(uv_process_t *process, int64_t status, int signal_number) {
   struct cc_program *program = process->data;
-  bool dropped = program->told;
+  bool dropped = program->notified;
   program->running = false;
   program->status = signal_number ? -signal_number : (int)status;
   if (dropped)
@@ -167,7 +167,7 @@ static int spawn(struct cc_program *program, uv_loop_t *loop, char **list) {
 static void cannot_start(struct cc_program *program, const char *name, int status) {
   bool unknown = status == UV_ENOENT || status == UV_ENOTDIR;
   program->error = unknown ? CC_ENOTFOUND : CC_ESYSTEM;
-  program->told = true;
+  program->notified = true;
   int size = snprintf(program->words, WORDS, "%s: %s", name, uv_strerror(status));
   program->words_size = size < WORDS ? (size_t)size : WORDS - 1;
 }

@@ -19,7 +19,7 @@ struct cc_connector {
   int next; // address
   uint16_t port;
   TAILQ_HEAD(, attempt) attempts; // under way
-  void (*told)(void *data, const struct cc_connected *result);
+  void (*on_done)(void *data, const struct cc_connected *result);
   void *data;
   int error; // the most telling one so far
   char detail[DETAIL];
@@ -78,7 +78,7 @@ static void attempt_failed(struct attempt *attempt, int error) {
   } else if (TAILQ_EMPTY(&connector->attempts)) {
     cc_connector_close(connector);
     struct cc_connected result = {.error = connector->error, .detail = connector->detail};
-    connector->told(connector->data, &result);
+    connector->on_done(connector->data, &result);
   }
 }
 
@@ -93,7 +93,7 @@ static void attempt_ready(struct cc_stream *stream, int error) {
   result.address = connector->addresses.list[attempt->address];
   TAILQ_REMOVE(&connector->attempts, attempt, entry);
   cc_connector_close(connector);
-  connector->told(connector->data, &result);
+  connector->on_done(connector->data, &result);
   release(connector); // for the stream, which is the owner's now
 }
 
@@ -118,16 +118,15 @@ static void start_next(struct cc_connector *connector) {
     uv_timer_stop(&connector->timer);
 }
 
-struct cc_connector *cc_connector_new(uv_loop_t *loop, const struct cc_addresses *addresses,
-                                      uint16_t port,
-                                      void (*told)(void *data, const struct cc_connected *result),
-                                      void *data) {
+struct cc_connector *
+cc_connector_new(uv_loop_t *loop, const struct cc_addresses *addresses, uint16_t port,
+                 void (*on_done)(void *data, const struct cc_connected *result), void *data) {
   struct cc_connector *connector = cc_alloc(sizeof *connector);
   uv_timer_init(loop, &connector->timer);
   connector->handles = 1;
   connector->addresses = *addresses;
   connector->port = port;
-  connector->told = told;
+  connector->on_done = on_done;
   connector->data = data;
   TAILQ_INIT(&connector->attempts);
   start_next(connector);

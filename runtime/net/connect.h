@@ -19,13 +19,12 @@ struct cc_connected {
   union cc_address address; // CC_OK: what it is connected to
 };
 
-// Begins to connect to the addresses, in their order, on a port. told is called once, from the loop
+// Begins to connect to the addresses, in their order, on a port. on_done is called once, from the loop
 // and never from within this call; the connector must not be used from then on. There is no deadline:
 // the owner keeps one and calls cc_connector_close.
-struct cc_connector *cc_connector_new(uv_loop_t *loop, const struct cc_addresses *addresses,
-                                      uint16_t port,
-                                      void (*told)(void *data, const struct cc_connected *result),
-                                      void *data);
-// Gives up: told is not called. Its memory goes when the loop has closed its handles.
+struct cc_connector *
+cc_connector_new(uv_loop_t *loop, const struct cc_addresses *addresses, uint16_t port,
+                 void (*on_done)(void *data, const struct cc_connected *result), void *data);
+// Gives up: on_done is not called. Its memory goes when the loop has closed its handles.
 void cc_connector_close(struct cc_connector *connector);
 #endif

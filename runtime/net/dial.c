@@ -42,7 +42,7 @@ static void connected(void *data, const struct cc_connected *result) {
   struct cc_outbound *out = data;
   out->connector = NULL;
   if (result->error) {
-    cc_outbound_say(out, result->detail);
+    cc_outbound_set_detail(out, result->detail);
     cc_outbound_fail(out, result->error);
     return;
   }
@@ -114,6 +114,6 @@ void cc_dial_timeout(struct cc_outbound *out) {
       [CC_PHASE_TUNNELLING] = "no answer from the proxy",
       [CC_PHASE_SECURING] = "no end of the TLS handshake",
   };
-  cc_outbound_say(out, words[out->phase]);
+  cc_outbound_set_detail(out, words[out->phase]);
   cc_outbound_fail(out, CC_ECONNECT_TIMEOUT);
 }

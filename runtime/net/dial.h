@@ -38,22 +38,22 @@ struct cc_pool {
   struct cc_pool_origin **origins;
   int origin_count;
   struct cc_outbounds busy, leaving;
-  struct cc_outbounds later, telling;
+  struct cc_outbounds later, notifying;
   uint32_t references; // the idle handle and every connection
   bool closed;
 };
 
 // outbound.c. A new connection, not dialling yet; one that is taken out of the pool.
 struct cc_outbound *cc_outbound_new(struct cc_pool *pool, struct cc_pool_origin *origin);
-void cc_outbound_wake(struct cc_outbound *out); // the loop's turn after cc_pool_later
+void cc_outbound_on_idle(struct cc_outbound *out); // the loop's turn after cc_pool_notify_later
 void cc_outbound_ready(struct cc_outbound *out);
 // Takes a connected stream over: its events are the outbound's from here on.
 void cc_outbound_adopt(struct cc_outbound *out, struct cc_stream *stream);
 // Closes it without a word: at once, or in order (what is queued and close_notify still go out).
-void cc_outbound_shut(struct cc_outbound *out, bool at_once);
+void cc_outbound_close(struct cc_outbound *out, bool at_once);
 void cc_outbound_fail(struct cc_outbound *out, int error);
 // Copies the words for a failure, up to 119 bytes.
-void cc_outbound_say(struct cc_outbound *out, const char *words);
+void cc_outbound_set_detail(struct cc_outbound *out, const char *words);
 // dial.c
 void cc_dial(struct cc_outbound *out);
 void cc_dial_secure(struct cc_outbound *out);             // TLS if the origin wants it
@@ -70,8 +70,8 @@ void cc_pool_origin_free(struct cc_pool_origin *origin);
 
 // pool.c
 void cc_pool_move(struct cc_outbound *out, struct cc_outbounds *list);
-void cc_pool_later(struct cc_outbound *out); // cc_outbound_wake from the loop
-void cc_pool_not_later(struct cc_outbound *out);
+void cc_pool_notify_later(struct cc_outbound *out); // cc_outbound_on_idle from the loop
+void cc_pool_cancel_notify(struct cc_outbound *out);
 void cc_pool_keep(struct cc_outbound *out);   // into the idle list, within the limits
 void cc_pool_unlist(struct cc_outbound *out); // its memory goes
 void cc_pool_release(struct cc_pool *pool);

@@ -52,7 +52,7 @@ void cc_inbound_close(struct cc_inbound *in, bool reset) {
 }
 
 // The client has left, or takes nothing: tells whoever works for it.
-static void lose(struct cc_inbound *in, int error) {
+static void connection_lost(struct cc_inbound *in, int error) {
   bool open = in->phase == CC_INBOUND_BODY || in->phase == CC_INBOUND_WHOLE;
   cc_inbound_close(in, in->stream.queued > 0);
   if (open) in->events->gone(in, error);
@@ -173,7 +173,7 @@ static void drop(struct cc_inbound *in, size_t size) {
     cc_timer_set(&in->timer, LINGER_MS);
 }
 
-static void came(struct cc_stream *stream, const char *data, size_t size) {
+static void on_read(struct cc_stream *stream, const char *data, size_t size) {
   struct cc_inbound *in = of_stream(stream);
   if (in->phase == CC_INBOUND_CLOSED) return;
   if (in->phase == CC_INBOUND_LINGER || in->unread)
@@ -278,12 +278,12 @@ static void look_at_writes(struct cc_inbound *in) {
   if (out > in->gone_out) in->progress_at = loop_now(in);
   in->gone_out = out;
   if (loop_now(in) - in->progress_at >= limit)
-    lose(in, CC_EWRITE_TIMEOUT);
+    connection_lost(in, CC_EWRITE_TIMEOUT);
   else
     cc_timer_set(&in->timer, limit / 16 + 1);
 }
 
-static void rang(struct cc_timer *timer) {
+static void on_timer(struct cc_timer *timer) {
   struct cc_inbound *in = timer->data;
   if (in->stalling)
     look_at_writes(in);
@@ -314,11 +314,11 @@ static void ready(struct cc_stream *stream, int error) {
 static void ended(struct cc_stream *stream, int error) {
   struct cc_inbound *in = of_stream(stream);
   if (in->phase == CC_INBOUND_FLUSH && !error) return;
-  lose(in, CC_ECLIENT_GONE);
+  connection_lost(in, CC_ECLIENT_GONE);
 }
 
 static const struct cc_stream_events stream_events = {
-    .ready = ready, .read = came, .drain = drained, .end = ended, .closed = stream_closed};
+    .ready = ready, .read = on_read, .drain = drained, .end = ended, .closed = stream_closed};
 
 // ---- Beginning ---------------------------------------------------------------------------------
 
@@ -336,7 +336,7 @@ struct cc_inbound *cc_inbound_accept(uv_stream_t *server, struct cc_inbound_sett
   in->settings = settings;
   in->server = owner;
   in->handles = 2;
-  cc_timer_init(&in->timer, server->loop, rang);
+  cc_timer_init(&in->timer, server->loop, on_timer);
   in->timer.data = in;
   if (cc_stream_accept(&in->stream, server, &stream_events)) {
     in->events = &no_events;

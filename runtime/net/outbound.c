@@ -9,12 +9,12 @@
 
 enum { LONGEST_DETAIL = 119 };
 
-static void timer_rang(struct cc_timer *timer) {
+static void on_timer(struct cc_timer *timer) {
   struct cc_outbound *out = timer->data;
   if (out->phase < CC_PHASE_WAKING)
     cc_dial_timeout(out);
   else if (out->phase == CC_PHASE_POOLED)
-    cc_outbound_shut(out, false);
+    cc_outbound_close(out, false);
 }
 
 struct cc_outbound *cc_outbound_new(struct cc_pool *pool, struct cc_pool_origin *origin) {
@@ -24,7 +24,7 @@ struct cc_outbound *cc_outbound_new(struct cc_pool *pool, struct cc_pool_origin 
   out->detail = "";
   out->parser = cc_http1_new(CC_HTTP1_RESPONSE, &pool->settings.limits);
   out->born = uv_now(pool->idle.loop);
-  cc_timer_init(&out->timer, pool->idle.loop, timer_rang);
+  cc_timer_init(&out->timer, pool->idle.loop, on_timer);
   out->timer.data = out;
   out->handles = 1;
   cc_pool_move(out, &pool->busy);
@@ -39,7 +39,7 @@ static void forget_words(struct cc_outbound *out) {
   out->detail = "";
 }
 
-void cc_outbound_say(struct cc_outbound *out, const char *words) {
+void cc_outbound_set_detail(struct cc_outbound *out, const char *words) {
   forget_words(out);
   if (*words) out->detail = cc_copy_text(words, strnlen(words, LONGEST_DETAIL));
 }
@@ -59,14 +59,14 @@ static void timer_closed(uv_handle_t *handle) {
   handle_closed(((struct cc_timer *)handle)->data);
 }
 
-void cc_outbound_shut(struct cc_outbound *out, bool at_once) {
+void cc_outbound_close(struct cc_outbound *out, bool at_once) {
   if (out->phase != CC_PHASE_CLOSED) {
     out->phase = CC_PHASE_CLOSED;
     if (out->lookup) cc_resolve_cancel(out->lookup);
     out->lookup = NULL;
     if (out->connector) cc_connector_close(out->connector);
     out->connector = NULL;
-    cc_pool_not_later(out);
+    cc_pool_cancel_notify(out);
     cc_pool_move(out, &out->pool->leaving);
     cc_timer_close(&out->timer, timer_closed);
   }
@@ -78,15 +78,15 @@ void cc_outbound_shut(struct cc_outbound *out, bool at_once) {
 }
 
 void cc_outbound_fail(struct cc_outbound *out, int error) {
-  if (!*out->detail && out->stream) cc_outbound_say(out, cc_stream_detail(out->stream));
+  if (!*out->detail && out->stream) cc_outbound_set_detail(out, cc_stream_detail(out->stream));
   bool reaching = out->phase > CC_PHASE_RESOLVING && out->phase < CC_PHASE_WAKING;
   if (reaching) out->origin->worked = CC_NO_ADDRESS;
-  cc_outbound_shut(out, true);
+  cc_outbound_close(out, true);
   out->events->fail(out, error);
 }
 
 void cc_outbound_drop(struct cc_outbound *out) {
-  if (out->phase != CC_PHASE_CLOSED) cc_outbound_shut(out, true);
+  if (out->phase != CC_PHASE_CLOSED) cc_outbound_close(out, true);
 }
 
 static void forget_kept(struct cc_outbound *out) {
@@ -99,7 +99,7 @@ void cc_outbound_release(struct cc_outbound *out) {
   if (out->phase != CC_PHASE_ENDED || out->stream->queued) {
     cc_outbound_drop(out);
   } else if (out->spent || out->finished || out->stream->failure || cc_pool_too_old(out)) {
-    cc_outbound_shut(out, false);
+    cc_outbound_close(out, false);
   } else {
     forget_kept(out);
     cc_http1_reset(out->parser);
@@ -183,7 +183,7 @@ static void stream_ready(struct cc_stream *stream, int error) {
 // Nobody has asked for anything: the peer is done with this connection.
 static void unasked(struct cc_outbound *out) {
   if (out->phase == CC_PHASE_POOLED) {
-    cc_outbound_shut(out, false);
+    cc_outbound_close(out, false);
   } else if (out->phase == CC_PHASE_ENDED) {
     out->spent = true;
     cc_stream_pause(out->stream);
@@ -247,7 +247,7 @@ void cc_outbound_ready(struct cc_outbound *out) {
   out->events->ready(out);
 }
 
-void cc_outbound_wake(struct cc_outbound *out) {
+void cc_outbound_on_idle(struct cc_outbound *out) {
   if (out->phase == CC_PHASE_WAKING)
     cc_outbound_ready(out);
   else if (out->phase == CC_PHASE_MESSAGE)
@@ -274,7 +274,7 @@ void cc_outbound_resume(struct cc_outbound *out) {
   if (!out->paused) return;
   out->paused = false;
   if (out->held || out->finished)
-    cc_pool_later(out);
+    cc_pool_notify_later(out);
   else if (out->phase >= CC_PHASE_WAKING && out->phase < CC_PHASE_POOLED)
     cc_stream_read(out->stream);
 }

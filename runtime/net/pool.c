@@ -29,25 +29,25 @@ static void settle_later(struct cc_outbound *out, struct cc_outbounds *list) {
   out->later = list;
 }
 
-static void tell(uv_idle_t *idle) {
+static void on_idle(uv_idle_t *idle) {
   struct cc_pool *pool = (struct cc_pool *)idle;
   uv_idle_stop(idle);
   while (!TAILQ_EMPTY(&pool->later))
-    settle_later(TAILQ_FIRST(&pool->later), &pool->telling);
-  while (!TAILQ_EMPTY(&pool->telling)) {
-    struct cc_outbound *out = TAILQ_FIRST(&pool->telling);
+    settle_later(TAILQ_FIRST(&pool->later), &pool->notifying);
+  while (!TAILQ_EMPTY(&pool->notifying)) {
+    struct cc_outbound *out = TAILQ_FIRST(&pool->notifying);
     settle_later(out, NULL);
-    cc_outbound_wake(out);
+    cc_outbound_on_idle(out);
   }
 }
 
-void cc_pool_later(struct cc_outbound *out) {
+void cc_pool_notify_later(struct cc_outbound *out) {
   if (out->later) return;
   settle_later(out, &out->pool->later);
-  uv_idle_start(&out->pool->idle, tell);
+  uv_idle_start(&out->pool->idle, on_idle);
 }
 
-void cc_pool_not_later(struct cc_outbound *out) {
+void cc_pool_cancel_notify(struct cc_outbound *out) {
   settle_later(out, NULL);
 }
 
@@ -71,19 +71,19 @@ void cc_pool_keep(struct cc_outbound *out) {
   cc_pool_move(out, &origin->idle);
   cc_timer_set(&out->timer, time_to_stay(out));
   while (origin->idle_count > out->pool->settings.size)
-    cc_outbound_shut(TAILQ_LAST(&origin->idle, cc_outbounds), false);
+    cc_outbound_close(TAILQ_LAST(&origin->idle, cc_outbounds), false);
 }
 
 static struct cc_outbound *take_idle(struct cc_pool_origin *origin) {
   struct cc_outbound *out;
   while ((out = TAILQ_FIRST(&origin->idle)) && cc_pool_too_old(out))
-    cc_outbound_shut(out, false);
+    cc_outbound_close(out, false);
   if (!out) return NULL;
   cc_timer_stop(&out->timer);
   cc_pool_move(out, &out->pool->busy);
   out->phase = CC_PHASE_WAKING;
   out->reused = true;
-  cc_pool_later(out);
+  cc_pool_notify_later(out);
   return out;
 }
 
@@ -97,7 +97,7 @@ static void make_room(struct cc_pool *pool) {
     struct cc_pool_origin *origin = pool->origins[i];
     if (origin->idle_count > (richest ? richest->idle_count : 0)) richest = origin;
   }
-  if (richest) cc_outbound_shut(TAILQ_LAST(&richest->idle, cc_outbounds), false);
+  if (richest) cc_outbound_close(TAILQ_LAST(&richest->idle, cc_outbounds), false);
 }
 
 struct cc_outbound *cc_pool_take(struct cc_pool *pool, int origin, bool fresh,
@@ -128,7 +128,7 @@ struct cc_pool *cc_pool_new(uv_loop_t *loop, struct cc_resolver *resolver) {
   TAILQ_INIT(&pool->busy);
   TAILQ_INIT(&pool->leaving);
   TAILQ_INIT(&pool->later);
-  TAILQ_INIT(&pool->telling);
+  TAILQ_INIT(&pool->notifying);
   return pool;
 }
 
@@ -152,11 +152,11 @@ void cc_pool_close(struct cc_pool *pool) {
   struct cc_outbound *out;
   for (int i = 0; i < pool->origin_count; i++)
     while ((out = TAILQ_FIRST(&pool->origins[i]->idle)))
-      cc_outbound_shut(out, false);
+      cc_outbound_close(out, false);
   while ((out = TAILQ_FIRST(&pool->busy)))
-    cc_outbound_shut(out, true);
+    cc_outbound_close(out, true);
   TAILQ_FOREACH(out, &pool->leaving, entry) {
-    if (out->stream && out->stream->queued) cc_outbound_shut(out, true);
+    if (out->stream && out->stream->queued) cc_outbound_close(out, true);
   }
   uv_close((uv_handle_t *)&pool->idle, idle_closed);
 }

@@ -67,7 +67,7 @@ struct cc_resolver {
   unsigned threads;
   unsigned waiting;
   struct lookups ready; // to be told by the next run of the loop
-  struct lookups telling;
+  struct lookups notifying;
 };
 
 // getaddrinfo asks for A and AAAA at once and sorts by RFC 6724 and the system's gai.conf.
@@ -170,18 +170,18 @@ static void drop_all(struct lookups *list) {
     drop(TAILQ_FIRST(list));
 }
 
-static void settle(struct cc_lookup *lookup, int error, const struct cc_addresses *found) {
+static void finish_lookup(struct cc_lookup *lookup, int error, const struct cc_addresses *found) {
   lookup->error = error;
   if (error == CC_OK) lookup->found = *found;
   enlist(lookup, &lookup->resolver->ready);
   uv_async_send(&lookup->resolver->async);
 }
 
-static void tell(struct cc_resolver *resolver) {
+static void notify(struct cc_resolver *resolver) {
   while (!TAILQ_EMPTY(&resolver->ready))
-    enlist(TAILQ_FIRST(&resolver->ready), &resolver->telling);
-  while (!TAILQ_EMPTY(&resolver->telling)) {
-    struct cc_lookup *lookup = TAILQ_FIRST(&resolver->telling);
+    enlist(TAILQ_FIRST(&resolver->ready), &resolver->notifying);
+  while (!TAILQ_EMPTY(&resolver->notifying)) {
+    struct cc_lookup *lookup = TAILQ_FIRST(&resolver->notifying);
     struct cc_lookup copy = *lookup;
     drop(lookup);
     copy.done(copy.data, copy.error, copy.error == CC_OK ? &copy.found : NULL);
@@ -228,7 +228,7 @@ static struct name *remember(struct cc_resolver *resolver, const char *host) {
 static void settle_failed(struct cc_lookup *lookup, const struct name *name) {
   uint64_t age = now(lookup->resolver) - name->good_at;
   bool usable = name->good && age < CC_RESOLVE_STALE_MS;
-  settle(lookup, usable ? CC_OK : CC_EDNS, &name->found);
+  finish_lookup(lookup, usable ? CC_OK : CC_EDNS, &name->found);
 }
 
 static void finish(struct cc_resolver *resolver, struct job *job) {
@@ -247,7 +247,7 @@ static void finish(struct cc_resolver *resolver, struct job *job) {
     if (name->failed)
       settle_failed(TAILQ_FIRST(&name->waiters), name);
     else
-      settle(TAILQ_FIRST(&name->waiters), CC_OK, &name->found);
+      finish_lookup(TAILQ_FIRST(&name->waiters), CC_OK, &name->found);
   free(job);
 }
 
@@ -258,7 +258,7 @@ static void ask(struct cc_lookup *lookup, struct name *name) {
   } else if (name->failed && time - name->failed_at < CC_RESOLVE_FAILED_MS) {
     settle_failed(lookup, name);
   } else if (name->good && time - name->good_at < CC_RESOLVE_GOOD_MS) {
-    settle(lookup, CC_OK, &name->found);
+    finish_lookup(lookup, CC_OK, &name->found);
   } else if (start(lookup->resolver, name)) {
     name->pending = true;
     enlist(lookup, &name->waiters);
@@ -277,17 +277,17 @@ static struct job *take_returned(struct shared *shared) {
   return job;
 }
 
-static void woken(uv_async_t *async) {
+static void on_async(uv_async_t *async) {
   struct cc_resolver *resolver = (struct cc_resolver *)async;
   for (struct job *job; (job = take_returned(resolver->shared));)
     finish(resolver, job);
-  tell(resolver);
+  notify(resolver);
 }
 
 struct cc_resolver *cc_resolver_new(uv_loop_t *loop) {
   struct cc_resolver *resolver = cc_alloc(sizeof *resolver);
   struct shared *shared = cc_alloc(sizeof *shared);
-  if (uv_async_init(loop, &resolver->async, woken)) abort();
+  if (uv_async_init(loop, &resolver->async, on_async)) abort();
   uv_unref((uv_handle_t *)&resolver->async);
   pthread_mutex_init(&shared->lock, NULL);
   STAILQ_INIT(&shared->returned);
@@ -297,7 +297,7 @@ struct cc_resolver *cc_resolver_new(uv_loop_t *loop) {
   resolver->system = (struct cc_resolver_system){system_look_up, uv_now};
   TAILQ_INIT(&resolver->names);
   TAILQ_INIT(&resolver->ready);
-  TAILQ_INIT(&resolver->telling);
+  TAILQ_INIT(&resolver->notifying);
   return resolver;
 }
 
@@ -323,7 +323,7 @@ void cc_resolver_close(struct cc_resolver *resolver) {
     free(name);
   }
   drop_all(&resolver->ready);
-  drop_all(&resolver->telling);
+  drop_all(&resolver->notifying);
   pthread_mutex_lock(&shared->lock);
   shared_release(shared);
   uv_close((uv_handle_t *)&resolver->async, closed);
@@ -355,11 +355,11 @@ struct cc_lookup *cc_resolve(struct cc_resolver *resolver, const char *host,
   lookup->data = data;
   if (resolver->waiting++ == 0) uv_ref((uv_handle_t *)&resolver->async);
   if (literal(host, &found))
-    settle(lookup, CC_OK, &found);
+    finish_lookup(lookup, CC_OK, &found);
   else if (lower(name, host))
     ask(lookup, remember(resolver, name));
   else
-    settle(lookup, CC_EDNS, NULL);
+    finish_lookup(lookup, CC_EDNS, NULL);
   return lookup;
 }
 

@@ -74,13 +74,13 @@ static void drop_later(struct cc_stream *stream) {
   stream->later = NULL;
 }
 
-static void shut(struct cc_stream *stream);
+static void close_handle(struct cc_stream *stream);
 
-static void later_rang(uv_timer_t *timer) {
+static void on_timer(uv_timer_t *timer) {
   struct cc_stream *stream = ((struct cc_later *)timer)->stream;
   drop_later(stream);
   if (stream->closing)
-    shut(stream);
+    close_handle(stream);
   else if (stream->failure && !stream->broken)
     cc_stream_over(stream, stream->failure);
   else if (stream->reading && stream->held)
@@ -93,7 +93,7 @@ static void set_later(struct cc_stream *stream, uint64_t ms) {
     stream->later->stream = stream;
     uv_timer_init(stream->uv.handle.loop, &stream->later->timer);
   }
-  uv_timer_start(&stream->later->timer, later_rang, ms, 0);
+  uv_timer_start(&stream->later->timer, on_timer, ms, 0);
 }
 
 void cc_stream_fail_later(struct cc_stream *stream, int error) {
@@ -124,7 +124,7 @@ static void closed(uv_handle_t *handle) {
   stream->events->closed(stream);
 }
 
-static void shut(struct cc_stream *stream) {
+static void close_handle(struct cc_stream *stream) {
   drop_later(stream);
   if (!uv_is_closing(&stream->uv.handle)) uv_close(&stream->uv.handle, closed);
 }
@@ -139,7 +139,7 @@ static void discard_unread(struct cc_stream *stream) {
 
 static void close_orderly(struct cc_stream *stream) {
   if (!stream->failure) discard_unread(stream);
-  shut(stream);
+  close_handle(stream);
 }
 
 void cc_stream_close(struct cc_stream *stream) {
@@ -311,7 +311,7 @@ static void stopped(struct cc_stream *stream, int status) {
   }
 }
 
-static void came(uv_stream_t *handle, ssize_t size, const uv_buf_t *buffer) {
+static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buffer) {
   struct cc_stream *stream = (struct cc_stream *)handle;
   if (size < 0)
     stopped(stream, true_end(stream, (int)size));
@@ -323,7 +323,7 @@ static void came(uv_stream_t *handle, ssize_t size, const uv_buf_t *buffer) {
 
 void cc_stream_raw_read(struct cc_stream *stream, bool on) {
   if (on && !stream->ended && !stream->closing)
-    uv_read_start(&stream->uv.stream, give_space, came);
+    uv_read_start(&stream->uv.stream, give_space, on_read);
   else
     uv_read_stop(&stream->uv.stream);
 }

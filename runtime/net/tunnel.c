@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 static void refuse(struct cc_outbound *out, const char *words) {
-  cc_outbound_say(out, words);
+  cc_outbound_set_detail(out, words);
   cc_outbound_fail(out, CC_EPROXY);
 }
 

@@ -20,7 +20,7 @@ struct folder {
 
 struct cc_watch {
   uv_timer_t retry;
-  void (*changed)(void *data, int number);
+  void (*on_change)(void *data, int number);
   void *data;
   struct folder *folders[FOLDERS];
   int handles; // open or closing, the timer included
@@ -46,16 +46,16 @@ static bool look(const char *path, struct stat *facts) {
   return stat(path, facts) == 0 && S_ISDIR(facts->st_mode);
 }
 
-static void tell(struct folder *folder) {
-  if (!folder->list->closing) folder->list->changed(folder->list->data, folder->number);
+static void notify(struct folder *folder) {
+  if (!folder->list->closing) folder->list->on_change(folder->list->data, folder->number);
 }
 
-static void changed(uv_fs_event_t *handle, const char *name, int events, int status);
+static void on_event(uv_fs_event_t *handle, const char *name, int events, int status);
 
 static int arm(struct folder *folder) {
   struct stat facts;
   if (!look(folder->path, &facts)) return CC_ENOTFOUND;
-  int error = uv_fs_event_start(&folder->handle, changed, folder->path, 0);
+  int error = uv_fs_event_start(&folder->handle, on_event, folder->path, 0);
   if (error == UV_ENOENT || error == UV_ENOTDIR) return CC_ENOTFOUND;
   if (error) return cc_fail(CC_ESYSTEM, "%s: %s", folder->path, uv_strerror(error));
   folder->device = facts.st_dev;
@@ -71,14 +71,14 @@ static void retry(uv_timer_t *timer) {
     struct folder *folder = list->folders[i];
     if (!folder || !folder->lost) continue;
     if (arm(folder) == CC_OK)
-      tell(folder);
+      notify(folder);
     else
       waiting = true;
   }
   if (!waiting && !list->closing) uv_timer_stop(timer);
 }
 
-static void changed(uv_fs_event_t *handle, const char *name, int events, int status) {
+static void on_event(uv_fs_event_t *handle, const char *name, int events, int status) {
   struct folder *folder = handle->data;
   struct stat facts;
   (void)name, (void)events;
@@ -89,14 +89,15 @@ static void changed(uv_fs_event_t *handle, const char *name, int events, int sta
     folder->lost = true;
     uv_timer_start(&folder->list->retry, retry, RETRY_MS, RETRY_MS);
   }
-  tell(folder);
+  notify(folder);
 }
 
-struct cc_watch *cc_watch_new(uv_loop_t *loop, void (*told)(void *data, int number), void *data) {
+struct cc_watch *cc_watch_new(uv_loop_t *loop, void (*on_change)(void *data, int number),
+                              void *data) {
   struct cc_watch *list = cc_alloc(sizeof *list);
   uv_timer_init(loop, &list->retry);
   list->retry.data = list;
-  list->changed = told;
+  list->on_change = on_change;
   list->data = data;
   list->handles = 1;
   return list;

@@ -10,9 +10,10 @@
 
 struct cc_watch; // a list of watched folders
 
-// changed is called from the loop for every change, with the number of the folder. It may add,
+// on_change is called from the loop for every change, with the number of the folder. It may add,
 // remove and close.
-struct cc_watch *cc_watch_new(uv_loop_t *loop, void (*changed)(void *data, int number), void *data);
+struct cc_watch *cc_watch_new(uv_loop_t *loop, void (*on_change)(void *data, int number),
+                              void *data);
 
 // Watches the folder path: its number, 0 or more, the same for the same folder however it is
 // spelled (one cc_watch_remove then ends it). CC_ENOTFOUND when it is no folder, CC_ELIMIT for

@@ -85,7 +85,7 @@ static struct outlet *open_outlet(struct preflight *preflight, uv_loop_t *loop, 
 static void begin(struct cc_relay *relay, int fd, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);
-  cc_relay_let_go(relay);
+  cc_relay_close_descriptors(relay);
   cc_watchdog_end();
   answer = fd;
 }

@@ -114,7 +114,7 @@ bool cc_next(struct cc_relay *relay, struct cc_event *event) {
   if (relay->event_count) look_at_loop(relay);
   while (!take_event(relay, event))
     if (!run_loop(relay, UV_RUN_ONCE) && !relay->event_count) return false;
-  if (event->type == CC_EVENT_FETCH) cc_job_told(relay, event->id);
+  if (event->type == CC_EVENT_FETCH) cc_job_notified(relay, event->id);
   if (event->type == CC_EVENT_DONE) relay->delivered = cc_relay_exchange(relay, event->id);
   begin_stay(relay, event->type == CC_EVENT_FETCH ? 0 : event->id);
   return true;
@@ -199,7 +199,7 @@ int cc_configure(struct cc_relay *relay, const struct cc_settings *settings) {
 
 // ---- Timers, signals, watches ------------------------------------------------------------------
 
-static void clock_rang(struct cc_timer *timer) {
+static void on_clock(struct cc_timer *timer) {
   struct cc_clock *clock = timer->data;
   cc_relay_post(clock->relay, CC_EVENT_TIMER, clock->number, 0);
 }
@@ -332,7 +332,7 @@ struct cc_relay *cc_open(void) {
     struct cc_clock *clock = &relay->clocks[i];
     clock->relay = relay;
     clock->number = i;
-    cc_timer_init(&clock->timer, &relay->loop, clock_rang);
+    cc_timer_init(&clock->timer, &relay->loop, on_clock);
     clock->timer.data = clock;
   }
   cc_configure(relay, &defaults);

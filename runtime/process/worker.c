@@ -166,7 +166,7 @@ static void close_descriptor(uv_handle_t *handle, void *data) {
 
 // The child must not run or close the master's loop in an orderly way: its connections are the
 // master's. It only lets go of the descriptors.
-void cc_relay_let_go(struct cc_relay *relay) {
+void cc_relay_close_descriptors(struct cc_relay *relay) {
   uv_walk(&relay->loop, close_descriptor, NULL);
   close(uv_backend_fd(&relay->loop));
   inherited = relay;
@@ -179,7 +179,7 @@ static void become_worker(struct cc_relay **relay, uint32_t slot, int channel, p
   fresh->settings = old->settings;
   cc_listeners_inherit(fresh->listeners, old->listeners, slot);
   cc_configure(fresh, &old->settings);
-  cc_relay_let_go(old);
+  cc_relay_close_descriptors(old);
   open_channel(fresh, channel, -1);
   cc_shared_this((int)slot);
   *relay = fresh;

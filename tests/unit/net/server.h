@@ -145,7 +145,7 @@ static inline bool server_says(struct server *server, const char *expected) {
     (server)->log.size--;                                                                          \
   } while (0)
 
-static inline void guard_rang(uv_timer_t *timer) {
+static inline void guard_expired(uv_timer_t *timer) {
   *(bool *)timer->data = true;
 }
 
@@ -172,7 +172,7 @@ static inline void guard_start(struct server *server, uv_timer_t *guard, uv_time
   uv_timer_init(&server->loop, guard);
   guard->data = late;
   uv_update_time(&server->loop);
-  uv_timer_start(guard, guard_rang, 20000, 0);
+  uv_timer_start(guard, guard_expired, 20000, 0);
   uv_timer_init(&server->loop, ticks); // so that conditions about the client are looked at
   uv_timer_start(ticks, tick, 1, 1);
 }

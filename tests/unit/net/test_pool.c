@@ -548,7 +548,7 @@ static void closing_waits_for_nobody_who_is_leaving(void **state) {
   struct cc_slice part = cc_slice(big.data, 16 << 20);
   assert_int_equal(cc_outbound_write(user.out, &part, 1), CC_OK);
   cc_buffer_free(&big);
-  cc_outbound_shut(user.out, false); // in order: what is queued still goes out
+  cc_outbound_close(user.out, false); // in order: what is queued still goes out
   cc_pool_close(pool);
   pool = NULL;
   uv_run(&loop, UV_RUN_DEFAULT);
