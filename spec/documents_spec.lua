@@ -122,6 +122,28 @@ it('paths were found, and one that does not exist is noticed', function()
   assert.is_nil(path_of '/v1/models')
 end)
 
+-- Every name of the C code that headers have.
+local function names_of_c()
+  local names = {}
+  local listing = assert(io.popen [[cat $(find runtime -name '*.h')]])
+  for name in listing:read('*a'):gmatch '%f[%w_][cC][cC]_[%w_]+' do names[name] = true end
+  listing:close()
+  return names
+end
+
+it('the C functions and errors that documents name exist', function()
+  local names, seen = names_of_c(), 0
+  for _, document in ipairs(documents()) do
+    for name in read(document):gmatch '`([cC][cC]_[%w_]+)' do
+      if not name:find '_X_' then
+        seen = seen + 1
+        assert.is_true(names[name] or name == 'CC_RELAY_CONFIG', document .. ': ' .. name)
+      end
+    end
+  end
+  assert.is_true(seen > 10)
+end)
+
 -- ---- Links -------------------------------------------------------------------------------------
 
 it('links were found', function() assert.is_true(count > 50) end)
