@@ -33,11 +33,21 @@ function M.accepts(exchange, without_model)
   return false
 end
 
+-- Whether the limits of its client let an exchange in; answers 429 when they do not.
+local function is_let_in(exchange)
+  local refusal = clients.enter(exchange)
+  if not refusal then return true end
+  local options = { retry_after = refusal.retry_after, failure = 'client_limit' }
+  if not refusal.retry_after then options.should_retry = false end
+  respond.error(exchange, 429, refusal.message, options)
+  return false
+end
+
 ---@param exchange ccrelay.Exchange
 function M.serve(exchange)
   if not M.accepts(exchange) then return end
   exchange.endpoint = 'messages'
-  if not clients.enter(exchange) then return end
+  if not is_let_in(exchange) then return end
   local journal = exchange.generation.journal
   if journal:writes 'debug' then journal:body(exchange) end
   local result = wait.script(exchange.generation.policy.route, handle.of(exchange))

@@ -50,6 +50,17 @@ local function admit(exchange, attempt, more)
   return nil
 end
 
+-- The outcome of an attempt that was not admitted. The exchange remembers when it may be tried again.
+local function not_admitted(exchange, attempt, reason, pause)
+  local ready = C.cc_now() + pause
+  if reason == 'limited' then
+    Upstream.refuse(exchange, reason, ready, attempt.slot.provider)
+  else
+    Upstream.leave_out(exchange, attempt.upstream, 'half_open', ready)
+  end
+  return Outcome.refused(exchange, attempt, reason, pause)
+end
+
 -- It never reached the upstream: nothing was used and nothing learned.
 local function give_back(attempt)
   learn.withdraw(attempt)
@@ -221,7 +232,7 @@ function M.start(exchange, upstream, more, race)
   attempt.credential = slot.provider.source and cache.version(slot.provider.source)
   if attempt.counted then
     local reason, pause = admit(exchange, attempt, more)
-    if reason then return nil, Outcome.refused(exchange, attempt, reason, pause) end
+    if reason then return nil, not_admitted(exchange, attempt, reason, pause) end
     wait_queue.leave(exchange)
   end
   local origin, message = slot.provider:origin(exchange.relay)
@@ -293,7 +304,7 @@ function M.finish(exchange, attempt)
   local trail = exchange.trail
   trail[#trail + 1] = outcome
   local journal = exchange.generation.journal
-  if journal:writes 'debug' then journal:outcome(exchange, outcome) end
+  if journal:writes 'debug' then journal:outcome(exchange, outcome, Outcome.header_lines) end
   if recovers(exchange, attempt, outcome) then outcome.again, outcome.verdict = true, 'neutral' end
   if attempt.counted then
     if outcome.status and attempt.upstream.credential == 'own' then

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- One client request and its answer, as policies and endpoints see it. Views are read when asked for.
 local C = require 'ccrelay.c'
+local affinity = require 'ccrelay.routing.affinity'
 local respond = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
 local token_estimate = require 'ccrelay.limits.token_estimate'
@@ -281,6 +282,14 @@ function methods:estimate()
   return self:tokens_at(token_estimate.bytes_per_token(self.model or '')), most > 0 and math.min(most, likely) or likely
 end
 
+--- Tokens of its conversation that a prompt cache holds; nil when the conversation is not known.
+---@package
+---@param slot ccrelay.Slot? where it would be served; nil: where it was served last
+---@return number?
+function methods:cached_tokens(slot)
+  return (affinity.cached(self, slot))
+end
+
 --- The body's member at a dotted path: texts, numbers and booleans as such, lists and objects as
 --- their JSON text, nil when absent or null.
 ---@param path string
@@ -367,6 +376,12 @@ function methods:sleep(milliseconds)
     error('exchange:sleep takes milliseconds', 2)
   end
   wait.sleep(self, milliseconds)
+end
+
+--- Begins the answer of a client that wants a stream before there is one.
+---@package
+function methods:begin_early()
+  respond.early(self)
 end
 
 methods.try = attempt.try

@@ -7,7 +7,7 @@ local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
 local members = require 'ccrelay.script.members'
-local retry_after = require 'ccrelay.health.retry_after'
+local retry_after = require 'ccrelay.limits.retry_after'
 local sandbox = require 'ccrelay.script.sandbox'
 local wait = require 'ccrelay.sched.wait'
 

@@ -5,7 +5,7 @@ local respond = require 'ccrelay.exchange.respond'
 local each = require 'ccrelay.util.each'
 local api_error = require 'ccrelay.util.api_error'
 local most_telling = require 'ccrelay.health.most_telling'
-local retry_after = require 'ccrelay.health.retry_after'
+local retry_after = require 'ccrelay.limits.retry_after'
 local spend_cap = require 'ccrelay.exchange.spend_cap'
 local stated_limit = require 'ccrelay.health.stated_limit'
 

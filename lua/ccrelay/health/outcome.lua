@@ -9,6 +9,7 @@ local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
 local members = require 'ccrelay.script.members'
 local model_errors = require 'ccrelay.health.model_errors'
+local reservation = require 'ccrelay.limits.reservation'
 local response_headers = require 'ccrelay.limits.response_headers'
 local wait = require 'ccrelay.sched.wait'
 
@@ -277,7 +278,7 @@ local function bad(exchange, attempt)
   if raw.usage_known then
     local upstream = attempt.upstream
     outcome.used_input, outcome.used_output =
-      M.charged(raw.usage, upstream.slot.provider:counts_cache_reads(upstream.model))
+      reservation.charged(raw.usage, upstream.slot.provider:counts_cache_reads(upstream.model))
   end
   keep_failure(exchange, attempt, outcome)
   judge(exchange, attempt, outcome)
@@ -323,15 +324,6 @@ function M.header_names(outcome)
   return each_header(outcome, function(name) return string.lower(name) end)
 end
 
---- Tokens that count towards limits: what is read from a cache does not, unless the provider counts it.
----@param usage ffi.cdata*
----@param cache_reads boolean? whether it does
----@return number input
----@return number output
-function M.charged(usage, cache_reads)
-  return usage.input + usage.cache_5m + usage.cache_1h + (cache_reads and usage.cache_read or 0), usage.output
-end
-
 --- The outcome of an attempt that limits ('limited') or a breaker ('overloaded') did not let begin.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
@@ -343,12 +335,6 @@ function M.refused(exchange, attempt, reason, pause)
   outcome.error, outcome.retryable, outcome.refused = reason, true, true
   outcome.type = reason == 'limited' and 'rate_limit_error' or 'overloaded_error'
   outcome.retry_after, outcome.headers = pause / 1000, no_headers()
-  local upstreams, ready = require 'ccrelay.routing.candidates', C.cc_now() + pause
-  if reason == 'limited' then
-    upstreams.refuse(exchange, reason, ready, attempt.slot.provider)
-  else
-    upstreams.leave_out(exchange, attempt.upstream, 'half_open', ready)
-  end
   return outcome
 end
 

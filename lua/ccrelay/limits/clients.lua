@@ -2,11 +2,10 @@
 -- What each named client may use: requests and tokens a minute, and exchanges at a time, over all
 -- workers.
 local C = require 'ccrelay.c'
-local respond = require 'ccrelay.exchange.respond'
 local reservation = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
-local retry_after = require 'ccrelay.health.retry_after'
+local retry_after = require 'ccrelay.limits.retry_after'
 local text = require 'ccrelay.util.text'
 
 local M = {}
@@ -58,12 +57,12 @@ local function open_of(name)
   return count
 end
 
--- Without seconds waiting does not help.
-local function refuse(exchange, message, seconds)
-  local options = { retry_after = seconds, failure = 'client_limit' }
-  if not seconds then options.should_retry = false end
-  respond.error(exchange, 429, message, options)
-  return false
+---@class ccrelay.ClientRefusal
+---@field message string for the client
+---@field retry_after number? seconds; nil: waiting does not help
+
+local function refusal(message, seconds)
+  return { message = message, retry_after = seconds }
 end
 
 --- The limit that counts what a client sends.
@@ -78,10 +77,10 @@ function M.limit(allowance)
 end
 
 local function reserve(exchange, allowance)
-  if allowance.requests + allowance.tokens == 0 then return true end
+  if allowance.requests + allowance.tokens == 0 then return nil end
   local limit = M.limit(allowance)
   if limit < 0 then
-    return refuse(exchange, string.format('there is no room to count for the limits of client "%s"; a restart of the '
+    return refusal(string.format('there is no room to count for the limits of client "%s"; a restart of the '
       .. 'relay makes room', allowance.name))
   end
   local ticket = ticket_type()
@@ -90,31 +89,31 @@ local function reserve(exchange, allowance)
   if C.cc_limit_reserve(limit, now, input, output, ticket, wait) ~= C.CC_ELIMIT then
     exchange.client_ticket = ticket
     reservation.expect(exchange, now)
-    return true
+    return nil
   end
   local seconds = math.max(math.ceil(reservation.soonest(exchange, limit, now, wait[0]) / 1000), 1)
-  return refuse(exchange, string.format('client "%s" is at its limit a minute; there is room again in %d s',
-    allowance.name, seconds), seconds)
+  return refusal(string.format('client "%s" is at its limit a minute; there is room again in %d s', allowance.name,
+    seconds), seconds)
 end
 
---- Lets an exchange of a client in, or answers 429 and returns false.
+--- Counts an exchange towards the limits of its client.
 ---@param exchange ccrelay.Exchange
----@return boolean
+---@return ccrelay.ClientRefusal? refusal nil: it may go on; else nothing of it is counted
 function M.enter(exchange)
   local allowance = exchange.caller.allowance
-  if not allowance then return true end
+  if not allowance then return nil end
   if allowance.open > 0 then
     C.cc_cell_add(counter(allowance.name, own_slot), 1)
     exchange.client_open = allowance.name
     if open_of(allowance.name) > allowance.open then
       M.leave(exchange, nil)
-      return refuse(exchange, string.format('client "%s" has %s open, as many as it may', allowance.name,
+      return refusal(string.format('client "%s" has %s open, as many as it may', allowance.name,
         text.count(allowance.open, 'exchange')), retry_after.SOON)
     end
   end
-  if reserve(exchange, allowance) then return true end
-  M.leave(exchange, nil)
-  return false
+  local refused = reserve(exchange, allowance)
+  if refused then M.leave(exchange, nil) end
+  return refused
 end
 
 --- The exchange is open no more.

@@ -1,13 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What limits are booked for an exchange before it is sent, and what it has used when it is over.
 local C = require 'ccrelay.c'
-local Outcome = require 'ccrelay.health.outcome'
 local bit = require 'bit'
 local pacing = require 'ccrelay.limits.pacing'
 local token_estimate = require 'ccrelay.limits.token_estimate'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
-local affinity = require 'ccrelay.routing.affinity'
 local model_class = require 'ccrelay.limits.model_class'
 
 local M = {}
@@ -67,7 +65,7 @@ end
 local function new_share(exchange, total, slot)
   local provider = slot and slot.provider
   if provider and provider:counts_cache_reads(provider:map(exchange.model)) then return 1, 1 end
-  local cached = affinity.cached(exchange, slot)
+  local cached = exchange:cached_tokens(slot)
   if not cached then return 1, math.max(token_estimate.new_share(exchange.model), LEAST_SHARE) end
   local share = cached < total and math.max(1 - cached / total, LEAST_SHARE) or 1
   return share, share
@@ -230,6 +228,15 @@ function M.output(report, model)
   return math.max(report.usage.output, math.floor(text / token_estimate.bytes_per_token(model or '')))
 end
 
+--- Tokens that count towards limits. Tokens read from a prompt cache count only where the provider counts them.
+---@param usage ffi.cdata* struct cc_usage
+---@param cache_reads boolean? whether the provider counts them
+---@return number input
+---@return number output
+function M.charged(usage, cache_reads)
+  return usage.input + usage.cache_5m + usage.cache_1h + (cache_reads and usage.cache_read or 0), usage.output
+end
+
 --- What an answer has used. Of one that broke off, or does not tell, not less than is probable.
 ---@param exchange ccrelay.Exchange
 ---@param ticket ffi.cdata* struct cc_reservation
@@ -239,7 +246,7 @@ end
 ---@return number input
 ---@return number output
 function M.used(exchange, ticket, report, slot, model)
-  local input, output = Outcome.charged(report.usage, slot and slot.provider:counts_cache_reads(model))
+  local input, output = M.charged(report.usage, slot and slot.provider:counts_cache_reads(model))
   if report.usage_final then return input, output end
   local told = report.usage.input + report.usage.cache_read + report.usage.cache_5m + report.usage.cache_1h > 0
   local likely_input, likely_output = probable(exchange, ticket)

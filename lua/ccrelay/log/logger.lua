@@ -210,12 +210,12 @@ end
 --- Shows of an outcome what is wanted.
 ---@param exchange ccrelay.Exchange
 ---@param outcome ccrelay.Outcome
-function Journal:outcome(exchange, outcome)
+---@param header_lines fun(outcome: ccrelay.Outcome): string called only if the headers are wanted
+function Journal:outcome(exchange, outcome, header_lines)
   local key = outcome.upstream.key_id
   if self.options.log_response_headers then
-    local headers = require('ccrelay.health.outcome').header_lines(outcome)
     self:say('debug', 'response headers',
-      { 'id', exchange.id, 'key', key, 'status', outcome.status or 0, 'headers', headers })
+      { 'id', exchange.id, 'key', key, 'status', outcome.status or 0, 'headers', header_lines(outcome) })
   end
   if self.options.log_tls_metrics then
     self:line('debug', 'connection', {

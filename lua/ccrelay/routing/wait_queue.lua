@@ -4,7 +4,6 @@
 -- served in time, by what is known, is refused at once. A client that wants a stream gets pings while it
 -- waits, as it would within its stream.
 local C = require 'ccrelay.c'
-local respond = require 'ccrelay.exchange.respond'
 local reservation = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
@@ -123,7 +122,7 @@ local function wait_in_line(exchange, ready)
     local leads, now, silent = wait_lines.leads(exchange), C.cc_now(), silent_until(exchange)
     local due = leads and math.min(math.max(ready, now + 1), now + LOOK_MS) or now + wait_lines.LEASE_MS
     sleep_until(exchange, math.min(due, silent, exchange.queue_end))
-    if C.cc_now() >= silent then respond.early(exchange) end
+    if C.cc_now() >= silent then exchange:begin_early() end
   until leads or C.cc_now() >= exchange.queue_end or wait_lines.leads(exchange)
 end
 

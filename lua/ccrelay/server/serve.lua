@@ -5,7 +5,7 @@ local respond = require 'ccrelay.exchange.respond'
 local client_auth = require 'ccrelay.exchange.client_auth'
 local content_encoding = require 'ccrelay.exchange.content_encoding'
 local ffi = require 'ffi'
-local retry_after = require 'ccrelay.health.retry_after'
+local retry_after = require 'ccrelay.limits.retry_after'
 local routes = require 'ccrelay.endpoints.routes'
 local wait = require 'ccrelay.sched.wait'
 

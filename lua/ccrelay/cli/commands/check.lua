@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local command = require 'ccrelay.config.command'
+local config_loader = require 'ccrelay.cli.config_loader'
 local options = require 'ccrelay.cli.options'
 
 local M = {}
@@ -21,7 +21,7 @@ An error of the policy on a made-up request is a warning: a start takes the poli
 ]]
 
 local OPTIONS = { { name = 'model', type = 'text' } }
-for _, option in ipairs(command.options) do OPTIONS[#OPTIONS + 1] = option end
+for _, option in ipairs(config_loader.options) do OPTIONS[#OPTIONS + 1] = option end
 
 local function build(wanted)
   local source = require 'ccrelay.generation.bundle'
@@ -44,7 +44,7 @@ local function tell_never_asked(generation)
     notes[index] = { file = generation.configuration.source, path = 'providers.' .. provider.name,
       message = 'it is never asked: its serves leaves out every model that it has' }
   end
-  command.tell(notes, 'warning: ')
+  config_loader.tell(notes, 'warning: ')
 end
 
 local function tell_table(generation)
@@ -58,13 +58,13 @@ function M.run(arguments)
   local wanted = { config = values.config, policy = rest[1], insecure = values.insecure_permissions or false,
     watch = false }
   local bundle, notes, built = build(wanted)
-  command.tell(notes, bundle and 'warning: ' or nil)
+  config_loader.tell(notes, bundle and 'warning: ' or nil)
   if not bundle then return options.codes.configuration end
   if values.model then
     io.stdout:write(require('ccrelay.cli.model_table').row(built, values.model), '\n')
     return options.codes.ok
   end
-  command.tell(rehearse(bundle, wanted), 'warning: ')
+  config_loader.tell(rehearse(bundle, wanted), 'warning: ')
   tell_never_asked(built)
   io.stdout:write(bundle.config and bundle.config.path or 'embedded default', ': valid\n')
   if rest[1] then io.stdout:write(rest[1], ': valid\n') end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local command = require 'ccrelay.config.command'
+local config_loader = require 'ccrelay.cli.config_loader'
 local config = require 'ccrelay.config'
 local fault = require 'ccrelay.util.fault'
 local json = require 'ccrelay.util.json'
@@ -28,14 +28,14 @@ local codes = options.codes
 local verbs = {}
 
 function verbs.validate(values)
-  local configuration = command.load(values)
+  local configuration = config_loader.load(values)
   if not configuration then return codes.configuration end
   io.stdout:write(configuration.source, ': valid\n')
   return codes.ok
 end
 
 function verbs.show(values)
-  local configuration, adapters = command.load(values)
+  local configuration, adapters = config_loader.load(values)
   if not configuration then return codes.configuration end
   io.stdout:write(config.effective_json(configuration, adapters), '\n')
   return codes.ok
@@ -67,9 +67,9 @@ function verbs.init(values)
 end
 
 function verbs.schema(values)
-  local adapters, faults = command.adapters(values)
+  local adapters, faults = config_loader.adapters(values)
   if not adapters then
-    command.tell(faults)
+    config_loader.tell(faults)
     return codes.configuration
   end
   local markdown = values.format == 'markdown'
@@ -78,8 +78,8 @@ function verbs.schema(values)
 end
 
 local specs = {
-  validate = command.options,
-  show = command.options,
+  validate = config_loader.options,
+  show = config_loader.options,
   init = { { name = 'format', type = 'choice', of = { 'yaml', 'toml' } }, { name = 'output', type = 'text' } },
   schema = { { name = 'format', type = 'choice', of = { 'json', 'markdown' } } },
 }

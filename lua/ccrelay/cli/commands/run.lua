@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
-local command = require 'ccrelay.config.command'
+local config_loader = require 'ccrelay.cli.config_loader'
 local config = require 'ccrelay.config'
 local fault = require 'ccrelay.util.fault'
 local file = require 'ccrelay.config.file'
@@ -50,11 +50,11 @@ local specs = {
 function M.start(run)
   local bundle, faults = source.read(run)
   if not bundle then
-    command.tell(faults)
+    config_loader.tell(faults)
     return options.codes.configuration
   end
   local generation, notes = preflight.build_first(function() return source.build(bundle, run) end)
-  command.tell(notes, generation and 'warning: ' or nil)
+  config_loader.tell(notes, generation and 'warning: ' or nil)
   if not generation then return options.codes.configuration end
   local output = generation.configuration.logging.output
   if C.cc_log_open(output) ~= C.CC_OK then

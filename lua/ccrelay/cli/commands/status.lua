@@ -2,7 +2,7 @@
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
-local command = require 'ccrelay.config.command'
+local config_loader = require 'ccrelay.cli.config_loader'
 local json = require 'ccrelay.util.json'
 local options = require 'ccrelay.cli.options'
 local texts = require 'ccrelay.util.text'
@@ -101,7 +101,7 @@ end
 function M.run(arguments)
   local values, rest = options.parse(arguments, specs, 0)
   if not values then return options.misuse('status', rest) end
-  local configuration = command.load(values, { only = { 'admin' } })
+  local configuration = config_loader.load(values, { only = { 'admin' } })
   if not configuration then return options.codes.configuration end
   local where = address.listen(values.admin or configuration.admin.listen)
   if not where or not where.host then

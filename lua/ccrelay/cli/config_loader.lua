@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- How a command takes its configuration: the options for it, loading, and telling of faults.
+-- Loads the configuration for a command: the options for it, and its faults as lines on stderr.
+local bundle = require 'ccrelay.generation.bundle'
 local config = require 'ccrelay.config'
 local each = require 'ccrelay.util.each'
 
@@ -22,10 +23,10 @@ end
 ---@param values {insecure_permissions: boolean?} parsed options
 ---@return table<string, table>? adapters, ccrelay.Fault[] faults
 function M.adapters(values)
-  return require('ccrelay.generation.bundle').adapters(values.insecure_permissions or false)
+  return bundle.adapters(values.insecure_permissions or false)
 end
 
---- Loads what --config names or the search order finds, and tells of warnings and faults.
+--- Loads what --config names or the search order finds. Warnings and faults go to stderr.
 ---@param values {config: string?, insecure_permissions: boolean?} parsed options
 ---@param more ccrelay.LoadOptions? adapters, override, ...
 ---@return table? configuration nil after faults were told: exit code 78 is due
