@@ -314,16 +314,18 @@ local function stream(exchange, message, fault)
   end)
 end
 
--- Faults that need no answer; nil when there is none of them.
-local function fail(exchange, fault)
-  local delay = (tonumber(fault.delay) or 0) + settings.delay_ms
-  if delay > 0 then exchange:sleep(delay) end
+-- Faults of the connection; nil when there is none of them.
+local function fail_to_answer(exchange, fault)
   if fault.reset then return exchange:abort { reset = true } end
   if fault.garbage then return exchange:abort { raw = '\0\1\2 this is not HTTP\r\n\r\n' } end
   if fault.stall == '0' or fault.stall and not exchange.stream then
     exchange:sleep(settings.stall_ms)
     return exchange:abort {}
   end
+end
+
+-- Answers in place of the message; nil when none of these faults is asked for.
+local function fail_with_answer(exchange, fault)
   local status = tonumber(fault.status)
   if fault.html then
     return exchange:respond { status = status or 200, headers = { ['content-type'] = 'text/html' }, body = PAGE }
@@ -335,6 +337,12 @@ local function fail(exchange, fault)
     if name ~= 'status' and name ~= 'delay' and name ~= 'type' then headers[name] = value end
   end
   return refuse(exchange, status, 'Fault ' .. status .. ' was asked for', headers, fault.type)
+end
+
+local function fail(exchange, fault)
+  local delay = (tonumber(fault.delay) or 0) + settings.delay_ms
+  if delay > 0 then exchange:sleep(delay) end
+  return fail_to_answer(exchange, fault) or fail_with_answer(exchange, fault)
 end
 
 local function plain(exchange, message, fault)

@@ -58,20 +58,20 @@ local function refuse(path, message)
   error({ path = path, message = message }, 0)
 end
 
-local function from(value, depth, path)
-  local kind = type(value)
-  if depth > M.DEEPEST then refuse(path, 'a table is nested too deep') end
-  if kind == 'string' or kind == 'boolean' then return M.scalar(kind, tostring(value)) end
-  if kind == 'number' then
-    local whole = value % 1 == 0 and math.abs(value) < 2 ^ 53
-    return M.scalar(whole and 'integer' or 'float', whole and ('%d'):format(value) or tostring(value))
-  end
-  if kind ~= 'table' then refuse(path, 'a ' .. kind .. ' cannot be configuration') end
-  if #value > 0 then
-    local list = M.list()
-    for i, item in ipairs(value) do list.items[i] = from(item, depth + 1, ('%s[%d]'):format(path, i - 1)) end
-    return list
-  end
+local from
+
+local function from_number(value)
+  local whole = value % 1 == 0 and math.abs(value) < 2 ^ 53
+  return M.scalar(whole and 'integer' or 'float', whole and ('%d'):format(value) or tostring(value))
+end
+
+local function from_list(value, depth, path)
+  local list = M.list()
+  for i, item in ipairs(value) do list.items[i] = from(item, depth + 1, ('%s[%d]'):format(path, i - 1)) end
+  return list
+end
+
+local function from_map(value, depth, path)
   local map, names = M.map(), {}
   for name in each(value) do names[#names + 1] = tostring(name) end
   table.sort(names)
@@ -79,6 +79,15 @@ local function from(value, depth, path)
     M.put(map, name, from(value[name], depth + 1, path == '' and name or path .. '.' .. name))
   end
   return map
+end
+
+function from(value, depth, path)
+  local kind = type(value)
+  if depth > M.DEEPEST then refuse(path, 'a table is nested too deep') end
+  if kind == 'string' or kind == 'boolean' then return M.scalar(kind, tostring(value)) end
+  if kind == 'number' then return from_number(value) end
+  if kind ~= 'table' then refuse(path, 'a ' .. kind .. ' cannot be configuration') end
+  return #value > 0 and from_list(value, depth, path) or from_map(value, depth, path)
 end
 
 --- The tree of plain Lua tables, for configuration that a script writes. An empty table is a map.

@@ -205,6 +205,38 @@ local function hold(exchange, attempt)
   exchange[place] = attempt
 end
 
+-- An attempt for which nothing has been reserved or sent.
+local function new(exchange, upstream, more)
+  local slot = upstream.slot
+  if Upstream.credential(slot.provider, exchange.caller) ~= upstream.credential then
+    error('exchange:try: this upstream was a candidate for another client', 4)
+  end
+  if more == nil then more = Upstream.remains(exchange, upstream) end
+  return {
+    upstream = upstream, slot = slot, counted = exchange.endpoint == 'messages', probes = false, probed = false,
+    number = -1, open = false, more = more, patience = patience_for(exchange, upstream, more),
+  }
+end
+
+-- Sends an attempt that has been admitted. Returns its outcome if it cannot be sent.
+local function dispatch(exchange, attempt)
+  local origin, message = attempt.slot.provider:origin(exchange.relay)
+  if not origin then
+    give_back(attempt)
+    return Outcome.unsent(exchange, attempt, 'address', message)
+  end
+  local number = draft(exchange, origin, fill_spec(exchange, attempt))
+  if number < 0 then
+    give_back(attempt)
+    if wait.is_over(number) then wait.vanish(exchange) end
+    error('no attempt can be made now: ' .. ffi.string(C.cc_error_text(number)), 0)
+  end
+  attempt.number = number
+  hold(exchange, attempt)
+  attempt.open = true
+  return (send(exchange, attempt))
+end
+
 --- Begins an attempt. When nothing could be sent, returns nil and the outcome that this is; nil alone
 --- when another attempt of the race came to something first.
 ---@param exchange ccrelay.Exchange
@@ -216,14 +248,7 @@ end
 function M.start(exchange, upstream, more, race)
   if not Upstream.is(upstream) then error('exchange:try takes one of relay.upstreams(exchange)', 3) end
   if M.is_spent(exchange) then return nil, one_more(exchange) end
-  local slot = upstream.slot
-  if Upstream.credential(slot.provider, exchange.caller) ~= upstream.credential then
-    error('exchange:try: this upstream was a candidate for another client', 3)
-  end
-  local attempt = { upstream = upstream, slot = slot, counted = exchange.endpoint == 'messages', probes = false,
-    probed = false, number = -1, open = false }
-  if more == nil then more = Upstream.remains(exchange, upstream) end
-  attempt.more, attempt.patience = more, patience_for(exchange, upstream, more)
+  local attempt, slot = new(exchange, upstream, more), upstream.slot
   exchange.tried[slot] = true
   local beside = race and race.count > 0 -- and the timer of the exchange is the race's
   local there, lack, final = obtain(exchange, slot, upstream.credential, not beside and attempt.patience or nil, beside)
@@ -231,25 +256,11 @@ function M.start(exchange, upstream, more, race)
   if not there then return nil, Outcome.unsent(exchange, attempt, 'credentials', lack, final) end
   attempt.credential = slot.provider.source and cache.version(slot.provider.source)
   if attempt.counted then
-    local reason, pause = admit(exchange, attempt, more)
+    local reason, pause = admit(exchange, attempt, attempt.more)
     if reason then return nil, not_admitted(exchange, attempt, reason, pause) end
     wait_queue.leave(exchange)
   end
-  local origin, message = slot.provider:origin(exchange.relay)
-  if not origin then
-    give_back(attempt)
-    return nil, Outcome.unsent(exchange, attempt, 'address', message)
-  end
-  local number = draft(exchange, origin, fill_spec(exchange, attempt))
-  if number < 0 then
-    give_back(attempt)
-    if wait.is_over(number) then wait.vanish(exchange) end
-    error('no attempt can be made now: ' .. ffi.string(C.cc_error_text(number)), 0)
-  end
-  attempt.number = number
-  hold(exchange, attempt)
-  attempt.open = true
-  local unsent = send(exchange, attempt)
+  local unsent = dispatch(exchange, attempt)
   if unsent then return nil, unsent end
   return attempt
 end

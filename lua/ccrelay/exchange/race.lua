@@ -53,6 +53,26 @@ local function call_off(exchange, race)
   C.cc_exchange_timer(exchange.relay, exchange.handle, -1)
 end
 
+-- The outcome of an attempt of the race that has ended.
+local function finish(exchange, race, attempt)
+  race.running[attempt.number], race.count = nil, race.count - 1
+  local outcome = attempts.finish(exchange, attempt)
+  race.outcome = outcome
+  if outcome.again then table.insert(race.list, race.next, attempt.upstream) end
+  if not outcome.ok and not outcome.retryable then race.refusal = race.refusal or outcome end
+  return outcome
+end
+
+-- Until one attempt is good or none is left: each that ends, and the timer, start the next.
+local function run_until_good(exchange, race)
+  while race.count > 0 do
+    local kind, number = wait.await(exchange, wait.OUTCOME + wait.TIMER)
+    local attempt = kind == wait.OUTCOME and race.running[number]
+    if attempt and finish(exchange, race, attempt).ok then return end
+    if (attempt or kind == wait.TIMER) and not race.refusal then start_next(exchange, race) end
+  end
+end
+
 --- Tries the first, and after after_ms (or its failure) the next beside it; the first good answer
 --- wins and the other attempt is given up. One that says that others would refuse it too starts no more,
 --- and counts when none is good. When all have failed, it goes on as exchange:first does.
@@ -66,21 +86,7 @@ function M.run(exchange, list, options)
   local race = { list = { unpack(list) }, next = 1, running = {}, count = 0 }
   start_next(exchange, race)
   if after > 0 then C.cc_exchange_timer(exchange.relay, exchange.handle, after) else start_next(exchange, race) end
-  while race.count > 0 do
-    local kind, number = wait.await(exchange, wait.OUTCOME + wait.TIMER)
-    if kind == wait.TIMER then
-      if not race.refusal then start_next(exchange, race) end
-    elseif race.running[number] then
-      local attempt = race.running[number]
-      race.running[number], race.count = nil, race.count - 1
-      local outcome = attempts.finish(exchange, attempt)
-      race.outcome = outcome
-      if outcome.ok then break end
-      if outcome.again then table.insert(race.list, race.next, attempt.upstream) end
-      race.refusal = race.refusal or not outcome.retryable and outcome or nil
-      if not race.refusal then start_next(exchange, race) end
-    end
-  end
+  run_until_good(exchange, race)
   call_off(exchange, race)
   local outcome = race.outcome
   if not race.refusal then outcome = failover.try_rest(exchange, outcome) end

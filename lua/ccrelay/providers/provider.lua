@@ -128,19 +128,22 @@ function Provider:turn()
   return C.cc_cell_get(self.turns)
 end
 
-local function new_slot(provider, key, order)
+-- What a key's entry says of limits.
+local function set_rates(slot, entry)
+  slot.rates = { entry.rpm_limit or 0, entry.tpm_limit or 0, entry.itpm_limit or 0, entry.otpm_limit or 0 }
+  slot.token_rates = math.max(unpack(slot.rates, 2)) > 0 and slot.rates or nil
+  slot.burst = slot.rates[1] > 0 and (entry.burst or 0) > 0 and entry.burst or nil
+end
+
+local function new_slot(provider, entry, order)
+  local settings = entry or {}
   local slot = {
-    provider = provider, id = key and key.id or provider.name, key = key and key.key,
-    priority = key and key.priority or 1, weight = key and key.weight or 1, order = order,
+    provider = provider, id = settings.id or provider.name, key = settings.key, priority = settings.priority or 1,
+    weight = settings.weight or 1, order = order, org = settings.org, name = '', quotas = {},
+    suspended = -1, limited = -1, pace = -1, waited_for = -1, uncounted = false,
   }
-  slot.org = key and key.org
   slot.org_tag = slot.org and cell.digest(slot.org, 6)
-  slot.rates = key and { key.rpm_limit or 0, key.tpm_limit or 0, key.itpm_limit or 0, key.otpm_limit or 0 }
-  slot.token_rates = slot.rates and math.max(unpack(slot.rates, 2)) > 0 and slot.rates or nil
-  slot.burst = key and (key.burst or 0) > 0 and (key.rpm_limit or 0) > 0 and key.burst or nil
-  slot.suspended, slot.limited, slot.limit, slot.pace, slot.uncounted = -1, -1, nil, -1, false
-  slot.waited_for = -1
-  slot.name, slot.quotas = '', {}
+  if entry then set_rates(slot, entry) end
   return slot
 end
 

@@ -89,13 +89,13 @@ local function weigh(list, first, last, has_to_end)
   local many, twice, long = 0, 0, 0
   while not has_to_end and last > first and OPTIONAL[list[last].mark] do last, long = last - 1, 1 end
   for index = first, last do
-    local part = list[index]
-    local is_free = not part.slow and (index == last and not has_to_end or is_told(list, index, last))
-    if part.slow or REPEATS[part.mark] and not is_free then
+    local part, is_end = list[index], index == last and not has_to_end
+    local is_free = not part.slow and (is_end or is_told(list, index, last))
+    if is_free then
+      if REPEATS[part.mark] and not is_end then long = 1 end
+    elseif part.slow or REPEATS[part.mark] then
       many = many + 1
-    elseif REPEATS[part.mark] then
-      long = (index < last or has_to_end) and 1 or long
-    elseif part.mark == '?' and not is_free then
+    elseif part.mark == '?' then
       twice = twice + 1
     end
   end

@@ -15,10 +15,14 @@ local function escape(character)
   return ESCAPES[character] or string.format('\\u%04x', string.byte(character))
 end
 
+-- The bounds of the byte behind these leading bytes; of all others they are 0x80 and 0xBF (RFC 3629, section 4).
+local LOWEST = { [0xE0] = 0xA0, [0xF0] = 0x90 }
+local HIGHEST = { [0xED] = 0x9F, [0xF4] = 0x8F }
+
+-- The last byte of the character that begins with lead, or nil when it is not valid UTF-8.
 local function sequence_end(text, index, lead)
   local extra = lead >= 0xF0 and 3 or lead >= 0xE0 and 2 or 1
-  local low = lead == 0xE0 and 0xA0 or lead == 0xF0 and 0x90 or 0x80
-  local high = lead == 0xED and 0x9F or lead == 0xF4 and 0x8F or 0xBF
+  local low, high = LOWEST[lead] or 0x80, HIGHEST[lead] or 0xBF
   for offset = 1, extra do
     local byte = string.byte(text, index + offset)
     if not byte or byte < low or byte > high then return nil end
@@ -104,16 +108,18 @@ local function encode_object(object, depth)
   return '{' .. table.concat(keys, ',') .. '}'
 end
 
+local function encode_number(value)
+  if value ~= value or math.abs(value) == math.huge then error('NaN and infinities have no JSON form', 0) end
+  return value % 1 == 0 and math.abs(value) < 2 ^ 53 and string.format('%d', value) or string.format('%.14g', value)
+end
+
 function encode(value, depth)
   local kind = type(value)
   count = count - 1
   if count < 0 then error('more than ' .. MOST_OF_SCRIPT .. ' values for JSON', 0) end
   if kind == 'string' then return M.quote(value) end
   if kind == 'boolean' then return tostring(value) end
-  if kind == 'number' then
-    if value ~= value or math.abs(value) == math.huge then error('NaN and infinities have no JSON form', 0) end
-    return value % 1 == 0 and math.abs(value) < 2 ^ 53 and string.format('%d', value) or string.format('%.14g', value)
-  end
+  if kind == 'number' then return encode_number(value) end
   if value == nil or value == cjson.null then return 'null' end
   if kind ~= 'table' then error('a value of type ' .. kind .. ' has no JSON form', 0) end
   if depth > 100 then error('tables are nested too deeply for JSON: more than 100', 0) end

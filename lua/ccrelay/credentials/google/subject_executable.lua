@@ -64,21 +64,31 @@ function M.check(job, info)
   return 'credential_source runs a program, which is done only with ' .. ALLOW .. '=1 in the environment'
 end
 
--- The token of an answer of the program; or nil, what is wrong, and whether the program says so itself.
-local function read(text, now, needs_time)
-  local reply = json.decode(text)
-  if type(reply) ~= 'table' then return nil, 'is no JSON object' end
-  if reply.version ~= VERSION then return nil, 'has a version other than 1' end
+-- What is wrong with an answer of the program apart from its times and token, or nil.
+local function fault_of(reply)
+  if type(reply) ~= 'table' then return 'is no JSON object' end
+  if reply.version ~= VERSION then return 'has a version other than 1' end
   if reply.success == false then
     local code, message = fields.any(reply, 'code'), fields.any(reply, 'message')
-    return nil, 'tells of a failure: ' .. token_reply.words(tostring(code or 'no code') .. ': '
+    return 'tells of a failure: ' .. token_reply.words(tostring(code or 'no code') .. ': '
       .. tostring(message or 'no message'))
   end
-  if reply.success ~= true then return nil, 'has no member success' end
+  return reply.success ~= true and 'has no member success' or nil
+end
+
+-- What is wrong with the time at which its token expires, or nil.
+local function time_fault_of(reply, now, needs_time)
   local ends = fields.any(reply, 'expiration_time')
-  if ends == nil and needs_time then return nil, 'has no expiration_time' end
-  if ends ~= nil and not tonumber(ends) then return nil, 'has an expiration_time that is no number' end
-  if ends and tonumber(ends) * 1000 <= now then return nil, 'holds a token that has expired' end
+  if ends == nil then return needs_time and 'has no expiration_time' or nil end
+  if not tonumber(ends) then return 'has an expiration_time that is no number' end
+  return tonumber(ends) * 1000 <= now and 'holds a token that has expired' or nil
+end
+
+-- The token in an answer of the program; or nil and what is wrong with the answer.
+local function read(text, now, needs_time)
+  local reply = json.decode(text)
+  local fault = fault_of(reply) or time_fault_of(reply, now, needs_time)
+  if fault then return nil, fault end
   local member = MEMBERS[reply.token_type]
   if not member then return nil, 'has a token_type that is not jwt, id_token or saml2' end
   local token = fields.text(reply, member)
