@@ -4,7 +4,7 @@
 #include "attempt/gate.h"
 #include "attempt/reply.h"
 #include "codec/messages.h"
-#include "loop/engine.h"
+#include "exchange/exchange.h"
 #include "shared/reservations.h"
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@ static struct cc_relay *relay_of(const struct cc_attempt *attempt) {
 }
 
 static uint64_t now_of(const struct cc_attempt *attempt) {
-  return uv_now(&relay_of(attempt)->loop);
+  return cc_relay_now(relay_of(attempt));
 }
 
 static void hash_more(struct cc_attempt *attempt);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attempt/gate.h"
 #include "attempt/reply.h"
-#include "loop/engine.h"
+#include "exchange/exchange.h"
 
 enum {
   ERROR_BODY = 64 * 1024, // of an error answer, as much as is held
@@ -25,7 +25,7 @@ static void settle(struct cc_attempt *attempt, int error) {
   if (attempt->out) cc_outbound_pause(attempt->out);
   if (error == CC_OK) cc_reply_label(attempt);
   struct cc_exchange *exchange = attempt->exchange;
-  cc_relay_post(exchange->relay, CC_EVENT_OUTCOME, attempt->index, exchange->id);
+  cc_events_post(&exchange->relay->events, CC_EVENT_OUTCOME, attempt->index, exchange->id);
 }
 
 // ---- Head --------------------------------------------------------------------------------------

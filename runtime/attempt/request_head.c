@@ -2,7 +2,7 @@
 // The head of a request as it goes up: built anew from what the adapter set and what the client's
 // fields may pass, never copied; signed last.
 #include "attempt/hops.h"
-#include "loop/engine.h"
+#include "exchange/exchange.h"
 #include "sign/sigv4.h"
 #include <stdlib.h>
 #include <string.h>

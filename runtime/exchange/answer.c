@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The answer a client gets: an upstream's, or one of our own.
 #include "codec/messages.h"
-#include "loop/engine.h"
+#include "exchange/exchange.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 enum { HEADERS = 256, ADDED = 4 };
 
 static struct cc_exchange *answerable(struct cc_relay *relay, cc_id id, int *error) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   *error = exchange ? CC_OK : CC_ESTALE;
   if (exchange && (exchange->phase >= CC_ANSWERING || !exchange->inbound)) *error = CC_ESTATE;
   return *error == CC_OK ? exchange : NULL;
@@ -231,7 +231,7 @@ int cc_answer_early(struct cc_relay *relay, cc_id id) {
 }
 
 static struct cc_exchange *streaming(struct cc_relay *relay, cc_id id, int *error) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   *error = exchange ? CC_OK : CC_ESTALE;
   if (exchange && (exchange->phase != CC_ANSWERING || !exchange->own_stream)) *error = CC_ESTATE;
   return *error == CC_OK ? exchange : NULL;
@@ -259,7 +259,7 @@ int cc_answer_end(struct cc_relay *relay, cc_id id) {
 }
 
 int cc_answer_break(struct cc_relay *relay, cc_id id, bool reset, const char *raw, uint32_t size) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
   if (exchange->phase == CC_OVER || !exchange->inbound || exchange->chosen) return CC_ESTATE;
   struct cc_slice part = cc_slice(raw, size);

@@ -2,12 +2,12 @@
 // What Lua says and asks of an attempt.
 #include "attempt/gate.h"
 #include "attempt/hops.h"
-#include "loop/engine.h"
+#include "exchange/exchange.h"
 #include <stdlib.h>
 #include <string.h>
 
 static struct cc_attempt *find(struct cc_relay *relay, cc_id id, int number, int *error) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   *error = exchange ? CC_OK : CC_ESTALE;
   if (!exchange) return NULL;
   struct cc_attempt *attempt = number == 0 || number == 1 ? exchange->attempts[number] : NULL;
@@ -41,7 +41,7 @@ static int free_place(struct cc_exchange *exchange) {
 
 int cc_attempt_begin(struct cc_relay *relay, cc_id id, int origin,
                      const struct cc_attempt_spec *spec) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
   if (!exchange->complete || exchange->phase != CC_WAITING || !exchange->inbound) return CC_ESTATE;
   if (origin < 0 || spec->framing > CC_FRAMING_EVENTSTREAM) return CC_EINVAL;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the relay says by itself in an event stream to a client: pings and errors.
-#include "loop/engine.h"
+#include "exchange/exchange.h"
 
 void cc_exchange_put(struct cc_exchange *exchange, const char *data, size_t size) {
   struct cc_slice part = cc_slice(data, size);
@@ -34,7 +34,7 @@ void cc_exchange_put_error(struct cc_exchange *exchange, const char *json, size_
 void cc_exchange_ping(struct cc_exchange *exchange) {
   static const char ping[] = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
   uint32_t ping_ms = exchange->relay->settings.ping_ms;
-  exchange->ping_due = ping_ms ? uv_now(&exchange->relay->loop) + ping_ms : 0;
+  exchange->ping_due = ping_ms ? cc_relay_now(exchange->relay) + ping_ms : 0;
   if (!exchange->inbound || cc_inbound_queued(exchange->inbound)) return;
   exchange->report.pings++;
   cc_exchange_put(exchange, ping, sizeof ping - 1);

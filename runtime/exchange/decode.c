@@ -2,7 +2,7 @@
 // The body of a request as it is kept: as it came, or decoded from its Content-Encoding once Lua has
 // asked for that.
 #include "codec/content_encoding.h"
-#include "loop/engine.h"
+#include "exchange/exchange.h"
 
 // A body that cannot be decoded is dropped, the rest of it as well; cc_request_scan tells why.
 static void fail(struct cc_exchange *exchange, int error) {
@@ -61,7 +61,7 @@ static void begin_decoding(struct cc_exchange *exchange, enum cc_coding coding) 
 }
 
 int cc_request_decode(struct cc_relay *relay, cc_id id) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
   if (exchange->decoded) return CC_OK;
   if (!exchange->head || exchange->accepted) return CC_ESTATE;

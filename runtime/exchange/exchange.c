@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The client's side of an exchange: what its connection tells, what Lua may ask of the request,
 // and the end.
+#include "exchange/exchange.h"
 #include "attempt/hops.h"
 #include "codec/content_encoding.h"
 #include "codec/messages.h"
-#include "loop/engine.h"
 #include "shared/shared.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static uint64_t loop_now(const struct cc_exchange *exchange) {
-  return uv_now(&exchange->relay->loop);
+  return cc_relay_now(exchange->relay);
 }
 
 // ---- Deadlines ---------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ static void on_timer(struct cc_timer *timer) {
   struct cc_exchange *exchange = timer->data;
   if (is_due(exchange, exchange->script_due)) {
     exchange->script_due = 0;
-    cc_relay_post(exchange->relay, CC_EVENT_TIMER, 0, exchange->id);
+    cc_events_post(&exchange->relay->events, CC_EVENT_TIMER, 0, exchange->id);
   }
   if (is_due(exchange, exchange->ping_due)) cc_exchange_ping(exchange);
   if (is_due(exchange, exchange->content_due))
@@ -78,7 +78,7 @@ static struct cc_exchange *begin(struct cc_inbound *in) {
   if (settings->content_ms) exchange->content_due = loop_now(exchange) + settings->content_ms;
   if (settings->total_ms) exchange->total_due = loop_now(exchange) + settings->total_ms;
   in->user = exchange;
-  cc_relay_admit(relay, exchange);
+  exchange->id = cc_ids_add(&relay->exchanges, exchange);
   cc_shared_exchanges(1);
   cc_exchange_schedule(exchange);
   return exchange;
@@ -128,7 +128,7 @@ void cc_exchange_finish(struct cc_exchange *exchange, int error) {
   fill_report(exchange, error);
   close_attempts(exchange);
   cc_timer_stop(&exchange->timer);
-  cc_relay_post(exchange->relay, CC_EVENT_DONE, 0, exchange->id);
+  cc_events_post(&exchange->relay->events, CC_EVENT_DONE, 0, exchange->id);
 }
 
 static void timer_closed(uv_handle_t *handle) {
@@ -138,7 +138,7 @@ static void timer_closed(uv_handle_t *handle) {
 
 void cc_exchange_free(struct cc_exchange *exchange) {
   cc_exchange_break_answer(exchange, true);
-  cc_relay_dismiss(exchange->relay, exchange);
+  cc_ids_remove(&exchange->relay->exchanges, exchange->id);
   cc_shared_exchanges(-1);
   for (int i = 0; i < 2; i++)
     if (exchange->attempts[i]) cc_attempt_free(exchange->attempts[i]);
@@ -147,6 +147,29 @@ void cc_exchange_free(struct cc_exchange *exchange) {
   cc_decoder_free(exchange->decoder);
   cc_headers_free(&exchange->answer);
   cc_timer_close(&exchange->timer, timer_closed);
+}
+
+bool cc_exchange_expects(struct cc_relay *relay, const struct cc_event *event) {
+  const struct cc_exchange *exchange = cc_exchange_find(relay, event->id);
+  if (!exchange || exchange->phase == CC_OVER) return false;
+  if (event->type != CC_EVENT_OUTCOME) return true;
+  const struct cc_attempt *attempt = exchange->attempts[event->detail];
+  return attempt && attempt->phase == CC_SETTLED; // else it was given up in the meantime
+}
+
+size_t *cc_exchange_script_bytes(struct cc_relay *relay, cc_id id) {
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
+  return exchange ? &exchange->script_bytes : NULL;
+}
+
+void cc_exchange_abandon(struct cc_exchange *exchange) {
+  if (exchange->phase == CC_OVER) return;
+  exchange->break_with_event = true;
+  if (exchange->chosen)
+    cc_pump_fail(exchange->chosen, CC_ECANCELLED);
+  else
+    cc_exchange_break_answer(exchange, false);
+  cc_exchange_finish(exchange, CC_ECANCELLED);
 }
 
 // ---- What the client's connection tells --------------------------------------------------------
@@ -173,9 +196,9 @@ static void got_all(struct cc_inbound *in) {
   cc_exchange_body_end(exchange);
   exchange->complete = true;
   if (!exchange->announced)
-    cc_relay_post(exchange->relay, CC_EVENT_READY, 1, exchange->id);
+    cc_events_post(&exchange->relay->events, CC_EVENT_READY, 1, exchange->id);
   else if (exchange->accepted)
-    cc_relay_post(exchange->relay, CC_EVENT_BODY, 0, exchange->id);
+    cc_events_post(&exchange->relay->events, CC_EVENT_BODY, 0, exchange->id);
   exchange->announced = true;
   exchange->phase = CC_WAITING;
 }
@@ -184,7 +207,7 @@ static void got_some(struct cc_inbound *in) {
   struct cc_exchange *exchange = in->user;
   if (!exchange || exchange->announced) return;
   exchange->announced = true;
-  cc_relay_post(exchange->relay, CC_EVENT_READY, 0, exchange->id);
+  cc_events_post(&exchange->relay->events, CC_EVENT_READY, 0, exchange->id);
 }
 
 struct refusal {
@@ -214,7 +237,7 @@ static void got_drain(struct cc_inbound *in) {
   if (exchange->chosen) cc_pump_drained(exchange->chosen);
   if (!exchange->wants_writable) return;
   exchange->wants_writable = false;
-  cc_relay_post(exchange->relay, CC_EVENT_WRITABLE, 0, exchange->id);
+  cc_events_post(&exchange->relay->events, CC_EVENT_WRITABLE, 0, exchange->id);
 }
 
 static void got_gone(struct cc_inbound *in, int error) {
@@ -236,7 +259,7 @@ const struct cc_inbound_events cc_exchange_inbound = {.head = got_head,
 // ---- What Lua asks -----------------------------------------------------------------------------
 
 int cc_request(struct cc_relay *relay, cc_id id, struct cc_request *out) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
   const struct cc_buffer *line = &exchange->line;
   uint32_t peer = exchange->peer_size, method = exchange->method_size;
@@ -257,7 +280,7 @@ int cc_request(struct cc_relay *relay, cc_id id, struct cc_request *out) {
 
 int cc_request_header(struct cc_relay *relay, cc_id id, const char *name, uint32_t size,
                       struct cc_slice *value) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
   if (!exchange->head) return CC_ESTATE;
   const struct cc_header *header = cc_http1_find(exchange->head, cc_slice(name, size));
@@ -267,13 +290,13 @@ int cc_request_header(struct cc_relay *relay, cc_id id, const char *name, uint32
 }
 
 bool cc_request_loops(struct cc_relay *relay, cc_id id) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   return exchange && exchange->head && cc_hops_seen(exchange->head);
 }
 
 int cc_request_header_at(struct cc_relay *relay, cc_id id, uint32_t index, struct cc_slice *name,
                          struct cc_slice *value) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
   if (!exchange->head) return CC_ESTATE;
   if (index >= exchange->head->headers) return CC_ENOTFOUND;
@@ -283,7 +306,7 @@ int cc_request_header_at(struct cc_relay *relay, cc_id id, uint32_t index, struc
 }
 
 int cc_request_accept(struct cc_relay *relay, cc_id id) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
   if (exchange->complete) return CC_OK;
   exchange->accepted = true;
@@ -292,7 +315,7 @@ int cc_request_accept(struct cc_relay *relay, cc_id id) {
 }
 
 int cc_request_body(struct cc_relay *relay, cc_id id, struct cc_slice *out) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
   if (!exchange->complete) return CC_ESTATE;
   *out = cc_slice(exchange->body.data, exchange->body.size);
@@ -300,7 +323,7 @@ int cc_request_body(struct cc_relay *relay, cc_id id, struct cc_slice *out) {
 }
 
 int cc_request_scan(struct cc_relay *relay, cc_id id, struct cc_scan *out) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
   if (!exchange->complete) return CC_ESTATE;
   if (!exchange->scanned)
@@ -317,7 +340,7 @@ int cc_scan(const char *body, uint32_t size, struct cc_scan *out) {
 
 int cc_request_field(struct cc_relay *relay, cc_id id, const char *path, uint32_t size,
                      struct cc_slice *json) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
   if (!exchange->complete) return CC_ESTATE;
   struct cc_json_member member;
@@ -328,7 +351,7 @@ int cc_request_field(struct cc_relay *relay, cc_id id, const char *path, uint32_
 }
 
 int cc_exchange_timer(struct cc_relay *relay, cc_id id, double delay_ms) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
   if (exchange->phase == CC_OVER) return CC_ESTATE;
   if (delay_ms > 2147483647.0) return CC_EINVAL;
@@ -338,7 +361,7 @@ int cc_exchange_timer(struct cc_relay *relay, cc_id id, double delay_ms) {
 }
 
 int cc_report(struct cc_relay *relay, cc_id id, struct cc_report *out) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
   *out = exchange->report;
   return CC_OK;

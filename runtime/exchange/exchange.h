@@ -6,6 +6,7 @@
 #ifndef CC_EXCHANGE_H
 #define CC_EXCHANGE_H
 #include "attempt/attempt.h"
+#include "loop/engine.h"
 #include "net/inbound.h"
 
 enum cc_exchange_phase { CC_READING, CC_WAITING, CC_ANSWERING, CC_OVER };
@@ -13,7 +14,6 @@ enum cc_exchange_phase { CC_READING, CC_WAITING, CC_ANSWERING, CC_OVER };
 struct cc_exchange {
   struct cc_relay *relay;
   cc_id id;
-  uint32_t slot;
   uint8_t phase;
   bool announced;  // READY posted
   bool accepted;   // Lua let the body in
@@ -68,6 +68,25 @@ void cc_exchange_ping(struct cc_exchange *exchange);
 void cc_exchange_body(struct cc_exchange *exchange, struct cc_slice piece);
 void cc_exchange_body_end(struct cc_exchange *exchange);
 
+// The exchange an id names, or NULL when it has ended.
+static inline struct cc_exchange *cc_exchange_find(struct cc_relay *relay, cc_id id) {
+  return cc_ids_find(&relay->exchanges, id);
+}
+
+// Whether an event that names an exchange still holds: the exchange is not over, nor, for an OUTCOME,
+// its attempt.
+bool cc_exchange_expects(struct cc_relay *relay, const struct cc_event *event);
+
+// Where the memory is counted that the scripts of an exchange allocate; NULL when it has ended.
+size_t *cc_exchange_script_bytes(struct cc_relay *relay, cc_id id);
+
+// Ends one that is still going: a committed event stream gets a typed error event, everything else
+// is cut.
+void cc_exchange_abandon(struct cc_exchange *exchange);
+
 // Frees everything of it. Only relay.c calls this.
 void cc_exchange_free(struct cc_exchange *exchange);
+
+// The events an inbound connection raises.
+extern const struct cc_inbound_events cc_exchange_inbound;
 #endif

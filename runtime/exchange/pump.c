@@ -3,7 +3,7 @@
 // events. A stream that breaks off never gets a clean end.
 #include "attempt/reply.h"
 #include "codec/usage.h"
-#include "loop/engine.h"
+#include "exchange/exchange.h"
 #include <string.h>
 
 static struct cc_settings *settings_of(const struct cc_attempt *attempt) {
@@ -24,7 +24,7 @@ static void stay_alive(struct cc_attempt *attempt) {
   cc_timer_set(&attempt->timer, last_seen(attempt) ? LAST_MS : settings_of(attempt)->idle_ms);
   uint32_t ping_ms = settings_of(attempt)->ping_ms;
   bool pings = attempt->kind == CC_BODY_SSE && !attempt->stop_seen && ping_ms;
-  exchange->ping_due = pings ? uv_now(&exchange->relay->loop) + ping_ms : 0;
+  exchange->ping_due = pings ? cc_relay_now(exchange->relay) + ping_ms : 0;
 }
 
 static void pass_on(struct cc_attempt *attempt, const char *data, size_t size) {

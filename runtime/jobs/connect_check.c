@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether an origin lets itself be connected to: name, address, proxy, TLS, and no byte of a message.
 #include "jobs/job.h"
-#include "loop/engine.h"
+#include "net/outbound.h"
 
 struct check {
   struct cc_job job;

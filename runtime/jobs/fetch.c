@@ -2,7 +2,7 @@
 // HTTP requests the relay makes for itself: few and far between, so each has a connection of its own,
 // and none meets one that died in the pool.
 #include "jobs/job.h"
-#include "loop/engine.h"
+#include "net/outbound.h"
 #include <string.h>
 
 enum { HEAD_BYTES = 1024 };

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "jobs/job.h"
-#include "loop/engine.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +12,7 @@ void cc_job_finish(struct cc_job *job, int error) {
   job->error = error;
   cc_timer_stop(&job->timer);
   job->stop(job);
-  cc_relay_post(job->relay, CC_EVENT_FETCH, 0, job->id);
+  cc_events_post(&job->relay->events, CC_EVENT_FETCH, 0, job->id);
 }
 
 void cc_job_add(struct cc_job *job, struct cc_slice piece) {

@@ -4,7 +4,7 @@
 #ifndef CC_JOB_H
 #define CC_JOB_H
 #include "attempt/headers.h"
-#include "net/timer.h"
+#include "loop/engine.h"
 
 enum { CC_JOB_DETAIL = 400 };
 
@@ -35,4 +35,9 @@ void cc_job_detail(struct cc_job *job, struct cc_slice text);
 
 // Stops it and posts the event; later calls do nothing.
 void cc_job_finish(struct cc_job *job, int error);
+
+// The event of a job is being returned to Lua.
+void cc_job_notified(struct cc_relay *relay, cc_id id);
+// Frees the jobs whose event has been returned, or all.
+void cc_jobs_free(struct cc_relay *relay, bool all);
 #endif

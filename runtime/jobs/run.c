@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs of the user's that the relay runs for itself.
 #include "jobs/job.h"
-#include "loop/engine.h"
 #include "net/command.h"
 
 struct run {

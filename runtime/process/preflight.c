@@ -3,14 +3,13 @@
 // first. It is a fork of the master without exec, as workers are (worker.c), and lives for moments.
 #include "base/error.h"
 #include "jobs/job.h"
-#include "loop/engine.h"
+#include "process/children.h"
 #include "script/watchdog.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -83,9 +82,8 @@ static struct outlet *open_outlet(struct preflight *preflight, uv_loop_t *loop, 
 // ---- The child ---------------------------------------------------------------------------------
 
 static void begin(struct cc_relay *relay, int fd, pid_t parent) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(1);
-  cc_relay_close_descriptors(relay);
+  cc_child_begin(parent);
+  cc_child_drop_relay(relay);
   cc_watchdog_end();
   answer = fd;
 }

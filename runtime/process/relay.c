@@ -2,15 +2,20 @@
 // The relay of a process: its loop, and cc_next, through which Lua runs it.
 #include "base/descriptors.h"
 #include "base/error.h"
-#include "loop/engine.h"
+#include "exchange/exchange.h"
+#include "jobs/job.h"
+#include "net/listener.h"
+#include "net/outbound.h"
+#include "net/resolve.h"
+#include "net/watch.h"
+#include "process/channel.h"
+#include "process/signals.h"
 #include "script/watchdog.h"
 #include "shared/shared.h"
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const double SLOTS = 1 << 20; // an id is generation * SLOTS + slot
-static const double LOOK_MS = 5;     // how long events in Lua may keep the loop waiting
+static const double LOOK_MS = 5; // how long events in Lua may keep the loop waiting
 
 static const struct cc_settings defaults = {
     .head_bytes = 64 * 1024,
@@ -34,59 +39,43 @@ static const struct cc_settings defaults = {
     .pool_size = 64,
 };
 
+// A relay with what only this file needs.
+struct relay {
+  struct cc_relay shared; // first
+  struct cc_inbound_settings inbound_settings;
+  uint32_t most_clients; // connections; 0: no limit
+  struct cc_resolver *resolver;
+  struct cc_watch *watches;
+  double looked;                 // cc_now() when the loop ran last
+  struct cc_exchange *delivered; // DONE went to Lua; freed at the next cc_next
+};
+
+static struct relay *whole(struct cc_relay *shared) {
+  return (struct relay *)shared;
+}
+
 // ---- Events ------------------------------------------------------------------------------------
 
-static void grow_events(struct cc_relay *relay) {
-  uint32_t capacity = relay->event_capacity ? relay->event_capacity * 2 : 64;
-  struct cc_event *grown = cc_alloc(capacity * sizeof *grown);
-  for (uint32_t i = 0; i < relay->event_count; i++)
-    grown[i] = relay->events[(relay->event_first + i) % relay->event_capacity];
-  free(relay->events);
-  relay->events = grown;
-  relay->event_first = 0;
-  relay->event_capacity = capacity;
-}
-
-// Messages go first: another policy is to serve before the next requests meet the one that fails.
-// One is like another, as their texts wait in order elsewhere.
-void cc_relay_post(struct cc_relay *relay, uint32_t type, int32_t detail, cc_id id) {
-  if (relay->event_count == relay->event_capacity) grow_events(relay);
-  uint32_t capacity = relay->event_capacity;
-  uint32_t at = (relay->event_first + relay->event_count++) % capacity;
-  if (type == CC_EVENT_MESSAGE)
-    at = relay->event_first = (relay->event_first + capacity - 1) % capacity;
-  relay->events[at] = (struct cc_event){type, detail, id};
-  uv_stop(&relay->loop); // older libuv runs timers first, and would then wait with this one queued
-}
-
-// What was posted before an exchange or attempt was over must not reach Lua after it.
+// An event that was posted before its exchange or attempt ended must not reach Lua after that.
 static bool is_void(struct cc_relay *relay, const struct cc_event *event) {
   if (event->type == CC_EVENT_FETCH) return false;
-  if (event->type == CC_EVENT_MESSAGE) return !cc_channels_take(relay, event->detail);
+  if (event->type == CC_EVENT_MESSAGE) return !cc_channel_take(relay, event->detail);
   if (!event->id || event->type == CC_EVENT_DONE) return false;
-  struct cc_exchange *exchange = cc_relay_exchange(relay, event->id);
-  if (!exchange || exchange->phase == CC_OVER) return true;
-  if (event->type != CC_EVENT_OUTCOME) return false;
-  const struct cc_attempt *attempt = exchange->attempts[event->detail];
-  return !attempt || attempt->phase != CC_SETTLED; // given up in the meantime
+  return !cc_exchange_expects(relay, event);
 }
 
 static bool take_event(struct cc_relay *relay, struct cc_event *event) {
-  while (relay->event_count) {
-    *event = relay->events[relay->event_first];
-    relay->event_first = (relay->event_first + 1) % relay->event_capacity;
-    relay->event_count--;
+  while (cc_events_take(&relay->events, event))
     if (!is_void(relay, event)) return true;
-  }
   return false;
 }
 
 static bool run_loop(struct cc_relay *relay, uv_run_mode mode) {
   cc_shared_busy(0);
   bool alive = uv_run(&relay->loop, mode);
-  relay->looked = cc_now();
-  cc_shared_beat(relay->looked);
-  cc_shared_busy(relay->looked);
+  double now = whole(relay)->looked = cc_now();
+  cc_shared_beat(now);
+  cc_shared_busy(now);
   return alive;
 }
 
@@ -95,27 +84,27 @@ static bool run_loop(struct cc_relay *relay, uv_run_mode mode) {
 static void look_at_loop(struct cc_relay *relay) {
   double now = cc_now();
   cc_shared_busy(now);
-  if (now - relay->looked < LOOK_MS) return;
+  if (now - whole(relay)->looked < LOOK_MS) return;
   run_loop(relay, UV_RUN_NOWAIT);
   run_loop(relay, UV_RUN_NOWAIT);
 }
 
 // What scripts allocate in a stay counts for its exchange, if it is one's.
 static void begin_stay(struct cc_relay *relay, cc_id id) {
-  struct cc_exchange *exchange = cc_relay_exchange(relay, id);
-  cc_watchdog_begin(exchange ? &exchange->script_bytes : NULL);
+  cc_watchdog_begin(cc_exchange_script_bytes(relay, id));
 }
 
 bool cc_next(struct cc_relay *relay, struct cc_event *event) {
   cc_watchdog_end();
-  if (relay->delivered) cc_exchange_free(relay->delivered);
-  relay->delivered = NULL;
+  struct cc_exchange **delivered = &whole(relay)->delivered;
+  if (*delivered) cc_exchange_free(*delivered);
+  *delivered = NULL;
   cc_jobs_free(relay, false);
-  if (relay->event_count) look_at_loop(relay);
+  if (relay->events.count) look_at_loop(relay);
   while (!take_event(relay, event))
-    if (!run_loop(relay, UV_RUN_ONCE) && !relay->event_count) return false;
+    if (!run_loop(relay, UV_RUN_ONCE) && !relay->events.count) return false;
   if (event->type == CC_EVENT_FETCH) cc_job_notified(relay, event->id);
-  if (event->type == CC_EVENT_DONE) relay->delivered = cc_relay_exchange(relay, event->id);
+  if (event->type == CC_EVENT_DONE) *delivered = cc_ids_find(&relay->exchanges, event->id);
   begin_stay(relay, event->type == CC_EVENT_FETCH ? 0 : event->id);
   return true;
 }
@@ -123,46 +112,6 @@ bool cc_next(struct cc_relay *relay, struct cc_event *event) {
 void cc_watchdog_restart(struct cc_relay *relay, cc_id id) {
   cc_watchdog_end();
   begin_stay(relay, id);
-}
-
-// ---- Ids ---------------------------------------------------------------------------------------
-
-struct cc_exchange *cc_relay_exchange(struct cc_relay *relay, cc_id id) {
-  if (!(id >= SLOTS) || id > 9007199254740991.0) return NULL;
-  uint64_t whole = (uint64_t)id;
-  uint32_t slot = (uint32_t)(whole & ((1 << 20) - 1));
-  if (slot >= relay->slot_count || relay->slots[slot].generation != (uint32_t)(whole >> 20))
-    return NULL;
-  return relay->slots[slot].exchange;
-}
-
-static void grow_slots(struct cc_relay *relay) {
-  uint32_t count = relay->slot_count ? relay->slot_count * 2 : 64;
-  if (count > (uint32_t)SLOTS) abort();
-  relay->slots = cc_realloc(relay->slots, count * sizeof *relay->slots);
-  relay->free_slots = cc_realloc(relay->free_slots, count * sizeof *relay->free_slots);
-  for (uint32_t slot = count; slot-- > relay->slot_count;) {
-    relay->slots[slot] = (struct cc_slot){NULL, 0};
-    relay->free_slots[relay->free_count++] = slot;
-  }
-  relay->slot_count = count;
-}
-
-void cc_relay_admit(struct cc_relay *relay, struct cc_exchange *exchange) {
-  if (!relay->free_count) grow_slots(relay);
-  uint32_t index = relay->free_slots[--relay->free_count];
-  struct cc_slot *slot = &relay->slots[index];
-  slot->exchange = exchange;
-  slot->generation++;
-  exchange->slot = index;
-  exchange->id = (double)slot->generation * SLOTS + index;
-  relay->open++;
-}
-
-void cc_relay_dismiss(struct cc_relay *relay, struct cc_exchange *exchange) {
-  relay->slots[exchange->slot].exchange = NULL;
-  relay->free_slots[relay->free_count++] = exchange->slot;
-  relay->open--;
 }
 
 // ---- Settings ----------------------------------------------------------------------------------
@@ -181,8 +130,8 @@ int cc_configure(struct cc_relay *relay, const struct cc_settings *settings) {
     return CC_EINVAL;
   uint32_t share = cc_descriptors_clients(), most = settings->connections;
   relay->settings = *settings;
-  relay->most_clients = most && most < share ? most : share;
-  relay->inbound_settings = (struct cc_inbound_settings){
+  whole(relay)->most_clients = most && most < share ? most : share;
+  whole(relay)->inbound_settings = (struct cc_inbound_settings){
       .limits = limits_of(settings),
       .body_bytes = settings->body_bytes,
       .head_ms = settings->head_ms,
@@ -197,50 +146,23 @@ int cc_configure(struct cc_relay *relay, const struct cc_settings *settings) {
   return CC_OK;
 }
 
-// ---- Timers, signals, watches ------------------------------------------------------------------
-
-static void on_clock(struct cc_timer *timer) {
-  struct cc_clock *clock = timer->data;
-  cc_relay_post(clock->relay, CC_EVENT_TIMER, clock->number, 0);
-}
+// ---- Timers and watches ------------------------------------------------------------------------
 
 int cc_timer(struct cc_relay *relay, int number, double delay_ms) {
-  if (number < 0 || number >= CC_TIMERS || delay_ms > 2147483647.0) return CC_EINVAL;
-  struct cc_timer *timer = &relay->clocks[number].timer;
-  cc_timer_stop(timer);
-  if (delay_ms >= 0)
-    cc_timer_set(timer, (uint64_t)delay_ms + 1);
-  else
-    uv_timer_stop(&timer->handle);
-  return CC_OK;
-}
-
-static void signalled(uv_signal_t *handle, int number) {
-  struct cc_signal_watch *watch = (struct cc_signal_watch *)handle;
-  if (number == SIGCHLD)
-    cc_workers_reap(watch->relay);
-  else
-    cc_relay_post(watch->relay, CC_EVENT_SIGNAL, number, 0);
-}
-
-int cc_signal(struct cc_relay *relay, int number) {
-  if (relay->signal_count == CC_SIGNALS) return CC_ELIMIT;
-  struct cc_signal_watch *watch = &relay->signals[relay->signal_count++];
-  watch->relay = relay;
-  uv_signal_init(&relay->loop, &watch->handle);
-  return uv_signal_start(&watch->handle, signalled, number) == 0 ? CC_OK : CC_EINVAL;
+  return cc_timers_set(&relay->timers, number, delay_ms);
 }
 
 static void folder_changed(void *data, int watch) {
-  cc_relay_post(data, CC_EVENT_FILE, watch, 0);
+  struct cc_relay *relay = data;
+  cc_events_post(&relay->events, CC_EVENT_FILE, watch, 0);
 }
 
 int cc_watch(struct cc_relay *relay, const char *path) {
-  return cc_watch_add(relay->watches, path);
+  return cc_watch_add(whole(relay)->watches, path);
 }
 
 void cc_unwatch(struct cc_relay *relay, int watch) {
-  cc_watch_remove(relay->watches, watch);
+  cc_watch_remove(whole(relay)->watches, watch);
 }
 
 // ---- Listeners and origins ---------------------------------------------------------------------
@@ -266,7 +188,6 @@ int cc_accept(struct cc_relay *relay, int listener, uint32_t copy) {
 }
 
 void cc_drain(struct cc_relay *relay) {
-  relay->draining = true;
   cc_listeners_drain(relay->listeners);
 }
 
@@ -275,20 +196,13 @@ uint32_t cc_connections(struct cc_relay *relay) {
 }
 
 uint32_t cc_exchanges(struct cc_relay *relay) {
-  return relay->open;
+  return relay->exchanges.used;
 }
 
 void cc_abandon(struct cc_relay *relay) {
-  for (uint32_t i = 0; i < relay->slot_count; i++) {
-    struct cc_exchange *exchange = relay->slots[i].exchange;
-    if (!exchange || exchange->phase == CC_OVER) continue;
-    exchange->break_with_event = true;
-    if (exchange->chosen)
-      cc_pump_fail(exchange->chosen, CC_ECANCELLED);
-    else
-      cc_exchange_break_answer(exchange, false);
-    cc_exchange_finish(exchange, CC_ECANCELLED);
-  }
+  struct cc_exchange *exchange;
+  for (uint32_t slot = 0; (exchange = cc_ids_next(&relay->exchanges, &slot));)
+    cc_exchange_abandon(exchange);
 }
 
 static char *text_of(struct cc_slice slice) {
@@ -319,52 +233,44 @@ int cc_origin(struct cc_relay *relay, const struct cc_origin *spec) {
 // ---- Life --------------------------------------------------------------------------------------
 
 struct cc_relay *cc_open(void) {
-  struct cc_relay *relay = cc_alloc(sizeof *relay);
+  struct relay *own = cc_alloc(sizeof *own);
+  struct cc_relay *relay = &own->shared;
   if (uv_loop_init(&relay->loop) != 0) abort();
   relay->loop.data = relay;
-  relay->resolver = cc_resolver_new(&relay->loop);
-  relay->pool = cc_pool_new(&relay->loop, relay->resolver);
-  relay->watches = cc_watch_new(&relay->loop, folder_changed, relay);
+  relay->events.loop = &relay->loop;
   relay->settings = defaults;
-  relay->listeners = cc_listeners_new(&relay->loop, &relay->inbound_settings, &relay->most_clients,
+  own->resolver = cc_resolver_new(&relay->loop);
+  own->watches = cc_watch_new(&relay->loop, folder_changed, relay);
+  relay->pool = cc_pool_new(&relay->loop, own->resolver);
+  relay->listeners = cc_listeners_new(&relay->loop, &own->inbound_settings, &own->most_clients,
                                       &cc_exchange_inbound, relay);
-  for (int i = 0; i < CC_TIMERS; i++) {
-    struct cc_clock *clock = &relay->clocks[i];
-    clock->relay = relay;
-    clock->number = i;
-    cc_timer_init(&clock->timer, &relay->loop, on_clock);
-    clock->timer.data = clock;
-  }
+  cc_timers_init(&relay->timers, &relay->events);
   cc_configure(relay, &defaults);
   return relay;
 }
 
 static void free_exchanges(struct cc_relay *relay) {
-  for (uint32_t i = 0; i < relay->slot_count; i++)
-    if (relay->slots[i].exchange) cc_exchange_free(relay->slots[i].exchange);
-  relay->delivered = NULL;
+  struct cc_exchange *exchange;
+  for (uint32_t slot = 0; (exchange = cc_ids_next(&relay->exchanges, &slot));)
+    cc_exchange_free(exchange);
+  whole(relay)->delivered = NULL;
 }
 
 void cc_close(struct cc_relay *relay) {
-  relay->closing = true;
   free_exchanges(relay);
   cc_jobs_free(relay, true);
   cc_listeners_close(relay->listeners);
   cc_channels_close(relay);
-  cc_watch_close(relay->watches);
+  cc_watch_close(whole(relay)->watches);
   cc_pool_close(relay->pool);
-  cc_resolver_close(relay->resolver);
-  for (int i = 0; i < CC_TIMERS; i++)
-    cc_timer_close(&relay->clocks[i].timer, NULL);
-  for (int i = 0; i < relay->signal_count; i++)
-    uv_close((uv_handle_t *)&relay->signals[i].handle, NULL);
+  cc_resolver_close(whole(relay)->resolver);
+  cc_timers_close(&relay->timers);
+  cc_signals_close(relay);
   while (uv_run(&relay->loop, UV_RUN_DEFAULT)) // it returns early when an event is posted
     continue;
   free_exchanges(relay);
   uv_loop_close(&relay->loop);
-  cc_buffer_free(&relay->message);
-  free(relay->slots);
-  free(relay->free_slots);
-  free(relay->events);
+  cc_ids_free(&relay->exchanges);
+  cc_events_free(&relay->events);
   free(relay);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attempts that are signed: the hash of the body is taken in pieces before anything is sent, and
 // whatever ends the attempt meanwhile ends it cleanly.
-#include "loop/engine.h"
+#include "exchange/exchange.h"
 #include "support/stage.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -328,7 +328,7 @@ static void ends_while_hashing(void **state) {
 static void races(struct stage *stage, cc_id id, int number, enum asked what) {
   if (what == DECIDED) {
     assert_int_equal(number, 1);
-    struct cc_exchange *exchange = cc_relay_exchange(stage->relay, id);
+    struct cc_exchange *exchange = cc_exchange_find(stage->relay, id);
     assert_int_equal(exchange->attempts[0]->phase, CC_HASHING);
     assert_int_equal(cc_answer_outcome(stage->relay, id, number, false), CC_OK);
     assert_null(exchange->body.data);
@@ -368,7 +368,7 @@ static void another_may_be_chosen_while_hashing(void **state) {
 
 static void looks_for_the_signer(struct stage *stage, cc_id id, int number, enum asked what) {
   if (what != DECIDED) return;
-  struct cc_attempt *attempt = cc_relay_exchange(stage->relay, id)->attempts[number];
+  struct cc_attempt *attempt = cc_exchange_find(stage->relay, id)->attempts[number];
   assert_non_null(attempt->signing);
   assert_int_equal(cc_answer_outcome(stage->relay, id, number, false), CC_OK);
   assert_null(attempt->signing);

@@ -52,7 +52,7 @@ static void long_stays_let_the_loop_run(void **state) {
   for (int i = 1; i < 3; i++) {
     usleep(20000);
     double now = cc_now();
-    cc_relay_post(relay, CC_EVENT_TIMER, 9, 0); // as Lua does
+    cc_events_post(&relay->events, CC_EVENT_TIMER, 9, 0); // as Lua does
     expect_timer(relay, i);
     assert_true(busy_since() >= now);
   }
