@@ -1,22 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sending: from the adapter's draft to the last byte of the request, with the one silent retry
-// that a pooled connection which died unnoticed is worth.
+// Sends the request of an attempt and hands the answer to the sink. A pooled connection that turns out
+// to be dead before any byte of the answer is replaced once, silently.
 #include "attempt/gate.h"
 #include "attempt/reply.h"
-#include "codec/messages.h"
-#include "exchange/exchange.h"
 #include "shared/reservations.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { WRITE_PIECE = 256 * 1024, PARTS = 64, ERROR_TYPE = 48 };
-
-static struct cc_relay *relay_of(const struct cc_attempt *attempt) {
-  return attempt->exchange->relay;
-}
+enum { WRITE_PIECE = 256 * 1024, PARTS = 64 };
 
 static uint64_t now_of(const struct cc_attempt *attempt) {
-  return cc_relay_now(relay_of(attempt));
+  return cc_relay_now(attempt->relay);
 }
 
 static void hash_more(struct cc_attempt *attempt);
@@ -26,7 +20,7 @@ static void hash_more(struct cc_attempt *attempt);
 // A head deadline is absolute; while bytes are on their way the write deadline runs beside it.
 static void arm(struct cc_attempt *attempt) {
   uint64_t now = now_of(attempt), due = attempt->head_due;
-  uint32_t write_ms = relay_of(attempt)->settings.write_ms;
+  uint32_t write_ms = attempt->relay->settings.write_ms;
   bool connected = attempt->connected_at > 0;
   if (attempt->phase == CC_SENDING && connected && write_ms && (!due || now + write_ms < due))
     due = now + write_ms;
@@ -45,16 +39,14 @@ static void on_timer(struct cc_timer *timer) {
     hash_more(attempt);
     break;
   case CC_SENDING:
-    cc_gate_fail(attempt, head_late ? CC_EHEAD_TIMEOUT : CC_EWRITE_TIMEOUT);
+    attempt->sink->fail(attempt, head_late ? CC_EHEAD_TIMEOUT : CC_EWRITE_TIMEOUT);
     break;
   case CC_EXPECTING:
-    cc_gate_fail(attempt, CC_EHEAD_TIMEOUT);
+    attempt->sink->fail(attempt, CC_EHEAD_TIMEOUT);
     break;
   case CC_HOLDING:
-    cc_gate_timeout(attempt);
-    break;
   case CC_PUMPING:
-    cc_pump_fail(attempt, CC_EIDLE_TIMEOUT);
+    attempt->sink->timeout(attempt);
     break;
   default:
     break;
@@ -64,7 +56,7 @@ static void on_timer(struct cc_timer *timer) {
 // ---- Sending -----------------------------------------------------------------------------------
 
 static struct cc_slice body_piece(struct cc_attempt *attempt, size_t offset, size_t most) {
-  const struct cc_buffer *body = attempt->has_body ? &attempt->body : &attempt->exchange->body;
+  const struct cc_buffer *body = attempt->has_body ? &attempt->body : &attempt->request->body;
   struct cc_slice piece = attempt->has_body
                               ? cc_slice(body->data + offset, body->size - offset)
                               : cc_edits_piece(&attempt->edits, body->data, body->size, offset);
@@ -123,7 +115,7 @@ static void ready(struct cc_outbound *out) {
   cc_outbound_begin(out, head_only);
   int error = cc_attempt_head(attempt);
   if (error != CC_OK) {
-    cc_gate_fail(attempt, error);
+    attempt->sink->fail(attempt, error);
     return;
   }
   attempt->wire_sent = attempt->body_sent = 0;
@@ -146,29 +138,15 @@ static const struct cc_outbound_events events;
 static void connect_upstream(struct cc_attempt *attempt, bool fresh) {
   attempt->phase = CC_SENDING;
   attempt->connected_at = 0;
-  attempt->out = cc_pool_take(relay_of(attempt)->pool, attempt->origin, fresh, &events, attempt);
+  attempt->out = cc_pool_take(attempt->relay->pool, attempt->origin, fresh, &events, attempt);
   arm(attempt);
 }
 
-static void connection_lost(struct cc_attempt *attempt, int error) {
-  if (attempt->phase == CC_PUMPING)
-    cc_pump_fail(attempt, error);
-  else
-    cc_gate_fail(attempt, error);
-}
-
-static void pass_clean(struct cc_attempt *attempt, struct cc_slice piece) {
-  if (!piece.size) return;
-  if (attempt->phase == CC_PUMPING)
-    cc_pump_body(attempt, piece);
-  else
-    cc_gate_body(attempt, piece);
-}
-
-// Behind here nobody sees a credential of the relay.
+// The sink never sees a credential of the relay.
 static void pass_body(struct cc_attempt *attempt, struct cc_slice piece) {
   struct cc_buffer copy = {0};
-  pass_clean(attempt, cc_redactor_next(&attempt->own, piece, &copy));
+  struct cc_slice clean = cc_redactor_next(&attempt->own, piece, &copy);
+  if (clean.size) attempt->sink->body(attempt, clean);
   cc_buffer_wipe(&copy);
 }
 
@@ -176,7 +154,7 @@ static void pass_body(struct cc_attempt *attempt, struct cc_slice piece) {
 static void pass_rest(struct cc_attempt *attempt) {
   struct cc_buffer rest = attempt->own.held;
   attempt->own.held = (struct cc_buffer){0};
-  pass_clean(attempt, cc_slice(rest.data, rest.size));
+  if (rest.size) attempt->sink->body(attempt, cc_slice(rest.data, rest.size));
   cc_buffer_wipe(&rest);
 }
 
@@ -192,17 +170,17 @@ static void fail(struct cc_outbound *out, int error) {
   }
   attempt->out = NULL;
   pass_rest(attempt);
-  connection_lost(attempt, error);
+  attempt->sink->fail(attempt, error);
 }
 
-// Behind here everybody sees server-sent events.
+// The sink sees server-sent events only.
 static void pass_frames(struct cc_attempt *attempt, struct cc_slice piece) {
   struct cc_buffer sse = {0};
   bool decided = attempt->content_seen || attempt->phase == CC_PUMPING;
   int error = cc_bedrock_stream_read(attempt->frames, piece, decided, &sse);
   if (sse.size) pass_body(attempt, cc_slice(sse.data, sse.size));
   cc_buffer_free(&sse);
-  if (error != CC_OK) connection_lost(attempt, error);
+  if (error != CC_OK) attempt->sink->fail(attempt, error);
 }
 
 static void got_body(struct cc_outbound *out, struct cc_slice piece) {
@@ -221,7 +199,7 @@ static void got_end(struct cc_outbound *out) {
   pass_rest(attempt);
   if (error != CC_OK) {
     cc_outbound_drop(out);
-    connection_lost(attempt, error);
+    attempt->sink->fail(attempt, error);
     return;
   }
   attempt->complete = true;
@@ -229,10 +207,7 @@ static void got_end(struct cc_outbound *out) {
     cc_outbound_drop(out);
   else
     cc_outbound_release(out);
-  if (attempt->phase == CC_PUMPING)
-    cc_pump_end(attempt);
-  else
-    cc_gate_end(attempt);
+  attempt->sink->end(attempt);
 }
 
 static void got_head(struct cc_outbound *out, const struct cc_http1_head *head) {
@@ -242,22 +217,23 @@ static void got_head(struct cc_outbound *out, const struct cc_http1_head *head) 
   attempt->head_due = 0;
   cc_timer_stop(&attempt->timer);
   attempt->phase = CC_HOLDING;
-  cc_gate_head(attempt, head);
+  attempt->sink->head(attempt, head);
 }
 
 static const struct cc_outbound_events events = {ready, drain, got_head, got_body, got_end, fail};
 
 // ---- Life --------------------------------------------------------------------------------------
 
-struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int origin,
-                                  const struct cc_attempt_spec *spec) {
+struct cc_attempt *cc_attempt_new(struct cc_relay *relay, const struct cc_client_request *request,
+                                  int origin, const struct cc_attempt_spec *spec) {
   struct cc_attempt *attempt = cc_alloc(sizeof *attempt);
-  attempt->exchange = exchange;
-  attempt->index = index;
+  attempt->relay = relay;
+  attempt->request = request;
+  attempt->sink = &cc_gate;
   attempt->origin = origin;
   attempt->spec = *spec;
   attempt->content_length = -1;
-  cc_timer_init(&attempt->timer, &exchange->relay->loop, on_timer);
+  cc_timer_init(&attempt->timer, &relay->loop, on_timer);
   attempt->timer.data = attempt;
   return attempt;
 }
@@ -287,7 +263,7 @@ static struct cc_slice credential_of(struct cc_slice value) {
 
 static bool is_the_clients(const struct cc_attempt *attempt, struct cc_slice name,
                            struct cc_slice value) {
-  const struct cc_http1_head *head = attempt->exchange->head;
+  const struct cc_http1_head *head = attempt->request->head;
   const struct cc_header *found = head ? cc_http1_find(head, name) : NULL;
   return found && found->value.size == value.size &&
          memcmp(found->value.data, value.data, value.size) == 0;
@@ -308,7 +284,7 @@ static void note_own_credentials(struct cc_attempt *attempt) {
 
 void cc_attempt_start(struct cc_attempt *attempt) {
   note_own_credentials(attempt);
-  size_t size = attempt->has_body ? attempt->body.size : attempt->exchange->body.size;
+  size_t size = attempt->has_body ? attempt->body.size : attempt->request->body.size;
   attempt->body_size = attempt->has_body ? size : cc_edits_size(&attempt->edits, size);
   attempt->changed = (uint32_t)(attempt->has_body ? size : cc_edits_changed(&attempt->edits));
   attempt->sent_at = cc_now();
@@ -344,15 +320,6 @@ void cc_attempt_free_request(struct cc_attempt *attempt) {
   cc_signing_free(attempt->signing);
   attempt->signing = NULL;
   if (attempt->out) cc_http1_forget(attempt->out->parser);
-}
-
-void cc_attempt_note_error(struct cc_attempt *attempt, struct cc_slice data) {
-  if (!attempt->error_type) attempt->error_type = cc_alloc(ERROR_TYPE);
-  cc_messages_error_type(data, attempt->error_type, ERROR_TYPE);
-}
-
-struct cc_slice cc_attempt_error_type(const struct cc_attempt *attempt) {
-  return cc_slice_text(attempt->error_type ? attempt->error_type : "");
 }
 
 void cc_attempt_close(struct cc_attempt *attempt) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One try at one upstream: sent, held at the gate until its outcome is known, then pumped (pump.c)
-// or given up. It belongs to its exchange.
+// An attempt is one try at one upstream: it sends a request and hands the answer to its sink, first the
+// gate, then, if the client is to get the answer, the pump. It belongs to its exchange.
 #ifndef CC_ATTEMPT_H
 #define CC_ATTEMPT_H
 #include "attempt/bedrock_stream.h"
@@ -9,6 +9,7 @@
 #include "attempt/signing.h"
 #include "codec/json.h"
 #include "codec/sse.h"
+#include "loop/engine.h"
 #include "net/outbound.h"
 
 enum cc_attempt_phase {
@@ -24,9 +25,34 @@ enum cc_attempt_phase {
 
 enum cc_body_kind { CC_BODY_JSON, CC_BODY_SSE, CC_BODY_OPAQUE, CC_BODY_FAULT };
 
+struct cc_attempt;
+struct cc_exchange;
+
+// What attempts send of the client's request. The exchange owns it, longer than its attempts.
+struct cc_client_request {
+  struct cc_buffer body;
+  const struct cc_http1_head *head; // NULL when the client has gone, or its answer is under way
+  bool decoded;                     // body is without the Content-Encoding that head names
+};
+
+// Who takes the answer of an attempt: gate.c (cc_gate), or the pump. The attempt calls one function for
+// each thing it reads from the upstream, with credentials of the relay removed. Any of them may close
+// the attempt; one that is closed ignores further calls.
+struct cc_sink {
+  void (*head)(struct cc_attempt *attempt, const struct cc_http1_head *head);
+  void (*body)(struct cc_attempt *attempt, struct cc_slice piece);
+  void (*end)(struct cc_attempt *attempt);             // the answer is complete
+  void (*fail)(struct cc_attempt *attempt, int error); // the connection is lost, or of no use
+  void (*timeout)(struct cc_attempt *attempt); // attempt->timer, which the sink sets after the head
+};
+
 struct cc_attempt {
-  struct cc_exchange *exchange;
-  int index;
+  struct cc_relay *relay;
+  struct cc_exchange *exchange; // for the sink; nothing of it is known here
+  cc_id exchange_id;
+  const struct cc_client_request *request;
+  const struct cc_sink *sink;
+  int index; // among the exchange's attempts
   int origin;
   uint32_t serial; // of the exchange's attempts, from 0
   struct cc_attempt_spec spec;
@@ -50,7 +76,7 @@ struct cc_attempt {
   struct cc_buffer
       allowed; // names of the client's fields that pass; empty: see cc_headers_may_go_up
   struct cc_edits edits;
-  bool has_body; // of its own, in place of the exchange's with the edits
+  bool has_body; // of its own, in place of the client's with the edits
   struct cc_buffer body;
   struct cc_signing *signing; // NULL: not signed
   struct cc_redactor own;     // the relay's credentials that it carries
@@ -74,10 +100,11 @@ struct cc_attempt {
   char *error_type; // of an error event or body, or NULL
 };
 
-struct cc_attempt *cc_attempt_new(struct cc_exchange *exchange, int index, int origin,
-                                  const struct cc_attempt_spec *spec);
+// A draft for an origin, with the gate as its sink. The caller sets exchange, exchange_id and index.
+struct cc_attempt *cc_attempt_new(struct cc_relay *relay, const struct cc_client_request *request,
+                                  int origin, const struct cc_attempt_spec *spec);
 
-// Connects and sends what was drafted. The body of the exchange is still needed until
+// Connects and sends what was drafted. The client's body is still needed until
 // cc_attempt_needs_body is false.
 void cc_attempt_start(struct cc_attempt *attempt);
 bool cc_attempt_needs_body(const struct cc_attempt *attempt);
@@ -89,20 +116,8 @@ int cc_attempt_head(struct cc_attempt *attempt);
 // Gives back the memory that only sending needed, once all is sent.
 void cc_attempt_free_request(struct cc_attempt *attempt);
 
-// What the upstream calls its error, read from the data of an event or a body; "" when nothing.
-void cc_attempt_note_error(struct cc_attempt *attempt, struct cc_slice data);
-struct cc_slice cc_attempt_error_type(const struct cc_attempt *attempt);
-
 // Gives it up: no event comes from it any more.
 void cc_attempt_close(struct cc_attempt *attempt);
 // Gives it up and frees it.
 void cc_attempt_free(struct cc_attempt *attempt);
-
-// pump.c: hands the held bytes and all that follows to the client of the exchange.
-void cc_pump_start(struct cc_attempt *attempt);
-void cc_pump_body(struct cc_attempt *attempt, struct cc_slice piece);
-void cc_pump_end(struct cc_attempt *attempt);
-void cc_pump_fail(struct cc_attempt *attempt, int error);
-// The client takes bytes again.
-void cc_pump_drained(struct cc_attempt *attempt);
 #endif

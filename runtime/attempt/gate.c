@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attempt/gate.h"
 #include "attempt/reply.h"
-#include "exchange/exchange.h"
 
 enum {
   ERROR_BODY = 64 * 1024, // of an error answer, as much as is held
@@ -24,8 +23,7 @@ static void settle(struct cc_attempt *attempt, int error) {
   }
   if (attempt->out) cc_outbound_pause(attempt->out);
   if (error == CC_OK) cc_reply_label(attempt);
-  struct cc_exchange *exchange = attempt->exchange;
-  cc_events_post(&exchange->relay->events, CC_EVENT_OUTCOME, attempt->index, exchange->id);
+  cc_events_post(&attempt->relay->events, CC_EVENT_OUTCOME, attempt->index, attempt->exchange_id);
 }
 
 // ---- Head --------------------------------------------------------------------------------------
@@ -39,7 +37,7 @@ static uint32_t patience(const struct cc_attempt *attempt) {
   return gate && gate < error ? gate : error;
 }
 
-void cc_gate_head(struct cc_attempt *attempt, const struct cc_http1_head *head) {
+static void head(struct cc_attempt *attempt, const struct cc_http1_head *head) {
   cc_reply_head(attempt, head);
   if (head->status >= 300 && head->status < 400 && head->status != 304) {
     settle(attempt, CC_EREDIRECT);
@@ -67,10 +65,10 @@ static void hold_event_stream(struct cc_attempt *attempt) {
 }
 
 static void note_error(struct cc_attempt *attempt) {
-  cc_attempt_note_error(attempt, cc_slice(attempt->held.data, attempt->held.size));
+  cc_reply_note_error(attempt, cc_slice(attempt->held.data, attempt->held.size));
 }
 
-void cc_gate_body(struct cc_attempt *attempt, struct cc_slice piece) {
+static void body(struct cc_attempt *attempt, struct cc_slice piece) {
   if (attempt->phase == CC_SETTLED) { // a piece that was under way when the gate was decided
     cc_buffer_add(&attempt->held, piece.data, piece.size);
     return;
@@ -120,14 +118,14 @@ static int judge_end(struct cc_attempt *attempt) {
   }
 }
 
-void cc_gate_end(struct cc_attempt *attempt) {
+static void end(struct cc_attempt *attempt) {
   if (attempt->phase != CC_HOLDING) return;
   cc_reply_end(attempt);
   if (attempt->kind == CC_BODY_SSE) hold_event_stream(attempt);
   if (attempt->phase == CC_HOLDING) settle(attempt, judge_end(attempt));
 }
 
-void cc_gate_fail(struct cc_attempt *attempt, int error) {
+static void fail(struct cc_attempt *attempt, int error) {
   if (attempt->phase == CC_SETTLED) { // good so far, and lost before the policy answered
     attempt->error = attempt->stop_seen ? CC_OK : error;
     return;
@@ -135,8 +133,10 @@ void cc_gate_fail(struct cc_attempt *attempt, int error) {
   settle(attempt, error);
 }
 
-void cc_gate_timeout(struct cc_attempt *attempt) {
+static void timeout(struct cc_attempt *attempt) {
   if (attempt->status >= 400) note_error(attempt);
   bool opens = attempt->spec.gate_opens && attempt->kind != CC_BODY_FAULT;
   settle(attempt, opens ? CC_OK : CC_EGATE_TIMEOUT);
 }
+
+const struct cc_sink cc_gate = {head, body, end, fail, timeout};

@@ -5,9 +5,5 @@
 #define CC_GATE_H
 #include "attempt/attempt.h"
 
-void cc_gate_head(struct cc_attempt *attempt, const struct cc_http1_head *head);
-void cc_gate_body(struct cc_attempt *attempt, struct cc_slice piece);
-void cc_gate_end(struct cc_attempt *attempt);
-void cc_gate_fail(struct cc_attempt *attempt, int error);
-void cc_gate_timeout(struct cc_attempt *attempt);
+extern const struct cc_sink cc_gate;
 #endif

@@ -3,6 +3,8 @@
 #include "codec/usage.h"
 #include <string.h>
 
+enum { ERROR_TYPE = 48 };
+
 static struct cc_slice held(const struct cc_attempt *attempt) {
   return cc_slice(attempt->held.data, attempt->held.size);
 }
@@ -109,6 +111,15 @@ int cc_reply_judge(struct cc_attempt *attempt) {
   return judged;
 }
 
+void cc_reply_note_error(struct cc_attempt *attempt, struct cc_slice data) {
+  if (!attempt->error_type) attempt->error_type = cc_alloc(ERROR_TYPE);
+  cc_messages_error_type(data, attempt->error_type, ERROR_TYPE);
+}
+
+struct cc_slice cc_reply_error_type(const struct cc_attempt *attempt) {
+  return cc_slice_text(attempt->error_type ? attempt->error_type : "");
+}
+
 // ---- Events of a stream ------------------------------------------------------------------------
 
 static void note_event(struct cc_attempt *attempt, enum cc_messages_event kind,
@@ -123,7 +134,7 @@ static void note_event(struct cc_attempt *attempt, enum cc_messages_event kind,
   if (kind == CC_MESSAGES_STOP) attempt->stop_seen = true;
   if (kind != CC_MESSAGES_ERROR) return;
   attempt->error_seen = true;
-  cc_attempt_note_error(attempt, data);
+  cc_reply_note_error(attempt, data);
 }
 
 static void observe(struct cc_attempt *attempt, const char *data, struct cc_reply_event *event) {

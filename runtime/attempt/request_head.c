@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The head of a request as it goes up: built anew from what the adapter set and what the client's
 // fields may pass, never copied; signed last.
+#include "attempt/attempt.h"
 #include "attempt/hops.h"
-#include "exchange/exchange.h"
 #include "sign/sigv4.h"
 #include <stdlib.h>
 #include <string.h>
@@ -36,13 +36,13 @@ static bool may_pass(const struct cc_attempt *attempt, struct cc_slice name) {
 }
 
 static void add_passed(struct cc_attempt *attempt) {
-  const struct cc_http1_head *head = attempt->exchange->head;
+  const struct cc_http1_head *head = attempt->request->head;
   if (!attempt->pass || !head) return;
   const struct cc_header *connection = cc_http1_find(head, cc_slice_text("connection"));
   for (uint32_t i = 0; i < head->headers; i++) {
     struct cc_slice name = head->header[i].name;
     if (!may_pass(attempt, name) || cc_headers_find(&attempt->request_headers, name) >= 0) continue;
-    if (attempt->exchange->decoded && cc_slice_is_nocase(name, "content-encoding")) continue;
+    if (attempt->request->decoded && cc_slice_is_nocase(name, "content-encoding")) continue;
     if (connection && cc_headers_listed(connection->value, name)) continue;
     if (attempt->signing && cc_sigv4_makes(name)) continue;
     add_field(&attempt->wire, name, head->header[i].value);
@@ -72,7 +72,7 @@ static size_t read_fields(const struct cc_buffer *wire, size_t from, struct cc_h
 static int add_signature(struct cc_attempt *attempt, size_t from) {
   struct cc_buffer *wire = &attempt->wire, lines = {0};
   size_t most = attempt->request_headers.count;
-  if (attempt->exchange->head) most += attempt->exchange->head->headers;
+  if (attempt->request->head) most += attempt->request->head->headers;
   struct cc_header *headers = cc_alloc((most + 1) * sizeof *headers);
   struct cc_sigv4 request = {
       .signer = &attempt->signing->signer,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The answer a client gets: an upstream's, or one of our own.
 #include "codec/messages.h"
-#include "exchange/exchange.h"
+#include "exchange/pump.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,9 +152,9 @@ static double answer_length(const struct cc_attempt *attempt) {
 static void free_early(struct cc_exchange *exchange, struct cc_attempt *attempt) {
   cc_headers_free(&exchange->answer);
   cc_attempt_free_request(attempt);
-  if (!cc_attempt_needs_body(attempt)) cc_buffer_free(&exchange->body);
+  if (!cc_attempt_needs_body(attempt)) cc_buffer_free(&exchange->request.body);
   if (exchange->inbound) cc_http1_forget(exchange->inbound->parser);
-  exchange->head = NULL;
+  exchange->request.head = NULL;
 }
 
 static void outcome_head(struct cc_exchange *exchange, const struct cc_attempt *attempt) {

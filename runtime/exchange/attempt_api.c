@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What Lua says and asks of an attempt.
-#include "attempt/gate.h"
 #include "attempt/hops.h"
+#include "attempt/reply.h"
 #include "exchange/exchange.h"
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +46,10 @@ int cc_attempt_begin(struct cc_relay *relay, cc_id id, int origin,
   if (!exchange->complete || exchange->phase != CC_WAITING || !exchange->inbound) return CC_ESTATE;
   if (origin < 0 || spec->framing > CC_FRAMING_EVENTSTREAM) return CC_EINVAL;
   int number = free_place(exchange);
-  struct cc_attempt *attempt = cc_attempt_new(exchange, number, origin, spec);
+  struct cc_attempt *attempt = cc_attempt_new(relay, &exchange->request, origin, spec);
+  attempt->exchange = exchange;
+  attempt->exchange_id = id;
+  attempt->index = number;
   cc_buffer_add(&attempt->method, exchange->line.data + exchange->peer_size, exchange->method_size);
   exchange->attempts[number] = attempt;
   attempt->serial = exchange->report.attempts++;
@@ -107,7 +110,7 @@ int cc_attempt_set(struct cc_relay *relay, cc_id id, int number, const char *fie
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
   if (attempt->has_body) return CC_ESTATE;
-  const struct cc_buffer *body = &attempt->exchange->body;
+  const struct cc_buffer *body = &attempt->request->body;
   return cc_edits_set(&attempt->edits, body->data, body->size, cc_slice(field, field_size),
                       cc_slice(json, json_size));
 }
@@ -118,7 +121,7 @@ int cc_attempt_remove(struct cc_relay *relay, cc_id id, int number, const char *
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
   if (attempt->has_body) return CC_ESTATE;
-  const struct cc_buffer *body = &attempt->exchange->body;
+  const struct cc_buffer *body = &attempt->request->body;
   return cc_edits_remove_path(&attempt->edits, body->data, body->size, cc_slice(path, size));
 }
 
@@ -136,7 +139,7 @@ int cc_attempt_body(struct cc_relay *relay, cc_id id, int number, char **out, ui
   struct cc_attempt *attempt = draft(relay, id, number, &error);
   if (!attempt) return error;
   struct cc_buffer view = {0};
-  const struct cc_buffer *body = attempt->has_body ? &attempt->body : &attempt->exchange->body;
+  const struct cc_buffer *body = attempt->has_body ? &attempt->body : &attempt->request->body;
   cc_buffer_reserve(&view, body->size + 1); // there is memory even for nothing
   if (attempt->has_body)
     cc_buffer_add(&view, body->data, body->size);
@@ -207,7 +210,7 @@ int cc_outcome(struct cc_relay *relay, cc_id id, int number, struct cc_outcome *
       .gate_ms = since_sent(attempt, attempt->settled_at),
       .changed_bytes = attempt->changed,
       .detail = cc_slice_text(attempt->detail ? attempt->detail : ""),
-      .error_type = cc_attempt_error_type(attempt),
+      .error_type = cc_reply_error_type(attempt),
       .usage_known = attempt->usage_known,
       .usage = attempt->usage,
   };

@@ -6,22 +6,23 @@
 
 // A body that cannot be decoded is dropped, the rest of it as well; cc_request_scan tells why.
 static void fail(struct cc_exchange *exchange, int error) {
-  cc_buffer_free(&exchange->body);
+  cc_buffer_free(&exchange->request.body);
   exchange->scanned = true;
   exchange->scan_result = error;
 }
 
 static void decode(struct cc_exchange *exchange, const char *data, size_t size) {
-  int error = cc_decoder_add(exchange->decoder, data, size, &exchange->body,
+  int error = cc_decoder_add(exchange->decoder, data, size, &exchange->request.body,
                              exchange->relay->settings.body_bytes);
   if (error) fail(exchange, error);
 }
 
 static void keep(struct cc_exchange *exchange, struct cc_slice piece) {
-  double length = exchange->head ? exchange->head->content_length : -1;
-  if (!exchange->body.capacity && length > 0 && length <= exchange->relay->settings.body_bytes)
-    cc_buffer_reserve(&exchange->body, (size_t)length);
-  cc_buffer_add(&exchange->body, piece.data, piece.size);
+  double length = exchange->request.head ? exchange->request.head->content_length : -1;
+  if (!exchange->request.body.capacity && length > 0 &&
+      length <= exchange->relay->settings.body_bytes)
+    cc_buffer_reserve(&exchange->request.body, (size_t)length);
+  cc_buffer_add(&exchange->request.body, piece.data, piece.size);
 }
 
 void cc_exchange_body(struct cc_exchange *exchange, struct cc_slice piece) {
@@ -29,7 +30,7 @@ void cc_exchange_body(struct cc_exchange *exchange, struct cc_slice piece) {
     decode(exchange, piece.data, piece.size);
   else
     keep(exchange, piece);
-  exchange->report.request_bytes = (double)exchange->body.size;
+  exchange->report.request_bytes = (double)exchange->request.body.size;
 }
 
 void cc_exchange_body_end(struct cc_exchange *exchange) {
@@ -52,8 +53,8 @@ static int coding_of(const struct cc_http1_head *head, enum cc_coding *coding) {
 }
 
 static void begin_decoding(struct cc_exchange *exchange, enum cc_coding coding) {
-  struct cc_buffer encoded = exchange->body;
-  exchange->body = (struct cc_buffer){0};
+  struct cc_buffer encoded = exchange->request.body;
+  exchange->request.body = (struct cc_buffer){0};
   exchange->decoder = cc_decoder_new(coding);
   cc_exchange_body(exchange, cc_slice(encoded.data, encoded.size));
   if (exchange->complete) cc_exchange_body_end(exchange);
@@ -63,12 +64,12 @@ static void begin_decoding(struct cc_exchange *exchange, enum cc_coding coding) 
 int cc_request_decode(struct cc_relay *relay, cc_id id) {
   struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
-  if (exchange->decoded) return CC_OK;
-  if (!exchange->head || exchange->accepted) return CC_ESTATE;
+  if (exchange->request.decoded) return CC_OK;
+  if (!exchange->request.head || exchange->accepted) return CC_ESTATE;
   enum cc_coding coding;
-  int error = coding_of(exchange->head, &coding);
+  int error = coding_of(exchange->request.head, &coding);
   if (error) return error;
-  exchange->decoded = true;
+  exchange->request.decoded = true;
   if (coding != CC_CODING_NONE) begin_decoding(exchange, coding);
   return CC_OK;
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The client's side of an exchange: what its connection tells, what Lua may ask of the request,
 // and the end.
-#include "exchange/exchange.h"
 #include "attempt/hops.h"
+#include "attempt/reply.h"
 #include "codec/content_encoding.h"
 #include "codec/messages.h"
+#include "exchange/pump.h"
 #include "shared/shared.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,7 +88,7 @@ static struct cc_exchange *begin(struct cc_inbound *in) {
 static void detach(struct cc_exchange *exchange) {
   if (exchange->inbound) exchange->inbound->user = NULL;
   exchange->inbound = NULL;
-  exchange->head = NULL;
+  exchange->request.head = NULL;
 }
 
 void cc_exchange_end_answer(struct cc_exchange *exchange) {
@@ -119,7 +120,7 @@ static void fill_report(struct cc_exchange *exchange, int error) {
   report->usage_known = chosen->usage_known;
   report->usage_final = chosen->usage_final;
   report->usage = chosen->usage;
-  if (chosen->error_seen) report->stream_error = cc_attempt_error_type(chosen);
+  if (chosen->error_seen) report->stream_error = cc_reply_error_type(chosen);
 }
 
 void cc_exchange_finish(struct cc_exchange *exchange, int error) {
@@ -143,7 +144,7 @@ void cc_exchange_free(struct cc_exchange *exchange) {
   for (int i = 0; i < 2; i++)
     if (exchange->attempts[i]) cc_attempt_free(exchange->attempts[i]);
   cc_buffer_free(&exchange->line);
-  cc_buffer_free(&exchange->body);
+  cc_buffer_free(&exchange->request.body);
   cc_decoder_free(exchange->decoder);
   cc_headers_free(&exchange->answer);
   cc_timer_close(&exchange->timer, timer_closed);
@@ -176,7 +177,7 @@ void cc_exchange_abandon(struct cc_exchange *exchange) {
 
 static void got_head(struct cc_inbound *in, const struct cc_http1_head *head) {
   struct cc_exchange *exchange = begin(in);
-  exchange->head = head;
+  exchange->request.head = head;
   exchange->method_size = head->method.size;
   exchange->path_size = head->path.size;
   cc_buffer_add(&exchange->line, head->method.data, head->method.size);
@@ -271,8 +272,8 @@ int cc_request(struct cc_relay *relay, cc_id id, struct cc_request *out) {
       .peer = cc_slice(line->data, peer),
       .listener = exchange->listener,
       .error = exchange->refusal,
-      .headers = exchange->head ? exchange->head->headers : 0,
-      .body_bytes = (uint32_t)exchange->body.size,
+      .headers = exchange->request.head ? exchange->request.head->headers : 0,
+      .body_bytes = (uint32_t)exchange->request.body.size,
       .started = exchange->report.started,
   };
   return CC_OK;
@@ -282,8 +283,8 @@ int cc_request_header(struct cc_relay *relay, cc_id id, const char *name, uint32
                       struct cc_slice *value) {
   struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
-  if (!exchange->head) return CC_ESTATE;
-  const struct cc_header *header = cc_http1_find(exchange->head, cc_slice(name, size));
+  if (!exchange->request.head) return CC_ESTATE;
+  const struct cc_header *header = cc_http1_find(exchange->request.head, cc_slice(name, size));
   if (!header) return CC_ENOTFOUND;
   *value = header->value;
   return CC_OK;
@@ -291,17 +292,17 @@ int cc_request_header(struct cc_relay *relay, cc_id id, const char *name, uint32
 
 bool cc_request_loops(struct cc_relay *relay, cc_id id) {
   struct cc_exchange *exchange = cc_exchange_find(relay, id);
-  return exchange && exchange->head && cc_hops_seen(exchange->head);
+  return exchange && exchange->request.head && cc_hops_seen(exchange->request.head);
 }
 
 int cc_request_header_at(struct cc_relay *relay, cc_id id, uint32_t index, struct cc_slice *name,
                          struct cc_slice *value) {
   struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
-  if (!exchange->head) return CC_ESTATE;
-  if (index >= exchange->head->headers) return CC_ENOTFOUND;
-  *name = exchange->head->header[index].name;
-  *value = exchange->head->header[index].value;
+  if (!exchange->request.head) return CC_ESTATE;
+  if (index >= exchange->request.head->headers) return CC_ENOTFOUND;
+  *name = exchange->request.head->header[index].name;
+  *value = exchange->request.head->header[index].value;
   return CC_OK;
 }
 
@@ -318,7 +319,7 @@ int cc_request_body(struct cc_relay *relay, cc_id id, struct cc_slice *out) {
   struct cc_exchange *exchange = cc_exchange_find(relay, id);
   if (!exchange) return CC_ESTALE;
   if (!exchange->complete) return CC_ESTATE;
-  *out = cc_slice(exchange->body.data, exchange->body.size);
+  *out = cc_slice(exchange->request.body.data, exchange->request.body.size);
   return CC_OK;
 }
 
@@ -328,7 +329,7 @@ int cc_request_scan(struct cc_relay *relay, cc_id id, struct cc_scan *out) {
   if (!exchange->complete) return CC_ESTATE;
   if (!exchange->scanned)
     exchange->scan_result =
-        cc_messages_scan(exchange->body.data, exchange->body.size, &exchange->scan);
+        cc_messages_scan(exchange->request.body.data, exchange->request.body.size, &exchange->scan);
   exchange->scanned = true;
   *out = exchange->scan;
   return exchange->scan_result;
@@ -344,8 +345,8 @@ int cc_request_field(struct cc_relay *relay, cc_id id, const char *path, uint32_
   if (!exchange) return CC_ESTALE;
   if (!exchange->complete) return CC_ESTATE;
   struct cc_json_member member;
-  int result =
-      cc_json_find(exchange->body.data, exchange->body.size, cc_slice(path, size), &member);
+  int result = cc_json_find(exchange->request.body.data, exchange->request.body.size,
+                            cc_slice(path, size), &member);
   if (result == CC_OK) *json = member.value;
   return result;
 }

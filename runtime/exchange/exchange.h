@@ -23,13 +23,11 @@ struct cc_exchange {
   bool wants_writable;
   bool break_with_event;
   bool scanned;
-  bool decoded;                     // Lua asked for the body without its Content-Encoding
   struct cc_inbound *inbound;       // NULL once it has gone or its answer is complete
-  const struct cc_http1_head *head; // the inbound parser's; NULL with inbound
+  struct cc_client_request request; // its head is the inbound parser's
   struct cc_buffer line;            // peer, method and target, kept for the report
   uint32_t peer_size, method_size, path_size;
   int32_t listener;
-  struct cc_buffer body;
   struct cc_decoder *decoder; // of a body that is still coming; else NULL
   struct cc_scan scan;
   int scan_result;

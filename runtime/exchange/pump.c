@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pump passes the chosen answer on to the client: bytes as they come, event streams by whole
 // events. A stream that breaks off never gets a clean end.
+#include "exchange/pump.h"
 #include "attempt/reply.h"
 #include "codec/usage.h"
-#include "exchange/exchange.h"
 #include <string.h>
 
 static struct cc_settings *settings_of(const struct cc_attempt *attempt) {
-  return &attempt->exchange->relay->settings;
+  return &attempt->relay->settings;
 }
 
 enum {
@@ -166,7 +166,8 @@ static bool read_json(struct cc_attempt *attempt) {
 
 // ---- What the attempt and the client say -------------------------------------------------------
 
-void cc_pump_body(struct cc_attempt *attempt, struct cc_slice piece) {
+static void body(struct cc_attempt *attempt, struct cc_slice piece) {
+  if (attempt->phase != CC_PUMPING) return;
   stay_alive(attempt);
   if (attempt->kind == CC_BODY_SSE)
     forward_stream(attempt, piece);
@@ -174,7 +175,8 @@ void cc_pump_body(struct cc_attempt *attempt, struct cc_slice piece) {
     forward_body(attempt, piece);
 }
 
-void cc_pump_end(struct cc_attempt *attempt) {
+static void end(struct cc_attempt *attempt) {
+  if (attempt->phase != CC_PUMPING) return;
   forward_last(attempt);
   bool whole = attempt->kind == CC_BODY_SSE ? last_seen(attempt) : read_json(attempt);
   if (attempt->phase != CC_PUMPING) return;
@@ -185,6 +187,7 @@ void cc_pump_end(struct cc_attempt *attempt) {
 }
 
 void cc_pump_fail(struct cc_attempt *attempt, int error) {
+  if (attempt->phase != CC_PUMPING) return;
   forward_last(attempt);
   if (attempt->phase != CC_PUMPING) return;
   if (last_seen(attempt))
@@ -192,6 +195,14 @@ void cc_pump_fail(struct cc_attempt *attempt, int error) {
   else
     finish_broken(attempt, error == CC_EEOF ? CC_ETRUNCATED : error);
 }
+
+static void timeout(struct cc_attempt *attempt) {
+  cc_pump_fail(attempt, CC_EIDLE_TIMEOUT);
+}
+
+// Without head: it came before.
+static const struct cc_sink pump = {
+    .body = body, .end = end, .fail = cc_pump_fail, .timeout = timeout};
 
 void cc_pump_drained(struct cc_attempt *attempt) {
   if (attempt->phase != CC_PUMPING || !attempt->out) return;
@@ -201,6 +212,7 @@ void cc_pump_drained(struct cc_attempt *attempt) {
 
 void cc_pump_start(struct cc_attempt *attempt) {
   attempt->phase = CC_PUMPING;
+  attempt->sink = &pump;
   stay_alive(attempt);
   if (attempt->kind == CC_BODY_SSE) {
     cc_reply_again(attempt);
@@ -211,7 +223,7 @@ void cc_pump_start(struct cc_attempt *attempt) {
   }
   if (attempt->phase != CC_PUMPING) return;
   if (attempt->complete)
-    cc_pump_end(attempt);
+    end(attempt);
   else if (attempt->error != CC_OK)
     cc_pump_fail(attempt, attempt->error);
   else if (cc_inbound_queued(attempt->exchange->inbound) <= settings_of(attempt)->buffer_bytes)

@@ -331,7 +331,7 @@ static void races(struct stage *stage, cc_id id, int number, enum asked what) {
     struct cc_exchange *exchange = cc_exchange_find(stage->relay, id);
     assert_int_equal(exchange->attempts[0]->phase, CC_HASHING);
     assert_int_equal(cc_answer_outcome(stage->relay, id, number, false), CC_OK);
-    assert_null(exchange->body.data);
+    assert_null(exchange->request.body.data);
     assert_int_equal(cc_exchange_timer(stage->relay, id, 100), CC_OK);
   }
   if (what == RANG) peer_client_abort(client);
