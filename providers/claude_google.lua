@@ -6,7 +6,7 @@ return {
   name = 'claude_google',
   models = { 'claude-*' },
   schema = {
-    { 'workspace_id', 'string', required = true, filled = true, doc = 'workspace that requests are made in' },
+    { 'workspace_id', 'string', required = true, filled = true, doc = 'workspace of the requests' },
   },
   credentials = 'google',
   defaults = { base_url = 'https://claude.googleapis.com/v1alpha' },

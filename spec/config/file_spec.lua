@@ -85,7 +85,7 @@ describe('reading a configuration', function()
     local others = { 'server: {auth: {api_key: written-out-key}}', 'admin: {token: written-out-key}' }
     for _, words in ipairs { literal, unpack(others) } do
       local told = warning(words, 644)
-      assert.is_truthy(told:find('is written out in a file that everybody may read', 1, true), told)
+      assert.is_truthy(told:find('is a secret in a file that everybody can read', 1, true), told)
       assert.is_nil(told:find('written-out-key', 1, true))
       assert.equal('', warning(words, 640))
     end
@@ -121,7 +121,7 @@ describe('reading a configuration', function()
       :format(folder, folder, folder)) == 0)
     for name, words in pairs {
       ['l.yaml'] = 'there is no such file; this is a link to ' .. folder .. '/gone.yaml',
-      ['n.yaml'] = 'it is no regular file; this is a link to /dev/null',
+      ['n.yaml'] = 'it is not a regular file; this is a link to /dev/null',
       ['r.yaml'] = 'Too many levels of symbolic links',
     } do
       local got, fault = load(name)
@@ -133,8 +133,8 @@ describe('reading a configuration', function()
   it('tells what is wrong with the file itself', function()
     helper.write(folder .. '/c.json', '{}')
     assert(os.execute(('mkfifo %s/p.yaml; mkdir %s/d.yaml'):format(folder, folder)) == 0)
-    for name, what in pairs { ['none.yaml'] = 'there is no such file', ['c.json'] = 'neither .yaml, .yml nor .toml',
-      ['p.yaml'] = 'no regular file', ['d.yaml'] = 'no regular file' } do
+    for name, what in pairs { ['none.yaml'] = 'there is no such file', ['c.json'] = 'must end in .yaml, .yml or .toml',
+      ['p.yaml'] = 'not a regular file', ['d.yaml'] = 'not a regular file' } do
       local got, fault = load(name)
       assert.is_nil(got)
       assert.is_truthy(fault:find(what, 1, true), fault)

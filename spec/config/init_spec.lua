@@ -44,11 +44,11 @@ describe('config.load', function()
     local lines = {}
     for i, fault in ipairs(list) do lines[i] = tostring(fault) end
     assert.same({
-      'c.yaml:2: server.timeout_ms: found the text "soon", expected a whole number from 0 to 2147483647',
+      'c.yaml:2: server.timeout_ms: found the string "soon", expected a whole number from 0 to 2147483647',
       'c.yaml:3: server.listn: there is no such key; did you mean "listen"?',
       'c.yaml:9: providers[0].keys[0].rpm_limit: found the number -1, expected a whole number from 0 to 2147483647',
-      'c.yaml:10: providers[1].name: found "a" once more, expected a unique name, providers[0] has it already',
-      'c.yaml:11: providers[1].type: found the text "antropic", ' ..
+      'c.yaml:10: providers[1].name: found "a" again, expected a unique name; providers[0] has this one',
+      'c.yaml:11: providers[1].type: found the string "antropic", ' ..
         'expected one of anthropic, azure, bedrock, minimax, ollama, vertex, zai; did you mean "anthropic"?',
     }, lines)
   end)

@@ -18,7 +18,7 @@ describe('classes', function()
     local got, warnings = helper.good 'routing: {classes: {side_reply: x, auxilary: y, other: z}}'
     assert.same({ side_reply = 'x', auxilary = 'y', other = 'z' }, got.routing.classes)
     assert.equal(1, #warnings)
-    assert.equal('configuration:1: routing.classes.auxilary: is not a usual name; did you mean "auxiliary"?',
+    assert.equal('configuration:1: routing.classes.auxilary: is not a known name; did you mean "auxiliary"?',
       config.text(warnings[1]))
   end)
 end)
@@ -49,7 +49,7 @@ describe('variables', function()
     assert.equal(1, #got.providers[1].keys)
     assert.equal('a/2', got.providers[1].keys[1].id)
     assert.is_true(got.providers[1].enabled)
-    assert.equal('configuration:1: providers[0].keys[0]: skipped, because the variable A is not set',
+    assert.equal('configuration:1: providers[0].keys[0]: skipped because the variable A is not set',
       config.text(warnings[1]))
     assert.is_false(helper.good(one 'keys: [{key: "${A}"}]').providers[1].enabled)
     assert.is_true(helper.good(one 'enabled: true').providers[1].enabled)
@@ -69,16 +69,16 @@ describe('variables', function()
     local got, warnings = helper.good(vertex)
     assert.is_nil(got.providers[1].gcp_project_id)
     assert.equal('configuration:1: providers[0].gcp_project_id: '
-      .. 'the variable U is not set, so this key counts as absent', config.text(warnings[1]))
+      .. 'the variable U is not set, so this key is ignored', config.text(warnings[1]))
     refused((vertex:gsub('false', 'true')), 'providers[0].gcp_project_id: the variable U is not set')
     refused((vertex:gsub('%]$', ', {name: w, type: zai, base_url: "${U}"}]')),
       'providers[1].base_url: the variable U is not set')
   end)
 
   it('never open what was meant to be closed', function()
-    refused('server: {auth: {api_key: "${U:-}"}}', 'server.auth.api_key: found nothing behind ${U:-}')
+    refused('server: {auth: {api_key: "${U:-}"}}', 'server.auth.api_key: found an empty value from ${U:-}')
     refused('server: {auth: {api_key: []}}', 'server.auth.api_key: found an empty list')
-    refused('server: {auth: {api_key: ""}}', 'server.auth.api_key: found an empty text')
+    refused('server: {auth: {api_key: ""}}', 'server.auth.api_key: found an empty string')
     refused('server: {auth: {clients: []}}', 'server.auth.clients: found an empty list')
     refused(one 'keys: ', 'providers[0].keys: found nothing')
   end)
@@ -192,7 +192,7 @@ describe('names and types', function()
     local got = helper.good(one 'enabled: true', nil, nil, { adapters = adapters }).providers[1]
     assert.same({ 'eu', 'https://api.example', { 'm' } }, { got.region, got.base_url, got.models })
     local faults = helper.faults(one 'region: ue', nil, nil, { adapters = adapters })
-    assert.is_truthy(faults:find('providers[0].region: found the text "ue", expected eu or us', 1, true))
+    assert.is_truthy(faults:find('providers[0].region: found the string "ue", expected eu or us', 1, true))
     adapters.zai.schema[2] = { 'other', 'section' }
     faults = helper.faults(one 'region: eu', nil, nil, { adapters = adapters })
     assert.is_truthy(faults:find('row 2 in the schema of adapter zai is malformed', 1, true))
@@ -209,15 +209,15 @@ describe('names and types', function()
 
   it('that make an address hold something', function()
     refused('providers: [{name: v, type: vertex, gcp_project_id: "", gcp_region: global}]',
-      'gcp_project_id: found an empty text, expected a text that is not empty')
+      'gcp_project_id: found an empty string, expected a string that is not empty')
     for _, name in ipairs { 'azure_resource_name', 'azure_deployment_id', 'azure_api_version' } do
       refused(('providers: [{name: a, type: azure, base_url: "https://x", %s: ""}]'):format(name), name .. ': found')
     end
   end)
 
   it('are unique where they must be', function()
-    refused('server: {auth: {api_key: k, clients: [{name: n, key: k}]}}', 'is also that of server.auth.api_key[0]')
-    refused('server: {auth: {clients: [{name: n, key: k}, {name: n, key: l}]}}', 'clients[1].name: found "n" once more')
+    refused('server: {auth: {api_key: k, clients: [{name: n, key: k}]}}', 'is also used by server.auth.api_key[0]')
+    refused('server: {auth: {clients: [{name: n, key: k}, {name: n, key: l}]}}', 'clients[1].name: found "n" again')
   end)
 
   it('have a shape', function()
@@ -244,15 +244,15 @@ describe('limits', function()
   it('are named when they are passed', function()
     refused('providers:\n' .. many(1025, '- {name: p%d, type: zai}\n'), 'found 1025 members, expected at most 1024')
     refused('providers:\n' .. many(2, '- {name: p%d, type: zai, keys: [' .. ('{key: k},'):rep(2049) .. ']}\n'),
-      'found 4098 keys in all, expected at most 4096')
+      'found 4098 keys in total, expected at most 4096')
     refused('providers:\n' .. many(2, '- {name: p%d, type: zai, models: [' .. ('m,'):rep(5001) .. ']}\n'),
-      'found 10002 models in all, expected at most 10000')
+      'found 10002 models in total, expected at most 10000')
   end)
 end)
 
 describe('what is there for compatibility', function()
   it('is refused when it would pretend, else warned of', function()
-    refused('cache: {mode: ha}', 'cache.mode: found ha, which does not exist yet')
+    refused('cache: {mode: ha}', 'cache.mode: found ha, which is not implemented yet')
     local _, warnings = helper.good('cache: {ristretto: {a: [1]}, olric: 5}\nserver: {enable_http2: true}')
     assert.equal(3, #warnings)
   end)
@@ -262,7 +262,7 @@ describe('an address of the relay itself', function()
   local function leads(listen, base)
     local text = ('server: {listen: "%s", auth: {api_key: k}}\nproviders: [{name: a, type: zai, base_url: "%s", '
       .. 'allow_http: true, keys: [{key: k}]}]'):format(listen, base)
-    return helper.faults(text):find('where this relay listens itself', 1, true) ~= nil
+    return helper.faults(text):find('the address of this relay itself', 1, true) ~= nil
   end
 
   for _, case in ipairs {

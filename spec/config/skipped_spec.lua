@@ -37,7 +37,7 @@ describe('config init without any variable', function()
   for _, format in ipairs { 'yaml', 'toml' } do
     it('leaves Anthropic to clients with a credential of their own: ' .. format, function()
       local self, notes = set(config.init_text(format), format)
-      assert.is_truthy(notes:find('serves clients with a credential of their own only', 1, true), notes)
+      assert.is_truthy(notes:find('serves only clients with their own credential', 1, true), notes)
       local hosts, exchange = ask(self, SUBSCRIBER)
       assert.equal('api.anthropic.com', hosts)
       assert.equal('Bearer ' .. TOKEN, exchange.tries[1].headers.authorization)
@@ -76,7 +76,7 @@ providers:
     for _, more in ipairs { 'transparent: false,', 'base_url: "https://gateway.example",' } do
       local self, notes = set(TWO:format(more), 'yaml', { Z = 'sk-z' })
       assert.equal('api.z.ai', (ask(self, SUBSCRIBER)))
-      assert.is_truthy(notes:find('providers[1]: disabled, because all of its keys were skipped', 1, true), notes)
+      assert.is_truthy(notes:find('providers[1]: disabled because all of its keys were skipped', 1, true), notes)
     end
   end)
 

@@ -14,7 +14,7 @@ end
 describe('TOML', function()
   it('tells the line of a fault', function()
     refused('[server]\nworkers = 1\n\ntimeout_ms = 1.5\n', ':4: server.timeout_ms: found the number 1.5')
-    refused('[server]\nworkers = 1\nworkers = 2\n', ':3: this is not TOML')
+    refused('[server]\nworkers = 1\nworkers = 2\n', ':3: invalid TOML')
     refused('[[providers]]\nname = "a"\ntype = "zai"\n\n[[providers.keys]]\nkey = "k"\nprio = 1\n',
       ':7: providers[0].keys[0].prio')
   end)
@@ -24,7 +24,7 @@ describe('TOML', function()
     assert.equal(16, helper.good('server.timeout_ms = 0x10', 'toml').server.timeout_ms)
     refused('server.timeout_ms = 9007199254740993', 'found the number 9007199254740993')
     refused('server.timeout_ms = inf', 'found the number inf')
-    refused('server.timeout_ms = "5"', 'found the text "5"')
+    refused('server.timeout_ms = "5"', 'found the string "5"')
   end)
 
   it('takes a date where text is due', function()
@@ -54,7 +54,7 @@ describe('models that TOML put elsewhere', function()
 
   it('are a fault when they are there twice, and a mapping when they are text', function()
     refused(head .. 'models = []\n[[providers.keys]]\nkey = "k"\nmodels = ["m"]\n',
-      'providers[0].models is there twice')
+      'providers[0].models is given twice')
     local got = helper.good(head .. '[providers.model_mapping]\nmodels = "m"\n', 'toml')
     assert.same({ models = 'm' }, got.providers[1].model_mapping)
   end)

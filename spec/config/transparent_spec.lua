@@ -124,8 +124,8 @@ describe('transparent: true', function()
 
   it('is asked for, by name, where the address is another and clients may bring credentials', function()
     local foreign = 'base_url: "https://gateway.test", keys: [{key: k}]'
-    assert.equal('configuration:2: providers[0].transparent: clients\' own credentials do not go to '
-      .. 'https://gateway.test ("p"): transparent: true passes them on, false says that this is right', warned(foreign))
+    assert.equal('configuration:2: providers[0].transparent: clients\' own credentials are not passed to '
+      .. 'https://gateway.test ("p"); set transparent: true to pass them, or false to confirm', warned(foreign))
     assert.is_truthy(warned(foreign, 'auth: {allow_bearer: true}'))
     assert.is_truthy(warned(foreign, 'auth: {api_key: r, allow_subscription: true}'))
     assert.is_nil(warned(foreign, 'auth: {api_key: r}'))

@@ -48,7 +48,7 @@ describe('YAML scalars', function()
   end)
 
   it('refuses nothing where a value is due, and takes it for an empty section', function()
-    refused('routing:\n  default_provider:\n', 'routing.default_provider: found nothing, expected a text')
+    refused('routing:\n  default_provider:\n', 'routing.default_provider: found nothing, expected a string')
     refused('server:\n  auth:\n', 'server.auth: found nothing')
     refused('providers:\n', 'providers: found nothing')
     assert.equal('failover', helper.good('routing:\nserver: {}').routing.strategy)
@@ -68,28 +68,28 @@ providers:
     assert.same({ 'c', 'minimax' }, { got.providers[3].name, got.providers[3].type })
   end)
 
-  it('refuses a key that is there twice, also as a merge', function()
-    refused('routing: {}\nserver: {}\nrouting: {}\n', ':3: the key "routing" is there twice, first on line 1')
-    refused('<<: {}\n<<: {}\n', 'the key "<<" is there twice')
-    refused('"on": {}\non: {}', 'there twice')
+  it('refuses a key that is given twice, also as a merge', function()
+    refused('routing: {}\nserver: {}\nrouting: {}\n', ':3: the key "routing" is given twice, first on line 1')
+    refused('<<: {}\n<<: {}\n', 'the key "<<" is given twice')
+    refused('"on": {}\non: {}', 'given twice')
   end)
 
   local refusals = {
-    ['a: &a [*a]'] = 'stands inside of what it refers to',
-    ['a: *b'] = 'no &b before it',
+    ['a: &a [*a]'] = 'refers to itself',
+    ['a: *b'] = '*b without an anchor before it',
     ['routing: !!map {}'] = 'the tag tag:yaml.org,2002:map',
     ['routing: {strategy: ! x}'] = 'the tag !',
     ['routing: {}\n---\nserver: {}'] = ':2: a second document',
-    ['%YAML 1.3\n---\na: b'] = 'this is not YAML',
+    ['%YAML 1.3\n---\na: b'] = 'invalid YAML',
     ['? [a]\n: b'] = 'a key must be plain text',
     ['? \n: b'] = 'a key is missing',
     ['&a b: c'] = 'on a key',
-    ['a: [1'] = 'this is not YAML: did not find expected',
+    ['a: [1'] = 'invalid YAML: did not find expected',
     ['<<: 5'] = '<< takes a mapping',
     ['a: "\\x00"'] = 'NUL',
-    ['routing: {strategy: "fail\\aover"}'] = 'found the text',
+    ['routing: {strategy: "fail\\aover"}'] = 'found the string',
     ['routing: {strategy: "fail\nover"}'] = 'found',
-    ['a:\n\t- b'] = 'this is not YAML',
+    ['a:\n\t- b'] = 'invalid YAML',
   }
   for text, what in pairs(refusals) do
     it('refuses ' .. text:gsub('%c', ' '), function() refused(text, what) end)

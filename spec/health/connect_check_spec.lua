@@ -55,7 +55,7 @@ local function open(self, reply)
 end
 
 describe('a provider that could not be connected to', function()
-  it('is tried by a request as soon as it takes connections again', function()
+  it('is tried by a request as soon as it accepts connections again', function()
     local self = watched()
     open(self)
     self.state.knocks['a.test'] = { REFUSED, REFUSED, {} }

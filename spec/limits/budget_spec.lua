@@ -96,16 +96,17 @@ describe('budget_per_day', function()
     local function words_of(text) return (select(2, load(text))) end
     assert.is_nil((load 'routing: {strategy: budget, budget_per_day: 5}'))
     local words = words_of 'routing: {strategy: budget, budget_per_day: 5}'
-    assert.is_truthy(words:find('routing.budget_per_day: nothing can be counted without routing.prices', 1, true))
+    assert.is_truthy(words:find('routing.budget_per_day: a budget needs routing.prices', 1, true))
     words = words_of(CLIENTS .. 'routing: {strategy: budget}')
-    assert.is_truthy(words:find('server.auth.clients[1].budget_per_day: nothing can be', 1, true), words)
+    assert.is_truthy(words:find('server.auth.clients[1].budget_per_day: a budget needs', 1, true), words)
     assert.equal('', words_of(CLIENTS .. 'routing: {strategy: budget, ' .. PRICES .. '}'))
   end)
 
   it('tells when no policy goes by it', function()
     local configuration, words = load(CLIENTS .. 'routing: {' .. PRICES .. '}')
     assert.equal(2, configuration.server.auth.clients[2].budget_per_day)
-    assert.is_truthy(words:find('clients[1].budget_per_day: counts only with routing.strategy: budget', 1, true), words)
+    assert.is_truthy(words:find('clients[1].budget_per_day: has no effect without routing.strategy: budget', 1, true),
+      words)
   end)
 
   it('is a number that can be counted to', function()

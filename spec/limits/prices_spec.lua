@@ -180,7 +180,7 @@ describe('routing.prices', function()
 
   it('is in the reference and the JSON Schema', function()
     local config = require 'ccrelay.config'
-    assert.is_truthy(config.reference():find('| `routing.prices` | text to section |', 1, true))
+    assert.is_truthy(config.reference():find('| `routing.prices` | map of sections |', 1, true))
     assert.is_truthy(config.reference():find('| `routing.prices.*.cache_read` | number |', 1, true))
     local routing = config.json_schema().properties.routing.properties
     local price = routing.prices.additionalProperties

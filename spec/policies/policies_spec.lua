@@ -210,7 +210,7 @@ describe('by_class', function()
 
   it('takes no empty name of a model', function()
     local _, faults = stage.build { routing = { strategy = 'by_class', classes = { auxiliary = '' } } }
-    assert.is_truthy(faults:find('routing.classes.auxiliary: found an empty text', 1, true), faults)
+    assert.is_truthy(faults:find('routing.classes.auxiliary: found an empty string', 1, true), faults)
   end)
 end)
 

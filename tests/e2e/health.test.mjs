@@ -45,7 +45,7 @@ test('a provider that listens again is served again within one interval, unasked
   assert.ok(performance.now() - back < 2 * INTERVAL * patience);
   assert.equal(first.requests.length, 0);
   assert.ok(first.connections >= 1);
-  assert.match(await shown(relay), /circuit half_open, probed 0 s ago: it takes connections/);
+  assert.match(await shown(relay), /circuit half_open, probed 0 s ago: it accepts connections/);
   assert.equal(await from(relay), 'served by first');
   assert.equal(first.requests.length, 1);
   const connections = first.connections;

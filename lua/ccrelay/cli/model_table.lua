@@ -49,7 +49,7 @@ end
 function M.row(generation, model)
   local names = {}
   for index, one in ipairs(candidates.plan(generation, model)) do names[index] = name_of(one, model) end
-  return #names > 0 and table.concat(names, ', ') or 'nobody'
+  return #names > 0 and table.concat(names, ', ') or 'none'
 end
 
 local function lines_of(rows)
@@ -68,11 +68,11 @@ function M.lines(generation)
   rows[#rows + 1] = { OTHER, M.row(generation, OTHER) }
   local lines = lines_of(rows)
   if #models > MOST_ROWS then
-    lines[#lines + 1] = ('  ... and %d more: check --model NAME'):format(#models - MOST_ROWS)
+    lines[#lines + 1] = ('  ... and %d more; see --model NAME'):format(#models - MOST_ROWS)
   end
   for _, provider in ipairs(generation.providers) do
     if provider.adapter.list_models then
-      lines[#lines + 1] = ('  %s is also asked for the models that it lists, which are not looked up here')
+      lines[#lines + 1] = ('  %s is also tried for the models that it lists (not looked up here)')
         :format(provider.name)
     end
   end

@@ -120,7 +120,7 @@ end
 ---@param message string
 ---@return integer
 function M.misuse(verb, message)
-  io.stderr:write(('ccrelay %s: %s\nccrelay help %s shows how it is used\n'):format(verb, message, verb))
+  io.stderr:write(('ccrelay %s: %s\nccrelay help %s shows how to use it\n'):format(verb, message, verb))
   return M.codes.usage
 end
 

@@ -85,14 +85,14 @@ function Check:unset(variable, row, path)
   if row.unset == 'skip' then
     self.skip = variable
   elseif row.unset == 'absent' or self.idle then
-    self:warn(path, ('the variable %s is not set, so this key counts as absent'):format(variable))
+    self:warn(path, ('the variable %s is not set, so this key is ignored'):format(variable))
   else
     self:fault { path = path, message = ('the variable %s is not set (or empty) and has no default'):format(variable) }
   end
 end
 
 local function found(node, text, row)
-  if text == '' and node.text ~= '' then return 'nothing behind ' .. fault.printable(node.text) end
+  if text == '' and node.text ~= '' then return 'an empty value from ' .. fault.printable(node.text) end
   if text ~= node.text and row.secret then return 'the value of a variable (not shown)' end
   return document.describe(node, row.secret)
 end
@@ -174,7 +174,7 @@ function Check:members(node, row, path)
     self.lines[at], self.skip = item.line, nil
     local value = self:value(item, row.item, at)
     if self.skip then
-      self:warn(at, ('skipped, because the variable %s is not set'):format(self.skip))
+      self:warn(at, ('skipped because the variable %s is not set'):format(self.skip))
       values.skipped = values.skipped or {}
       table.insert(values.skipped, item)
     elseif value ~= nil then
@@ -222,17 +222,17 @@ function Check:map(node, row, path)
     local at = M.join(path, name)
     self.lines[at] = node.lines[name]
     if name == '' or name:find '[%z\1-\31\127]' then
-      self:fault { path = at, message = 'this name is empty or has control characters' }
+      self:fault { path = at, message = 'this name is empty or contains control characters' }
     end
     local meant = is_slip(name, row)
-    if meant then self:warn(at, ('is not a usual name; did you mean "%s"?'):format(meant)) end
+    if meant then self:warn(at, ('is not a known name; did you mean "%s"?'):format(meant)) end
     values[name] = self:value(node.values[name], row.item, at)
   end
   return values
 end
 
 function Check:unused(row, path)
-  self:warn(path, 'accepted for compatibility, but not used' .. (row.instead and '; ' .. row.instead or ''))
+  self:warn(path, 'accepted for compatibility, not used' .. (row.instead and '; ' .. row.instead or ''))
 end
 
 --- Checks any value against its row; nil when it is faulty, skipped or absent.

@@ -74,16 +74,21 @@ local function default_text(row)
   return row.default == '' and '`""`' or '`' .. tostring(row.default) .. '`'
 end
 
-local function type_text(row)
-  local function many(word)
+local WORDS = { any = 'anything', listen = 'address', url = 'URL' }
+
+local function word_of(kind)
+  return WORDS[kind] or kind
+end
+
+local function several(word)
   return word .. (string.find(word, 's$') and 'es' or 's')
 end
 
-local words = { section = 'section', string = 'text', any = 'anything', listen = 'address', url = 'URL' }
-  local word = words[row.type] or row.type
+local function type_text(row)
+  local word = word_of(row.type)
   if row.type == 'choice' then word = table.concat(row.of, ', ') end
-  if row.type == 'list' then word = 'list of ' .. many(words[row.item.type] or row.item.type) end
-  if row.type == 'map' then word = 'text to ' .. (words[row.item.type] or row.item.type) end
+  if row.type == 'list' then word = 'list of ' .. several(word_of(row.item.type)) end
+  if row.type == 'map' then word = 'map of ' .. several(word_of(row.item.type)) end
   if row.type == 'integer' and row.min and row.min > -1 then word = ('integer from %d'):format(row.min) end
   return row.also and word .. ', ' .. table.concat(row.also, ', ') or word
 end

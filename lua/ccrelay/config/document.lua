@@ -83,7 +83,7 @@ end
 
 function from(value, depth, path)
   local kind = type(value)
-  if depth > M.DEEPEST then refuse(path, 'a table is nested too deep') end
+  if depth > M.DEEPEST then refuse(path, 'a table is nested too deeply') end
   if kind == 'string' or kind == 'boolean' then return M.scalar(kind, tostring(value)) end
   if kind == 'number' then return from_number(value) end
   if kind ~= 'table' then refuse(path, 'a ' .. kind .. ' cannot be configuration') end
@@ -103,7 +103,7 @@ function M.from(value)
 end
 
 local articles = {
-  integer = 'the number ', float = 'the number ', boolean = '', date = 'the date ', string = 'the text ',
+  integer = 'the number ', float = 'the number ', boolean = '', date = 'the date ', string = 'the string ',
 }
 
 --- What a node is, in words. Of a secret only its size is told.
@@ -114,8 +114,8 @@ function M.describe(node, secret)
   if node.kind == 'map' then return #node.names == 0 and 'an empty mapping' or 'a mapping' end
   if node.kind == 'list' then return #node.items == 0 and 'an empty list' or 'a list' end
   if node.type == 'null' then return 'nothing' end
-  if node.type == 'string' and node.text == '' then return 'an empty text' end
-  if secret then return ('a text of %d characters (not shown)'):format(#node.text) end
+  if node.type == 'string' and node.text == '' then return 'an empty string' end
+  if secret then return ('a string of %d characters (not shown)'):format(#node.text) end
   local text = fault.printable(node.text)
   if node.type == 'string' then text = '"' .. text .. '"' end
   return articles[node.type] .. text

@@ -37,7 +37,7 @@ end
 local reasons = {
   [tonumber(C.CC_ENOTFOUND)] = function() return 'there is no such file' end,
   [tonumber(C.CC_ELIMIT)] = function(limit) return ('the file is larger than %d bytes'):format(limit) end,
-  [tonumber(C.CC_EINVAL)] = function() return 'it is no regular file' end,
+  [tonumber(C.CC_EINVAL)] = function() return 'it is not a regular file' end,
   [tonumber(C.CC_ESYSTEM)] = function() return ffi.string(C.cc_system_error()) end,
 }
 

@@ -45,13 +45,13 @@ end
 
 local function unreadable(text)
   if #text > file.MOST_BYTES then return ('larger than %d bytes'):format(file.MOST_BYTES) end
-  if text:find '^\254\255' or text:find '^\255\254' then return 'this is UTF-16, expected UTF-8' end
-  if text:find '%z' then return 'there is a NUL byte in the file, expected text in UTF-8' end
+  if text:find '^\254\255' or text:find '^\255\254' then return 'found UTF-16, expected UTF-8' end
+  if text:find '%z' then return 'found a NUL byte, expected text in UTF-8' end
 end
 
 local function parse(text, format, name)
   local parser = parsers[format]
-  if not parser then return refusal(name, nil, 'the name ends in neither .yaml, .yml nor .toml') end
+  if not parser then return refusal(name, nil, 'the file name must end in .yaml, .yml or .toml') end
   local reason = unreadable(text)
   if reason then return refusal(name, nil, reason) end
   local root, wrong = parser(text)
@@ -133,7 +133,7 @@ local function load(options)
   rules.apply(self, configuration)
   if self.literal and options.path and file.is_open(options.path) then
     self:warn(self.literal,
-      'is written out in a file that everybody may read; chmod o-r, or write ${NAME} and set that variable')
+      'is a secret in a file that everybody can read; run chmod o-r, or write ${NAME} and set that variable')
   end
   slips.apply(self, configuration)
   if #self.faults > 0 then return nil, self:refusal() end

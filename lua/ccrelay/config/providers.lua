@@ -33,7 +33,7 @@ local function adopt(self, node, from, at, path)
     local message = ('taken as %s.models; write it before the first [table] of this provider'):format(path)
     self:warn(at .. '.models', message, line)
   else
-    self:fault { path = at .. '.models', line = line, message = ('%s.models is there twice'):format(path) }
+    self:fault { path = at .. '.models', line = line, message = ('%s.models is given twice'):format(path) }
   end
 end
 
@@ -97,7 +97,7 @@ end
 
 local function check_type(self, type, path)
   if not type or holds(self.types, type) then return end
-  self:fault { path = path .. '.type', found = ('the text "%s"'):format(fault.printable(type)),
+  self:fault { path = path .. '.type', found = ('the string "%s"'):format(fault.printable(type)),
     expected = 'one of ' .. table.concat(self.types, ', '), hint = fault.nearest(type, self.types) }
 end
 
@@ -115,7 +115,7 @@ local function check_aws(self, values, node, path)
   local missing = id and 'aws_secret_access_key' or 'aws_access_key_id'
   if node.values[missing] then
     values.aws_access_key_id, values.aws_secret_access_key, values.aws_session_token = nil, nil, nil
-    self:warn(path, missing .. ' is absent, so the AWS credential chain is used')
+    self:warn(path, missing .. ' is not set, so the AWS credential chain is used')
   else
     self:fault { path = path, line = node.line,
       message = 'aws_access_key_id and aws_secret_access_key go together; ' .. missing .. ' is missing' }
@@ -147,11 +147,11 @@ end
 local function without_keys(self, values, adapter, skipped, node, path)
   if adapter and transparent.of(values, adapter) then
     values.client_priority = priority_of(skipped)
-    return self:warn(path, 'serves clients with a credential of their own only, because all of its keys were skipped',
+    return self:warn(path, 'serves only clients with their own credential because all of its keys were skipped',
       node.line)
   end
   values.enabled, values.keys_skipped = false, true
-  self:warn(path, 'disabled, because all of its keys were skipped', node.line)
+  self:warn(path, 'disabled because all of its keys were skipped', node.line)
 end
 
 local function finish_keys(self, values, adapter, node, path)

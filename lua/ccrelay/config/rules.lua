@@ -20,8 +20,8 @@ local function provider_names(self, configuration)
   for i, provider in ipairs(configuration.providers or {}) do
     local name = provider.name
     if name and seen[name] then
-      self:fault { path = ('providers[%d].name'):format(i - 1), found = quoted(name) .. ' once more',
-        expected = ('a unique name, providers[%d] has it already'):format(seen[name]) }
+      self:fault { path = ('providers[%d].name'):format(i - 1), found = quoted(name) .. ' again',
+        expected = ('a unique name; providers[%d] has this one'):format(seen[name]) }
     elseif name then
       seen[name], names[#names + 1] = i - 1, name
     end
@@ -60,10 +60,11 @@ local function totals(self, configuration)
     keys, models = keys + #provider.keys, models + #(provider.models or {})
   end
   if keys > MOST_KEYS then
-    self:fault { path = 'providers', found = keys .. ' keys in all', expected = ('at most %d'):format(MOST_KEYS) }
+    self:fault { path = 'providers', found = keys .. ' keys in total', expected = ('at most %d'):format(MOST_KEYS) }
   end
   if models > MOST_MODELS then
-    self:fault { path = 'providers', found = models .. ' models in all', expected = ('at most %d'):format(MOST_MODELS) }
+    self:fault { path = 'providers', found = models .. ' models in total',
+      expected = ('at most %d'):format(MOST_MODELS) }
   end
 end
 
@@ -73,10 +74,10 @@ local function clients(self, auth)
   for i, client in ipairs(auth.clients or {}) do
     local path = ('server.auth.clients[%d]'):format(i - 1)
     if client.name and names[client.name] then
-      self:fault { path = path .. '.name', found = quoted(client.name) .. ' once more', expected = 'a unique name' }
+      self:fault { path = path .. '.name', found = quoted(client.name) .. ' again', expected = 'a unique name' }
     end
     if client.key and keys[client.key] then
-      self:fault { path = path .. '.key', message = 'this key is also that of ' .. keys[client.key] }
+      self:fault { path = path .. '.key', message = 'this key is also used by ' .. keys[client.key] }
     end
     if client.name then names[client.name] = true end
     if client.key then keys[client.key] = path end
@@ -99,9 +100,9 @@ local function spending(self, configuration)
   local priced = next(configuration.routing.prices or {}) ~= nil
   for _, path in ipairs(budgets(configuration)) do
     if not priced then
-      self:fault { path = path, message = 'nothing can be counted without routing.prices' }
+      self:fault { path = path, message = 'a budget needs routing.prices' }
     elseif configuration.routing.strategy ~= 'budget' then
-      self:warn(path, 'counts only with routing.strategy: budget, or a policy that asks relay.over_budget')
+      self:warn(path, 'has no effect without routing.strategy: budget or a policy that calls relay.over_budget')
     end
   end
 end
@@ -131,7 +132,7 @@ local function loops(self, configuration)
       local listen = address.listen(text)
       if listen and address.leads_to(url, listen) then
         self:fault { path = ('providers[%d].base_url'):format(i - 1), found = provider.base_url
-          .. ', where this relay listens itself', expected = 'the address of the provider' }
+          .. ', the address of this relay itself', expected = 'the address of the provider' }
       end
     end
   end
@@ -158,8 +159,8 @@ local function subscriptions(self, configuration)
     if listen and not listen.loopback then where = where or text end
   end
   if not where or #names == 0 then return end
-  self:warn('server.auth.allow_subscription', ('a subscription token is not verified here, so whoever can reach %s '
-    .. 'can use %s with the relay\'s own credentials; false lets in those with a key only'):format(where,
+  self:warn('server.auth.allow_subscription', ('subscription tokens are not verified, so anyone who can reach %s '
+    .. 'can use %s with the relay\'s own credentials; false admits only clients with a key'):format(where,
     table.concat(names, ', ')))
 end
 
@@ -174,8 +175,8 @@ local function passing_on(self, configuration)
   if not takes_foreign_credentials(configuration.server.auth or {}) then return end
   for i, provider in ipairs(configuration.providers or {}) do
     if provider.enabled and transparent.is_unsaid(provider, self.adapters[provider.type] or {}) then
-      self:warn(('providers[%d].transparent'):format(i - 1), ('clients\' own credentials do not go to %s ("%s"): '
-        .. 'transparent: true passes them on, false says that this is right'):format(provider.base_url or 'it',
+      self:warn(('providers[%d].transparent'):format(i - 1), ('clients\' own credentials are not passed to %s ("%s"); '
+        .. 'set transparent: true to pass them, or false to confirm'):format(provider.base_url or 'it',
         fault.printable(provider.name or '?')))
     end
   end
@@ -183,14 +184,14 @@ end
 
 local function compatibility(self, configuration)
   if configuration.cache.mode == 'ha' then
-    self:fault { path = 'cache.mode', found = 'ha, which does not exist yet', expected = 'single or disabled' }
+    self:fault { path = 'cache.mode', found = 'ha, which is not implemented yet', expected = 'single or disabled' }
   end
   if configuration.server.enable_http2 then
-    self:warn('server.enable_http2', 'HTTP/2 does not exist yet; HTTP/1.1 is served')
+    self:warn('server.enable_http2', 'HTTP/2 is not implemented yet; HTTP/1.1 is served')
   end
   local enabled = false
   for _, provider in ipairs(configuration.providers or {}) do enabled = enabled or provider.enabled end
-  if configuration.providers and not enabled then self:warn('providers', 'none of them is enabled') end
+  if configuration.providers and not enabled then self:warn('providers', 'no provider is enabled') end
 end
 
 --- Adds the faults that only the whole configuration shows.

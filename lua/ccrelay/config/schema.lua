@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Every key of the configuration, declared once. Validation, the starter file, the reference page and
--- the JSON Schema are made from this table.
+-- Declares every key of the configuration once; validation, the starter file, the reference and the JSON Schema
+-- are generated from this table.
 --
 -- A row is { name, type, ... }:
 --   default    value when the key is absent (a text may hold ${NAME:-default})
@@ -34,7 +34,7 @@ local function row(fields, more)
 end
 
 local function limit(name, doc)
-  return { name, 'integer', default = 0, doc = doc .. ' a minute, 0 = unlimited' }
+  return { name, 'integer', default = 0, doc = doc .. ' per minute, 0 = unlimited' }
 end
 
 local text = { type = 'string' }
@@ -46,53 +46,56 @@ end
 
 local price = {
   type = 'section', fields = {
-    { 'input', 'number', required = true, doc = 'of a million input tokens' },
-    { 'output', 'number', required = true, doc = 'of a million output tokens' },
-    { 'cache_read', 'number', doc = 'of a million tokens read from a cache; absent: as input' },
-    { 'cache_write_5m', 'number', doc = 'of a million tokens written to a cache for five minutes; absent: as input' },
-    { 'cache_write_1h', 'number', doc = 'of a million tokens written to a cache for an hour; absent: as input' },
+    { 'input', 'number', required = true, doc = 'price of a million input tokens' },
+    { 'output', 'number', required = true, doc = 'price of a million output tokens' },
+    { 'cache_read', 'number', doc = 'price of a million tokens read from a cache; default: as input' },
+    { 'cache_write_5m', 'number', 
+      doc = 'price of a million tokens written to a cache for five minutes; default: as input' },
+    { 'cache_write_1h', 'number', 
+      doc = 'price of a million tokens written to a cache for an hour; default: as input' },
   },
 }
 
 local server = {
   { 'listen', 'list', item = { type = 'listen' }, single = true, filled = true, strict = true, reload = 'restart',
     default = { '127.0.0.1:8787' }, most = 64, start = true,
-    doc = 'host:port, [v6]:port or unix:/path, or a list of them; port 0 is the system\'s choice' },
+    doc = 'host:port, [v6]:port or unix:/path, or a list of them; with port 0 the system chooses' },
   { 'workers', 'integer', default = 'auto', also = { 'auto' }, min = 1, max = 64, reload = 'restart',
-    doc = 'processes that relay; auto = the number of CPUs, 4 at most' },
+    doc = 'worker processes; auto = number of CPUs, at most 4' },
   { 'timeout_ms', 'integer', default = 600000,
-    doc = 'until the first content of the answer, all attempts and waiting included; 0 = none' },
-  { 'idle_ms', 'integer', default = 300000, doc = 'silence of an upstream in the middle of its answer; 0 = none' },
-  { 'total_ms', 'integer', default = 0, doc = 'the whole exchange, however well its answer flows; 0 = none' },
+    doc = 'ms until the first content of the answer, including waiting and all attempts; 0 = no limit' },
+  { 'idle_ms', 'integer', default = 300000, doc = 'ms that an answer may pause; 0 = no limit' },
+  { 'total_ms', 'integer', default = 0, doc = 'ms for the whole request, even while its answer flows; 0 = no limit' },
   { 'max_concurrent', 'integer', default = 0,
-    doc = 'exchanges at a time, 0 = unlimited; over it 529 with retry-after' },
-  row({ 'max_body_bytes', 'integer', default = 33554432, doc = 'request body, decoded too; 413 above it' }, byte_range),
-  { 'enable_http2', 'boolean', default = false, doc = 'accepted for compatibility; HTTP/1.1 is what is served' },
+    doc = 'concurrent requests, 0 = unlimited; above it 529 with retry-after' },
+  row({ 'max_body_bytes', 'integer', default = 33554432,
+    doc = 'largest request body, also when decompressed; 413 above it' }, byte_range),
+  { 'enable_http2', 'boolean', default = false, doc = 'accepted for compatibility; only HTTP/1.1 is served' },
   { 'tls', 'section', optional = true, strict = true, reload = 'restart', doc = 'serve https', fields = {
     { 'cert', 'path', required = true, example = '/etc/ccrelay/cert.pem',
-      doc = 'PEM file with the certificate chain; read again when it changes' },
+      doc = 'PEM file with the certificate chain; reloaded when it changes' },
     { 'key', 'path', required = true, guarded = true, example = '/etc/ccrelay/key.pem',
-      doc = 'PEM file with the private key; read again when it changes' },
+      doc = 'PEM file with the private key; reloaded when it changes' },
   } },
   { 'auth', 'section', strict = true, doc = 'who may use the relay', fields = {
     { 'api_key', 'list', item = { type = 'string', secret = true, filled = true }, single = true, filled = true,
       strict = true, most = 4096, secret = true, example = '${PROXY_API_KEY}',
-      doc = 'key or keys taken in x-api-key or as a bearer' },
+      doc = 'key or keys that clients send in x-api-key or as a bearer' },
     { 'clients', 'list', filled = true, strict = true, most = 4096,
       example = { { name = 'alice', key = '${ALICE_KEY}' } }, doc = 'named clients', item = {
       type = 'section', fields = {
-        { 'name', 'name', required = true, doc = 'shown in logs and figures' },
+        { 'name', 'name', required = true, doc = 'shown in logs and metrics' },
         { 'key', 'string', required = true, secret = true, filled = true, doc = 'the client\'s key' },
         limit('rpm_limit', 'requests of this client'),
         limit('tpm_limit', 'tokens of this client'),
-        { 'max_concurrent', 'integer', default = 0, doc = 'exchanges of this client at a time, 0 = unlimited' },
-        budget 'for strategy budget: what this client may spend a day; absent: routing.budget_per_day',
+        { 'max_concurrent', 'integer', default = 0, doc = 'concurrent requests of this client, 0 = unlimited' },
+        budget 'for strategy budget: what this client may spend per day (default: routing.budget_per_day)',
       } } },
-    { 'allow_bearer', 'boolean', default = false, doc = 'take Authorization: Bearer' },
+    { 'allow_bearer', 'boolean', default = false, doc = 'accept Authorization: Bearer' },
     { 'bearer_secret', 'string', default = '', secret = true, strict = true,
-      doc = 'the bearer that is taken; empty: one of the keys above, or any when there are none' },
+      doc = 'the accepted bearer; if empty, one of the keys above, or any bearer if there are none' },
     { 'allow_subscription', 'boolean', default = false,
-      doc = 'pass Claude subscription tokens on, unchanged, to transparent providers' },
+      doc = 'pass Claude subscription tokens unchanged to transparent providers' },
   } },
 }
 
@@ -101,14 +104,14 @@ local key = {
     { 'key', 'string', required = true, secret = true, filled = true, unset = 'skip', doc = 'the credential' },
     limit('rpm_limit', 'requests'),
     { 'burst', 'integer', default = 0,
-      doc = 'requests that may go at once, the rest evenly over the minute of rpm_limit; 0 = no smoothing' },
-    limit('tpm_limit', 'tokens in total'),
+      doc = 'requests that may be sent at once; the rest of rpm_limit is spread over the minute; 0 = no pacing' },
+    limit('tpm_limit', 'input and output tokens'),
     limit('itpm_limit', 'input tokens'),
     limit('otpm_limit', 'output tokens'),
-    { 'priority', 'integer', default = 1, min = -2147483647, doc = 'failover order, higher first' },
+    { 'priority', 'integer', default = 1, min = -2147483647, doc = 'failover order, highest first' },
     { 'weight', 'integer', default = 1, doc = 'share in weighted strategies' },
     { 'org', 'string', filled = true, example = 'research',
-      doc = 'whose key it is: a conversation with thinking signatures stays with one organisation\'s keys' },
+      doc = 'organization of the key; conversations with thinking signatures stay within one organization' },
   },
 }
 
@@ -121,98 +124,98 @@ local function cloud(types, name, fields)
 end
 
 local provider = {
-  { 'name', 'name', required = true, start = true, doc = 'unique' },
-  { 'type', 'name', required = true, start = true, doc = 'an adapter: a file in providers/' },
-  { 'enabled', 'boolean', default = true, doc = 'false sets it aside' },
+  { 'name', 'name', required = true, start = true, doc = 'unique name' },
+  { 'type', 'name', required = true, start = true, doc = 'adapter: a file in providers/' },
+  { 'enabled', 'boolean', default = true, doc = 'false disables the provider' },
   { 'base_url', 'url', example = 'https://api.anthropic.com',
-    doc = 'each type has its own; http only to loopback and private addresses' },
-  { 'allow_http', 'boolean', default = false, doc = 'http to public addresses too' },
+    doc = 'default: the address of the type; http only to loopback and private addresses' },
+  { 'allow_http', 'boolean', default = false, doc = 'allow http to public addresses' },
   { 'transparent', 'boolean', example = false,
-    doc = 'pass clients\' own credentials on; absent: only type anthropic at https://api.anthropic.com does' },
+    doc = 'pass on clients\' own credentials; default: only for type anthropic at https://api.anthropic.com' },
   { 'keys', 'list', item = key, strict = true, numbered = true, most = 4096, default = {},
-    doc = 'credentials with their limits; none: one upstream with the adapter\'s or the client\'s own' },
-  { 'pooling', 'section', doc = 'choice among the keys', fields = {
+    doc = 'credentials with their limits; if empty, the adapter\'s or the client\'s own credential is used' },
+  { 'pooling', 'section', doc = 'how a key is chosen', fields = {
     { 'enabled', 'boolean', default = true, doc = 'false uses the first key only' },
     { 'strategy', 'choice', of = { 'least_loaded', 'round_robin', 'random', 'weighted' }, default = 'least_loaded',
       doc = 'order of keys of equal priority' },
   } },
   { 'model_mapping', 'map', item = text, most = 10000, default = {}, example = { ['claude-sonnet-4-5'] = 'GLM-4.7' },
-    doc = 'model asked for: model sent; the exact name, then the longest prefix ending in *' },
+    doc = 'requested model: model to send; exact name first, then the longest prefix ending in *' },
   { 'models', 'list', item = text, most = 10000, default = {}, example = { 'claude-sonnet-4-5' },
-    doc = 'names that it has, shown in /v1/models; a Claude provider has every claude-* name beside them' },
+    doc = 'models it serves, shown in /v1/models; providers of Claude also serve every claude-* name' },
   { 'serves', 'list', item = text, filled = true, most = 10000, example = { 'claude-haiku-*' },
-    doc = 'the only models it is a candidate for, as clients name them; a name may end in *; absent: no restriction' },
+    doc = 'the only models to use it for, as clients name them; a name may end in *; default: no restriction' },
   { 'ca_file', 'path', guarded = true, example = '/etc/ssl/certs/ca-certificates.crt',
-    doc = 'PEM file with further certificate authorities' },
+    doc = 'PEM file with additional certificate authorities' },
   { 'allowed_betas', 'list', item = text, most = 1000, only = { 'bedrock', 'vertex' },
-    doc = 'anthropic-beta values passed on beside the adapter\'s own' },
+    doc = 'anthropic-beta values to pass in addition to the adapter\'s own' },
   cloud(AWS, 'aws_region', { required = true, unset = 'absent', doc = 'AWS region' }),
-  cloud(AWS, 'aws_access_key_id', { unset = 'absent', secret = true, doc = 'absent: the AWS credential chain' }),
-  cloud(AWS, 'aws_secret_access_key', { unset = 'absent', secret = true, doc = 'goes with aws_access_key_id' }),
-  cloud(AWS, 'aws_session_token', { unset = 'absent', secret = true, doc = 'of temporary credentials' }),
-  cloud(AWS, 'aws_profile', { unset = 'absent', doc = 'profile in the AWS files' }),
+  cloud(AWS, 'aws_access_key_id', { unset = 'absent', secret = true, doc = 'default: the AWS credential chain' }),
+  cloud(AWS, 'aws_secret_access_key', { unset = 'absent', secret = true, doc = 'required with aws_access_key_id' }),
+  cloud(AWS, 'aws_session_token', { unset = 'absent', secret = true, doc = 'for temporary credentials' }),
+  cloud(AWS, 'aws_profile', { unset = 'absent', doc = 'profile in the AWS configuration files' }),
   cloud(AZURE, 'azure_resource_name', { filled = true, doc = 'required unless base_url is set' }),
-  cloud(AZURE, 'azure_deployment_id', { filled = true, doc = 'deployment for every model that is not mapped' }),
+  cloud(AZURE, 'azure_deployment_id', { filled = true, doc = 'deployment for models that are not mapped' }),
   cloud(AZURE, 'azure_api_version', { filled = true, default = '2024-06-01', doc = 'Azure API version' }),
   cloud(AZURE, 'azure_auth', { [2] = 'choice', of = { 'api_key', 'entra_id' }, default = 'api_key',
-    doc = 'how Azure is told who we are' }),
+    doc = 'how to authenticate to Azure' }),
   cloud(GOOGLE, 'gcp_project_id', { filled = true, required = true, doc = 'Google Cloud project' }),
   cloud(GOOGLE, 'gcp_region', { filled = true, required = true, doc = 'Google Cloud region' }),
 }
 
 local routing = {
-  { 'strategy', 'name', default = 'failover', start = true, doc = 'a policy: a file in policies/' },
+  { 'strategy', 'name', default = 'failover', start = true, doc = 'policy: a file in policies/' },
   { 'failover_timeout', 'integer', default = 5000,
-    doc = 'ms without a response head before the next candidate is tried, 0 = off' },
+    doc = 'ms to wait for a response head before the next candidate is tried; 0 = off' },
   { 'queue_ms', 'integer', default = 0,
-    doc = 'ms a request may wait while all keys are at their limits, in the order of arrival; 429 at once for those '
-      .. 'that cannot be served in that time; 0 = 429 at once' },
+    doc = 'ms a request may wait while all keys are at their limits, in order of arrival; requests that cannot be '
+      .. 'served in time get a 429 at once; 0 = no waiting' },
   { 'model_mapping', 'map', item = text, most = 10000, default = {},
     example = { ['claude-opus'] = 'anthropic', ['glm-4'] = 'zai' },
-    doc = 'for model_based: prefix of a model: provider' },
-  { 'default_provider', 'name', example = 'anthropic', doc = 'for model_based: the provider of every other model' },
+    doc = 'for model_based: model prefix: provider' },
+  { 'default_provider', 'name', example = 'anthropic', doc = 'for model_based: provider of all other models' },
   { 'race_on_failure', 'boolean', default = false,
-    doc = 'for failover: once the first upstream has failed, the others are raced, two at a time' },
+    doc = 'for failover: after a first failure, race the others, two at a time' },
   { 'classes', 'map', item = { type = 'string', filled = true }, most = 100, default = {},
     example = { compaction = 'claude-sonnet-4-5' },
     usual = { 'main', 'subagent', 'workflow', 'compaction', 'auxiliary', 'side_reply' },
-    doc = 'for by_class: model by x-claude-code-request-class: main, subagent, workflow, compaction, auxiliary, '
-      .. 'side_reply or another; clients send it only with CLAUDE_CODE_GATEWAY_HINT_HEADERS=1' },
+    doc = 'for by_class: model for each x-claude-code-request-class (main, subagent, workflow, compaction, '
+      .. 'auxiliary, side_reply, ...); clients send it only with CLAUDE_CODE_GATEWAY_HINT_HEADERS=1' },
   { 'prices', 'map', item = price, most = 10000, default = {}, example = { ['GLM-*'] = { input = 0.5, output = 2 } },
-    doc = 'what a model costs, in any currency: MODEL or PROVIDER/MODEL as it is sent; a name may end in *' },
-  budget('for strategy budget: what each client may spend a day (UTC), and all without a name together', 0),
-  { 'debug', 'boolean', default = false, doc = 'X-CC-Relay-Strategy, -Provider and -Attempts on answers' },
+    doc = 'prices in any currency, by the model sent: MODEL or PROVIDER/MODEL; a name may end in *' },
+  budget('for strategy budget: what each client, or all clients without a name together, may spend per day (UTC)', 0),
+  { 'debug', 'boolean', default = false, doc = 'add X-CC-Relay-Strategy, -Provider and -Attempts to answers' },
 }
 
 local health = {
-  { 'health_check', 'section', doc = 'connects, without a request, to providers that could not be reached', fields = {
-    { 'enabled', 'boolean', default = true, doc = 'false leaves an open circuit to its duration' },
+  { 'health_check', 'section', doc = 'connects to unreachable providers until they are back', fields = {
+    { 'enabled', 'boolean', default = true, doc = 'if false, only open_duration_ms ends an open circuit' },
     { 'interval_ms', 'integer', default = 10000, min = 100,
-      doc = 'between two connections; one that stands lets requests try the provider at once' },
+      doc = 'ms between two checks; after a successful one, requests try the provider at once' },
   } },
-  { 'circuit_breaker', 'section', doc = 'sets a failing provider aside', fields = {
-    { 'failure_threshold', 'integer', default = 5, min = 1, doc = 'failures in a row that open the circuit' },
-    { 'open_duration_ms', 'integer', default = 30000, doc = 'until it is tried again' },
-    { 'half_open_probes', 'integer', default = 3, min = 1, doc = 'successes that close it' },
+  { 'circuit_breaker', 'section', doc = 'stops requests to a failing provider for a while', fields = {
+    { 'failure_threshold', 'integer', default = 5, min = 1, doc = 'consecutive failures that open the circuit' },
+    { 'open_duration_ms', 'integer', default = 30000, doc = 'ms until the provider is tried again' },
+    { 'half_open_probes', 'integer', default = 3, min = 1, doc = 'successes that close the circuit' },
   } },
 }
 
 local logging = {
-  { 'level', 'choice', of = { 'debug', 'info', 'warn', 'error' }, default = 'info', doc = 'what is logged' },
-  { 'format', 'choice', of = { 'text', 'json' }, default = 'text', doc = 'how a line looks' },
+  { 'level', 'choice', of = { 'debug', 'info', 'warn', 'error' }, default = 'info', doc = 'lowest level to log' },
+  { 'format', 'choice', of = { 'text', 'json' }, default = 'text', doc = 'format of log lines' },
   { 'output', 'path', default = 'stderr', doc = 'stdout, stderr or a file' },
-  { 'pretty', 'boolean', default = 'auto', also = { 'auto' }, doc = 'colours; auto = on a terminal' },
-  { 'debug_options', 'section', doc = 'more, at level debug', fields = {
-    { 'log_request_body', 'boolean', default = false, doc = 'the beginning of request bodies' },
-    { 'log_response_headers', 'boolean', default = false, doc = 'headers of upstream answers' },
+  { 'pretty', 'boolean', default = 'auto', also = { 'auto' }, doc = 'colors; auto = on a terminal' },
+  { 'debug_options', 'section', doc = 'additional output at level debug', fields = {
+    { 'log_request_body', 'boolean', default = false, doc = 'the start of request bodies' },
+    { 'log_response_headers', 'boolean', default = false, doc = 'headers of upstream responses' },
     { 'log_tls_metrics', 'boolean', default = false, doc = 'TLS version, cipher and times' },
-    { 'max_body_log_size', 'integer', default = 1000, doc = 'bytes of a body in the log' },
+    { 'max_body_log_size', 'integer', default = 1000, doc = 'bytes of a body to log' },
   } },
 }
 
 local cache = {
   { 'mode', 'choice', of = { 'single', 'ha', 'disabled' }, default = 'single',
-    doc = 'where limits, breakers and signature facts live; ha does not exist yet and is refused' },
+    doc = 'where limits and circuits are kept; ha is not implemented yet and is refused' },
   { 'ristretto', 'any', doc = UNUSED },
   { 'olric', 'any', doc = UNUSED },
 }
@@ -220,25 +223,25 @@ local cache = {
 local root = {
   type = 'section',
   fields = {
-    { 'server', 'section', fields = server, doc = 'the listener for clients' },
+    { 'server', 'section', fields = server, doc = 'listener for clients' },
     { 'providers', 'list', item = { type = 'provider', fields = provider }, filled = true, strict = true, most = 1024,
-      doc = 'where requests can go; none written: anthropic, zai and ollama as without a file' },
-    { 'routing', 'section', fields = routing, doc = 'which provider, in which order' },
-    { 'health', 'section', fields = health, doc = 'circuit breakers' },
+      doc = 'where requests can go; default: anthropic, zai and ollama' },
+    { 'routing', 'section', fields = routing, doc = 'which provider is used, in which order' },
+    { 'health', 'section', fields = health, doc = 'circuit breakers and connect checks' },
     { 'logging', 'section', fields = logging, doc = 'the log' },
     { 'metrics', 'section', doc = 'Prometheus text on the admin listener', fields = {
       { 'enabled', 'boolean', default = true, doc = 'serve /metrics' },
       { 'prometheus_endpoint', 'any', doc = UNUSED, instead = METRICS },
       { 'prometheus_listen', 'any', doc = UNUSED, instead = METRICS },
     } },
-    { 'admin', 'section', strict = true, doc = 'dashboard, metrics and status; a listener of its own', fields = {
+    { 'admin', 'section', strict = true, doc = 'a separate listener for status and metrics', fields = {
       { 'listen', 'listen', default = '127.0.0.1:8788', also = { 'off' }, strict = true, reload = 'restart',
-        doc = 'host:port or unix:/path; off switches it off' },
+        doc = 'host:port or unix:/path; off disables it' },
       { 'token', 'string', default = '${CCRELAY_ADMIN_TOKEN:-}', secret = true, strict = true,
-        doc = 'needed to enter; required off loopback' },
+        doc = 'token that requests must send; required unless the address is loopback' },
     } },
     { 'cache', 'section', fields = cache, doc = 'shared state' },
-    { 'grpc', 'any', doc = UNUSED, instead = 'ccrelay status and the admin listener tell of a running relay' },
+    { 'grpc', 'any', doc = UNUSED, instead = 'use ccrelay status or the admin listener' },
   },
 }
 

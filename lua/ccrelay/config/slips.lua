@@ -5,10 +5,10 @@ local each = require 'ccrelay.util.each'
 local M = {}
 
 local KEY_FORMS = {
-  { '^%$[%a_][%w_]*$', 'a variable is written ${NAME} here; as it stands this text is the key' },
-  { '^os%.environ/', 'a variable is written ${NAME} here; as it stands this text is the key' },
-  { '^".*"$', 'the quotes are part of the key; take them out, or out of the variable it comes from' },
-  { "^'.*'$", 'the quotes are part of the key; take them out, or out of the variable it comes from' },
+  { '^%$[%a_][%w_]*$', 'write variables as ${NAME}; now this text itself is the key' },
+  { '^os%.environ/', 'write variables as ${NAME}; now this text itself is the key' },
+  { '^".*"$', 'the quotes are part of the key; remove them here or in the variable' },
+  { "^'.*'$", 'the quotes are part of the key; remove them here or in the variable' },
 }
 
 local function check_key(self, value, path)
@@ -33,12 +33,12 @@ local function check_url(self, provider, path)
   local ending = base:match '/v1/messages$' or base:match '/v1$'
   local adapter = self.adapters[provider.type] or {}
   if not ending or ending == '/v1' and adapter.base_url then return end
-  self:warn(path .. '.base_url', ('requests go to %s/v1/messages; leave "%s" out of it'):format(base, ending))
+  self:warn(path .. '.base_url', ('requests go to %s/v1/messages; remove "%s" here'):format(base, ending))
 end
 
 local function check_name(self, name, path)
   if name:find '%*.' then
-    self:warn(path, ('"*" stands for any text only at the end of a name, so "%s" is taken as it is'):format(name))
+    self:warn(path, ('"*" is a wildcard only at the end of a name, so "%s" is taken literally'):format(name))
   end
 end
 

@@ -7,8 +7,8 @@ local json = require 'ccrelay.util.json'
 local M = {}
 
 local INTRODUCTION = [[
-# Configuration of ccrelay. A line that begins with a bare # shows a default or an example.
-# ${NAME} and ${NAME:-default} are replaced by environment variables in every text.
+# ccrelay configuration. Lines that begin with # and no space show a default or an example.
+# ${NAME} and ${NAME:-default} in strings are replaced with environment variables.
 ]]
 
 local providers = {
@@ -106,7 +106,7 @@ local function yaml_providers(row, out)
     if provider.whole then yaml_rows(optional(fields), '    ', false, out) end
     out[#out + 1] = '    keys:'
     out[#out + 1] = ('      - key: "%s"'):format(provider.key)
-    out[#out + 1] = ('        priority: %d  # higher is tried first'):format(provider.priority)
+    out[#out + 1] = ('        priority: %d  # highest is tried first'):format(provider.priority)
     if provider.whole then yaml_rows(limits(key_fields(fields)), '        ', false, out) end
   end
 end
@@ -154,7 +154,7 @@ local function toml_providers(row, out)
     if provider.whole then toml_rows(optional(fields), 'providers', false, out) end
     out[#out + 1] = '[[providers.keys]]'
     out[#out + 1] = ('key = "%s"'):format(provider.key)
-    out[#out + 1] = ('priority = %d  # higher is tried first'):format(provider.priority)
+    out[#out + 1] = ('priority = %d  # highest is tried first'):format(provider.priority)
     if provider.whole then toml_rows(limits(key_fields(fields)), 'providers.keys', false, out) end
     out[#out + 1] = ''
   end

@@ -46,7 +46,7 @@ function M.parse(text)
   local result = ffi.string(out[0], size[0])
   C.cc_free(out[0])
   if status ~= C.CC_OK then
-    local what = status == C.CC_ELIMIT and 'found ' or 'this is not TOML: '
+    local what = status == C.CC_ELIMIT and 'found ' or 'invalid TOML: '
     return nil, { line = line[0] > 0 and line[0] or nil, message = what .. result }
   end
   local root = node(json.decode(result))

@@ -67,16 +67,16 @@ function M.readers.boolean(text, node, row, expanded)
   local word = text:lower()
   if (node.type == 'boolean' or expanded) and (word == 'true' or word == 'false') then return word == 'true' end
   local expected = (row.also and table.concat(row.also, ', ') .. ', ' or '') .. 'true or false'
-  if yaml_booleans[word] then expected = expected .. '; readers of YAML disagree about ' .. text end
+  if yaml_booleans[word] then expected = expected .. '; YAML parsers disagree about ' .. text end
   return nil, expected
 end
 
 ---@type ccrelay.Reader
 function M.readers.string(text, node, row)
-  if not is_text(node) then return nil, 'a text' .. (node.plain and '' or ' in quotes') end
-  if row.filled and text == '' then return nil, 'a text that is not empty' end
-  if #text > LONGEST_TEXT then return nil, ('a text of at most %d bytes'):format(LONGEST_TEXT) end
-  if text:find '[%z\1-\31\127]' then return nil, 'a text without control characters and line breaks' end
+  if not is_text(node) then return nil, 'a string' .. (node.plain and '' or ' in quotes') end
+  if row.filled and text == '' then return nil, 'a string that is not empty' end
+  if #text > LONGEST_TEXT then return nil, ('a string of at most %d bytes'):format(LONGEST_TEXT) end
+  if text:find '[%z\1-\31\127]' then return nil, 'a string without control characters and line breaks' end
   if row.secret and text:find '[^\33-\126]' then return nil, 'visible ASCII characters without spaces' end
   return text
 end

@@ -31,14 +31,14 @@ end
 local function parser_fault(words_of_libyaml)
   local text, line = words_of_libyaml:match '^(.-) at document: %d+, line: (%d+)'
   text = text or words_of_libyaml:match '^(.-) at document:' or words_of_libyaml:match '^[^\n]*'
-  fail(tonumber(line), 'this is not YAML: ' .. text)
+  fail(tonumber(line), 'invalid YAML: ' .. text)
 end
 
 function Builder:event()
   local ok, event = pcall(self.next)
   if not ok then parser_fault(tostring(event)) end
   self.line = event.start_mark.line + 1
-  if event.tag then fail(self.line, 'found the tag ' .. event.tag .. ', tags are not part of a configuration') end
+  if event.tag then fail(self.line, 'found the tag ' .. event.tag .. '; tags are not allowed') end
   return event
 end
 
@@ -56,8 +56,8 @@ end
 
 function Builder:alias(event)
   local target = self.anchors[event.anchor]
-  if not target then fail(self.line, ('found *%s, but no &%s before it'):format(event.anchor, event.anchor)) end
-  if not target.size then fail(self.line, '*' .. event.anchor .. ' stands inside of what it refers to') end
+  if not target then fail(self.line, ('found the alias *%s without an anchor before it'):format(event.anchor)) end
+  if not target.size then fail(self.line, '*' .. event.anchor .. ' refers to itself') end
   self:count(target.size)
   return target.node
 end
@@ -106,7 +106,7 @@ function Builder:mapping()
     if merges and not merged then
       merged, merged_line = node, line
     elseif merges or not document.put(map, name, node, line) then
-      fail(line, ('the key "%s" is there twice%s'):format(name,
+      fail(line, ('the key "%s" is given twice%s'):format(name,
         merges and '' or ', first on line ' .. map.lines[name]))
     end
   end
@@ -137,7 +137,7 @@ function Builder:document()
   local root = self:node(self:event())
   self:event()
   if self:event().type ~= 'STREAM_END' then
-    fail(self.line, 'a second document begins here, a configuration is one document')
+    fail(self.line, 'a second document begins here; only one is allowed')
   end
   if root.kind == 'scalar' and root.type == 'null' then fail(nil, 'the file is empty') end
   return root

@@ -36,7 +36,7 @@ local function requests(generation)
   local auth = generation.configuration.server.auth or {}
   local list = {
     { 'a plain request', request(auth, MODEL) }, { 'a stream', request(auth, MODEL, nil, true) },
-    { 'a request for a model that nobody names', request(auth, 'made-up-model') },
+    { 'a request for an unknown model', request(auth, 'made-up-model') },
   }
   for _, class in ipairs(CLASSES) do
     list[#list + 1] = { 'a request of class ' .. class, request(auth, MODEL, class) }
@@ -57,7 +57,7 @@ local function recorder(faults, real)
     if not text or seen[text] then return end
     seen[text] = true
     local file, line, rest = text:match '^([^\n]-):(%d+): (.*)$'
-    faults[#faults + 1] = { file = file, line = tonumber(line), path = '', message = ('%s (met by %s)'):format(
+    faults[#faults + 1] = { file = file, line = tonumber(line), path = '', message = ('%s (with %s)'):format(
       rest or text, at) }
   end
   local function begin(what)
@@ -81,7 +81,7 @@ local function play(stage, generation)
   for _, fails in ipairs { false, true } do
     if fails then fail_everywhere(stage, generation) end
     for _, entry in ipairs(requests(generation)) do
-      if not begin(entry[1] .. (fails and ' that every provider fails' or '')) then return faults end
+      if not begin(entry[1] .. (fails and ' while all providers fail' or '')) then return faults end
       stage:requests(entry[2])
     end
   end

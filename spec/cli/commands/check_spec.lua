@@ -42,9 +42,9 @@ describe('ccrelay check', function()
     assert.is_truthy(text:find(part, 1, true), text)
   end
 
-  it('prints who is asked for which model, in order', function()
+  it('prints which upstreams are tried for which model, in order', function()
     local code, out, err = run(PAGE)
-    assert.same({ 0, '' }, { code, (err:gsub('[^\n]*everybody may read[^\n]*\n', '')) })
+    assert.same({ 0, '' }, { code, (err:gsub('[^\n]*everybody can read[^\n]*\n', '')) })
     has(out, 'c.yaml: valid\n')
     local rows = {}
     for model, row in out:gmatch '\n  (%S+)%s%s+([^\n]*)' do rows[model] = row end
@@ -54,7 +54,7 @@ describe('ccrelay check', function()
       ['claude-opus-4-5-20250514'] = 'anthropic', ['GLM-4.7'] = 'zai/1, zai/2', ['qwen3:8b'] = 'ollama',
     } do assert.equal(row, rows[model], model) end
     has(out, '\n  any other name')
-    has(out, 'ollama is also asked for the models that it lists')
+    has(out, 'ollama is also tried for the models that it lists')
   end)
 
   for model, row in pairs {
@@ -67,9 +67,9 @@ describe('ccrelay check', function()
     end)
   end
 
-  it('says that nobody is asked where serves leaves a model out everywhere', function()
+  it('says that none is tried where serves excludes a model everywhere', function()
     local _, out = run('providers: [{name: a, type: anthropic, serves: ["claude-haiku-*"]}]', '--model claude-opus-5')
-    assert.equal('nobody\n', out)
+    assert.equal('none\n', out)
   end)
 
   it('names providers that are for clients with a credential of their own', function()
@@ -79,17 +79,17 @@ describe('ccrelay check', function()
 
   for what, case in pairs {
     ['a base_url with /v1'] = { 'base_url: "https://x.example/v1"', 'providers[0].base_url: requests go to '
-      .. 'https://x.example/v1/v1/messages; leave "/v1" out of it' },
-    ['a base_url with /v1/messages/'] = { 'base_url: "https://x.example/v1/messages/"', 'leave "/v1/messages" out' },
-    ['a key like $KEY'] = { 'keys: [{key: "$KEY"}]', 'providers[0].keys[0].key: a variable is written ${NAME}' },
-    ['a key like os.environ/KEY'] = { 'keys: [{key: "os.environ/KEY"}]', 'keys[0].key: a variable is written ${NAME}' },
+      .. 'https://x.example/v1/v1/messages; remove "/v1" here' },
+    ['a base_url with /v1/messages/'] = { 'base_url: "https://x.example/v1/messages/"', 'remove "/v1/messages" here' },
+    ['a key like $KEY'] = { 'keys: [{key: "$KEY"}]', 'providers[0].keys[0].key: write variables as ${NAME}' },
+    ['a key like os.environ/KEY'] = { 'keys: [{key: "os.environ/KEY"}]', 'keys[0].key: write variables as ${NAME}' },
     ['a key in quotes'] = { "keys: [{key: '\"sk-canary\"'}]", 'keys[0].key: the quotes are part of the key' },
     ['a key in single quotes'] = { 'keys: [{key: "\'sk-canary\'"}]', 'keys[0].key: the quotes are part of the key' },
-    ['a star within a mapped name'] = { 'model_mapping: {"claude-*-5": GLM}', '[0].model_mapping: "*" stands' },
-    ['a star within a listed name'] = { 'models: ["*-5"]', 'providers[0].models[0]: "*" stands for any text only at' },
-    ['a star within serves'] = { 'serves: ["a*b"]', 'providers[0].serves[0]: "*" stands' },
-    ['a provider that is never asked'] = { 'keys: [{key: k}], models: [GLM-5], serves: ["claude-haiku-*"]',
-      'providers.z: it is never asked' },
+    ['a star within a mapped name'] = { 'model_mapping: {"claude-*-5": GLM}', '[0].model_mapping: "*" is a wildcard' },
+    ['a star within a listed name'] = { 'models: ["*-5"]', 'providers[0].models[0]: "*" is a wildcard only at' },
+    ['a star within serves'] = { 'serves: ["a*b"]', 'providers[0].serves[0]: "*" is a wildcard' },
+    ['a provider that is never tried'] = { 'keys: [{key: k}], models: [GLM-5], serves: ["claude-haiku-*"]',
+      'providers.z: is never tried' },
   } do
     it('warns of ' .. what, function()
       local fields = case[1]:find '^keys' and case[1] or case[1] .. ', keys: [{key: k}]'
@@ -102,24 +102,24 @@ describe('ccrelay check', function()
   it('warns of none of them without a reason', function()
     local _, _, err = run('providers: [{name: v, type: vertex, gcp_project_id: p, gcp_region: us-east5, '
       .. 'base_url: "https://v.example/v1"}, {name: z, type: zai, keys: [{key: "a$b"}], models: ["GLM-*", "*"]}]')
-    for _, words in ipairs { 'leave', 'variable is written', 'quotes', 'stands for', 'never asked' } do
+    for _, words in ipairs { 'remove', 'write variables', 'quotes', 'wildcard', 'never tried' } do
       assert.is_nil(err:find(words, 1, true), err)
     end
   end)
 
   for code, message in pairs {
     ['return exchange:frist(relay.upstreams(exchange)) end'] =
-      'warning: mine.lua:3: an exchange has no "frist"; did you mean "first"? (met by a plain request)',
+      'warning: mine.lua:3: an exchange has no "frist"; did you mean "first"? (with a plain request)',
     ['if exchange.stream == true then pirnt() end return exchange:first(relay.upstreams(exchange)) end'] =
-      'mine.lua:3: there is no global "pirnt"; did you mean "print"? (met by a stream)',
+      'mine.lua:3: there is no global "pirnt"; did you mean "print"? (with a stream)',
     ['if exchange.class == "compaction" then local x = exchange.modle end\n'
       .. 'return exchange:first(relay.upstreams(exchange)) end'] =
-      'mine.lua:3: an exchange has no "modle"; did you mean "model"? (met by a request of class compaction)',
+      'mine.lua:3: an exchange has no "modle"; did you mean "model"? (with a request of class compaction)',
     ['local o = exchange:first(relay.upstreams(exchange)) if not o.ok then local x = o.stauts end return o end'] =
-      'an outcome has no "stauts"; did you mean "status"? (met by a plain request that every provider fails)',
+      'an outcome has no "stauts"; did you mean "status"? (with a plain request while all providers fail)',
     ['while true do end end'] = 'mine.lua:3: the script ran for more than',
     ['return exchange:first(relay.upstreams(exchange, { provider = "b" })) end'] =
-      'mine.lua:3: there is no provider "b"; expected a (met by a plain request)',
+      'mine.lua:3: there is no provider "b"; expected a (with a plain request)',
   } do
     it('warns of what fails in a policy: ' .. code, function()
       local status, out, err = run('server: {auth: {api_key: canary}}\nproviders: [{name: a, type: anthropic, '

@@ -8,16 +8,16 @@ M.summary = 'check configuration, adapters and policy without starting'
 M.usage = [[
 usage: ccrelay check [POLICY.lua] [--config F] [--model NAME]
 
-Reads what a start would read and tells every fault: the configuration, the adapters of its
-providers, and the policy (the file given, or the one routing.strategy names). Then runs the policy
-against made-up requests, and prints which upstreams are asked for which model, in order, while all
-of them are healthy. Opens no socket, asks no provider.
+Loads what a start would load and reports every fault: the configuration, the adapters of its
+providers, and the policy (POLICY.lua, or the one that routing.strategy names). Then runs the policy
+against made-up requests, and prints which upstreams are tried for which model, in order, when all
+of them are healthy. Opens no socket and contacts no provider.
 
-  --config F               the configuration; else the first of the usual places
-  --model NAME             who is asked for this model, and nothing else
-  --insecure-permissions   take files even if others may write to them
+  --config F               the configuration; else the first file found, see ccrelay help config
+  --model NAME             print only which upstreams are tried for this model
+  --insecure-permissions   accept files that others can write to
 
-An error of the policy on a made-up request is a warning: a start takes the policy all the same.
+A fault of the policy with a made-up request is a warning: a start accepts the policy.
 ]]
 
 local OPTIONS = { { name = 'model', type = 'text' } }
@@ -42,13 +42,13 @@ local function tell_never_asked(generation)
   local notes = {}
   for index, provider in ipairs(never) do
     notes[index] = { file = generation.configuration.source, path = 'providers.' .. provider.name,
-      message = 'it is never asked: its serves leaves out every model that it has' }
+      message = 'is never tried: its serves excludes every model that it has' }
   end
   config_loader.tell(notes, 'warning: ')
 end
 
 local function tell_table(generation)
-  io.stdout:write(('who is asked for a model, in order (%s):\n'):format(generation.strategy))
+  io.stdout:write(('upstreams tried for each model, in order (%s):\n'):format(generation.strategy))
   for _, line in ipairs(require('ccrelay.cli.model_table').lines(generation)) do io.stdout:write(line, '\n') end
 end
 

@@ -7,21 +7,21 @@ local options = require 'ccrelay.cli.options'
 
 local M = {}
 
-M.summary = 'check, begin or show a configuration'
+M.summary = 'create, check or show a configuration'
 M.usage = [[
-usage: ccrelay config validate [--config F]    check a configuration, tell every fault
-       ccrelay config show [--config F]        what is in force, as JSON, secrets masked
+usage: ccrelay config validate [--config F]    check a configuration and report every fault
+       ccrelay config show [--config F]        print the effective configuration as JSON, secrets masked
        ccrelay config init [--format yaml|toml] [--output F]
-                                               a commented file to begin with, on stdout or into a new file
+                                               print a commented starter file, or write it to a new file
        ccrelay config schema [--format json|markdown]
-                                               JSON Schema for editors, or all keys as a table
+                                               print a JSON Schema for editors, or a table of all keys
 
-Without --config the first of these is taken: ./config.yaml, ./config.toml, config.yaml and
+Without --config, the first of these files is used: ./config.yaml, ./config.toml, config.yaml and
 config.toml in $XDG_CONFIG_HOME/ccrelay (or ~/.config/ccrelay), then in /etc/ccrelay; the file that
 $CC_RELAY_CONFIG names; config.yaml and config.toml in ~/.config/cc-relay. If there is none, the
-built-in configuration.
+built-in configuration is used.
 
-  --insecure-permissions   take the file even if others may write to it
+  --insecure-permissions   accept a file that others can write to
 ]]
 
 local codes = options.codes
@@ -45,7 +45,7 @@ local function create(path, text)
   local present = io.open(path, 'r')
   if present then
     present:close()
-    return nil, path .. ' is there already'
+    return nil, path .. ' already exists'
   end
   local out, message = io.open(path, 'w')
   if not out then return nil, message end
@@ -86,7 +86,7 @@ local specs = {
 
 function M.run(arguments)
   local name = arguments[1]
-  if not name then return options.misuse('config', 'one of validate, show, init, schema is missing') end
+  if not name then return options.misuse('config', 'the command is missing: validate, show, init or schema') end
   if not verbs[name] then
     local near = fault.nearest(name, { 'validate', 'show', 'init', 'schema' })
     local hint = near and ('; did you mean "%s"?'):format(near) or ''

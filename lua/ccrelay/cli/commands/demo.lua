@@ -7,15 +7,15 @@ local run = require 'ccrelay.cli.commands.run'
 
 local M = {}
 
-M.summary = 'a relay over two mock providers, one of which fails now and then'
+M.summary = 'run a relay with two mock providers, one of which often fails'
 M.usage = [[
 usage: ccrelay demo [--listen ADDRESS]
 
-Starts two mock providers on 127.0.0.1:8791 and 127.0.0.1:8792 and a relay over them. The first
-fails two of three requests; the log shows each being served by the second.
-Needs no key and no network. Ctrl-C ends it all.
+Starts two mock providers, on 127.0.0.1:8791 and 127.0.0.1:8792, and a relay in front of them. The
+first provider fails two of three requests; the log shows how the second serves these.
+Needs no key and no network. Ctrl-C stops everything.
 
-  --listen ADDRESS         of the relay, 127.0.0.1:8787 unless given
+  --listen ADDRESS         address of the relay (default 127.0.0.1:8787)
 ]]
 
 local MOCKS = {
@@ -53,7 +53,7 @@ end
 local function tell(listen)
   io.stderr:write(([[
 
-Try it (again and again; the log below shows which provider served):
+Try this several times; the log below shows which provider answered:
 
   curl http://%s/v1/messages -H 'content-type: application/json' -H 'anthropic-version: 2023-06-01' \
     -d '{"model":"claude-demo","max_tokens":100,"stream":true,"messages":[{"role":"user","content":"Hello"}]}'

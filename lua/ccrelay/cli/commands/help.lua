@@ -3,11 +3,11 @@ local options = require 'ccrelay.cli.options'
 
 local M = {}
 
-M.summary = 'what the commands do and how they are used'
+M.summary = 'show the commands, or how to use one'
 M.usage = [[
 usage: ccrelay help [COMMAND]
 
-Shows all commands, or how one of them is used.
+Shows all commands, or how to use one of them.
 ]]
 
 --- All commands with their summaries.
@@ -18,7 +18,7 @@ function M.overview()
   for _, name in ipairs(cli.verbs()) do
     lines[#lines + 1] = ('  %-10s %s'):format(name, require('ccrelay.cli.commands.' .. name).summary)
   end
-  lines[#lines + 1] = '\nccrelay help COMMAND tells more.\n'
+  lines[#lines + 1] = '\nccrelay help COMMAND shows how to use a command.\n'
   return table.concat(lines, '\n')
 end
 

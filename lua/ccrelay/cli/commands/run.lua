@@ -12,26 +12,26 @@ local preflight = require 'ccrelay.process.preflight'
 
 local M = {}
 
-M.summary = 'relay requests (also: serve)'
+M.summary = 'start the relay (also: serve)'
 M.usage = [[
 usage: ccrelay run [POLICY.lua | STRATEGY] [--config F] [--listen ADDRESS] [--log-level LEVEL] [--log-format FORMAT]
                    [--debug] [--watch yes|no]
 
 Serves clients of the Anthropic Messages API. POLICY.lua decides which provider gets a request;
-without it STRATEGY, or routing.strategy of the configuration, names one of policies/. When a file
-changes, the next request runs the new one; a file with a fault changes nothing. A .yaml or .toml file
-in the place of POLICY.lua is taken for --config.
+without it, STRATEGY or routing.strategy names a policy in policies/. When a file changes, the next
+request uses the new one; a file with a fault changes nothing. A .yaml or .toml file in place of
+POLICY.lua is used as --config.
 
-  --config F               the configuration, .yaml or .toml (else the usual places: see help config)
-  --listen ADDRESS         host:port, [v6]:port or unix:/path in place of server.listen; may be repeated
+  --config F               the configuration, .yaml or .toml; else the first file found, see ccrelay help config
+  --listen ADDRESS         host:port, [v6]:port or unix:/path, instead of server.listen; may be repeated
   --log-level LEVEL        debug, info, warn or error
-  --log-format FORMAT      text, json, or pretty: text with colours
-  --debug                  log level debug, with all of logging.debug_options: beginnings of request bodies too
-  --watch yes|no           whether changed files are taken over by themselves (yes); SIGHUP always does
-  --insecure-permissions   take files even if others may write to them
+  --log-format FORMAT      text, json, or pretty (text with colors)
+  --debug                  log level debug with all logging.debug_options, including the start of request bodies
+  --watch yes|no           reload changed files automatically (default yes); SIGHUP always reloads
+  --insecure-permissions   accept files that others can write to
 
-SIGTERM or Ctrl-C: running requests are finished; a second one ends them.
-Exit codes: 0 ended, 1 failure, 64 usage, 69 address taken, 78 configuration.
+SIGTERM or Ctrl-C: finish running requests, then stop; a second one stops at once.
+Exit codes: 0 stopped, 1 failure, 64 usage, 69 address in use, 78 configuration.
 ]]
 
 local specs = {
@@ -103,7 +103,7 @@ function M.what(argument, given)
   if not argument then return { config = given } end
   if CONFIGURATIONS[argument:match '%.(%a+)$'] then
     if not given then return { config = argument } end
-    return nil, ('"%s" is a configuration, and so is "%s" of --config: one is expected'):format(
+    return nil, ('two configurations are given: "%s" and --config "%s"'):format(
       fault.printable(argument), fault.printable(given))
   end
   if argument:find '[./]' then return { config = given, policy = argument } end

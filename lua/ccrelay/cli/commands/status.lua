@@ -9,14 +9,16 @@ local texts = require 'ccrelay.util.text'
 
 local M = {}
 
-M.summary = 'what a running relay does'
+M.summary = 'show the status of a running relay'
 M.usage = [[
 usage: ccrelay status [--config F] [--admin ADDRESS] [--format text|json]
 
-Asks the admin listener of a running relay: admin.listen of the configuration, or ADDRESS. Only the
-section admin is read: variables that other sections name need not be set.
+Asks the admin listener of a running relay. Of the configuration only the section admin is read, so
+variables in other sections need not be set.
 
-  --format json            all of it, for programs
+  --config F               the configuration; else the first file found, see ccrelay help config
+  --admin ADDRESS          host:port of the admin listener, instead of admin.listen
+  --format json            everything, for programs
 ]]
 
 local specs = {
@@ -65,7 +67,7 @@ end
 
 local function probe_text(probe)
   if not probe then return '' end
-  return (', probed %s ago: %s'):format(seconds(probe.ago_ms), probe.reason or 'it takes connections')
+  return (', probed %s ago: %s'):format(seconds(probe.ago_ms), probe.reason or 'it accepts connections')
 end
 
 local function lines_of(status)
@@ -105,7 +107,7 @@ function M.run(arguments)
   if not configuration then return options.codes.configuration end
   local where = address.listen(values.admin or configuration.admin.listen)
   if not where or not where.host then
-    return options.misuse('status', 'there is no admin address: host:port is needed')
+    return options.misuse('status', 'there is no admin address; expected host:port')
   end
   local status, body = fetch(where, configuration.admin.token)
   if status ~= 200 then

@@ -5,16 +5,15 @@ local options = require 'ccrelay.cli.options'
 
 local M = {}
 
-M.summary = 'run tests of policies'
+M.summary = 'run unit tests of policies'
 M.usage = [[
 usage: ccrelay test FILE...
 
-Runs tests of policies, written for busted (describe, it, assert). In them require 'ccrelay.testing'
-gives a relay with one policy: time passes only as the test says, providers answer what it says, and
-randomness is the same in each run. No socket is opened, no provider asked. policies/tests/ has the
-tests of the policies that come along; policies/testing.md describes all of it.
-
-Tests are ordinary Lua, without the bounds of policies. busted is a package of its own: lua-busted.
+Runs unit tests of policies, written for busted (describe, it, assert; package lua-busted). In a test,
+require 'ccrelay.testing' gives a relay with one policy: the test controls the time and the answers of
+providers, and random numbers are the same in each run. No socket is opened, no provider contacted.
+policies/tests/ has the tests of the included policies; policies/testing.md is the manual. Tests are
+plain Lua without the bounds of policies.
 
 Exit codes: 0 all passed, 1 failure, 64 usage, 69 busted is missing.
 ]]
@@ -39,7 +38,7 @@ local function load_busted()
   local ok, found = pcall(require, 'busted.core')
   if ok then return found end
   return nil, found:find("'busted.core' not found", 1, true)
-    and 'busted is missing; it comes with the package lua-busted (apt-get install lua-busted)'
+    and 'busted is missing; install the package lua-busted (apt-get install lua-busted)'
     or 'busted cannot be loaded: ' .. found
 end
 
@@ -95,7 +94,7 @@ function M.run(arguments)
   jit.off() -- tests and busted walk tables with pairs: lua/ccrelay/util/each.lua
   local counts = run(core, files)
   if counts.run == 0 and counts.wrong == 0 then
-    tell(counts.pending > 0 and 'all tests are pending: none was run' or 'there is no test in what was given')
+    tell(counts.pending > 0 and 'all tests are pending, none was run' or 'no tests were found')
   end
   return counts.run > 0 and counts.wrong == 0 and options.codes.ok or options.codes.failure
 end

@@ -5,11 +5,11 @@ local options = require 'ccrelay.cli.options'
 
 local M = {}
 
-M.summary = 'the version of ccrelay and of its libraries'
+M.summary = 'show the version of ccrelay and its libraries'
 M.usage = [[
 usage: ccrelay version
 
-Shows the version of ccrelay and of the libraries it runs with.
+Shows the version of ccrelay and of the libraries it uses.
 ]]
 
 function M.run(arguments)
