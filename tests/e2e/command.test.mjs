@@ -34,7 +34,7 @@ test('the configuration of cc-relay is found in its folder', async (t) => {
   t.after(() => relay.stop());
   await relay.ready();
   assert.equal(await served(relay), 200);
-  assert.match(relay.output, /grpc: accepted for compatibility, but not used/);
+  assert.match(relay.output, /grpc: accepted for compatibility, not used/);
   const { data } = JSON.parse((await get(`${relay.url}/v1/providers`)).text);
   assert.deepEqual([data[0].base_url, data[0].active], [upstream.url, true]);
 });

@@ -49,9 +49,9 @@ local price = {
     { 'input', 'number', required = true, doc = 'price of a million input tokens' },
     { 'output', 'number', required = true, doc = 'price of a million output tokens' },
     { 'cache_read', 'number', doc = 'price of a million tokens read from a cache; default: as input' },
-    { 'cache_write_5m', 'number', 
+    { 'cache_write_5m', 'number',
       doc = 'price of a million tokens written to a cache for five minutes; default: as input' },
-    { 'cache_write_1h', 'number', 
+    { 'cache_write_1h', 'number',
       doc = 'price of a million tokens written to a cache for an hour; default: as input' },
   },
 }
