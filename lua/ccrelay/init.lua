@@ -13,7 +13,7 @@ local deep_copy = require 'ccrelay.script.deep_copy'
 local prices = require 'ccrelay.limits.prices'
 local random = require 'ccrelay.util.random'
 local spend_cap = require 'ccrelay.exchange.spend_cap'
-local wait = require 'ccrelay.sched.wait'
+local call = require 'ccrelay.script.call'
 local upstream = require 'ccrelay.routing.candidates'
 
 local M = {}
@@ -48,7 +48,7 @@ local function upstream_of(value, action)
   return handle.object(value, 'upstream') or error('relay.' .. action .. ' takes one of relay.upstreams(exchange)', 3)
 end
 
-local candidates = wait.entrance(function(exchange, filter)
+local candidates = call.library(function(exchange, filter)
   local list = upstream.await(exchange, filter)
   for index, one in ipairs(list) do list[index] = handle.of(one) end
   return list
@@ -96,7 +96,7 @@ function Relay.budget(exchange)
   return { per_day = budget.of(object), spent = budget.spent(object), remains_ms = budget.remains() }
 end
 
-local over_budget = wait.entrance(spend_cap.check)
+local over_budget = call.library(spend_cap.check)
 
 --- Answers an exchange whose client has spent its budget_per_day: 429 billing_error with the seconds until
 --- midnight UTC, which clients show and do not repeat. Returns what route has to return then, and nil while

@@ -9,7 +9,7 @@ local handle = require 'ccrelay.script.handle'
 local json = require 'ccrelay.util.json'
 local messages = require 'ccrelay.endpoints.messages'
 local count_coalescing = require 'ccrelay.exchange.count_coalescing'
-local wait = require 'ccrelay.sched.wait'
+local call = require 'ccrelay.script.call'
 local candidates = require 'ccrelay.routing.candidates'
 
 local M = { decodes = true }
@@ -41,7 +41,7 @@ end
 local function counted(outcome)
   local read = outcome.upstream.slot.provider.adapter.count_tokens
   if outcome.status == 404 or outcome.status == 501 then return false end
-  local count = read and wait.adapter(read, handle.of(outcome))
+  local count = read and call.adapter(read, handle.of(outcome))
   if type(count) == 'number' or count == false then return count end
   return nil
 end

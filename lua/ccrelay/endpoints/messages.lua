@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- POST /v1/messages: the policy decides, and what it returns is what the client gets.
 local C = require 'ccrelay.c'
+local call = require 'ccrelay.script.call'
 local Outcome = require 'ccrelay.health.outcome'
 local respond = require 'ccrelay.exchange.respond'
 local clients = require 'ccrelay.limits.clients'
@@ -50,7 +51,7 @@ function M.serve(exchange)
   if not is_let_in(exchange) then return end
   local journal = exchange.generation.journal
   if journal:writes 'debug' then journal:body(exchange) end
-  local result = wait.script(exchange.generation.policy.route, handle.of(exchange))
+  local result = call.policy(exchange.generation.policy.route, handle.of(exchange))
   if exchange.answered then return end
   local outcome = handle.object(result, 'outcome')
   if Outcome.is(outcome, exchange) then return respond_upstream.outcome(exchange, outcome) end

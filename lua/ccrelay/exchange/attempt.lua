@@ -11,7 +11,7 @@ local latency = require 'ccrelay.health.latency'
 local learn = require 'ccrelay.health.learn'
 local wait_queue = require 'ccrelay.routing.wait_queue'
 local response_headers = require 'ccrelay.limits.response_headers'
-local sandbox = require 'ccrelay.script.sandbox'
+local call = require 'ccrelay.script.call'
 local wait = require 'ccrelay.sched.wait'
 local cache = require 'ccrelay.credentials.cache'
 
@@ -137,7 +137,7 @@ local function prepare(exchange, attempt)
   local passes = attempt.slot.provider.passes
   C.cc_attempt_pass_headers(exchange.relay, exchange.handle, attempt.number, passes, #passes)
   if adapter.prepare then
-    wait.adapter(adapter.prepare, handle.new(request), handle.of(attempt.upstream))
+    call.adapter(adapter.prepare, handle.new(request), handle.of(attempt.upstream))
   else
     request:pass()
   end
@@ -153,8 +153,7 @@ function M.cancel(exchange, attempt)
 end
 
 local function send(exchange, attempt)
-  local ok, ready, message = pcall(prepare, exchange, attempt)
-  sandbox.leave()
+  local ok, ready, message = call.pcall(prepare, exchange, attempt)
   if not ok or not ready then
     M.cancel(exchange, attempt)
     give_back(attempt)

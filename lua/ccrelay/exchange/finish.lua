@@ -14,9 +14,8 @@ local affinity = require 'ccrelay.routing.affinity'
 local learn = require 'ccrelay.health.learn'
 local members = require 'ccrelay.script.members'
 local wait_queue = require 'ccrelay.routing.wait_queue'
-local sandbox = require 'ccrelay.script.sandbox'
 local count_coalescing = require 'ccrelay.exchange.count_coalescing'
-local wait = require 'ccrelay.sched.wait'
+local call = require 'ccrelay.script.call'
 
 local M = {}
 
@@ -52,7 +51,7 @@ local function place_of(exchange, traceback)
 end
 
 local function blame(exchange, words, traceback)
-  if exchange.endpoint ~= 'messages' or sandbox.wide then return end
+  if exchange.endpoint ~= 'messages' or call.was_adapter() then return end
   if not string.find(words, '^[^\n]-:%d+: ') then words = place_of(exchange, traceback) .. ': ' .. words end
   local generation = exchange.generation
   local why = generation.journal.clean(string.sub(words, 1, MOST_WORDS))
@@ -300,7 +299,7 @@ local function tell_policy(exchange, upstream)
     cache_write_tokens = usage.cache_5m + usage.cache_1h, cache_write_1h_tokens = usage.cache_1h,
     raced = exchange.raced and shown(exchange.raced) or nil,
   }
-  local ok, message = pcall(wait.script, on_done, handle.of(exchange), setmetatable(facts, Report))
+  local ok, message = call.pcall(call.policy, on_done, handle.of(exchange), setmetatable(facts, Report))
   if not ok then M.fault(exchange, message, '') end
 end
 

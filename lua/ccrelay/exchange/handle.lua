@@ -8,7 +8,7 @@ local handle = require 'ccrelay.script.handle'
 local failover = require 'ccrelay.exchange.failover'
 local members = require 'ccrelay.script.members'
 local race = require 'ccrelay.exchange.race'
-local wait = require 'ccrelay.sched.wait'
+local call = require 'ccrelay.script.call'
 
 local M = {}
 
@@ -27,7 +27,7 @@ local function object_of(value, action)
 end
 
 local function show(name, inner)
-  shown[name] = wait.entrance(function(self, ...) return inner(object_of(self, name), ...) end)
+  shown[name] = call.library(function(self, ...) return inner(object_of(self, name), ...) end)
 end
 
 -- From a script's table only what it holds itself, as its metatable is the script's too.
@@ -65,7 +65,7 @@ show('abort', function(self, how)
   return answer.abort(self, { reset = handle.member(how, 'reset') == true, raw = handle.member(how, 'raw') })
 end)
 
-local respond = wait.entrance(answer.respond)
+local respond = call.library(answer.respond)
 
 function shown:respond(given)
   members.check('what exchange:respond takes', given, RESPOND)
@@ -74,7 +74,7 @@ end
 
 -- exchange.stream tells whether the client wants a stream; exchange:stream(fn) answers with one. So
 -- that both can be, a boolean may be called, by an exchange alone.
-local stream = wait.entrance(function(self, produce, options)
+local stream = call.library(function(self, produce, options)
   members.check('what exchange:stream takes', options, STREAM)
   return answer.stream(self, produce, {
     status = handle.member(options, 'status'), headers = handle.plain(handle.member(options, 'headers')),

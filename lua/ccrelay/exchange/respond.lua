@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Answers of the relay's own: errors, lists, and what a policy says by itself.
 local C = require 'ccrelay.c'
+local call = require 'ccrelay.script.call'
 local each = require 'ccrelay.util.each'
 local api_error = require 'ccrelay.util.api_error'
 local handle = require 'ccrelay.script.handle'
@@ -249,7 +250,7 @@ end
 local shown = {}
 
 local function show(name, inner)
-  shown[name] = wait.entrance(function(self, given)
+  shown[name] = call.library(function(self, given)
     local writer = handle.object(self, 'writer') or error('writer:' .. name .. ' is a method of a writer', 0)
     return inner(writer, given)
   end)
@@ -281,7 +282,7 @@ function M.stream(exchange, produce, answer)
   C.cc_answer_begin(exchange.relay, exchange.handle, status)
   exchange.answered = true
   local writer = setmetatable({ exchange = exchange, open = true }, Writer)
-  wait.script(produce, handle.new(writer))
+  call.policy(produce, handle.new(writer))
   if writer.open and not exchange.ended then C.cc_answer_end(exchange.relay, exchange.handle) end
   writer.open = false
   return M.GIVEN

@@ -2,12 +2,12 @@
 -- The texts a generation is made from, read together: the master reads and checks them, and hands
 -- the same bytes to every worker, so that all of them run the same or none runs the new.
 local C = require 'ccrelay.c'
+local call = require 'ccrelay.script.call'
 local config = require 'ccrelay.config'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local file = require 'ccrelay.config.file'
 local generation = require 'ccrelay.generation'
-local sandbox = require 'ccrelay.script.sandbox'
 
 local M = {}
 
@@ -44,10 +44,9 @@ end
 local function protected(path, work, ...)
   local compiles = jit.status()
   jit.off()
-  local ok, result, faults = xpcall(work, debug.traceback, ...)
+  local ok, result, faults = call.xpcall(work, debug.traceback, ...)
   if compiles then jit.on() end
   if ok then return result, faults end
-  sandbox.leave()
   return fault(path, 'cannot be loaded: ' .. tostring(result))
 end
 

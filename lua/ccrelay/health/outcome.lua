@@ -11,7 +11,7 @@ local members = require 'ccrelay.script.members'
 local model_errors = require 'ccrelay.health.model_errors'
 local reservation = require 'ccrelay.limits.reservation'
 local response_headers = require 'ccrelay.limits.response_headers'
-local wait = require 'ccrelay.sched.wait'
+local call = require 'ccrelay.script.call'
 
 ---@class ccrelay.Outcome
 ---@field ok boolean an answer with success, good so far
@@ -283,7 +283,7 @@ local function bad(exchange, attempt)
   keep_failure(exchange, attempt, outcome)
   judge(exchange, attempt, outcome)
   local classify = attempt.slot.provider.adapter.classify
-  if classify then wait.adapter(classify, handle.of(outcome), attempt.slot.provider.shown) end
+  if classify then call.adapter(classify, handle.of(outcome), attempt.slot.provider.shown) end
   return outcome
 end
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What an adapter and a credential scheme say about one attempt: target, headers, edits of the body.
 local C = require 'ccrelay.c'
+local call = require 'ccrelay.script.call'
 local base64 = require 'ccrelay.util.base64'
 local each = require 'ccrelay.util.each'
 local handle = require 'ccrelay.script.handle'
@@ -193,14 +194,14 @@ end
 
 for name, method in each(Request) do
   if type(method) == 'function' and name ~= 'set' and name ~= 'sign' then
-    shown[name] = wait.entrance(function(self, ...)
+    shown[name] = call.library(function(self, ...)
       local request = request_of(self, name)
       return method(request, texts(name, select('#', ...), ...))
     end)
   end
 end
 
-shown.sign = wait.entrance(function(self, from)
+shown.sign = call.library(function(self, from)
   local keys, request = handle.plain(from), request_of(self, 'sign')
   for _, name in ipairs { 'access_key', 'secret_key', 'region', 'service' } do
     text_of('sign', handle.member(keys, name))

@@ -9,7 +9,7 @@ local ffi = require 'ffi'
 local patterns = require 'ccrelay.util.patterns'
 local proxy = require 'ccrelay.net.proxy'
 local transparent = require 'ccrelay.config.transparent'
-local wait = require 'ccrelay.sched.wait'
+local call = require 'ccrelay.script.call'
 
 ---@class ccrelay.Slot what an attempt is made at: a provider with one of its keys, or without
 ---@field provider ccrelay.Provider
@@ -186,7 +186,7 @@ end
 local function base_of(settings, adapter, seen)
   local text = settings.base_url or (adapter.defaults or {}).base_url
   if adapter.base_url then
-    local made, message = wait.adapter(adapter.base_url, seen)
+    local made, message = call.adapter(adapter.base_url, seen)
     if type(made) ~= 'string' then
       return nil, type(message) == 'string' and message or 'the adapter gave no base address'
     end
@@ -218,7 +218,7 @@ function M.new(settings, adapter, index, env)
   local through, complaint = proxy.of(base, env)
   if complaint then return nil, complaint end
   local credentials = adapter.credentials or 'key'
-  if type(credentials) == 'function' then credentials = wait.adapter(credentials, seen) end
+  if type(credentials) == 'function' then credentials = call.adapter(credentials, seen) end
   if settings.transparent and credentials ~= 'key' then
     return nil, 'transparent is for types that take a key; type ' .. settings.type .. ' has credentials of another kind'
   end

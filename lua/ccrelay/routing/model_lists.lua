@@ -2,9 +2,9 @@
 -- Keeps the lists of models of providers whose adapter has list_models: asking costs nothing. Each worker asks
 -- for itself, keeps the list, and has it asked again in the background while requests depend on it.
 local C = require 'ccrelay.c'
+local call = require 'ccrelay.script.call'
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
-local sandbox = require 'ccrelay.script.sandbox'
 local task = require 'ccrelay.sched.task'
 local turn = require 'ccrelay.sched.wait'
 
@@ -60,8 +60,7 @@ end
 local function read(provider, body)
   local reply = json.decode(body)
   if type(reply) ~= 'table' then return nil, 'the answer is not JSON' end
-  local ok, names = pcall(turn.adapter, provider.adapter.list_models.read, reply)
-  sandbox.leave()
+  local ok, names = call.pcall(call.adapter, provider.adapter.list_models.read, reply)
   if not ok then return nil, tostring(names) end
   if type(names) ~= 'table' then return nil, 'the answer is not a list of models' end
   return names

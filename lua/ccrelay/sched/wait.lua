@@ -2,7 +2,6 @@
 -- The hand-over between the loop and the coroutine of an exchange.
 local C = require 'ccrelay.c'
 local bit = require 'bit'
-local sandbox = require 'ccrelay.script.sandbox'
 
 local M = {}
 
@@ -97,46 +96,6 @@ function M.sleep(exchange, milliseconds)
     C.cc_exchange_timer(exchange.relay, exchange.handle, math.max(due - C.cc_now(), 0))
     M.await(exchange, M.TIMER)
   until C.cc_now() >= due
-end
-
---- Runs script code: bounded string methods while it runs, not in the library below it.
----@param script function
----@param ... any
----@return any
-function M.script(script, ...)
-  sandbox.enter()
-  return M.from_script(script(...))
-end
-
---- Runs code of an adapter.
----@param script function
----@param ... any
----@return any
-function M.adapter(script, ...)
-  sandbox.enter(true)
-  return M.from_script(script(...))
-end
-
-function M.from_script(...)
-  sandbox.leave()
-  return ...
-end
-
-local function back(wide, ...)
-  sandbox.resume(wide)
-  return ...
-end
-
---- Enters the library from a script, and goes back to the script with the results. Meanwhile the
---- script's time all but stands still.
----@param inner function
----@return function
-function M.entrance(inner)
-  return function(...)
-    local wide = sandbox.wide
-    sandbox.call()
-    return back(wide, inner(...))
-  end
 end
 
 return M

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Runs the files of policies and adapters, and checks what they return. Whatever goes wrong becomes a fault with
 -- file and line.
+local call = require 'ccrelay.script.call'
 local each = require 'ccrelay.util.each'
 local fault = require 'ccrelay.util.fault'
 local deep_copy = require 'ccrelay.script.deep_copy'
 local sandbox = require 'ccrelay.script.sandbox'
-local wait = require 'ccrelay.sched.wait'
 
 local M = {}
 
@@ -28,16 +28,10 @@ local function traceback(message)
   return type(message) == 'string' and message or 'an error that is a ' .. type(message)
 end
 
-local function leave(...)
-  sandbox.leave()
-  return ...
-end
-
 -- A deadline that is due when the script ends may strike behind it, before the library is told so.
 local function protected(script, ...)
-  local whole, ok, result, message = pcall(function(...) return leave(xpcall(script, traceback, ...)) end, ...)
+  local whole, ok, result, message = call.pcall(call.xpcall, script, traceback, ...)
   if whole then return ok, result, message end
-  sandbox.leave()
   return false, traceback(ok)
 end
 
@@ -71,7 +65,7 @@ function M.run(text, file, environment)
   tell(file)
   local chunk, message = sandbox.compile(text, file, environment)
   if not chunk then return nil, M.failed(file, message) end
-  local ok, result = protected(wait.script, chunk)
+  local ok, result = protected(call.policy, chunk)
   if not ok then return nil, M.failed(file, result) end
   return result
 end

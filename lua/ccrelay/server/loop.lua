@@ -6,7 +6,7 @@ local Exchange = require 'ccrelay.exchange'
 local finish = require 'ccrelay.exchange.finish'
 local ffi = require 'ffi'
 local random = require 'ccrelay.util.random'
-local sandbox = require 'ccrelay.script.sandbox'
+local call = require 'ccrelay.script.call'
 local serve = require 'ccrelay.server.serve'
 local task = require 'ccrelay.sched.task'
 local wait = require 'ccrelay.sched.wait'
@@ -62,8 +62,7 @@ end
 function Loop:resume(exchange, first, second)
   local thread = exchange.coroutine
   exchange.waiting = false
-  local ok, what = coroutine.resume(thread, first, second)
-  sandbox.leave()
+  local ok, what = call.resume(thread, first, second)
   if not ok then
     exchange.coroutine = false
     finish.fault(exchange, what, debug.traceback(thread))
@@ -130,8 +129,7 @@ handlers[C.CC_EVENT_DONE] = function(self, handle)
   local exchange = self.exchanges[handle] or Exchange.new(self.relay, handle, self:in_force())
   self.exchanges[handle] = nil
   exchange.ended, exchange.coroutine = true, false
-  local ok, message = pcall(finish.finish, exchange)
-  sandbox.leave()
+  local ok, message = call.pcall(finish.finish, exchange)
   if not ok then exchange.generation.journal:say('error', 'bookkeeping failed: ' .. tostring(message)) end
 end
 
