@@ -191,7 +191,7 @@ end
 
 -- What came last stands for what is not tried any more; but not for ever.
 local function one_more(exchange)
-  exchange.excess = exchange.excess + 1
+  exchange.excess = (exchange.excess or 0) + 1
   if exchange.last and exchange.excess <= MOST_ATTEMPTS then return exchange.last end
   error('exchange:try: ' .. MOST_ATTEMPTS .. ' attempts are the most that an exchange may make', 0)
 end

@@ -226,7 +226,7 @@ local function put_answer(exchange, at)
   at = put(at, 'raced', raced_of(exchange))
   at = put(at, 'error', error_of(exchange))
   at = put(at, 'detail', detail and exchange.generation.journal.clean(detail) or nil)
-  if exchange.queued_ms > 0 then at = put(at, 'queued_ms', round(exchange.queued_ms)) end
+  if exchange.queued_ms then at = put(at, 'queued_ms', round(exchange.queued_ms)) end
   at = put(at, 'first_byte_ms', round(report.first_byte_ms))
   at = put(at, 'total_ms', round(report.total_ms))
   at = put(at, 'request_bytes', report.request_bytes)

@@ -12,6 +12,7 @@ local ffi = require 'ffi'
 local hints = require 'ccrelay.exchange.hints'
 local json = require 'ccrelay.util.json'
 local new_table = require 'table.new'
+local parts = require 'ccrelay.exchange.parts'
 local race = require 'ccrelay.exchange.race'
 local random = require 'ccrelay.util.random'
 local wait = require 'ccrelay.sched.wait'
@@ -57,22 +58,11 @@ local LONGEST_MODEL = 512
 local IMAGE_TOKENS, IMAGE_BYTES = 1600, 4 -- of an image at most; bytes of base64 that make a token of a small one
 local DOCUMENT_BYTES = 16                  -- of base64 of a document that make a token
 
--- State that few exchanges have: unset it reads as it stands here, and takes no place.
-local RARE = {
-  edits = false, refusal = false, last = false, failure = false, prefix_broken = false, script_error = false,
-  refused = false, malformed = false, minor = false, holder_1 = false, missed = false, recovered = false, raced = false,
-  client_open = false, client_ticket = false, full = false, queued = false, queue_end = false, queued_ms = 0,
-  early = false, home = false, tally = false, media = false, sent = false, billed = false,
-  ticket = false, filter = false, turns = false, estimated = false,
-  homeless = false, excess = 0, capped = false, evidence = false, given_up = false, spare = false,
-  last_spare = false, hurried = false, held_bytes = false, file_id = false, batch_tickets = false,
-}
-
 function Exchange.__index(self, name)
   local method = methods[name]
   if method then return method end
   local view = views[name]
-  if not view and RARE[name] ~= nil then return RARE[name] end
+  if not view and parts[name] then return false end
   if not view then error('an exchange has no "' .. tostring(name) .. '"', 2) end
   local cache = self.cache
   local value = cache[name]
@@ -84,7 +74,7 @@ function Exchange.__index(self, name)
 end
 
 function Exchange.__newindex(self, name, value)
-  if RARE[name] ~= nil then return rawset(self, name, value) end
+  if parts[name] then return rawset(self, name, value) end
   error('exchange.' .. tostring(name) .. ' cannot be assigned; to edit the body use exchange:set', 2)
 end
 
@@ -103,8 +93,8 @@ end
 ---@return ccrelay.Exchange
 function M.new(relay, handle, generation)
   return (setmetatable({
-    relay = relay, handle = handle, generation = generation, caller = ANYONE, endpoint = false, coroutine = false,
-    waiting = false, face = false, ended = false, answered = false, cache = places(nil), candidates = false,
+    relay = relay, handle = handle, generation = generation, caller = ANYONE, endpoint = false, wait = false,
+    face = false, ended = false, answered = false, cache = places(nil), candidates = false,
     tried = new_table(0, 1), trail = new_table(1, 0), holder_0 = false, chosen = false,
   }, Exchange))
 end
@@ -367,6 +357,12 @@ function methods:rewrite(name, value)
 end
 
 -- ---- Actions -----------------------------------------------------------------------------------
+
+--- The exchange is over: its DONE event has come.
+---@package
+function methods:mark_ended()
+  self.ended = true
+end
 
 --- Waits so many milliseconds.
 ---@param milliseconds number

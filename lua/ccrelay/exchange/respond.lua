@@ -208,7 +208,7 @@ Writer.__metatable = false
 local function check_open(writer, action)
   local exchange = writer.exchange
   if not writer.open or exchange.ended then error('writer:' .. action .. ' was called after the answer ended', 0) end
-  if coroutine.running() ~= exchange.coroutine then
+  if not wait.is_own(exchange) then
     error('writer:' .. action .. ' was called from outside of the exchange\'s own script', 0)
   end
   return exchange

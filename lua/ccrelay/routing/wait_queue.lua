@@ -87,7 +87,7 @@ function M.leave(exchange)
   local queued = exchange.queued
   if not queued then return end
   wait_lines.leave(exchange)
-  exchange.queued_ms = exchange.queued_ms + C.cc_now() - queued.since
+  exchange.queued_ms = (exchange.queued_ms or 0) + C.cc_now() - queued.since
   exchange.queued = false
 end
 
@@ -138,7 +138,7 @@ end
 ---@return boolean
 function M.wait(exchange)
   local full = exchange.full
-  if not full or exchange.ended or exchange.answered or coroutine.running() ~= exchange.coroutine then return false end
+  if not full or exchange.ended or exchange.answered or not wait.is_own(exchange) then return false end
   exchange.queue_end = exchange.queue_end or latest(exchange)
   local ready = soonest(full)
   if ready > exchange.queue_end then return false end

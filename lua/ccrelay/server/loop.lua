@@ -60,16 +60,11 @@ end
 
 -- Lets an exchange go on until it waits or is served.
 function Loop:resume(exchange, first, second)
-  local thread = exchange.coroutine
-  exchange.waiting = false
-  local ok, what = call.resume(thread, first, second)
-  if not ok then
-    exchange.coroutine = false
-    finish.fault(exchange, what, debug.traceback(thread))
-  elseif what == IDLE then
-    exchange.coroutine = false
-    self:rest(thread)
-  end
+  local thread = exchange.wait.thread
+  local ok, result = wait.resume(exchange, first, second)
+  if ok and result ~= IDLE then return end
+  wait.finish(exchange)
+  if ok then self:rest(thread) else finish.fault(exchange, result, debug.traceback(thread)) end
 end
 
 function Loop:in_force()
@@ -87,7 +82,7 @@ handlers[C.CC_EVENT_READY] = function(self, handle)
   local exchange = Exchange.new(self.relay, handle, self:in_force())
   self.exchanges[handle] = exchange
   local idle = self.idle
-  exchange.coroutine = table.remove(idle) or coroutine.create(body)
+  wait.begin(exchange, table.remove(idle) or coroutine.create(body))
   self:resume(exchange, exchange)
 end
 
@@ -128,7 +123,8 @@ end
 handlers[C.CC_EVENT_DONE] = function(self, handle)
   local exchange = self.exchanges[handle] or Exchange.new(self.relay, handle, self:in_force())
   self.exchanges[handle] = nil
-  exchange.ended, exchange.coroutine = true, false
+  exchange:mark_ended()
+  wait.finish(exchange)
   local ok, message = call.pcall(finish.finish, exchange)
   if not ok then exchange.generation.journal:say('error', 'bookkeeping failed: ' .. tostring(message)) end
 end
