@@ -15,7 +15,8 @@ local candidates = require 'ccrelay.routing.candidates'
 
 -- Left out on purpose: what the library keeps for itself though a script could reach it.
 local OWN = {
-  Exchange = 'begin_early cached_tokens feature_bits features inspect tokens_at',
+  Exchange = 'begin_early cached_tokens feature_bits features free_early identify inspect mark_ended set_endpoint '
+    .. 'tokens_at',
   Writer = 'exchange open',
   Cell = 'name',
   Request = 'edited rename',

@@ -8,7 +8,7 @@ local helper = require 'support.config_helper'
 local DAY = 86400000
 
 local function of(client, configuration)
-  return { client = client, generation = { configuration = configuration or { server = {}, routing = {} } } }
+  return { client = { name = client }, generation = { configuration = configuration or { server = {}, routing = {} } } }
 end
 
 before_each(function() fake.reset() end)

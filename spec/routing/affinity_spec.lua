@@ -162,7 +162,7 @@ end)
 it('two conversations at one place take turns at it, and none is served as the other', function()
   strategy = 'round_robin'
   local self = new { key('a1', 'a'), key('b1', 'b') }
-  local function place(session) return affinity.of({ session = session, home = false }).cell end
+  local function place(session) return affinity.of({ session = session, affinity = false }).cell end
   local index, other = 0
   repeat
     index = index + 1
@@ -171,33 +171,33 @@ it('two conversations at one place take turns at it, and none is served as the o
   local slot, seen = { id = 'p1/x', org_tag = 'x', provider = { name = 'p1' } }, {}
   served(self)
   for _ = 1, 4 do
-    affinity.settle({ home = affinity.of { session = other, home = false } }, slot)
-    assert.equal('p1/x', affinity.of({ session = other, home = false }).key)
-    assert.is_nil(affinity.of({ session = 's-1', home = false }).key)
+    affinity.settle({ affinity = affinity.of { session = other, affinity = false } }, slot)
+    assert.equal('p1/x', affinity.of({ session = other, affinity = false }).key)
+    assert.is_nil(affinity.of({ session = 's-1', affinity = false }).key)
     seen[served(self, SIGNED)] = true
   end
   assert.same({ ['sk-a1'] = true, ['sk-b1'] = true }, seen)
-  assert.is_nil(affinity.of({ session = other, home = false }).key)
+  assert.is_nil(affinity.of({ session = other, affinity = false }).key)
 end)
 
 it('conversations share 1024 places, and none is taken for another', function()
   local C, names = stage.C, {}
   local self = new(FOUR)
   for index = 1, 3000 do
-    local exchange = { session = 'many ' .. index, home = false }
+    local exchange = { session = 'many ' .. index, affinity = false }
     local place = affinity.of(exchange)
     names[place.cell] = true
     affinity.settle(exchange, self.current.providers[1].slots[1])
-    assert.equal('p1/1', affinity.of({ session = 'many ' .. index, home = false }).key)
+    assert.equal('p1/1', affinity.of({ session = 'many ' .. index, affinity = false }).key)
   end
   local count = 0
   for _ in pairs(names) do count = count + 1 end
   assert.is_true(count > 900 and count <= 1024, count)
   local lost = 0
   for index = 1, 3000 do
-    if not affinity.of({ session = 'many ' .. index, home = false }).key then lost = lost + 1 end
+    if not affinity.of({ session = 'many ' .. index, affinity = false }).key then lost = lost + 1 end
   end
   assert.is_true(lost >= 3000 - 1024)
-  assert.is_nil(affinity.of({ session = 'never seen', home = false }).key)
+  assert.is_nil(affinity.of({ session = 'never seen', affinity = false }).key)
   assert.is_true(C.cc_cells() < 16384)
 end)

@@ -51,13 +51,13 @@ local function book(exchange, limit, count, rate, whose)
   if C.cc_limit_reserve_requests(limit, C.cc_now(), count, ticket, wait) ~= C.CC_OK then
     return no_room(exchange, count, rate, whose)
   end
-  exchange.batch_tickets = exchange.batch_tickets or {}
-  table.insert(exchange.batch_tickets, ticket)
+  exchange.batch = exchange.batch or {}
+  table.insert(exchange.batch, ticket)
   return true
 end
 
 local function book_client(exchange, count)
-  local allowance = exchange.caller.allowance
+  local allowance = exchange.client.allowance
   if not allowance or allowance.requests == 0 then return true end
   return book(exchange, clients.limit(allowance), count, allowance.requests, 'client "' .. allowance.name .. '"')
 end
@@ -72,8 +72,8 @@ end
 --- The batch goes to no provider: nothing of it counts.
 ---@param exchange ccrelay.Exchange
 function M.give_back(exchange)
-  for _, ticket in ipairs(exchange.batch_tickets or {}) do C.cc_limit_refund(ticket, C.cc_now()) end
-  exchange.batch_tickets = false
+  for _, ticket in ipairs(exchange.batch or {}) do C.cc_limit_refund(ticket, C.cc_now()) end
+  exchange.batch = false
 end
 
 --- Lets a new batch in and counts its requests, or answers and returns false.

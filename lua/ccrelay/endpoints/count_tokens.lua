@@ -30,7 +30,7 @@ local function able(exchange)
   local first = candidates.candidates(exchange)[1]
   if first and not first.slot.provider:supports 'count_tokens' then return {} end
   local list = {}
-  for _, candidate in ipairs(exchange.candidates) do
+  for _, candidate in ipairs(candidates.known(exchange)) do
     if candidate.slot.provider:supports 'count_tokens' then list[#list + 1] = candidate end
   end
   return list
@@ -78,7 +78,7 @@ end
 ---@param exchange ccrelay.Exchange
 function M.serve(exchange)
   if not messages.accepts(exchange) then return end
-  exchange.endpoint = 'count_tokens'
+  exchange:set_endpoint 'count_tokens'
   local list = able(exchange)
   if #list == 0 then return estimate(exchange) end
   local known = count_coalescing.ask(exchange, list[1])

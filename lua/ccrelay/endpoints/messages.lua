@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- POST /v1/messages: the policy decides, and what it returns is what the client gets.
 local C = require 'ccrelay.c'
+local access = require 'ccrelay.log.access'
 local call = require 'ccrelay.script.call'
 local Outcome = require 'ccrelay.health.outcome'
 local respond = require 'ccrelay.exchange.respond'
 local clients = require 'ccrelay.limits.clients'
 local respond_upstream = require 'ccrelay.exchange.respond_upstream'
+local candidates = require 'ccrelay.routing.candidates'
 local content_encoding = require 'ccrelay.exchange.content_encoding'
 local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
@@ -27,7 +29,7 @@ function M.accepts(exchange, without_model)
     model_lists.prepare(exchange)
     return true
   end
-  exchange.malformed = true
+  access.note_malformed(exchange)
   if content_encoding.refuse(exchange, code) then return false end
   local message = string.format('%s (at byte %d of the body)', ffi.string(C.cc_error_text(code)), offset)
   respond.error(exchange, 400, message, { failure = ffi.string(C.cc_error_name(code)) })
@@ -47,7 +49,7 @@ end
 ---@param exchange ccrelay.Exchange
 function M.serve(exchange)
   if not M.accepts(exchange) then return end
-  exchange.endpoint = 'messages'
+  exchange:set_endpoint 'messages'
   if not is_let_in(exchange) then return end
   local journal = exchange.generation.journal
   if journal:writes 'debug' then journal:body(exchange) end
@@ -55,8 +57,7 @@ function M.serve(exchange)
   if exchange.answered then return end
   local outcome = handle.object(result, 'outcome')
   if Outcome.is(outcome, exchange) then return respond_upstream.outcome(exchange, outcome) end
-  local none = result == nil and exchange.candidates and #exchange.candidates == 0
-  if none then return respond_upstream.no_candidate(exchange) end
+  if result == nil and candidates.were_none(exchange) then return respond_upstream.no_candidate(exchange) end
   error('the policy returned ' .. (result == nil and 'nothing' or 'a ' .. type(result)) .. ', expected an outcome', 0)
 end
 

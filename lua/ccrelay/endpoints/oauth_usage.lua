@@ -19,7 +19,7 @@ local SEVERITIES = { [0.75] = 'warning', [0.95] = 'critical' } -- by threshold
 local function at_anthropic(exchange)
   if not client_auth.is_subscription(client_auth.bearer(exchange.header.authorization)) then return nil end
   for _, provider in ipairs(exchange.generation.providers) do
-    local candidate = provider.type == 'anthropic' and candidates.at(provider, exchange.caller)
+    local candidate = provider.type == 'anthropic' and candidates.at(provider, exchange.client)
     if candidate and candidate.credential == 'client' then return candidate end
   end
   return nil
@@ -49,7 +49,7 @@ end
 
 ---@param exchange ccrelay.Exchange
 function M.serve(exchange)
-  exchange.endpoint = 'passthrough'
+  exchange:set_endpoint 'passthrough'
   local candidate = at_anthropic(exchange)
   if candidate then return respond_upstream.outcome(exchange, attempt.try(exchange, candidate)) end
   local per_day = budget.of(exchange)

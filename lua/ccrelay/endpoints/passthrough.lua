@@ -2,6 +2,7 @@
 -- /v1/messages/batches* and /v1/files*: as they are to the key that made the batch or file, new ones to the first
 -- provider that has such. Addresses in the answers lead to the relay.
 local C = require 'ccrelay.c'
+local access = require 'ccrelay.log.access'
 local batch_addresses = require 'ccrelay.endpoints.batch_addresses'
 local respond = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
@@ -75,11 +76,11 @@ end
 ---@param exchange ccrelay.Exchange
 function M.serve(exchange)
   local wanted = read_path(exchange)
-  exchange.endpoint = 'passthrough'
+  exchange:set_endpoint 'passthrough'
   local provider, slot = owners.keeper(exchange, wanted.feature, wanted.id, candidates.credential)
-  local candidate = provider and candidates.at(provider, exchange.caller, slot)
+  local candidate = provider and candidates.at(provider, exchange.client, slot)
   if not candidate then
-    exchange.refused = true
+    access.note_refused(exchange)
     return respond.error(exchange, 404, 'no provider serves ' .. exchange.path, { failure = 'no_candidate' })
   end
   if wanted.holds then exchange.held_bytes = HELD_BYTES end

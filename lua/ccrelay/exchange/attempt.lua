@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- One try at one upstream, from the reservation to its outcome.
+-- Makes attempts: sends a request to one upstream and reads the outcome. It guarantees that whatever was reserved for
+-- an attempt that was not sent is refunded, and that no exchange makes more than MOST_ATTEMPTS.
 local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.health.outcome'
 local Request = require 'ccrelay.providers.draft'
@@ -20,20 +21,41 @@ local cache = require 'ccrelay.credentials.cache'
 ---@field upstream ccrelay.Upstream
 ---@field slot ccrelay.Slot
 ---@field counted boolean its limits and health count
----@field probes ccrelay.Probes|false breakers that it is a probe of
----@field probed boolean whether it was one of any
----@field tickets ffi.cdata*? what is booked for it
+---@field probes ccrelay.Probes|false breakers that it is a probe of; written by health/learn
+---@field probed boolean whether it was one of any; written by health/learn
+---@field reserved ffi.cdata*? struct cc_reservation[2], what is reserved for it; written by exchange/attempt
 ---@field open boolean sent, and its end not seen yet
----@field since number? when it was sent, in a race
+---@field since number? when it was sent, in a race; written by exchange/race
 ---@field more boolean whether another stands behind it
 ---@field patience number? ms without a response head after which it is given up; nil: those of the whole exchange
----@field credential integer? version of what the vault had for it
+---@field credential integer? version of the provider's credential it was sent with
+
+---@class ccrelay.Attempts exchange.attempts, written here only
+---@field first ccrelay.Attempt|false the one that C has under number 0
+---@field second ccrelay.Attempt|false the one under number 1
+---@field chosen ccrelay.Attempt|false whose answer the client gets
+---@field last ccrelay.Outcome|false the last failure
+---@field cut_short ccrelay.Outcome|false the first that timed out early because another upstream was left to try
+---@field sent boolean whether any was sent
+---@field billed boolean whether any that was sent may cost something
+---@field recovered table<ccrelay.Slot, boolean>|false keys that were tried again with new credentials
+---@field excess integer? attempts that were asked for beyond MOST_ATTEMPTS
 
 local M = {}
 
 local MOST_ATTEMPTS = 64 -- of an exchange
 
 local spec = ffi.new 'struct cc_attempt_spec'
+
+local function attempts_of(exchange)
+  local own = exchange.attempts
+  if not own then
+    own = { first = false, second = false, chosen = false, last = false, cut_short = false, sent = false,
+      billed = false, recovered = false }
+    exchange.attempts = own
+  end
+  return own
+end
 
 -- ---- Admission ---------------------------------------------------------------------------------
 
@@ -42,8 +64,8 @@ local function admit(exchange, attempt, more)
   local ready = learn.take_probes(exchange, attempt, not more)
   if ready then return 'overloaded', ready - now end
   if not slot.rates or attempt.upstream.credential ~= 'own' then return nil end
-  attempt.tickets = reservation.reserve(exchange, slot, attempt.upstream.model, now, not more)
-  if not attempt.tickets then
+  attempt.reserved = reservation.reserve(exchange, slot, attempt.upstream.model, now, not more)
+  if not attempt.reserved then
     learn.withdraw(attempt)
     return 'limited', math.max(reservation.wait(exchange, slot, attempt.upstream.model, now), 1)
   end
@@ -61,17 +83,22 @@ local function not_admitted(exchange, attempt, reason, pause)
   return Outcome.refused(exchange, attempt, reason, pause)
 end
 
--- It never reached the upstream: nothing was used and nothing learned.
+-- Refunds an attempt that never reached the upstream: nothing was used and nothing learned.
 local function give_back(attempt)
   learn.withdraw(attempt)
-  if attempt.tickets then
-    reservation.release(attempt.slot, attempt.tickets)
+  if attempt.reserved then
+    reservation.release(attempt.slot, attempt.reserved)
   end
-  attempt.tickets = nil
+  attempt.reserved = nil
 end
 
---- An attempt whose end nobody waits for any more. If it has been sent, its probable use stays reserved;
---- tells whether it has.
+-- Commits its probable use: how much the attempt used nobody will tell.
+local function abandon(exchange, attempt)
+  reservation.abandon(exchange, attempt)
+  attempt.reserved = nil
+end
+
+--- Gives up an attempt whose end is not waited for. If it was sent, its probable use is committed.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 ---@return boolean sent
@@ -82,8 +109,9 @@ function M.drop(exchange, attempt)
     return false
   end
   learn.withdraw(attempt)
-  if attempt.tickets then reservation.abandon(exchange, attempt) end
-  exchange.sent, exchange.billed = true, true
+  if attempt.reserved then abandon(exchange, attempt) end
+  local own = attempts_of(exchange)
+  own.sent, own.billed = true, true
   return true
 end
 
@@ -113,9 +141,10 @@ local function fill_spec(exchange, attempt)
   spec.head_ms = attempt.patience or configuration.server.timeout_ms
   spec.gate_bytes, spec.gate_ms = exchange.held_bytes or gate.bytes, exchange.held_bytes and 0 or gate.ms
   spec.gate_opens = not attempt.more
-  local tickets = attempt.tickets
-  spec.entries[0] = exchange.client_ticket and exchange.client_ticket.entry or 0
-  spec.entries[1], spec.entries[2] = tickets and tickets[0].entry or 0, tickets and tickets[1].entry or 0
+  local reserved = attempt.reserved
+  local admission = exchange.admission
+  spec.entries[0] = admission and admission.reserved and admission.reserved.entry or 0
+  spec.entries[1], spec.entries[2] = reserved and reserved[0].entry or 0, reserved and reserved[1].entry or 0
   return spec
 end
 
@@ -152,13 +181,21 @@ function M.cancel(exchange, attempt)
   attempt.open = false
 end
 
+-- The outcome of an attempt that could not be sent.
+local function unsent(exchange, attempt, reason, message, final)
+  local outcome = Outcome.unsent(exchange, attempt, reason, message, final)
+  attempts_of(exchange).last = outcome
+  exchange.outcomes[#exchange.outcomes + 1] = outcome
+  return outcome
+end
+
 local function send(exchange, attempt)
   local ok, ready, message = call.pcall(prepare, exchange, attempt)
   if not ok or not ready then
     M.cancel(exchange, attempt)
     give_back(attempt)
     if not ok then error(ready, 0) end
-    return Outcome.unsent(exchange, attempt, 'credentials', message)
+    return unsent(exchange, attempt, 'credentials', message)
   end
   local code = C.cc_attempt_send(exchange.relay, exchange.handle, attempt.number)
   if code ~= C.CC_OK then
@@ -169,7 +206,7 @@ local function send(exchange, attempt)
   end
 end
 
--- What the provider's credentials are fetched from is asked before anything is reserved.
+-- Fetches the provider's credential, if it has to be fetched, before anything is reserved.
 local function obtain(exchange, slot, credential, patience, racing)
   if not slot.provider.source or credential == 'client' then return true end
   return cache.get(exchange, slot.provider.source, patience, racing)
@@ -186,28 +223,29 @@ end
 ---@param running integer? how many are under way
 ---@return boolean
 function M.is_spent(exchange, running)
-  return #exchange.trail + (running or 0) >= MOST_ATTEMPTS
+  return #exchange.outcomes + (running or 0) >= MOST_ATTEMPTS
 end
 
--- What came last stands for what is not tried any more; but not for ever.
+-- The last failure stands for attempts that are not made any more; a script that asks again and again gets an error.
 local function one_more(exchange)
-  exchange.excess = (exchange.excess or 0) + 1
-  if exchange.last and exchange.excess <= MOST_ATTEMPTS then return exchange.last end
+  local own = attempts_of(exchange)
+  own.excess = (own.excess or 0) + 1
+  if own.last and own.excess <= MOST_ATTEMPTS then return own.last end
   error('exchange:try: ' .. MOST_ATTEMPTS .. ' attempts are the most that an exchange may make', 0)
 end
 
--- The place an attempt takes may be that of one which a script has lost sight of.
+-- C uses the number of an attempt again. The one that had it before may still be open if its outcome was never read.
 local function hold(exchange, attempt)
-  local place = attempt.number == 0 and 'holder_0' or 'holder_1'
-  local before = exchange[place]
+  local own, place = attempts_of(exchange), attempt.number == 0 and 'first' or 'second'
+  local before = own[place]
   if before and before.open then learn.withdraw(before) end
-  exchange[place] = attempt
+  own[place] = attempt
 end
 
 -- An attempt for which nothing has been reserved or sent.
 local function new(exchange, upstream, more)
   local slot = upstream.slot
-  if Upstream.credential(slot.provider, exchange.caller) ~= upstream.credential then
+  if Upstream.credential(slot.provider, exchange.client) ~= upstream.credential then
     error('exchange:try: this upstream was a candidate for another client', 4)
   end
   if more == nil then more = Upstream.remains(exchange, upstream) end
@@ -222,7 +260,7 @@ local function dispatch(exchange, attempt)
   local origin, message = attempt.slot.provider:origin(exchange.relay)
   if not origin then
     give_back(attempt)
-    return Outcome.unsent(exchange, attempt, 'address', message)
+    return unsent(exchange, attempt, 'address', message)
   end
   local number = draft(exchange, origin, fill_spec(exchange, attempt))
   if number < 0 then
@@ -248,34 +286,35 @@ function M.start(exchange, upstream, more, race)
   if not Upstream.is(upstream) then error('exchange:try takes one of relay.upstreams(exchange)', 3) end
   if M.is_spent(exchange) then return nil, one_more(exchange) end
   local attempt, slot = new(exchange, upstream, more), upstream.slot
-  exchange.tried[slot] = true
+  Upstream.mark_tried(exchange, slot)
   local beside = race and race.count > 0 -- and the timer of the exchange is the race's
   local there, lack, final = obtain(exchange, slot, upstream.credential, not beside and attempt.patience or nil, beside)
   if lack == cache.INTERRUPTED then return nil, nil end
-  if not there then return nil, Outcome.unsent(exchange, attempt, 'credentials', lack, final) end
+  if not there then return nil, unsent(exchange, attempt, 'credentials', lack, final) end
   attempt.credential = slot.provider.source and cache.version(slot.provider.source)
   if attempt.counted then
     local reason, pause = admit(exchange, attempt, attempt.more)
     if reason then return nil, not_admitted(exchange, attempt, reason, pause) end
     wait_queue.leave(exchange)
   end
-  local unsent = dispatch(exchange, attempt)
-  if unsent then return nil, unsent end
+  local failure = dispatch(exchange, attempt)
+  if failure then return nil, failure end
   return attempt
 end
 
 -- ---- Outcome -----------------------------------------------------------------------------------
 
--- A refused request has used what the refusal says; of one that broke off the probable use stays reserved.
+-- Commits what a failed attempt used: what a refusal says, or what is probable for one that broke off.
 local function settle(exchange, attempt, outcome)
   if not outcome.sent then return give_back(attempt) end
-  exchange.sent = true
+  local own = attempts_of(exchange)
+  own.sent = true
   local refused = not outcome.ok and outcome.status and outcome.status >= 400
-  exchange.billed = exchange.billed or not refused or outcome.used_input > 0
-  if outcome.ok or not attempt.tickets then return end
-  if not refused then return reservation.abandon(exchange, attempt) end
-  reservation.settle(attempt.tickets, outcome.used_input, outcome.used_output)
-  attempt.tickets = nil
+  own.billed = own.billed or not refused or outcome.used_input > 0
+  if outcome.ok or not attempt.reserved then return end
+  if not refused then return abandon(exchange, attempt) end
+  reservation.settle(attempt.reserved, outcome.used_input, outcome.used_output)
+  attempt.reserved = nil
 end
 
 -- How long streams take to their first content, or to be given up without any.
@@ -292,12 +331,13 @@ end
 local function recovers(exchange, attempt, outcome)
   local provider = attempt.slot.provider
   if outcome.ok or not provider.scheme.recover or attempt.upstream.credential == 'client' then return false end
-  if exchange.recovered and exchange.recovered[attempt.slot] then return false end
+  local own = attempts_of(exchange)
+  if own.recovered and own.recovered[attempt.slot] then return false end
   local again, why = provider.scheme.recover(outcome, attempt.upstream)
   if not again then return false end
   if why then exchange.generation.journal:say('warn', why, { 'provider', provider.name }) end
-  exchange.recovered = exchange.recovered or {}
-  exchange.recovered[attempt.slot] = true
+  own.recovered = own.recovered or {}
+  own.recovered[attempt.slot] = true
   return true
 end
 
@@ -311,11 +351,11 @@ function M.finish(exchange, attempt)
     M.drop(exchange, attempt)
     wait.vanish(exchange)
   end
-  local trail = exchange.trail
-  trail[#trail + 1] = outcome
+  local outcomes = exchange.outcomes
+  outcomes[#outcomes + 1] = outcome
   local journal = exchange.generation.journal
   if journal:writes 'debug' then journal:outcome(exchange, outcome, Outcome.header_lines) end
-  if recovers(exchange, attempt, outcome) then outcome.again, outcome.verdict = true, 'neutral' end
+  if recovers(exchange, attempt, outcome) then Outcome.try_again(outcome) end
   if attempt.counted then
     if outcome.status and attempt.upstream.credential == 'own' then
       response_headers.learn(exchange, attempt, outcome)
@@ -326,20 +366,57 @@ function M.finish(exchange, attempt)
   end
   if not outcome.ok then
     attempt.open = false
-    exchange.last = outcome
-    if outcome.timeout and attempt.more and not exchange.hurried then exchange.hurried = outcome end
+    local own = attempts_of(exchange)
+    own.last = outcome
+    if outcome.timeout and attempt.more and not own.cut_short then own.cut_short = outcome end
   end
   return outcome
 end
 
+--- Takes the first outcome that timed out early because another upstream was left to try: it may have all the time
+--- there is when those have failed too.
+---@param exchange ccrelay.Exchange
+---@return ccrelay.Outcome? outcome
+function M.take_cut_short(exchange)
+  local own = exchange.attempts
+  local outcome = own and own.cut_short
+  if not outcome then return nil end
+  own.cut_short = false
+  Outcome.try_again(outcome)
+  return outcome
+end
+
+--- The client gets the answer of this attempt.
+---@param exchange ccrelay.Exchange
+---@param attempt ccrelay.Attempt
+function M.choose(exchange, attempt)
+  attempts_of(exchange).chosen = attempt
+end
+
+--- Whether C still holds the answer of an outcome: the number of its attempt was not used again.
+---@param exchange ccrelay.Exchange
+---@param outcome ccrelay.Outcome
+---@return boolean
+function M.is_held(exchange, outcome)
+  local own = exchange.attempts
+  return own and outcome.holder == (outcome.attempt == 0 and own.first or own.second)
+end
+
+--- The last failure of an exchange.
+---@param exchange ccrelay.Exchange
+---@return ccrelay.Outcome?
+function M.last_failure(exchange)
+  return exchange.attempts and exchange.attempts.last or nil
+end
+
 -- ---- What policies call ------------------------------------------------------------------------
 
--- Another was quicker to the room there was: the last candidate waits for the next.
+-- Another exchange took the room in the limit: the last candidate waits in the queue.
 local function gives_way(exchange, upstream, more, outcome)
-  if outcome.error ~= 'limited' or exchange.last or not wait_queue.wanted(exchange) then return false end
+  if outcome.error ~= 'limited' or M.last_failure(exchange) or not wait_queue.wanted(exchange) then return false end
   if more == nil then more = Upstream.remains(exchange, upstream) end
   wait_queue.note(exchange, upstream.slot, upstream.model, C.cc_now() + outcome.retry_after * 1000, false)
-  return not more and wait_queue.wait(exchange)
+  return not more and Upstream.wait_for_room(exchange)
 end
 
 local function start(exchange, upstream, more)

@@ -7,7 +7,7 @@ local ffi = require 'ffi'
 local memoize = require 'ccrelay.util.memoize'
 local texts = require 'ccrelay.util.text'
 
----@class ccrelay.Caller
+---@class ccrelay.Client
 ---@field kind 'open'|'key'|'bearer'|'subscription'
 ---@field name string? the configured client
 ---@field passes boolean whether its credential goes to a transparent provider
@@ -29,11 +29,11 @@ local function digest(text, out)
   return out
 end
 
-local function add(entries, secret, kind, client)
+local function add(entries, secret, kind, settings)
   if type(secret) ~= 'string' or secret == '' then return end
   entries[#entries + 1] = {
-    digest = digest(secret, digest_type()), kind = kind, name = client and client.name,
-    allowance = client and clients.allowance(client),
+    digest = digest(secret, digest_type()), kind = kind, name = settings and settings.name,
+    allowance = settings and clients.allowance(settings),
   }
 end
 
@@ -45,7 +45,7 @@ function M.new(rules)
   local entries = {}
   local keys = rules.api_key or {}
   for _, key in ipairs(type(keys) == 'table' and keys or { keys }) do add(entries, key, 'key', nil) end
-  for _, client in ipairs(rules.clients or {}) do add(entries, client.key, 'key', client) end
+  for _, settings in ipairs(rules.clients or {}) do add(entries, settings.key, 'key', settings) end
   add(entries, rules.bearer_secret, 'bearer', nil)
   return setmetatable({
     entries = entries,
@@ -77,7 +77,7 @@ function M.bearer(value)
   return (texts.trim(string.sub(value, 8)))
 end
 
-local function caller(kind, passes, entry)
+local function client(kind, passes, entry)
   return { kind = kind, passes = passes, name = entry and entry.name, allowance = entry and entry.allowance }
 end
 
@@ -91,16 +91,16 @@ end
 --- Who sent these credentials: nil for nobody who may.
 ---@param authorization string?
 ---@param api_key string?
----@return ccrelay.Caller?
+---@return ccrelay.Client?
 function Auth:identify(authorization, api_key)
   local token, key = M.bearer(authorization), api_key or ''
   local by_token, by_key = self:match(token, true), self:match(key, false)
   if by_token and by_key and token ~= key then return nil end
   local entry = by_key or by_token
-  if entry then return caller(entry.kind, false, entry) end
-  if self.subscription and M.is_subscription(token) then return caller('subscription', true) end
-  if self.any_bearer then return token ~= '' and caller('bearer', true) or nil end
-  if self.open then return caller('open', (authorization or '') ~= '' or key ~= '') end
+  if entry then return client(entry.kind, false, entry) end
+  if self.subscription and M.is_subscription(token) then return client('subscription', true) end
+  if self.any_bearer then return token ~= '' and client('bearer', true) or nil end
+  if self.open then return client('open', (authorization or '') ~= '' or key ~= '') end
   return nil
 end
 

@@ -29,9 +29,9 @@ local function key_of(exchange, upstream)
   if C.cc_request_body(exchange.relay, exchange.handle, slice) ~= C.CC_OK or slice.size > MOST_BODY_BYTES then
     return nil
   end
-  local caller, header = exchange.caller, exchange.header
+  local client, header = exchange.client, exchange.header
   local parts = {
-    digest_of(slice.data, slice.size), caller.kind, caller.name or '', header.authorization or '',
+    digest_of(slice.data, slice.size), client.kind, client.name or '', header.authorization or '',
     header['x-api-key'] or '', upstream.provider, upstream.model or '', upstream.credential, exchange.path,
     exchange.query, header['anthropic-beta'] or '', header['anthropic-version'] or '',
   }
@@ -64,7 +64,7 @@ local function begin(exchange, counts, key, now)
   end
   local entry = { waiting = {}, key = key, counts = counts, expires = 0, value = nil }
   counts.entries[key] = entry
-  exchange.tally = entry
+  exchange.count = entry
 end
 
 --- What another exchange was answered, or will be: waits for that. Nil when the exchange has to ask by
@@ -92,9 +92,9 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param value string|false|nil
 function M.tell(exchange, value)
-  local entry = exchange.tally
+  local entry = exchange.count
   if not entry then return end
-  exchange.tally = false
+  exchange.count = false
   for _, other in ipairs(entry.waiting) do wait.post(other, wait.SHARED) end
   entry.waiting, entry.value, entry.expires = nil, value, C.cc_now() + KEPT_MS
   if value == nil then

@@ -46,12 +46,10 @@ local function try_spares(exchange, outcome)
   return outcome
 end
 
--- One that was given up early because others stood behind it. Those have failed too: now it may take its time.
+-- Tries one again that timed out early because others were left to try. Those have failed: now it may take its time.
 local function try_again(exchange)
-  local hurried = exchange.hurried
-  if not hurried then return nil end
-  exchange.hurried, hurried.again = false, true
-  return attempt.run(exchange, hurried.upstream, false)
+  local outcome = attempt.take_cut_short(exchange)
+  return outcome and attempt.run(exchange, outcome.upstream, false)
 end
 
 --- What is left when all of a list have failed: the best of the candidates that health had left out and the best
@@ -79,10 +77,10 @@ end
 ---@return ccrelay.Outcome? outcome the good one, else the one that tells most; nil for an empty list
 function M.first(exchange, list)
   wait.check(exchange, 'first')
-  local before = #exchange.trail
+  local before = #exchange.outcomes
   local outcome = M.try_rest(exchange, try_each(exchange, list))
-  if not outcome or outcome.ok then return outcome or #list > 0 and exchange.last or nil end
-  return most_telling.choose(exchange.trail, before + 1) or outcome
+  if not outcome or outcome.ok then return outcome or #list > 0 and attempt.last_failure(exchange) or nil end
+  return most_telling.choose(exchange.outcomes, before + 1) or outcome
 end
 
 return M

@@ -111,6 +111,7 @@ function M.define(parts)
   handle.define('exchange', parts.class, function(self, name)
     if shown[name] then return shown[name] end
     if name == 'header' then return handle.new(self.header) end
+    if name == 'client' then return parts.views.client(self) end
     if not parts.views[name] or HIDDEN[name] then error(members.unknown('an exchange', name, known), 2) end
     return self[name]
   end, function(_, name)

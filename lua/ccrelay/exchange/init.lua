@@ -93,9 +93,9 @@ end
 ---@return ccrelay.Exchange
 function M.new(relay, handle, generation)
   return (setmetatable({
-    relay = relay, handle = handle, generation = generation, caller = ANYONE, endpoint = false, wait = false,
-    face = false, ended = false, answered = false, cache = places(nil), candidates = false,
-    tried = new_table(0, 1), trail = new_table(1, 0), holder_0 = false, chosen = false,
+    relay = relay, handle = handle, generation = generation, client = ANYONE, endpoint = false, wait = false,
+    face = false, ended = false, answered = false, cache = places(nil), selection = false,
+    attempts = false, outcomes = new_table(1, 0),
   }, Exchange))
 end
 
@@ -174,8 +174,9 @@ function views.tool_durations(self)
   return value and hints.tool_durations(value)
 end
 
+-- For scripts: the library's field of that name holds all of the client.
 function views.client(self)
-  return self.caller.name
+  return self.client.name
 end
 
 local decoded = ffi.new('char[?]', 256)
@@ -358,6 +359,26 @@ end
 
 -- ---- Actions -----------------------------------------------------------------------------------
 
+--- Who the client is.
+---@package
+---@param client ccrelay.Client
+function methods:identify(client)
+  self.client = client
+end
+
+--- Which endpoint serves the exchange; false before its request is accepted.
+---@package
+---@param name 'messages'|'count_tokens'|'passthrough'
+function methods:set_endpoint(name)
+  self.endpoint = name
+end
+
+--- Frees what only led to the answer: that may take minutes.
+---@package
+function methods:free_early()
+  self.selection, self.turns, self.estimated, self.cache.header = false, nil, nil, nil
+end
+
 --- The exchange is over: its DONE event has come.
 ---@package
 function methods:mark_ended()
@@ -377,7 +398,7 @@ end
 --- Begins the answer of a client that wants a stream before there is one.
 ---@package
 function methods:begin_early()
-  respond.early(self)
+  respond.begin_stream(self)
 end
 
 methods.try = attempt.try

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Two attempts beside each other: the first good answer wins.
+-- Races two attempts: the first good answer wins, and the other attempt is cancelled.
 local C = require 'ccrelay.c'
 local attempts = require 'ccrelay.exchange.attempt'
 local each = require 'ccrelay.util.each'
@@ -10,6 +10,10 @@ local most_telling = require 'ccrelay.health.most_telling'
 local wait = require 'ccrelay.sched.wait'
 
 local M = {}
+
+---@class ccrelay.Loser an attempt that was cancelled because another was quicker
+---@field upstream ccrelay.Upstream
+---@field input_tokens integer that it may have cost: 0 when it was not sent
 
 ---@class ccrelay.Race
 ---@field list ccrelay.Upstream[]
@@ -38,18 +42,18 @@ local function start_next(exchange, race)
   end
 end
 
--- A loser that has been sent may cost what a winner does: it counts as an attempt, and what it reserved
--- stays booked.
-local function lose(exchange, attempt)
+-- A loser that was sent may cost as much as the winner: it counts as an attempt, and what was reserved for it stays
+-- reserved.
+local function abort(exchange, attempt)
   attempts.cancel(exchange, attempt)
   local input = attempts.drop(exchange, attempt) and exchange.tokens_estimate or 0
-  if not exchange.raced then exchange.raced = {} end
-  table.insert(exchange.raced, { upstream = attempt.upstream, input_tokens = input })
+  if not exchange.losers then exchange.losers = {} end
+  table.insert(exchange.losers, { upstream = attempt.upstream, input_tokens = input })
   if exchange.stream then latency.exceeded(attempt.upstream, C.cc_now() - attempt.since) end
 end
 
-local function call_off(exchange, race)
-  for _, attempt in each(race.running) do lose(exchange, attempt) end
+local function abort_others(exchange, race)
+  for _, attempt in each(race.running) do abort(exchange, attempt) end
   C.cc_exchange_timer(exchange.relay, exchange.handle, -1)
 end
 
@@ -82,16 +86,16 @@ end
 ---@return ccrelay.Outcome? outcome the good one, else the one that tells most
 function M.run(exchange, list, options)
   wait.check(exchange, 'race')
-  local after, before = options and options.after_ms or 0, #exchange.trail
+  local after, before = options and options.after_ms or 0, #exchange.outcomes
   local race = { list = { unpack(list) }, next = 1, running = {}, count = 0 }
   start_next(exchange, race)
   if after > 0 then C.cc_exchange_timer(exchange.relay, exchange.handle, after) else start_next(exchange, race) end
   run_until_good(exchange, race)
-  call_off(exchange, race)
+  abort_others(exchange, race)
   local outcome = race.outcome
   if not race.refusal then outcome = failover.try_rest(exchange, outcome) end
   if outcome and outcome.ok then return outcome end
-  return race.refusal or most_telling.choose(exchange.trail, before + 1) or outcome
+  return race.refusal or most_telling.choose(exchange.outcomes, before + 1) or outcome
 end
 
 return M

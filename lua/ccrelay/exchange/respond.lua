@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Answers of the relay's own: errors, lists, and what a policy says by itself.
+-- Answers the client without an upstream: errors, lists, and what a policy answers itself. It guarantees that errors
+-- have the shape of the Messages API and that no secret of the configuration is in their messages.
 local C = require 'ccrelay.c'
+local access = require 'ccrelay.log.access'
 local call = require 'ccrelay.script.call'
 local each = require 'ccrelay.util.each'
 local api_error = require 'ccrelay.util.api_error'
@@ -32,14 +34,14 @@ function M.header(exchange, name, value)
   if code == C.CC_EINVAL or code == C.CC_ELIMIT then refused('the answer\'s header "' .. name .. '"', code) end
 end
 
---- The request id of an answer the relay makes up itself.
+--- The request id of an answer that no upstream gave.
 ---@param exchange ccrelay.Exchange
 ---@return string
 function M.request_id(exchange)
   return 'req_ccr_' .. exchange.id
 end
 
--- In a stream that has begun an answer is the data of an error event.
+-- The body of an answer in a stream that has begun: the data of an error event.
 local function as_error(exchange, status, body)
   local decoded = json.decode(body)
   if api_error.shaped(decoded) then return body end
@@ -61,6 +63,12 @@ function M.give(exchange, status, body, request_id)
   exchange.answered = true
 end
 
+--- The answer has begun, or was given.
+---@param exchange ccrelay.Exchange
+function M.mark_answered(exchange)
+  exchange.answered = true
+end
+
 --- Gives a value as JSON with status 200.
 ---@param exchange ccrelay.Exchange
 ---@param value any
@@ -78,7 +86,7 @@ function M.debug(exchange, provider)
   if not routing or not routing.debug then return end
   M.header(exchange, 'x-cc-relay-strategy', generation.strategy)
   if provider then M.header(exchange, 'x-cc-relay-provider', provider) end
-  M.header(exchange, 'x-cc-relay-attempts', tostring(#exchange.trail))
+  M.header(exchange, 'x-cc-relay-attempts', tostring(#exchange.outcomes))
 end
 
 local function stream_headers(exchange)
@@ -86,9 +94,9 @@ local function stream_headers(exchange)
   M.header(exchange, 'request-id', M.request_id(exchange))
 end
 
---- Begins the answer of a client that wants a stream before there is one; from then on it gets pings.
+--- Begins the answer of a client that wants a stream before an upstream has answered; from then on it gets pings.
 ---@param exchange ccrelay.Exchange
-function M.early(exchange)
+function M.begin_stream(exchange)
   stream_headers(exchange)
   M.debug(exchange)
   exchange.early = C.cc_answer_early(exchange.relay, exchange.handle) == C.CC_OK
@@ -111,7 +119,7 @@ end
 function M.error(exchange, status, message, options)
   options = options or {}
   local kind = options.type or api_error.type_of(status)
-  exchange.failure = options.failure or exchange.failure or kind
+  access.note_failure(exchange, options.failure or access.failure(exchange) or kind)
   M.header(exchange, 'content-type', 'application/json')
   if options.retry_after then M.header(exchange, 'retry-after', retry_after.text(options.retry_after)) end
   if options.should_retry ~= nil then M.header(exchange, 'x-should-retry', tostring(options.should_retry)) end
@@ -119,6 +127,15 @@ function M.error(exchange, status, message, options)
   local request_id = options.request_id or M.request_id(exchange)
   local shown = exchange.generation.journal.clean(message)
   M.give(exchange, status, api_error.body(kind, shown, request_id, options.error_code), request_id)
+end
+
+--- A script failed while it served the exchange: answers 500, or breaks off an answer that has begun.
+---@param exchange ccrelay.Exchange
+function M.script_failed(exchange)
+  if exchange.ended then return end
+  local told = not exchange.answered and pcall(M.error, exchange, 500, 'the relay failed on this request; its log '
+    .. 'tells why under ' .. M.request_id(exchange), { failure = 'script' })
+  if not told then C.cc_answer_break(exchange.relay, exchange.handle, false, '', 0) end
 end
 
 -- ---- What policies call ------------------------------------------------------------------------

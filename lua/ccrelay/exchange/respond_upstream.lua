@@ -1,6 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Gives the client what a policy returned: an upstream's answer as it came, or the error it stands for.
+-- Answers the client with the outcome that a policy returned: the upstream's answer unchanged, or an error for it. It
+-- guarantees that a failure which only says "cannot be served there" never replaces one that tells more.
 local C = require 'ccrelay.c'
+local access = require 'ccrelay.log.access'
+local attempts = require 'ccrelay.exchange.attempt'
+local candidates = require 'ccrelay.routing.candidates'
 local respond = require 'ccrelay.exchange.respond'
 local each = require 'ccrelay.util.each'
 local api_error = require 'ccrelay.util.api_error'
@@ -10,10 +14,6 @@ local spend_cap = require 'ccrelay.exchange.spend_cap'
 local stated_limit = require 'ccrelay.health.stated_limit'
 
 local M = {}
-
-local function is_held(exchange, outcome)
-  return outcome.holder == (outcome.attempt == 0 and exchange.holder_0 or exchange.holder_1)
-end
 
 local function set_headers(exchange, headers)
   for name, value in each(headers) do respond.header(exchange, name, value) end
@@ -32,19 +32,13 @@ local function mark(exchange, outcome)
   respond.debug(exchange, outcome.upstream.provider)
 end
 
--- An answer may take minutes: what only led to it is let go.
-local function shed(exchange)
-  exchange.candidates, exchange.tried, exchange.cache.header = false, false, nil
-  exchange.estimated, exchange.turns, exchange.filter = nil, nil, nil
-end
-
 local function no_stream(exchange, outcome)
   respond.error(exchange, 502, string.format('provider "%s" answered without a stream', outcome.upstream.provider),
     { failure = 'no_stream' })
 end
 
 local function pass(exchange, outcome)
-  if outcome.ok and not (is_held(exchange, outcome) and outcome.holder.open) then
+  if outcome.ok and not (attempts.is_held(exchange, outcome) and outcome.holder.open) then
     error('the policy returned an outcome that was given up', 0)
   end
   if not outcome.ok then set_headers(exchange, retry_after.headers(outcome)) end
@@ -53,8 +47,9 @@ local function pass(exchange, outcome)
   local with_event = exchange.generation.policy.break_with == 'event'
   local code = C.cc_answer_outcome(exchange.relay, exchange.handle, outcome.attempt, with_event)
   if code == C.CC_ESTATE and exchange.early then return no_stream(exchange, outcome) end
-  exchange.answered, exchange.chosen = true, outcome.holder
-  shed(exchange)
+  respond.mark_answered(exchange)
+  attempts.choose(exchange, outcome.holder)
+  exchange:free_early()
 end
 
 local function travels(name)
@@ -86,7 +81,7 @@ local function passes_unread(outcome)
 end
 
 local function passes_as_it_is(exchange, outcome)
-  if exchange.early or not is_held(exchange, outcome) then return false end
+  if exchange.early or not attempts.is_held(exchange, outcome) then return false end
   return outcome.shaped and not outcome.cut or passes_unread(outcome)
 end
 
@@ -100,7 +95,7 @@ end
 -- An error whose attempt has made room for a later one: status and body as they came, and the headers that
 -- clients read.
 local function pass_kept(exchange, outcome)
-  exchange.failure = outcome.type
+  access.note_failure(exchange, outcome.type)
   respond.header(exchange, 'content-type', 'application/json')
   set_headers(exchange, headers_of(exchange, outcome))
   respond.debug(exchange, outcome.upstream.provider)
@@ -111,7 +106,7 @@ local function http_error(exchange, outcome)
   local status = retells(outcome)
   if status then return retell(exchange, outcome, status, outcome.type, outcome.message) end
   if passes_as_it_is(exchange, outcome) then
-    exchange.failure = outcome.type
+    access.note_failure(exchange, outcome.type)
     return pass(exchange, outcome)
   end
   if outcome.shaped and outcome.complete and not outcome.cut then return pass_kept(exchange, outcome) end
@@ -120,7 +115,7 @@ end
 
 -- An error event, or an error inside a success: its data as the body, with the status of its type.
 local function told_error(exchange, outcome)
-  exchange.failure = outcome.error
+  access.note_failure(exchange, outcome.error)
   respond.header(exchange, 'content-type', 'application/json')
   set_headers(exchange, retry_after.headers(outcome))
   respond.debug(exchange, outcome.upstream.provider)
@@ -129,8 +124,9 @@ end
 
 -- Nobody could serve it, and nobody will until a person has acted: repeating it only delays the message.
 local function is_final(exchange)
-  if exchange.refusal and exchange.refusal.ready then return false end
-  for _, outcome in ipairs(exchange.trail) do
+  local refusal = candidates.refusal(exchange)
+  if refusal and refusal.ready then return false end
+  for _, outcome in ipairs(exchange.outcomes) do
     if not outcome.final then return false end
   end
   return true
@@ -171,7 +167,7 @@ local function repeat_stated(exchange, refusal)
     respond.error(exchange, kept.status, kept.message, options)
     return true
   end
-  exchange.failure = options.failure
+  access.note_failure(exchange, options.failure)
   kept.headers['content-type'], kept.headers['retry-after'] = 'application/json', retry_after.text(options.retry_after)
   set_headers(exchange, kept.headers)
   respond.give(exchange, kept.status, kept.body)
@@ -192,8 +188,8 @@ end
 --- Answers an exchange for which there was no candidate.
 ---@param exchange ccrelay.Exchange
 function M.no_candidate(exchange)
-  exchange.refused = true
-  local refusal = exchange.refusal
+  access.note_refused(exchange)
+  local refusal = candidates.refusal(exchange)
   respond.debug(exchange, nil)
   if refusal and refusal.ready then
     if refusal.kind == 'stated' and repeat_stated(exchange, refusal) then return end
@@ -214,7 +210,7 @@ end
 
 -- The policy had no other upstream to turn to.
 local function being_probed(exchange, outcome)
-  exchange.refused = true
+  access.note_refused(exchange)
   local message = string.format('provider "%s" has failed lately, and another request is trying it now',
     outcome.upstream.provider)
   respond.error(exchange, 529, message, { retry_after = outcome.retry_after, failure = 'overloaded' })
@@ -231,9 +227,9 @@ end
 -- provider said; nil for the end of a limit.
 local function worth_telling(exchange, outcome)
   if outcome.ok then return outcome end
-  if is_stated_before(exchange.refusal, outcome) then return nil end
+  if is_stated_before(candidates.refusal(exchange), outcome) then return nil end
   if not most_telling.cannot_serve(outcome) then return outcome end
-  local best, refusal = most_telling.choose(exchange.trail), exchange.refusal
+  local best, refusal = most_telling.choose(exchange.outcomes), candidates.refusal(exchange)
   if best and not most_telling.cannot_serve(best) then return best end
   if refusal and refusal.ready then return nil end
   return outcome.refused and best or outcome

@@ -39,7 +39,8 @@ local function set(exchange, headers)
 end
 
 local function message_of(exchange, spent, per_day)
-  local who = exchange.client and 'client "' .. exchange.client .. '"' or 'this relay'
+  local name = exchange.client.name
+  local who = name and 'client "' .. name .. '"' or 'this relay'
   local minutes = math.ceil(budget.remains() / 60000)
   return string.format(MESSAGE, who, spent, per_day, math.floor(minutes / 60), minutes % 60)
 end

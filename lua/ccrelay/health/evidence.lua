@@ -31,7 +31,7 @@ local function body_of(exchange)
 end
 
 local function client_of(exchange)
-  if exchange.caller.name then return exchange.caller.name end
+  if exchange.client.name then return exchange.client.name end
   local header = exchange.header
   return header['x-api-key'] or header.authorization or ''
 end

@@ -349,9 +349,13 @@ function M.unsent(exchange, attempt, reason, message, final)
   local outcome = new(exchange, attempt)
   outcome.error, outcome.retryable, outcome.type, outcome.headers = reason, true, 'api_error', no_headers()
   outcome.reason, outcome.final = message or ('no ' .. reason), final or false
-  exchange.last = outcome
-  exchange.trail[#exchange.trail + 1] = outcome
   return outcome
+end
+
+--- The failure says nothing of the upstream's health, and the same upstream is worth another attempt.
+---@param outcome ccrelay.Outcome
+function M.try_again(outcome)
+  outcome.again, outcome.verdict = true, 'neutral'
 end
 
 --- Whether a value is an outcome of this exchange.

@@ -13,7 +13,7 @@ local MOST = 2 ^ 42
 -- Names are those of the configuration, so there are no more cells than clients; all who have no name
 -- share one.
 local function number_of(exchange)
-  return cell.number('spent:' .. (exchange.client or ''))
+  return cell.number('spent:' .. (exchange.client.name or ''))
 end
 
 local function today()
@@ -44,7 +44,8 @@ end
 ---@return number? nil: without bound
 function M.of(exchange)
   local configuration = exchange.generation.configuration
-  local bound = exchange.client and bounds_of(configuration)[exchange.client]
+  local name = exchange.client.name
+  local bound = name and bounds_of(configuration)[name]
     or configuration.routing.budget_per_day or 0
   return bound > 0 and bound or nil
 end

@@ -16,10 +16,23 @@ local M = {}
 ---@field tokens number a minute
 ---@field open number exchanges at a time
 
-local ticket_type = ffi.typeof 'struct cc_reservation'
+local reservation_type = ffi.typeof 'struct cc_reservation'
 local rates = ffi.new 'struct cc_rates'
 local wait = ffi.new 'double[1]'
 local facts = ffi.new 'struct cc_worker'
+
+---@class ccrelay.Admission exchange.admission, written here only: what the exchange takes of its client's limits
+---@field open string|false name of the client whose open exchanges it is one of
+---@field reserved ffi.cdata*|false its reservation
+
+local function admission_of(exchange)
+  local own = exchange.admission
+  if not own then
+    own = { open = false, reserved = false }
+    exchange.admission = own
+  end
+  return own
+end
 
 local own_slot = 0
 
@@ -83,11 +96,11 @@ local function reserve(exchange, allowance)
     return refusal(string.format('there is no room to count for the limits of client "%s"; a restart of the '
       .. 'relay makes room', allowance.name))
   end
-  local ticket = ticket_type()
+  local reserved = reservation_type()
   local now = C.cc_now()
   local input, output = reservation.estimate(exchange, nil, { allowance.requests, allowance.tokens, 0, 0 })
-  if C.cc_limit_reserve(limit, now, input, output, ticket, wait) ~= C.CC_ELIMIT then
-    exchange.client_ticket = ticket
+  if C.cc_limit_reserve(limit, now, input, output, reserved, wait) ~= C.CC_ELIMIT then
+    admission_of(exchange).reserved = reserved
     reservation.expect(exchange, now)
     return nil
   end
@@ -100,11 +113,11 @@ end
 ---@param exchange ccrelay.Exchange
 ---@return ccrelay.ClientRefusal? refusal nil: it may go on; else nothing of it is counted
 function M.enter(exchange)
-  local allowance = exchange.caller.allowance
+  local allowance = exchange.client.allowance
   if not allowance then return nil end
   if allowance.open > 0 then
     C.cc_cell_add(counter(allowance.name, own_slot), 1)
-    exchange.client_open = allowance.name
+    admission_of(exchange).open = allowance.name
     if open_of(allowance.name) > allowance.open then
       M.leave(exchange, nil)
       return refusal(string.format('client "%s" has %s open, as many as it may', allowance.name,
@@ -119,9 +132,10 @@ end
 --- The exchange is open no more.
 ---@param exchange ccrelay.Exchange
 function M.close(exchange)
-  if not exchange.client_open then return end
-  C.cc_cell_add(counter(exchange.client_open, own_slot), -1)
-  exchange.client_open = false
+  local own = exchange.admission
+  if not (own and own.open) then return end
+  C.cc_cell_add(counter(own.open, own_slot), -1)
+  own.open = false
 end
 
 --- The exchange is over: what it really used takes the place of the estimate. All comes back when
@@ -130,13 +144,14 @@ end
 ---@param report ffi.cdata*? struct cc_report
 function M.leave(exchange, report)
   M.close(exchange)
-  local ticket = exchange.client_ticket
-  if not ticket then return end
-  exchange.client_ticket = false
-  if not report or not exchange.sent then return C.cc_limit_refund(ticket, C.cc_now()) end
-  if not exchange.billed and not report.usage_known then return C.cc_limit_commit(ticket, C.cc_now(), 0, 0) end
-  local chosen = exchange.chosen
-  C.cc_limit_commit(ticket, C.cc_now(), reservation.used(exchange, ticket, report, chosen and chosen.slot,
+  local own, attempts = exchange.admission, exchange.attempts
+  local reserved = own and own.reserved
+  if not reserved then return end
+  own.reserved = false
+  if not report or not (attempts and attempts.sent) then return C.cc_limit_refund(reserved, C.cc_now()) end
+  if not attempts.billed and not report.usage_known then return C.cc_limit_commit(reserved, C.cc_now(), 0, 0) end
+  local chosen = attempts.chosen
+  C.cc_limit_commit(reserved, C.cc_now(), reservation.used(exchange, reserved, report, chosen and chosen.slot,
     chosen and chosen.upstream.model))
 end
 

@@ -211,10 +211,9 @@ end
 ---@param attempt ccrelay.Attempt
 function M.abandon(exchange, attempt)
   for index = 0, 1 do
-    local ticket = attempt.tickets + index
+    local ticket = attempt.reserved + index
     C.cc_limit_commit(ticket, C.cc_now(), probable(exchange, ticket))
   end
-  attempt.tickets = nil
 end
 
 --- Tokens of output that an answer has had: as counted, of a stream that broke off at least by its bytes,
@@ -259,7 +258,7 @@ end
 ---@param report ffi.cdata* struct cc_report, with usage
 function M.close(exchange, attempt, report)
   for index = 0, 1 do
-    local ticket = attempt.tickets + index
+    local ticket = attempt.reserved + index
     C.cc_limit_commit(ticket, C.cc_now(), M.used(exchange, ticket, report, attempt.slot, attempt.upstream.model))
   end
 end

@@ -23,6 +23,9 @@ local PLACES = 1024
 local SHORT_MS, LONG_MS = 300000, 3600000 -- that prompt caches keep what nobody asks for
 local BINDING = C.CC_HAS_SIGNATURES + C.CC_HAS_CACHE_CONTROL
 
+-- exchange.affinity of an exchange that does not tell which conversation it is of.
+local UNKNOWN = {}
+
 local digest = ffi.new 'uint8_t[32]'
 local buffer = ffi.new 'char[192]'
 
@@ -37,10 +40,13 @@ end
 ---@param exchange ccrelay.Exchange
 ---@return ccrelay.Home?
 function M.of(exchange)
-  if exchange.home or exchange.homeless then return exchange.home or nil end
+  local before = exchange.affinity
+  if before then return before ~= UNKNOWN and before or nil end
   local session = exchange.session or exchange:field 'metadata.user_id'
-  exchange.homeless = type(session) ~= 'string'
-  if exchange.homeless then return nil end
+  if type(session) ~= 'string' then
+    exchange.affinity = UNKNOWN
+    return nil
+  end
   local mark = mark_of(session .. ' ' .. (exchange.agent or ''))
   local home = { cell = cell.number('home:' .. mark % PLACES), mark = mark, key = nil, org = nil }
   if home.cell < 0 then return nil end
@@ -50,7 +56,7 @@ function M.of(exchange)
     home.key, home.org, cached, till, home.cached_model = string.match(text, '^(%S+) (%S*) (%d+) (%d+) (%S*)$')
     home.cached, home.cached_until = tonumber(cached), tonumber(till)
   end
-  exchange.home = home
+  exchange.affinity = home
   return home
 end
 
@@ -62,7 +68,7 @@ local function provider_of(key) return (string.match(key, '^[^/]+')) end
 ---@param slot ccrelay.Slot
 ---@return string?
 function M.switch(exchange, slot)
-  local home = exchange.home
+  local home = exchange.affinity
   if not home or not home.key or home.key == slot.id then return nil end
   if bit.band(exchange.cache.feature_bits or 0, BINDING) == 0 then return nil end
   if provider_of(home.key) ~= slot.provider.name then return 'provider' end
@@ -99,8 +105,8 @@ end
 ---@param slot ccrelay.Slot
 ---@param usage ffi.cdata*? struct cc_usage
 function M.settle(exchange, slot, usage)
-  local home, org = exchange.home, slot.org_tag or ''
-  if not home then return end
+  local home, org = exchange.affinity, slot.org_tag or ''
+  if not home or home == UNKNOWN then return end
   local same = home.key == slot.id and home.org == org
   local cached = usage and cached_now(exchange, usage)
   if same and not cached then return end

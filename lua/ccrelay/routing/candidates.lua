@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Candidates: at which upstreams an exchange may be tried, and in which order.
+-- Selects the upstreams at which an exchange may be tried, and puts them in order.
 local C = require 'ccrelay.c'
 local reservation = require 'ccrelay.limits.reservation'
 local each = require 'ccrelay.util.each'
@@ -73,16 +73,16 @@ function M.is(value)
   return type(value) == 'table' and debug.getmetatable(value) == Upstream
 end
 
---- Whose credentials an attempt at the provider uses for this caller: 'client', 'own' (its keys),
+--- Whose credentials an attempt at the provider uses for this client: 'client', 'own' (its keys),
 --- 'adapter' (without a key); nil when there are none it may use.
 ---@param provider ccrelay.Provider
----@param caller ccrelay.Caller
+---@param client ccrelay.Client
 ---@return string?
-function M.credential(provider, caller)
-  if caller.passes and provider.transparent then return 'client' end
+function M.credential(provider, client)
+  if client.passes and provider.transparent then return 'client' end
   if #provider.slots > 0 then return 'own' end
   if provider.credentials ~= 'key' then return 'adapter' end
-  return caller.kind ~= 'subscription' and provider.adapter.key_optional and 'adapter' or nil
+  return client.kind ~= 'subscription' and provider.adapter.key_optional and 'adapter' or nil
 end
 
 ---@class ccrelay.Refusal why there was no candidate
@@ -93,18 +93,70 @@ end
 ---@field limit string? name of the limit whose end the provider stated
 ---@field slot ccrelay.Slot? whose limit that is
 
+---@class ccrelay.Selection exchange.selection, written here only
+---@field known ccrelay.Upstream[]|false the candidates so far, one a key; false before anybody asked
+---@field tried table<ccrelay.Slot, boolean>
+---@field refusal ccrelay.Refusal|false
+---@field spare ccrelay.LeftOut|false the best of those left out
+---@field last_spare ccrelay.LeftOut|false the best of those left out for long
+---@field filter table|false what the policy asked for last, when it waits for room
+
+---@class ccrelay.LeftOut an upstream that is only tried when the others have failed
+---@field upstream ccrelay.Upstream
+---@field badness integer
+---@field ready number moment (cc_now) at which it may be healthy again
+
+local function selection_of(exchange)
+  local own = exchange.selection
+  if not own then
+    own = { known = false, tried = new_table(0, 1), refusal = false, spare = false, last_spare = false, filter = false }
+    exchange.selection = own
+  end
+  return own
+end
+
 local WEAK = { none = true, not_allowed = true } -- they say less than any other
 
 local function refuse(exchange, kind, ready, provider, feature, limit, slot)
-  local refusal = exchange.refusal
+  local own = selection_of(exchange)
+  local refusal = own.refusal
   if not refusal or not refusal.ready and (ready or WEAK[refusal.kind]) or ready and ready < refusal.ready then
-    exchange.refusal = {
+    own.refusal = {
       kind = kind, ready = ready, provider = provider.name, feature = feature, limit = limit, slot = slot,
     }
   end
 end
 
 M.refuse = refuse
+
+--- Why there was no candidate, as far as that is known.
+---@param exchange ccrelay.Exchange
+---@return ccrelay.Refusal?
+function M.refusal(exchange)
+  return exchange.selection and exchange.selection.refusal or nil
+end
+
+--- Whether the policy asked for candidates and there were none.
+---@param exchange ccrelay.Exchange
+---@return boolean
+function M.were_none(exchange)
+  local known = exchange.selection and exchange.selection.known
+  return known and #known == 0
+end
+
+--- All candidates of an exchange so far.
+---@param exchange ccrelay.Exchange
+---@return ccrelay.Upstream[]
+function M.known(exchange)
+  return exchange.selection and exchange.selection.known or {}
+end
+
+--- An attempt is made at a key.
+---@param exchange ccrelay.Exchange
+---@param slot ccrelay.Slot
+function M.mark_tried(exchange, slot)
+  selection_of(exchange).tried[slot] = true
+end
 
 local NO_ROOM_MS = 30000
 
@@ -149,12 +201,12 @@ local LASTING = { aside = true, no_model = true }
 ---@param why ccrelay.UpstreamState|'no_model'
 ---@param ready number moment (cc_now) at which it may be healthy again
 function M.leave_out(exchange, upstream, why, ready)
-  local candidate, place = { upstream = upstream, badness = BADNESS[why], ready = ready },
-    LASTING[why] and 'last_spare' or 'spare'
-  if not exchange[place] or is_less_bad(candidate, exchange[place]) then exchange[place] = candidate end
+  local own, place = selection_of(exchange), LASTING[why] and 'last_spare' or 'spare'
+  local candidate = { upstream = upstream, badness = BADNESS[why], ready = ready }
+  if not own[place] or is_less_bad(candidate, own[place]) then own[place] = candidate end
 end
 
----@class ccrelay.Selection the candidates of a provider while they are looked for
+---@class ccrelay.Search for the candidates of one provider
 ---@field exchange ccrelay.Exchange
 ---@field list ccrelay.Upstream[]
 ---@field now number
@@ -162,8 +214,8 @@ end
 ---@field ready number?
 
 -- The provider stated when a limit of the key is over; the exchange may wait for that.
-local function refuse_stated(selection, upstream, ready)
-  local exchange, slot, model, now = selection.exchange, upstream.slot, upstream.model, selection.now
+local function refuse_stated(search, upstream, ready)
+  local exchange, slot, model, now = search.exchange, upstream.slot, upstream.model, search.now
   local room = upstream.credential == 'own' and now + wait_queue.delay(exchange, slot, model, now) or 0
   wait_queue.note(exchange, slot, model, math.max(ready, room), ready >= room)
   ready = math.max(ready, room)
@@ -172,19 +224,19 @@ end
 
 -- Adds an upstream if it may be tried: limits of the configuration are never exceeded, and what a provider has
 -- stated is honoured. Health leaves one out only for others.
-local function add(selection, upstream)
-  local exchange, slot, model, now = selection.exchange, upstream.slot, upstream.model, selection.now
+local function add(search, upstream)
+  local exchange, slot, model, now = search.exchange, upstream.slot, upstream.model, search.now
   local state, ready, stated
   if upstream.credential ~= 'client' then state, ready, stated = health.key_limit(slot, model, now) end
-  if stated then return refuse_stated(selection, upstream, ready) end
+  if stated then return refuse_stated(search, upstream, ready) end
   if upstream.credential == 'own' and not has_room(exchange, upstream, now) then return end
   if state then return M.leave_out(exchange, upstream, state, ready) end
-  if selection.ready then return M.leave_out(exchange, upstream, selection.state, selection.ready) end
-  selection.list[#selection.list + 1] = upstream
+  if search.ready then return M.leave_out(exchange, upstream, search.state, search.ready) end
+  search.list[#search.list + 1] = upstream
 end
 
-local function add_unjudged(selection, upstream)
-  selection.list[#selection.list + 1] = upstream
+local function add_unjudged(search, upstream)
+  search.list[#search.list + 1] = upstream
 end
 
 local function comes_before(a, b)
@@ -195,7 +247,7 @@ local function comes_before(a, b)
   return x.order < y.order
 end
 
-local function select_from(exchange, list, entry, now)
+local function search_in(exchange, list, entry, now)
   local state, ready = health.circuit_state(entry.provider, entry.model, now)
   if unknown_models.has(entry.provider, entry.model, now) then state, ready = 'no_model', now end
   return { exchange = exchange, list = list, now = now, state = state, ready = ready }
@@ -204,11 +256,11 @@ end
 local function add_all(exchange, list, entry, credential, now, only)
   local provider, model = entry.provider, entry.model
   local take = exchange.endpoint == 'messages' and add or add_unjudged
-  local selection = select_from(exchange, list, entry, now)
-  if credential ~= 'own' then return take(selection, new(provider.keyless, model, credential, 0)) end
+  local search = search_in(exchange, list, entry, now)
+  if credential ~= 'own' then return take(search, new(provider.keyless, model, credential, 0)) end
   local rank, turn_number = key_order.rank(exchange, provider)
   for _, slot in ipairs(only and { only } or provider.slots) do
-    take(selection, new(slot, model, credential, rank and rank(slot, now, turn_number, model) or 0))
+    take(search, new(slot, model, credential, rank and rank(slot, now, turn_number, model) or 0))
   end
 end
 
@@ -240,7 +292,7 @@ local function consider(exchange, list, entry, now, only)
   local provider = entry.provider
   local feature = features.missing(provider, exchange:features())
   if feature then return refuse(exchange, 'unsupported', nil, provider, feature) end
-  local credential = M.credential(provider, exchange.caller)
+  local credential = M.credential(provider, exchange.client)
   if not credential then return refuse(exchange, 'none', nil, provider) end
   return add_all(exchange, list, entry, credential, now, only)
 end
@@ -267,17 +319,19 @@ local function order_for_conversation(exchange, list)
 end
 
 local function take_spare(exchange)
-  local place = exchange.spare and 'spare' or 'last_spare'
-  local spare = exchange[place]
-  exchange[place] = false
+  local own = selection_of(exchange)
+  local place = own.spare and 'spare' or 'last_spare'
+  local spare = own[place]
+  own[place] = false
   return spare
 end
 
 -- One that does not have the model would only say so again: that is for clients to whom nobody has said more.
 local function may_tell(exchange, spare)
-  if exchange.tried[spare.upstream.slot] or learn.is_given_up(exchange, spare.upstream) then return false end
+  local tried = selection_of(exchange).tried
+  if tried[spare.upstream.slot] or learn.is_given_up(exchange, spare.upstream) then return false end
   if spare.badness ~= BADNESS.no_model then return true end
-  local failure = most_telling.choose(exchange.trail)
+  local failure = most_telling.choose(exchange.outcomes)
   return failure ~= nil and most_telling.cannot_serve(failure)
 end
 
@@ -302,9 +356,10 @@ local function place_of(known, slot)
 end
 
 local function keep(exchange, list)
-  local before, known = exchange.candidates, exchange.candidates or new_table(#list, 0)
+  local own = selection_of(exchange)
+  local before, known = own.known, own.known or new_table(#list, 0)
   for index, upstream in ipairs(list) do known[before and place_of(known, upstream.slot) or index] = upstream end
-  exchange.candidates = known
+  own.known = known
   return list
 end
 
@@ -318,8 +373,9 @@ function M.candidates(exchange, filter)
   local model = exchange.model
   if not model then return list end
   local entries = serving.of(exchange.generation, model, filter)
-  if entries.forbidden then exchange.refusal = exchange.refusal or { kind = 'not_allowed' } end
-  exchange.spare, exchange.last_spare = false, false
+  local own = selection_of(exchange)
+  if entries.forbidden then own.refusal = own.refusal or { kind = 'not_allowed' } end
+  own.spare, own.last_spare = false, false
   local having, only = owners.having_file(exchange, entries, M.credential)
   for _, entry in ipairs(having) do consider(exchange, list, entry, now, only) end
   local spare = #list == 0 and take_spare(exchange)
@@ -329,12 +385,21 @@ function M.candidates(exchange, filter)
   return (keep(exchange, list))
 end
 
+--- Waits until a key that had no room for the exchange may have some; false at once when that is too late.
+---@param exchange ccrelay.Exchange
+---@return boolean
+function M.wait_for_room(exchange)
+  local waited = wait_queue.wait(exchange)
+  if waited then selection_of(exchange).refusal = false end
+  return waited
+end
+
 local EVERY = {}
 
 local function wait_for_some(exchange, filter)
   local list
   repeat
-    list = wait_queue.wait(exchange) and M.candidates(exchange, filter)
+    list = M.wait_for_room(exchange) and M.candidates(exchange, filter)
   until not list or #list > 0
   if not list then wait_queue.leave(exchange) end -- else with its attempt: nobody is to take its room before that
   return list or {}
@@ -347,7 +412,7 @@ end
 function M.await(exchange, filter)
   local list = M.candidates(exchange, filter)
   local waits = wait_queue.wanted(exchange) and not (filter and filter.wait == false)
-  exchange.filter = waits and (filter or EVERY)
+  selection_of(exchange).filter = waits and (filter or EVERY)
   if #list > 0 or not waits then return list end
   return wait_for_some(exchange, filter)
 end
@@ -355,7 +420,7 @@ end
 local function untried(exchange, list)
   local rest = {}
   for _, upstream in ipairs(list) do
-    if not exchange.tried[upstream.slot] then rest[#rest + 1] = upstream end
+    if not selection_of(exchange).tried[upstream.slot] then rest[#rest + 1] = upstream end
   end
   return rest
 end
@@ -365,9 +430,9 @@ end
 ---@param exchange ccrelay.Exchange
 ---@return ccrelay.Upstream[]
 function M.later(exchange)
-  local list = {}
-  while exchange.filter and #list == 0 and wait_queue.wait(exchange) do
-    list = untried(exchange, M.candidates(exchange, exchange.filter))
+  local list, filter = {}, selection_of(exchange).filter
+  while filter and #list == 0 and M.wait_for_room(exchange) do
+    list = untried(exchange, M.candidates(exchange, filter))
   end
   if #list == 0 then wait_queue.leave(exchange) end
   return list
@@ -378,8 +443,8 @@ end
 ---@param current ccrelay.Upstream
 ---@return boolean
 function M.remains(exchange, current)
-  for _, other in ipairs(exchange.candidates or {}) do
-    local elsewhere = other.slot.provider ~= current.slot.provider and not exchange.tried[other.slot]
+  for _, other in ipairs(M.known(exchange)) do
+    local elsewhere = other.slot.provider ~= current.slot.provider and not exchange.selection.tried[other.slot]
     if elsewhere and not learn.is_given_up(exchange, other) then return true end
   end
   return false
@@ -387,11 +452,11 @@ end
 
 --- An upstream at a given provider for endpoints that have no model.
 ---@param provider ccrelay.Provider
----@param caller ccrelay.Caller
+---@param client ccrelay.Client
 ---@param slot ccrelay.Slot? which of its keys; nil: the first
 ---@return ccrelay.Upstream?
-function M.at(provider, caller, slot)
-  local credential = M.credential(provider, caller)
+function M.at(provider, client, slot)
+  local credential = M.credential(provider, client)
   if not credential then return nil end
   return new(credential == 'own' and (slot or provider.slots[1]) or provider.keyless, nil, credential, 0)
 end

@@ -45,7 +45,7 @@ function M.find(generation, id)
   return nil
 end
 
----@alias ccrelay.CredentialOf fun(provider: ccrelay.Provider, caller: ccrelay.Caller): string? as upstream.credential
+---@alias ccrelay.CredentialOf fun(provider: ccrelay.Provider, client: ccrelay.Client): string? as upstream.credential
 
 --- Who has a batch or file: the key that made it; where that is not known, or there is none yet, the first key of the
 --- first provider that has such.
@@ -56,11 +56,11 @@ end
 ---@return ccrelay.Provider? provider nil when nobody has such
 ---@return ccrelay.Slot? slot nil when the provider has no keys
 function M.keeper(exchange, feature, id, credential_of)
-  local generation, caller = exchange.generation, exchange.caller
+  local generation, client = exchange.generation, exchange.client
   local slot = id and M.find(generation, id)
-  if slot and credential_of(slot.provider, caller) then return slot.provider, slot end
+  if slot and credential_of(slot.provider, client) then return slot.provider, slot end
   for _, provider in ipairs(generation.providers) do
-    if provider:supports(feature) and credential_of(provider, caller) then return provider, provider.slots[1] end
+    if provider:supports(feature) and credential_of(provider, client) then return provider, provider.slots[1] end
   end
   return nil
 end

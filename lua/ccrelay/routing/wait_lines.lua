@@ -26,11 +26,7 @@ M.LEASE_MS = 1000
 ---@field own integer cell of this worker: until when what it publishes is valid; its text is what it publishes
 ---@field takes number[] requests, input and output tokens of all of them
 
----@class ccrelay.Queued
----@field ticket number
----@field since number when it began to wait
----@field asleep boolean whether its timer may be set
----@field takes table<string, number[]> by the name of the line it is in
+---@alias ccrelay.Takes table<string, number[]> exchange.takes, written here only: by the name of each line it is in
 
 local lines = {} -- by name
 local own_slot, workers = 0, 1
@@ -56,7 +52,7 @@ local function cell_of(worker, name) return cell.number('queue ' .. worker .. ' 
 local function publish(line)
   local first, takes = line[1], line.takes
   if not first then return C.cc_cell_set(line.own, 0) end
-  local words = string.format('%.0f %.3f %.0f %.0f', first.queued.ticket, takes[1], takes[2], takes[3])
+  local words = string.format('%.0f %.3f %.0f %.0f', first.queue.ticket, takes[1], takes[2], takes[3])
   local until_ms = C.cc_now() + M.LEASE_MS
   C.cc_cell_write(line.own, words, #words)
   C.cc_cell_set(line.own, until_ms)
@@ -99,7 +95,7 @@ end
 ---@param now number
 ---@return ffi.cdata*? ahead struct cc_rates, until the next call
 function M.ahead(exchange, slot, model, now)
-  local own = exchange.ticket or math.huge
+  local own = exchange.queue and exchange.queue.ticket or math.huge
   ahead.requests, ahead.input_tokens, ahead.output_tokens = 0, 0, 0
   local in_own, in_class = add_line(slot, own, now), add_line(model_class.of(slot, model), own, now)
   ahead.requests = math.floor(ahead.requests)
@@ -136,7 +132,7 @@ end
 
 local function insert(line, exchange, takes)
   local place = #line + 1
-  while place > 1 and line[place - 1].queued.ticket > exchange.queued.ticket do place = place - 1 end
+  while place > 1 and line[place - 1].queue.ticket > exchange.queue.ticket do place = place - 1 end
   table.insert(line, place, exchange)
   change(line, takes, 1)
   publish(line)
@@ -154,7 +150,7 @@ local function remove(line, exchange, takes)
   local first = line[1]
   if not first then
     lines[line.name] = nil
-  elseif first.queued.asleep then
+  elseif first.queue.asleep then
     C.cc_exchange_timer(first.relay, first.handle, 0)
   end
 end
@@ -162,8 +158,8 @@ end
 --- An exchange waits no more; who is first behind it is woken.
 ---@param exchange ccrelay.Exchange
 function M.leave(exchange)
-  for name, takes in each(exchange.queued.takes) do remove(lines[name], exchange, takes) end
-  exchange.queued.takes = {}
+  for name, takes in each(exchange.takes or {}) do remove(lines[name], exchange, takes) end
+  exchange.takes = false
 end
 
 -- Whether it is in these lines and no others; and how many they are.
@@ -175,15 +171,16 @@ local function is_in(takes, full)
 end
 
 --- An exchange waits in these lines, for whichever key has room for it first, and in no others.
----@param exchange ccrelay.Exchange with .queued
+---@param exchange ccrelay.Exchange with a ticket
 ---@param full table<ccrelay.Slot, { line: ccrelay.Slot|ccrelay.Quota }>
 function M.join(exchange, full)
-  local there, count = is_in(exchange.queued.takes, full)
+  local there, count = is_in(exchange.takes or {}, full)
   if there then return end
   M.leave(exchange)
+  exchange.takes = {}
   for slot, key in each(full) do
     local takes = share_of(exchange, slot, count)
-    exchange.queued.takes[key.line.name] = takes
+    exchange.takes[key.line.name] = takes
     insert(line_of(slot, key.line), exchange, takes)
   end
 end
@@ -194,7 +191,7 @@ end
 ---@return boolean
 function M.leads(exchange)
   local leads, now = false, C.cc_now()
-  for name in each(exchange.queued.takes) do
+  for name in each(exchange.takes) do
     local line = lines[name]
     if line[1] == exchange then publish(line) end
     leads = leads or line[1] == exchange or C.cc_cell_get(line.own) <= now

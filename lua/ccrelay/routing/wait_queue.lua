@@ -12,6 +12,14 @@ local wait_lines = require 'ccrelay.routing.wait_lines'
 local model_class = require 'ccrelay.limits.model_class'
 local wait = require 'ccrelay.sched.wait'
 
+---@class ccrelay.Queue exchange.queue, written here only
+---@field full table<ccrelay.Slot, { ready: number, line: table }>|false keys that have no room for it, and until when
+---@field deadline number|false moment (cc_now) at which it waits no more
+---@field ticket number|false its place among all that wait, once it has waited
+---@field since number|false when it began to wait; false: it does not
+---@field asleep boolean whether its timer may be set
+---@field waited_ms number so far
+
 local M = {}
 
 local LOOK_MS = 100 -- how often the first of a line looks: answers that took less than reserved make room
@@ -21,6 +29,15 @@ local request, settings = ffi.new 'struct cc_request', ffi.new 'struct cc_settin
 
 local function configuration_of(exchange)
   return exchange.generation.configuration
+end
+
+local function queue_of(exchange)
+  local own = exchange.queue
+  if not own then
+    own = { full = false, deadline = false, ticket = false, since = false, asleep = false, waited_ms = 0 }
+    exchange.queue = own
+  end
+  return own
 end
 
 --- Whether an exchange would wait for room at all.
@@ -44,7 +61,7 @@ function M.delay(exchange, slot, model, now)
   local ahead = wait_lines.ahead(exchange, slot, model, now)
   if not ahead then return own, of_class end
   local behind, behind_class = reservation.wait(exchange, slot, model, now, ahead)
-  if behind == 0 or not exchange.ticket then return behind, behind_class end
+  if behind == 0 or not (exchange.queue and exchange.queue.ticket) then return behind, behind_class end
   return math.max(own, NEXT_MS), of_class
 end
 
@@ -57,17 +74,21 @@ end
 ---@param of_class boolean
 function M.note(exchange, slot, model, ready, of_class)
   if not M.wanted(exchange) then return end
-  exchange.full = exchange.full or {}
-  exchange.full[slot] = { ready = ready, line = of_class and model_class.of(slot, model) or slot }
+  local own = queue_of(exchange)
+  own.full = own.full or {}
+  own.full[slot] = { ready = ready, line = of_class and model_class.of(slot, model) or slot }
 end
 
--- The exchange as a whole has a time too.
-local function latest(exchange)
+-- When an exchange waits no more: after routing.queue_ms, or when server.timeout_ms of the whole exchange is over.
+local function deadline_of(exchange)
+  local own = queue_of(exchange)
+  if own.deadline then return own.deadline end
   local configuration, now = configuration_of(exchange), C.cc_now()
   local latest_ms, whole = now + configuration.routing.queue_ms, configuration.server.timeout_ms
   if whole > 0 and C.cc_request(exchange.relay, exchange.handle, request) == C.CC_OK then
     latest_ms = math.min(latest_ms, request.started + whole)
   end
+  own.deadline = latest_ms
   return latest_ms
 end
 
@@ -76,43 +97,42 @@ end
 ---@param ready number
 ---@return boolean
 function M.waits_until(exchange, ready)
-  if not M.wanted(exchange) then return false end
-  exchange.queue_end = exchange.queue_end or latest(exchange)
-  return ready <= exchange.queue_end
+  return M.wanted(exchange) and ready <= deadline_of(exchange)
 end
 
 --- It waits no more.
 ---@param exchange ccrelay.Exchange
 function M.leave(exchange)
-  local queued = exchange.queued
-  if not queued then return end
+  local own = exchange.queue
+  if not (own and own.since) then return end
   wait_lines.leave(exchange)
-  exchange.queued_ms = (exchange.queued_ms or 0) + C.cc_now() - queued.since
-  exchange.queued = false
+  own.waited_ms = own.waited_ms + C.cc_now() - own.since
+  own.since = false
 end
 
 local function line_up(exchange)
-  if exchange.queued then return end
-  if not exchange.ticket then
-    exchange.ticket = wait_lines.ticket()
+  local own = queue_of(exchange)
+  if own.since then return end
+  if not own.ticket then
+    own.ticket = wait_lines.ticket()
     cell.add('count:queued', 1)
   end
-  exchange.queued = { ticket = exchange.ticket, since = C.cc_now(), asleep = false, takes = {} }
+  own.since, own.asleep = C.cc_now(), false
 end
 
 -- When the client has to hear something; never for one that wants no stream.
 local function silent_until(exchange)
   if exchange.early or not exchange.stream then return math.huge end
   C.cc_settings(exchange.relay, settings)
-  return settings.ping_ms > 0 and exchange.queued.since + settings.ping_ms or math.huge
+  return settings.ping_ms > 0 and exchange.queue.since + settings.ping_ms or math.huge
 end
 
 local function sleep_until(exchange, due)
-  local queued = exchange.queued
+  local own = queue_of(exchange)
   C.cc_exchange_timer(exchange.relay, exchange.handle, math.max(due - C.cc_now(), 0))
-  queued.asleep = true
+  own.asleep = true
   wait.await(exchange, wait.TIMER)
-  queued.asleep = false
+  own.asleep = false
 end
 
 -- Until it is worth looking for room: the first of a line does so when there should be some, and each LOOK_MS;
@@ -121,9 +141,9 @@ local function wait_in_line(exchange, ready)
   repeat
     local leads, now, silent = wait_lines.leads(exchange), C.cc_now(), silent_until(exchange)
     local due = leads and math.min(math.max(ready, now + 1), now + LOOK_MS) or now + wait_lines.LEASE_MS
-    sleep_until(exchange, math.min(due, silent, exchange.queue_end))
+    sleep_until(exchange, math.min(due, silent, deadline_of(exchange)))
     if C.cc_now() >= silent then exchange:begin_early() end
-  until leads or C.cc_now() >= exchange.queue_end or wait_lines.leads(exchange)
+  until leads or C.cc_now() >= deadline_of(exchange) or wait_lines.leads(exchange)
 end
 
 local function soonest(full)
@@ -137,15 +157,14 @@ end
 ---@param exchange ccrelay.Exchange
 ---@return boolean
 function M.wait(exchange)
-  local full = exchange.full
+  local full = exchange.queue and exchange.queue.full
   if not full or exchange.ended or exchange.answered or not wait.is_own(exchange) then return false end
-  exchange.queue_end = exchange.queue_end or latest(exchange)
   local ready = soonest(full)
-  if ready > exchange.queue_end then return false end
+  if ready > deadline_of(exchange) then return false end
   line_up(exchange)
   wait_lines.join(exchange, full)
   wait_in_line(exchange, ready)
-  exchange.refusal, exchange.full = false, false
+  exchange.queue.full = false
   return true
 end
 

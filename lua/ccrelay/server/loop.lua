@@ -3,10 +3,12 @@
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local Exchange = require 'ccrelay.exchange'
+local fault = require 'ccrelay.script.fault'
 local finish = require 'ccrelay.exchange.finish'
 local ffi = require 'ffi'
 local random = require 'ccrelay.util.random'
 local call = require 'ccrelay.script.call'
+local respond = require 'ccrelay.exchange.respond'
 local serve = require 'ccrelay.server.serve'
 local task = require 'ccrelay.sched.task'
 local wait = require 'ccrelay.sched.wait'
@@ -64,7 +66,9 @@ function Loop:resume(exchange, first, second)
   local ok, result = wait.resume(exchange, first, second)
   if ok and result ~= IDLE then return end
   wait.finish(exchange)
-  if ok then self:rest(thread) else finish.fault(exchange, result, debug.traceback(thread)) end
+  if ok then return self:rest(thread) end
+  fault.note(exchange, result, debug.traceback(thread))
+  respond.script_failed(exchange)
 end
 
 function Loop:in_force()
@@ -143,8 +147,8 @@ end
 
 function Loop:after_faults()
   local worker = self.worker
-  for _, fault in ipairs(worker.on_fault and finish.faults or {}) do worker:on_fault(fault.generation, fault.why) end
-  finish.clean_up()
+  for _, one in ipairs(worker.on_fault and fault.of_policies or {}) do worker:on_fault(one.generation, one.why) end
+  fault.clean_up()
 end
 
 local function next_event(relay, event) return (C.cc_next(relay, event)) end
@@ -163,7 +167,7 @@ function M.run(relay, worker)
     local handler = handlers[event.type]
     if handler and handler(self, event.id, event.detail) then return end
     if #wait.posted > 0 then self:spread() end
-    if finish.faulted then self:after_faults() end
+    if fault.any then self:after_faults() end
   end
 end
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- From the head of a request to its endpoint: route, client, capacity, body.
 local C = require 'ccrelay.c'
+local access = require 'ccrelay.log.access'
 local respond = require 'ccrelay.exchange.respond'
 local client_auth = require 'ccrelay.exchange.client_auth'
 local content_encoding = require 'ccrelay.exchange.content_encoding'
@@ -13,19 +14,19 @@ local M = {}
 
 local DENIED = { should_retry = false }
 
--- False when the caller was turned away.
+-- Identifies the client; false when it was refused.
 local function enter(exchange)
   local rules, header = exchange.generation.auth, exchange.header
   if rules.open and exchange.peer ~= 'unix' and not client_auth.is_local(header.host, header.origin) then
     respond.error(exchange, 403, 'without server.auth this relay answers loopback names only (Host and Origin)', DENIED)
     return false
   end
-  local caller = rules:identify(header.authorization, header['x-api-key'])
-  if not caller then
+  local client = rules:identify(header.authorization, header['x-api-key'])
+  if not client then
     respond.error(exchange, 401, 'the relay does not know this key', DENIED)
     return false
   end
-  exchange.caller = caller
+  exchange:identify(client)
   return true
 end
 
@@ -65,7 +66,7 @@ function M.run(exchange)
   if has_come_back(exchange) then return end
   local route, fault = routes.find(exchange.path)
   if not (route and route.free) and not enter(exchange) then return end
-  exchange.minor = not route or route.minor or nil
+  if not route or route.minor then access.mark_minor(exchange) end
   if not route then
     return respond.error(exchange, 404, 'there is no ' .. exchange.path .. ' here')
   end
@@ -82,7 +83,7 @@ function M.run(exchange)
       { retry_after = retry_after.SOON })
   end
   if route.decodes and not content_encoding.decode(exchange) then
-    exchange.malformed = true
+    access.note_malformed(exchange)
     return
   end
   take_body(exchange)

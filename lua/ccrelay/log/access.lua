@@ -1,0 +1,165 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Writes the access log line of an exchange that is over. What other modules note of an exchange for the line and for
+-- the counters is kept here, in exchange.log.
+local C = require 'ccrelay.c'
+local ffi = require 'ffi'
+
+---@class ccrelay.LogNotes exchange.log, written here only
+---@field failure string|false name of what went wrong
+---@field refused boolean whether it was refused before any upstream
+---@field malformed boolean whether the request was no valid one
+---@field minor boolean whether the line is of level debug
+
+local M = {}
+
+local function notes_of(exchange)
+  local own = exchange.log
+  if not own then
+    own = { failure = false, refused = false, malformed = false, minor = false }
+    exchange.log = own
+  end
+  return own
+end
+
+--- Notes what went wrong; the last note counts.
+---@param exchange ccrelay.Exchange
+---@param name string
+function M.note_failure(exchange, name)
+  notes_of(exchange).failure = name
+end
+
+--- What went wrong, as noted.
+---@param exchange ccrelay.Exchange
+---@return string?
+function M.failure(exchange)
+  return exchange.log and exchange.log.failure or nil
+end
+
+--- Notes that the relay refused the request without asking an upstream.
+---@param exchange ccrelay.Exchange
+function M.note_refused(exchange)
+  notes_of(exchange).refused = true
+end
+
+--- Notes that the request was no valid one.
+---@param exchange ccrelay.Exchange
+function M.note_malformed(exchange)
+  notes_of(exchange).malformed = true
+end
+
+--- Gives the line the level debug.
+---@param exchange ccrelay.Exchange
+function M.mark_minor(exchange)
+  notes_of(exchange).minor = true
+end
+
+local function text(slice)
+  return slice.size > 0 and ffi.string(slice.data, slice.size) or ''
+end
+
+--- The name of the error that an exchange ended with.
+---@param exchange ccrelay.Exchange
+---@param report ffi.cdata* struct cc_report
+---@return string?
+function M.error_of(exchange, report)
+  local failure, stream_error = M.failure(exchange), text(report.stream_error)
+  if failure then return failure end
+  if stream_error ~= '' then return stream_error end
+  return report.error ~= C.CC_OK and ffi.string(C.cc_error_name(report.error)) or nil
+end
+
+-- Key and result of each attempt.
+local function tried(exchange)
+  local parts = {}
+  for index, outcome in ipairs(exchange.outcomes) do
+    local result = outcome.event and outcome.type or outcome.error or outcome.status
+    parts[index] = outcome.upstream.key_id .. ':' .. tostring(result)
+  end
+  return #parts > 0 and table.concat(parts, ',') or nil
+end
+
+-- Keys of the attempts that were cancelled because another was quicker.
+local function raced(exchange)
+  if not exchange.losers then return nil end
+  local keys = {}
+  for index, loser in ipairs(exchange.losers) do keys[index] = loser.upstream.key_id end
+  return table.concat(keys, ',')
+end
+
+-- What TLS or the system said of the first attempt that failed because of it.
+local function detail_of(exchange)
+  for _, outcome in ipairs(exchange.outcomes) do
+    if not outcome.ok and outcome.detail and outcome.detail ~= '' then return outcome.detail end
+  end
+end
+
+local fields = {}
+
+local function put(at, name, value)
+  fields[at + 1], fields[at + 2] = name, value
+  return at + 2
+end
+
+local function put_usage(at, report)
+  if not report.usage_known then return at end
+  local usage = report.usage
+  at = put(at, 'input_tokens', usage.input)
+  at = put(at, 'output_tokens', usage.output)
+  at = put(at, 'cache_read_tokens', usage.cache_read)
+  return put(at, 'cache_write_tokens', usage.cache_5m + usage.cache_1h)
+end
+
+local function round(milliseconds)
+  return math.floor(milliseconds * 10 + 0.5) / 10
+end
+
+local function put_answer(exchange, at, report)
+  local detail, queue = detail_of(exchange), exchange.queue
+  at = put(at, 'status', report.status)
+  at = put(at, 'attempts', report.attempts)
+  at = put(at, 'tried', tried(exchange))
+  at = put(at, 'raced', raced(exchange))
+  at = put(at, 'error', M.error_of(exchange, report))
+  at = put(at, 'detail', detail and exchange.generation.journal.clean(detail) or nil)
+  if queue and queue.waited_ms > 0 then at = put(at, 'queued_ms', round(queue.waited_ms)) end
+  at = put(at, 'first_byte_ms', round(report.first_byte_ms))
+  at = put(at, 'total_ms', round(report.total_ms))
+  at = put(at, 'request_bytes', report.request_bytes)
+  return put(at, 'response_bytes', report.response_bytes)
+end
+
+local LEFT = { [C.CC_OK] = true, [C.CC_ECANCELLED] = true, [C.CC_ECLIENT_GONE] = true }
+
+-- An answer that broke off, but not because its client left, is a warning.
+local function level_of(exchange, upstream, report)
+  if upstream and (report.stream_error.size > 0 or not LEFT[report.error]) then return 'warn' end
+  return exchange.log and exchange.log.minor and 'debug' or 'info'
+end
+
+--- Writes the line.
+---@param exchange ccrelay.Exchange
+---@param report ffi.cdata* struct cc_report
+---@param upstream ccrelay.Upstream? whose answer the client got
+---@param switched string? what changed since the conversation's last request: 'key', 'org' or 'provider'
+function M.write(exchange, report, upstream, switched)
+  local journal, cache, level = exchange.generation.journal, exchange.cache, level_of(exchange, upstream, report)
+  if not journal:writes(level) then return end
+  local at = put(0, 'id', exchange.id)
+  at = put(at, 'client', exchange.client.name)
+  at = put(at, 'peer', exchange.peer)
+  at = put(at, 'method', exchange.method)
+  at = put(at, 'path', journal.clean(exchange.path))
+  at = put(at, 'model', cache.model and journal.clean(cache.model) or nil)
+  at = put(at, 'stream', cache.stream or report.stream)
+  at = put(at, 'provider', upstream and upstream.provider or nil)
+  at = put(at, 'key', upstream and upstream.key_id or nil)
+  at = put(at, 'switched', switched)
+  at = put_answer(exchange, at, report)
+  at = put_usage(at, report)
+  local last = exchange.outcomes[#exchange.outcomes]
+  at = put(at, 'changed_bytes', last and last.changed_bytes or nil)
+  at = put(at, 'prefix_broken', exchange.prefix_broken or nil)
+  journal:line(level, 'exchange', fields, at)
+end
+
+return M
