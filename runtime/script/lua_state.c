@@ -39,17 +39,17 @@ static size_t most_for_script(struct budget *budget, size_t taken) {
 
 // What the library allocates for a script that called it counts as the script's. An allocation that
 // fails in the midst of compiled code may cost the process, so a script that goes on by small steps,
-// or by calls of the library, gets its error at its next instruction, like one that is overdue.
+// or by calls of the library, gets its error at its next instruction, like one that is overdue. So does
+// one that caught the failure of a large step.
 static bool is_too_much(struct budget *budget, size_t growth) {
   size_t after = budget->used + growth;
   if (after > budget->limit) return true;
   if (!budget->script || !cc_watchdog_for_script()) return false;
   size_t taken = *cc_watchdog_allocated() += growth, most = most_for_script(budget, taken);
   if (after <= most) return false;
-  if (cc_watchdog_in_script() && (growth >= LARGE || after > most + SLACK)) return true;
   greedy = true;
   cc_watchdog_expire();
-  return false;
+  return cc_watchdog_in_script() && (growth >= LARGE || after > most + SLACK);
 }
 
 static void *allocate(void *data, void *memory, size_t old_size, size_t size) {

@@ -67,7 +67,7 @@ test('what a policy takes is bounded in each stay and comes back', async (t) => 
   const policy = `local kept = {}
 local cases = {
   take = function() local t = {} while true do t[#t + 1] = {} end end,
-  catch = function() while true do pcall(function() local t = {} while true do t[#t + 1] = tostring(#t) end end) end end,
+  catch = function() while true do pcall(function() local t = {} while true do t[#t + 1] = string.rep('x', 1000) .. #t end end) end end,
   join = function() local s = string.rep('x', 2^20) local t = {} for i = 1, 500 do t[i] = s end s = table.concat(t) end,
   replace = function() local s = string.rep('x', 4096) s = s:gsub('.', s) s = s .. s .. s .. s .. s .. s .. s .. s end,
   keep = function() for i = 1, 20 do kept[#kept + 1] = string.rep('x', 2^20) .. #kept end end,

@@ -142,7 +142,8 @@ const unified = 'anthropic-ratelimit-unified-';
 const alice = { name: 'alice', key: secret('alice'), budget_per_day: 20 };
 // An answer of answers.mjs has 12 input tokens and 7 output tokens: 19 of these prices a million, so 19 a request.
 const routing = { strategy: 'budget', prices: { '*': { input: 1e6, output: 1e6, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0 } } };
-const budgeted = { server: { auth: { clients: [alice, { name: 'bob', key: secret('bob') }], allow_subscription: true } }, routing };
+// One worker: it has counted an answer before it takes the next request.
+const budgeted = { server: { workers: 1, auth: { clients: [alice, { name: 'bob', key: secret('bob') }], allow_subscription: true } }, routing };
 const quota = { 'anthropic-ratelimit-requests-remaining': '7', [`${unified}status`]: 'rejected', 'anthropic-organization-id': 'org' };
 
 const withQuota = (request, reply) => {

@@ -40,7 +40,7 @@ local MOST_IDLE = 256
 -- three times that before it is collected, a larger one to twice. A large one is most likely what a
 -- script has left: the next round begins at once.
 local SMALL_KB, LARGE_KB = 3072, 65536
-local EVENTS_BETWEEN_LOOKS = 4096
+local EVENTS_BETWEEN_LOOKS = 64
 
 local function tune_collector()
   local size = collectgarbage 'count'

@@ -72,6 +72,7 @@ static const char *const greedy[] = {
     "local t = {} while true do local f = t t = function() return f end end",
     "local t = {} for i = 1, 1e9 do t[i] = tostring(i) end",
     "local s = table.concat({string.rep('x', 5e6), string.rep('y', 5e6)})",
+    "pcall(string.rep, 'x', 5e7) for i = 1, 100 do end",
 };
 
 static void test_greedy(void **state) {
