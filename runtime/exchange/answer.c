@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The answer a client gets: an upstream's, or one of our own.
 #include "codec/messages.h"
+#include "exchange/client.h"
 #include "exchange/pump.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ static struct cc_exchange *answerable(struct cc_relay *relay, cc_id id, int *err
   return *error == CC_OK ? exchange : NULL;
 }
 
-void cc_exchange_first_byte(struct cc_exchange *exchange, int status) {
+static void first_byte(struct cc_exchange *exchange, int status) {
   exchange->phase = CC_ANSWERING;
   exchange->report.status = status;
   exchange->report.first_byte_ms = cc_now() - exchange->report.started;
@@ -78,7 +79,7 @@ static int own_head(struct cc_exchange *exchange, int status, double length) {
   if (length != 0)
     count = add_missing(headers, count, "content-type", cc_slice_text("application/json"));
   count = add_delivery(headers, count, length < 0);
-  cc_exchange_first_byte(exchange, status);
+  first_byte(exchange, status);
   return cc_inbound_head(exchange->inbound, status, headers, count, length);
 }
 
@@ -93,12 +94,12 @@ static void answer_whole(struct cc_exchange *exchange, int status, const char *b
   close_others(exchange, NULL);
   cc_inbound_cork(exchange->inbound);
   if (goes_on(exchange)) {
-    cc_exchange_put_error(exchange, body, size);
+    cc_client_write_error(exchange, body, size);
   } else {
     own_head(exchange, status, (double)size);
-    cc_exchange_put(exchange, body, size);
+    cc_client_write(exchange, body, size);
   }
-  cc_exchange_end_answer(exchange);
+  cc_client_end(exchange);
   cc_exchange_finish(exchange, error);
 }
 
@@ -162,7 +163,7 @@ static void outcome_head(struct cc_exchange *exchange, const struct cc_attempt *
   uint32_t count = own_headers(exchange, headers);
   count = upstream_headers(exchange, attempt, headers, count);
   count = add_delivery(headers, count, attempt->kind == CC_BODY_SSE);
-  cc_exchange_first_byte(exchange, attempt->status);
+  first_byte(exchange, attempt->status);
   cc_inbound_head(exchange->inbound, attempt->status, headers, count, answer_length(attempt));
 }
 
@@ -224,7 +225,7 @@ int cc_answer_early(struct cc_relay *relay, cc_id id) {
   error = own_head(exchange, 200, -1);
   exchange->phase = CC_WAITING;
   exchange->early = exchange->report.stream = error == CC_OK;
-  if (exchange->early) cc_exchange_ping(exchange);
+  if (exchange->early) cc_client_ping(exchange);
   cc_inbound_uncork(in);
   if (exchange->phase != CC_OVER) cc_exchange_schedule(exchange);
   return error;
@@ -242,7 +243,7 @@ int cc_answer_write(struct cc_relay *relay, cc_id id, const char *data, uint32_t
   struct cc_exchange *exchange = streaming(relay, id, &error);
   if (!exchange) return error;
   if (size) exchange->content_due = 0;
-  cc_exchange_put(exchange, data, size);
+  cc_client_write(exchange, data, size);
   if (!exchange->inbound || exchange->phase == CC_OVER) return CC_ECLIENT_GONE;
   if (cc_inbound_queued(exchange->inbound) <= relay->settings.buffer_bytes) return CC_OK;
   exchange->wants_writable = true;
@@ -253,7 +254,7 @@ int cc_answer_end(struct cc_relay *relay, cc_id id) {
   int error;
   struct cc_exchange *exchange = streaming(relay, id, &error);
   if (!exchange) return error;
-  cc_exchange_end_answer(exchange);
+  cc_client_end(exchange);
   cc_exchange_finish(exchange, CC_OK);
   return CC_OK;
 }
@@ -264,7 +265,7 @@ int cc_answer_break(struct cc_relay *relay, cc_id id, bool reset, const char *ra
   if (exchange->phase == CC_OVER || !exchange->inbound || exchange->chosen) return CC_ESTATE;
   struct cc_slice part = cc_slice(raw, size);
   if (size) cc_stream_write(&exchange->inbound->stream, &part, 1);
-  cc_exchange_break_answer(exchange, reset);
+  cc_client_break(exchange, reset);
   cc_exchange_finish(exchange, CC_ECANCELLED);
   return CC_OK;
 }

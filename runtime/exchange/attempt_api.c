@@ -2,7 +2,7 @@
 // What Lua says and asks of an attempt.
 #include "attempt/hops.h"
 #include "attempt/reply.h"
-#include "exchange/exchange.h"
+#include "exchange/exchange_internal.h"
 #include <stdlib.h>
 #include <string.h>
 

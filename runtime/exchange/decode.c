@@ -2,7 +2,7 @@
 // The body of a request as it is kept: as it came, or decoded from its Content-Encoding once Lua has
 // asked for that.
 #include "codec/content_encoding.h"
-#include "exchange/exchange.h"
+#include "exchange/exchange_internal.h"
 
 // A body that cannot be decoded is dropped, the rest of it as well; cc_request_scan tells why.
 static void fail(struct cc_exchange *exchange, int error) {

@@ -4,6 +4,7 @@
 #include "exchange/pump.h"
 #include "attempt/reply.h"
 #include "codec/usage.h"
+#include "exchange/client.h"
 #include <string.h>
 
 static struct cc_settings *settings_of(const struct cc_attempt *attempt) {
@@ -31,7 +32,7 @@ static void pass_on(struct cc_attempt *attempt, const char *data, size_t size) {
   struct cc_exchange *exchange = attempt->exchange;
   if (!size || !exchange->inbound) return;
   if (attempt->kind != CC_BODY_SSE || attempt->content_seen) exchange->content_due = 0;
-  cc_exchange_put(exchange, data, size);
+  cc_client_write(exchange, data, size);
   if (attempt->phase != CC_PUMPING || !exchange->inbound || !attempt->out) return;
   if (cc_inbound_queued(exchange->inbound) <= settings_of(attempt)->buffer_bytes) return;
   cc_outbound_pause(attempt->out);
@@ -50,7 +51,7 @@ static void write_error_event(struct cc_attempt *attempt, int error) {
   cc_buffer_add_text(&json, "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":");
   cc_json_quote(&json, text, strlen(text));
   cc_buffer_add_text(&json, "}}");
-  cc_exchange_put_error(attempt->exchange, json.data, json.size);
+  cc_client_write_error(attempt->exchange, json.data, json.size);
   cc_buffer_free(&json);
 }
 
@@ -59,16 +60,16 @@ static void finish_broken(struct cc_attempt *attempt, int error) {
   drop_connection(attempt);
   if (exchange->break_with_event && attempt->kind == CC_BODY_SSE) {
     write_error_event(attempt, error);
-    cc_exchange_end_answer(exchange);
+    cc_client_end(exchange);
   } else {
-    cc_exchange_break_answer(exchange, false);
+    cc_client_break(exchange, false);
   }
   cc_exchange_finish(exchange, error);
 }
 
 static void finish_whole(struct cc_attempt *attempt) {
   drop_connection(attempt);
-  cc_exchange_end_answer(attempt->exchange);
+  cc_client_end(attempt->exchange);
   cc_exchange_finish(attempt->exchange, CC_OK);
 }
 

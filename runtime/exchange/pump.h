@@ -2,7 +2,7 @@
 // The pump hands the answer of the chosen attempt to the client.
 #ifndef CC_PUMP_H
 #define CC_PUMP_H
-#include "exchange/exchange.h"
+#include "exchange/exchange_internal.h"
 
 // Becomes the sink of an attempt: sends what it holds, then all that follows. The exchange is over
 // when the answer is.

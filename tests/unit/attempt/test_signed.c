@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attempts that are signed: the hash of the body is taken in pieces before anything is sent, and
 // whatever ends the attempt meanwhile ends it cleanly.
-#include "exchange/exchange.h"
+#include "exchange/exchange_internal.h"
 #include "support/stage.h"
 #include <setjmp.h>
 #include <stdarg.h>
