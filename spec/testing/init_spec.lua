@@ -27,19 +27,19 @@ local TWO = { { name = 'a' }, { name = 'b' } }
 local FIRST = 'return function(exchange) return exchange:first(relay.upstreams(exchange)) end'
 
 describe('a stage', function()
-  it('finds the policy from the folder of the test', function()
+  it('finds the policy relative to the folder of the test', function()
     local answer = testing.stage { policy = '../../policies/failover.lua', providers = TWO }:request()
     assert.same({ 'a/1' }, answer.tried)
     assert.equal(200, answer.status)
   end)
 
-  it('has the strategies by name, and one provider unless given', function()
+  it('takes a strategy by name, and has one provider unless given', function()
     assert.equal(200, testing.stage():request().status)
     assert.equal(1, #testing.stage { strategy = 'shuffle' }:request().tried)
     complains('nonsense', function() testing.stage { strategy = 'nonsense' } end)
   end)
 
-  it('has the rest of a configuration', function()
+  it('takes the other sections of a configuration', function()
     local self = playing('return function(exchange) return exchange:respond { body = exchange.client .. " " '
       .. '.. relay.routing.default_provider } end', { routing = { default_provider = 'a' }, providers = TWO,
       server = { auth = { clients = { { name = 'alice', key = 'of-alice' } } } } })
@@ -47,30 +47,32 @@ describe('a stage', function()
     assert.equal(401, self:request().status)
   end)
 
-  it('leaves the test\'s tables alone', function()
+  it('does not change the tables of the test', function()
     local providers = { { name = 'a' } }
     testing.stage { providers = providers }
     assert.same({ { name = 'a' } }, providers)
   end)
 
-  it('says what is wrong with it', function()
+  it('reports wrong options', function()
     complains('a stage has no "polcy"; it may have env, health, policy', function() testing.stage { polcy = 'x' } end)
     complains('"seed" of a stage is a string, expected a number', function() testing.stage { seed = 'x' } end)
     complains('none.lua: there is no such file', function() testing.stage { policy = 'none.lua' } end)
     complains('policy.lua:2: ', function() playing 'return function( end' end)
-    complains('there is no provider "c" on the stage; there are a or b', function()
+    complains('the stage has no provider "c"; it has a or b', function()
       testing.stage { providers = TWO }:reply('c', {})
     end)
-    complains('"CC_EREFUSD" is no error', function()
+    complains('"CC_EREFUSD" is not the name of an error', function()
       testing.stage { providers = TWO }:reply('a', { error = 'CC_EREFUSD' })
     end)
-    complains('"cc_now" is no error', function() testing.stage { providers = TWO }:reply('a', { error = 'cc_now' }) end)
+    complains('"cc_now" is not the name of an error', function()
+      testing.stage { providers = TWO }:reply('a', { error = 'cc_now' })
+    end)
     complains('a reply has no "staus"', function() testing.stage { providers = TWO }:reply('a', { staus = 1 }) end)
     complains('a request has no "model"; it may have at, body', function() testing.stage():request { model = 'm' } end)
-    complains('stage:advance takes milliseconds', function() testing.stage():advance '5' end)
+    complains('stage:advance takes a number of milliseconds', function() testing.stage():advance '5' end)
   end)
 
-  it('blames the test for it', function()
+  it('reports them at the line of the test', function()
     local ok, message = pcall(function() testing.stage { polcy = 'x' } end)
     assert.is_false(ok)
     assert.is_truthy(message:find '_spec%.lua:%d+: ', message)
@@ -78,7 +80,7 @@ describe('a stage', function()
 end)
 
 describe('the clock of a stage', function()
-  it('moves with what happens, not with time', function()
+  it('moves with events, not with real time', function()
     local self = playing([[return function(exchange)
       local before = relay.now()
       exchange:sleep(3600000)
@@ -89,7 +91,7 @@ describe('the clock of a stage', function()
     assert.equal(3600000, answer.ms)
   end)
 
-  it('begins when the test says', function()
+  it('begins at the time that the test sets', function()
     local self = playing('return function(exchange) return exchange:respond { body = tostring(relay.time()) } end',
       { time = 86400000 })
     assert.equal('86400000', self:request().body)
@@ -99,7 +101,7 @@ describe('the clock of a stage', function()
     assert.equal('1795000000000', self:request().body)
   end)
 
-  it('is that of os.time and os.clock of a policy', function()
+  it('is the clock of os.time and os.clock in a policy', function()
     local self = playing([[return function(exchange)
       local begun = os.clock()
       exchange:sleep(2500)
@@ -110,7 +112,7 @@ describe('the clock of a stage', function()
     assert.equal(tostring(24 * 3600 + 5) .. ' 2.5', self:request().body)
   end)
 
-  it('brings requests at their times', function()
+  it('delivers requests at their times', function()
     local self = playing [[return function(exchange)
       return exchange:respond { body = tostring(relay.cell('n'):add()) }
     end]]
@@ -121,7 +123,7 @@ describe('the clock of a stage', function()
 end)
 
 describe('upstreams of a stage', function()
-  it('answer what the test says, in turn', function()
+  it('give the replies of the test in turn', function()
     local self = playing(FIRST, { providers = TWO })
     self:reply('a', { status = 503, after = 70 }, { body = { said = 'yes' }, headers = { ['X-Of'] = 'a' } })
     local answer = self:request()
@@ -133,7 +135,7 @@ describe('upstreams of a stage', function()
     assert.equal('a', answer.headers['x-of'])
   end)
 
-  it('show what they were sent', function()
+  it('record what was sent to them', function()
     local self = playing([[return function(exchange)
       exchange:set('temperature', 0.5)
       return exchange:first(relay.upstreams(exchange))
@@ -144,13 +146,13 @@ describe('upstreams of a stage', function()
     assert.equal('key-of-a', try.headers['x-api-key'])
   end)
 
-  it('know keys apart', function()
+  it('tell keys apart', function()
     local keys = { { key = 'x' }, { key = 'y', priority = 2 } }
     local self = playing(FIRST, { providers = { { name = 'a', keys = keys } } })
     assert.same({ 'a/2' }, self:request().tried)
   end)
 
-  it('can be those that the policy declares, with variables of the test', function()
+  it('can be declared by the policy, with variables of the test', function()
     local self = playing("relay.provider { name = 'mine', type = 'anthropic', keys = { { key = '${K}' } } }\n" .. FIRST,
       { env = { K = 'value-of-K' } })
     self:reply('mine', { status = 418 })
@@ -170,14 +172,14 @@ describe('upstreams of a stage', function()
     assert.is_true(answer.tries[1].cancelled)
   end)
 
-  it('count against limits that time opens again', function()
+  it('count against limits, which have room again after a time', function()
     local self = playing(FIRST, { providers = { { name = 'a', keys = { { key = 'x', rpm_limit = 2 } } } } })
     assert.same({ 200, 200, 429 }, { self:request().status, self:request().status, self:request().status })
     self:advance(60001)
     assert.equal(200, self:request().status)
   end)
 
-  it('tell usage and the end of a stream', function()
+  it('report usage and how a stream ended', function()
     local self = playing([[return {
       route = function(exchange) return exchange:first(relay.upstreams(exchange)) end,
       on_done = function(_, report) relay.log(report.input_tokens .. ' ' .. tostring(report.error)) end,
@@ -196,14 +198,14 @@ describe('randomness of a stage', function()
       end]], { seed = seed }):request().body
   end
 
-  it('is the seed\'s', function()
+  it('depends on the seed only', function()
     assert.equal(draw(7), draw(7))
     assert.equal(draw(1), draw())
     assert.are_not.equal(draw(7), draw(8))
   end)
 end)
 
-describe('what a policy keeps', function()
+describe('the state of a policy', function()
   local COUNT = [[local n = 0
     return function(exchange)
       n = n + 1
@@ -212,7 +214,7 @@ describe('what a policy keeps', function()
       return exchange:respond { body = n .. cell:text() }
     end]]
 
-  it('begins anew with each stage, cells too', function()
+  it('is new with each stage, cells too', function()
     for _ = 1, 2 do
       local self = playing(COUNT)
       assert.equal('1x', self:request().body)
@@ -221,7 +223,7 @@ describe('what a policy keeps', function()
     end
   end)
 
-  it('outlives a reload in cells alone', function()
+  it('survives a reload only in cells', function()
     local self = playing(COUNT)
     self:request()
     self:use { policy = folder .. '/policy.lua' }
@@ -244,7 +246,7 @@ describe('limits', function()
     return list
   end
 
-  it('begin anew with each stage, with what was learned of them', function()
+  it('are new with each stage, and so is what was learned of them', function()
     for _ = 1, 3 do assert.same({ 'a', 'b', 'a' }, servants()) end
     local self = testing.stage { providers = PROVIDERS }
     for _ = 1, 5 do assert.equal('a', self:request().provider) end
@@ -252,7 +254,7 @@ describe('limits', function()
 end)
 
 describe('a policy on a stage', function()
-  it('is told of with its error', function()
+  it('is reported with its error', function()
     local self = playing "return function() error 'a mistake' end"
     assert.same({}, self:faults())
     assert.equal(500, self:request().status)
@@ -260,7 +262,7 @@ describe('a policy on a stage', function()
     assert.is_truthy(self:faults()[1]:find('policy.lua:2: a mistake', 1, true))
   end)
 
-  it('sees a client go', function()
+  it('sees a client disconnect', function()
     local self = playing(FIRST)
     self:reply('one', { hang = true })
     local answer = self:request { gone_after = 100 }
@@ -268,7 +270,7 @@ describe('a policy on a stage', function()
     assert.equal(100, answer.ms)
   end)
 
-  it('may cut the connection, and sees what the body is taken to have', function()
+  it('can cut the connection, and sees the features of the body', function()
     local self = playing [[return function(exchange)
       if exchange.has_signatures then return exchange:abort { reset = true } end
       return exchange:respond { status = 204 }
@@ -278,7 +280,7 @@ describe('a policy on a stage', function()
   end)
 end)
 
-it('every policy that comes along has tests, and nothing else has', function()
+it('every policy of the package has tests, and there are no others', function()
   local names = {}
   for index, name in ipairs(file.scripts 'policies/tests') do names[index] = name:match '^(.*)_test$' end
   assert.same(file.scripts 'policies', names)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Answers of the scripted C, and the report of an exchange.
+-- The part of the scripted C side that answers clients (cc_answer_*) and reports on an exchange (cc_report).
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local rules = require 'ccrelay.testing.rules'
@@ -11,7 +11,7 @@ local starts, put, bytes, post, drop, find =
 
 local fake = {}
 
-local function usage_into(out, usage)
+local function fill_usage(out, usage)
   if not usage then return end
   for name, value in each(usage) do out[name] = value end
 end
@@ -71,8 +71,8 @@ local function is_stream(attempt, reply)
   return attempt.stream and (reply.status or 200) < 300
 end
 
--- What comes once a stream has begun: its status and headers were the stream's.
-local function follow(exchange, answer)
+-- Once a stream has begun, its status and headers have been sent and cannot change.
+local function after_early(exchange, answer)
   local early = exchange.early
   if not early then return answer end
   answer.status, answer.headers, answer.early = 200, early.headers, early.at
@@ -84,7 +84,7 @@ function fake.cc_answer(_, id, status, body, size)
   if not exchange then return code end
   local text = bytes(body, size)
   if exchange.early then status, text = 200, 'event: error\ndata: ' .. text .. '\n\n' end
-  exchange.answer = follow(exchange, { status = status, headers = headers_of(exchange), body = text, own = true })
+  exchange.answer = after_early(exchange, { status = status, headers = headers_of(exchange), body = text, own = true })
   finish(id, exchange, { status = status, error = 0, attempt = -1 })
   return 0
 end
@@ -97,7 +97,7 @@ function fake.cc_answer_outcome(_, id, number, break_with_event)
   local reply = attempt.reply
   if exchange.early and not is_stream(attempt, reply) then return real.CC_ESTATE end
   local status = reply.status or 200
-  exchange.answer = follow(exchange, {
+  exchange.answer = after_early(exchange, {
     status = status, headers = headers_of(exchange, reply.headers), body = reply.body or '', attempt = number,
     origin = attempt.origin.host, break_with_event = break_with_event,
   })
@@ -112,7 +112,7 @@ end
 function fake.cc_answer_begin(_, id, status)
   local exchange, code = answerable(id)
   if not exchange then return code end
-  exchange.answer = follow(exchange, {
+  exchange.answer = after_early(exchange, {
     status = status, headers = headers_of(exchange), body = '', own = true, writes = {},
   })
   return 0
@@ -157,7 +157,7 @@ function fake.cc_report(_, id, out)
   out.usage_known = report.usage ~= nil
   out.usage_final = report.usage ~= nil and report.error == 0
   out.events = report.events or 0
-  usage_into(out.usage, report.usage)
+  fill_usage(out.usage, report.usage)
   put(out.stream_error, report.stream_error or '')
   return 0
 end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Attempts of the scripted C: what is sent, and the scripted replies of upstreams.
+-- The part of the scripted C side that makes attempts: it records what is sent, and answers with the replies that the
+-- test has scripted for the upstream.
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
@@ -57,7 +58,7 @@ function fake.cc_attempt_header(_, id, number, name, name_size, value, value_siz
   return 0
 end
 
--- attempt.allowed: names of the client's headers that pass, "" where all do that may.
+-- attempt.allowed: the names of the client's headers that are passed on; "" for all that may be.
 function fake.cc_attempt_pass_headers(_, id, number, names, size)
   local attempt = draft(id, number)
   attempt.passes, attempt.allowed = true, bytes(names, size)
@@ -73,7 +74,7 @@ end
 
 local removed, removed_size = ffi.new 'char *[1]', ffi.new 'uint32_t[1]'
 
--- A JSON object's text without the members at a path.
+-- Removes the members at a path from the text of a JSON object.
 local function without(text, path)
   local code = real.cc_json_without(text, #text, path, #path, removed, removed_size)
   if code ~= 0 then return text, code end
@@ -82,7 +83,7 @@ local function without(text, path)
   return rest, code
 end
 
--- Malloc'ed by the real library, so that cc_free may be called.
+-- Returns a copy that the real library has allocated, so that cc_free may release it.
 local function give(text, out, size)
   return real.cc_json_without(text, #text, 'no such member', 14, out, size)
 end
@@ -97,7 +98,7 @@ local function view_of(exchange, attempt)
   return text
 end
 
--- In attempt.edits what is removed is false, under its path; what was not there leaves no trace.
+-- In attempt.edits a removed member is false, under its path. Removing a member that is not there records nothing.
 function fake.cc_attempt_remove(_, id, number, path, size)
   local name, attempt = bytes(path, size), draft(id, number)
   attempt.edits[name] = nil
@@ -153,7 +154,7 @@ function fake.cc_attempt_send(_, id, number)
   return 0
 end
 
--- The scripted network takes its time only for what has gone out.
+-- A reply that is a refused connection, or has sent = false, never sent the request.
 function fake.cc_attempt_sent(_, id, number)
   local exchange = find(id)
   local attempt = exchange and exchange.attempts[number]
@@ -202,7 +203,7 @@ function fake.cc_outcome_header_at(_, id, number, index, name, value)
   return 0
 end
 
--- The reply may be that of other attempts too.
+-- Other attempts may share the reply, so it is not changed itself.
 function fake.cc_outcome_replace(_, id, number, body, size)
   local attempt = find(id).attempts[number]
   local reply = attempt.reply

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The C side as a script of a test: a clock that only events move, clients and upstreams that do as
--- they are told. What computes only (cells, limits, digests, JSON) is the real library's. From here on
--- it is what the library gets as ccrelay.c: this has to be required before any of it.
+-- The scripted C side: replaces ccrelay.c for tests. Its clock moves only with events; clients and upstreams do what
+-- the test says. Functions that only compute (cells, limits, digests, JSON) are the real library's. It must be required
+-- before any other module of the library.
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local world = require 'ccrelay.testing.world'
@@ -9,7 +9,7 @@ local world = require 'ccrelay.testing.world'
 local real = world.real
 local fake = {}
 
--- Every function is called with as many arguments as relay.h gives it.
+-- The number of parameters that relay.h declares for a function; a call with another number fails.
 local function arity_of(name)
   local header = ffi.string(real.cc_relay_header()):gsub('//[^\n]*', '')
   local list = assert(header:match('[%s%*]' .. name .. '%(([^)]*)%);'), name .. ' is not in relay.h')

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The loop, clock, randomness and log of the scripted C.
+-- The part of the scripted C side that is the machine: event loop, clock, randomness, log, origins.
 local ffi = require 'ffi'
 local world = require 'ccrelay.testing.world'
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What tests of policies get as require 'ccrelay.testing', under ccrelay test: a relay with one policy
--- whose clock, upstreams, clients and randomness are the test's.
+-- The module ccrelay.testing for tests of policies (ccrelay test): a relay with one policy, whose clock, upstreams,
+-- clients and randomness the test controls. A test gives the same result every time.
 local each = require 'ccrelay.util.each'
 local stage = require 'ccrelay.testing.stage'
 local cell = require 'ccrelay.shared.cell'
@@ -13,55 +13,55 @@ local world = require 'ccrelay.testing.world'
 local M = {}
 
 ---@class ccrelay.StageOptions
----@field policy string? path of the policy, from the folder of the test's file
----@field strategy string? or the name of one of policies/; failover without either
----@field providers table[]? as under providers: of a configuration; type, keys and base_url need not be there
----@field server table? of the configuration
----@field routing table? of the configuration
----@field health table? of the configuration
----@field env table<string, string>? what ${NAME} stands for
----@field seed integer? of relay.random, 1 unless given
----@field time number? milliseconds since 1970 when it begins
+---@field policy string? path of the policy, relative to the folder of the test's file
+---@field strategy string? name of a strategy instead; failover if neither is given
+---@field providers table[]? as providers of a configuration; type, keys and base_url are optional
+---@field server table? the section server of the configuration
+---@field routing table? the section routing
+---@field health table? the section health
+---@field env table<string, string>? environment variables, for ${NAME} in values
+---@field seed integer? the seed of relay.random, 1 unless given
+---@field time number? the time when the test begins, in milliseconds since 1970
 
 ---@class ccrelay.TestRequest
----@field body table|string|nil members over those of a small request, or the text itself
+---@field body table|string|nil a table: its members replace those of a small request; a string: the whole body
 ---@field headers table<string, string>?
----@field features string[]? what the body is taken to have: cache, pdf, image_url, tool_forced, signatures
----@field at number? milliseconds from now
----@field gone_after number? milliseconds until the client goes away
+---@field features string[]? features the body counts as having: cache, pdf, image_url, tool_forced, signatures
+---@field at number? when the request comes in, in milliseconds from now
+---@field gone_after number? when the client disconnects, in milliseconds after that
 
 ---@class ccrelay.TestReply
 ---@field status integer? 200 unless given
 ---@field headers table<string, string>?
 ---@field body string|table|nil a table becomes JSON
----@field error string? what goes wrong below HTTP: "CC_EREFUSED", ...
----@field after number? milliseconds until it is there, 1 unless given
----@field hang boolean? it never comes
+---@field error string? a failure below HTTP instead of an answer: "CC_EREFUSED", ...
+---@field after number? milliseconds until the reply comes, 1 unless given
+---@field hang boolean? the reply never comes
 ---@field usage { input: integer?, output: integer? }?
----@field ending { error: string?, stream_error: string? }? how a stream that began well breaks
+---@field ending { error: string?, stream_error: string? }? the failure that ends a stream after it began
 
 ---@class ccrelay.TestAnswer
----@field status integer 0 when the client got none
+---@field status integer 0 if the client got no answer
 ---@field headers table<string, string>
 ---@field body string as the client got it
----@field json any the body, if it is JSON
----@field tried string[] key_id of each attempt, in order
----@field tries ccrelay.TestTry[] each attempt
----@field provider string? whose answer it is; nil if the relay's own
----@field broken boolean? cut off
----@field ms number from the request's head to the return of the policy, or the end
+---@field json any the decoded body, if it is JSON
+---@field tried string[] the key_id of each attempt, in order
+---@field tries ccrelay.TestTry[] the attempts, in order
+---@field provider string? the provider that answered; nil if the relay did
+---@field broken boolean? whether the answer was cut off
+---@field ms number milliseconds from the request's head to the return of the policy, or to the end
 
 ---@class ccrelay.TestTry
----@field key_id string at which key
----@field provider string at which provider
----@field model string? in the body it was sent
+---@field key_id string the key that was used
+---@field provider string the provider that was asked
+---@field model string? the model in the body that was sent
 ---@field headers table<string, string>
 ---@field target string path and query
----@field json any its body
----@field cancelled boolean given up before it had an outcome
+---@field json any the decoded body
+---@field cancelled boolean whether it was cancelled before it had an outcome
 
 ---@class ccrelay.Stage
----@field lines string[] of the log
+---@field lines string[] the lines of the log
 local Stage = setmetatable({}, { __index = stage.Stage })
 Stage.__index = Stage
 
@@ -78,7 +78,7 @@ local REPLY = {
 }
 
 local function check(what, given, allowed, level)
-  if type(given) ~= 'table' then error(what .. ' is a table', level + 1) end
+  if type(given) ~= 'table' then error(what .. ' must be a table', level + 1) end
   local known = {}
   for name in each(allowed) do known[#known + 1] = name end
   table.sort(known)
@@ -94,16 +94,16 @@ end
 
 local function check_error(name, level)
   if name and not (name:find '^CC_E' and pcall(function() return world.real[name] end)) then
-    error(('"%s" is no error; CC_EREFUSED is one'):format(name), level + 1)
+    error(('"%s" is not the name of an error; CC_EREFUSED is one'):format(name), level + 1)
   end
 end
 
--- ---- What is on the stage ----------------------------------------------------------------------
+-- ---- The stage ---------------------------------------------------------------------------------
 
 local OWN = debug.getinfo(1, 'S').source
 
--- From the folder of the test that is running: of the first file on the stack but this one.
-local function place(path)
+-- Resolves a path relative to the test that is running: the first file on the stack other than this one.
+local function resolve(path)
   if path:find '^/' then return path end
   for level = 3, math.huge do
     local info = debug.getinfo(level, 'S')
@@ -130,11 +130,11 @@ local function complete(providers)
   return providers
 end
 
---- Puts another policy or configuration in force, as a reload does; exchanges go on with the old one.
+--- Loads another policy or configuration, as a reload does. Running exchanges keep the old one.
 ---@param options ccrelay.StageOptions
 function Stage:use(options)
   check('a stage', options, OPTIONS, 2)
-  local given, env, path = copy(options), options.env or {}, options.policy and place(options.policy)
+  local given, env, path = copy(options), options.env or {}, options.policy and resolve(options.policy)
   local text, reason
   if path then
     text, reason = file.read(path, { insecure = true })
@@ -148,7 +148,7 @@ function Stage:use(options)
   self:put_in_force(built)
 end
 
---- A stage for one policy. Everything begins anew: clock, cells, limits, health.
+--- Makes a stage for one policy. Clock, cells, limits and health are new.
 ---@param options ccrelay.StageOptions?
 ---@return ccrelay.Stage
 function M.stage(options)
@@ -167,7 +167,7 @@ local function provider_called(self, name)
     if provider.name == name then return provider end
     known[#known + 1] = provider.name
   end
-  error(('there is no provider "%s" on the stage; there are %s'):format(tostring(name), fault.either(known)), 3)
+  error(('the stage has no provider "%s"; it has %s'):format(tostring(name), fault.either(known)), 3)
 end
 
 local function reply_of(reply)
@@ -179,7 +179,7 @@ local function reply_of(reply)
   return given
 end
 
---- What a provider answers: a reply for each attempt in turn, the last one from then on. Without it
+--- Sets the replies of a provider: one for each attempt in turn, the last one for all further attempts. Without it
 --- every attempt gets a 200.
 ---@param name string
 ---@param ... ccrelay.TestReply
@@ -189,16 +189,16 @@ function Stage:reply(name, ...)
   self.replies[host] = list
 end
 
---- Lets time pass in which nothing happens.
+--- Moves the clock forward; nothing happens in that time.
 ---@param milliseconds number
 function Stage:advance(milliseconds)
   if getmetatable(self) ~= Stage or type(milliseconds) ~= 'number' or milliseconds < 0 then
-    error('stage:advance takes milliseconds', 2)
+    error('stage:advance takes a number of milliseconds, 0 or more', 2)
   end
   world.advance(milliseconds)
 end
 
---- The cell that the policy knows by this name.
+--- Returns the cell that policies know by this name.
 ---@param name string
 ---@return ccrelay.Cell
 function Stage:cell(name)
@@ -206,7 +206,7 @@ function Stage:cell(name)
   return cell.of_policy(name)
 end
 
---- The errors of scripts there were, as the log has them.
+--- Returns the lines of the log that report errors of scripts.
 ---@return string[]
 function Stage:faults()
   local list = {}
@@ -216,7 +216,7 @@ function Stage:faults()
   return list
 end
 
--- ---- Requests and what comes of them -----------------------------------------------------------
+-- ---- Requests and answers ----------------------------------------------------------------------
 
 local function upstream_of(providers, try)
   for _, provider in ipairs(providers) do
@@ -257,9 +257,9 @@ local function answer_of(self, exchange)
   return answer
 end
 
---- Lets requests come in together, each at its .at, and runs until all are over.
+--- Sends several requests, each at its .at, and runs until all are over.
 ---@param ... ccrelay.TestRequest
----@return ccrelay.TestAnswer ... one for each
+---@return ccrelay.TestAnswer ... the answers, in the order of the requests
 function Stage:requests(...)
   local list = { ... }
   for index, request in ipairs(list) do
@@ -271,7 +271,7 @@ function Stage:requests(...)
   return unpack(exchanges)
 end
 
---- One request, from its head to the end of its answer.
+--- Sends one request and runs until it is over.
 ---@param request ccrelay.TestRequest?
 ---@return ccrelay.TestAnswer
 function Stage:request(request)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Requests and programs of the relay's own, answered by scripted pages.
+-- The part of the scripted C side that does the relay's own jobs: requests, connect checks and programs. The test
+-- scripts their answers in state.pages and state.knocks.
 local ffi = require 'ffi'
 local world = require 'ccrelay.testing.world'
 
@@ -15,7 +16,7 @@ function fake.cc_timer(_, number, delay)
   return 0
 end
 
--- What a page or program answers: a list of replies in turn, the last one from then on.
+-- Takes the next of a list of replies; the last one stays.
 local function scripted(list)
   if not list then return { error = 'CC_EREFUSED' } end
   return #list > 1 and table.remove(list, 1) or list[1]

@@ -1,23 +1,23 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Runs a policy against made-up requests on the scripted C side, for ccrelay check: nothing is opened or asked. It is
--- for a process that does nothing else, as the library is loaded anew there.
+-- Runs a policy against simulated requests on the scripted C side, for ccrelay check. It opens no socket and asks no
+-- provider. It loads the library anew, so the process must do nothing else.
 local each = require 'ccrelay.util.each'
 
 local M = {}
 
 local CLASSES = { 'main', 'subagent', 'workflow', 'compaction', 'auxiliary', 'side_reply' }
-local MOST_ERRORS = 8 -- a script that takes all its time takes that much of the patience
+local MOST_ERRORS = 8 -- bounds the time, as each error may be a script that ran into its deadline
 local MODEL = 'claude-sonnet-4-5'
 local OVERLOADED = '{"type":"error","error":{"type":"overloaded_error","message":"made up"}}'
 
--- All of the library but its C side, which the scripted one needs for what computes only.
+-- Unloads the library except its C side, which the scripted one uses for functions that only compute.
 local function forget_library()
   for name in each(package.loaded) do
     if name:find '^ccrelay' and name ~= 'ccrelay.c' then package.loaded[name] = nil end
   end
 end
 
--- What a client that may come in sends: a key of the configuration, else a credential of its own.
+-- The headers of a client that authenticates: a key of the configuration, else a credential of its own.
 local function credential_of(auth)
   local client = (auth.clients or {})[1]
   local key = (auth.api_key or {})[1] or client and client.key
@@ -44,8 +44,8 @@ local function requests(generation)
   return list
 end
 
--- A journal that writes nothing and keeps errors of scripts, once each; and what begins a request: false
--- when there were errors enough.
+-- Returns a logger that keeps each error of a script once and writes nothing, and a function to call before each
+-- request: it returns false after MOST_ERRORS errors.
 local function recorder(faults, real)
   local seen, at, count = {}, nil, 0
   local function nothing() end
@@ -88,12 +88,12 @@ local function play(stage, generation)
   return faults
 end
 
---- Runs the policy of a bundle against made-up requests: plain, a stream, one of each class of Claude Code; once with
+--- Runs the policy of a bundle against simulated requests: plain, a stream, one of each class of Claude Code; once with
 --- providers that answer and once with providers that fail.
 ---@param bundle ccrelay.Bundle
 ---@param options ccrelay.RunOptions
 ---@return boolean ok
----@return ccrelay.Fault[] faults the errors of its scripts
+---@return ccrelay.Fault[] faults the errors of scripts, without repetitions
 function M.run(bundle, options)
   forget_library()
   local stages = require 'ccrelay.testing.stage'

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The client's side of the scripted C: requests, their headers and bodies, timers of exchanges.
+-- The part of the scripted C side that serves clients: requests, their headers and bodies, timers of exchanges.
 local bit = require 'bit'
 local json = require 'ccrelay.util.json'
 local world = require 'ccrelay.testing.world'
@@ -31,15 +31,15 @@ function fake.cc_request_header(_, id, name, size, value)
   return 0
 end
 
--- A scripted relay is called so.
+-- The scripted relay's own name in CDN-Loop is ccrelay-scripted.
 function fake.cc_request_loops(_, id)
   local exchange = find(id)
   local names = exchange and header_of(exchange.headers, 'cdn-loop') or ''
   return names:find('ccrelay-scripted', 1, true) ~= nil
 end
 
--- Bodies of scripted requests are plain, whatever their header says: the codec has tests of its own.
--- decode_error is what cc_request_scan says of one.
+-- Bodies of scripted requests are not encoded, whatever their header says; decoding is tested in C. If the test sets
+-- decode_error, cc_request_scan returns it.
 function fake.cc_request_decode(_, id)
   local exchange = find(id)
   if not exchange then return real.CC_ESTALE end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Rules checks what the scripted C side is given as the C side does (runtime/codec/http1_scan.c, try.c,
--- answer.c); spec/contract_spec.lua asks both the same.
+-- Checks names, values and targets as the C side does (runtime/codec/http1_scan.c, runtime/attempt/headers.c).
+-- spec/contract_spec.lua compares both.
 local M = {}
 
 local HOP = {
@@ -9,21 +9,21 @@ local HOP = {
 }
 local OWN = { host = true, ['content-length'] = true, ['accept-encoding'] = true } -- of a request
 
---- Whether text is a token of RFC 9110, section 5.6.2: a method or the name of a header.
+--- Tells whether text is a token (RFC 9110, section 5.6.2), as methods and names of headers are.
 ---@param text string
 ---@return boolean
 function M.is_token(text)
   return text:find "^[%w!#$%%&'*+.^_`|~-]+$" ~= nil
 end
 
---- Whether text may be the value of a header.
+--- Tells whether text may be the value of a header.
 ---@param text string
 ---@return boolean
 function M.is_value(text)
   return not text:gsub('\t', ''):find '[%z\1-\31\127]'
 end
 
---- Whether text may be the target of a request: a path, with a query or without.
+--- Tells whether text may be the target of a request: a path, with or without a query.
 ---@param text string
 ---@return boolean
 function M.is_target(text)
@@ -34,7 +34,7 @@ local function is_header(name, value)
   return M.is_token(name) and M.is_value(value) and not HOP[name:lower()]
 end
 
---- Whether an attempt may set a header.
+--- Tells whether an attempt may set a header.
 ---@param name string
 ---@param value string
 ---@return boolean
@@ -42,7 +42,7 @@ function M.may_send(name, value)
   return is_header(name, value) and not OWN[name:lower()]
 end
 
---- Whether an answer may set a header.
+--- Tells whether an answer may set a header.
 ---@param name string
 ---@param value string
 ---@return boolean

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A worker over the scripted C side: providers NAME at http://NAME.test, requests in, answers out.
+-- Runs a worker on the scripted C side. Provider NAME is at http://NAME.test unless the test says otherwise; requests
+-- go in, answers come out.
 local each = require 'ccrelay.util.each'
 local fake = require 'ccrelay.testing.c'
 local config = require 'ccrelay.config'
@@ -62,10 +63,10 @@ local function strategy_of(options, scripts)
   return routing
 end
 
---- Builds a generation: nil and texts of the faults when it has any. options.policy is its text.
----@param options table
----@return table? generation
----@return string? faults
+--- Builds a generation.
+---@param options table sections of the configuration; policy: the text of a policy; policy_path; scripts; env
+---@return table? generation nil if there are faults
+---@return string? faults one a line
 function M.build(options)
   local scripts, env = scripts_with(options.scripts), options.env or no_variables
   local loaded, faults = generation.adapters(scripts)
@@ -84,8 +85,8 @@ function M.build(options)
   return built, not built and texts(faults) or nil
 end
 
---- A stage that begins anew, without a generation yet.
----@param class table? whose methods it has
+--- Makes a stage without a generation. The scripted C side is reset.
+---@param class table? the class of the stage; Stage unless given
 ---@return table
 function M.empty(class)
   local state = fake.reset()
@@ -93,18 +94,21 @@ function M.empty(class)
   return setmetatable({ state = state, relay = {}, replies = state.replies, lines = state.lines }, class or Stage)
 end
 
---- Puts a generation in force.
+--- Builds a generation and puts it in force. Raises an error if it has faults.
+---@param options table as for build
 function Stage:use(options)
   self:put_in_force(assert(M.build(options)))
 end
 
---- Has a generation serve what comes in from now on, as a reload does.
+--- Puts a generation in force, as a reload does: it serves the requests that come in from now on.
 ---@param built ccrelay.Generation
 function Stage:put_in_force(built)
   if self.current then built:cure() end
   self.current = built
 end
 
+--- Returns the generation in force.
+---@return ccrelay.Generation
 function Stage:generation()
   return self.current
 end
@@ -123,12 +127,12 @@ local function fill(request)
   return request
 end
 
---- Runs until nothing is left to happen.
+--- Runs the event loop until no event is left.
 function Stage:run()
   loop.run(self.relay, self)
 end
 
---- Lets requests come in together, each at its .at: their exchanges when all are over.
+--- Sends several requests, each at its .at, and runs until all are over. Returns their exchanges.
 function Stage:requests(...)
   local list = {}
   for index, request in ipairs { ... } do list[index] = fake.arrive(request.at or 0, fill(request)) end
@@ -136,8 +140,8 @@ function Stage:requests(...)
   return unpack(list)
 end
 
---- The line of the log that tells of an exchange, the last one: what is in it as a table, and the line.
----@return table<string, string>? fields
+--- Returns the last access line of the log.
+---@return table<string, string>? fields its values by key
 ---@return string? line
 function Stage:line()
   for index = #self.lines, 1, -1 do
@@ -149,8 +153,8 @@ function Stage:line()
   end
 end
 
---- How many lines of the log match a pattern.
----@param pattern string
+--- Counts the lines of the log that match a pattern.
+---@param pattern string a Lua pattern
 ---@return integer
 function Stage:count(pattern)
   local count = 0

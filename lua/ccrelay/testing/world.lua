@@ -1,15 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What the scripted C side knows: a clock that only events move, exchanges, and what is to come.
+-- The state of the scripted C side: its clock, which only events move, its exchanges, and the events to come.
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local real = require 'ccrelay.c'
 
 local M = {}
 
--- Always this table, whatever is in it.
+-- Other modules keep a reference to this table, so reset empties it and never replaces it.
 local state = {}
 
--- What an event changes when it comes, by its type.
+-- By type of event: a function that changes the state when the event comes.
 M.starts = {}
 
 local function keep(text)
@@ -47,7 +47,7 @@ local function next_event()
   return drop(best)
 end
 
--- The header of a table by name, in any case. A value that is a list stands for several lines.
+-- Returns a header by its name in any case. A value that is a list stands for several lines of one name.
 local function header_of(headers, name)
   for key, value in each(headers or {}) do
     if key:lower() == name:lower() then return type(value) == 'table' and value[1] or value end
@@ -65,7 +65,7 @@ local function sorted(headers)
   return list
 end
 
--- The exchange of an id, unless it is gone.
+-- Returns the exchange of an id, or nil if it has been freed.
 local function find(id)
   local exchange = state.exchanges[id]
   return exchange and not exchange.freed and exchange or nil
@@ -75,7 +75,7 @@ local function text_of(slice)
   return slice.size > 0 and ffi.string(slice.data, slice.size) or ''
 end
 
--- The library outlives the files of a run, so its clock is kept in the library.
+-- The C library outlives the test files of a run, so the time is kept in one of its cells and never goes back.
 local clock
 
 local function later()
@@ -93,7 +93,7 @@ local function empty_cells()
   end
 end
 
---- Begins anew: no exchanges, a later clock, cells and limits as when they were new.
+--- Resets the state: no exchanges, a later time, empty cells and limits.
 ---@return table state
 function M.reset()
   local now = later()
@@ -108,10 +108,10 @@ function M.reset()
   return state
 end
 
---- A request that comes in after delay: returns its exchange.
----@param delay number
+--- Has a request come in.
+---@param delay number milliseconds from now
 ---@param request table
----@return table
+---@return table exchange
 function M.arrive(delay, request)
   local id = #state.exchanges + 1
   local path, query = (request.path or '/v1/messages'):match '^([^?]*)%??(.*)$'
@@ -134,13 +134,14 @@ function M.arrive(delay, request)
   return exchange
 end
 
---- Lets other secrets be in force: names of the real table are never given back.
+--- Makes a name that no test has used. The table of secrets never frees a name, so each test needs its own.
+---@param name string
 ---@return string
 function M.fresh(name)
   return name .. ' ' .. later()
 end
 
---- Posts any other event.
+--- Posts an event that is due now.
 ---@param kind integer
 ---@param id number
 ---@param detail integer
@@ -148,6 +149,8 @@ function M.post(kind, id, detail)
   post(0, kind, id, detail)
 end
 
+--- Moves the clock forward.
+---@param milliseconds number
 function M.advance(milliseconds)
   state.now = state.now + milliseconds
 end

@@ -72,7 +72,7 @@ describe('ccrelay check', function()
     assert.equal('none\n', out)
   end)
 
-  it('names providers that are for clients with a credential of their own', function()
+  it('marks providers that are used with the client\'s own credential', function()
     local _, out = run('providers: [{name: a, type: anthropic}]', '--model claude-opus-5')
     assert.equal('a (client\'s credential)\n', out)
   end)
@@ -99,7 +99,7 @@ describe('ccrelay check', function()
     end)
   end
 
-  it('warns of none of them without a reason', function()
+  it('gives no warning without a reason', function()
     local _, _, err = run('providers: [{name: v, type: vertex, gcp_project_id: p, gcp_region: us-east5, '
       .. 'base_url: "https://v.example/v1"}, {name: z, type: zai, keys: [{key: "a$b"}], models: ["GLM-*", "*"]}]')
     for _, words in ipairs { 'remove', 'write variables', 'quotes', 'wildcard', 'never tried' } do
@@ -121,7 +121,7 @@ describe('ccrelay check', function()
     ['return exchange:first(relay.upstreams(exchange, { provider = "b" })) end'] =
       'mine.lua:3: there is no provider "b"; expected a (with a plain request)',
   } do
-    it('warns of what fails in a policy: ' .. code, function()
+    it('warns of an error of a policy: ' .. code, function()
       local status, out, err = run('server: {auth: {api_key: canary}}\nproviders: [{name: a, type: anthropic, '
         .. 'keys: [{key: k}]}]', nil, HEAD .. code)
       assert.equal(0, status, err)
@@ -131,7 +131,7 @@ describe('ccrelay check', function()
     end)
   end
 
-  it('finds nothing in the policies that come along', function()
+  it('finds no error in the policies of the package', function()
     for _, name in ipairs { 'failover', 'race', 'round_robin', 'shuffle', 'least_loaded', 'session_sticky', 'by_class',
       'weighted_failover', 'weighted_round_robin', 'cheapest' } do
       local policy = helper.read('policies/' .. name .. '.lua')
@@ -141,7 +141,7 @@ describe('ccrelay check', function()
     end
   end)
 
-  it('takes the model from the command line only once, and with a name', function()
+  it('takes --model only once and with a name', function()
     local code, _, err = run(PAGE, '--model')
     assert.equal(64, code)
     has(err, '--model needs a value')
