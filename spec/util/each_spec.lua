@@ -25,8 +25,8 @@ local function misses(walk, rounds)
   return assert(loadstring((CASE:gsub('WALK%((%w+)%)', walk))))(each, rounds)
 end
 
-describe('a walk through a table', function()
-  it('comes to every entry, in compiled loops too', function()
+describe('each', function()
+  it('visits every entry, in compiled loops too', function()
     for _ = 1, 5 do assert.equal(0, misses('each(%1)', 20000)) end
   end)
 
@@ -37,7 +37,7 @@ describe('a walk through a table', function()
     for _ in each {} do error 'there is nothing' end
   end)
 
-  it('goes on when entries are removed or changed on the way', function()
+  it('allows a loop to remove or change entries', function()
     local entries, count = {}, 0
     for index = 1, 100 do entries['name' .. index] = index end
     for name in each(entries) do entries[name], count = nil, count + 1 end
@@ -45,12 +45,12 @@ describe('a walk through a table', function()
     assert.is_nil(next(entries))
   end)
 
-  it('says what is no table', function()
+  it('raises an error for what is not a table', function()
     assert.has_error(function() for _ in each(nil) do error 'there is nothing' end end)
   end)
 
   -- The figures of the last line tell when pairs may come back: when they are 0 on every distribution.
-  it('is needed where pairs misses entries', function()
+  it('is needed because pairs misses entries', function()
     local by_pairs, by_next = misses('pairs(%1)', 100000), misses('next, %1', 100000)
     print(('%s: of 100000 walks pairs cut short %d, next %d; ccrelay.each is %s'):format(jit.version, by_pairs, by_next,
       by_pairs + by_next > 0 and 'needed here' or 'not needed for this case here'))

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 local html_text = require 'ccrelay.util.html_text'
 
-describe('the words of a page', function()
-  it('are what a reader sees of it', function()
+describe('the text of an HTML page', function()
+  it('is what a reader sees', function()
     for text, words in pairs {
       ['<html>\n<head><title>502 Bad Gateway</title></head>\n<body>\n<center><h1>502 Bad Gateway</h1></center>\n'
         .. '<hr><center>nginx</center>\n</body>\n</html>'] = '502 Bad Gateway nginx',
@@ -16,13 +16,13 @@ describe('the words of a page', function()
     end
   end)
 
-  it('are its title where it shows nothing', function()
+  it('is its title if it shows no text', function()
     assert.equal('Access denied', html_text.words '<!DOCTYPE html><html><title lang="en">Access denied</title></html>')
     assert.equal('Request blocked', html_text.words '<html><head><title>Request blocked</title></head></html>')
     assert.equal('', html_text.words '<html></html>')
   end)
 
-  it('are the text itself where it is no page', function()
+  it('is the text itself if it is not a page', function()
     for _, text in ipairs {
       '', 'RBAC: access denied', '<Error><Code>AccessDenied</Code></Error>', 'a <html> in a text',
     } do

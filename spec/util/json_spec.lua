@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: Apache-2.0
 local json = require 'ccrelay.util.json'
 
-describe('JSON of our own making', function()
-  it('has its names in order', function()
+describe('the JSON encoder', function()
+  it('sorts names', function()
     assert.equal('{"a":1,"b":[true,null],"c":"x"}', json.encode { c = 'x', b = { true, json.null }, a = 1 })
   end)
 
-  it('tells empty lists from empty objects', function()
+  it('tells empty arrays from empty objects', function()
     assert.equal('{"a":[],"b":{}}', json.encode { a = json.array {}, b = {} })
   end)
 
-  it('escapes what must be', function()
+  it('escapes characters that must be escaped', function()
     assert.equal([["\"\\\n\r\t\u0001\u007f/"]], json.quote '"\\\n\r\t\1\127/')
   end)
 
@@ -25,13 +25,13 @@ describe('JSON of our own making', function()
     it('refuses ' .. what, function() assert.is_false(pcall(json.encode, value)) end)
   end
 
-  it('refuses what has no end', function()
+  it('refuses a table that contains itself', function()
     local loop = {}
     loop[1] = loop
     assert.is_false(pcall(json.encode, loop))
   end)
 
-  it('is UTF-8, whatever comes in', function()
+  it('writes UTF-8, whatever comes in', function()
     for text, expected in pairs {
       ['h\195\164'] = 'h\195\164', ['\226\130\172'] = '\226\130\172', ['\240\159\152\128'] = '\240\159\152\128',
       ['\195'] = '\239\191\189', ['\192\128'] = '\239\191\189\239\191\189', ['\237\160\128'] = ('\239\191\189'):rep(3),
@@ -42,13 +42,13 @@ describe('JSON of our own making', function()
     end
   end)
 
-  it('reads texts, and nothing else', function()
+  it('decodes valid JSON only', function()
     assert.same({ a = { 1 } }, json.decode '{"a":[1]}')
     for _, text in ipairs { '', '{', 'nul', '[1,]', 'null' } do assert.is_nil(json.decode(text)) end
   end)
 end)
 
-describe('JSON of tables that are shared', function()
+describe('JSON of shared tables', function()
   it('ends at 100000 values for a script', function()
     local shared = { 1 }
     for _ = 1, 90 do shared = { shared, shared } end

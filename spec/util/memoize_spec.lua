@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 local memoize = require 'ccrelay.util.memoize'
 
-describe('remember', function()
+describe('memoize', function()
   local calls
 
   local function count(text)
@@ -11,7 +11,7 @@ describe('remember', function()
 
   before_each(function() calls = 0 end)
 
-  it('computes once for a text, false results too', function()
+  it('computes once for a text, also if the result is false', function()
     local f = memoize.results(count)
     assert.is_true(f 'long')
     assert.is_true(f 'long')
@@ -20,7 +20,7 @@ describe('remember', function()
     assert.equal(2, calls)
   end)
 
-  it('keeps what it is told to keep', function()
+  it('keeps only the results that it is told to keep', function()
     local f = memoize.results(count, function(_, result) return result end)
     f 'no'
     f 'no'
@@ -29,14 +29,14 @@ describe('remember', function()
     assert.equal(3, calls)
   end)
 
-  it('remembers no long text', function()
+  it('keeps no result for a long text', function()
     local f, text = memoize.results(count), string.rep('x', 129)
     f(text)
     f(text)
     assert.equal(2, calls)
   end)
 
-  it('forgets rather than grow', function()
+  it('starts anew when it is full', function()
     local f = memoize.results(count)
     for index = 1, 257 do f('text ' .. index) end
     f 'text 257'

@@ -25,7 +25,7 @@ local readers = {
 
 describe('a long text', function()
   for name, read in pairs(readers) do
-    it('is quickly read as ' .. name, function()
+    it('takes linear time in ' .. name, function()
       local began = os.clock()
       assert.is_true(read())
       assert.is_true(os.clock() - began < 0.3)
@@ -33,8 +33,8 @@ describe('a long text', function()
   end
 end)
 
-describe('the text without blanks around it', function()
-  it('is what is between the first and the last other byte', function()
+describe('trim', function()
+  it('removes the blanks around a text', function()
     for text, trimmed in pairs {
       [''] = '', [' '] = '', ['\t\r\n\v\f '] = '', a = 'a', [' a'] = 'a', ['a\n'] = 'a', [' a b '] = 'a b',
       ['\0 '] = '\0', ['\194\160'] = '\194\160',
@@ -44,8 +44,8 @@ describe('the text without blanks around it', function()
   end)
 end)
 
-describe('what looks like a token', function()
-  it('is taken out of the words of a service', function()
+describe('text that looks like a token', function()
+  it('is removed from the message of a service', function()
     for text, told in pairs {
       ['a eyJhb.c.d e'] = 'a [redacted] e', ['xeyJa.b'] = 'x[redacted]', ['eyJ.a'] = 'eyJ.a', ['eyJab.'] = 'eyJab.',
       ['eyJ.eyJa.b'] = 'eyJ.[redacted]', ['eyJ'] = 'eyJ', ['a\n\tb  c'] = 'a b  c', ['a \127 b'] = 'a b',
@@ -55,8 +55,8 @@ describe('what looks like a token', function()
   end)
 end)
 
-describe('a number of things', function()
-  it('is told in the singular or the plural', function()
+describe('count', function()
+  it('uses the singular or the plural', function()
     assert.same({ '0 workers', '1 worker', '2 workers' },
       { texts.count(0, 'worker'), texts.count(1, 'worker'), texts.count(2, 'worker') })
   end)
