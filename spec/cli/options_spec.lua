@@ -20,13 +20,13 @@ local function refused(what, ...)
 end
 
 describe('options', function()
-  it('are taken in both forms, before and behind arguments', function()
+  it('are taken in both forms, before and after arguments', function()
     local values, rest = parse('--config=a=b', 'x', '--level', 'warn', '--insecure-permissions', '--wait', '7')
     assert.same({ config = 'a=b', level = 'warn', insecure_permissions = true, wait = 7 }, values)
     assert.same({ 'x' }, rest)
   end)
 
-  it('may be many', function()
+  it('can be repeated where that is allowed', function()
     assert.same({ 'a', 'b' }, parse('--listen', 'a', '--listen=b').listen)
   end)
 
@@ -35,7 +35,7 @@ describe('options', function()
     assert.same({ '--config' }, rest)
   end)
 
-  it('are refused when unknown, doubled, without value or with a wrong one', function()
+  it('are refused when they are unknown, given twice, without a value or with a wrong one', function()
     refused('unknown option --confg; did you mean --config?', '--confg', 'x')
     refused('unknown option --zzzzzz', '--zzzzzz')
     refused('unknown option -x', '-x')
@@ -49,7 +49,7 @@ describe('options', function()
     refused('unexpected argument "b"', 'a', 'b')
   end)
 
-  it('ask for help anywhere before --', function()
+  it('include --help anywhere before --', function()
     assert.is_true(options.wants_help { 'x', '-h' })
     assert.is_true(options.wants_help { '--help' })
     assert.is_false(options.wants_help { '--', '--help' })

@@ -1,18 +1,18 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Reads LuaLS annotations out of the library's own files. What is marked package stays inside.
+-- Parses the LuaLS annotations in the files of the library, for ccrelay types. Names marked ---@package are left out.
 local M = {}
 
----@class ccrelay.Annotated a class as its file tells it
+---@class ccrelay.Annotated a class as its file annotates it
 ---@field name string
----@field heads string[] the lines of class and fields
----@field fields string[] names
+---@field heads string[] the lines ---@class and ---@field
+---@field fields string[] the names of the fields
 ---@field functions ccrelay.AnnotatedFunction[]
 
 ---@class ccrelay.AnnotatedFunction
 ---@field name string
 ---@field separator '.'|':'
 ---@field parameters string[]
----@field lines string[] what stands above it
+---@field lines string[] the lines of comment above it
 
 local function split(list)
   local names = {}
@@ -25,7 +25,7 @@ local function begin_class(file, name, line)
   file.classes[name] = file.class
 end
 
--- A line that begins with three dashes: of a class, an alias, or of the function that follows.
+-- Reads a line that begins with three dashes: it belongs to a class, an alias, or the function that follows.
 local function annotate(file, line)
   local kind, rest = line:match '^%-%-%-@(%l+) ?(.*)$'
   if kind == 'class' then
@@ -50,7 +50,7 @@ local function add_function(file, variable, entry)
   table.insert(file.functions[variable], entry)
 end
 
--- A line of code: what stands above belongs to it.
+-- Reads a line of code, to which the comment above belongs.
 local function attach(file, line)
   local variable, separator, name, list = line:match '^function ([%w_]+)([.:])([%w_]+)%((.*)%)'
   local required, module = line:match "^local ([%w_]+) = require '(ccrelay[%w_.]*)'"
@@ -78,8 +78,8 @@ end
 local Reader = {}
 Reader.__index = Reader
 
---- A reader of the library's files.
----@param open fun(module: string): string the text of a module
+--- Makes a reader of the library's files.
+---@param open fun(module: string): string returns the text of a module
 ---@return table
 function M.reader(open)
   return setmetatable({ open = open, files = {} }, Reader)
@@ -96,7 +96,7 @@ local function find(list, name)
   end
 end
 
--- A function of another module that is a method here: its first parameter is what it is called on.
+-- A function of another module that is a method here; its first parameter becomes self.
 local function borrow(self, file, entry)
   local module = file.modules[entry.owner]
   local original = module and find(self:file(module).functions.M, entry.copy_of)
@@ -108,7 +108,7 @@ local function borrow(self, file, entry)
   return { name = entry.name, separator = ':', parameters = { unpack(original.parameters, 2) }, lines = lines }
 end
 
---- A class of a module, with the public ones of its fields and functions.
+--- Returns a class of a module with its public fields and functions. Raises an error if there is none of this name.
 ---@param module string
 ---@param name string
 ---@return ccrelay.Annotated
@@ -122,7 +122,7 @@ function Reader:class(module, name)
   return { name = name, heads = class.heads, fields = class.fields, functions = functions }
 end
 
---- The line of an alias.
+--- Returns the line of an alias. Raises an error if there is none of this name.
 ---@param module string
 ---@param name string
 ---@return string

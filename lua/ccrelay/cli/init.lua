@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The command line: finds the file of a verb in ccrelay/cli/commands/ and runs it.
+-- The command line: finds a command in ccrelay/cli/commands/ and runs it. Each file there is one command.
 local config = require 'ccrelay.config'
 local fault = require 'ccrelay.util.fault'
 local file = require 'ccrelay.config.file'
@@ -10,23 +10,24 @@ local M = {}
 local aliases = { serve = 'run', ['--version'] = 'version', ['-v'] = 'version', ['--help'] = 'help', ['-h'] = 'help' }
 
 ---@class ccrelay.Verb
----@field summary string one line
----@field usage string how it is used, several lines
----@field run fun(arguments: string[]): integer takes the arguments behind the verb, returns the exit code
+---@field summary string one line for the list of commands
+---@field usage string the help text
+---@field run fun(arguments: string[]): integer takes the arguments after the command, returns the exit code
 
 local function load_verb(name)
   return require('ccrelay.cli.commands.' .. name)
 end
 
---- The names of all verbs, sorted.
+--- Returns the names of all commands, sorted.
 ---@return string[]
 function M.verbs()
   return file.scripts(config.root() .. '/lua/ccrelay/cli/commands')
 end
 
---- The verb called name (or its alias), or nil and what to say.
+--- Returns the command of a name or alias.
 ---@param name string
----@return ccrelay.Verb? verb, string name_or_message
+---@return ccrelay.Verb? verb nil if there is none
+---@return string name_or_message the command's name, or what to tell the user
 function M.verb(name)
   name = aliases[name] or name
   local names = M.verbs()
@@ -57,8 +58,9 @@ local function dispatch(arguments)
   return verb.run(rest)
 end
 
---- Runs a command line (without the name of the program).
----@param arguments string[]
+--- Runs a command line.
+--- An error of a command is printed with its traceback, and the exit code is 1.
+---@param arguments string[] without the name of the program
 ---@return integer exit_code
 function M.main(arguments)
   local ok, result = xpcall(dispatch, debug.traceback, arguments)

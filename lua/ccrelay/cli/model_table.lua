@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The table of ccrelay check: for each model the upstreams that are asked, in order, as upstream.plan has them.
+-- Writes the table of ccrelay check: for each model the upstreams that are asked, in the order of candidates.plan.
 local each = require 'ccrelay.util.each'
 local candidates = require 'ccrelay.routing.candidates'
 
@@ -16,7 +16,7 @@ local function sorted_names(mapping)
   return names
 end
 
--- Every name in the configuration, as it is written there, and what Claude Code asks for.
+-- The models that Claude Code asks for, and every model that the configuration names.
 local function models_of(generation)
   local list, seen = {}, {}
   local function add(names)
@@ -42,7 +42,7 @@ local function name_of(one, model)
   return one.model ~= model and name .. ' as ' .. one.model or name
 end
 
---- Tells in one line which upstreams are asked for a model.
+--- Returns one line: the upstreams that are asked for a model, in order, or "nobody".
 ---@param generation ccrelay.Generation
 ---@param model string
 ---@return string
@@ -59,7 +59,7 @@ local function lines_of(rows)
   return lines
 end
 
---- The lines of the whole table.
+--- Returns the lines of the whole table.
 ---@param generation ccrelay.Generation
 ---@return string[]
 function M.lines(generation)
@@ -79,8 +79,8 @@ function M.lines(generation)
   return lines
 end
 
---- The enabled providers that have a credential, and are asked for none of the models of the configuration, nor for any
---- that they list.
+--- Returns the enabled providers that have a credential but are asked for none of the models of the configuration.
+--- Providers that list their models themselves are left out.
 ---@param generation ccrelay.Generation
 ---@return ccrelay.Provider[]
 function M.never_asked(generation)

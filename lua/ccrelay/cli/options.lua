@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Options of a verb: --name value, --name=value, flags, and what stands between them.
+-- Parses the arguments of a command: --name value, --name=value, flags, and plain arguments.
 local fault = require 'ccrelay.util.fault'
 
 local M = {}
@@ -10,8 +10,8 @@ M.codes = { ok = 0, failure = 1, usage = 64, unavailable = 69, configuration = 7
 ---@class ccrelay.Option
 ---@field name string without dashes
 ---@field type 'text'|'flag'|'choice'|'integer'
----@field of string[]? of a choice
----@field many boolean? may be given more than once: the value is a list
+---@field of string[]? the values of a choice
+---@field many boolean? may be given more than once; the value is then a list
 
 local function find(specs, name)
   for _, spec in ipairs(specs) do
@@ -54,7 +54,7 @@ local function store(values, spec, value)
   return true
 end
 
--- Takes the option at arguments[i]; returns the index of the next argument.
+-- Parses the option at arguments[i] and returns the index of the next argument.
 local function take(arguments, i, specs, values)
   local name, text = arguments[i]:match '^%-%-([^=]+)=?(.*)$'
   local joined = arguments[i]:find('=', 1, true)
@@ -79,11 +79,12 @@ local function take(arguments, i, specs, values)
   return i + 1
 end
 
---- Sorts arguments into option values (by name, with _ for -) and the rest. "--" ends the options.
+--- Parses arguments into the values of options and the plain arguments. "--" ends the options.
 ---@param arguments string[]
 ---@param specs ccrelay.Option[]
----@param most integer how many arguments may remain
----@return table<string, any>? values, string[]|string rest_or_message
+---@param most integer how many plain arguments there may be
+---@return table<string, any>? values by the name of the option, with _ for -; nil if the arguments are wrong
+---@return string[]|string rest_or_message the plain arguments, or what is wrong
 function M.parse(arguments, specs, most)
   local values, rest, i = {}, {}, 1
   while i <= #arguments do
@@ -104,7 +105,7 @@ function M.parse(arguments, specs, most)
   return values, rest
 end
 
---- Is -h or --help among the arguments, before any "--"?
+--- Tells whether -h or --help is among the arguments before any "--".
 ---@param arguments string[]
 ---@return boolean
 function M.wants_help(arguments)
@@ -115,10 +116,10 @@ function M.wants_help(arguments)
   return false
 end
 
---- Tells of a wrong use and returns the exit code for it.
----@param verb string
----@param message string
----@return integer
+--- Prints that a command was used wrongly.
+---@param verb string the command
+---@param message string what is wrong
+---@return integer exit_code
 function M.misuse(verb, message)
   io.stderr:write(('ccrelay %s: %s\nccrelay help %s shows how to use it\n'):format(verb, message, verb))
   return M.codes.usage

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What annotations.lua has read, as tables of Markdown.
+-- Writes the classes that annotations.lua has read as Markdown tables, for ccrelay types --reference.
 local M = {}
 
 local OPENING = { ['('] = 1, ['<'] = 1, ['{'] = 1, [')'] = -1, ['>'] = -1, ['}'] = -1 }
 
--- A type ends at the first blank that is neither within brackets nor behind a colon.
+-- A type ends at the first blank that is not inside brackets and does not follow a colon.
 local function split_type(text)
   local depth = 0
   for at = 1, #text do
@@ -31,8 +31,8 @@ local function field_row(line)
   return ('| %s | %s |'):format(code(name .. ': ' .. kind), cell(what))
 end
 
--- The types of parameters by name, the types returned, and the sentences.
-local function told(lines)
+-- Splits a comment into the types of parameters by name, the types returned, and the sentences.
+local function parse(lines)
   local types, returned, sentences = {}, {}, {}
   for _, line in ipairs(lines) do
     local name, rest = line:match '^%-%-%-@param ([%w_.]+) (.+)$'
@@ -49,7 +49,7 @@ local function told(lines)
 end
 
 local function function_row(class, entry)
-  local types, returned, sentences = told(entry.lines)
+  local types, returned, sentences = parse(entry.lines)
   local parameters = {}
   for index, name in ipairs(entry.parameters) do
     parameters[index] = types[name] and name .. ': ' .. types[name] or name
@@ -60,7 +60,7 @@ local function function_row(class, entry)
   return ('| %s | %s |'):format(code(signature), cell(table.concat(sentences, ' ')))
 end
 
---- A heading and a table of the public names of a class.
+--- Returns a heading and a table of the public names of a class, as Markdown.
 ---@param class ccrelay.Annotated
 ---@return string
 function M.class(class)
@@ -70,7 +70,7 @@ function M.class(class)
   return table.concat(out, '\n') .. '\n'
 end
 
---- A line for an alias.
+--- Returns a line for an alias, as Markdown.
 ---@param line string as annotated
 ---@return string
 function M.alias(line)

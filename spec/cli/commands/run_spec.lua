@@ -8,17 +8,17 @@ local function row(rows, name)
   end
 end
 
-describe('the options of run about the log', function()
-  it('say nothing unless they are given', function()
+describe('the log options of run', function()
+  it('change nothing unless they are given', function()
     assert.is_nil(run.logging {})
   end)
 
-  it('are level and format', function()
+  it('set level and format', function()
     assert.same({ level = 'warn', format = 'json' }, run.logging { log_level = 'warn', log_format = 'json' })
     assert.same({ format = 'text', pretty = true }, run.logging { log_format = 'pretty' })
   end)
 
-  it('are --debug: all of debug_options, at level debug unless another is given', function()
+  it('--debug sets all debug_options, and level debug unless another is given', function()
     local expected = {}
     for _, option in ipairs(row(row(schema.fields, 'logging').fields, 'debug_options').fields) do
       if option.type == 'boolean' then expected[option[1]] = true end
@@ -29,7 +29,7 @@ describe('the options of run about the log', function()
 end)
 
 describe('the argument of run', function()
-  it('is a policy, a configuration by its ending, or a strategy by its bare name', function()
+  it('is a configuration by its extension, a strategy by its bare name, or else a policy', function()
     assert.same({ policy = 'my.lua', config = 'c.yaml' }, run.what('my.lua', 'c.yaml'))
     assert.same({ policy = './failover' }, run.what './failover')
     for _, name in ipairs { 'config.yaml', 'a/b.yml', '/etc/x.toml' } do
@@ -39,7 +39,7 @@ describe('the argument of run', function()
     assert.same({ config = 'c.toml' }, run.what(nil, 'c.toml'))
   end)
 
-  it('is told when it can mean nothing', function()
+  it('is refused when it can mean nothing', function()
     local none, message = run.what 'failovr'
     assert.is_nil(none)
     assert.truthy(message:find('did you mean "failover"?', 1, true), message)

@@ -35,7 +35,7 @@ describe('ccrelay test', function()
     return run 'mine_test.lua'
   end
 
-  it('runs the example of the manual', function()
+  it('runs the example of policies/README.md', function()
     local text = helper.read 'policies/testing.md':match "```lua\n(local testing = .-)```"
     helper.write(folder .. '/mine_test.lua', text)
     local code, out = run 'mine_test.lua'
@@ -43,7 +43,7 @@ describe('ccrelay test', function()
     assert.is_truthy(out:find('1 success /', 1, true), out)
   end)
 
-  it('fails when a test does, and goes on with the others', function()
+  it('fails when a test fails, and runs the others', function()
     local code, out = testing [[
       it('is wrong', function() assert.equal(200, testing.stage { policy = 'mine.lua' }:request().status + 1) end)
       it('is right', function() assert.equal(200, testing.stage { policy = 'mine.lua' }:request().status) end)
@@ -54,7 +54,7 @@ describe('ccrelay test', function()
     assert.is_truthy(out:find('a fault of the test', 1, true), out)
   end)
 
-  it('fails when a test breaks, and when a file does', function()
+  it('fails when a test or a file raises an error', function()
     local good = "it('is right', function() end)\n"
     assert.equal(0, (testing(good)))
     assert.equal(1, (testing(good .. "it('is wrong', function() assert.equal(1, 2) end)")))
@@ -62,7 +62,7 @@ describe('ccrelay test', function()
     assert.equal(1, (testing(good .. "describe('all', function() error 'a fault' end)")))
   end)
 
-  it('fails for a file that is no Lua, and for one without a test', function()
+  it('fails for a file that is not Lua, and for one without a test', function()
     local code, out = testing 'it('
     assert.equal(1, code)
     assert.is_truthy(out:find('mine_test.lua', 1, true), out)
@@ -72,7 +72,7 @@ describe('ccrelay test', function()
     assert.is_truthy(err:find('no tests were found', 1, true), err)
   end)
 
-  it('does not let a file end the run', function()
+  it('goes on when a file calls os.exit', function()
     helper.write(folder .. '/other_test.lua', "it('is wrong', function() assert.equal(1, 2) end)\n")
     for _, ending in ipairs { 'os.exit(0)', "it('ends', function() os.exit() end)" } do
       helper.write(folder .. '/mine_test.lua', ending)
@@ -85,14 +85,14 @@ describe('ccrelay test', function()
     end
   end)
 
-  it('tells pending tests from none', function()
+  it('tells pending tests from no tests', function()
     local code, out, err = testing "pending 'later'\nit 'some day'"
     assert.equal(1, code, out)
     assert.is_truthy(err:find('all tests are pending, none was run', 1, true), err)
     assert.equal(0, (testing "pending 'later'\nit('is right', function() end)"))
   end)
 
-  it('lets nothing that one file has learned reach the next', function()
+  it('forgets what was learned in one file before the next', function()
     helper.write(folder .. '/mine_test.lua', HEAD .. [[
       it('learns', function()
         local first = { name = 'a', keys = { { key = 'k', priority = 2 } } }
@@ -112,7 +112,7 @@ describe('ccrelay test', function()
     assert.equal(0, code, out)
   end)
 
-  it('keeps the files of a run apart', function()
+  it('shares no state between the files of a run', function()
     helper.write(folder .. '/other_test.lua', HEAD .. [[
       it('begins anew', function()
         assert.is_nil(rawget(_G, 'left'))
@@ -129,7 +129,7 @@ describe('ccrelay test', function()
     assert.is_truthy(out:find('3 successes', 1, true), out)
   end)
 
-  it('ends a policy that does not come back, and the tests go on', function()
+  it('ends a policy that runs for ever, and goes on with the tests', function()
     helper.write(folder .. '/endless.lua', 'return function() while true do end end\n')
     local code, out = testing [[
       it('is stopped', function()
@@ -146,7 +146,7 @@ describe('ccrelay test', function()
     assert.equal(0, code, out)
   end)
 
-  it('finds a policy from the folder of its test, wherever that is', function()
+  it('finds a policy relative to the folder of its test, wherever it is run', function()
     os.execute('mkdir -p ' .. folder .. '/ccrelay/testing')
     helper.write(folder .. '/ccrelay/mine.lua', POLICY)
     helper.write(folder .. '/ccrelay/testing/mine_test.lua', HEAD
@@ -157,7 +157,7 @@ describe('ccrelay test', function()
     assert.equal(0, code, out)
   end)
 
-  it('says what it needs', function()
+  it('says what is missing', function()
     local code, _, err = run ''
     assert.equal(64, code)
     assert.is_truthy(err:find('FILE is missing', 1, true), err)

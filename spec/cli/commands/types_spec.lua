@@ -19,14 +19,14 @@ end
 
 describe('ccrelay types', function()
   for _, module in ipairs(MODULES) do
-    it('prints Lua that begins as a definition file: ' .. module, function()
+    it('prints a definition file in Lua: ' .. module, function()
       local text = types.text(module)
       assert.equal('---@meta\n', text:sub(1, 9))
       assert.equal('table', type(assert(loadstring(text))()))
     end)
   end
 
-  it('has what a policy requires as the result', function()
+  it('returns what a policy requires', function()
     local relay = assert(loadstring(types.text 'ccrelay'))()
     assert.is_function(relay.upstreams)
     assert.is_function(relay.cell)
@@ -44,7 +44,7 @@ describe('ccrelay types', function()
     assert.is_true(count > 40)
   end)
 
-  it('tells every parameter of every function', function()
+  it('describes every parameter of every function', function()
     for _, class in ipairs(types.classes()) do
       for _, entry in ipairs(class.functions) do
         local told = {}
@@ -57,7 +57,7 @@ describe('ccrelay types', function()
     end
   end)
 
-  it('keeps what is the library\'s own inside', function()
+  it('leaves out what is private to the library', function()
     local text = types.text 'ccrelay'
     for _, name in ipairs { 'sent', 'event', 'attempt', 'handle', 'exchange' } do
       assert.is_nil(text:find('@field ' .. name .. ' ', 1, true), name)
@@ -97,7 +97,7 @@ more.x = other.y
 Thing.lent = other.lend
 ]]
 
-  it('finds fields, functions with what stands above them, and borrowed ones', function()
+  it('finds fields, functions with their comments, and functions borrowed from other modules', function()
     local reader = annotations.reader(function(module)
       return module == 'm' and TEXT or '\n--- Lends.\n---@param thing t.Thing\n---@param n integer\n'
         .. 'function M.lend(thing, n) end\n'
@@ -113,13 +113,13 @@ Thing.lent = other.lend
     assert.equal("---@alias t.Kind 'a'|'b'", reader:alias('m', 't.Kind'))
   end)
 
-  it('says what is not there', function()
+  it('raises an error for a class or alias that is missing', function()
     assert.has_error(function() read('local x'):class('m', 't.None') end)
     assert.has_error(function() read('local x'):alias('m', 't.None') end)
   end)
 end)
 
-it('the sample for editors is JSON and leads to where the usage puts the files', function()
+it('the sample for editors is JSON and names the folder of the files that the usage text tells to make', function()
   local sample = json.decode(helper.read 'examples/luarc.json')
   assert.equal('LuaJIT', sample['runtime.version'])
   for _, folder in ipairs(sample['workspace.library']) do
