@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- ccrelay demo: runs a relay over two mock providers, for a first try without keys and network.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local config = require 'ccrelay.config'

@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- ccrelay help: lists the commands, or prints how one of them is used.
 local options = require 'ccrelay.cli.options'
 
 local M = {}
@@ -10,7 +11,7 @@ usage: ccrelay help [COMMAND]
 Shows all commands, or how to use one of them.
 ]]
 
---- All commands with their summaries.
+--- Returns the list of commands with their summaries.
 ---@return string
 function M.overview()
   local cli = require 'ccrelay.cli'

@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- ccrelay run: builds the first generation and runs the master until it ends.
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local config_loader = require 'ccrelay.cli.config_loader'
@@ -44,7 +45,7 @@ local specs = {
   { name = 'insecure-permissions', type = 'flag' },
 }
 
---- Builds the first generation and runs it. Faults go to stderr.
+--- Builds the first generation and runs it. Prints faults and warnings to stderr.
 ---@param run ccrelay.RunOptions
 ---@return integer exit_code
 function M.start(run)
@@ -66,9 +67,9 @@ function M.start(run)
   return code
 end
 
---- What the options say about the log, in place of what the configuration says.
+--- Returns the settings of the section logging that the options override.
 ---@param values {debug: boolean?, log_level: string?, log_format: string?} parsed options
----@return table? logging values by the names of the section logging; nil for none
+---@return table? logging settings by name; nil if there are none
 function M.logging(values)
   local logging = {}
   if values.debug then
@@ -93,12 +94,12 @@ local function strategy_of(name)
     fault.printable(name), table.concat(names, ', '), near and '; did you mean "' .. near .. '"?' or '')
 end
 
---- What the argument of run names: a configuration by its ending, a strategy by a name without dot and slash,
---- else a policy.
+--- Decides what the argument of run is: a configuration if its extension is yaml, yml or toml, a strategy if it has no
+--- dot and no slash, else the path of a policy.
 ---@param argument string?
----@param given string? what --config names
----@return {config: string?, policy: string?, strategy: string?}? run nil: it cannot be meant
----@return string? message why
+---@param given string? the value of --config
+---@return {config: string?, policy: string?, strategy: string?}? run nil if the argument is wrong
+---@return string? message what is wrong
 function M.what(argument, given)
   if not argument then return { config = given } end
   if CONFIGURATIONS[argument:match '%.(%a+)$'] then

@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- ccrelay status: asks the admin listener of a running relay for /status and prints it.
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'

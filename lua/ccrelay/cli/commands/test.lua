@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- ccrelay test: runs tests of policies with busted, each file with a library of its own on the scripted C side.
 local C = require 'ccrelay.c'
 local file = require 'ccrelay.config.file'
 local options = require 'ccrelay.cli.options'
@@ -58,7 +59,7 @@ local function counting(busted)
   return counts
 end
 
--- What os.exit would end is the run, with the other files untested and whatever code it is given.
+-- os.exit in a test would end the whole run with the other files untested, so it raises an error there.
 local function without_exit(script, ...)
   local exit = os.exit
   rawset(os, 'exit', function() error('os.exit was called, which would end the run of all tests', 2) end)
@@ -66,8 +67,8 @@ local function without_exit(script, ...)
   rawset(os, 'exit', exit)
 end
 
--- busted loads what a file of tests requires anew for each: the library stands on the scripted C side
--- there, which ccrelay.testing puts in the place of the real one.
+-- For each file of tests, busted loads anew what it requires. ccrelay.testing replaces the C side by the scripted one,
+-- so each file has a library of its own.
 local function run(core, files)
   local busted = core()
   require 'busted'(busted)

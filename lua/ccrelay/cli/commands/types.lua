@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- ccrelay types: prints what scripts can use, as LuaLS annotations for editors or as a reference in Markdown.
 local annotations = require 'ccrelay.cli.annotations'
 local config = require 'ccrelay.config'
 local fault = require 'ccrelay.util.fault'
@@ -27,7 +28,7 @@ examples/luarc.json to .luarc.json beside the script and run there:
   --reference              print all names with their types in Markdown
 ]]
 
--- What scripts see: the module each class is annotated in.
+-- The classes that scripts can use, and the module that each is annotated in.
 local PUBLIC = {
   { 'ccrelay.init', 'ccrelay.Relay' },
   { 'ccrelay.init', 'ccrelay.Routing' },
@@ -65,7 +66,7 @@ local function open(module)
   return text or error(path .. ': ' .. reason, 0)
 end
 
---- The classes that scripts see, as the library's files annotate them.
+--- Returns the classes that scripts can use, as the library's files annotate them.
 ---@return ccrelay.Annotated[]
 function M.classes()
   local reader, list = annotations.reader(open), {}
@@ -77,7 +78,7 @@ local function add(out, lines)
   for _, line in ipairs(lines) do out[#out + 1] = line end
 end
 
---- Everything that scripts can use, as a reference in Markdown.
+--- Returns all that scripts can use as a reference in Markdown.
 ---@return string
 function M.reference()
   local reader, out = annotations.reader(open), {}
@@ -99,8 +100,8 @@ local function add_class(out, class)
   end
 end
 
---- The annotations of what a script requires.
----@param module string
+--- Returns the annotations of a module that scripts require.
+---@param module string its public name, such as "ccrelay.fit"
 ---@return string
 function M.text(module)
   local name = MODULES[module]

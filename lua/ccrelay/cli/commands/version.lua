@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- ccrelay version: prints the versions of ccrelay and of its libraries.
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local options = require 'ccrelay.cli.options'
