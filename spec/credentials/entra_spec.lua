@@ -76,7 +76,7 @@ describe('ccrelay.credentials.entra: client secret', function()
     with_secret { AZURE_AUTHORITY_HOST = 'http://login.microsoftonline.com' }
     assert.is_true(fails('AZURE_AUTHORITY_HOST must be https').final)
     with_secret { AZURE_AUTHORITY_HOST = 'https://a b' }
-    fails 'AZURE_AUTHORITY_HOST is no http or https address'
+    fails 'AZURE_AUTHORITY_HOST is not an http or https address'
   end)
 
   it('wins over a federated token and over managed identity', function()
@@ -92,7 +92,7 @@ describe('ccrelay.credentials.entra: client secret', function()
       ['7000222'] = 'make a new client secret for the application and set AZURE_CLIENT_SECRET to its value',
       ['700016'] = 'check AZURE_CLIENT_ID and AZURE_TENANT_ID: that tenant does not know the application',
       ['90002'] = 'check AZURE_TENANT_ID: there is no such tenant',
-      ['900023'] = 'check AZURE_TENANT_ID: it is no id or domain of a tenant',
+      ['900023'] = 'check AZURE_TENANT_ID: it is not the id or domain of a tenant',
       ['53003'] = 'a conditional access policy of the tenant blocks the application',
     } do
       local state = with_secret(nil, { answers = { [TOKEN] = aadsts(code, 'No CANARY7f3a9d~secret here.') } })
@@ -141,7 +141,7 @@ describe('ccrelay.credentials.entra: workload identity', function()
 
   it('says what is wrong with the file', function()
     for words, files in pairs {
-      ['cannot be read: there is no such file'] = {}, ['holds no token'] = { [FILE] = ' \n' },
+      ['cannot be read: there is no such file'] = {}, ['contains no token'] = { [FILE] = ' \n' },
       ['cannot be read: Permission denied'] = { [FILE] = { error = 'Permission denied' } },
     } do
       with_file { files = files }
@@ -150,7 +150,7 @@ describe('ccrelay.credentials.entra: workload identity', function()
         world.examine(entra))
     end
     with_file { files = { [FILE] = 'a\nb' } }
-    fails 'holds no token'
+    fails 'contains no token'
   end)
 
   it('says what to do about a refusal, without the token', function()
@@ -234,7 +234,7 @@ describe('ccrelay.credentials.entra: managed identity', function()
     world.reset { env = { AZURE_CLIENT_ID = 'user-1' }, answers = { [IMDS .. '&client_id=user-1'] = missing } }
     fails 'check that AZURE_CLIENT_ID is the client id of an identity assigned to this machine'
     local state = world.reset { answers = { [IMDS] = { error = 'no connection' } } }
-    fails('cannot be asked: no connection; neither AZURE_CLIENT_SECRET nor AZURE_FEDERATED_TOKEN_FILE is set, and '
+    fails('cannot be reached: no connection; neither AZURE_CLIENT_SECRET nor AZURE_FEDERATED_TOKEN_FILE is set, and '
       .. 'outside Azure '
       .. 'set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET')
     assert.equal(1, #state.requests)
@@ -275,7 +275,7 @@ describe('ccrelay.credentials.entra: examine', function()
       fault({ [set] = 'CANARY7f3a9d', AZURE_TENANT_ID = 't' },
         set .. ' is set, but AZURE_CLIENT_ID is not: set it too, or unset ' .. set)
       fault({ [set] = 'CANARY7f3a9d', AZURE_TENANT_ID = 't/..', AZURE_CLIENT_ID = 'c' },
-        'AZURE_TENANT_ID is no id or name')
+        'AZURE_TENANT_ID is not an id or name')
     end
     fault({ AZURE_TENANT_ID = 't', AZURE_CLIENT_ID = 'c' },
       'AZURE_TENANT_ID is set, but AZURE_CLIENT_SECRET is not: set it or '
@@ -288,11 +288,11 @@ describe('ccrelay.credentials.entra: examine', function()
         .. 'Arc is not supported)')
     fault({ IDENTITY_HEADER = 'CANARY7f3a9d' },
       'IDENTITY_HEADER is set, but IDENTITY_ENDPOINT is not: set it too, or unset IDENTITY_HEADER')
-    fault({ IDENTITY_HEADER = 'h', IDENTITY_ENDPOINT = 'ftp://x' }, 'IDENTITY_ENDPOINT is no http or https address')
+    fault({ IDENTITY_HEADER = 'h', IDENTITY_ENDPOINT = 'ftp://x' }, 'IDENTITY_ENDPOINT is not an http or https address')
     fault({ IDENTITY_HEADER = 'CANARY7f3a9d\r\n', IDENTITY_ENDPOINT = 'http://127.0.0.1:1/' },
-      'IDENTITY_HEADER has bytes that no header may have')
+      'IDENTITY_HEADER contains bytes that no header may have')
     fault({ AZURE_POD_IDENTITY_AUTHORITY_HOST = 'a b' },
-      'AZURE_POD_IDENTITY_AUTHORITY_HOST is no http or https address')
+      'AZURE_POD_IDENTITY_AUTHORITY_HOST is not an http or https address')
   end)
 end)
 

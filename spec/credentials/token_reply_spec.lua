@@ -51,7 +51,7 @@ describe('ccrelay.credentials.token_reply', function()
     assert.equal('it answered without access_token', message { access_token = '' })
     assert.equal('it answered without access_token', message { access_token = json.null })
     for _, token in ipairs { 'a\nb', 'a\0', 'a b', 'a\127', 'a\233', 5, { 'a' }, true } do
-      assert.equal('it answered with an access_token that holds bytes no token may have',
+      assert.equal('it answered with an access_token that contains bytes that no token may have',
         message { access_token = token })
     end
     assert.equal('it answered with a token of type "mac", not Bearer', message { access_token = 't',
@@ -60,13 +60,13 @@ describe('ccrelay.credentials.token_reply', function()
   end)
 
   it('refuses what is no answer', function()
-    assert.equal('it answered with something that is no JSON object', message '<html>')
-    assert.equal('it answered with something that is no JSON object', message '"token"')
-    assert.equal('it answered with something that is no JSON object', message '')
+    assert.equal('it answered with something that is not a JSON object', message '<html>')
+    assert.equal('it answered with something that is not a JSON object', message '"token"')
+    assert.equal('it answered with something that is not a JSON object', message '')
     local long = json.encode { access_token = 't', more = ('x'):rep(65536) }
     assert.equal('it answered with more than 65536 bytes', message(long))
     assert.equal('it answered with a redirect (status 302), which is not followed', message('', { status = 302 }))
-    assert.equal('it refused with status 502 and without words of its own', message('<html>', { status = 502 }))
+    assert.equal('it refused with status 502 and no message', message('<html>', { status = 502 }))
   end)
 
   it('passes the words of a refusal on, both forms', function()

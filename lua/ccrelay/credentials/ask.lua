@@ -1,25 +1,25 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Asking a service for a token: the same request again after a pause while the failure may pass.
+-- Sends the request for a token. If it fails in a way that may pass, it sends it again after 1 s and after 2 s.
 local random = require 'ccrelay.util.random'
 local task = require 'ccrelay.sched.task'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
 ---@class ccrelay.Ask
----@field who string for messages
+---@field who string names the service in messages
 ---@field request ccrelay.FetchSpec
 ---@field read fun(answer: ccrelay.Fetched): any, ccrelay.TokenFailure?
----@field passes fun(failure: ccrelay.TokenFailure): boolean whether the failure may pass
+---@field passes fun(failure: ccrelay.TokenFailure): boolean tells whether the failure may pass
 
 local M = {}
 
 local PAUSES_MS = { 1000, 2000 }
 local JITTER = 0.1
 
---- What the answer was read as; or nil and the last failure. Within a task only.
+--- Asks, up to three times. May only be called in a task, as it waits.
 ---@param ask ccrelay.Ask
----@return any value
----@return ccrelay.TokenFailure? failure
-function M.patiently(ask)
+---@return any value what ask.read made of the answer; nil on failure
+---@return ccrelay.TokenFailure? failure the last one
+function M.with_retries(ask)
   local tries = 0
   while true do
     local answer, words = task.fetch(ask.request)
@@ -28,7 +28,7 @@ function M.patiently(ask)
       value, failure = ask.read(answer)
       if value ~= nil then return value end
     else
-      failure = { message = ask.who .. ' cannot be asked: ' .. token_reply.words(words) }
+      failure = { message = ask.who .. ' cannot be reached: ' .. token_reply.words(words) }
     end
     tries = tries + 1
     if not PAUSES_MS[tries] or not ask.passes(failure) then return nil, failure end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- AWS: requests signed with the credentials of the default chain, or an API key of Bedrock as a bearer.
+-- The credential scheme aws: signs requests with the credentials of the default chain (aws/chain.lua), or sends an API
+-- key of Bedrock as a bearer token.
 local cell = require 'ccrelay.shared.cell'
 local chain = require 'ccrelay.credentials.aws.chain'
 local examine = require 'ccrelay.credentials.aws.examine'
@@ -25,7 +26,7 @@ local REFUSALS = {
 }
 local STATUSES = { [400] = true, [401] = true, [403] = true }
 
--- The skew that the attempts of an upstream were signed with.
+-- By upstream: the clock skew, in ms, that its last attempt was signed with.
 local used = setmetatable({}, { __mode = 'k' })
 
 local function service_of(adapter)
@@ -45,7 +46,8 @@ local function name_of(provider, options)
   return 'aws:' .. cell.digest(json.encode(parts), 8) .. ':' .. provider.name
 end
 
--- Whether asking again must bring the same: what the process was started with does not change.
+-- Tells whether another fetch must give the same credentials: the configuration and environment of a process do not
+-- change.
 local function is_fixed(context, options)
   if chain.configured(options.settings) then return true end
   if chain.named(options) then return false end
@@ -53,9 +55,9 @@ local function is_fixed(context, options)
     or keys.env(context, 'AWS_ACCESS_KEY_ID') ~= nil
 end
 
---- Where the provider's credentials come from.
+--- Makes the source of a provider's credentials.
 ---@param provider ccrelay.Provider
----@param context ccrelay.Surroundings
+---@param context ccrelay.Host
 ---@return ccrelay.Source
 function M.source(provider, context)
   local options = options_of(provider)
@@ -67,12 +69,12 @@ function M.source(provider, context)
   }
 end
 
---- Has a request signed, or adds the bearer.
+--- Signs a request, or adds the bearer token. Waits for the credentials if they must be fetched.
 ---@param request ccrelay.Request
 ---@param upstream ccrelay.Upstream
 ---@param adapter table
----@return boolean? ok nil with a message when there are no credentials
----@return string? message
+---@return boolean? ok nil if there are no credentials
+---@return string? message why not
 function M.apply(request, upstream, adapter)
   local provider = upstream.slot.provider
   local value, message = cache.get(request.exchange, provider.source)
@@ -89,7 +91,7 @@ function M.apply(request, upstream, adapter)
   return true
 end
 
--- "ExpiredTokenException:http://..." and "com.amazon...#ExpiredTokenException" are both written.
+-- AWS writes "ExpiredTokenException:http://..." as well as "com.amazon...#ExpiredTokenException".
 local function error_name(outcome)
   local decoded = type(outcome.decoded) == 'table' and outcome.decoded or {}
   local name = outcome.headers and outcome.headers['x-amzn-errortype'] or keys.filled(decoded.__type)
@@ -115,7 +117,7 @@ local function is_late(name, words)
     or string.find(words, 'signature not yet current', 1, true) ~= nil
 end
 
--- False when that could bring nothing new.
+-- Voids the credentials, so that they are fetched again. Returns false if that would give the same ones.
 local function renew(source, outcome)
   if source.fixed then return false end
   source.options.memory.instance = nil
@@ -123,11 +125,11 @@ local function renew(source, outcome)
   return true
 end
 
---- Whether a failure is one of credentials that asking again may cure, or of a clock that is off.
+--- Handles a failure that new credentials or a corrected clock may cure.
 ---@param outcome ccrelay.Outcome
 ---@param upstream ccrelay.Upstream
----@return boolean again
----@return string? why worth a warning
+---@return boolean again whether to try the same upstream again
+---@return string? why a warning for the log
 function M.recover(outcome, upstream)
   if not STATUSES[outcome.status] then return false end
   local provider = upstream.slot.provider
@@ -136,8 +138,8 @@ function M.recover(outcome, upstream)
   if is_late(name, words) then
     local before = used[upstream] or skew.read(provider.name)
     if skew.learn(provider.name, outcome.headers['date'], source.context.time(), before) then
-      return true, string.format('the clock of this machine is %.0f s off that of AWS; signatures follow theirs',
-        skew.read(provider.name) / 1000)
+      return true, string.format('the clock of this machine is %.0f s off the clock of AWS; requests are signed with '
+        .. 'the time of AWS', skew.read(provider.name) / 1000)
     end
     renew(source, outcome)
     return false
@@ -145,9 +147,9 @@ function M.recover(outcome, upstream)
   return is_refused(name, words) and renew(source, outcome)
 end
 
---- Faults and warnings of the provider's credentials, as far as nobody need be asked.
+--- Returns the faults and warnings of a provider's credentials that can be found without any request.
 ---@param provider ccrelay.Provider
----@param context ccrelay.Surroundings
+---@param context ccrelay.Host
 ---@return ccrelay.Note[]
 function M.examine(provider, context)
   return examine(context, options_of(provider))

@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What schemes have in common whose credential is a token in Authorization.
+-- Shared by the schemes that send a fetched token as Authorization: Bearer.
 local cache = require 'ccrelay.credentials.cache'
 
 local M = {}
 
---- Adds the token to a request.
+--- Adds the token to a request. Waits for it if it must be fetched.
 ---@param request ccrelay.Request
 ---@param upstream ccrelay.Upstream
----@return { token: string }? value what the source gave
----@return string? message
+---@return { token: string }? value what the source gave; nil if there is no token
+---@return string? message why not
 function M.add(request, upstream)
   local value, message = cache.get(request.exchange, upstream.slot.provider.source)
   if not value then return nil, message end
@@ -16,10 +16,10 @@ function M.add(request, upstream)
   return value
 end
 
---- A token that the provider refuses is fetched anew, once.
+--- Voids a token that the provider answered with 401, so that the next attempt fetches a new one.
 ---@param outcome ccrelay.Outcome
 ---@param upstream ccrelay.Upstream
----@return boolean
+---@return boolean again whether to try the same upstream again
 function M.recover(outcome, upstream)
   if outcome.status ~= 401 then return false end
   cache.void(upstream.slot.provider.source, outcome.holder.credential)

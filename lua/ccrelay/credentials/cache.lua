@@ -1,23 +1,24 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Credentials that somebody has to be asked for: fetched once however many requests and workers wait
--- for them, renewed ahead of their end, and used to their end when the source is down.
+-- The cache of access tokens and other fetched credentials, shared by all workers. It guarantees one fetch at a time,
+-- however many requests and workers wait for it (single flight), renews credentials before they expire, and uses them
+-- until they expire if the source is down.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
 local task = require 'ccrelay.sched.task'
-local turn = require 'ccrelay.sched.wait'
+local waits = require 'ccrelay.sched.wait'
 
----@class ccrelay.Source where credentials come from
----@field name string tells it from every other one; secrets in it as digests only
----@field label string for messages
----@field advisory_ms number? so long before their end they are renewed in the background
----@field mandatory_ms number? so long before their end requests wait for new ones
----@field fetch fun(): any, number|string|table|nil the value and its end (cc_time), or nil and what is wrong
+---@class ccrelay.Source a source of credentials
+---@field name string unique; may contain digests of secrets, but no secret
+---@field label string names the credentials in messages
+---@field advisory_ms number? this long before they expire, they are renewed in the background
+---@field mandatory_ms number? this long before they expire, requests wait for new ones
+---@field fetch fun(): any, number|string|table|nil value and expiry (ms); or nil and a message or { message, final }
 
 local M = {}
 
-M.INTERRUPTED = 'an outcome came first'
+M.INTERRUPTED = 'another attempt had its outcome first'
 
 local FOREVER = 2 ^ 52
 local LEASE_MS = 120000
@@ -27,7 +28,7 @@ local SHORTEST_MS, LONGEST_MS = 1000, 24 * 3600000
 local RETRY_MS, LONGEST_RETRY_MS = 1000, 60000
 local UNUSABLE_MS, LONGEST_UNUSABLE_MS, FINAL_MS = 1000, 15000, 30000
 
-local entries = {} -- of this process, by name
+local entries = {} -- by the name of the source; of this process
 local state = ffi.new 'struct cc_secret'
 local bytes = ffi.new('char[?]', MOST_BYTES)
 local version = ffi.new 'uint32_t[1]'
@@ -43,7 +44,7 @@ local function entry_of(source)
   return entry
 end
 
--- The value in force, decoded once for each version: nil when there is none, or its time is over.
+-- Returns the value in force, which is decoded once per version; nil if there is none or it has expired.
 local function current(entry)
   if C.cc_secret_look(entry.number, state) ~= C.CC_OK or state.expires <= C.cc_time() then return nil end
   if entry.version == state.version then return entry.held end
@@ -59,7 +60,7 @@ local function clamp(value, least, most)
   return math.min(math.max(value, least), most)
 end
 
--- The windows are at most half of the life.
+-- Stores a fetched value. The windows for renewal are at most half of its life.
 local function keep(source, entry, value, expires)
   local now = C.cc_time()
   local life = expires and clamp(expires - now, SHORTEST_MS, LONGEST_MS) or FOREVER - now
@@ -70,7 +71,7 @@ local function keep(source, entry, value, expires)
   if not expires then held.renew, held.wait, held.static = FOREVER, FOREVER, true end
   local text = json.encode(held)
   if C.cc_secret_write(entry.number, text, #text, now + life) ~= C.CC_OK then
-    return nil, source.label .. ': what was fetched is larger than ' .. MOST_BYTES .. ' bytes'
+    return nil, source.label .. ': the value fetched is larger than ' .. MOST_BYTES .. ' bytes'
   end
   return true
 end
@@ -80,7 +81,7 @@ local function note_success(source, entry, failures)
   if failures > 0 then entry.journal:line('info', 'credentials are fetched again', { 'source', source.label }) end
 end
 
--- One warning for an outage, however long; what else was tried shows at level debug.
+-- An outage is logged as one warning, however long it lasts; further failures are logged at level debug.
 local function note_failure(source, entry, problem)
   local final = type(problem) == 'table' and problem.final or false
   local message = type(problem) == 'table' and problem.message or tostring(problem)
@@ -106,30 +107,30 @@ local function call(source, entry)
   local ok, kept, problem = xpcall(fetch_and_keep, debug.traceback, source, entry)
   if ok then return kept, problem end
   entry.journal:say('error', source.label .. ': ' .. tostring(kept))
-  return nil, source.label .. ': fetching them failed with an error of the relay; its log has more'
+  return nil, source.label .. ': fetching them failed with an error in the relay; see its log'
 end
 
--- Whether another process has fetched it, or has failed to while what there is lives on.
+-- Tells whether another process has fetched since, or has failed to while the old value is still valid.
 local function is_settled(entry, before)
   C.cc_secret_look(entry.number, state)
   if state.expires <= C.cc_time() then return false end
   return state.version ~= before.version or state.failures > before.failures
 end
 
--- A claim that came too late is ended by writing what is there once more.
-local function let_go(entry)
+-- Ends a claim that is not needed any more by writing the same value again.
+local function release(entry)
   local size = C.cc_secret_read(entry.number, bytes, MOST_BYTES, version)
   if size >= 0 then C.cc_secret_write(entry.number, bytes, size, state.expires) end
 end
 
--- True when this process is the one to fetch.
+-- Waits for the right to fetch. Returns true if this process must fetch, false if another one has done so.
 local function claim(entry, before)
   while not C.cc_secret_claim(entry.number, C.cc_now(), LEASE_MS) do
     task.sleep(POLL_MS)
     if is_settled(entry, before) then return false end
   end
   if not is_settled(entry, before) then return true end
-  let_go(entry)
+  release(entry)
   return false
 end
 
@@ -147,7 +148,7 @@ local function work(source, entry)
   entry.running = false
   local waiters = entry.waiters
   entry.waiters = {}
-  for _, exchange in ipairs(waiters) do turn.post(exchange, turn.SECRET) end
+  for _, exchange in ipairs(waiters) do waits.post(exchange, waits.SECRET) end
 end
 
 local function start(source, entry, exchange)
@@ -159,42 +160,44 @@ end
 
 -- ---- Asking ------------------------------------------------------------------------------------
 
--- Nil when it is over; else what came first: the end of patience, or an outcome of the exchange.
+-- Waits for the fetch. Returns nil when it is over; else a message: the patience ended, or an outcome came first.
 local function wait(source, entry, exchange, patience, racing)
   start(source, entry, exchange)
   if not entry.running then return nil end
   table.insert(entry.waiters, exchange)
   local due = patience and C.cc_now() + patience
-  local kinds = turn.SECRET + (due and turn.TIMER or 0) + (racing and turn.OUTCOME or 0)
+  local kinds = waits.SECRET + (due and waits.TIMER or 0) + (racing and waits.OUTCOME or 0)
   while entry.running do
     if due then C.cc_exchange_timer(exchange.relay, exchange.handle, math.max(due - C.cc_now(), 0)) end
-    local kind, detail = turn.await(exchange, kinds)
-    if kind == turn.OUTCOME then
-      turn.keep(exchange, kind, detail)
+    local kind, detail = waits.await(exchange, kinds)
+    if kind == waits.OUTCOME then
+      waits.keep(exchange, kind, detail)
       return M.INTERRUPTED
     end
-    if due and C.cc_now() >= due then return string.format('%s: nothing came within %d ms', source.label, patience) end
+    if due and C.cc_now() >= due then
+      return string.format('%s: no answer came within %d ms', source.label, patience)
+    end
   end
   if due then C.cc_exchange_timer(exchange.relay, exchange.handle, -1) end
   return nil
 end
 
---- The credentials of a source; waits for them if need be, patience milliseconds at most when given.
---- In the coroutine of an exchange.
+--- Returns the credentials of a source, and waits for them if they must be fetched. May only be called in the coroutine
+--- of an exchange.
 ---@param exchange ccrelay.Exchange
 ---@param source ccrelay.Source
----@param patience number?
----@param racing boolean? an outcome of another attempt ends the wait with M.INTERRUPTED
----@return any value
----@return string? message
----@return boolean? final somebody has to act before asking again is of use
+---@param patience number? how long to wait at most, in ms
+---@param racing boolean? an outcome of another attempt ends the wait with the message M.INTERRUPTED
+---@return any value nil if there are none
+---@return string? message why not
+---@return boolean? final true if retrying cannot help before a person acts
 function M.get(exchange, source, patience, racing)
   local entry = entry_of(source)
-  if not entry then return nil, source.label .. ': there is no room for more credentials' end
+  if not entry then return nil, source.label .. ': the table of secrets is full' end
   local held = current(entry)
   if held then
     local now = C.cc_time()
-    local patient = now < held.wait or state.failures > 0 -- a source that is away is not waited for
+    local patient = now < held.wait or state.failures > 0 -- do not wait for a source that is down
     if now < held.renew or state.retry > now then return held.value end
     if patient then
       start(source, entry, exchange)
@@ -210,7 +213,7 @@ function M.get(exchange, source, patience, racing)
   return nil, entry.message or source.label .. ': nothing was fetched', entry.final
 end
 
---- Which value M.get gives at present, to be told M.void.
+--- Returns the version of the value that M.get returned last, for M.void.
 ---@param source ccrelay.Source
 ---@return integer
 function M.version(source)
@@ -218,10 +221,10 @@ function M.version(source)
   return entry and entry.version or 0
 end
 
---- The service refused a value: the next to ask has it fetched anew. When another one has taken its
---- place already, nothing happens.
+--- Voids a value that the service refused, so that the next request fetches a new one. Does nothing if the value has
+--- been replaced already.
 ---@param source ccrelay.Source
----@param which integer as M.version told; an attempt has it as .credential
+---@param which integer the version, from M.version; attempts keep it in .credential
 function M.void(source, which)
   local entry = entry_of(source)
   if not entry then return end
@@ -230,11 +233,11 @@ function M.void(source, which)
 end
 
 ---@class ccrelay.SourceState
----@field valid boolean there are credentials that may be used
----@field valid_for_ms integer? nil: they have no end
----@field failures integer fetches that failed, in a row
+---@field valid boolean whether there are credentials that have not expired
+---@field valid_for_ms integer? nil if they do not expire
+---@field failures integer how many fetches in a row have failed
 
---- What is known of a source's credentials, for status.
+--- Returns the state of a source's credentials, for /status.
 ---@param source ccrelay.Source
 ---@return ccrelay.SourceState
 function M.state(source)
@@ -247,9 +250,10 @@ function M.state(source)
   }
 end
 
---- A reload: what does not end by itself is read again, unless another worker has done so already.
+--- To be called at a reload: voids credentials that do not expire, so that they are read again. Does nothing if another
+--- worker has fetched them since.
 ---@param source ccrelay.Source
----@param since number cc_now() of the reload
+---@param since number when the reload began, as cc_now(), in ms
 function M.renew(source, since)
   local entry = entry_of(source)
   if not entry then return end

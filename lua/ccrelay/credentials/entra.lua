@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Azure Entra ID for Foundry: a bearer for an application, or for the managed identity of the machine.
+-- The credential scheme entra (Azure AI Foundry): a bearer token of Entra ID for an application, or for the managed
+-- identity of the machine.
 local advice = require 'ccrelay.credentials.entra.advice'
 local ask = require 'ccrelay.credentials.ask'
 local bearer = require 'ccrelay.credentials.bearer'
@@ -26,7 +27,7 @@ local function passes(failure)
   return not failure.status or PASSING[failure.status] or failure.status >= 500
 end
 
--- Nothing listens there outside Azure; 404 and 410 are what its service answers while it is renewed.
+-- Outside Azure nothing listens there, so no answer is final. The service answers 404 or 410 while it is updated.
 local function imds_passes(failure)
   return failure.status ~= nil and (passes(failure) or MOVING[failure.status] or false)
 end
@@ -38,24 +39,24 @@ end
 
 -- ---- Applications ------------------------------------------------------------------------------
 
-local function proof(context, found)
+local function client_credential(context, found)
   if found.secret then return { { 'client_secret', found.secret } }, found.secret end
   local text, reason = context.read(found.file)
   local lack = not text and 'cannot be read: ' .. reason
   local token = text and texts.trim(text)
-  if token and not token_reply.is_token(token) then lack = 'holds no token' end
+  if token and not token_reply.is_token(token) then lack = 'contains no token' end
   if lack then return nil, 'the file that AZURE_FEDERATED_TOKEN_FILE names (' .. found.file .. ') ' .. lack end
   return { { 'client_assertion_type', ASSERTION }, { 'client_assertion', token } }, token
 end
 
 local function fetch_application(context, found, ca_file)
-  local entries, secret = proof(context, found)
+  local entries, secret = client_credential(context, found)
   if not entries then return nil, { message = secret } end
   local url = found.base .. '/' .. found.tenant .. '/oauth2/v2.0/token'
   local who = 'Entra ID (' .. url .. ')'
   local body = { { 'client_id', found.client }, { 'grant_type', 'client_credentials' }, { 'scope', SCOPE } }
   for _, entry in ipairs(entries) do body[#body + 1] = entry end
-  local reply, failure = ask.patiently {
+  local reply, failure = ask.with_retries {
     who = who, passes = passes,
     request = {
       url = url, method = 'POST', headers = { ['content-type'] = form.TYPE, accept = 'application/json' },
@@ -89,7 +90,7 @@ local function fetch_managed(context, found)
   local url, headers = request_of(found)
   local who = 'managed identity (' .. string.match(url, '^[^?]*') .. ')'
   local is_imds = found.kind == 'imds'
-  local reply, failure = ask.patiently {
+  local reply, failure = ask.with_retries {
     who = who, passes = is_imds and imds_passes or passes,
     request = {
       url = url, headers = headers, timeout_ms = is_imds and IMDS_TIMEOUT_MS or TIMEOUT_MS, direct = true,
@@ -116,8 +117,9 @@ local function fetch(context, ca_file)
   return { token = reply.token }, reply.expires
 end
 
+--- Makes the source of the token. Providers with the same environment and CA file share one.
 ---@param provider ccrelay.Provider
----@param context ccrelay.Surroundings
+---@param context ccrelay.Host
 ---@return ccrelay.Source
 function M.source(provider, context)
   local ca_file = provider.settings.ca_file
@@ -132,11 +134,11 @@ function M.source(provider, context)
   }
 end
 
---- Adds the token to a request.
+--- Adds the token to a request. Waits for it if it must be fetched.
 ---@param request ccrelay.Request
 ---@param upstream ccrelay.Upstream
----@return boolean? ok
----@return string? message
+---@return boolean? ok nil if there is no token
+---@return string? message why not
 function M.apply(request, upstream)
   local value, message = bearer.add(request, upstream)
   return value and true or nil, message
@@ -144,9 +146,9 @@ end
 
 M.recover = bearer.recover
 
---- What can be told without asking anybody.
+--- Returns the faults and warnings of the credentials that can be found without any request.
 ---@param _ ccrelay.Provider
----@param context ccrelay.Surroundings
+---@param context ccrelay.Host
 ---@return { severity: string, message: string }[]
 function M.examine(_, context)
   local found, message = plan.of(context)
@@ -158,7 +160,7 @@ function M.examine(_, context)
     } }
   end
   if found.kind ~= 'workload' then return {} end
-  local entries, complaint = proof(context, found)
+  local entries, complaint = client_credential(context, found)
   return entries and {} or { { severity = 'fault', message = complaint } }
 end
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Forms and queries (application/x-www-form-urlencoded) of requests of the relay's own.
+-- Encodes forms and queries (application/x-www-form-urlencoded) for the relay's own requests.
 local M = {}
 
 M.TYPE = 'application/x-www-form-urlencoded'
@@ -8,15 +8,15 @@ local function escaped(character)
   return string.format('%%%02X', string.byte(character))
 end
 
---- Text as a value of a form or query.
+--- Escapes text for a form or query: all bytes but the unreserved ones (RFC 3986, section 2.3).
 ---@param text string
 ---@return string
 function M.escape(text)
   return (string.gsub(text, '[^%w._~-]', escaped))
 end
 
---- A form of names and values, in their order; entries whose value is nil or false are left out.
----@param entries table[] pairs of a name and a value
+--- Encodes a form. Keeps the order, and leaves out entries whose value is nil or false.
+---@param entries table[] pairs { name, value }
 ---@return string
 function M.encode(entries)
   local out = {}

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Google's application default credentials: a credentials file, gcloud's login, or the metadata server.
+-- The credential scheme google: a bearer token from Google's application default credentials, which are a credentials
+-- file, the login of gcloud, or the metadata server, in this order.
 local bearer = require 'ccrelay.credentials.bearer'
 local cell = require 'ccrelay.shared.cell'
 local fields = require 'ccrelay.credentials.google.fields'
@@ -25,7 +26,7 @@ for _, name in ipairs(TYPES) do kinds[name] = require('ccrelay.credentials.googl
 local function check_type(info)
   if kinds[info.type] then return nil end
   local what = type(info.type) == 'string' and 'type "' .. string.sub(info.type, 1, 64) .. '" is not supported'
-  if not what and (info.installed or info.web) then what = 'it holds an OAuth client, not credentials' end
+  if not what and (info.installed or info.web) then what = 'it contains an OAuth client, not credentials' end
   return (what or 'type is missing') .. '; supported are ' .. table.concat(TYPES, ', ')
 end
 
@@ -38,7 +39,7 @@ end
 local function check_project(info)
   local project = fields.any(info, 'quota_project_id')
   if project == nil or type(project) == 'string' and string.find(project, '^[%w:._-]+$') then return nil end
-  return 'quota_project_id is no name of a project'
+  return 'quota_project_id is not the name of a project'
 end
 
 local function new_job(context, ca_file)
@@ -51,7 +52,7 @@ local function new_job(context, ca_file)
   return job
 end
 
--- The file in force, checked; nil without a message when there is none.
+-- Returns the credentials file, checked; nil without a message if there is none.
 local function find(job)
   local found, message = file.find(job.context)
   if not found then return nil, message end
@@ -81,7 +82,7 @@ local function fetch(job)
   return { token = reply.token, quota_project = quota_project(job.context, found and found.info) }, reply.expires
 end
 
--- Another file, or the same one with other contents, is another source.
+-- The name depends on the path and the contents of the file, so a changed file is another source.
 local function name_of(context, ca_file)
   local found = file.find(context)
   local parts = { ca_file or '' }
@@ -92,8 +93,9 @@ local function name_of(context, ca_file)
   return 'google:' .. cell.digest(table.concat(parts, '\0'), 8)
 end
 
+--- Makes the source of the token. Providers with the same credentials and CA file share one.
 ---@param provider ccrelay.Provider
----@param context ccrelay.Surroundings
+---@param context ccrelay.Host
 ---@return ccrelay.Source
 function M.source(provider, context)
   local ca_file = provider.settings.ca_file
@@ -104,15 +106,15 @@ function M.source(provider, context)
   }
 end
 
---- Adds the token to a request.
+--- Adds the token and the project that is billed to a request. Waits for the token if it must be fetched.
 ---@param request ccrelay.Request
 ---@param upstream ccrelay.Upstream
----@return boolean? ok
----@return string? message
+---@return boolean? ok nil if there is no token
+---@return string? message why not
 function M.apply(request, upstream)
   local value, message = bearer.add(request, upstream)
   if not value then return nil, message end
-  -- Who is billed is not for the client to say.
+  -- Overwrites the client's header, as a client must not choose the project that is billed.
   request:header('x-goog-user-project', type(value.quota_project) == 'string' and value.quota_project or '')
   return true
 end
@@ -121,12 +123,12 @@ M.recover = bearer.recover
 
 local function check_region(region)
   if type(region) ~= 'string' or WIDE_REGIONS[region] or string.find(region, REGION) then return nil end
-  return 'gcp_region "' .. region .. '" is no region: global, us, eu, or one like us-east5 or europe-west1'
+  return 'gcp_region "' .. region .. '" is not a region: global, us, eu, or one like us-east5 or europe-west1'
 end
 
---- What can be told without asking anybody.
+--- Returns the faults and warnings of the credentials that can be found without any request.
 ---@param provider ccrelay.Provider
----@param context ccrelay.Surroundings
+---@param context ccrelay.Host
 ---@return { severity: string, message: string }[]
 function M.examine(provider, context)
   local notes = {}

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What credential schemes see of the machine: variables, files, the clock.
+-- What credential schemes may use of the host: environment variables, files, the clock. Specs replace it.
 local C = require 'ccrelay.c'
 local file = require 'ccrelay.config.file'
 
@@ -7,18 +7,18 @@ local M = {}
 
 local MOST_BYTES = 1024 * 1024
 
----@class ccrelay.Surroundings
+---@class ccrelay.Host
 ---@field env fun(name: string): string?
----@field read fun(path: string): string?, string? a regular file whole, or nil and why not
----@field time fun(): number wall clock in milliseconds
+---@field read fun(path: string): string?, string? the text of a regular file of at most 1 MiB, or nil and why not
+---@field time fun(): number returns the wall clock in milliseconds
 
 local function read(path)
   return file.read(path, { limit = MOST_BYTES, insecure = true })
 end
 
---- The context of a process with these variables.
----@param env fun(name: string): string?
----@return ccrelay.Surroundings
+--- Makes the host of this process.
+---@param env fun(name: string): string? returns an environment variable
+---@return ccrelay.Host
 function M.new(env)
   return { env = env, read = read, time = function() return C.cc_time() end }
 end

@@ -1,16 +1,17 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A provider's own key in one header; or the client's credential, untouched, where it may travel.
+-- The credential scheme key: sends the provider's key in one header, or passes on the client's own credential unchanged
+-- where the configuration allows it.
 local M = {}
 
 local SUBSCRIPTION = 'sk-ant-oat'
-local SUBSCRIPTION_BETA = 'oauth-2025-04-20' -- without it Anthropic refuses such a token
+local SUBSCRIPTION_BETA = 'oauth-2025-04-20' -- Anthropic refuses a subscription token without it
 
 local function pass_on(request, name)
   local value = request:client_header(name)
   if value and value ~= '' then request:header(name, value) end
 end
 
--- Adds a beta behind those that are sent anyway.
+-- Appends a beta to those of the request, unless it is there.
 local function add_beta(request, beta)
   local list = request.beta_header or request:client_header 'anthropic-beta' or ''
   for name in string.gmatch(list, '[^,%s]+') do
@@ -23,8 +24,7 @@ end
 ---@param request ccrelay.Request
 ---@param _ ccrelay.Upstream
 ---@param adapter table
----@return boolean? ok nil with a message when there is no credential
----@return string? message
+---@return boolean ok always true
 function M.apply(request, _, adapter)
   if request.credential == 'client' then
     pass_on(request, 'authorization')
@@ -41,12 +41,12 @@ function M.apply(request, _, adapter)
   return true
 end
 
---- A warning for a provider that nothing can be sent to.
+--- Returns a warning if the provider has no credential to send.
 ---@param provider ccrelay.Provider
 ---@return { severity: string, message: string }[]
 function M.examine(provider)
   if #provider.slots > 0 or provider.transparent or provider.adapter.key_optional then return {} end
-  return { { severity = 'warning', message = 'it has no keys, so no request can go there: add some to keys' } }
+  return { { severity = 'warning', message = 'it has no keys, so no request can go there: add one to keys' } }
 end
 
 return M

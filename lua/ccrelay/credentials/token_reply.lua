@@ -1,22 +1,23 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What a token endpoint answered: a token and its end, or the words of the refusal without secrets.
+-- Reads the answer of a token endpoint: a token and when it expires, or an error. It guarantees that no message holds a
+-- secret.
 local date = require 'ccrelay.util.date'
 local json = require 'ccrelay.util.json'
 local redact = require 'ccrelay.log.redact'
 
 ---@class ccrelay.TokenReply
 ---@field token string
----@field expires number wall clock in milliseconds
+---@field expires number when it expires, wall clock in milliseconds
 
 ---@class ccrelay.TokenFailure
----@field message string who refused and its words
----@field status integer? nil: no answer came
----@field code string? the error's name
----@field description string? its words
+---@field message string who refused, and its message
+---@field status integer? nil if no answer came
+---@field code string? the name of the error
+---@field description string? its description
 
----@class ccrelay.TokenShape where in the answer things are
----@field token string? access_token
----@field time string? of a member with an RFC 3339 time; without: expires_in, expires_on
+---@class ccrelay.TokenShape the members of an answer
+---@field token string? the member with the token; access_token unless given
+---@field time string? the member with the RFC 3339 time of expiry; expires_in or expires_on unless given
 
 local M = {}
 
@@ -31,7 +32,7 @@ local function hide(text, secret)
   return (string.gsub(text, pattern, '[redacted]'))
 end
 
--- A JSON web token in a run of its characters: "eyJ", and a dot that is not next to it.
+-- Replaces a JSON web token ("eyJ", then a dot further on) in a run of characters that such tokens consist of.
 local function without_jwt(run)
   local first, dot = 0, 0
   repeat
@@ -46,7 +47,8 @@ local function without_control(blanks)
   return string.find(blanks, '[%c\127]') and ' ' or nil
 end
 
---- Text of a service fit for messages: one line, without these secrets and what looks like one.
+--- Makes text of a service fit for messages: one line of at most 2000 bytes, without these secrets and without text
+--- that looks like a secret.
 ---@param text string
 ---@param secrets string[]?
 ---@return string
@@ -62,7 +64,7 @@ function M.words(text, secrets)
   return string.sub(text, 1, MOST_WORDS)
 end
 
---- Whether a text may be sent as a credential: visible ASCII only.
+--- Tells whether a text may be sent as a token: visible ASCII only.
 ---@param token any
 ---@return boolean
 function M.is_token(token)
@@ -76,10 +78,10 @@ local function number_of(value)
   return number == number and number or nil
 end
 
---- The end of a token, whatever the service said: 1 s to 24 h from now, 1 h when it said nothing.
----@param now number
----@param life number? milliseconds
----@return number
+--- Returns when a token expires: 1 s to 24 h from now, whatever the service said, and 1 h if it said nothing.
+---@param now number wall clock in ms
+---@param life number? ms
+---@return number expires wall clock in ms
 function M.ends(now, life)
   return now + math.min(math.max(life or USUAL_MS, SHORTEST_MS), LONGEST_MS)
 end
@@ -101,7 +103,7 @@ local function text_of(value)
   return type(value) == 'string' and value ~= '' and value or nil
 end
 
--- OAuth: {"error":"name","error_description":""}; APIs of Google: {"error":{"status":"","message":""}}.
+-- OAuth writes {"error":"name","error_description":""}, APIs of Google {"error":{"status":"","message":""}}.
 local function error_of(reply)
   local inner = reply.error
   if type(inner) == 'table' then return text_of(inner.status), text_of(inner.message) end
@@ -122,14 +124,14 @@ local function refused(answer, who, secrets)
   local words = {}
   words[1], words[2] = failure.code or failure.description, failure.code and failure.description
   failure.message = who .. ' refused with status ' .. answer.status
-    .. (words[1] and ': ' .. table.concat(words, ': ') or ' and without words of its own')
+    .. (words[1] and ': ' .. table.concat(words, ': ') or ' and no message')
   return failure
 end
 
---- The JSON object a service answered with status 200, or what is wrong.
+--- Decodes an answer of status 200 that is a JSON object; else returns the failure.
 ---@param answer ccrelay.Fetched
----@param who string "Google (https://...)": who was asked
----@param secrets string[]? what was sent
+---@param who string names the service in messages: "Google (https://...)"
+---@param secrets string[]? the secrets that were sent; they are removed from messages
 ---@return table? reply
 ---@return ccrelay.TokenFailure? failure
 function M.object(answer, who, secrets)
@@ -139,14 +141,14 @@ function M.object(answer, who, secrets)
   if answer.status ~= 200 then return nil, refused(answer, who, secrets) end
   local reply = json.decode(answer.body)
   if type(reply) == 'table' then return reply end
-  return nil, { status = 200, message = who .. ' answered with something that is no JSON object' }
+  return nil, { status = 200, message = who .. ' answered with something that is not a JSON object' }
 end
 
 --- Reads the answer of a token endpoint.
 ---@param answer ccrelay.Fetched
----@param who string
----@param now number
----@param secrets string[]?
+---@param who string names the service in messages
+---@param now number wall clock in ms
+---@param secrets string[]? the secrets that were sent; they are removed from messages
 ---@param shape ccrelay.TokenShape?
 ---@return ccrelay.TokenReply? reply
 ---@return ccrelay.TokenFailure? failure
@@ -158,7 +160,7 @@ function M.read(answer, who, now, secrets, shape)
   local function wrong(words) return nil, { status = 200, message = who .. ' answered ' .. words } end
   local token, kind = reply[name], reply.token_type
   if token == nil or token == json.null or token == '' then return wrong('without ' .. name) end
-  if not M.is_token(token) then return wrong('with an ' .. name .. ' that holds bytes no token may have') end
+  if not M.is_token(token) then return wrong('with an ' .. name .. ' that contains bytes that no token may have') end
   if type(kind) == 'string' and string.lower(kind) ~= 'bearer' then
     return wrong('with a token of type "' .. M.words(kind, secrets) .. '", not Bearer')
   end

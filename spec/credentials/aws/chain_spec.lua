@@ -103,17 +103,17 @@ describe('the chain', function()
   local FAULTY = {
     { 0, 'aws_secret_access_key is missing', function(_, options) options.settings.aws_secret_access_key = ' ' end },
     { 1, 'the AWS profile "gone"', function(_, options) options.settings.aws_profile = 'gone' end },
-    { 2, 'AWS_BEARER_TOKEN_BEDROCK holds', function(own) own.env.AWS_BEARER_TOKEN_BEDROCK = 'a b' end },
+    { 2, 'AWS_BEARER_TOKEN_BEDROCK contains', function(own) own.env.AWS_BEARER_TOKEN_BEDROCK = 'a b' end },
     { 3, 'AWS_SECRET_ACCESS_KEY is missing', function(own) own.env.AWS_SECRET_ACCESS_KEY = ' ' end },
     { 4, CONFIG .. ':1: ', function(own) own.files[CONFIG] = 'x' end },
     { 4, 'aws_secret_access_key is missing', function(own) own.files[CONFIG] = '[default]\naws_access_key_id = A' end },
     { 4, 'the AWS profile "gone"', function(own) own.env.AWS_PROFILE = 'gone' end },
     { 5, 'AWS_ROLE_ARN must', function(own) own.env.AWS_ROLE_ARN = '' end },
     { 5, '/t (AWS_WEB', function(own) own.files['/t'] = nil end },
-    { 5, 'STS could not be asked', function(own) own.answers[STS] = nil end },
+    { 5, 'the request to STS for ', function(own) own.answers[STS] = nil end },
     { 6, 'RELATIVE_URI must', function(own) own.env.AWS_CONTAINER_CREDENTIALS_RELATIVE_URI = 'c' end },
     { 6, 'the container endpoint', function(own) own.answers[CONTAINER] = { status = 404 } end },
-    { 7, 'knows no role', function(own) own.answers[ROLES] = { status = 404 } end },
+    { 7, 'has no role', function(own) own.answers[ROLES] = { status = 404 } end },
   }
 
   for _, row in ipairs(FAULTY) do

@@ -89,9 +89,9 @@ describe('the container endpoint', function()
   end)
 
   for what, more in pairs {
-    ['AWS_CONTAINER_AUTHORIZATION_TOKEN holds a line break'] = {
+    ['AWS_CONTAINER_AUTHORIZATION_TOKEN contains a line break'] = {
       AWS_CONTAINER_AUTHORIZATION_TOKEN = 'CANARY7f3a9d\r\nx: y' },
-    ['/t holds a line break'] = { AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE = '/t' },
+    ['/t contains a line break'] = { AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE = '/t' },
     ['/u cannot be read: there is no such file'] = { AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE = '/u' },
   } do
     it('is not asked: ' .. what, function()
@@ -119,8 +119,8 @@ describe('the container endpoint', function()
     ['answered status 400: no role'] = { status = 400, body = '{"Message":"no role"}' },
     ['answered status 302'] = { status = 302 },
     ['AccessKeyId is missing'] = good { AccessKeyId = json.null },
-    ['Token holds a blank'] = good { Token = 'CANARY7f3a9d\n\rx y' },
-    ['Expiration is no time'] = good { Expiration = 'soon' },
+    ['Token contains a blank'] = good { Token = 'CANARY7f3a9d\n\rx y' },
+    ['Expiration is not a time'] = good { Expiration = 'soon' },
   } do
     it('fails at once: ' .. part, function()
       local own = machine(RELATIVE, { ['GET ' .. URL] = answer })

@@ -35,7 +35,7 @@ describe('credentials in the environment', function()
 
   it('are faulty with a line break inside', function()
     local message = stage.message(fetch { AWS_ACCESS_KEY_ID = 'AKIA', AWS_SECRET_ACCESS_KEY = stage.SECRET .. '\nx' })
-    assert.truthy(message:find('AWS_SECRET_ACCESS_KEY holds a blank, a line break', 1, true))
+    assert.truthy(message:find('AWS_SECRET_ACCESS_KEY contains a blank, a line break', 1, true))
   end)
 end)
 
@@ -51,6 +51,6 @@ describe('the bearer token of the environment', function()
   it('is absent when blank', function() assert.same({ nil, nil }, { bearer ' ' }) end)
 
   it('is faulty with a line break inside', function()
-    assert.truthy(stage.message(bearer(stage.SECRET .. '\r\nx')):find('AWS_BEARER_TOKEN_BEDROCK holds', 1, true))
+    assert.truthy(stage.message(bearer(stage.SECRET .. '\r\nx')):find('AWS_BEARER_TOKEN_BEDROCK contains', 1, true))
   end)
 end)

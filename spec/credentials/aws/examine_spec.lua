@@ -45,8 +45,8 @@ describe('an examination of AWS credentials', function()
 
   it('knows the form of a region', function()
     for _, region in ipairs { 'us-east', 'US-EAST-1', 'us-east-1.evil.test' } do
-      assert.equal('fault: aws_region is "' .. region .. '", which is no AWS region; it is a name such as us-east-1, '
-        .. 'eu-central-1 or us-gov-west-1', notes({ env = ENV }, {}, region))
+      assert.equal('fault: aws_region is "' .. region .. '", which is not an AWS region; it is a name such as '
+        .. 'us-east-1, eu-central-1 or us-gov-west-1', notes({ env = ENV }, {}, region))
     end
     assert.equal('fault: aws_region is missing; it is the name of an AWS region, such as us-east-1, eu-central-1 or '
       .. 'us-gov-west-1', notes({ env = ENV }, {}, ''))
@@ -63,7 +63,7 @@ describe('an examination of AWS credentials', function()
 
   it('finds a profile that is not there', function()
     local text = 'fault: the AWS profile "gone" is neither in ' .. CONFIG .. ' nor in ' .. CREDENTIALS
-      .. '; there: b, default'
+      .. '; there are: b, default'
     local given = config('[default]\n' .. KEYS .. '[profile b]\n' .. KEYS)
     assert.equal(text, notes(given, { aws_profile = 'gone' }))
     given.env = { AWS_PROFILE = 'gone' }
@@ -95,12 +95,12 @@ describe('an examination of AWS credentials', function()
 
   it('finds a source of a role that is not there', function()
     local given = config '[default]\nrole_arn = x\ncredential_source = EcsContainer'
-    assert.equal('warning: credential_source EcsContainer of the AWS profile "default": there is nothing to be found',
+    assert.equal('warning: credential_source EcsContainer of the AWS profile "default": it has no credentials',
       notes(given))
     given.env = { AWS_CONTAINER_CREDENTIALS_RELATIVE_URI = '/x' }
     assert.equal('', notes(given))
     given = config '[default]\nrole_arn = x\ncredential_source = Environment'
-    assert.truthy(notes(given):find '^warning: credential_source Environment .*nothing to be found$')
+    assert.truthy(notes(given):find '^warning: credential_source Environment .*it has no credentials$')
   end)
 
   it('finds a circle', function()

@@ -63,19 +63,19 @@ describe('the instance metadata service', function()
     ['answered the request for a token with status 400'] = { TOKEN, { status = 400 } },
     ['answered the request for a token with status 500'] = { TOKEN, { status = 500 } },
     ['answered with a token that no header can carry'] = { TOKEN, { body = 'CANARY7f3a9d\r\nx' } },
-    ['knows no role of this instance; attach an instance profile'] = { ROLES, { status = 404 } },
+    ['has no role for this instance; attach an instance profile'] = { ROLES, { status = 404 } },
     ['answered /latest/meta-data/iam/security-credentials/ with status 500'] = { ROLES, { status = 500 } },
     ['security-credentials/ with nothing'] = { ROLES, { body = ' \n' } },
-    ['something that is no name of a role'] = { ROLES, { body = '<html>/../' } },
+    ['something that is not the name of a role'] = { ROLES, { body = '<html>/../' } },
     ['did not answer: timeout'] = { ROLES, 'timeout' },
     ['security-credentials/my-role with status 503'] = { ROLES .. 'my-role', { status = 503 } },
-    ['something that is no JSON object'] = { ROLES .. 'my-role', { body = 'CANARY7f3a9d' } },
+    ['something that is not a JSON object'] = { ROLES .. 'my-role', { body = 'CANARY7f3a9d' } },
     ['refuses: AssumeRoleUnauthorizedAccess: EC2 cannot assume the role'] = { ROLES .. 'my-role', {
       body = '{"Code":"AssumeRoleUnauthorizedAccess","Message":"EC2 cannot assume the role"}' } },
     ['refuses: Failed'] = { ROLES .. 'my-role', { body = '{"Code":"Failed"}' } },
     ['in which SecretAccessKey is missing'] = { ROLES .. 'my-role', good { SecretAccessKey = json.null } },
     ['in which Expiration is missing'] = { ROLES .. 'my-role', good { Expiration = json.null } },
-    ['in which Expiration is no time'] = { ROLES .. 'my-role', good { Expiration = 'soon' } },
+    ['in which Expiration is not a time'] = { ROLES .. 'my-role', good { Expiration = 'soon' } },
   } do
     it('fails: ' .. part, function()
       local message = stage.message(fetch(machine { [case[1]] = case[2] }))
@@ -89,7 +89,7 @@ describe('the instance metadata service', function()
     own.env.AWS_EC2_METADATA_SERVICE_ENDPOINT = 'http://127.0.0.1:9/'
     assert.equal('http://127.0.0.1:9', imds.base(own.context))
     own.env.AWS_EC2_METADATA_SERVICE_ENDPOINT = 'here'
-    assert.truthy(stage.message(imds.base(own.context)):find 'is no http')
+    assert.truthy(stage.message(imds.base(own.context)):find 'is not an http')
   end)
 
   it('is not asked when it is switched off', function()
@@ -126,7 +126,7 @@ describe('the instance metadata service', function()
     local own = machine { [placement .. 'availability-zone'] = { body = 'eu-west-1b' } }
     assert.equal('eu-west-1', imds.region(own.context))
     own.answers[placement .. 'region'] = { body = 'evil.test/' }
-    assert.truthy(stage.message(imds.region(own.context)):find('is no region', 1, true))
+    assert.truthy(stage.message(imds.region(own.context)):find('is not a region', 1, true))
     assert.truthy(stage.message(imds.region(machine().context)):find('did not answer', 1, true))
     own.env.AWS_EC2_METADATA_DISABLED = 'true'
     assert.truthy(stage.message(imds.region(own.context)):find 'switched off')

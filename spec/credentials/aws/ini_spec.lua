@@ -43,7 +43,7 @@ describe('a file of the AWS tools', function()
     ['aws_secret_access_key = CANARY7f3a9d'] = 'F:1: a line before the first section, such as [default]',
     ['[a]\nCANARY7f3a9d'] = 'F:2: neither a [section] nor "name = value"',
     ['[a]\n= CANARY7f3a9d'] = 'F:2: neither a [section] nor "name = value"',
-    ['[a]\n[b]\n\n[a]'] = 'F:4: the section [a] is there twice, first in line 1',
+    ['[a]\n[b]\n\n[a]'] = 'F:4: the section [a] appears twice, first in line 1',
     ['[a]\nk = CANARY7f3a9d\nK = 2'] = 'F:3: k is there twice in [a], first in line 2',
   } do
     it('is refused: ' .. expected, function()

@@ -31,17 +31,17 @@ describe('credential_process', function()
 
   for part, result in pairs {
     ['ended with status 3: sign in first'] = { status = 3, body = '', complaint = ' sign in\n first\n' },
-    ['ended with status 1 and said nothing'] = { status = 1, body = '', complaint = '' },
+    ['ended with status 1 and printed nothing'] = { status = 1, body = '', complaint = '' },
     ['token=[redacted]'] = { status = 1, body = '', complaint = 'bad token=CANARY7f3a9d' },
     ['did not print a JSON object'] = { status = 0, body = 'hello CANARY7f3a9d', complaint = '' },
     ['printed Version 2; "Version": 1 is what is understood'] = printed { Version = 2 },
     ['printed Version 1; "Version": 1'] = printed { Version = '1' },
     ['printed no Version'] = { status = 0, body = '{}', complaint = '' },
     ['AccessKeyId is missing'] = printed { AccessKeyId = '' },
-      ['SecretAccessKey is no text'] = printed { SecretAccessKey = 1 },
-    ['SessionToken holds a blank'] = printed { SessionToken = 'a b' },
-    ['Expiration is no time'] = printed { Expiration = 'CANARY7f3a9d' },
-    ['Expiration is no time such as'] = printed { Expiration = 5 },
+      ['SecretAccessKey is not a string'] = printed { SecretAccessKey = 1 },
+    ['SessionToken contains a blank'] = printed { SessionToken = 'a b' },
+    ['Expiration is not a time'] = printed { Expiration = 'CANARY7f3a9d' },
+    ['Expiration is not a time such as'] = printed { Expiration = 5 },
     ['printed credentials that have expired'] = printed { Expiration = stage.time(0) },
   } do
     it('fails: ' .. part, function()
@@ -59,7 +59,7 @@ describe('credential_process', function()
   end)
 
   for text, part in pairs { ['/p "x'] = 'is not closed', ['  '] = 'it names no program',
-    ['/p \0'] = 'it holds a NUL' } do
+    ['/p \0'] = 'it contains a NUL byte' } do
     it('is faulty: ' .. part, function()
       local message = stage.message(process.plan(text, 'a'))
       assert.truthy(message:find('credential_process of the AWS profile "a": ', 1, true))

@@ -52,22 +52,22 @@ describe('a profile with a key pair', function()
 
   it('is faulty with a secret over two lines', function()
     refused('[profile a]\naws_access_key_id = A\naws_secret_access_key = b\n  ' .. stage.SECRET,
-      'aws_secret_access_key holds a blank, a line break')
+      'aws_secret_access_key contains a blank, a line break')
   end)
 end)
 
 describe('a profile that is not there', function()
   it('is a fault when named, with those that are', function()
     refused('[profile x]\n[default]', 'the AWS profile "a" is neither in ' .. CONFIG .. ' nor in ' .. CREDENTIALS
-      .. '; there: default, x')
+      .. '; there are: default, x')
     local message = stage.message(fetch(machine('', '', { env = { AWS_PROFILE = 'a' } })))
-    assert.truthy(message:find('there: none', 1, true))
+    assert.truthy(message:find('there are: none', 1, true))
   end)
 
   it('is no fault when it is default', function() assert.same({ nil, nil }, { fetch(machine('[profile x]')) }) end)
 
   it('is a fault when it holds no credentials and the configuration names it', function()
-    refused('[profile a]\nregion = us-east-1', 'it holds no credentials: it needs a key pair, role_arn')
+    refused('[profile a]\nregion = us-east-1', 'it contains no credentials: it needs a key pair, role_arn')
     assert.same({ nil, nil }, { fetch(machine('[profile a]\nregion = x', '', { env = { AWS_PROFILE = 'a' } })) })
   end)
 
@@ -138,7 +138,7 @@ describe('a profile with a role', function()
     env.AWS_SECRET_ACCESS_KEY = nil
     local message = stage.message(fetch(own, 'a'))
     assert.truthy(message:find('credential_source Environment of the AWS profile "a": AWS_SECRET', 1, true))
-    for source, part in pairs { EcsContainer = 'there is nothing to be found',
+    for source, part in pairs { EcsContainer = 'it has no credentials',
       Ec2InstanceMetadata = 'did not answer' } do
       refused(ROLE .. 'credential_source = ' .. source, 'credential_source ' .. source .. ' of the AWS profile "a": ')
       refused(ROLE .. 'credential_source = ' .. source, part)
@@ -146,11 +146,11 @@ describe('a profile with a role', function()
   end)
 
   for text, part in pairs {
-    ['source_profile = x'] = 'source_profile "x" does not exist; there: a',
-    ['source_profile = a'] = 'source_profile goes in a circle: a -> a',
-    ['source_profile = b\n[profile b]\nrole_arn = y\nsource_profile = a'] = 'goes in a circle: a -> b -> a',
-    ['source_profile = b\n[profile b]\nregion = x'] = 'its source_profile "b" holds no credentials',
-    ['source_profile = b\ncredential_source = Environment'] = 'exclude each other',
+    ['source_profile = x'] = 'source_profile "x" does not exist; there are: a',
+    ['source_profile = a'] = 'source_profile forms a circle: a -> a',
+    ['source_profile = b\n[profile b]\nrole_arn = y\nsource_profile = a'] = 'forms a circle: a -> b -> a',
+    ['source_profile = b\n[profile b]\nregion = x'] = 'its source_profile "b" contains no credentials',
+    ['source_profile = b\ncredential_source = Environment'] = 'cannot both be set',
     ['region = x'] = 'role_arn needs source_profile or credential_source',
     ['credential_source = environment'] = 'is "environment"; it can be Ec2InstanceMetadata, EcsContainer, Environment',
     ['duration_seconds = 899'] = 'duration_seconds must be a whole number from 900 to 43200',

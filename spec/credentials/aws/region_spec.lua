@@ -34,6 +34,6 @@ describe('a region', function()
     env.AWS_DEFAULT_REGION = nil
     assert.equal('eu-west-3', region.choose(context, { region = 'eu-west-3' }))
     assert.truthy(stage.message(region.choose(context, {})):find('AWS_REGION', 1, true))
-    assert.truthy(stage.message(region.choose(context, {}, 'x.test/')):find('is no AWS region', 1, true))
+    assert.truthy(stage.message(region.choose(context, {}, 'x.test/')):find('is not an AWS region', 1, true))
   end)
 end)

@@ -125,8 +125,8 @@ describe('a profile with SSO', function()
     ['sso_account_id is missing'] = LEGACY:gsub('sso_account_id[^\n]*', ''),
     ['sso_region is missing'] = LEGACY:gsub('sso_region[^\n]*', ''),
     ['sso_start_url is missing'] = LEGACY:gsub('sso_start_url[^\n]*', ''),
-    ['sso_region is no AWS region'] = LEGACY:gsub('eu%-west%-1', 'x.evil.test/'),
-    ['has no section [sso-session corp] in ' .. CONFIG .. '; there: other'] = WITH_SESSION:gsub('%-session corp',
+    ['sso_region is not an AWS region'] = LEGACY:gsub('eu%-west%-1', 'x.evil.test/'),
+    ['has no section [sso-session corp] in ' .. CONFIG .. '; there are: other'] = WITH_SESSION:gsub('%-session corp',
       '-session other'),
     ['sso_region differs between the profile and [sso-session corp]'] = WITH_SESSION:gsub('%[sso',
       'sso_region = us-east-1\n[sso'),
@@ -143,7 +143,8 @@ describe('a profile with SSO', function()
     ['for role Dev Role in account 123456789012: status 403: No access'] = { status = 403,
       body = '{"message":"No access"}' },
     ['status 404: None'] = { status = 404, body = '{"Message":"None"}' },
-    ['status 500'] = { status = 500, body = '<html>' }, ['could not be asked for credentials: timeout'] = 'timeout',
+    ['status 500'] = { status = 500, body = '<html>' },
+    ['the request to SSO for credentials failed: timeout'] = 'timeout',
     ['without roleCredentials'] = { body = '[]' }, ['secretAccessKey is missing'] = {
       body = '{"roleCredentials":{"accessKeyId":"A"}}' },
     ['without expiration'] = {

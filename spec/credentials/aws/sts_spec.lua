@@ -39,7 +39,7 @@ describe('STS', function()
 
   it('is asked three times at most', function()
     local own, value, more = ask { [URL] = 'reset' }
-    assert.equal('STS could not be asked for arn:r: reset', stage.message(value, more))
+    assert.equal('the request to STS for arn:r failed: reset', stage.message(value, more))
     assert.same({ 3, 2 }, { #own.requests, #own.sleeps })
   end)
 
@@ -65,18 +65,18 @@ describe('STS', function()
     assert.equal('STS refused AssumeRole for arn:r: status 403 without an error STS would send', stage.message(value,
       more))
     _, value, more = ask { [URL] = { body = '{}' } }
-    assert.equal('STS answered AssumeRole with something that is not the XML it should be', stage.message(value, more))
+    assert.equal('STS answered AssumeRole with XML that cannot be read', stage.message(value, more))
   end)
 
   for gone, part in pairs {
     AccessKeyId = 'AccessKeyId is missing', SecretAccessKey = 'SecretAccessKey is missing',
-    SessionToken = 'SessionToken is missing', Expiration = 'Expiration is missing or no time',
+    SessionToken = 'SessionToken is missing', Expiration = 'Expiration is missing or not a time',
   } do
     it('must give ' .. gone, function()
       local answer = good()
       answer.body = answer.body:gsub('<' .. gone .. '>.-</' .. gone .. '>', '')
       local _, value, more = ask { [URL] = answer }
-      assert.equal('the answer of STS to AssumeRole is not whole: ' .. part, stage.message(value, more))
+      assert.equal('the answer of STS to AssumeRole is incomplete: ' .. part, stage.message(value, more))
     end)
   end
 

@@ -90,7 +90,7 @@ describe('external_account on AWS', function()
     with(info, { env = env })
     fails 'there are no AWS keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY'
     with(info, { env = { AWS_REGION = 'eu/../west' } })
-    fails 'AWS_REGION names something that is no AWS region'
+    fails 'AWS_REGION names something that is not an AWS region'
     local answers = metadata()
     answers['GET ' .. KEYS .. '/the%20role'] = { body = { AccessKeyId = 'AKID' } }
     with('external_aws', { answers = answers })
@@ -108,7 +108,7 @@ describe('external_account on AWS', function()
     with('external_aws', { answers = answers })
     fails 'a session token with bytes no token may have'
     with('external_aws', { env = { AWS_REGION = 'eu-west-1', AWS_ACCESS_KEY_ID = 'a\n', AWS_SECRET_ACCESS_KEY = 'k' } })
-    fails 'the AWS keys cannot sign: they hold bytes no key may have'
+    fails 'the AWS keys cannot sign: they contain bytes that no key may have'
   end)
 
   it('finds faults of the file', function()

@@ -26,7 +26,7 @@ describe('external_account with a program', function()
   it('runs none unless the environment allows it', function()
     for _, value in ipairs { '', '0', 'true' } do
       local state = with('external_executable', { env = { [ALLOWED] = value } })
-      local problem = fails 'is done only with GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1 in the environment'
+      local problem = fails 'is allowed only with GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1 in the environment'
       assert.is_true(problem.final)
       assert.equal(0, #state.runs)
     end
@@ -103,17 +103,17 @@ describe('external_account with a program', function()
 
   it('says what is wrong with the answer', function()
     for words, reply in pairs {
-      ['is no JSON object'] = { body = 'x' },
+      ['is not a JSON object'] = { body = 'x' },
       ['has a version other than 1'] = { body = answer { version = 2 } },
       ['has no member success'] = { body = answer { success = json.null } },
-      ['tells of a failure: 401: not yours'] = { body = { version = 1, success = false, code = '401',
+      ['reports a failure: 401: not yours'] = { body = { version = 1, success = false, code = '401',
         message = 'not yours' } },
       ['has no expiration_time'] = { body = answer { expiration_time = json.null } },
-      ['has an expiration_time that is no number'] = { body = answer { expiration_time = 'x' } },
-      ['holds a token that has expired'] = { body = answer { expiration_time = world.NOW / 1000 - 1 } },
+      ['has an expiration_time that is not a number'] = { body = answer { expiration_time = 'x' } },
+      ['contains a token that has expired'] = { body = answer { expiration_time = world.NOW / 1000 - 1 } },
       ['has a token_type that is not jwt, id_token or saml2'] = { body = answer { token_type = 'x' } },
       ['has no id_token'] = { body = answer { id_token = '' } },
-      ['holds a token with control bytes'] = { body = answer { id_token = 'a\nb' } },
+      ['contains a token with control bytes'] = { body = answer { id_token = 'a\nb' } },
       ['(/opt/tokens) ended with status 3: no bearer [redacted] found'] = { status = 3,
         complaint = 'no bearer CANARY7f3a9d found' },
       ['(/opt/tokens) could not be run: the whole exchange took too long'] = {
@@ -130,13 +130,13 @@ describe('external_account with a program', function()
       info.credential_source.executable = executable
       wrong(info, part)
     end
-    program('x', 'credential_source.executable is no object')
+    program('x', 'credential_source.executable is not an object')
     program({}, 'credential_source.executable.command is missing')
-    program({ command = '  ' }, 'command is no program with arguments')
+    program({ command = '  ' }, 'command is not a program with arguments')
     program({ command = "a 'b" }, 'is a quote not closed?')
     for _, limit in ipairs { 4999, 120001, '5000' } do
       program({ command = 'a', timeout_millis = limit }, 'timeout_millis must be from 5000 to 120000')
     end
-    program({ command = 'a', output_file = 5 }, 'output_file is no path')
+    program({ command = 'a', output_file = 5 }, 'output_file is not a path')
   end)
 end)

@@ -39,15 +39,15 @@ describe('external_account', function()
     with 'external_file'
     fails 'the subject token file /var/run/token cannot be read: there is no such file'
     for text, words in pairs {
-      [''] = 'is empty', [' \n'] = 'is empty', ['a\nb'] = 'holds a token with control bytes',
+      [''] = 'is empty', [' \n'] = 'is empty', ['a\nb'] = 'contains a token with control bytes',
       [('x'):rep(65537)] = 'is larger than 65536 bytes',
     } do
       with('external_file', { files = { ['/var/run/token'] = text } })
       fails(words)
     end
     for text, words in pairs {
-      ['x'] = 'holds something that is no JSON object', ['{}'] = 'has no text called access_token',
-      ['{"access_token":5}'] = 'has no text called access_token',
+      ['x'] = 'contains no JSON object', ['{}'] = 'has no string called access_token',
+      ['{"access_token":5}'] = 'has no string called access_token',
     } do
       with('external_file_json', { files = { ['/var/run/token.json'] = text } })
       fails(words)
@@ -80,10 +80,10 @@ describe('external_account', function()
         status = 400, body = { error = 'bad', error_description = 'key CANARY7f3a9d-header' },
       },
       ['redirect (status 301), which is not followed'] = { status = 301 },
-      ['holds something that is no JSON object'] = { body = 'x' },
-      ['has no text called access_token'] = { body = {} },
+      ['contains no JSON object'] = { body = 'x' },
+      ['has no string called access_token'] = { body = {} },
       ['answered with more than 65536 bytes'] = { body = ('x'):rep(65537) },
-      ['cannot be asked: no connection'] = { error = 'no connection' },
+      ['cannot be reached: no connection'] = { error = 'no connection' },
     } do
       with('external_url', { answers = { [url] = reply } })
       has(fails(words).message, 'the subject token service (http://169.254.169.254/metadata/identity/oauth2/token)')
@@ -107,9 +107,8 @@ describe('external_account', function()
     local reply = { status = 400, body = { error = 'invalid_grant',
       error_description = 'The token CANARY7f3a9d.x is old.' } }
     with('external_file', { files = { ['/var/run/token'] = 'CANARY7f3a9d.x' }, answers = { [STS] = reply } })
-    local problem = fails('refused with status 400: invalid_grant: The token [redacted] is old.; the subject token '
-      .. 'is not what '
-      .. 'the provider in audience takes')
+    local problem = fails('refused with status 400: invalid_grant: The token [redacted] is old.; '
+      .. 'the provider in audience does not accept the subject token')
     assert.is_true(problem.final)
   end)
 
@@ -129,18 +128,19 @@ describe('external_account', function()
     changed('external_file', function(info) info.service_account_impersonation_url = 'http://10.0.0.1/' end,
       'service_account_impersonation_url goes to http://10.0.0.1, which is refused')
     changed('external_file', function(info) info.credential_source = nil end,
-      'credential_source is missing or no object')
+      'credential_source is missing or not an object')
     changed('external_file', source('file', nil), 'credential_source has none of file, url, executable, environment_id')
     changed('external_file', function(info) info.credential_source = { certificate = {} } end,
       'credential_source.certificate is not supported')
     changed('external_file', source('url', 'https://a.example/'), 'credential_source has both file and url')
-    changed('external_file', source('file', 5), 'credential_source.file is no path')
+    changed('external_file', source('file', 5), 'credential_source.file is not a path')
     changed('external_url', source('url', 'http://10.0.0.1/'),
       'credential_source.url goes to http://10.0.0.1, which is refused')
-    changed('external_url', source('headers', { a = 'x\r\nb: c' }), 'headers.a has a value that is no header\'s')
-    changed('external_url', source('headers', { ['a b'] = 'x' }), 'credential_source.headers has a name that is none')
-    changed('external_url', source('headers', 'a'), 'credential_source.headers is no object')
-    changed('external_url', source('format', 'json'), 'credential_source.format is no object')
+    changed('external_url', source('headers', { a = 'x\r\nb: c' }), 'headers.a has a value that no header may have')
+    changed('external_url', source('headers', { ['a b'] = 'x' }),
+      'credential_source.headers has a name that no header may have')
+    changed('external_url', source('headers', 'a'), 'credential_source.headers is not an object')
+    changed('external_url', source('format', 'json'), 'credential_source.format is not an object')
     changed('external_url', source('format', { type = 'xml' }), 'credential_source.format.type is not text or json')
     changed('external_url', source('format', { type = 'json' }), 'subject_token_field_name is missing')
     changed('external_file', function(info) info.workforce_pool_user_project = 'p' end,

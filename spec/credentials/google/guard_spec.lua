@@ -88,6 +88,6 @@ describe('ccrelay.credentials.google.guard', function()
     assert.equal('token_url goes to http://sts.evil.example, which is refused: it must be https to '
       .. 'sts.googleapis.com or one '
       .. 'of its regional hosts', guard.service('token_url', 'http://sts.evil.example/a?token=hunter2', 'sts'))
-    assert.equal('u is no http or https address', guard.token('u', 'https://user:hunter2@oauth2.googleapis.com/'))
+    assert.equal('u is not an http or https address', guard.token('u', 'https://user:hunter2@oauth2.googleapis.com/'))
   end)
 end)

@@ -130,8 +130,8 @@ describe('ccrelay.credentials.google: metadata server', function()
     for _, host in ipairs { 'a b', 'host/path', 'http://host', 'host:99999' } do
       world.reset { env = { GCE_METADATA_HOST = host } }
       local _, complaint = world.fetch(google)
-      assert.same({ message = 'GCE_METADATA_HOST is no host or host:port', final = true }, complaint)
-      assert.same({ 'fault: GCE_METADATA_HOST is no host or host:port' }, world.examine(google))
+      assert.same({ message = 'GCE_METADATA_HOST is not a host or host:port', final = true }, complaint)
+      assert.same({ 'fault: GCE_METADATA_HOST is not a host or host:port' }, world.examine(google))
     end
   end)
 end)
@@ -220,7 +220,7 @@ describe('ccrelay.credentials.google: the scheme', function()
     with '{'
     local headers, message = world.apply(google)
     assert.is_nil(headers)
-    assert.matches('names /key%.json, which is no JSON object', message)
+    assert.matches('names /key%.json, which is not a JSON object', message)
   end)
 
   it('passes the CA file of the provider on', function()
@@ -272,17 +272,17 @@ describe('ccrelay.credentials.google: examine', function()
     local supported = 'supported are service_account, authorized_user, impersonated_service_account, external_account, '
       .. 'external_account_authorized_user'
     for text, words in pairs {
-      ['{'] = 'which is no JSON object',
+      ['{'] = 'which is not a JSON object',
       ['[]'] = 'type is missing; ' .. supported,
-      ['{"type":"authorized_user"}'] = 'client_id is missing, empty or no text',
+      ['{"type":"authorized_user"}'] = 'client_id is missing, empty or not a string',
       ['{"type":5}'] = 'type is missing; ' .. supported,
-      ['{"installed":{}}'] = 'it holds an OAuth client, not credentials; ' .. supported,
+      ['{"installed":{}}'] = 'it contains an OAuth client, not credentials; ' .. supported,
       ['{"type":"magic"}'] = 'type "magic" is not supported; ' .. supported,
       [(world.data 'gdch')] = 'type "gdch_service_account" is not supported; ' .. supported,
       ['{"type":"authorized_user","universe_domain":"universe.foo",' .. user .. '}'] =
         'universe_domain is not googleapis.com, the only one that is supported',
       ['{"type":"authorized_user","quota_project_id":"a\\nb",' .. user
-        .. '}'] = 'quota_project_id is no name of a project',
+        .. '}'] = 'quota_project_id is not the name of a project',
       ['{"type":"authorized_user","token_uri":"https://evil.example/token",' .. user .. '}'] =
         'token_uri goes to https://evil.example, which is refused: it must be https to oauth2.googleapis.com',
     } do
@@ -303,7 +303,7 @@ describe('ccrelay.credentials.google: examine', function()
     end
     for _, region in ipairs { '', 'US-EAST5', 'us-east', 'useast5', 'us-east5-b', 'us east5', 'asia', 'us-east5/..' } do
       assert.same({ 'fault: gcp_region "' .. region
-        .. '" is no region: global, us, eu, or one like us-east5 or europe-west1' },
+        .. '" is not a region: global, us, eu, or one like us-east5 or europe-west1' },
         world.examine(google, { gcp_region = region }))
     end
   end)

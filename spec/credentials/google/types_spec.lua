@@ -78,7 +78,7 @@ describe('service_account', function()
   it('finds a key that cannot be used', function()
     local info = info_of 'service_account'
     info.private_key = '-----BEGIN EC PRIVATE KEY-----\nCANARY7f3a9d\n-----END EC PRIVATE KEY-----\n'
-    has(wrong(info), 'private_key is no private RSA key in PEM that can be used; make a new key of type JSON')
+    has(wrong(info), 'private_key is not a usable RSA private key in PEM; make a new key of type JSON')
     info.private_key = nil
     has(wrong(info), 'private_key is missing')
     info.private_key, info.client_email = 'x', json.null
@@ -129,7 +129,7 @@ describe('authorized_user', function()
     for _, name in ipairs { 'client_id', 'client_secret', 'refresh_token' } do
       local info = info_of 'authorized_user'
       info[name] = ''
-      has(wrong(info), name .. ' is missing, empty or no text: run `gcloud auth application-default login`')
+      has(wrong(info), name .. ' is missing, empty or not a string: run `gcloud auth application-default login`')
     end
   end)
 end)
@@ -186,7 +186,7 @@ describe('impersonated_service_account', function()
       change(info)
       return wrong(info)
     end
-    has(changed(function(info) info.source_credentials = nil end), 'source_credentials is missing or no object')
+    has(changed(function(info) info.source_credentials = nil end), 'source_credentials is missing or not an object')
     has(changed(function(info) info.source_credentials = { type = 'magic' } end),
       'in source_credentials: type "magic" is not')
     has(changed(function(info) info.source_credentials.universe_domain = 'other.example' end),
@@ -203,9 +203,9 @@ describe('impersonated_service_account', function()
     local short = 'https://iamcredentials.googleapis.com/v1/x'
     has(changed(function(info) info.service_account_impersonation_url = short end),
       'does not end in /serviceAccounts/ACCOUNT:generateAccessToken')
-    has(changed(function(info) info.delegates = 'x' end), 'delegates is no list of service accounts')
-    has(changed(function(info) info.delegates = { 5 } end), 'delegates is no list of service accounts')
-    has(changed(function(info) info.delegates = { a = 'b' } end), 'delegates is no list of service accounts')
+    has(changed(function(info) info.delegates = 'x' end), 'delegates is not a list of service accounts')
+    has(changed(function(info) info.delegates = { 5 } end), 'delegates is not a list of service accounts')
+    has(changed(function(info) info.delegates = { a = 'b' } end), 'delegates is not a list of service accounts')
     has(changed(function(info)
       for _ = 1, 9 do
         local outer = info_of 'impersonated'

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The default chain: configuration, bearer token, environment, files, web identity, container, instance.
--- A source that is there but faulty ends the chain with its error.
+-- Finds AWS credentials in the order of the AWS SDKs: configuration, bearer token, environment, files, web identity,
+-- container, instance. A source that is set up but faulty ends the search with its error.
 local container = require 'ccrelay.credentials.aws.container'
 local environment = require 'ccrelay.credentials.aws.environment'
 local identity = require 'ccrelay.credentials.aws.identity'
@@ -15,7 +15,7 @@ local NAMES = { 'aws_access_key_id', 'aws_secret_access_key', 'aws_session_token
 M.NOTHING = 'no AWS credentials in the configuration (aws_access_key_id, aws_profile), the environment '
   .. '(AWS_ACCESS_KEY_ID, AWS_BEARER_TOKEN_BEDROCK, AWS_WEB_IDENTITY_TOKEN_FILE) and the AWS files'
 
---- The key pair of the configuration; nil without a message when there is none.
+--- Returns the key pair of the configuration; nil without a message if there is none.
 ---@param settings table?
 ---@return ccrelay.AwsValue? value
 ---@return string? message
@@ -54,11 +54,11 @@ local steps = {
   end,
 }
 
---- Finds AWS credentials. Within a task, because it may have to ask.
----@param context ccrelay.Surroundings
+--- Finds AWS credentials. May only be called in a task, as it may send requests.
+---@param context ccrelay.Host
 ---@param options ccrelay.AwsOptions
 ---@return ccrelay.AwsValue? value
----@return any expires milliseconds of the wall clock, nil when it does not end; or what is wrong
+---@return any expires wall clock in ms, nil if they do not expire; without a value: what is wrong
 function M.resolve(context, options)
   for _, step in ipairs(steps) do
     local value, more = step(context, options)

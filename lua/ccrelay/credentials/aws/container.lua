@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The endpoint that ECS, EKS and others give a container for its credentials.
+-- Fetches credentials from the endpoint that ECS, EKS and others give to a container.
 local address = require 'ccrelay.net.address'
 local given = require 'ccrelay.credentials.aws.given'
 local keys = require 'ccrelay.credentials.aws.keys'
@@ -26,8 +26,8 @@ local function may_be_plain(host)
   return ALLOWED[string.lower(host)] or address.reach(host) == 'loopback' or is_eks(host)
 end
 
---- Where the container's credentials are; nil without a message when it has none.
----@param context ccrelay.Surroundings
+--- Returns the address of the container's credentials; nil without a message if it has none.
+---@param context ccrelay.Host
 ---@return string? url
 ---@return string? message
 function M.url(context)
@@ -38,7 +38,7 @@ function M.url(context)
   end
   if not full then return nil end
   local url = address.url((string.match(full, '^([^?]*)')))
-  if not url or string.find(full, '[%s%c#]') then return nil, FULL .. ' is no http or https address' end
+  if not url or string.find(full, '[%s%c#]') then return nil, FULL .. ' is not an http or https address' end
   if url.scheme == 'http' and not may_be_plain(url.host) then
     return nil, FULL .. ' must be https, or http to a loopback address, 169.254.170.2, 169.254.170.23 or '
       .. 'fd00:ec2::23, not to ' .. url.host
@@ -57,7 +57,7 @@ local function token_of(context)
   end
   if not keys.filled(token) then return nil end
   if string.find(token, '[\r\n%z]') then
-    return nil, (path and TOKEN_FILE .. ': ' .. path or TOKEN) .. ' holds a line break, which no header can carry'
+    return nil, (path and TOKEN_FILE .. ': ' .. path or TOKEN) .. ' contains a line break, which no header can carry'
   end
   return token
 end
@@ -70,17 +70,17 @@ local function judge(context, answer)
       answer.status >= 500 or answer.status == 429
   end
   local object = given.object(answer.body)
-  if not object then return nil, 'answered with something that is no JSON object', true end
+  if not object then return nil, 'answered with something that is not a JSON object', true end
   local value, more = given.value(object, 'Token', 'the container')
   if not value then return nil, 'answered with JSON in which ' .. more end
   if more and more <= context.time() then return nil, 'answered with credentials that have expired', true end
   return value, more
 end
 
---- The container's credentials; nil without a message when it has none.
----@param context ccrelay.Surroundings
+--- Fetches the container's credentials; nil without a message if it has none.
+---@param context ccrelay.Host
 ---@return ccrelay.AwsValue? value
----@return any expires, or what is wrong
+---@return any expires wall clock in ms, nil if they do not expire; without a value: what is wrong
 function M.fetch(context)
   local url, message = M.url(context)
   if not url then return nil, message end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Credentials in variables of the environment.
+-- Reads AWS credentials from environment variables.
 local keys = require 'ccrelay.credentials.aws.keys'
 
 local M = {}
@@ -7,8 +7,8 @@ local M = {}
 local NAMES = { 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN' }
 local BEARER = 'AWS_BEARER_TOKEN_BEDROCK'
 
---- The key pair of the environment; nil without a message when there is none.
----@param context ccrelay.Surroundings
+--- Returns the key pair of the environment; nil without a message if there is none.
+---@param context ccrelay.Host
 ---@return ccrelay.AwsValue? value
 ---@return string? message
 function M.fetch(context)
@@ -19,8 +19,8 @@ function M.fetch(context)
   return nil, why .. ' in the environment; ' .. NAMES[1] .. ' and ' .. NAMES[2] .. ' go together: set or unset both'
 end
 
---- The API key of Bedrock in the environment; nil without a message when there is none.
----@param context ccrelay.Surroundings
+--- Returns the API key of Bedrock in the environment; nil without a message if there is none.
+---@param context ccrelay.Host
 ---@return ccrelay.AwsValue? value
 ---@return string? message
 function M.bearer(context)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What can be said of a provider's AWS credentials without asking anybody.
+-- Finds faults and warnings of a provider's AWS credentials without any request.
 local chain = require 'ccrelay.credentials.aws.chain'
 local container = require 'ccrelay.credentials.aws.container'
 local environment = require 'ccrelay.credentials.aws.environment'
@@ -37,7 +37,7 @@ local looks = {
   identity = function(context, plan, notes) return look_at_token(context, plan.plan, notes) end,
 }
 
--- The source of a role that is no profile, as far as it can be seen from here.
+-- Checks a credential_source of a role without any request.
 local visible = { Environment = environment.fetch, EcsContainer = container.url }
 
 function looks.role(context, plan, notes)
@@ -46,7 +46,7 @@ function looks.role(context, plan, notes)
   local found, message = visible[plan.source](context)
   if found then return true end
   return warn(notes, string.format('credential_source %s of the AWS profile "%s": %s', plan.source, plan.profile,
-    message or 'there is nothing to be found'))
+    message or 'it has no credentials'))
 end
 
 local function of_profile(context, notes, name)
@@ -55,7 +55,7 @@ local function of_profile(context, notes, name)
   return plan ~= nil and looks[plan.kind](context, plan, notes)
 end
 
--- True when the source is there, sound or not: the chain goes no further.
+-- Returns true if the source is set up, faulty or not: the chain ends there.
 local function either(notes, value, message)
   if message then return blame(notes, message) end
   return value ~= nil
@@ -87,8 +87,8 @@ local function follow(context, options, notes)
   of_nothing(context, notes)
 end
 
---- Faults and warnings, and what to do about each.
----@param context ccrelay.Surroundings
+--- Returns faults and warnings; each says what to do.
+---@param context ccrelay.Host
 ---@param options ccrelay.AwsOptions
 ---@return ccrelay.Note[]
 return function(context, options)
@@ -96,7 +96,8 @@ return function(context, options)
   if not name then
     blame(notes, 'aws_region is missing; it is the name of an AWS region, ' .. region.EXAMPLES)
   elseif not region.fits(name) then
-    blame(notes, 'aws_region is "' .. tostring(name) .. '", which is no AWS region; it is a name ' .. region.EXAMPLES)
+    blame(notes, string.format('aws_region is "%s", which is not an AWS region; it is a name %s', tostring(name),
+      region.EXAMPLES))
   end
   follow(context, options, notes)
   return notes

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The two files of the AWS tools, config and credentials, as one list of profiles.
+-- Reads the two files of the AWS tools, config and credentials, as one list of profiles.
 local each = require 'ccrelay.util.each'
 local ini = require 'ccrelay.credentials.aws.ini'
 local keys = require 'ccrelay.credentials.aws.keys'
@@ -9,24 +9,24 @@ local M = {}
 
 ---@class ccrelay.AwsProfile
 ---@field name string
----@field file string for messages
----@field values table<string, string> of both files; credentials win
----@field keys_in 'config'|'credentials' the file whose key pair it would be
+---@field file string path of its file, for messages
+---@field values table<string, string> the settings of both files; those of credentials win
+---@field keys_in 'config'|'credentials' the file that its key pair is taken from
 
 ---@class ccrelay.AwsFiles
----@field config string path, or why there is none
+---@field config string its path, or why there is none
 ---@field credentials string
 ---@field profiles table<string, ccrelay.AwsProfile>
----@field sessions table<string, table<string, string>> sso-session sections
----@field complaints string[] files that are there but could not be read
+---@field sessions table<string, table<string, string>> the sso-session sections
+---@field complaints string[] messages about files that exist but cannot be read
 
 local KEYS = { 'aws_access_key_id', 'aws_secret_access_key', 'aws_session_token' }
 local ABSENT = { 'no such file', 'no such directory', 'not a directory' }
 
 M.KEYS = KEYS
 
---- A path in which "~/" stands for the home folder; nil when that is unknown.
----@param context ccrelay.Surroundings
+--- Replaces "~/" at the beginning of a path by the home folder; nil if that is unknown.
+---@param context ccrelay.Host
 ---@param path string
 ---@return string?
 function M.expand(context, path)
@@ -40,7 +40,8 @@ local function path_of(context, variable, usual)
   return M.expand(context, given or usual), given ~= nil
 end
 
---- Whether a reason not to read a file is that it does not exist.
+--- Tells whether a file could not be read because it does not exist.
+--- Takes the reason that Host.read gave.
 ---@param reason string?
 ---@return boolean
 function M.is_absent(reason)
@@ -51,8 +52,8 @@ function M.is_absent(reason)
   return false
 end
 
--- A file that cannot be read is a fault only where a variable names it: the home folder may be
--- somebody else's in a container.
+-- A file that cannot be read is a fault only if a variable names it: in a container the home folder may belong to
+-- another user.
 local function sections_of(context, files, what, variable)
   local path, named = path_of(context, variable, '~/.aws/' .. what)
   files[what] = path or '~/.aws/' .. what .. ' (HOME is not set)'
@@ -90,8 +91,8 @@ local function add_credentials(files, name, section)
   for key, value in each(section.values) do profile.values[key] = value end
 end
 
---- Reads both files; those that do not exist are empty.
----@param context ccrelay.Surroundings
+--- Reads both files. A file that does not exist counts as empty.
+---@param context ccrelay.Host
 ---@return ccrelay.AwsFiles? files
 ---@return string? message
 function M.load(context)
@@ -107,7 +108,7 @@ function M.load(context)
   return files
 end
 
---- The names of a map in alphabetical order, for messages.
+--- Lists the keys of a table in alphabetical order, for messages.
 ---@param map table<string, any>
 ---@return string
 function M.names(map)
@@ -117,12 +118,12 @@ function M.names(map)
   return #names > 0 and table.concat(names, ', ') or 'none'
 end
 
---- What to say when a profile does not exist.
+--- Returns the message for a profile that does not exist.
 ---@param files ccrelay.AwsFiles
 ---@param name string
 ---@return string
 function M.missing(files, name)
-  local text = string.format('the AWS profile "%s" is neither in %s nor in %s; there: %s', name, files.config,
+  local text = string.format('the AWS profile "%s" is neither in %s nor in %s; there are: %s', name, files.config,
     files.credentials, M.names(files.profiles))
   for _, complaint in ipairs(files.complaints) do text = text .. '; ' .. complaint end
   return text

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Credentials as programs and metadata services give them: one JSON object.
+-- Reads credentials in the JSON form that programs and metadata services print.
 local date = require 'ccrelay.util.date'
 local json = require 'ccrelay.util.json'
 local keys = require 'ccrelay.credentials.aws.keys'
 
 local M = {}
 
---- The object of a JSON text, or nil.
+--- Decodes JSON text; nil if it is not an object.
 ---@param text string
 ---@return table?
 function M.object(text)
@@ -14,12 +14,12 @@ function M.object(text)
   return type(object) == 'table' and object or nil
 end
 
---- The key pair of an object and its end; token is the name its session token goes by.
+--- Returns the key pair of an object and when it expires.
 ---@param object table
----@param token string
----@param source string
+---@param token string the name of the member with the session token
+---@param source string where it came from, for messages
 ---@return ccrelay.AwsValue? value
----@return any expires nil: it has none; or what is wrong
+---@return any expires wall clock in ms, nil if there is none; without a value: what is wrong
 function M.value(object, token, source)
   local names = { 'AccessKeyId', 'SecretAccessKey', token }
   local value, why = keys.make(names, object.AccessKeyId, object.SecretAccessKey, object[token], source)
@@ -27,11 +27,11 @@ function M.value(object, token, source)
   local ending = keys.filled(object.Expiration)
   if not ending then return value end
   local expires = type(ending) == 'string' and date.rfc3339(ending)
-  if not expires then return nil, 'Expiration is no time such as 2026-01-31T12:00:00Z' end
+  if not expires then return nil, 'Expiration is not a time such as 2026-01-31T12:00:00Z' end
   return value, expires
 end
 
---- A foreign text made fit for a message: one line, not too long.
+--- Makes text of others fit for a message: one line, shortened.
 ---@param text any
 ---@return string
 function M.excerpt(text)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Web identity: a token of somebody AWS trusts, in a file that is written anew now and then, for a role.
+-- Web identity: exchanges a token, which an identity provider writes to a file and replaces now and then, for the
+-- credentials of a role.
 local files = require 'ccrelay.credentials.aws.files'
 local keys = require 'ccrelay.credentials.aws.keys'
 local region = require 'ccrelay.credentials.aws.region'
@@ -12,10 +13,10 @@ local M = {}
 ---@field role string
 ---@field session string?
 ---@field region string?
----@field where string what names the file, for messages
+---@field where string the variable or profile that names the file, for messages
 
---- What the environment says of a web identity; nil without a message when nothing.
----@param context ccrelay.Surroundings
+--- Returns the plan of the environment; nil without a message if there is nothing.
+---@param context ccrelay.Host
 ---@return ccrelay.AwsIdentity? plan
 ---@return string? message
 function M.plan(context)
@@ -28,8 +29,8 @@ function M.plan(context)
   }
 end
 
---- The token, as the file holds it now.
----@param context ccrelay.Surroundings
+--- Reads the token.
+---@param context ccrelay.Host
 ---@param plan ccrelay.AwsIdentity
 ---@return string? token
 ---@return string? message
@@ -42,12 +43,12 @@ function M.token(context, plan)
   return token
 end
 
---- Credentials of the role.
----@param context ccrelay.Surroundings
+--- Fetches the credentials of the role from STS.
+---@param context ccrelay.Host
 ---@param options ccrelay.AwsOptions
 ---@param plan ccrelay.AwsIdentity
 ---@return ccrelay.AwsValue? value
----@return any expires, or what is wrong
+---@return any expires wall clock in ms, nil if they do not expire; without a value: what is wrong
 function M.run(context, options, plan)
   local token, message = M.token(context, plan)
   if not token then return nil, message end
@@ -60,11 +61,11 @@ function M.run(context, options, plan)
   }, 'web identity')
 end
 
---- Credentials of the web identity of the environment; nil without a message when there is none.
----@param context ccrelay.Surroundings
+--- Fetches the credentials for the web identity of the environment; nil without a message if there is none.
+---@param context ccrelay.Host
 ---@param options ccrelay.AwsOptions
 ---@return ccrelay.AwsValue? value
----@return any expires, or what is wrong
+---@return any expires wall clock in ms, nil if they do not expire; without a value: what is wrong
 function M.fetch(context, options)
   local plan, message = M.plan(context)
   if not plan then return nil, message end

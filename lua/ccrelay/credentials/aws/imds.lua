@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The metadata service of EC2 instances, version 2, and version 1 where that is all there is.
+-- Fetches credentials and the region from the metadata service of EC2 instances: by version 2, or by version 1 if the
+-- service has no other.
 local address = require 'ccrelay.net.address'
 local given = require 'ccrelay.credentials.aws.given'
 local keys = require 'ccrelay.credentials.aws.keys'
@@ -18,8 +19,8 @@ local WITHOUT_TOKEN = { [403] = true, [404] = true, [405] = true }
 local MINUTE = 60000
 local ADVISORY = 15 * MINUTE
 
---- Where the service is, or nil and why it is not to be asked.
----@param context ccrelay.Surroundings
+--- Returns the address of the service, or nil and why it must not be asked.
+---@param context ccrelay.Host
 ---@return string? base
 ---@return string? message
 function M.base(context)
@@ -30,7 +31,7 @@ function M.base(context)
   local given_base = keys.env(context, 'AWS_EC2_METADATA_SERVICE_ENDPOINT')
   if not given_base then return mode == 'ipv6' and BASE_6 or BASE end
   if address.url(given_base) then return (string.gsub(given_base, '/+$', '')) end
-  return nil, 'AWS_EC2_METADATA_SERVICE_ENDPOINT is no http or https address'
+  return nil, 'AWS_EC2_METADATA_SERVICE_ENDPOINT is not an http or https address'
 end
 
 local function ask(base, method, path, headers)
@@ -42,7 +43,7 @@ local function without_token(context, why)
   return nil, 'gave no token (' .. why .. '), and version 1 is switched off by AWS_EC2_METADATA_V1_DISABLED'
 end
 
--- The headers of all further requests.
+-- Returns the headers for all further requests.
 local function session(context, base)
   local answer, reason = ask(base, 'PUT', TOKEN_PATH, { ['x-aws-ec2-metadata-token-ttl-seconds'] = TOKEN_LIFE })
   if not answer then return without_token(context, reason) end
@@ -64,10 +65,11 @@ end
 
 local function role_of(base, headers)
   local text, message, status = get(base, ROLES, headers)
-  if status == 404 then return nil, 'knows no role of this instance; attach an instance profile' end
+  if status == 404 then return nil, 'has no role for this instance; attach an instance profile' end
   if not text then return nil, message end
   local role = string.match(text, '^[^\r\n]+')
-  if not string.find(role, '^[%w+=,.@_-]+$') then return nil, 'answered with something that is no name of a role' end
+  local fits = string.find(role, '^[%w+=,.@_-]+$') ~= nil
+  if not fits then return nil, 'answered with something that is not the name of a role' end
   return role
 end
 
@@ -80,7 +82,7 @@ local function read(context, base)
   text, message = get(base, ROLES .. role, headers)
   if not text then return nil, message end
   local object = given.object(text)
-  if not object then return nil, 'answered with something that is no JSON object' end
+  if not object then return nil, 'answered with something that is not a JSON object' end
   if object.Code ~= nil and object.Code ~= 'Success' then
     local words = keys.filled(object.Message)
     return nil, 'refuses: ' .. given.excerpt(object.Code) .. (words and ': ' .. given.excerpt(words) or '')
@@ -91,20 +93,20 @@ local function read(context, base)
   return value, more
 end
 
--- When the service does not renew them, credentials whose time is over are used on: they are often
--- still taken. The next try comes in 10 to 20 minutes.
+-- If the service gives credentials that have expired, they are used, as AWS may still accept them. The next try comes
+-- in 10 to 20 minutes.
 local function lengthen(context, expires)
   local now = context.time()
   if expires > now + MINUTE then return expires end
   return now + ADVISORY + 10 * MINUTE + math.floor(random.fraction() * 10 * MINUTE)
 end
 
---- The credentials of the instance's role. options.memory keeps them for the time when the service is
---- away and they have expired.
----@param context ccrelay.Surroundings
+--- Fetches the credentials of the instance's role. options.memory keeps them, so that they are used on if they have
+--- expired and the service is down.
+---@param context ccrelay.Host
 ---@param options ccrelay.AwsOptions?
 ---@return ccrelay.AwsValue? value
----@return any expires, or what is wrong
+---@return any expires wall clock in ms, nil if they do not expire; without a value: what is wrong
 function M.fetch(context, options)
   local base, message = M.base(context)
   if not base then return nil, message end
@@ -119,8 +121,8 @@ function M.fetch(context, options)
   return nil, 'the instance metadata service at ' .. base .. ' ' .. more
 end
 
---- The region of the instance.
----@param context ccrelay.Surroundings
+--- Returns the region of the instance.
+---@param context ccrelay.Host
 ---@return string? region
 ---@return string? message
 function M.region(context)
@@ -134,7 +136,7 @@ function M.region(context)
   if not text then text, message = get(base, ZONE, headers) end
   if not text then return nil, name .. message end
   text = string.gsub(text, '%l$', '')
-  if not region.fits(text) then return nil, name .. 'answered with something that is no region' end
+  if not region.fits(text) then return nil, name .. 'answered with something that is not a region' end
   return text
 end
 

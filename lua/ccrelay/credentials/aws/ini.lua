@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The files of the AWS tools, read as botocore reads them: names in any case, "=" or ":" behind them,
--- comments on lines of their own, deeper lines continue a value, and what is there twice is a fault.
+-- Parses the files of the AWS tools as botocore does: names in any case, "=" or ":" after them, comments on lines of
+-- their own, a value continued on indented lines. A section or name that appears twice is a fault.
 local each = require 'ccrelay.util.each'
 local texts = require 'ccrelay.util.text'
 
@@ -20,7 +20,7 @@ end
 local function begin(state, header)
   local known = state.sections[header]
   if known and header ~= DEFAULTS then
-    return wrong(state, 'the section [%s] is there twice, first in line %d', header, known.line)
+    return wrong(state, 'the section [%s] appears twice, first in line %d', header, known.line)
   end
   state.section = known or { line = state.line, values = {}, lines = {} }
   state.sections[header], state.header, state.key = state.section, header, nil
@@ -55,7 +55,7 @@ local function take(state, line)
   return set(state, body)
 end
 
--- Nested settings and blank values count as absent; what [DEFAULT] says holds in every section.
+-- Nested settings and blank values count as absent. Values of [DEFAULT] apply to every section.
 local function finish(sections)
   local defaults = sections[DEFAULTS]
   sections[DEFAULTS] = nil
@@ -70,9 +70,9 @@ local function finish(sections)
   return sections
 end
 
---- The sections of a text by their names; name is the file's, for messages, which never quote a value.
+--- Parses a text into its sections by name. No message quotes a value.
 ---@param text string
----@param name string
+---@param name string the name of the file, for messages
 ---@return table<string, ccrelay.AwsSection>? sections
 ---@return string? message
 function M.parse(text, name)

@@ -1,27 +1,27 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Key pairs, wherever they come from: whole, and fit to be sent.
+-- Checks key pairs from all sources: complete, and fit to be sent in headers.
 local json = require 'ccrelay.util.json'
 local texts = require 'ccrelay.util.text'
 
 local M = {}
 
----@class ccrelay.AwsValue what the chain finds: a key pair, or a bearer token
+---@class ccrelay.AwsValue credentials: a key pair, or a bearer token
 ---@field access_key string?
 ---@field secret_key string?
 ---@field session_token string?
 ---@field bearer string?
----@field source string where it came from, in words
+---@field source string where they came from, for messages
 
 ---@class ccrelay.AwsOptions
----@field settings table? aws_* keys of the configuration
----@field profile string? instead of AWS_PROFILE
----@field region string? where STS is asked when neither profile nor environment say
----@field bearer boolean? AWS_BEARER_TOKEN_BEDROCK may be used
----@field name string? whose clock skew is used and learned
+---@field settings table? the provider's settings, with the aws_* keys
+---@field profile string? the profile, in place of AWS_PROFILE
+---@field region string? the region of STS if neither profile nor environment names one
+---@field bearer boolean? whether AWS_BEARER_TOKEN_BEDROCK may be used
+---@field name string? the provider whose clock skew is used and learned
 ---@field ca_file string?
----@field memory table? what outlives a call: the last credentials of the instance
+---@field memory table? state between calls: the last credentials of the instance
 
---- The text without blanks around it; nil for nil, JSON's null and blank ones.
+--- Trims a text. Returns nil for nil, JSON's null and blank texts, and other values unchanged.
 ---@param text any
 ---@return any
 function M.filled(text)
@@ -31,38 +31,37 @@ function M.filled(text)
   return inside ~= '' and inside or nil
 end
 
---- A variable of the environment; blank ones count as unset.
----@param context ccrelay.Surroundings
+--- Returns an environment variable; a blank one counts as unset.
+---@param context ccrelay.Host
 ---@param name string
 ---@return string?
 function M.env(context, name)
   return M.filled(context.env(name))
 end
 
---- Whether a variable is set to true, in any case.
----@param context ccrelay.Surroundings
+--- Tells whether an environment variable is "true", in any case.
+---@param context ccrelay.Host
 ---@param name string
 ---@return boolean
 function M.is_on(context, name)
   return string.lower(M.env(context, name) or '') == 'true'
 end
 
---- Why a text cannot be sent in a header, or nil.
+--- Tells why a text cannot be sent in a header; nil if it can.
 ---@param text any
 ---@return string?
 function M.unfit(text)
-  if type(text) ~= 'string' then return 'is no text' end
-  if string.find(text, '[^\33-\126]') then return 'holds a blank, a line break or a character that is not ASCII' end
+  if type(text) ~= 'string' then return 'is not a string' end
+  if string.find(text, '[^\33-\126]') then return 'contains a blank, a line break or a character that is not ASCII' end
   return nil
 end
 
---- A value of the key pair, or nil and what is wrong with it. Names are those of id, secret and token
---- where they came from.
----@param names string[]
+--- Checks a key pair and returns it as a value, or nil and what is wrong.
+---@param names string[] what the source calls id, secret and token, for messages
 ---@param id any
 ---@param secret any
----@param token any
----@param source string
+---@param token any the session token, or nil
+---@param source string where they came from, for messages
 ---@return ccrelay.AwsValue? value
 ---@return string? message
 function M.make(names, id, secret, token, source)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- credential_process: a program of the user's that prints credentials. It is run without a shell.
+-- credential_process: runs the user's program that prints credentials. No shell is involved.
 local given = require 'ccrelay.credentials.aws.given'
 local redact = require 'ccrelay.log.redact'
 local task = require 'ccrelay.sched.task'
@@ -14,7 +14,7 @@ local SHOWN_VERSION = 20
 ---@field arguments string[]
 ---@field profile string
 
---- What a profile's credential_process would run.
+--- Parses the credential_process of a profile.
 ---@param text string
 ---@param profile string
 ---@return ccrelay.AwsProcess? plan
@@ -22,7 +22,7 @@ local SHOWN_VERSION = 20
 function M.plan(text, profile)
   local arguments, why = words.split(text)
   if arguments and not arguments[1] then why = 'it names no program' end
-  if text:find '%z' then why = 'it holds a NUL' end
+  if text:find '%z' then why = 'it contains a NUL byte' end
   if why then return nil, string.format('credential_process of the AWS profile "%s": %s', profile, why) end
   return { arguments = arguments, profile = profile }
 end
@@ -30,7 +30,7 @@ end
 local function judge(context, result)
   if result.status ~= 0 then
     local words_of = given.excerpt(redact.looks(result.complaint))
-    return nil, 'ended with status ' .. result.status .. (words_of ~= '' and ': ' .. words_of or ' and said nothing')
+    return nil, 'ended with status ' .. result.status .. (words_of ~= '' and ': ' .. words_of or ' and printed nothing')
   end
   local object = given.object(result.body)
   if not object then return nil, 'did not print a JSON object' end
@@ -44,11 +44,11 @@ local function judge(context, result)
   return value, more
 end
 
---- Runs the program and reads what it prints. The command line stays out of all messages.
----@param context ccrelay.Surroundings
+--- Runs the program and reads what it prints. No message contains the command line.
+---@param context ccrelay.Host
 ---@param plan ccrelay.AwsProcess
 ---@return ccrelay.AwsValue? value
----@return any expires, or what is wrong
+---@return any expires wall clock in ms, nil if they do not expire; without a value: what is wrong
 function M.run(context, plan)
   local name = string.format('credential_process of the AWS profile "%s" ', plan.profile)
   local result, reason = task.run {

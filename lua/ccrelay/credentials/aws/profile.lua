@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Profiles of the AWS files: first a plan of where the credentials come from, through all profiles that
--- are referred to, then the asking.
+-- Credentials of a profile of the AWS files. It first makes a plan, without any request, through all profiles that are
+-- referred to; then it follows the plan.
 local container = require 'ccrelay.credentials.aws.container'
 local environment = require 'ccrelay.credentials.aws.environment'
 local files = require 'ccrelay.credentials.aws.files'
@@ -18,9 +18,9 @@ local KINDS = 'a key pair, role_arn, sso_session, credential_process or web_iden
 
 ---@class ccrelay.AwsPlan
 ---@field kind 'static'|'role'|'identity'|'sso'|'process'
----@field value ccrelay.AwsValue? of kind static
----@field plan table? of the other kinds
----@field from ccrelay.AwsPlan? of kind role: the source's
+---@field value ccrelay.AwsValue? the credentials, of kind static
+---@field plan table? details, of the other kinds
+---@field from ccrelay.AwsPlan? of kind role: the plan of source_profile
 ---@field source string? of kind role: credential_source
 
 local function wrong(profile, text)
@@ -52,15 +52,15 @@ local function source_of(all, profile, trail)
   local name = profile.values.source_profile
   if not all.profiles[name] then
     local there = files.names(all.profiles)
-    return wrong(profile, string.format('source_profile "%s" does not exist; there: %s', name, there))
+    return wrong(profile, string.format('source_profile "%s" does not exist; there are: %s', name, there))
   end
   if name == profile.name and has_keys(profile) then return static(all, profile) end
   if contains(trail, name) then
-    return wrong(profile, 'source_profile goes in a circle: ' .. table.concat(trail, ' -> ') .. ' -> ' .. name)
+    return wrong(profile, 'source_profile forms a circle: ' .. table.concat(trail, ' -> ') .. ' -> ' .. name)
   end
   local plan, message = plan_of(all, name, trail)
   if plan or message then return plan, message end
-  return wrong(profile, string.format('its source_profile "%s" holds no credentials: it needs %s', name, KINDS))
+  return wrong(profile, string.format('its source_profile "%s" contains no credentials: it needs %s', name, KINDS))
 end
 
 local function by_role(all, profile, trail)
@@ -68,7 +68,7 @@ local function by_role(all, profile, trail)
   local asked, message = role.plan(values)
   if not asked then return wrong(profile, message) end
   if values.source_profile and values.credential_source then
-    return wrong(profile, 'source_profile and credential_source exclude each other')
+    return wrong(profile, 'source_profile and credential_source cannot both be set')
   end
   if values.source_profile then
     local from
@@ -103,11 +103,11 @@ local function by_process(_, profile)
 end
 
 local function by_login(_, profile)
-  return wrong(profile, 'login_session is not understood here; set credential_process to '
+  return wrong(profile, 'login_session is not supported; set credential_process to '
     .. '"aws configure export-credentials --profile NAME" in a profile of its own')
 end
 
--- In the order of botocore. A profile that another one takes as its source gives its own keys first.
+-- In the order of botocore. As the source of another profile, a profile gives its own keys first.
 local function rows_of(profile, is_source)
   local values, paired = profile.values, has_keys(profile)
   return {
@@ -132,7 +132,7 @@ function plan_of(all, name, trail)
   return nil
 end
 
---- Where the credentials of a profile come from; nil without a message when it has none. Asks nobody.
+--- Plans where the credentials of a profile come from, without any request; nil without a message if it has none.
 ---@param all ccrelay.AwsFiles
 ---@param name string
 ---@return ccrelay.AwsPlan? plan
@@ -155,7 +155,7 @@ function runs.role(context, options, plan)
     value, message = M.run(context, options, plan.from)
   else
     value, message = SOURCES[plan.source].fetch(context, options)
-    message = message or 'there is nothing to be found'
+    message = message or 'it has no credentials'
     if not value then
       return nil, string.format('credential_source %s of the AWS profile "%s": %s', plan.source, plan.profile, message)
     end
@@ -164,20 +164,20 @@ function runs.role(context, options, plan)
   return role.run(context, options, plan.plan, value)
 end
 
---- Follows a plan.
----@param context ccrelay.Surroundings
+--- Fetches the credentials of a plan.
+---@param context ccrelay.Host
 ---@param options ccrelay.AwsOptions
 ---@param plan ccrelay.AwsPlan
 ---@return ccrelay.AwsValue? value
----@return any expires, or what is wrong
+---@return any expires wall clock in ms, nil if they do not expire; without a value: what is wrong
 function M.run(context, options, plan)
   return runs[plan.kind](context, options, plan)
 end
 
---- The plan for the profile that is meant, or for "default": nil without a message when there is
---- nothing to be had from it.
----@param context ccrelay.Surroundings
----@param name string? nil: AWS_PROFILE, or else "default", which need not exist
+--- Returns the plan for a profile; nil without a message if the profile "default" does not exist or has no
+--- credentials.
+---@param context ccrelay.Host
+---@param name string? AWS_PROFILE unless given, else "default"
 ---@return ccrelay.AwsPlan? plan
 ---@return string? message
 function M.find(context, name)
@@ -188,15 +188,15 @@ function M.find(context, name)
   local plan
   plan, message = M.plan(all, wanted or 'default')
   if plan or message or not name then return plan, message end
-  return wrong(all.profiles[name], 'it holds no credentials: it needs ' .. KINDS)
+  return wrong(all.profiles[name], 'it contains no credentials: it needs ' .. KINDS)
 end
 
---- Credentials of that profile.
----@param context ccrelay.Surroundings
+--- Fetches the credentials of a profile, which is chosen as in plan.
+---@param context ccrelay.Host
 ---@param options ccrelay.AwsOptions
 ---@param name string?
 ---@return ccrelay.AwsValue? value
----@return any expires, or what is wrong
+---@return any expires wall clock in ms, nil if they do not expire; without a value: what is wrong
 function M.fetch(context, options, name)
   local plan, message = M.find(context, name)
   if not plan then return nil, message end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Regions: their form, and the domain their services are in.
+-- AWS regions: checks their names, and returns the addresses of services in them.
 local keys = require 'ccrelay.credentials.aws.keys'
 
 local M = {}
@@ -11,14 +11,14 @@ local DOMAINS = {
   { '^us%-isof%-', 'csp.hci.ic.gov' }, { '^eu%-isoe%-', 'cloud.adc-e.uk' }, { '^eusc%-', 'amazonaws.eu' },
 }
 
---- Whether a text has the form of a region's name.
+--- Tells whether a text has the form of a region's name.
 ---@param text any
 ---@return boolean
 function M.fits(text)
   return type(text) == 'string' and #text < 40 and string.find(text, '^%l+%-%l[%l-]*%l%-%d%d?$') ~= nil
 end
 
---- The domain of a region's services.
+--- Returns the domain of a region's services.
 ---@param name string
 ---@return string
 function M.domain(name)
@@ -28,8 +28,8 @@ function M.domain(name)
   return 'amazonaws.com'
 end
 
---- The address of a service in a region, or what the variable says instead.
----@param context ccrelay.Surroundings
+--- Returns the address of a service in a region, or the one that an environment variable gives.
+---@param context ccrelay.Host
 ---@param variable string
 ---@param service string
 ---@param name string
@@ -40,8 +40,8 @@ function M.endpoint(context, variable, service, name)
   return 'https://' .. service .. '.' .. name .. '.' .. M.domain(name)
 end
 
---- The region STS is asked in: the profile's, the environment's, the provider's.
----@param context ccrelay.Surroundings
+--- Chooses the region of STS: the profile's, else the environment's, else the provider's.
+---@param context ccrelay.Host
 ---@param options ccrelay.AwsOptions
 ---@param of_profile string?
 ---@return string? name
@@ -50,7 +50,7 @@ function M.choose(context, options, of_profile)
   local name = of_profile or keys.env(context, 'AWS_REGION') or keys.env(context, 'AWS_DEFAULT_REGION')
     or options.region
   if not name then return nil, 'no region to ask STS in: set region in the profile, or AWS_REGION' end
-  if not M.fits(name) then return nil, '"' .. name .. '" is no AWS region, ' .. M.EXAMPLES end
+  if not M.fits(name) then return nil, '"' .. name .. '" is not an AWS region, ' .. M.EXAMPLES end
   return name
 end
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A role that other credentials may take on: AssumeRole as profiles ask for it.
+-- AssumeRole as profiles ask for it: credentials of a role for other credentials.
 local region = require 'ccrelay.credentials.aws.region'
 local sts = require 'ccrelay.credentials.aws.sts'
 
@@ -29,7 +29,7 @@ local function lack(values)
   return nil
 end
 
---- What a profile says of its role.
+--- Reads the settings of a profile for its role.
 ---@param values table<string, string>
 ---@return ccrelay.AwsRole? plan
 ---@return string? message
@@ -42,13 +42,13 @@ function M.plan(values)
   }
 end
 
---- Credentials of the role, asked for with those of its source.
----@param context ccrelay.Surroundings
+--- Fetches the credentials of the role from STS.
+---@param context ccrelay.Host
 ---@param options ccrelay.AwsOptions
 ---@param plan ccrelay.AwsRole
 ---@param signer ccrelay.AwsValue
 ---@return ccrelay.AwsValue? value
----@return any expires, or what is wrong
+---@return any expires wall clock in ms, nil if they do not expire; without a value: what is wrong
 function M.run(context, options, plan, signer)
   local where, message = region.choose(context, options, plan.region)
   if not where then return nil, message end

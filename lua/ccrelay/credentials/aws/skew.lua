@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- How far this machine's clock is off AWS's, learned from an answer, shared by all workers.
+-- The skew between the clocks of this machine and of AWS. It is learned from the Date header of answers, and all
+-- workers share it.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local date = require 'ccrelay.util.date'
@@ -12,7 +13,7 @@ local NAMES = {
   RequestTimeTooSkewed = true, SignatureDoesNotMatch = true, InvalidSignatureException = true, RequestExpired = true,
 }
 
---- Whether an error of this name may come from a wrong clock.
+--- Tells whether an error of this name may come from a wrong clock.
 ---@param name string?
 ---@return boolean
 function M.is_suspect(name)
@@ -23,28 +24,28 @@ local function number_of(name)
   return cell.number('skew:' .. name)
 end
 
---- What the wall clock is behind the service's, in ms.
----@param name string whose skew
----@return number
+--- Returns how far this machine's clock is behind the service's.
+---@param name string the provider
+---@return number skew in ms
 function M.read(name)
   local number = number_of(name)
   return number >= 0 and C.cc_cell_get(number) or 0
 end
 
---- What the wall clock is behind the one that wrote a Date header, or nil.
+--- Returns how far a clock is behind the one that wrote a Date header; nil without a valid header.
 ---@param header string?
----@param now number
----@return number?
+---@param now number in ms
+---@return number? skew in ms
 function M.measure(header, now)
   local at = header and date.http(header)
   return at and math.floor(at - now + 0.5)
 end
 
---- Remembers the skew when it is plainly another than the one that was used.
+--- Stores the skew if it differs clearly from the one that was used.
 ---@param name string
----@param header string? Date of the answer
----@param now number
----@param used number
+---@param header string? the Date header of the answer
+---@param now number in ms
+---@param used number the skew of the request, in ms
 ---@return boolean learned
 function M.learn(name, header, now, used)
   local measured, number = M.measure(header, now), number_of(name)
@@ -53,10 +54,10 @@ function M.learn(name, header, now, used)
   return true
 end
 
---- A moment of the service's clock in that of this machine, when the two are plainly apart.
----@param at number
----@param header string? Date of the answer it came with
----@param now number
+--- Converts a time of the service's clock to this machine's clock, if the two differ clearly.
+---@param at number in ms
+---@param header string? the Date header of the answer that the time came with
+---@param now number in ms
 ---@return number
 function M.here(at, header, now)
   local measured = M.measure(header, now)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- IAM Identity Center: the token that "aws sso login" left in a file, changed for a role's credentials.
+-- IAM Identity Center (SSO): exchanges the token that "aws sso login" left in a file for the credentials of a role, and
+-- renews the token.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local date = require 'ccrelay.util.date'
@@ -29,7 +30,7 @@ local REFRESHING = { 'refreshToken', 'clientId', 'clientSecret', 'registrationEx
 ---@field role string
 ---@field region string
 ---@field start_url string
----@field session string? name of the sso-session section
+---@field session string? the name of the sso-session section
 
 local MOST_BYTES = 12 * 1024
 local bytes, version = ffi.new('char[?]', MOST_BYTES), ffi.new 'uint32_t[1]'
@@ -43,7 +44,7 @@ local function settings_of(all, profile)
   if not name then return settings end
   local section = all.sessions[name]
   if not section then
-    return nil, string.format('sso_session "%s" has no section [sso-session %s] in %s; there: %s', name, name,
+    return nil, string.format('sso_session "%s" has no section [sso-session %s] in %s; there are: %s', name, name,
       all.config, files.names(all.sessions))
   end
   for key, value in each(section) do
@@ -59,11 +60,11 @@ local function lack(settings)
   for _, key in ipairs(NEEDED) do
     if not settings[key] then return key .. ' is missing' end
   end
-  if not region.fits(settings.sso_region) then return 'sso_region is no AWS region, ' .. region.EXAMPLES end
+  if not region.fits(settings.sso_region) then return 'sso_region is not an AWS region, ' .. region.EXAMPLES end
   return nil
 end
 
---- What a profile says of SSO; nil without a message when nothing.
+--- Reads the settings of a profile for SSO; nil without a message if there is nothing.
 ---@param all ccrelay.AwsFiles
 ---@param profile ccrelay.AwsProfile
 ---@return ccrelay.AwsSso? plan
@@ -94,7 +95,7 @@ local function path_of(context, plan)
   return files.expand(context, FOLDER .. table.concat(name) .. '.json')
 end
 
--- Tokens got by refreshing, by the path of the file that is behind: in memory only, for all workers.
+-- Refreshed tokens, by the path of the file that the first one came from: in memory only, shared by all workers.
 local function place_of(path)
   local name = 'aws-sso:' .. cell.digest(path, 16)
   return C.cc_secret(name, #name)
@@ -110,7 +111,7 @@ local function remember(path, token, expires)
   C.cc_secret_write(place_of(path), text, #text, expires)
 end
 
--- Older tools end the time in "UTC".
+-- Older tools end the time with "UTC".
 local function time_of(text)
   return type(text) == 'string' and date.rfc3339((string.gsub(text, 'UTC$', 'Z'))) or nil
 end
@@ -120,7 +121,7 @@ local function is_whole(token)
     and time_of(token.expiresAt) ~= nil
 end
 
--- The token at hand, whatever its age.
+-- Returns the token, expired or not.
 local function load(context, plan)
   local path = path_of(context, plan)
   if not path then return nil, 'HOME is not set, so the tokens of "aws sso login" cannot be found' end
@@ -150,8 +151,8 @@ local function expired(plan)
   return string.format('the SSO session of the AWS profile "%s" has expired; %s', plan.profile, login(plan))
 end
 
---- What is wrong with the token of a profile as far as its file tells, or nil.
----@param context ccrelay.Surroundings
+--- Tells what is wrong with the token of a profile without any request; nil if nothing is.
+---@param context ccrelay.Host
 ---@param plan ccrelay.AwsSso
 ---@return string?
 function M.complaint(context, plan)
@@ -161,7 +162,7 @@ function M.complaint(context, plan)
   return expired(plan)
 end
 
--- What to keep of the answer to a refresh, or nil when it is of no use.
+-- Returns what to keep of the answer to a refresh; nil if it is of no use.
 local function renewed(context, token, answer)
   local object = answer.status == 200 and given.object(answer.body)
   local life = object and tonumber(object.expiresIn)
@@ -228,12 +229,12 @@ local function value_of(context, answer)
   return value, skew.here(expires, answer.header 'date', context.time())
 end
 
---- Credentials of the profile's role.
----@param context ccrelay.Surroundings
+--- Fetches the credentials of the profile's role.
+---@param context ccrelay.Host
 ---@param options ccrelay.AwsOptions
 ---@param plan ccrelay.AwsSso
 ---@return ccrelay.AwsValue? value
----@return any expires, or what is wrong
+---@return any expires wall clock in ms, nil if they do not expire; without a value: what is wrong
 function M.run(context, options, plan)
   local token, message = token_of(context, options, plan)
   if not token then return nil, message end
@@ -244,7 +245,7 @@ function M.run(context, options, plan)
     headers = { ['x-amz-sso_bearer_token'] = token, accept = 'application/json' }, timeout_ms = TIMEOUT_MS,
     ca_file = options.ca_file, env = context.env,
   }
-  if not answer then return nil, 'SSO could not be asked for credentials: ' .. reason end
+  if not answer then return nil, 'the request to SSO for credentials failed: ' .. reason end
   if answer.status ~= 200 then return nil, refusal(plan, answer) end
   return value_of(context, answer)
 end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- AWS's Security Token Service: temporary credentials of a role.
+-- AWS's Security Token Service (STS): fetches temporary credentials of a role.
 local date = require 'ccrelay.util.date'
 local form = require 'ccrelay.credentials.form'
 local keys = require 'ccrelay.credentials.aws.keys'
@@ -22,8 +22,8 @@ local FINAL = { AccessDenied = true, ValidationError = true }
 ---@field action string
 ---@field region string
 ---@field role string
----@field form table[] pairs of names and values; false values are left out
----@field signer ccrelay.AwsValue? nil: not signed
+---@field form table[] pairs { name, value }; false values are left out
+---@field signer ccrelay.AwsValue? credentials that sign the request; it is not signed without
 
 local function signer_of(call, used)
   local value = call.signer
@@ -51,12 +51,12 @@ local function failure(call, answer, fields)
   return code, text .. code .. (words and ': ' .. words or '')
 end
 
--- The fields of a good answer; or nil, the failure, and 'again' when it may pass or the clock was off.
+-- Returns the fields of a good answer; or nil, the failure, and 'again' if it may pass or the clock was wrong.
 local function judge(context, name, call, answer, used)
   local fields = xml.fields(answer.body)
   if answer.status == 200 then
     if fields then return fields end
-    return nil, 'STS answered ' .. call.action .. ' with something that is not the XML it should be'
+    return nil, 'STS answered ' .. call.action .. ' with XML that cannot be read'
   end
   local code, message = failure(call, answer, fields or {})
   if skew.is_suspect(code) and skew.learn(name, answer.header 'date', context.time(), used) then
@@ -71,18 +71,18 @@ local function value_of(context, call, answer, fields, source)
   local value, why = keys.make(NAMES, fields[at .. NAMES[1]], fields[at .. NAMES[2]], fields[at .. NAMES[3]], source)
   local expires = date.rfc3339(fields[at .. 'Expiration'] or '')
   if value and not value.session_token then why = NAMES[3] .. ' is missing' end
-  if not why and not expires then why = 'Expiration is missing or no time' end
-  if why then return nil, 'the answer of STS to ' .. call.action .. ' is not whole: ' .. why end
+  if not why and not expires then why = 'Expiration is missing or not a time' end
+  if why then return nil, 'the answer of STS to ' .. call.action .. ' is incomplete: ' .. why end
   return value, skew.here(expires, answer.header 'date', context.time())
 end
 
---- Asks STS; a failure that may pass is tried again, and so is a signature made by a wrong clock.
----@param context ccrelay.Surroundings
+--- Calls STS. Tries again, three times in all, after a failure that may pass and after learning the clock skew.
+---@param context ccrelay.Host
 ---@param options ccrelay.AwsOptions
 ---@param call ccrelay.StsCall
----@param source string
+---@param source string where the credentials come from, for messages
 ---@return ccrelay.AwsValue? value
----@return any expires, or what is wrong
+---@return any expires wall clock in ms, nil if they do not expire; without a value: what is wrong
 function M.ask(context, options, call, source)
   local name, message = options.name or 'aws', nil
   for try = 1, TRIES do
@@ -93,7 +93,7 @@ function M.ask(context, options, call, source)
       fields, message, again = judge(context, name, call, answer, used)
       if fields then return value_of(context, call, answer, fields, source) end
     else
-      message, again = 'STS could not be asked for ' .. call.role .. ': ' .. reason, 'again'
+      message, again = 'the request to STS for ' .. call.role .. ' failed: ' .. reason, 'again'
     end
     if not again or try == TRIES then break end
     task.sleep(PAUSE_MS * 2 ^ (try - 1))
@@ -101,8 +101,8 @@ function M.ask(context, options, call, source)
   return nil, message
 end
 
---- The name of a session without one of its own.
----@param context ccrelay.Surroundings
+--- Makes a name for a session that has none.
+---@param context ccrelay.Host
 ---@return string
 function M.session_name(context)
   return string.format('ccrelay-%d', context.time() / 1000)

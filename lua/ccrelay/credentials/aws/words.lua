@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A line cut into words as a POSIX shell quotes them; nothing in it is expanded.
+-- Splits a line into words by the quoting rules of a POSIX shell. Nothing is expanded.
 local M = {}
 
 local ESCAPED = { ['"'] = true, ['\\'] = true }
@@ -29,7 +29,7 @@ readers['\\'] = function(text, index)
   return string.sub(text, index, index), index + 1
 end
 
---- The words of a text: quotes and backslashes are taken out, blanks outside them part words.
+--- Splits a text at blanks outside quotes, and removes quotes and backslashes.
 ---@param text string
 ---@return string[]? words
 ---@return string? message

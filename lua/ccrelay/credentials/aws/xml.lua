@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The texts in a small XML document, such as STS answers with. No document types, no sections of
--- character data, no entities but the five of XML and numbers.
+-- Parses a small XML document, such as STS answers with. It refuses document types and CDATA sections, and knows no
+-- entities but the five of XML and character references.
 local M = {}
 
 local DEEPEST = 16
@@ -32,7 +32,7 @@ local function entity(name, ending)
   return ENTITIES[name]
 end
 
--- Nil when an entity is unknown.
+-- Returns nil for an unknown entity.
 local function plain(text)
   local bad = false
   local out = string.gsub(text, '&([^;&]*)(;?)', function(name, ending)
@@ -77,7 +77,7 @@ local function characters(state, text)
   return true
 end
 
--- Where the markup that begins at index ends, or nil: attributes may hold ">".
+-- Returns where the markup at index ends, or nil. Attributes may contain ">".
 local function markup_end(text, index)
   local quote
   for place = index + 1, #text do
@@ -109,8 +109,8 @@ local function step(state, text, index)
   return tag(state, inside) and last + 1 or nil
 end
 
---- The texts of the elements without children, by their paths ("Error/Code" within "ErrorResponse" is
---- "ErrorResponse/Error/Code"); nil when the text is no such document.
+--- Returns the texts of elements without children by their paths, such as "ErrorResponse/Error/Code"; nil if the text
+--- is not such a document.
 ---@param text string
 ---@return table<string, string>?
 function M.fields(text)

@@ -1,14 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Which way of Azure's the environment asks for: a client secret, workload identity, managed identity.
+-- Chooses how to get a token from the environment variables: client secret, workload identity, or managed identity of
+-- App Service or of the machine (IMDS).
 local address = require 'ccrelay.net.address'
 
 ---@class ccrelay.EntraPlan
 ---@field kind 'secret'|'workload'|'app_service'|'imds'
 ---@field tenant string?
----@field client string? of an application, or of a user-assigned identity
+---@field client string? client id of an application or of a user-assigned identity
 ---@field secret string?
----@field file string? of the federated token
----@field base string of the authority or endpoint, without a slash at its end
+---@field file string? path of the federated token
+---@field base string address of the authority or endpoint, without a slash at its end
 
 local M = {}
 
@@ -23,7 +24,7 @@ end
 local function base_of(name, text, loopback_only)
   if not string.find(text, '://', 1, true) then text = 'https://' .. text end
   local url = address.url(text)
-  if not url then return nil, name .. ' is no http or https address' end
+  if not url then return nil, name .. ' is not an http or https address' end
   local near = url.host == 'localhost' or address.reach(url.host) == 'loopback'
   if loopback_only and url.scheme ~= 'https' and not near then
     return nil, name .. ' must be https: the secret would travel in the clear'
@@ -35,7 +36,7 @@ local function application(context, kind, named, fields)
   for _, entry in ipairs { { 'tenant', 'AZURE_TENANT_ID' }, { 'client', 'AZURE_CLIENT_ID' } } do
     local value = variable(context, entry[2])
     if not value then return nil, named .. ' is set, but ' .. entry[2] .. ' is not: set it too, or unset ' .. named end
-    if not string.find(value, '^[%w._-]+$') then return nil, entry[2] .. ' is no id or name' end
+    if not string.find(value, '^[%w._-]+$') then return nil, entry[2] .. ' is not an id or name' end
     fields[entry[1]] = value
   end
   local base, message = base_of('AZURE_AUTHORITY_HOST', variable(context, 'AZURE_AUTHORITY_HOST') or AUTHORITY, true)
@@ -48,7 +49,7 @@ local function app_service(context, endpoint, header)
   if endpoint and header then
     local base, message = base_of('IDENTITY_ENDPOINT', endpoint)
     if not base then return nil, message end
-    if string.find(header, '[%c\127]') then return nil, 'IDENTITY_HEADER has bytes that no header may have' end
+    if string.find(header, '[%c\127]') then return nil, 'IDENTITY_HEADER contains bytes that no header may have' end
     return { kind = 'app_service', base = base, secret = header, client = variable(context, 'AZURE_CLIENT_ID') }
   end
   local set, lacks = 'IDENTITY_ENDPOINT', 'IDENTITY_HEADER'
@@ -63,8 +64,8 @@ local function imds(context, host)
   return { kind = 'imds', base = base, client = variable(context, 'AZURE_CLIENT_ID'), unnamed = not host }
 end
 
---- What the environment asks for; or nil and what is half set.
----@param context ccrelay.Surroundings
+--- Returns the plan that the environment asks for; or nil and what is wrong with the environment.
+---@param context ccrelay.Host
 ---@return ccrelay.EntraPlan?
 ---@return string? message
 function M.of(context)

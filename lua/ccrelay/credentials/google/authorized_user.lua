@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Type authorized_user: what `gcloud auth application-default login` leaves behind.
+-- Credentials of type authorized_user: the refresh token that `gcloud auth application-default login` stores.
 local endpoint = require 'ccrelay.credentials.google.endpoint'
 local fields = require 'ccrelay.credentials.google.fields'
 local guard = require 'ccrelay.credentials.google.guard'
@@ -10,6 +10,7 @@ local TOKEN_URI = 'https://oauth2.googleapis.com/token'
 local LOGIN = 'the login has ended or was revoked: run `gcloud auth application-default login`'
 local ADVICE = { invalid_grant = LOGIN, invalid_client = LOGIN, unauthorized_client = LOGIN }
 
+--- Tells what is wrong with the file, without any request; nil if nothing is.
 ---@param _ ccrelay.GoogleJob
 ---@param info table
 ---@return string?
@@ -20,6 +21,7 @@ function M.check(_, info)
   return uri ~= nil and guard.token('token_uri', uri) or nil
 end
 
+--- Fetches a token. May only be called in a task.
 ---@param job ccrelay.GoogleJob
 ---@param info table
 ---@return ccrelay.TokenReply?

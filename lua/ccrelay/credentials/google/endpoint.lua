@@ -1,28 +1,28 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Asking Google's endpoints for tokens, with what Google says about failures that pass.
+-- Asks Google's endpoints for tokens. Retries the failures that Google documents as temporary.
 local ask = require 'ccrelay.credentials.ask'
 local each = require 'ccrelay.util.each'
 local form = require 'ccrelay.credentials.form'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
 ---@class ccrelay.GoogleJob
----@field context ccrelay.Surroundings
+---@field context ccrelay.Host
 ---@field ca_file string?
----@field check fun(info: table, depth: integer?): string? what is wrong with credentials of any type
+---@field check fun(info: table, depth: integer?): string? tells what is wrong with credentials of any type
 ---@field fetch fun(info: table): ccrelay.TokenReply?, ccrelay.GoogleProblem?
 
 ---@class ccrelay.GoogleProblem
 ---@field message string
----@field final boolean?
+---@field final boolean? whether retrying cannot help before a person acts
 
 ---@class ccrelay.GoogleAsk
 ---@field url string
----@field entries table[]? a form, see credentials/form.lua
----@field body string? JSON
+---@field entries table[]? a form: pairs { name, value }
+---@field body string? JSON, in place of a form
 ---@field headers table<string, string>?
----@field secrets string[] what must not show in messages
+---@field secrets string[] texts to remove from messages
 ---@field shape ccrelay.TokenShape?
----@field advice table<string, string>? what to do, by name of the error
+---@field advice table<string, string>? what to do about an error, by its name
 
 local M = {}
 
@@ -33,7 +33,7 @@ local PASSING_STATUS = { [408] = true, [429] = true, [500] = true, [503] = true,
 local PASSING_CODES = { 'internal_failure', 'server_error', 'temporarily_unavailable' }
 local FINAL_CODES = { invalid_grant = true, invalid_client = true, unauthorized_client = true }
 
---- Whether a failure may pass.
+--- Tells whether a failure may pass.
 ---@param failure ccrelay.TokenFailure
 ---@return boolean
 function M.passes(failure)
@@ -44,7 +44,7 @@ function M.passes(failure)
   return false
 end
 
---- A failure with what to do about it.
+--- Turns a failure into a problem, and adds what to do about it.
 ---@param failure ccrelay.TokenFailure
 ---@param advice table<string, string>?
 ---@return ccrelay.GoogleProblem
@@ -55,7 +55,7 @@ function M.problem(failure, advice)
   }
 end
 
---- POSTs and reads a token. Within a task only.
+--- Sends a POST request and reads the token of its answer. May only be called in a task.
 ---@param job ccrelay.GoogleJob
 ---@param spec ccrelay.GoogleAsk
 ---@return ccrelay.TokenReply? reply
@@ -65,7 +65,7 @@ function M.token(job, spec)
   local headers = { accept = 'application/json' }
   headers['content-type'] = spec.entries and form.TYPE or 'application/json'
   for name, value in each(spec.headers or {}) do headers[name] = value end
-  local reply, failure = ask.patiently {
+  local reply, failure = ask.with_retries {
     who = who, passes = M.passes,
     request = {
       url = spec.url, method = 'POST', headers = headers, timeout_ms = TIMEOUT_MS, ca_file = job.ca_file,

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Type external_account: somebody else's token, changed for Google's by its Security Token Service.
+-- Credentials of type external_account: exchanges the token of another identity provider at Google's Security Token
+-- Service.
 local endpoint = require 'ccrelay.credentials.google.endpoint'
 local fields = require 'ccrelay.credentials.google.fields'
 local guard = require 'ccrelay.credentials.google.guard'
@@ -14,7 +15,7 @@ local GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange'
 local TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token'
 local WORKFORCE = '^//iam%.googleapis%.com/locations/[^/]+/workforcePools/[^/]+/providers/[^/]+$'
 local SHORTEST_S, LONGEST_S = 600, 43200
-local REFUSED = 'the subject token is not what the provider in audience takes: check its issuer, audience and end'
+local REFUSED = 'the provider in audience does not accept the subject token: check its issuer, audience and expiry'
 local ADVICE = { invalid_grant = REFUSED, invalid_client = 'check client_id and client_secret' }
 
 local sources = {
@@ -25,7 +26,7 @@ local sources = {
 
 local function source_of(info)
   local source = info.credential_source
-  if type(source) ~= 'table' then return nil, 'credential_source is missing or no object' end
+  if type(source) ~= 'table' then return nil, 'credential_source is missing or not an object' end
   local function has(name) return fields.any(source, name) ~= nil end
   if has 'environment_id' then return sources.aws end
   if has 'executable' then return sources.executable end
@@ -49,12 +50,12 @@ end
 local function check_workforce(info)
   local project = fields.any(info, 'workforce_pool_user_project')
   if project == nil then return nil end
-  if not fields.text(info, 'workforce_pool_user_project') then return 'workforce_pool_user_project is no text' end
+  if not fields.text(info, 'workforce_pool_user_project') then return 'workforce_pool_user_project is not a string' end
   return not string.find(info.audience, WORKFORCE)
     and 'workforce_pool_user_project is for an audience in a workforce pool only' or nil
 end
 
---- What is wrong with the members all external accounts have, or nil.
+--- Tells what is wrong with the members that all external accounts have; nil if nothing is.
 ---@param info table
 ---@return string?
 function M.check_urls(info)
@@ -64,6 +65,7 @@ function M.check_urls(info)
     or check_life(info)
 end
 
+--- Tells what is wrong with the file, without any request; nil if nothing is.
 ---@param job ccrelay.GoogleJob
 ---@param info table
 ---@return string?
@@ -77,7 +79,7 @@ function M.check(job, info)
   return source.check(job, info)
 end
 
---- The header that tells the Security Token Service which client asks, if the file names one.
+--- Returns the header with the client's id and secret, if the file names a client.
 ---@param info table
 ---@return table<string, string>
 function M.client(info)
@@ -85,7 +87,7 @@ function M.client(info)
   return id and { authorization = native.basic(id, fields.text(info, 'client_secret') or '') } or {}
 end
 
---- The token itself, or one of the service account that it may act as.
+--- Returns the token, or exchanges it for one of the service account that the file names.
 ---@param job ccrelay.GoogleJob
 ---@param info table
 ---@param reply ccrelay.TokenReply
@@ -98,6 +100,7 @@ function M.finish(job, info, reply)
   return impersonation.token(job, reply.token, url, { seconds = fields.any(options, 'token_lifetime_seconds') })
 end
 
+--- Fetches a token. May only be called in a task.
 ---@param job ccrelay.GoogleJob
 ---@param info table
 ---@return ccrelay.TokenReply?

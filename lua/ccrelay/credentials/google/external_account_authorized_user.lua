@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Type external_account_authorized_user: a login through a workforce pool, kept by gcloud.
+-- Credentials of type external_account_authorized_user: a login through a workforce pool, which gcloud stored.
 local endpoint = require 'ccrelay.credentials.google.endpoint'
 local external_account = require 'ccrelay.credentials.google.external_account'
 local fields = require 'ccrelay.credentials.google.fields'
@@ -10,6 +10,7 @@ local TOKEN_URL = 'https://sts.googleapis.com/v1/oauthtoken'
 local LOGIN = 'the login has ended or was revoked: run `gcloud auth application-default login` again'
 local ADVICE = { invalid_grant = LOGIN, invalid_client = LOGIN, unauthorized_client = LOGIN }
 
+--- Tells what is wrong with the file, without any request; nil if nothing is.
 ---@param _ ccrelay.GoogleJob
 ---@param info table
 ---@return string?
@@ -17,6 +18,7 @@ function M.check(_, info)
   return fields.lack(info, { 'client_id', 'client_secret', 'refresh_token' }) or external_account.check_urls(info)
 end
 
+--- Fetches a token. May only be called in a task.
 ---@param job ccrelay.GoogleJob
 ---@param info table
 ---@return ccrelay.TokenReply?

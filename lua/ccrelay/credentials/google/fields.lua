@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Members of a credentials file.
+-- Reads members of a credentials file.
 local json = require 'ccrelay.util.json'
 
 local M = {}
 
---- A member that is a text with something in it, or nil.
+--- Returns a member that is a non-empty string, or nil.
 ---@param info table
 ---@param name string
 ---@return string?
@@ -13,7 +13,7 @@ function M.text(info, name)
   return type(value) == 'string' and value ~= '' and value or nil
 end
 
---- A member, or nil when it is absent or null.
+--- Returns a member; nil if it is absent or null.
 ---@param info table
 ---@param name string
 ---@return any
@@ -23,18 +23,18 @@ function M.any(info, name)
   return value
 end
 
---- What is wrong with the first of these members that is no text, or nil.
+--- Tells which of these members is not a non-empty string; nil if all are.
 ---@param info table
 ---@param names string[]
 ---@return string?
 function M.lack(info, names)
   for _, name in ipairs(names) do
-    if not M.text(info, name) then return name .. ' is missing, empty or no text' end
+    if not M.text(info, name) then return name .. ' is missing, empty or not a string' end
   end
   return nil
 end
 
---- The values of those members that are texts: the secrets among them must not show in messages.
+--- Returns the values of these members that are strings, as the list of secrets to remove from messages.
 ---@param info table
 ---@param names string[]
 ---@return string[]

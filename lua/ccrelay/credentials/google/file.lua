@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The credentials file of Google's application default credentials: where it is, and what it holds.
+-- Finds and reads the file of Google's application default credentials.
 local json = require 'ccrelay.util.json'
 
 local M = {}
@@ -12,8 +12,8 @@ local LOGIN = 'run `gcloud auth application-default login`'
 
 ---@class ccrelay.GoogleFile
 ---@field path string
----@field label string for messages
----@field remedy string what to do when it is of no use
+---@field label string names the file in messages
+---@field remedy string what to do if it cannot be used
 ---@field text string
 ---@field info table?
 
@@ -32,8 +32,8 @@ local function place(context)
   return path, 'gcloud left ' .. path, LOGIN, true
 end
 
---- The first file of the chain that is there; nil without a message when there is none.
----@param context ccrelay.Surroundings
+--- Reads the first of the files that exists; nil without a message if there is none.
+---@param context ccrelay.Host
 ---@return ccrelay.GoogleFile?
 ---@return string? message
 function M.find(context)
@@ -45,7 +45,7 @@ function M.find(context)
     return nil, label .. ', which cannot be read: ' .. reason .. '; ' .. remedy
   end
   local info = json.decode(text)
-  if type(info) ~= 'table' then return nil, label .. ', which is no JSON object; ' .. remedy end
+  if type(info) ~= 'table' then return nil, label .. ', which is not a JSON object; ' .. remedy end
   return { path = path, label = label, remedy = remedy, text = text, info = info }
 end
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Where a credentials file may send what it holds: to Google, or to this machine. A file that came
--- from elsewhere must not make the relay ask any address it likes.
+-- Checks the addresses in a credentials file. It guarantees that a file from elsewhere cannot make the relay send
+-- requests to any address it likes, only to Google, AWS, this machine, or for subject tokens to an https address.
 local address = require 'ccrelay.net.address'
 
 local M = {}
@@ -10,7 +10,7 @@ local TOKEN_HOSTS = {
   ['www.googleapis.com'] = true,
 }
 
--- The forms of a service's host: plain, regional, private, with mutual TLS.
+-- The hosts of a service: plain, regional, private, with mutual TLS.
 local FORMS = {
   '^NAME%.googleapis%.com$', '^NAME%.[%w-]+%.googleapis%.com$', '^[%w-]+%.NAME%.googleapis%.com$',
   '^[%w-]+%-NAME%.googleapis%.com$', '^NAME%-[%w-]+%.p%.googleapis%.com$', '^NAME%.[%w-]+%.rep%.googleapis%.com$',
@@ -36,23 +36,23 @@ end
 
 local function judge(name, text, allowed, what)
   local url = parse(text)
-  if not url then return name .. ' is no http or https address' end
+  if not url then return name .. ' is not an http or https address' end
   if is_loopback(url) or allowed(url) then return nil end
   return string.format('%s goes to %s://%s, which is refused: it must be %s', name, url.scheme, url.host, what)
 end
 
---- Why the member name must not be asked for tokens, or nil.
----@param name string
----@param text any
+--- Tells why an address must not be asked for tokens; nil if it may.
+---@param name string the member of the file, for messages
+---@param text any its value
 ---@return string?
 function M.token(name, text)
   return judge(name, text, function(url) return url.scheme == 'https' and TOKEN_HOSTS[url.host] end,
     'https to oauth2.googleapis.com')
 end
 
---- Why the member name is no address of this service of Google, or nil.
----@param name string
----@param text any
+--- Tells why an address is not one of a service of Google; nil if it is.
+---@param name string the member of the file, for messages
+---@param text any its value
 ---@param service 'sts'|'iamcredentials'
 ---@return string?
 function M.service(name, text, service)
@@ -60,9 +60,9 @@ function M.service(name, text, service)
     'https to ' .. service .. '.googleapis.com or one of its regional hosts')
 end
 
---- Why the member name is no address for generating access tokens, or nil.
----@param name string
----@param text any
+--- Tells why an address is not one for generating access tokens; nil if it is.
+---@param name string the member of the file, for messages
+---@param text any its value
 ---@return string?
 function M.impersonation(name, text)
   local message = M.service(name, text, 'iamcredentials')
@@ -79,18 +79,18 @@ local function is_local_link(host)
   return six[1] >= 0xfe80 and six[1] <= 0xfebf or host == 'fd00:ec2::254'
 end
 
---- Why the member name must not be asked for a subject token or metadata, or nil.
----@param name string
----@param text any
+--- Tells why an address must not be asked for a subject token or metadata; nil if it may.
+---@param name string the member of the file, for messages
+---@param text any its value
 ---@return string?
 function M.subject(name, text)
   return judge(name, text, function(url) return url.scheme == 'https' or is_local_link(url.host) end,
     'https, or http to this machine or a link-local metadata address')
 end
 
---- Why the member name is no address of AWS's Security Token Service, or nil.
----@param name string
----@param text any
+--- Tells why an address is not one of AWS's Security Token Service; nil if it is.
+---@param name string the member of the file, for messages
+---@param text any its value
 ---@return string?
 function M.aws(name, text)
   local function allowed(url)

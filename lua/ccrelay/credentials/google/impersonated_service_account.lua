@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Type impersonated_service_account: credentials of any type, used to act as a service account.
+-- Credentials of type impersonated_service_account: uses credentials of any type to act as a service account.
 local each = require 'ccrelay.util.each'
 local fields = require 'ccrelay.credentials.google.fields'
 local guard = require 'ccrelay.credentials.google.guard'
@@ -11,20 +11,21 @@ local DEEPEST = 8
 
 local function check_delegates(delegates)
   if delegates == nil then return nil end
-  if type(delegates) ~= 'table' then return 'delegates is no list of service accounts' end
+  if type(delegates) ~= 'table' then return 'delegates is not a list of service accounts' end
   for key, name in each(delegates) do
-    if type(key) ~= 'number' or type(name) ~= 'string' then return 'delegates is no list of service accounts' end
+    if type(key) ~= 'number' or type(name) ~= 'string' then return 'delegates is not a list of service accounts' end
   end
   return nil
 end
 
+--- Tells what is wrong with the file, without any request; nil if nothing is.
 ---@param job ccrelay.GoogleJob
 ---@param info table
 ---@param depth integer
 ---@return string?
 function M.check(job, info, depth)
   local source = info.source_credentials
-  if type(source) ~= 'table' then return 'source_credentials is missing or no object' end
+  if type(source) ~= 'table' then return 'source_credentials is missing or not an object' end
   if depth >= DEEPEST then return 'source_credentials are nested more than ' .. DEEPEST .. ' deep' end
   local url = fields.any(info, 'service_account_impersonation_url')
   local message = fields.lack(info, { 'service_account_impersonation_url' })
@@ -34,6 +35,7 @@ function M.check(job, info, depth)
   return message and 'in source_credentials: ' .. message or nil
 end
 
+--- Fetches a token. May only be called in a task.
 ---@param job ccrelay.GoogleJob
 ---@param info table
 ---@return ccrelay.TokenReply?

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A token of another service account, asked for with one we have.
+-- Exchanges a token for one of another service account (IAM Service Account Credentials API).
 local endpoint = require 'ccrelay.credentials.google.endpoint'
 local json = require 'ccrelay.util.json'
 
@@ -11,7 +11,7 @@ local ADVICE = {
   NOT_FOUND = 'check the name of the account in service_account_impersonation_url',
 }
 
---- Changes a token for one of the account in url.
+--- Exchanges a token for one of the service account that the address names.
 ---@param job ccrelay.GoogleJob
 ---@param token string
 ---@param url string

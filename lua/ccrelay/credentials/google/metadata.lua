@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The metadata server of Google Cloud's machines: the token of the service account attached to them.
+-- Fetches the token of the attached service account from the metadata server of Google Cloud.
 local address = require 'ccrelay.net.address'
 local ask = require 'ccrelay.credentials.ask'
 local endpoint = require 'ccrelay.credentials.google.endpoint'
@@ -16,8 +16,8 @@ local NO_ACCOUNT = 'no service account is attached to this machine: attach one, 
 M.NONE = 'there are no Google credentials: run `gcloud auth application-default login`, or set '
   .. 'GOOGLE_APPLICATION_CREDENTIALS to a credentials file, or run where Google Cloud attaches a service account'
 
---- The host that GCE_METADATA_HOST names, or the usual one; nil and what is wrong with the variable.
----@param context ccrelay.Surroundings
+--- Returns the host that GCE_METADATA_HOST names, or the usual one; nil and what is wrong with the variable.
+---@param context ccrelay.Host
 ---@return string? host
 ---@return string? message
 function M.host(context)
@@ -25,7 +25,7 @@ function M.host(context)
   if not host or host == '' then return HOST end
   local url = address.url('http://' .. host)
   if url and url.path == '' and not string.find(host, '/', 1, true) then return host end
-  return nil, 'GCE_METADATA_HOST is no host or host:port'
+  return nil, 'GCE_METADATA_HOST is not a host or host:port'
 end
 
 local function failure_of(failure, host, named)
@@ -39,7 +39,7 @@ local function failure_of(failure, host, named)
   return { message = failure.message }
 end
 
---- The token of the machine. Within a task only.
+--- Fetches the token. May only be called in a task.
 ---@param job ccrelay.GoogleJob
 ---@return ccrelay.TokenReply?
 ---@return ccrelay.GoogleProblem?
@@ -54,7 +54,7 @@ function M.fetch(job)
     end
     return token_reply.read(answer, who, job.context.time())
   end
-  local reply, failure = ask.patiently {
+  local reply, failure = ask.with_retries {
     who = who, read = read, passes = function(found) return found.status ~= nil and endpoint.passes(found) end,
     request = {
       url = url, headers = { ['metadata-flavor'] = FLAVOR }, timeout_ms = TIMEOUT_MS, direct = true,

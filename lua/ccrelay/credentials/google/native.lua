@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What C computes for Google's credentials, as Lua texts.
+-- Calls C for the cryptography of Google's credentials and returns Lua strings.
 local C = require 'ccrelay.c'
 local base64 = require 'ccrelay.util.base64'
 local ffi = require 'ffi'
@@ -16,8 +16,8 @@ local function taken(code)
   return text
 end
 
---- A JWT signed with RS256; nil when the key is no private RSA key in PEM.
----@param key string
+--- Makes a JWT signed with RS256; nil if the key is not an RSA private key in PEM.
+---@param key string PEM
 ---@param header string JSON
 ---@param claims string JSON
 ---@return string?
@@ -25,7 +25,7 @@ function M.jwt(key, header, claims)
   return taken(C.cc_jwt(key, #key, header, #header, claims, #claims, out, out_size))
 end
 
---- The value of an Authorization header with name and password.
+--- Returns the value of an Authorization header with the Basic scheme (RFC 7617).
 ---@param name string
 ---@param password string
 ---@return string
@@ -37,10 +37,10 @@ local function put(slice, text)
   slice.data, slice.size = text, #text
 end
 
---- The headers that sign a bodiless request to AWS: a list of { name, value }; nil when they cannot.
+--- Signs a request to AWS without a body. Returns its headers as a list of { name, value }; nil if the keys are unfit.
 ---@param keys { access_key: string, secret_key: string, session_token: string? }
 ---@param region string
----@param now number
+---@param now number wall clock in ms
 ---@param method string
 ---@param host string
 ---@param target string

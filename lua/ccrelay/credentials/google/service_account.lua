@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Type service_account: a key of ours signs a statement that Google changes for a token.
+-- Credentials of type service_account: signs a JWT with the account's key, which Google exchanges for a token
+-- (RFC 7523).
 --
--- The statement is meant for AUDIENCE, whatever token_uri says, and is sent to token_uri: as Google's
--- Python library does it. So a file with an older token_uri works, and a statement that reached a
--- wrong place could still be used at Google's own endpoint only.
+-- The JWT is sent to token_uri, but its audience is always AUDIENCE, as in Google's Python library. So a file with an
+-- older token_uri works, and a JWT that reaches a wrong place can be used only at Google's own endpoint.
 local endpoint = require 'ccrelay.credentials.google.endpoint'
 local fields = require 'ccrelay.credentials.google.fields'
 local guard = require 'ccrelay.credentials.google.guard'
@@ -15,7 +15,7 @@ local M = {}
 local AUDIENCE = 'https://oauth2.googleapis.com/token'
 local GRANT = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 local LIFE_S = 3600
-local BAD_KEY = 'private_key is no private RSA key in PEM that can be used; make a new key of type JSON for the account'
+local BAD_KEY = 'private_key is not a usable RSA private key in PEM; make a new key of type JSON for the account'
 local LOST = 'check that the service account and its key still exist (make a new key if not) '
   .. 'and that the clock of this machine is right'
 local ADVICE = { invalid_grant = LOST, invalid_client = LOST }
@@ -29,6 +29,7 @@ local function assertion(info, now)
   return native.jwt(info.private_key, json.encode(header), json.encode(claims))
 end
 
+--- Tells what is wrong with the file, without any request; nil if nothing is.
 ---@param job ccrelay.GoogleJob
 ---@param info table
 ---@return string?
@@ -41,6 +42,7 @@ function M.check(job, info)
   return not assertion(info, job.context.time()) and BAD_KEY or nil
 end
 
+--- Fetches a token. May only be called in a task.
 ---@param job ccrelay.GoogleJob
 ---@param info table
 ---@return ccrelay.TokenReply?

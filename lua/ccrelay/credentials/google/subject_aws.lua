@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Subject tokens on AWS: a signed request to STS that Google sends in our place to learn who we are.
+-- Subject tokens on AWS: a signed GetCallerIdentity request, which Google sends to STS to learn who asks.
 local ask = require 'ccrelay.credentials.ask'
 local endpoint = require 'ccrelay.credentials.google.endpoint'
 local fields = require 'ccrelay.credentials.google.fields'
@@ -16,6 +16,7 @@ local TIMEOUT_MS = 5000
 local SESSION_SECONDS = '300'
 local METADATA = 'the metadata service of AWS'
 
+--- Tells what is wrong with the file, without any request; nil if nothing is.
 ---@param _ ccrelay.GoogleJob
 ---@param info table
 ---@return string?
@@ -41,7 +42,7 @@ end
 
 local function metadata(job, url, method, headers)
   local where = METADATA .. ' (' .. string.match(url, '^[^?#]*') .. ')'
-  local text, failure = ask.patiently {
+  local text, failure = ask.with_retries {
     who = where, passes = endpoint.passes,
     request = {
       url = url, method = method, headers = headers, timeout_ms = TIMEOUT_MS, answer_bytes = token_reply.MOST_BYTES,
@@ -58,7 +59,7 @@ local function metadata(job, url, method, headers)
   return nil, { message = failure.message }
 end
 
--- The headers of requests to the metadata service: with a session where the file names one.
+-- Returns the headers for requests to the metadata service, with a session token if the file names an address for it.
 local function session(job, source)
   local url = fields.text(source, 'imdsv2_session_token_url')
   if not url then return {} end
@@ -83,7 +84,7 @@ local function region_of(job, source, headers)
     region = string.sub(zone, 1, -2)
   end
   if string.find(region, '^%l%l[%l-]*%-%d+$') then return region end
-  return nil, { message = (named and 'AWS_REGION' or METADATA) .. ' names something that is no AWS region' }
+  return nil, { message = (named and 'AWS_REGION' or METADATA) .. ' names something that is not an AWS region' }
 end
 
 local function keys_of_environment(job)
@@ -105,7 +106,7 @@ local function keys_of_metadata(job, source, headers)
   text, problem = metadata(job, url .. '/' .. form.escape(role), 'GET', headers)
   if not text then return nil, problem end
   local reply = json.decode(text)
-  local lack = type(reply) ~= 'table' and 'is no JSON object'
+  local lack = type(reply) ~= 'table' and 'is not a JSON object'
     or fields.lack(reply, { 'AccessKeyId', 'SecretAccessKey' })
   if lack then return nil, { message = METADATA .. ' gave no keys for the role: the answer: ' .. lack } end
   return {
@@ -118,7 +119,7 @@ local function signed(job, info, keys, region)
   local host, path, query = string.match(url, '^%a+://([^/?]+)(/?[^?]*)(.*)$')
   local target = (path == '' and '/' or path) .. query
   local headers = native.signature(keys, region, job.context.time(), 'POST', host, target)
-  if not headers then return nil, { message = 'the AWS keys cannot sign: they hold bytes no key may have' } end
+  if not headers then return nil, { message = 'the AWS keys cannot sign: they contain bytes that no key may have' } end
   local list = json.array { { key = 'host', value = host } }
   for _, header in ipairs(headers) do list[#list + 1] = { key = header[1], value = header[2] } end
   list[#list + 1] = { key = 'x-goog-cloud-target-resource', value = info.audience }
@@ -126,7 +127,7 @@ local function signed(job, info, keys, region)
   return form.escape(json.encode { url = url, method = 'POST', headers = list })
 end
 
---- Within a task only.
+--- Makes the subject token. May only be called in a task.
 ---@param job ccrelay.GoogleJob
 ---@param info table
 ---@return string? token

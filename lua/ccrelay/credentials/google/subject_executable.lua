@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Subject tokens from a program of the user's, which runs only where the environment allows it.
+-- Subject tokens from the user's program, which runs only if the environment allows it.
 local fields = require 'ccrelay.credentials.google.fields'
 local json = require 'ccrelay.util.json'
 local task = require 'ccrelay.sched.task'
@@ -15,7 +15,7 @@ local MEMBERS = {
   ['urn:ietf:params:oauth:token-type:saml2'] = 'saml_response',
 }
 
--- The arguments of a command line without a shell: blanks separate, quotes and backslash keep.
+-- Splits a command line into arguments without a shell, by blanks, quotes and backslashes.
 local function split(command)
   local list, current, quote = {}, nil, nil
   local index = 1
@@ -41,27 +41,28 @@ local function split(command)
   return list
 end
 
+--- Tells what is wrong with the file, without any request; nil if nothing is.
 ---@param job ccrelay.GoogleJob
 ---@param info table
 ---@return string?
 function M.check(job, info)
   local program = info.credential_source.executable
-  if type(program) ~= 'table' then return 'credential_source.executable is no object' end
+  if type(program) ~= 'table' then return 'credential_source.executable is not an object' end
   local command = fields.text(program, 'command')
   if not command then return 'credential_source.executable.command is missing' end
   local arguments = not string.find(command, '%z') and split(command)
   if not arguments or #arguments == 0 then
-    return 'credential_source.executable.command is no program with arguments (is a quote not closed?)'
+    return 'credential_source.executable.command is not a program with arguments (is a quote not closed?)'
   end
   local limit, output = fields.any(program, 'timeout_millis'), fields.any(program, 'output_file')
   if limit ~= nil and (type(limit) ~= 'number' or limit < SHORTEST_MS or limit > LONGEST_MS) then
     return 'credential_source.executable.timeout_millis must be from 5000 to 120000'
   end
   if output ~= nil and (type(output) ~= 'string' or string.find(output, '%z')) then
-    return 'credential_source.executable.output_file is no path'
+    return 'credential_source.executable.output_file is not a path'
   end
   if job.context.env(ALLOW) == '1' then return nil end
-  return 'credential_source runs a program, which is done only with ' .. ALLOW .. '=1 in the environment'
+  return 'credential_source runs a program, which is allowed only with ' .. ALLOW .. '=1 in the environment'
 end
 
 -- What is wrong with an answer of the program apart from its times and token, or nil.
@@ -93,11 +94,11 @@ local function read(text, now, needs_time)
   if not member then return nil, 'has a token_type that is not jwt, id_token or saml2' end
   local token = fields.text(reply, member)
   if not token then return nil, 'has no ' .. member end
-  if string.find(token, '[%c\127]') then return nil, 'holds a token with control bytes' end
+  if string.find(token, '[%c\127]') then return nil, 'contains a token with control bytes' end
   return token
 end
 
--- env(1) hands over what the program is to know; it looks for the program as a shell would.
+-- env(1) sets the variables of the program, and searches PATH for it as a shell does.
 local function arguments_of(info, program)
   local list = {
     '/usr/bin/env', 'GOOGLE_EXTERNAL_ACCOUNT_AUDIENCE=' .. info.audience,
@@ -131,7 +132,7 @@ local function run(job, info, program, output)
   return nil, { message = 'the answer of ' .. name .. ' ' .. lack }
 end
 
---- Within a task only.
+--- Runs the program, or reads its output file, and returns the subject token. May only be called in a task.
 ---@param job ccrelay.GoogleJob
 ---@param info table
 ---@return string? token

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Subject tokens from a file or an address, as text or in a member of a JSON object.
+-- Subject tokens from a file or an address: the whole text, or a member of a JSON object.
 local ask = require 'ccrelay.credentials.ask'
 local each = require 'ccrelay.util.each'
 local endpoint = require 'ccrelay.credentials.google.endpoint'
@@ -15,13 +15,13 @@ local TIMEOUT_MS = 10000
 
 local function check_headers(headers)
   if headers == nil then return nil end
-  if type(headers) ~= 'table' then return 'credential_source.headers is no object' end
+  if type(headers) ~= 'table' then return 'credential_source.headers is not an object' end
   for name, value in each(headers) do
     if type(name) ~= 'string' or not string.find(name, '^[%w_-]+$') then
-      return 'credential_source.headers has a name that is none'
+      return 'credential_source.headers has a name that no header may have'
     end
     if type(value) ~= 'string' or string.find(value, '[%c\127]') then
-      return 'credential_source.headers.' .. name .. ' has a value that is no header\'s'
+      return 'credential_source.headers.' .. name .. ' has a value that no header may have'
     end
   end
   return nil
@@ -29,7 +29,7 @@ end
 
 local function check_format(format)
   if format == nil then return nil end
-  if type(format) ~= 'table' then return 'credential_source.format is no object' end
+  if type(format) ~= 'table' then return 'credential_source.format is not an object' end
   local kind = fields.any(format, 'type')
   if kind ~= nil and kind ~= 'text' and kind ~= 'json' then
     return 'credential_source.format.type is not text or json'
@@ -40,6 +40,7 @@ local function check_format(format)
   return nil
 end
 
+--- Tells what is wrong with the file, without any request; nil if nothing is.
 ---@param _ ccrelay.GoogleJob
 ---@param info table
 ---@return string?
@@ -47,7 +48,7 @@ function M.check(_, info)
   local source = info.credential_source
   local path, url = fields.any(source, 'file'), fields.any(source, 'url')
   if path ~= nil and url ~= nil then return 'credential_source has both file and url' end
-  if path ~= nil and not fields.text(source, 'file') then return 'credential_source.file is no path' end
+  if path ~= nil and not fields.text(source, 'file') then return 'credential_source.file is not a path' end
   return url ~= nil and guard.subject('credential_source.url', url)
     or check_headers(fields.any(source, 'headers')) or check_format(fields.any(source, 'format'))
 end
@@ -58,13 +59,13 @@ local function token_of(source, text, place)
   if format.type == 'json' then
     local reply = json.decode(text)
     local name = format.subject_token_field_name
-    if type(reply) ~= 'table' then return nil, { message = place .. ' holds something that is no JSON object' } end
+    if type(reply) ~= 'table' then return nil, { message = place .. ' contains no JSON object' } end
     token = fields.text(reply, name)
-    if not token then return nil, { message = place .. ' has no text called ' .. name } end
+    if not token then return nil, { message = place .. ' has no string called ' .. name } end
   end
   token = texts.trim(token)
   if token == '' then return nil, { message = place .. ' is empty' } end
-  if string.find(token, '[%c\127]') then return nil, { message = place .. ' holds a token with control bytes' } end
+  if string.find(token, '[%c\127]') then return nil, { message = place .. ' contains a token with control bytes' } end
   return token
 end
 
@@ -86,7 +87,7 @@ local function from_url(job, source)
   end
   local where = string.match(source.url, '^[^?#]*')
   local place = 'the subject token service (' .. where .. ')'
-  local answer, failure = ask.patiently {
+  local answer, failure = ask.with_retries {
     who = place, passes = endpoint.passes,
     request = {
       url = source.url, headers = headers, timeout_ms = TIMEOUT_MS, answer_bytes = token_reply.MOST_BYTES,
@@ -101,7 +102,7 @@ local function from_url(job, source)
   return token_of(source, answer, 'the answer of ' .. place)
 end
 
---- Within a task only.
+--- Reads or fetches the subject token. May only be called in a task.
 ---@param job ccrelay.GoogleJob
 ---@param info table
 ---@return string? token
