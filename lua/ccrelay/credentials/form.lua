@@ -16,7 +16,7 @@ function M.escape(text)
 end
 
 --- Encodes a form. Keeps the order, and leaves out entries whose value is nil or false.
----@param entries table[] pairs { name, value }
+---@param entries table[] of { name, value }
 ---@return string
 function M.encode(entries)
   local out = {}

@@ -1,4 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- ccrelay check: reports the faults of a configuration, its adapters and its policy, and prints which upstreams are
+-- tried for which model. It loads files in a child process first and starts nothing.
 local config_loader = require 'ccrelay.cli.config_loader'
 local options = require 'ccrelay.cli.options'
 

@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
+-- ccrelay config: validates, shows and begins configurations, and prints their schema.
 local config_loader = require 'ccrelay.cli.config_loader'
 local config = require 'ccrelay.config'
 local fault = require 'ccrelay.util.fault'

@@ -22,7 +22,7 @@ local FINAL = { AccessDenied = true, ValidationError = true }
 ---@field action string
 ---@field region string
 ---@field role string
----@field form table[] pairs { name, value }; false values are left out
+---@field form table[] of { name, value }; false values are left out
 ---@field signer ccrelay.AwsValue? credentials that sign the request; it is not signed without
 
 local function signer_of(call, used)

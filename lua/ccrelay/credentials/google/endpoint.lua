@@ -17,7 +17,7 @@ local token_reply = require 'ccrelay.credentials.token_reply'
 
 ---@class ccrelay.GoogleAsk
 ---@field url string
----@field entries table[]? a form: pairs { name, value }
+---@field entries table[]? a form: of { name, value }
 ---@field body string? JSON, in place of a form
 ---@field headers table<string, string>?
 ---@field secrets string[] texts to remove from messages

@@ -65,27 +65,27 @@ function M.check(job, info)
   return 'credential_source runs a program, which is allowed only with ' .. ALLOW .. '=1 in the environment'
 end
 
--- What is wrong with an answer of the program apart from its times and token, or nil.
+-- Tells what is wrong with an answer of the program, apart from its time and token; nil if nothing is.
 local function fault_of(reply)
-  if type(reply) ~= 'table' then return 'is no JSON object' end
+  if type(reply) ~= 'table' then return 'is not a JSON object' end
   if reply.version ~= VERSION then return 'has a version other than 1' end
   if reply.success == false then
     local code, message = fields.any(reply, 'code'), fields.any(reply, 'message')
-    return 'tells of a failure: ' .. token_reply.words(tostring(code or 'no code') .. ': '
+    return 'reports a failure: ' .. token_reply.words(tostring(code or 'no code') .. ': '
       .. tostring(message or 'no message'))
   end
   return reply.success ~= true and 'has no member success' or nil
 end
 
--- What is wrong with the time at which its token expires, or nil.
+-- Tells what is wrong with the time at which the token expires; nil if nothing is.
 local function time_fault_of(reply, now, needs_time)
   local ends = fields.any(reply, 'expiration_time')
   if ends == nil then return needs_time and 'has no expiration_time' or nil end
-  if not tonumber(ends) then return 'has an expiration_time that is no number' end
-  return tonumber(ends) * 1000 <= now and 'holds a token that has expired' or nil
+  if not tonumber(ends) then return 'has an expiration_time that is not a number' end
+  return tonumber(ends) * 1000 <= now and 'contains a token that has expired' or nil
 end
 
--- The token in an answer of the program; or nil and what is wrong with the answer.
+-- Returns the token in an answer of the program; or nil and what is wrong.
 local function read(text, now, needs_time)
   local reply = json.decode(text)
   local fault = fault_of(reply) or time_fault_of(reply, now, needs_time)
