@@ -2,6 +2,7 @@
 -- Who is asked for a model, in order, with the providers of a page about providers joined to one configuration, as
 -- people join them. What ccrelay check says of it is the same.
 local stage = require 'support.stage'
+local helper = require 'support.config_helper'
 local candidates = require 'ccrelay.routing.candidates'
 
 local TELL = [[
@@ -106,3 +107,34 @@ table_of('a Claude platform and a cloud without names', { aws, without_names(bed
   { 'claude-haiku-5-5', 'aws=claude-haiku-5-5 bedrock=claude-haiku-5-5' },
   { 'us.anthropic.claude-x', 'bedrock=us.anthropic.claude-x' },
 })
+
+local PAGE = '../shared/seeds/providers.ja.md'
+local VARIABLES = { ANTHROPIC_API_KEY = 'sk-a', ZAI_API_KEY = 'sk-z', AZURE_API_KEY = 'sk-az',
+  GOOGLE_CLOUD_PROJECT = 'p', AWS_ACCESS_KEY_ID = 'i', AWS_SECRET_ACCESS_KEY = 's' }
+
+-- The page's providers by name: of several blocks with one, the first.
+local function of_page(text)
+  local found = {}
+  for block in text:gmatch '\n```yaml\n(providers:\n.-)\n```' do
+    for _, provider in ipairs(helper.good(block, 'yaml', VARIABLES).providers) do
+      found[provider.name] = found[provider.name] or provider
+    end
+  end
+  return found
+end
+
+describe('the providers above', function()
+  local text = helper.read(PAGE)
+  for _, ours in ipairs { anthropic, zai, ollama, bedrock, azure, vertex } do
+    it('are as the page has them: ' .. ours.name, function()
+      if not text then pending('the page is not there') return end
+      local theirs = of_page(text)[ours.name]
+      for name, value in pairs(ours) do
+        if name ~= 'keys' then assert.same(value, theirs[name], name) end
+      end
+      assert.same(ours.models or {}, theirs.models or {})
+      assert.equal(ours.keys[1].key, theirs.keys[1].key)
+      assert.equal(ours.keys[1].priority or 1, theirs.keys[1].priority)
+    end)
+  end
+end)
