@@ -73,10 +73,10 @@ describe('reading a configuration', function()
   end)
 
   it('warns of a key that everybody may read', function()
-    local function warning(words, mode)
+    local function warning(words, mode, adapters)
       helper.write(folder .. '/c.yaml', words)
       assert(os.execute('chmod ' .. mode .. ' ' .. folder .. '/c.yaml') == 0)
-      local got, notes = config.load { path = folder .. '/c.yaml', dir = helper.tree(),
+      local got, notes = config.load { path = folder .. '/c.yaml', dir = helper.tree(), adapters = adapters,
         env = function() return 'of-a-variable' end }
       assert.is_truthy(got)
       return notes[1] and config.text(notes[1]) or ''
@@ -93,6 +93,12 @@ describe('reading a configuration', function()
     assert.equal('', warning('providers: [{name: a, type: anthropic, keys: [{key: "${K}"}]}]', 644))
     assert.equal('', warning('routing: {}', 644))
     assert.equal('', warning('providers: [{name: a, type: ollama, keys: [{key: ollama}]}]', 644))
+    local cloud = 'providers: [{name: a, type: bedrock, aws_region: r, keys: [{key: name-of-a-slot}]}]'
+    assert.equal('', warning(cloud, 644, { bedrock = { credentials = 'aws' } }))
+    local azure = 'providers: [{name: a, type: azure, azure_resource_name: r, azure_auth: %s, keys: [{key: of-azure}]}]'
+    local adapters = { azure = { credentials = function() end } }
+    assert.equal('', warning(azure:format 'entra_id', 644, adapters))
+    assert.is_truthy(warning(azure:format 'api_key', 644, adapters):find('is a secret', 1, true))
   end)
 
   it('judges a symbolic link by the file it leads to', function()

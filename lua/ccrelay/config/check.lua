@@ -21,7 +21,7 @@ local SHORTEST_KEY = 8 -- what is shorter stands in for one, as "ollama" does
 ---@field lines table<string, integer> where each path stands
 ---@field more integer faults beyond the first thousand
 ---@field guards boolean? whether files that others could have written are refused
----@field literal string? path of the first secret that is written out
+---@field literals string[] paths of secrets that are written out
 ---@field skip string? the unset variable that makes the list member at hand be skipped
 ---@field idle boolean? the provider at hand is not enabled: what it lacks is no fault
 local Check = {}
@@ -30,7 +30,7 @@ Check.__index = Check
 ---@param fields table file, format, env
 ---@return ccrelay.Check
 function M.new(fields)
-  fields.faults, fields.warnings, fields.lines, fields.more = {}, {}, {}, 0
+  fields.faults, fields.warnings, fields.lines, fields.literals, fields.more = {}, {}, {}, {}, 0
   return setmetatable(fields, Check)
 end
 
@@ -109,7 +109,7 @@ function Check:scalar(node, row, path)
   end
   if row.guarded and value and self.guards then self:guard(value, path) end
   if row.secret and text == node.text and #text >= SHORTEST_KEY and self.lines[path] then
-    self.literal = self.literal or path
+    table.insert(self.literals, path)
   end
   return value
 end

@@ -131,11 +131,8 @@ local function load(options)
   if options.override then override(root, document.from(options.override)) end
   local configuration = self:section(root, schema.fields, '')
   rules.apply(self, configuration)
-  if self.literal and options.path and file.is_open(options.path) then
-    self:warn(self.literal,
-      'is a secret in a file that everybody can read; run chmod o-r, or write ${NAME} and set that variable')
-  end
   slips.apply(self, configuration)
+  if options.path and file.is_open(options.path) then slips.check_literals(self, configuration) end
   if #self.faults > 0 then return nil, self:refusal() end
   configuration.source = name
   return configuration, fault.sorted(self.warnings)

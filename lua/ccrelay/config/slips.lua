@@ -27,6 +27,27 @@ local function check_clients(self, configuration)
   check_key(self, admin.token, 'admin.token')
 end
 
+-- Of providers that do not authenticate with keys, a key only names what limits and priority belong to.
+local function is_sent(self, configuration, path)
+  local number = path:match '^providers%[(%d+)%]%.keys%['
+  local provider = number and configuration.providers[tonumber(number) + 1]
+  if not provider then return true end
+  local scheme = (self.adapters[provider.type] or {}).credentials
+  return (type(scheme) ~= 'string' or scheme == 'key') and provider.azure_auth ~= 'entra_id'
+end
+
+--- Warns of the first secret that is written out, in a file that everybody can read.
+---@param self ccrelay.Check
+---@param configuration table
+function M.check_literals(self, configuration)
+  for _, path in ipairs(self.literals) do
+    if is_sent(self, configuration, path) then
+      return self:warn(path,
+        'is a secret in a file that everybody can read; run chmod o-r, or write ${NAME} and set that variable')
+    end
+  end
+end
+
 -- What an adapter makes its base address from may end as it likes.
 local function check_url(self, provider, path)
   local base = (provider.base_url or ''):gsub('/+$', '')
