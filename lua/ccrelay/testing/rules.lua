@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Checks names, values and targets as the C side does (runtime/codec/http1_scan.c, runtime/attempt/headers.c).
--- spec/contract_spec.lua compares both.
+-- spec/product/contract_spec.lua compares both.
 local M = {}
 
 local HOP = {

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What is promised of limits and failover over long times, on a clock that only events move.
+-- Promises about limits and failover over long times, on a clock that only events move.
 local stage = require 'support.stage'
 local fake = require 'support.fake_c'
 

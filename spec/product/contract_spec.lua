@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What both C sides, the real one and the scripted one, take from Lua and what they refuse.
+-- The real and the scripted C side accept and refuse the same arguments.
 local ffi = require 'ffi'
 local fake = require 'support.fake_c'
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The credentials files of Google's own tests, where they are at hand.
+-- Google's own test files of credentials, if they are present.
 local world = require 'support.credential_world'
 world.reset()
 local google = require 'ccrelay.credentials.google'

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What scripts can reach of the library is annotated, but for what is listed here as its own.
+-- Every name that scripts can reach is annotated, except the names that are listed here as private.
 local stage = require 'support.stage'
 local respond = require 'ccrelay.exchange.respond'
 local cell = require 'ccrelay.shared.cell'

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What each adapter sends.
+-- The adapters in providers/: what each sends for a request.
 local stage = require 'support.stage'
 
 local function sent(settings, request, server)

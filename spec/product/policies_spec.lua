@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What each strategy makes of the same upstreams.
+-- The strategies in policies/: in which order each tries the same upstreams.
 local stage = require 'support.stage'
 
 local BUSY = { status = 529, body = '{}' }

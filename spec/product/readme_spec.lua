@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What the documents show must work: policies and adapters load and serve, configurations are valid.
+-- Examples in the documents work: policies and adapters load and serve, configurations are valid.
 local stage = require 'support.stage'
 local config = require 'ccrelay.config'
 local generation = require 'ccrelay.generation'

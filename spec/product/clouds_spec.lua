@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What the adapters of the clouds send, and how they read what comes back.
+-- The adapters of the clouds: what they send, and how they read the answers.
 local stage = require 'support.stage'
 local json = require 'ccrelay.util.json'
 
