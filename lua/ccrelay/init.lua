@@ -19,26 +19,26 @@ local upstream = require 'ccrelay.routing.candidates'
 local M = {}
 
 ---@class ccrelay.Relay
----@field version string of ccrelay
----@field routing ccrelay.Routing of the configuration
----@field json ccrelay.Json JSON text from and to values
----@field price fun(upstream: ccrelay.Upstream, exchange: ccrelay.Exchange): number? by routing.prices
----@field cost fun(report: ccrelay.Report): number? of an exchange that is over
----@field log fun(text: string)|fun(level: 'debug'|'info'|'warn'|'error', text: string) without secrets
----@field provider fun(settings: table) declares a provider; while a script is loaded only
+---@field version string version of ccrelay
+---@field routing ccrelay.Routing section routing of the configuration
+---@field json ccrelay.Json JSON encoder and decoder
+---@field price fun(upstream: ccrelay.Upstream, exchange: ccrelay.Exchange): number? estimated cost there
+---@field cost fun(report: ccrelay.Report): number? cost of a finished exchange
+---@field log fun(text: string)|fun(level: 'debug'|'info'|'warn'|'error', text: string) writes to the log
+---@field provider fun(settings: table) declares a provider, only while the script is loaded
 local Relay = {}
 
 ---@class ccrelay.Routing
 ---@field strategy string name of a file in policies/
 ---@field failover_timeout integer milliseconds
 ---@field model_mapping table<string, string> provider by prefix of the model
----@field default_provider string? who has the models that model_mapping does not name
+---@field default_provider string? provider of the models that model_mapping does not name
 ---@field queue_ms integer milliseconds
----@field race_on_failure boolean failover races the others once the first has failed
----@field classes table<string, string> model by class of requests
----@field prices table for a million tokens, by model
----@field budget_per_day number of a client without one of its own
----@field debug boolean answers tell in headers who served them
+---@field race_on_failure boolean whether failover races the others after a first failure
+---@field classes table<string, string> model by request class
+---@field prices table prices of a million tokens, by model
+---@field budget_per_day number budget of clients without their own
+---@field debug boolean whether answers carry x-cc-relay-* headers
 
 local function exchange_of(value, action)
   return handle.object(value, 'exchange') or error('relay.' .. action .. ' takes an exchange', 3)
@@ -63,9 +63,10 @@ local function check_provider(generation, name)
     members.suggestion(name, generation.provider_names)))
 end
 
---- The candidates of an exchange: who can serve its model, is allowed for its client, has a closed
---- circuit and limits open; by priority. A filter narrows them: { provider = name } or { type = name }.
---- When all are at their limits it waits up to routing.queue_ms, unless the filter has wait = false.
+--- Returns the candidates of an exchange, best first: upstreams that serve its model, may be used by its
+--- client, are healthy and have room in their limits. A filter narrows them: { provider = name } or
+--- { type = name }. If all are at their limits, it waits up to routing.queue_ms, unless the filter has
+--- wait = false.
 ---@param exchange ccrelay.Exchange
 ---@param filter { provider: string?, type: string?, wait: boolean? }?
 ---@return ccrelay.Upstream[]
@@ -80,15 +81,15 @@ function Relay.upstreams(exchange, filter)
   return candidates(object, narrow)
 end
 
---- Milliseconds within which 95 of 100 streams of this model at this provider show their first
---- content, learned over all workers; nil until 20 of them have been seen.
+--- Returns the milliseconds within which 95 % of the streams of this model at this provider have their
+--- first content, over all workers; nil before 20 streams.
 ---@param one ccrelay.Upstream
 ---@return number?
 function Relay.latency(one)
   return latency.of(upstream_of(one, 'latency'))
 end
 
---- What the exchange's client may spend a day (UTC), what it has spent today, and how long the day is.
+--- Returns what the client may spend per day (UTC), what it has spent today, and when the day ends.
 ---@param exchange ccrelay.Exchange
 ---@return { per_day: number?, spent: number, remains_ms: number }
 function Relay.budget(exchange)
@@ -98,16 +99,16 @@ end
 
 local over_budget = call.library(spend_cap.check)
 
---- Answers an exchange whose client has spent its budget_per_day: 429 billing_error with the seconds until
---- midnight UTC, which clients show and do not repeat. Returns what route has to return then, and nil while
---- the client may spend more: its answers tell in headers how much of the budget is used.
+--- Answers the exchange if its client has spent its budget_per_day: 429 billing_error with the seconds until
+--- midnight UTC, which clients show and do not retry. Returns what route must return then, else nil; answers
+--- of the exchange then have headers that tell how much of the budget is used.
 ---@param exchange ccrelay.Exchange
 ---@return table? given
 function Relay.over_budget(exchange)
   return over_budget(exchange_of(exchange, 'over_budget'))
 end
 
---- Adds to what the exchange's client has spent today.
+--- Adds to what the client has spent today.
 ---@param exchange ccrelay.Exchange
 ---@param cost number
 function Relay.spend(exchange, cost)
@@ -118,33 +119,33 @@ function Relay.spend(exchange, cost)
   budget.spend(object, cost)
 end
 
---- A named number that all workers share and a reload leaves alone.
+--- Returns the cell of this name, which all workers share and a reload keeps.
 ---@param name string
 ---@return ccrelay.Cell
 function Relay.cell(name)
   return cell.of_policy(name)
 end
 
---- Milliseconds on a clock that never jumps.
+--- Returns milliseconds of a monotonic clock.
 ---@return number
 function Relay.now()
   return C.cc_now()
 end
 
---- Milliseconds since 1970.
+--- Returns milliseconds since 1970.
 ---@return number
 function Relay.time()
   return C.cc_time()
 end
 
---- A number from 0 to below 1, or a whole number from 1 to most.
+--- Returns a number in [0, 1), or an integer from 1 to most.
 ---@param most integer?
 ---@return number
 function Relay.random(most)
   return random.number(most)
 end
 
---- A whole number from 0 to 2^48 - 1, always the same for the same text.
+--- Returns an integer from 0 to 2^48 - 1, always the same for the same text.
 ---@param text string
 ---@return integer
 function Relay.hash(text)

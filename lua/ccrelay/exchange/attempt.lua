@@ -446,7 +446,7 @@ function M.run(exchange, upstream, more)
   return outcome
 end
 
---- The same for a policy.
+--- Makes one attempt at an upstream and returns its outcome, for a policy.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream
 ---@return ccrelay.Outcome

@@ -68,10 +68,9 @@ function M.try_rest(exchange, outcome)
   return goes_on(exchange, outcome) and try_again(exchange) or outcome
 end
 
---- Tries upstreams in their order until one outcome is not retryable. A provider that failed or is overloaded
---- is not tried with another key. When all failed, the best of the candidates that health had left out gets one
---- attempt, a limit that kept others out is waited for if it is over within routing.queue_ms, and one that was
---- given up early gets all the time there is.
+--- Tries upstreams in order until an outcome is not retryable; a provider that failed or is overloaded is not
+--- tried with another key. When all have failed, it tries the best candidate that health excluded, waits for
+--- a limit that has room again within routing.queue_ms, and retries an attempt that was abandoned early.
 ---@param exchange ccrelay.Exchange
 ---@param list ccrelay.Upstream[]
 ---@return ccrelay.Outcome? outcome the good one, else the one that tells most; nil for an empty list

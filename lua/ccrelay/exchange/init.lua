@@ -20,29 +20,29 @@ local wait = require 'ccrelay.sched.wait'
 ---@alias ccrelay.Stream fun(self: ccrelay.Exchange, produce: fun(writer: ccrelay.Writer), answer: table?): table
 
 ---@class ccrelay.Exchange
----@field id string under which the log has it
----@field method string of the request
----@field path string without the query
----@field query string without the question mark
+---@field id string id of the exchange in the log
+---@field method string HTTP method
+---@field path string path without the query
+---@field query string query without the question mark
 ---@field peer string address of the client
----@field model string? what the client asks for
----@field original_model string? the same, whatever exchange:set made of it
----@field stream boolean|ccrelay.Stream whether the client wants one; called, it answers with one
+---@field model string? the model, as requested or as changed by exchange:set
+---@field original_model string? the model that the client requested
+---@field stream boolean|ccrelay.Stream whether the client wants a stream; as a method, answers with one
 ---@field max_tokens number 0 when absent
----@field session string? Claude Code's session
+---@field session string? id of Claude Code's session
 ---@field class string? main, subagent, auxiliary, ...; sent only with CLAUDE_CODE_GATEWAY_HINT_HEADERS=1
 ---@field agent string? id of the agent
 ---@field agent_type string? Explore, Plan, general-purpose, ...
 ---@field parent_agent string? id of the agent that started it
 ---@field prompt_id string? Claude Code's id of the prompt the request belongs to
----@field compaction string? auto, manual or reactive: the request sums up the conversation
+---@field compaction string? auto, manual or reactive: the request compacts the conversation
 ---@field context_compacted string? the same, on the first request after that
----@field tool_durations table<string, number>? milliseconds that tools of the turn before took, by name
+---@field tool_durations table<string, number>? milliseconds that tools took in the turn before, by name
 ---@field client string? name of the configured client
----@field header table<string, string?> by name, in any case; nil once the exchange is over
+---@field header table<string, string?> request headers by name, in any case; nil once the exchange is over
 ---@field body_bytes integer size of the body
----@field tokens_estimate integer of the request
----@field has_signatures boolean thinking blocks with signatures in the history
+---@field tokens_estimate integer estimated input tokens
+---@field has_signatures boolean whether the history has thinking blocks with signatures
 local methods, views = {}, {}
 
 local Exchange = { __metatable = false }
@@ -242,7 +242,7 @@ function views.tokens_estimate(self)
   return self:tokens_at(token_estimate.bytes_per_token(self.model or ''))
 end
 
---- The body as it came.
+--- Returns the body as received.
 ---@return string
 function methods:body()
   return C.cc_request_body(self.relay, self.handle, slice) == C.CC_OK and text(slice) or ''
@@ -265,7 +265,7 @@ function methods:tokens_at(bytes_per_token)
   return math.ceil(bytes / bytes_per_token + tokens)
 end
 
---- Tokens it will probably take: input, cached or not, and output.
+--- Returns the estimated tokens: input, cached or not, and output.
 ---@return number input
 ---@return number output
 function methods:estimate()
@@ -281,8 +281,8 @@ function methods:cached_tokens(slot)
   return (affinity.cached(self, slot))
 end
 
---- The body's member at a dotted path: texts, numbers and booleans as such, lists and objects as
---- their JSON text, nil when absent or null.
+--- Returns the body's member at a dotted path: strings, numbers and booleans as such, lists and objects
+--- as JSON text, nil when absent or null.
 ---@param path string
 ---@return string|number|boolean|nil
 function methods:field(path)
@@ -321,7 +321,7 @@ local function check_edit(self, action, name)
   if name == 'stream' then error('"stream" is the client\'s decision', 3) end
 end
 
---- Sets a top-level member of the body in every later attempt.
+--- Sets a top-level member of the body for later attempts.
 ---@param name string
 ---@param value string|number|boolean|table
 function methods:set(name, value)
@@ -337,7 +337,7 @@ function methods:set(name, value)
   end
 end
 
---- Removes a top-level member of the body in every later attempt.
+--- Removes a top-level member of the body for later attempts.
 ---@param name string
 function methods:remove(name)
   check_edit(self, 'remove', name)
@@ -345,8 +345,8 @@ function methods:remove(name)
   edit(self, name, false)
 end
 
---- Replaces system, tools or messages by a JSON text. What providers have cached of the
---- conversation, and the signatures in it, are void then.
+--- Replaces system, tools or messages with JSON text. This invalidates prompt caches and the
+--- signatures of the conversation.
 ---@param name string
 ---@param value string JSON text
 function methods:rewrite(name, value)
@@ -385,7 +385,7 @@ function methods:mark_ended()
   self.ended = true
 end
 
---- Waits so many milliseconds.
+--- Waits.
 ---@param milliseconds number
 function methods:sleep(milliseconds)
   wait.check(self, 'sleep')

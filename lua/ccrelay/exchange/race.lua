@@ -77,9 +77,9 @@ local function run_until_good(exchange, race)
   end
 end
 
---- Tries the first, and after after_ms (or its failure) the next beside it; the first good answer
---- wins and the other attempt is given up. One that says that others would refuse it too starts no more,
---- and counts when none is good. When all have failed, it goes on as exchange:first does.
+--- Tries the first upstream and, after after_ms or when it fails, the next in parallel; the first good outcome
+--- wins and the other attempt is cancelled. One that is neither good nor retryable starts no further attempt,
+--- and is the result if none is good. When all have failed, it continues as exchange:first.
 ---@param exchange ccrelay.Exchange
 ---@param list ccrelay.Upstream[]
 ---@param options { after_ms: number? }?

@@ -174,7 +174,7 @@ function M.plain(answer)
   return { status = rawget(answer, 'status'), headers = handle.plain(rawget(answer, 'headers')), body = body }
 end
 
---- Answers without an upstream: { status =, headers =, body = }; a table as body becomes JSON.
+--- Answers without an upstream; a table as body becomes JSON.
 ---@param exchange ccrelay.Exchange
 ---@param answer { status: integer?, headers: table<string, string>?, body: string|table|nil }
 ---@return table given to be returned by the policy
@@ -186,8 +186,7 @@ function M.respond(exchange, answer)
   return M.GIVEN
 end
 
---- Refuses the request by a rule of the policy: 400 policy_blocked, whose message clients show as it is
---- and which they do not repeat.
+--- Refuses the request with 400 policy_blocked; clients show the message and do not retry.
 ---@param exchange ccrelay.Exchange
 ---@param message string for the user: what is not allowed, and what to do
 ---@return table given to be returned by the policy
@@ -203,7 +202,7 @@ local function bytes_of(value, what)
   return tostring(value)
 end
 
---- Breaks the connection to the client: { reset = true } with RST, { raw = bytes } after these bytes.
+--- Closes the connection to the client: with RST if reset is true, after the bytes of raw if given.
 ---@param exchange ccrelay.Exchange
 ---@param how { reset: boolean?, raw: string? }?
 ---@return table given
@@ -244,7 +243,7 @@ function Writer:write(bytes)
   end
 end
 
---- Waits so many milliseconds.
+--- Waits.
 ---@param milliseconds number
 function Writer:sleep(milliseconds)
   local exchange = check_open(self, 'sleep')
@@ -254,7 +253,7 @@ function Writer:sleep(milliseconds)
   wait.sleep(exchange, milliseconds)
 end
 
---- Breaks the connection in the middle of the answer.
+--- Closes the connection in the middle of the answer.
 ---@param how { reset: boolean?, raw: string? }?
 function Writer:abort(how)
   local exchange = check_open(self, 'abort')

@@ -17,46 +17,46 @@ local script_file = require 'ccrelay.script.file'
 local cache = require 'ccrelay.credentials.cache'
 
 ---@class ccrelay.Report what on_done is told
----@field status integer sent to the client, 0 for none
----@field error string? name of what went wrong
----@field attempts integer how many were made
----@field upstream ccrelay.Upstream? whose answer it was
----@field first_byte_ms number until the client got the first byte
----@field total_ms number until the exchange was over
----@field usage_known boolean whether the provider told usage
----@field input_tokens number as the provider counted, as are the others; 0 when not known
----@field output_tokens number of the answer
----@field cache_read_tokens number read from a cache
----@field cache_write_tokens number written to one
----@field cache_write_1h_tokens number of those, the ones for an hour
----@field raced { upstream: ccrelay.Upstream, input_tokens: number }[]? attempts that were called off
+---@field status integer status sent to the client, 0 for none
+---@field error string? name of the failure
+---@field attempts integer number of attempts
+---@field upstream ccrelay.Upstream? who answered; nil for the relay itself
+---@field first_byte_ms number time until the client got the first byte
+---@field total_ms number time until the exchange was over
+---@field usage_known boolean whether the provider reported usage
+---@field input_tokens number by the provider's count, as the others; 0 if unknown
+---@field output_tokens number tokens of the answer
+---@field cache_read_tokens number tokens read from a cache
+---@field cache_write_tokens number tokens written to a cache
+---@field cache_write_1h_tokens number those of cache_write_tokens that are kept for an hour
+---@field raced { upstream: ccrelay.Upstream, input_tokens: number }[]? attempts cancelled because another was faster
 
 ---@class ccrelay.Policy
----@field route fun(exchange: ccrelay.Exchange): ccrelay.Outcome|table|nil what the client gets
----@field on_done fun(exchange: ccrelay.Exchange, report: ccrelay.Report)? the exchange is over; it cannot wait
----@field gate { bytes: integer?, ms: integer? }? how much, and how long, an answer is held for its first content
----@field break_with ('close'|'event')? what a client sees when a running stream dies
+---@field route fun(exchange: ccrelay.Exchange): ccrelay.Outcome|table|nil decides what the client gets
+---@field on_done fun(exchange: ccrelay.Exchange, report: ccrelay.Report)? called when the exchange is over; cannot wait
+---@field gate { bytes: integer?, ms: integer? }? how much of an answer, and how long, is held until its first content
+---@field break_with ('close'|'event')? what a client sees when a running stream breaks
 
 ---@class ccrelay.Adapter
----@field name string?
----@field models string[]? names that are its own, * for any text: it is a candidate for them whatever its entry names
----@field list_models { path: string, read: fun(reply: table): string[]? }? where it lists its models
----@field defaults table? for keys of the configuration that are absent
----@field schema table[]? rows of keys of its own
----@field credentials string|(fun(settings: table): string)|nil name of a module in credentials/
----@field framing 'eventstream'|nil of its streams, when they are no server-sent events
----@field service string? name under which requests to it are signed
----@field request_id string? header that names the provider's request, when it is not request-id
----@field count_tokens (fun(outcome: ccrelay.Outcome): integer|false|nil)? reads an answer in a shape of its own
----@field key_header string? "x-api-key" unless given
----@field key_optional boolean?
----@field transparent boolean? a client's own credential may go there
----@field passes string[]? headers of the client that go there; without it all that may
----@field supports table<string, boolean>?
----@field counts_cache_reads string[]? models whose cache reads count towards limits; * at an end for any
----@field base_url (fun(settings: table): string?, string?)? the base address, or nil and what is wrong
----@field prepare fun(request: ccrelay.Request, upstream: ccrelay.Upstream)?
----@field classify fun(outcome: ccrelay.Outcome, settings: table)?
+---@field name string? not used
+---@field models string[]? model names that it always serves; * stands for any text
+---@field list_models { path: string, read: fun(reply: table): string[]? }? where the provider lists its models
+---@field defaults table? values for absent keys of the configuration
+---@field schema table[]? the adapter's own keys
+---@field credentials string|(fun(settings: table): string)|nil name of a credential scheme
+---@field framing 'eventstream'|nil format of its streams, if not server-sent events
+---@field service string? service that requests are signed for
+---@field request_id string? response header with the request id, if not request-id
+---@field count_tokens (fun(outcome: ccrelay.Outcome): integer|false|nil)? reads an answer of another format
+---@field key_header string? header for the key, "x-api-key" by default
+---@field key_optional boolean? works without a key
+---@field transparent boolean? clients' own credentials may be passed to it
+---@field passes string[]? the only client headers that are passed; default: all that may be
+---@field supports table<string, boolean>? features that it has
+---@field counts_cache_reads string[]? models whose cache reads count towards limits; * at the end for any
+---@field base_url (fun(settings: table): string?, string?)? the base address, or nil and a message
+---@field prepare fun(request: ccrelay.Request, upstream: ccrelay.Upstream)? makes the request
+---@field classify fun(outcome: ccrelay.Outcome, settings: table)? reviews a failure
 
 ---@class ccrelay.Generation
 ---@field configuration table

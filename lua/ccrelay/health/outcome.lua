@@ -14,30 +14,30 @@ local response_headers = require 'ccrelay.limits.response_headers'
 local call = require 'ccrelay.script.call'
 
 ---@class ccrelay.Outcome
----@field ok boolean an answer with success, good so far
----@field status integer? of the answer; of an error event the status that goes with its type
----@field error string? what went wrong below HTTP ("CC_EREFUSED"), or limited, overloaded, credentials, address
+---@field ok boolean success so far
+---@field status integer? HTTP status, or that of an error event's type
+---@field error string? what failed below HTTP ("CC_EREFUSED"), or limited, overloaded, credentials, address
 ---@field type string? error type of the Messages API
----@field message string? of an error in Anthropic's shape
----@field retryable boolean trying another upstream makes sense
----@field reason string? what went wrong, in words
----@field detail string? what TLS or the system said
----@field timeout boolean? whether time ran out
+---@field message string? message of an error in Anthropic's format
+---@field retryable boolean whether another upstream may succeed
+---@field reason string? the failure in words
+---@field detail string? what TLS or the system reported
+---@field timeout boolean? whether it timed out
 ---@field package event boolean? the error came inside a success
----@field upstream ccrelay.Upstream where it was tried
+---@field upstream ccrelay.Upstream the upstream tried
 ---@field package attempt integer number of the try, 0 or 1
----@field retry_after number? seconds; a policy may set it, and the client gets that
----@field reset_after number? seconds until the limit that was hit is there again
----@field headers table<string, string?> by name, in any case
----@field body string? of a failure whole, of a success what is held of it
+---@field retry_after number? seconds; if a policy sets it, the client gets that
+---@field reset_after number? seconds until the used-up limit resets
+---@field headers table<string, string?> response headers by name, in any case
+---@field body string? all of a failure; of a success, what is held so far
 ---@field package complete boolean all of the body is held
 ---@field package sent boolean the request may have reached the upstream
----@field reused boolean? over a pooled connection
----@field connect_ms number? from sending until connected
----@field head_ms number? until the head of the answer
----@field gate_ms number? until the outcome
+---@field reused boolean? whether a pooled connection was used
+---@field connect_ms number? time until connected
+---@field head_ms number? time until the response head
+---@field gate_ms number? time until the outcome
 ---@field package account_fault string? why the account cannot be used, when the status does not tell
----@field verdict 'good'|'neutral'|'failed'|'overloaded'|'exhausted'|'refused'|'spent'|'no_model' for health
+---@field verdict 'good'|'neutral'|'failed'|'overloaded'|'exhausted'|'refused'|'spent'|'no_model' what health learns
 local Outcome = {}
 
 local M = {}

@@ -35,8 +35,7 @@ local SCOPES = {
 
 local FIRST_FAMILY_WITH_DISPLAY = 5
 
---- Which family a model belongs to: 3 of claude-3-5-haiku, 4 of claude-sonnet-4-5; nil when the name
---- does not tell.
+--- Returns the family of a model: 3 for claude-3-5-haiku, 4 for claude-sonnet-4-5; nil if unknown.
 ---@param model string
 ---@return integer?
 function M.family(model)
@@ -58,7 +57,7 @@ local function asked(request)
   return list
 end
 
---- The client's betas that may be sent, in their order.
+--- Returns the client's betas that may be sent, in their order.
 ---@param request ccrelay.Request
 ---@param permitted string[] the adapter's
 ---@return string[]
@@ -78,7 +77,7 @@ local function undated(beta)
   return string.match(beta, '^(.+)%-%d%d%d%d%-%d%d%-%d%d$') or beta
 end
 
---- The betas but those of some families: "web-search" is any "web-search-DATE".
+--- Returns the betas without some families: "web-search" is any "web-search-DATE".
 ---@param betas string[]
 ---@param without string[]
 ---@return string[]
@@ -98,7 +97,7 @@ local function is_among(pair, set)
   return false
 end
 
---- Takes members out of the body whose beta is not sent, wherever they stand.
+--- Removes members whose beta is not sent from the body.
 ---@param request ccrelay.Request
 ---@param betas string[] those that are sent
 function M.pairs(request, betas)
@@ -111,8 +110,8 @@ function M.pairs(request, betas)
   for _, place in ipairs(SCOPES) do request:remove(place .. '.cache_control.scope') end
 end
 
---- Takes some families of betas out of the header, and the members they let in out of the body; for clouds that
---- take all else as Anthropic does.
+--- Removes some families of betas from the header, and their members from the body; for clouds that accept
+--- everything else.
 ---@param request ccrelay.Request
 ---@param without string[]
 function M.leave_out(request, without)
@@ -129,7 +128,7 @@ local function shows_thinking(request)
   return family and family >= FIRST_FAMILY_WITH_DISPLAY or false
 end
 
---- Takes out of the body what the schema refuses, and puts in its version unless it has one.
+--- Removes what the schema rejects from the body, and adds the version if absent.
 ---@param request ccrelay.Request
 ---@param version string for anthropic_version
 ---@param betas string[] those that are sent
@@ -139,7 +138,7 @@ function M.body(request, version, betas)
   if not request:raw 'anthropic_version' then request:set('anthropic_version', version) end
 end
 
---- Puts the betas into the body, unless it has a list of its own.
+--- Puts the betas into the body, unless it has its own list.
 ---@param request ccrelay.Request
 ---@param betas string[]
 function M.put_betas(request, betas)
@@ -148,15 +147,15 @@ function M.put_betas(request, betas)
   request:set('anthropic_beta', json.array(betas))
 end
 
---- Reads an answer to count_tokens for adapters whose cloud refuses some counts: what it refuses is estimated,
---- for a client has nothing to mend, and sends the same request as a message.
+--- Reads an answer to count_tokens of a cloud that rejects some counts: these are estimated, because the client
+--- cannot correct anything and sends the same request as a message.
 ---@param outcome ccrelay.Outcome
 ---@return false? estimated nil when the answer goes to the client as it came
 function M.uncounted(outcome)
   if outcome.status == 400 or outcome.status == 403 then return false end
 end
 
---- Says which key of the configuration makes up the host that does not exist.
+--- Adds to the message which configuration key the nonexistent host is made of.
 ---@param outcome ccrelay.Outcome
 ---@param settings table
 ---@param key string
@@ -165,7 +164,7 @@ function M.blame(outcome, settings, key)
   outcome.reason = string.format('%s; is %s "%s" right?', outcome.reason, key, tostring(settings[key]))
 end
 
---- A model's id as one segment of a path (RFC 3986): ":" and "@" stay, "/" becomes %2F.
+--- Returns a model id as one path segment (RFC 3986): ":" and "@" stay, "/" becomes %2F.
 ---@param text string
 ---@return string
 function M.segment(text)

@@ -12,19 +12,19 @@ local task = require 'ccrelay.sched.task'
 local wait = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Request
----@field model string? the name the upstream knows
----@field original_model string? the name the client sent
----@field stream boolean
----@field endpoint 'messages'|'count_tokens'|'passthrough'
----@field path string as the client sent it
----@field query string without '?'
----@field base string path of the base address, without a slash at its end
+---@field model string? model name to send
+---@field original_model string? model name that the client sent
+---@field stream boolean whether the client wants a stream
+---@field endpoint 'messages'|'count_tokens'|'passthrough' what is requested
+---@field path string the client's path
+---@field query string the client's query, without '?'
+---@field base string path of the base address, without a trailing slash
 ---@field settings table the provider's entry in the configuration
 ---@field package features integer enum cc_feature
 ---@field package beta_header string? what the adapter set anthropic-beta to
 ---@field key string? the relay's own key for this attempt
----@field credential 'own'|'client'|'adapter' whose credential it carries
----@field max_tokens number
+---@field credential 'own'|'client'|'adapter' whose credential is sent
+---@field max_tokens number 0 when absent
 local Request = {}
 Request.__index = Request
 Request.__metatable = false
@@ -39,14 +39,14 @@ local function must(self, code, what)
   error(what .. ': ' .. ffi.string(C.cc_error_text(code)), 3)
 end
 
---- The client's header, or nil.
+--- Returns the client's header, or nil.
 ---@param name string
 ---@return string?
 function Request:client_header(name)
   return self.exchange.header[name]
 end
 
---- Where it goes, from the leading slash on.
+--- Sets path and query, from the leading slash on.
 ---@param target string
 function Request:target(target)
   must(self, C.cc_attempt_target(self.relay, self.handle, self.number, target, #target), 'the target of the request')
@@ -57,7 +57,7 @@ function Request:method(method)
   must(self, C.cc_attempt_method(self.relay, self.handle, self.number, method, #method), 'the method of the request')
 end
 
---- Sets a header; it wins over the client's of that name. "" keeps the client's back.
+--- Sets a header, in place of the client's; "" drops the client's.
 ---@param name string
 ---@param value string
 function Request:header(name, value)
@@ -66,7 +66,7 @@ function Request:header(name, value)
   must(self, code, 'the header "' .. name .. '"')
 end
 
---- Sets a top-level member of the body to a JSON text.
+--- Sets a top-level member of the body to JSON text.
 ---@param field string
 ---@param text string
 function Request:set_json(field, text)
@@ -81,15 +81,15 @@ function Request:set(field, value)
   self:set_json(field, json.encode(value))
 end
 
---- Removes the members of the body at a path: names joined by ".", with "[]" behind a name for every item of
---- that array ("messages[].content[].cache_control"). Absent ones are no fault.
+--- Removes the members of the body at a path, if any: names joined by ".", with "[]" after a name for every
+--- item of that array ("messages[].content[].cache_control").
 ---@param path string
 function Request:remove(path)
   local code = C.cc_attempt_remove(self.relay, self.handle, self.number, path, #path)
   if code ~= C.CC_ENOTFOUND then must(self, code, 'the member "' .. path .. '"') end
 end
 
---- Whether the client's body asks for something: pdf, image_url, tool_forced, safeguards, cache_scope.
+--- Returns whether the client's body has a feature: pdf, image_url, tool_forced, safeguards, cache_scope.
 ---@param feature string
 ---@return boolean
 function Request:has(feature)
@@ -105,20 +105,19 @@ local function take(self, code, what)
   return text
 end
 
---- The body as it would be sent now.
+--- Returns the body with all edits so far.
 ---@return string
 function Request:edited()
   return take(self, C.cc_attempt_body(self.relay, self.handle, self.number, out, out_size), 'the body of the request')
 end
 
---- Sends another body in place of the client's: edits made before have no effect on it, later ones are
---- refused.
+--- Sends another body instead of the client's: earlier edits have no effect, later ones are refused.
 ---@param text string
 function Request:replace(text)
   must(self, C.cc_attempt_replace(self.relay, self.handle, self.number, text, #text), 'the body of the request')
 end
 
---- A JSON object's text without the members at a path (as for remove), all other bytes as they are.
+--- Returns a JSON object's text without the members at a path (as in remove); all other bytes stay.
 ---@param text string
 ---@param path string
 ---@return string
@@ -126,7 +125,7 @@ function Request:without(text, path)
   return take(self, C.cc_json_without(text, #text, path, #path, out, out_size), 'the member "' .. path .. '"')
 end
 
---- Base64 of bytes, with padding.
+--- Returns the base64 of bytes, with padding.
 ---@param text string
 ---@return string
 function Request:base64(text) -- luacheck: no unused args
@@ -135,14 +134,14 @@ end
 
 local signer = ffi.new 'struct cc_signer'
 
---- Has the request signed (AWS Signature Version 4) each time it is sent.
+--- Signs the request (AWS Signature Version 4) each time it is sent.
 ---@param from ccrelay.Signer
 function Request:sign(from)
   task.put_signer(signer, from)
   must(self, C.cc_attempt_sign(self.relay, self.handle, self.number, signer), 'the AWS credentials')
 end
 
---- The raw JSON text of the client's member at a dotted path, or nil.
+--- Returns the JSON text of the client's member at a dotted path, or nil.
 ---@param path string
 ---@return string?
 function Request:raw(path)
@@ -150,20 +149,20 @@ function Request:raw(path)
   return code == C.CC_OK and ffi.string(slice.data, slice.size) or nil
 end
 
---- The client's body as it came.
+--- Returns the client's body.
 ---@return string
 function Request:body()
   local code = C.cc_request_body(self.relay, self.handle, slice)
   return code == C.CC_OK and slice.size > 0 and ffi.string(slice.data, slice.size) or ''
 end
 
---- Puts the upstream's name of the model into the body, if it is another.
+--- Puts model into the body if it differs from the client's.
 function Request:rename()
   if self.model and self.model ~= self.original_model then self:set('model', self.model) end
 end
 
---- What an adapter without a prepare of its own does: the same path and query behind the base
---- address, and the model's other name.
+--- Sets the client's path and query on the base address, and renames the model. This is the default
+--- for adapters without prepare.
 function Request:pass()
   local query = self.query ~= '' and '?' .. self.query or ''
   self:target(self.base .. self.path .. query)

@@ -19,14 +19,14 @@ local serving = require 'ccrelay.routing.serving'
 local unknown_models = require 'ccrelay.health.unknown_models'
 
 ---@class ccrelay.Upstream a provider with one of its keys, as a policy sees it
----@field provider string configured name
----@field type string of the provider: the name of its adapter
----@field key_id string NAME/NUMBER, by the place of the key in the file
----@field priority integer higher goes first
----@field weight integer share, where shares are dealt
----@field model string the name the model would be sent under
----@field org string? whose key it is, as configured
----@field headroom number least free share of its limits, 0 to 1
+---@field provider string configured name of the provider
+---@field type string name of the adapter
+---@field key_id string NAME/NUMBER, by position in the file
+---@field priority integer highest is tried first
+---@field weight integer share in weighted strategies
+---@field model string model name that would be sent
+---@field org string? organization of the key, as configured
+---@field headroom number smallest free share of its limits, 0 to 1
 ---@field state ccrelay.UpstreamState ready when it is a candidate
 local Upstream = {}
 Upstream.__metatable = false
