@@ -5,4 +5,5 @@ add_custom_target(lint
   COMMAND ${CMAKE_SOURCE_DIR}/tests/format.sh
   COMMAND luacheck -q lua providers policies examples spec
   COMMAND ${CMAKE_SOURCE_DIR}/tests/layers.sh
+  COMMAND luajit tests/walls.lua
   WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} USES_TERMINAL)

@@ -293,6 +293,7 @@ if wanted format; then
   fi
 fi
 if wanted layers; then step layers count_lines in_root tests/layers.sh; fi
+if wanted walls; then step walls count_lines in_root luajit tests/walls.lua; fi
 if wanted clients; then step clients count_node do_clients; fi
 if wanted claude; then
   if [ $claude = yes ]; then
