@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers of the Messages API: what a healthy provider says, as JSON and as a stream of events.
+// Makes answers of the Messages API as a healthy provider sends them: JSON, streams of events, errors.
 
 let serial = 0;
 
@@ -14,7 +14,7 @@ function stopReason(blocks) {
   return blocks.some((block) => block.type === 'tool_use') ? 'tool_use' : 'end_turn';
 }
 
-/** The whole message: {text} or {blocks}, {model}. */
+/** A whole message. spec: {text} or {blocks}, {model}. */
 export function message(spec) {
   const blocks = blocksOf(spec);
   serial += 1;

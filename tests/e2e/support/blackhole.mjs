@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// An address that takes no connection and says nothing.
+// An address that never answers a connection attempt.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 
-/** ::1 on this port leaves connections without an answer: its queue is full, and nobody accepts. False where there is no IPv6. */
+/** Makes ::1 on this port leave connection attempts unanswered: its queue is full, and nobody accepts. Returns false if there is no IPv6. */
 export async function blackhole(t, port) {
   const script = `require('node:net').createServer().listen({ port: ${port}, host: '::1', backlog: 1 }, () => {
     require('node:fs').writeSync(1, 'listening');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claude Code as a client: it runs in a scratch folder with a home of its own and prints one result.
+// Runs Claude Code as a client, in a temporary folder with its own home.
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,10 +7,10 @@ import path from 'node:path';
 import { patience } from './relay.mjs';
 
 const home = process.env.CCRELAY_CLAUDE;
-/** The program, or undefined where CCRELAY_CLAUDE names no folder. */
+/** The path of the program; undefined if CCRELAY_CLAUDE is not set. */
 export const program = home && path.join(home, `node_modules/@anthropic-ai/claude-code-${process.platform}-${process.arch}/claude`);
 
-/** A scratch folder with `home` and `work` in it, removed when the test ends. */
+/** Makes a temporary folder with `home` and `work` in it, removed when the test ends. */
 export function scratch(t) {
   const folder = mkdtempSync(path.join(tmpdir(), 'ccrelay-claude-'));
   mkdirSync(path.join(folder, 'home'));
@@ -19,7 +19,7 @@ export function scratch(t) {
   return folder;
 }
 
-/** Runs `claude -p prompt` at a base URL to its end or to `limit` ms: {code, stdout, stderr}. */
+/** Runs `claude -p prompt` with a base URL, for `limit` ms at most. Returns {code, stdout, stderr}. */
 export function runClaude(url, folder, prompt, { args = [], env = {}, limit = 90_000 } = {}) {
   const { PATH, LANG } = process.env;
   const clean = {
@@ -33,7 +33,7 @@ export function runClaude(url, folder, prompt, { args = [], env = {}, limit = 90
   return new Promise((done) => child.on('close', (code) => { clearTimeout(timer); done({ code, ...seen }); }));
 }
 
-/** A client for never_worse.mjs: its record has the sentence that the user reads, without the address. */
+/** A client for never_worse.mjs. Its record has the sentence that the user reads, without the address. */
 export function claude(t, url, { key, limit = 60_000 * patience }) {
   const folder = scratch(t);
   const credential = key.startsWith('sk-ant-oat') ? { CLAUDE_CODE_OAUTH_TOKEN: key } : { ANTHROPIC_API_KEY: key };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A client of the Messages API by name: each asks once and gives a record of what its user sees.
-// Record: { ok, text, status, type, message, retryAfter, shouldRetry, tries, ms, at (when it ended) }; a field that the client does not show is undefined.
+// Clients of the Messages API by name. Each sends one request and returns a record of what its user sees:
+// { ok, text, status, type, message, retryAfter, shouldRetry, tries, ms, at (when it ended) }. A field that the client does not show is undefined.
 import SDK0 from 'sdk0';
 import SDK1 from 'sdk1';
 import { ask, post } from './relay.mjs';
@@ -10,10 +10,10 @@ const parsed = (text) => {
 };
 const textOf = (message) => (Array.isArray(message?.content) && message.type === 'message' ? message.content.map((block) => block.text ?? '').join('') : null);
 const advice = (headers = {}) => ({ retryAfter: headers['retry-after'], shouldRetry: headers['x-should-retry'] });
-/** The words of an error body: its message, or the text; of a page what a reader sees. */
+/** The message of an error body, or the body itself; of an HTML page the visible text. */
 const wordsOf = (body, text) => body?.error?.message ?? (text?.startsWith('<') ? text.replace(/<[^<>]*>/g, ' ').trim() : text);
 
-/** The data of all events, in order; null where one is no JSON. */
+/** The data of all events, in order; null for one that is not JSON. */
 function eventsOf(text) {
   return text.split(/\r?\n/).filter((line) => line.startsWith('data:')).map((line) => parsed(line.slice(5)));
 }
@@ -47,7 +47,7 @@ async function timed(what) {
   return { tries: 1, ...record, ms: at - began, at };
 }
 
-/** One request over a connection of its own, no second try. `bytes` takes the place of the body. */
+/** One request over its own connection, without retries. `bytes` replaces the body. */
 function raw(url, { key, headers = {}, agent = false }) {
   const one = ({ bytes, target, headers: own = {}, ...more } = {}) => timed(async () => {
     const auth = key?.startsWith('sk-ant-oat') ? { authorization: `Bearer ${key}` } : { 'x-api-key': key };
@@ -64,7 +64,7 @@ function faultOf(fault) {
   return { ok: false, status: fault.status, type: body?.error?.type, message: wordsOf(body, text), headers, ...advice(headers) };
 }
 
-/** An SDK with its own retries, as its users have it. */
+/** An SDK with its usual retries. */
 function sdk(SDK, url, { key, headers, retries = 2 }) {
   let tries = 0;
   const counted = (...given) => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each cloud's mock with the provider entry and the environment that lead a relay to it.
+// Starts the mock of each cloud, with the provider entry and the environment that a relay needs for it.
 import { startAzure } from './cloud/azure.mjs';
 import { startBedrock } from './cloud/bedrock.mjs';
 import { startGoogleSources } from './cloud/google_sources.mjs';

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a row of failures.mjs twice at the same time, directly at the provider and through the relay,
-// each with a fresh provider that fails in the same way, and compares what the client's user sees: a success
-// stays one; a failure has the same status, words and retry-after; it takes at most 1.5 times as long.
+// Runs a failure of failures.mjs twice at the same time, directly and through the relay, each with its own provider that
+// fails in the same way, and compares what the client's user sees: a success must stay a success; a failure must have the
+// same status, message and retry-after; the relay may take at most 1.5 times as long.
 //
 // Fields of a row, beside section, name, clients and first (() => handlers of support/upstream.mjs):
-//   run(client, again)   what is asked, default one stream; gives the records; again({ key }) makes another client
-//   client               options of the client: key, retries, headers; or a function of t that gives them
-//   entry, config        members of the first provider's entry, and sections of the configuration
-//   others(t)            { providers, env }: what stands behind the first; the direct run has the first alone
-//   reach(t, first)      the address at which the first is asked, by both
+//   run(client, again)   sends the requests and returns the records; one stream unless given; again({ key }) makes another client
+//   client               options of the client: key, retries, headers; or a function of t that returns them
+//   entry, config        settings of the first provider, and sections of the configuration
+//   others(t)            { providers, env }: the other providers of the relay; the direct run has the first one only
+//   reach(t, first)      the address of the first provider, for both runs
 //   policy, wrap         as for Relay.start
-//   direct               () => handlers to compare with in place of first; false: there is nothing to compare with
-//   sum                  failures are counted over all records, which need not fail at the same places
-//   alone, grace         runs while nothing else does; ms that the relay may add
-//   expect               fields of the last record (values or patterns) that are right whatever the direct run gave
-//   check(seen)          further assertions: { name, direct, records, first, relay } and what others() gave
+//   direct               () => handlers of the direct run in place of first; false: there is no direct run
+//   sum                  compares the number of failures only, not which records failed
+//   alone, grace         runs while no other row does; ms that the relay may take longer
+//   expect               fields of the last record (values or patterns), whatever the direct run gave
+//   check(seen)          further assertions on { name, direct, records, first, relay } and what others() returned
 import assert from 'node:assert/strict';
 import { Relay, patience, provider, secret } from './relay.mjs';
 import { Upstream } from './upstream.mjs';
 
-/** What a loaded machine and a start of the client may add to the direct run, in ms. */
+/** How much longer than the direct run the relay may take, in ms, for a loaded machine and the start of a client. */
 const grace = (row, name) => (row.grace ?? (name === 'claude' ? 4000 : 1000)) * patience;
 
-/** Asks once, streaming; rows that need more have a `run` of their own. */
+/** Sends one request for a stream; rows that need more have their own `run`. */
 const once = async (client) => [await client.ask({ stream: true })];
 
 async function drive(row, start, url, options) {
@@ -34,14 +34,14 @@ async function drive(row, start, url, options) {
 
 const reached = async (t, row, first) => (await row.reach?.(t, first)) ?? first.url;
 
-/** The direct side: the provider alone, or the one to compare with. */
+/** The direct run: the first provider, or the one that the row gives for it. */
 async function directly(t, row, start, options) {
   if (row.direct === false) return null;
   const first = await Upstream.start(t, 'first', (row.direct ?? row.first)());
   return { first, ...(await drive(row, start, await reached(t, row, first), options)) };
 }
 
-/** The relay before the first provider and, behind it, what the row adds. */
+/** The relay with the first provider and those that the row adds. */
 async function relayed(t, row, start, options) {
   const first = row.first ? await Upstream.start(t, 'first', row.first()) : null;
   const { providers = [], env, ...watched } = (await row.others?.(t, options)) ?? {};
@@ -52,21 +52,21 @@ async function relayed(t, row, start, options) {
   return { first, relay, ...watched, ...(await drive(row, start, relay.url, options)) };
 }
 
-/** A retry-after in seconds; undefined where it is none that a client can use. */
+/** A retry-after in seconds; undefined if clients cannot use it. */
 function seconds(value) {
   if (/^\d+$/.test(value ?? '')) return Number(value);
   const date = Date.parse(value);
   return Number.isNaN(date) ? undefined : Math.ceil((date - Date.now()) / 1000);
 }
 
-/** Never sooner than it is true; a time that is repeated later has run on meanwhile. 429 without one gets a second. */
+/** The retry-after must not be shorter than the true time. One that is repeated later has become shorter. A 429 without one gets a second. */
 function retryAfterHolds(direct, relay) {
   const [wanted, told] = [seconds(direct.retryAfter), seconds(relay.retryAfter)];
   if (wanted === undefined) return relay.status === 429 ? told === 1 : told === undefined;
   return told <= wanted + 1 && told >= wanted - 1 - Math.ceil(relay.since / 1000);
 }
 
-/** One answer through the relay beside the same one got directly; `expect` names fields that are right as it says. */
+/** Compares one record of the relay with that of the direct run; fields in `expect` are compared with it instead. */
 function compareRecord(direct, relay, expect, alone) {
   const told = `directly ${brief(direct)}\nrelayed ${brief(relay)}`;
   if (direct.ok) {
@@ -79,13 +79,13 @@ function compareRecord(direct, relay, expect, alone) {
   if (direct.status >= 400 && !('retryAfter' in expect)) assert.ok(retryAfterHolds(direct, relay), `another retry-after\n${told}`);
 }
 
-/** What must be the same of a failure. An error in a 200 or a broken connection may become a status that tells it, a page may get a type. */
+/** Compares failures. An error in a 200 or a broken connection may become an error status, and an HTML page may get a type. */
 function sameFields(direct) {
   const told = direct.type ? ['type', 'message'] : [];
   return direct.status >= 400 ? ['status', 'message', 'shouldRetry', ...told] : told;
 }
 
-/** What Claude Code prints is all that its user sees. */
+/** Compares what Claude Code prints, which is all that its user sees. */
 function compareSentence(direct, relay, expect, alone) {
   const told = `directly ${brief(direct)}\nrelayed ${brief(relay)}`;
   if (direct.ok) assert.ok(relay.ok, `it works directly, not through the relay\n${told}`);
@@ -106,14 +106,14 @@ function compareTime(row, name, direct, relay) {
 
 const summary = (direct, relay) => `directly ${direct.records.slice(0, 8).map(brief).join('\n')}\nrelayed ${relay.records.slice(0, 8).map(brief).join('\n')}`;
 
-/** Many at once: how many failed, whichever they were. */
+/** Compares how many records failed, whichever they were. */
 function compareSum(direct, relay) {
   const failed = relay.records.filter((record) => !record.ok);
   assert.ok(failed.length <= failures(direct.records),
     `${failed.length} of ${relay.records.length} failed, directly ${failures(direct.records)}\n${summary(direct, { records: failed })}`);
 }
 
-/** A row with one provider and one key also has the provider asked no more often than directly. */
+/** With one provider and one key, the relay must not send more requests than the direct run. */
 function compareEach(row, name, direct, relay) {
   const one = name === 'claude' ? compareSentence : compareRecord;
   const last = relay.records.length - 1;
@@ -129,7 +129,7 @@ function compare(row, name, direct, relay) {
   if (failures(relay.records) === failures(direct.records)) compareTime(row, name, direct, relay);
 }
 
-/** The last record has what the row expects: equal, or matched by a pattern. */
+/** The last record must have what the row expects: an equal value, or one that matches a pattern. */
 function meets(row, { records }) {
   const last = records.at(-1);
   for (const [field, wanted] of Object.entries(row.expect ?? {})) {
@@ -139,7 +139,7 @@ function meets(row, { records }) {
   }
 }
 
-/** Runs one row with one client (its name, and `start(url, options)` that makes it). */
+/** Runs one row with one client: its name, and `start(url, options)`, which makes it. */
 export async function neverWorse(t, row, name, start) {
   const options = { key: secret('first'), ...(typeof row.client === 'function' ? row.client(t) : row.client) };
   const [direct, relay] = await Promise.all([directly(t, row, start, options), relayed(t, row, start, options)]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starts the real binary with a configuration of its own and sees to it that it ends well: by
-// SIGTERM, with code 0, without a report of a sanitizer and without a secret in what it printed.
+// Starts the real binary with its own configuration. At the end of a test it checks that the relay exits with code 0 at
+// SIGTERM, without a report of a sanitizer and without a secret in its output.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,13 +14,13 @@ import { fileURLToPath } from 'node:url';
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
 export const binary = process.env.CCRELAY_BIN ?? path.join(root, 'build/plain/ccrelay');
 export const canary = process.env.CCRELAY_CANARY ?? 'CANARY7f3a9d';
-/** Sanitized builds are slower; waits are longer there, never different. */
+/** Multiplies waits, for slow machines and sanitized builds. */
 export const patience = Number(process.env.CCRELAY_PATIENCE ?? 1);
 export const secret = (name) => `sk-ant-api03-${canary}-${name}`;
 
 const taken = new Set();
 
-/** Whether a port of this machine can be listened on. */
+/** Tells whether a port is free. */
 function isFree(port) {
   const server = net.createServer();
   return new Promise((done) => {
@@ -29,7 +29,7 @@ function isFree(port) {
   });
 }
 
-/** A port nobody uses at the moment, never the same twice, and none that the system gives to outgoing connections. */
+/** A free port, never the same twice, and outside the range that the system uses for outgoing connections. */
 export async function freePort() {
   for (;;) {
     const port = 12_000 + Math.floor(Math.random() * 20_000);
@@ -39,13 +39,13 @@ export async function freePort() {
   }
 }
 
-/** A provider entry for an upstream of the test. */
+/** An entry of `providers` for an upstream of the test. */
 export function provider(upstream, more = {}) {
   const { key = secret(upstream.name ?? 'dead'), priority = 1, ...rest } = more;
   return { name: upstream.name ?? 'dead', type: 'anthropic', base_url: upstream.url, keys: [{ key, priority }], ...rest };
 }
 
-/** The usual pair: the first is asked before the second. */
+/** Two entries of `providers`; the first has the higher priority. */
 export function pair(first, second) {
   return [provider(first, { priority: 2 }), provider(second, { priority: 1 })];
 }
@@ -53,8 +53,8 @@ export function pair(first, second) {
 export class Relay {
   /**
    * config: sections that replace the defaults; policy: text of a policy file, or undefined for
-   * the strategy of the configuration; args, env: more of them. config null: no configuration.
-   * wrap: a program and its arguments that start the binary.
+   * the strategy of the configuration; args, env: further ones. config null: no configuration.
+   * wrap: a program with arguments that runs the binary.
    */
   static async start(t, { config = {}, policy, args = [], env = {}, ready = true, file, wrap = [] } = {}) {
     const relay = new Relay(t.name);
@@ -124,7 +124,7 @@ export class Relay {
     throw new Error(`the relay is not ready\n${this.output}`);
   }
 
-  /** Waits until what it has printed matches. */
+  /** Waits until its output matches. */
   async printed(pattern, limit = 5_000 * patience) {
     const until = performance.now() + limit;
     while (!pattern.test(this.output)) {
@@ -206,7 +206,7 @@ export class Relay {
   }
 }
 
-/** A relay with its folder and ports, not started: what it reads is put there first. */
+/** Makes the folder and ports of a relay without starting it, so that a test can put files there first. */
 export async function prepared(t) {
   const relay = new Relay(t.name);
   relay.folder = mkdtempSync(path.join(tmpdir(), 'ccrelay-test-'));
@@ -217,7 +217,7 @@ export async function prepared(t) {
   return relay;
 }
 
-/** Runs a command of the binary to its end: its exit code, and all that it printed. */
+/** Runs a command of the binary and returns its exit code and output. */
 export function run(args, env = {}) {
   const { PATH, ASAN_OPTIONS, CCRELAY_ROOT } = process.env;
   const clean = Object.fromEntries(Object.entries({ PATH, ASAN_OPTIONS, CCRELAY_ROOT: CCRELAY_ROOT ?? root, ...env }).filter(([, value]) => value !== undefined));
@@ -230,12 +230,12 @@ export function run(args, env = {}) {
   }));
 }
 
-/** GET without a pool, for polling. */
+/** GET over a new connection, for polling. */
 export function get(url, headers = {}) {
   return send(url, { headers });
 }
 
-/** One request over a connection of its own, or over `agent`: status, headers, body, or a rejection. */
+/** Sends one request over a new connection, or over `agent`. Resolves to status, headers and body, or rejects. */
 export function send(url, { method = 'GET', headers = {}, body, agent = false, onData } = {}) {
   const given = Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined));
   const parts = [];
@@ -265,15 +265,15 @@ export function post(relay, body, { headers = {}, target = '/v1/messages?beta=tr
 
 export const ask = (more = {}) => ({ model: 'claude-test-1', max_tokens: 64, messages: [{ role: 'user', content: 'hi' }], ...more });
 
-/** What the relay's admin address says of its state. */
+/** The relay's /status. */
 export async function status(relay) {
   return JSON.parse((await get(`http://127.0.0.1:${relay.adminPort}/status`)).text);
 }
 
 /**
- * Reloads so many times by SIGHUP, with a request by use() before each: KiB that all processes hold
- * after the tenth reload, after the last, and at most. 400 requests come first, so that what is only
- * needed once is there.
+ * Reloads so many times by SIGHUP, with a request by use() before each. Returns the memory of all processes, in KiB,
+ * after the tenth reload, after the last, and at most. 400 requests come first, so that what is allocated only once
+ * does not count.
  */
 export async function reloadsKept(relay, count, use) {
   for (let n = 0; n < 400; n += 1) await use();
@@ -289,7 +289,7 @@ export async function reloadsKept(relay, count, use) {
   return { early, late: relay.resident(), most };
 }
 
-/** Waits until what() is true: whether it came to be in time. */
+/** Waits until what() is true, and returns whether it was in time. */
 export async function until(what, limit = 10_000 * patience) {
   const end = performance.now() + limit;
   while (performance.now() < end) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// node:test with a limit on every test, so that one that hangs is named.
+// test of node:test with a time limit, so that a test that hangs fails under its name.
 import { test as plain } from 'node:test';
 import { patience } from './relay.mjs';
 

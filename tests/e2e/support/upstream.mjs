@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A provider under the test's control, on a raw socket: it records every request byte for byte
-// and answers as told, rightly or with a fault.
+// A simulated provider on a raw socket. It records every request byte for byte, and answers as its handlers say, well or
+// with a fault.
 import net from 'node:net';
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,7 +8,7 @@ import * as answers from './answers.mjs';
 
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 
-/** Reads requests from a socket: `await next()` is a request, or null at the end. */
+/** Reads requests from a socket: `await next()` resolves to a request, or null at the end. */
 class RequestReader {
   constructor(socket) {
     this.held = Buffer.alloc(0);
@@ -75,7 +75,7 @@ class RequestReader {
   }
 }
 
-/** What a handler answers with. Every method that ends the connection says so to the loop. */
+/** What a handler answers with. Methods that end the connection tell the loop. */
 class Reply {
   constructor(socket, from) {
     this.socket = socket;
@@ -136,14 +136,14 @@ class Reply {
     this.socket.destroy();
   }
 
-  /** Says nothing more and keeps the connection until the peer goes. */
+  /** Sends nothing more and keeps the connection open until the peer closes it. */
   async stall() {
     this.open = false;
     if (!this.socket.destroyed) await new Promise((gone) => this.socket.once('close', gone));
   }
 }
 
-/** A healthy provider: text, or whatever `spec` asks for, marked with the provider's name. */
+/** A healthy provider: answers with text, or with what `spec` says, and the provider's name. */
 export function healthy(spec = {}) {
   return async (request, reply) => {
     let asked = {};
@@ -159,7 +159,7 @@ export function healthy(spec = {}) {
   };
 }
 
-/** Faults, by the names the tests use. */
+/** Faults by name. */
 export const faults = {
   status: (status, type, headers = {}) => (request, reply) =>
     reply.json(status, answers.error(type, `refused by ${reply.from}`, `req_${reply.from}`), headers),
@@ -192,7 +192,7 @@ export const faults = {
 };
 
 export class Upstream {
-  /** `handler(request, reply)`: one, or a list of which the last is used for ever. */
+  /** `handler(request, reply)`, or a list of handlers: one for each request, the last for all further ones. */
   static async start(t, name, handler = healthy(), port = 0) {
     const upstream = new Upstream(name, handler);
     await new Promise((done) => upstream.server.listen(port, '127.0.0.1', done));
@@ -243,7 +243,7 @@ export class Upstream {
   }
 }
 
-/** An address at which nobody listens. */
+/** An address on which nothing listens. */
 export async function refusing() {
   const server = net.createServer();
   await new Promise((done) => server.listen(0, '127.0.0.1', done));

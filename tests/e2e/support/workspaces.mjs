@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A provider with batches and files, which belong to the key that made them: every other key gets the 404 that the real
-// one answers with, and a credential it does not know, as the relay's own, a 401.
+// A simulated provider with batches and files, which belong to the key that created them: other keys get a 404, as from
+// the real one, and unknown credentials, such as the relay's own, a 401.
 import { createHash } from 'node:crypto';
 import * as answers from './answers.mjs';
 import { Upstream } from './upstream.mjs';
@@ -16,7 +16,7 @@ function batchObject(upstream, { id, requests, ended }) {
   };
 }
 
-/** Every file_id of a body's content blocks. */
+/** Every file_id in the content blocks of a body. */
 function filesOf(value) {
   if (Array.isArray(value)) return value.flatMap(filesOf);
   if (value === null || typeof value !== 'object') return [];
@@ -80,7 +80,7 @@ class Workspace {
   }
 }
 
-/** The provider, with a workspace for each of the keys: upstream.workspaces[key]. */
+/** Starts the provider, with a workspace for each key: upstream.workspaces[key]. */
 export async function workspaces(t, name, keys) {
   const upstream = await Upstream.start(t, name, (request, reply) => {
     const own = upstream.workspaces[request.headers['x-api-key']];

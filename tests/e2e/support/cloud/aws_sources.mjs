@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where AWS credentials come from: STS, IMDS, the container endpoint, the SSO portal and its OIDC,
-// all on one port. Each answer is a new key of `keys`, which the Bedrock mock shares.
+// Simulates the sources of AWS credentials on one port: STS, IMDS, the container endpoint, the SSO portal and its OIDC
+// service. Each answer is a new key of `keys`, which the Bedrock mock accepts.
 import { canary } from '../relay.mjs';
 import { Cloud, Refusal, parseForm, split } from './base.mjs';
 import { verify } from './sigv4.mjs';
@@ -11,7 +11,7 @@ const account = '123456789012';
 const iso = (ms) => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
 const escaped = (text) => text.replace(/[<>&]/g, (mark) => `&#${mark.charCodeAt(0)};`);
 
-/** STS has older names for what newer services say. */
+/** STS uses older names of errors than newer services. */
 const stsNames = { InvalidSignatureException: 'SignatureDoesNotMatch', UnrecognizedClientException: 'InvalidClientTokenId', ExpiredTokenException: 'ExpiredToken',
   IncompleteSignatureException: 'IncompleteSignature', MissingAuthenticationTokenException: 'MissingAuthenticationToken' };
 const sts = (status, code, message) => new Refusal(status, code, message, { kind: 'sts' });
@@ -178,7 +178,7 @@ export class AwsSources extends Cloud {
     return { operation: 'sso:CreateToken', run: (reply) => this.json(reply, 200, { accessToken: this.ssoTokens.issue(this.life), expiresIn: this.life, tokenType: 'Bearer', refreshToken: this.ssoRefresh.issue(this.life * 10) }) };
   }
 
-  /** What a token cache file of `aws sso login` holds; `life` in s, a negative one is expired. */
+  /** The contents of a token cache file of `aws sso login`; `life` in s, negative for an expired token. */
   ssoCache(life = 3600, more = {}) {
     return { startUrl: 'https://an-org.awsapps.com/start', region: this.region, accessToken: this.ssoTokens.issue(life), expiresAt: iso(this.now() + life * 1000), ...this.ssoClient,
       registrationExpiresAt: iso(this.now() + 864e5), refreshToken: this.ssoRefresh.issue(864e3), ...more };
@@ -188,7 +188,7 @@ export class AwsSources extends Cloud {
 export const startAwsSources = (t, options) => AwsSources.start(t, options);
 
 export const awsFaults = {
-  /** IMDS says 200 with an error in it. */
+  /** IMDS answers 200 with an error in the body. */
   imdsCode: (code = 'AssumeRoleUnauthorizedAccess') => (request, reply, mock) =>
     mock.json(reply, 200, { Code: code, Message: 'EC2 cannot assume the role', LastUpdated: iso(mock.now()) }),
   throttled: () => () => { throw sts(400, 'Throttling', 'Rate exceeded'); },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Azure AI Foundry: the Messages API under /anthropic, a key or an Entra token, Azure's errors at the door.
+// Simulates Azure AI Foundry: the Messages API under /anthropic, a key or an Entra token, Azure's own errors about those.
 import { canary } from '../relay.mjs';
 import * as answers from '../answers.mjs';
 import { Cloud, Refusal, bearerOf, split } from './base.mjs';

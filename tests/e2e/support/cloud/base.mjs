@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every cloud mock is: a server that admits a request or refuses it with the real one's words,
-// counts what it admitted, and answers it rightly or with the fault that was ordered.
+// The base of all cloud mocks: a server that accepts a request or refuses it with the message of the real service,
+// counts what it accepted, and answers well or with the fault that the test has ordered.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Upstream } from '../upstream.mjs';
 
 const reasons = { 200: 'OK', 400: 'Bad Request', 401: 'Unauthorized', 403: 'Forbidden', 404: 'Not Found', 429: 'Too Many Requests', 503: 'Service Unavailable' };
 
-/** Thrown by a mock that does not accept a request; `type` is the provider's own name of the error. */
+/** Thrown by a mock that refuses a request; `type` is the provider's own name of the error. */
 export class Refusal extends Error {
   constructor(status, type, message, more = {}) {
     super(message);
@@ -15,7 +15,7 @@ export class Refusal extends Error {
 }
 
 export class Cloud extends Upstream {
-  /** A listening mock, closed when the test ends. */
+  /** Starts a mock; it is closed when the test ends. */
   static async start(t, options = {}) {
     const mock = new this(options);
     await new Promise((done) => mock.server.listen(0, '127.0.0.1', done));
@@ -41,7 +41,7 @@ export class Cloud extends Upstream {
     return Date.now() + this.skew;
   }
 
-  /** Orders a fault for the next `times` admitted requests, or those to the operation `on` only. */
+  /** Orders a fault for the next `times` accepted requests, or only for those to the operation `on`. */
   fault(handler, { times = 1, on } = {}) {
     this.ordered.push({ handler, left: times, on });
   }
@@ -63,7 +63,7 @@ export class Cloud extends Upstream {
     return this.counts[operation] ?? 0;
   }
 
-  /** `admit(request)` of a mock throws a Refusal or gives { operation, run(reply) }. Only its refusals are recorded, not the ordered ones. */
+  /** `admit(request)` of a mock throws a Refusal or returns { operation, run(reply) }. Its refusals are recorded, ordered faults are not. */
   async answer(request, reply) {
     try {
       const job = await this.admit(request).catch((error) => this.record(request, error));
@@ -115,7 +115,7 @@ export class Cloud extends Upstream {
   }
 }
 
-/** Faults of any cloud mock; those of ../upstream.mjs (reset, close, stall, html, garbage ...) fit too. */
+/** Faults of any cloud mock; those of ../upstream.mjs (reset, close, stall, html, garbage ...) work too. */
 export const faults = {
   slow: (ms) => async (request, reply, mock, job) => {
     await sleep(ms);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// bedrock-runtime: signatures or API keys, bodies without model and stream, answers as event-stream frames.
+// Simulates bedrock-runtime: signatures or API keys, bodies without model and stream, answers as event-stream frames.
 import * as answers from '../answers.mjs';
 import { Cloud, Refusal, bearerOf, split } from './base.mjs';
 import { chunk, exception, spoil, stranger, unmodelled } from './frames.mjs';
@@ -13,7 +13,7 @@ const streamType = 'application/vnd.amazon.eventstream';
 const metrics = { inputTokenCount: 12, outputTokenCount: 7, invocationLatency: 31, firstByteLatency: 11, cacheReadInputTokenCount: 5, cacheWriteInputTokenCount: 3 };
 const modelForm = /^(?:arn:aws[\w-]*:bedrock:[\w-]*:\d*:[\w-]+\/[\w.:-]+|(?:[a-z]{2,6}\.)?anthropic\.[\w.-]+(?::\d+)?)$/;
 
-/** The events as frames; no pings here, and the last carries the metrics. */
+/** The events as frames. Bedrock sends no pings; the last frame has the metrics. */
 function framesOf(spec) {
   const jsons = answers.events(spec).map((text) => text.slice(text.indexOf('data: ') + 6).trim()).filter((json) => !json.includes('"type":"ping"'));
   const last = { ...JSON.parse(jsons.pop()), 'amazon-bedrock-invocationMetrics': metrics };
@@ -121,10 +121,10 @@ export class Bedrock extends Cloud {
 
 export const startBedrock = (t, options) => Bedrock.start(t, options);
 
-/** `change(frames)` gives the parts that are written in place of the healthy stream. */
+/** `change(frames)` returns the parts to write in place of the healthy stream. */
 const streamed = (change) => (request, reply, mock, job) => mock.frames(reply, change(framesOf(mock.spec(job.model, job.body))));
 
-/** The frame at `at` spoiled, and what follows as if nothing had happened; 'cut' ends the stream there. */
+/** Spoils the frame at `at` and sends the rest as usual; 'cut' ends the stream there. */
 const spoiled = (how) => (at = 2) => streamed((list) => [...list.slice(0, at), spoil[how](list[at]), ...(how === 'cut' ? [] : list.slice(at + 1))]);
 
 const exceptions = {
@@ -140,13 +140,13 @@ export const members = Object.keys(exceptions);
 const refused = (status, type, message, headers) => () => { throw new Refusal(status, type, message, { headers }); };
 
 export const bedrockFaults = {
-  /** An exception of the stream in place of the event at `at`; nothing follows it. */
+  /** An exception in place of the event at `at`; nothing follows it. */
   exception: (member, at = 2) => streamed((list) => [...list.slice(0, at),
     exception(member, exceptions[member], member === 'modelStreamErrorException' ? { originalStatusCode: 500, originalMessage: 'of the model' } : {})]),
   unmodelled: (at = 2) => streamed((list) => [...list.slice(0, at), unmodelled('novelException', 'never heard of')]),
-  /** A chunk whose JSON has no type: a reader skips it. */
+  /** A chunk whose JSON has no type, which readers skip. */
   typeless: (at = 2) => streamed((list) => [...list.slice(0, at), chunk('{"amazon-bedrock-guardrailAction":"NONE"}'), ...list.slice(at)]),
-  /** The frames under another content-type, which no reader looks at. */
+  /** The frames with another content-type, which readers ignore. */
   labelled: (type) => (request, reply, mock, job) => mock.stream(reply, framesOf(mock.spec(job.model, job.body)), { 'content-type': type }),
   stranger: (at = 2) => streamed((list) => [...list.slice(0, at), stranger(), ...list.slice(at)]),
   messageCrc: spoiled('messageCrc'),
@@ -154,7 +154,7 @@ export const bedrockFaults = {
   payload: spoiled('payload'),
   cut: spoiled('cut'),
   huge: spoiled('huge'),
-  /** A clean end of HTTP between frames, before message_stop. */
+  /** A clean end of the HTTP body between frames, before message_stop. */
   early: (at = 2) => streamed((list) => list.slice(0, at)),
   everyByte: () => streamed((list) => [...Buffer.concat(list)].map((byte) => Buffer.from([byte]))),
   allAtOnce: () => streamed((list) => [Buffer.concat(list)]),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where Azure's tokens come from: Entra's token endpoint, the instance's identity, the App Service's
-// identity. The Azure mock takes `tokens` and looks at their audience.
+// Simulates the sources of Azure tokens: the token endpoint of Entra ID, and the managed identities of machines and of
+// App Service. The Azure mock accepts `tokens` and checks their audience.
 import { canary } from '../relay.mjs';
 import { Cloud, Refusal, parseForm, split } from './base.mjs';
 import { keyPair, read, signedBy } from './jwt.mjs';
@@ -92,7 +92,7 @@ export class Entra extends Cloud {
     if (wanted !== this.options.identityId) throw identity(400, 'invalid_request', 'Identity not found');
   }
 
-  /** Numbers are strings in the answers of managed identities. */
+  /** Managed identities answer with numbers as strings. */
   managed(reply, more) {
     const expires = Math.floor(this.now() / 1000) + this.life;
     return this.json(reply, 200, { access_token: this.issue(), expires_on: String(expires), resource: this.audience, token_type: 'Bearer', ...more });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames of an AWS event stream, encoded by AWS's own codec, and ways to spoil them.
+// Makes frames of an AWS event stream with AWS's own codec, and spoils them.
 import codecs from '@smithy/eventstream-codec';
 import utf8 from '@smithy/util-utf8';
 
@@ -23,12 +23,12 @@ export function exception(member, message, more = {}) {
   return frame({ ':exception-type': member, ':content-type': 'application/json', ':message-type': 'exception' }, { message, ...more });
 }
 
-/** An error that the stream's model does not know. */
+/** An error that the schema of the stream does not have. */
 export function unmodelled(code, message) {
   return frame({ ':error-code': code, ':error-message': message, ':message-type': 'error' }, {});
 }
 
-/** An event of a kind that nobody knows: a reader skips it. */
+/** An event of an unknown kind, which readers skip. */
 export function stranger(kind = 'novelty') {
   return frame({ ':event-type': kind, ':content-type': 'application/json', ':message-type': 'event' }, { of: 'no concern' });
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where Google's tokens come from: OAuth 2 (service accounts, users), the security token service,
-// impersonation and the metadata server, all on one port. The Vertex mock takes `tokens`.
+// Simulates the sources of Google's tokens on one port: OAuth 2 (service accounts, users), the Security Token Service,
+// impersonation and the metadata server. The Vertex mock accepts `tokens`.
 import { canary } from '../relay.mjs';
 import { Cloud, Refusal, bearerOf, parseForm, split } from './base.mjs';
 import { keyPair, read, signedBy } from './jwt.mjs';

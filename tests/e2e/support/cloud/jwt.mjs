@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Assertions: read, verified, and made by hand to be refused.
+// JSON web tokens (RFC 7519): reads and verifies them, and makes ones that must be refused.
 import { createSign, generateKeyPairSync, verify } from 'node:crypto';
 
 const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the clouds' own doors to the Messages API take and refuse in a body.
+// Which fields and betas each cloud accepts in the body of a request, and which it refuses.
 import { Refusal } from './base.mjs';
 
 const common = ['messages', 'system', 'max_tokens', 'temperature', 'top_p', 'top_k', 'stop_sequences', 'tools', 'tool_choice',
@@ -12,7 +12,7 @@ export const fields = {
 const betas = ['interleaved-thinking-2025-05-14', 'tool-search-tool-2025-10-19', 'context-1m-2025-08-07', 'effort-2025-11-24', 'output-128k-2025-02-19',
   'token-efficient-tools-2025-02-19', 'computer-use-2024-10-22', 'computer-use-2025-01-24', 'fine-grained-tool-streaming-2025-05-14', 'dev-full-thinking-2025-05-14'];
 export const knownBetas = { bedrock: betas, vertex: [...betas, 'claude-code-20250219', 'web-search-2025-03-05', 'token-counting-2024-11-01'] };
-// Betas that a count does not take though a message does.
+// Betas that count_tokens refuses and messages accept.
 export const messageBetas = ['tool-search-tool-2025-10-19', 'web-search-2025-03-05'];
 const notCounted = ['max_tokens', 'temperature', 'top_p', 'top_k', 'stop_sequences', 'metadata', 'stream'];
 
@@ -27,12 +27,12 @@ export function parseBody(bytes, type, message) {
   throw new Refusal(400, type, message);
 }
 
-// What the schemas of Bedrock and Vertex refuse below the top, by a path of names and '*'.
+// Nested fields that the schemas of Bedrock and Vertex refuse, by a path of names and '*'.
 const refusedInside = [['output_config', 'task_budget'],
   ...['system.*', 'tools.*', 'messages.*', 'messages.*.content.*', 'messages.*.content.*.content.*', 'messages.*.content.*.source.content.*']
     .map((place) => [...place.split('.'), 'cache_control', 'scope'])];
 
-/** The first place that a path leads to, as the door names it, or undefined. */
+/** The first place that a path leads to, as the cloud names it in errors; undefined if there is none. */
 function find(value, [step, ...rest], at = []) {
   if (step === undefined) return at.join('.');
   if (value === null || typeof value !== 'object') return undefined;
@@ -44,7 +44,7 @@ function find(value, [step, ...rest], at = []) {
   return undefined;
 }
 
-/** Throws unless the body is one the door takes: `door` of `fields`, `counting` for count_tokens. */
+/** Throws unless the cloud accepts the body: `door` is a key of `fields`, `counting` is for count_tokens. */
 export function checkBody(body, { door, type, model, counting = false }) {
   const refuse = (words) => { throw new Refusal(400, type, words); };
   for (const name of Object.keys(body)) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// AWS signatures, computed by AWS's own library: verified on what arrived, and made for requests by hand.
+// AWS signatures, computed by AWS's own library: verifies those of requests, and signs requests of a test.
 import { createHash } from 'node:crypto';
 import sha256js from '@aws-crypto/sha256-js';
 import signature from '@smithy/signature-v4';
@@ -70,7 +70,7 @@ async function compute(key, { region, service, names, at, request, headers }) {
   return parse(signed.headers.authorization);
 }
 
-/** The key that signed the request, or a Refusal in AWS's words. */
+/** The key that signed the request; throws a Refusal with AWS's message. */
 export async function verify(request, { keys, service, region, now }) {
   const given = parse(request.headers.authorization ?? '');
   const key = knownKey(given, request, keys);
@@ -85,7 +85,7 @@ export async function verify(request, { keys, service, region, now }) {
   return key;
 }
 
-/** Headers with which a request made by hand is signed: host, date, token, hash, authorization. */
+/** The headers that sign a request of a test: host, date, token, hash, authorization. */
 export async function sign(url, { method = 'POST', headers = {}, body = '', key, service, region, date = new Date() }) {
   const { host, hostname } = new URL(url);
   const { path, query } = split(url.slice(url.indexOf(host) + host.length));

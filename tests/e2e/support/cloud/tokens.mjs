@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the credential servers hand out and the providers recognise: bearer tokens and AWS keys,
-// each with the canary in it and with an end.
+// Bearer tokens and AWS keys that the simulated token services issue and the simulated providers accept. Each contains
+// the canary and expires.
 import { canary } from '../relay.mjs';
 
 export class Tokens {
-  /** `now()` gives ms; `prefix` is how the real ones begin. */
+  /** `now()` returns ms; `prefix` is how real tokens begin. */
   constructor(now, prefix) {
     Object.assign(this, { now, prefix, known: new Map() });
   }
 
-  /** A token good for `life` seconds; `about` is kept with it. */
+  /** A token that is valid for `life` seconds; `about` is stored with it. */
   issue(life, about = {}) {
     const token = `${this.prefix}${canary}-${this.known.size + 1}`;
     this.known.set(token, { token, expires: this.now() + life * 1000, ...about });
@@ -27,12 +27,12 @@ export class Tokens {
     return found.expires > this.now() ? 'good' : 'expired';
   }
 
-  /** Ends one, or all that were issued so far. */
+  /** Expires one token, or all that were issued so far. */
   expire(token) {
     for (const entry of this.known.values()) if (token === undefined || entry.token === token) entry.expires = this.now() - 1;
   }
 
-  /** As if they had never been issued. */
+  /** Forgets tokens, as if they had never been issued. */
   revoke(token) {
     if (token === undefined) this.known.clear();
     else this.known.delete(token);
@@ -51,7 +51,7 @@ export class AwsKeys {
     return key;
   }
 
-  /** A temporary pair with its session token, good for `life` seconds. */
+  /** A temporary pair with its session token, valid for `life` seconds. */
   issue(life, about = {}) {
     const name = `T${this.known.size + 1}`;
     const key = { accessKeyId: `ASIA${canary}${name}`, secretAccessKey: `${canary}/secret+of/${name}`,
@@ -69,7 +69,7 @@ export class AwsKeys {
     return this.known.get(id);
   }
 
-  /** Ends all temporary keys issued so far. */
+  /** Expires all temporary keys issued so far. */
   expire() {
     for (const key of this.known.values()) if (key.sessionToken) key.expires = this.now() - 1;
   }

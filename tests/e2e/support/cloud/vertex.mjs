@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Vertex: Google's door to the Messages API, with Google's tokens, errors in Google's shape at the
-// door and in Anthropic's behind it.
+// Simulates Vertex AI: Google's tokens, errors of the gateway in Google's shape, errors of the model in Anthropic's.
 import * as answers from '../answers.mjs';
 import { Cloud, Refusal, bearerOf, split } from './base.mjs';
 import { checkBody, checkVersion, knownBetas, messageBetas, parseBody } from './rules.mjs';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What rows share: providers, ways to ask, and fallbacks that cannot serve.
+// Shared by the rows of failures: handlers of providers, ways to send requests, and fallbacks that cannot serve.
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Relay, provider, secret } from '../relay.mjs';
@@ -17,10 +17,10 @@ export const overloaded = refuses(529, 'overloaded_error', 'Overloaded');
 export const limited = (headers) => refuses(429, 'rate_limit_error', 'This request would exceed your rate limit.', headers);
 export const failing = refuses(500, 'api_error', 'Internal server error');
 
-/** The first `count` requests get `handler`, what follows is healthy. */
+/** Handlers: `handler` for the first `count` requests, healthy from then on. */
 export const atFirst = (count, handler) => [...Array(count).fill(handler), healthy()];
 
-/** The n-th, 2n-th ... request of a provider fails, `from` on. */
+/** Every n-th request of a provider fails; counting begins at `from`. */
 export const everyNth = (n, handler, from = 0) => {
   let seen = from;
   const good = healthy();
@@ -30,7 +30,7 @@ export const everyNth = (n, handler, from = 0) => {
   };
 };
 
-/** `count` requests one after the other, `pause` ms between them. */
+/** Sends `count` requests one after the other, `pause` ms apart. */
 export const inTurn = (count, pause = 0, more = {}) => async (client) => {
   const records = [];
   for (let n = 0; n < count; n += 1) {
@@ -40,16 +40,16 @@ export const inTurn = (count, pause = 0, more = {}) => async (client) => {
   return records;
 };
 
-/** `count` requests at once. */
+/** Sends `count` requests at once. */
 export const atOnce = (count, more = {}) => (client) => Promise.all(Array.from({ length: count }, () => client.ask({ stream: true, ...more })));
 
-/** A request every `pause` ms, whether or not the last is answered. */
+/** Sends a request every `pause` ms, without waiting for answers. */
 export const atRate = (count, pause, more = {}) => (client) => Promise.all(Array.from({ length: count }, async (_, n) => {
   await sleep(n * pause);
   return client.ask(typeof more === 'function' ? more(n) : more);
 }));
 
-/** A raw client's options: its connections are kept. */
+/** Options of a raw client that keeps its connections. */
 export const kept = (t) => {
   const agent = new http.Agent({ keepAlive: true });
   t.after(() => agent.destroy());
@@ -71,7 +71,7 @@ const cloud = (kind, options) => async (t) => {
 const noModel = (request, reply) => reply.json(404, answers.error('not_found_error', 'model: claude-test-1'));
 const ollama = (base_url, more = {}) => ({ name: 'ollama', type: 'ollama', base_url, keys: [{ key: 'ollama', priority: 0 }], model_mapping: { 'claude-*': 'qwen3-coder:30b' }, ...more });
 
-/** Fallbacks that cannot serve, by what their user would call them. Each: (t) => {providers, env}. */
+/** Fallbacks that cannot serve, by a description. Each: (t) => {providers, env}. */
 export const cannotServe = {
   'a provider that answers 404 for the model': (t) => behind(t, 'second', noModel),
   'a provider that refuses our key with 401': (t) => behind(t, 'second', refuses(401, 'authentication_error', 'invalid x-api-key')),

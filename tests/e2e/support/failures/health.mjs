@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Section 1: health never refuses when nobody else is left, and a fallback never makes the answer worse.
+// Section 1: health tracking never refuses a request for which no other candidate is left, and a fallback never makes the answer worse.
 import assert from 'node:assert/strict';
 import {
   Upstream, answers, atFirst, atRate, behind, cannotServe, every, everyNth, failing, faults, healthy, inTurn, kept, limited, overloaded, provider, refuses,
   saying, sdks, secret, sleep,
 } from './common.mjs';
 
-/** Takes `width` requests of `ms` at a time and answers others 429 without a time. */
+/** Serves `width` requests at a time, `ms` each, and answers others with 429 without a retry-after. */
 const narrow = (width, ms) => () => {
   let busy = 0;
   const good = healthy();
@@ -29,10 +29,10 @@ const turnsOf = (people, turns) => async (_, start) => {
   return (await Promise.all(Array.from({ length: people }, talk))).flat();
 };
 
-/** A stream that ends with an error after its first words. */
+/** A stream that ends with an error after its first content. */
 const breaking = (type) => async (request, reply) => reply.stream([...answers.events({ from: reply.from }).slice(0, 4), answers.event('error', answers.error(type, `the words of ${type}`, 'req_first'))]);
 
-/** Answers 500 to what holds the word "poison". */
+/** Answers 500 to requests that contain the word "poison". */
 const poisonable = () => {
   const good = healthy();
   return (request, reply) => (request.body.includes('poison') ? failing : good)(request, reply);
@@ -44,20 +44,20 @@ const poison = (words) => async (client) => {
   return records;
 };
 
-/** Sends its head after `ms`. */
+/** Sends the head of its answer after `ms`. */
 const slowly = (ms) => async (request, reply) => {
   await sleep(ms);
   return healthy()(request, reply);
 };
 
-/** `count` requests, none like another. */
+/** Sends `count` requests, all different. */
 const different = (count) => async (client) => {
   const records = [];
   for (let n = 0; n < count; n += 1) records.push(await client.ask(saying(`question ${n}`, { stream: true })));
   return records;
 };
 
-/** An SDK that is told to wait for hours does: it tries once here. */
+/** An SDK that is told to wait for hours does wait, so here it tries once. */
 const once = { retries: 0 };
 
 const subscription = {
@@ -72,10 +72,10 @@ const hitLimit = (seconds) => () => refuses(429, 'rate_limit_error', "This reque
   'anthropic-ratelimit-unified-overage-disabled-reason': 'org_level_disabled',
 });
 
-/** No key of the relay's own: those of clients go to the provider. */
+/** The relay has no key; clients' own keys go to the provider. */
 const passing = { entry: { keys: undefined, transparent: true }, config: { server: { auth: undefined } } };
 
-/** One person asks `count` times, then another with a key of their own. */
+/** One client sends `count` requests, then another client one with its own key. */
 const thenAnother = (count) => async (client, again) => [...await inTurn(count)(client), await again({ key: secret('spare') }).ask({ stream: true })];
 
 const firsts = {
@@ -86,7 +86,7 @@ const firsts = {
   400: () => refuses(400, 'invalid_request_error', 'messages: text content blocks must be non-empty'),
 };
 
-/** A key's own answer: `table[n]` for the n-th key. */
+/** Answers by key: `table[n]` for the n-th key. */
 const byKey = (...table) => () => (request, reply) => {
   const key = request.headers['x-api-key'] ?? request.headers.authorization?.slice(7);
   const at = ['first', 'spare'].findIndex((name) => key === secret(name));

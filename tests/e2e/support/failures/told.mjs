@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Section 2: what is said to the client is true.
+// Section 2: what the client is told is true.
 import assert from 'node:assert/strict';
 import { atFirst, bedrock, every, healthy, inTurn, limited, overloaded, refuses, sdks, secret, vertex } from './common.mjs';
 

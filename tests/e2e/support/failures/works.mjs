@@ -14,14 +14,14 @@ const once = { retries: 0 };
 const bothWays = async (client) => [await client.ask({ stream: true }), await client.ask()];
 const list = () => answers.events({ text: 'the whole text of it', from: 'first' });
 
-/** A 200 with this body, whatever was asked for. */
+/** A 200 with this body, whatever the request. */
 const says = (body, headers = {}) => async (request, reply) => {
   await reply.head(200, { ...headers, 'transfer-encoding': 'chunked' });
   await reply.chunk(body);
   await reply.finish();
 };
 
-/** A stream that flows for `ms`, an event every `gap`. */
+/** A stream of `ms` with an event every `gap` ms. */
 const flowing = (ms, gap) => () => healthy({ text: 'x'.repeat(9 * Math.ceil(ms / gap)), gap });
 
 /** A stream that is silent for `ms` after its first content. */
@@ -35,7 +35,7 @@ const silent = (ms) => () => async (request, reply) => {
   await reply.finish();
 };
 
-/** By a name whose IPv6 address answers nobody, where there is IPv6. */
+/** Addresses the provider by a name whose IPv6 address never answers, if there is IPv6. */
 const deadIPv6 = async (t, first) => ((await blackhole(t, first.port)) ? `http://localhost:${first.port}` : undefined);
 
 const notMessages = {
@@ -72,7 +72,7 @@ const needsOauth = (...betas) => () => {
   return (request, reply) => (request.headers.authorization === `Bearer ${oat}` ? good : refuses(401, 'authentication_error', 'OAuth authentication is required'))(request, reply);
 };
 
-/** Takes bodies in the encodings of the API. */
+/** Accepts bodies in the encodings of the API. */
 const decoding = () => {
   const good = healthy();
   const decoders = { gzip: zlib.gunzipSync, deflate: zlib.inflateSync, br: zlib.brotliDecompressSync };
