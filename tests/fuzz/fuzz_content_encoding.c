@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A body decoded whole and cut; the first byte says from which coding and where. What can be decoded is
-// the same both ways, and never more than the limit is held.
+// Decodes a body whole and in pieces. The first byte chooses the coding and the size of the pieces. Both
+// ways must give the same, and never more than the limit.
 #include "codec/content_encoding.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames read whole and cut, and as the events of a Bedrock answer; the first byte says where, and
-// whether CRCs are mended first, so that what is behind them is reached.
+// Reads frames whole and in pieces, and as events of a Bedrock answer. The first byte chooses the size of
+// the pieces, and whether the CRCs are corrected first, so that the code behind them is reached.
 #include "attempt/bedrock_stream.h"
 #include "codec/base64.h"
 #include "codec/crc32.h"
@@ -88,7 +88,7 @@ static void compare(void (*read)(const char *, size_t, size_t, struct cc_buffer 
   cc_buffer_free(&parts);
 }
 
-// What is decoded is the one text that is encoded so.
+// Base64 that was decoded must encode to the same text.
 static void there_and_back(const char *text, size_t size) {
   struct cc_buffer plain = {0}, again = {0};
   if (cc_base64_decode(&plain, text, size)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The first byte chooses request or response and where the rest is cut; the verdict and all that is
-// told must not depend on the cut.
+// Parses a message whole and in pieces. The first byte chooses request or response and the size of the
+// pieces. Result and events must not depend on the pieces.
 #include "codec/http1_drive.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reader against a plain recursive one, and what can be said of strings either way.
+// Compares the JSON reader with a simple recursive one, and the decoding and quoting of strings.
 #include "codec/json.h"
 #include "codec/json_scan.h"
 #include <stdlib.h>
@@ -45,7 +45,7 @@ static bool plain_number(struct plain *plain) {
   return plain_digits(plain);
 }
 
-// One character beyond ASCII, by its code point.
+// Reads one character beyond ASCII by its code point.
 static bool plain_wide(struct plain *plain) {
   static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
   uint8_t first = *plain->at;
@@ -116,7 +116,7 @@ static bool plain_valid(const uint8_t *data, size_t size) {
   return plain_value(&plain) && plain.at == plain.end;
 }
 
-// A string decodes to text that, quoted, decodes to the same text and equals the string, but for
+// The text of a string, quoted and decoded again, must be the same text and equal the string, except for
 // lone surrogates.
 static void check_string(struct cc_slice raw) {
   char *out = cc_alloc(raw.size), *again = cc_alloc(raw.size * 3);
@@ -157,7 +157,7 @@ static int read_all(const char *text, size_t size) {
   return token;
 }
 
-// Skipping comes to the same end as reading.
+// Skipping a value must end where reading it ends.
 static void check_skip(const char *text, size_t size, int expected) {
   struct cc_json json;
   cc_json_init(&json, text, size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Splices against the plain way. The input is lines: operations ("+field=json", "-field"), then
-// the text behind an empty line.
+// Compares splices with a simple model of editing. The input has one operation a line ("+field=json",
+// "-field"), then an empty line and the text.
 #include "codec/edit_model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

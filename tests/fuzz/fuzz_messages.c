@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is said of a Messages body must agree with what finding each field says.
+// The scan of a Messages body must agree with looking up each field.
 #include "codec/base64.h"
 #include "codec/messages.h"
 #include "codec/usage.h"
@@ -34,7 +34,7 @@ static void check_scan(const char *text, size_t size) {
   }
 }
 
-// What the whole is found to be, its beginnings do not contradict.
+// The scan of a beginning must not contradict the scan of the whole.
 static void check_judge(struct cc_slice data, enum cc_success success) {
   struct cc_usage usage = {0}, judged_usage = {0};
   bool known = false, found = cc_usage_read(data, &usage);
@@ -73,7 +73,7 @@ static void check_answer(struct cc_slice data) {
   check_name(data);
 }
 
-// Only one text stands for some bytes.
+// Bytes have exactly one Base64 text.
 static void check_base64(const char *text, size_t size) {
   struct cc_buffer out = {0}, again = {0};
   if (cc_base64_decode(&out, text, size)) {

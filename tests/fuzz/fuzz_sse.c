@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Fields of a stream read whole and cut; the first byte says where. No byte may be lost.
+// Reads the fields of an event stream whole and in pieces. The first byte chooses the size of the pieces.
+// No byte may be lost.
 #include "codec/sse.h"
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,7 @@ static bool same(struct cc_slice a, struct cc_slice b) {
   return a.size == b.size && (!a.size || memcmp(a.data, b.data, a.size) == 0);
 }
 
-// A name put in where the fields say changes the name and nothing else, and the event is still one.
+// Inserting a name where the fields say must change the name only, and the event must stay one event.
 static void check_name(const char *event, size_t size, const struct cc_sse_fields *fields) {
   struct cc_buffer named = {0}, joined = {0};
   struct cc_sse_fields again;
