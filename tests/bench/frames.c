@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// MB/s of event-stream frames, for frames.sh: the best of several runs over the same 8 MB, in
-// pieces as a connection reads them.
+// Measures how many MB/s of event-stream frames are decoded, for frames.sh: the best of several runs over
+// the same 8 MB, in pieces as a connection reads them.
 #include "attempt/bedrock_stream.h"
 #include "support/frame_build.h"
 #include <stdio.h>
@@ -15,7 +15,7 @@ static double now(void) {
   return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-// A chunk whose frame is size bytes.
+// Makes a chunk with a frame of size bytes.
 static void add_chunk(struct cc_buffer *out, size_t size) {
   struct cc_buffer json = {0}, empty = {0};
   static const char head[] = "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// usage: node idle.mjs [STREAMS]. Memory at rest, memory of each idle stream, and the time to its
-// first event, for the relay and for nginx (one worker each) in front of the same provider.
+// usage: node idle.mjs [STREAMS]. Measures memory at rest, memory of each idle stream, and the time to its first event,
+// for the relay and for nginx (one worker each) in front of the same provider.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// usage: node promises.mjs [flood] [reloads] [memory] [hostile] [killed] [together] [overload]. Promises
-// that take minutes to show, in real time over two workers: limits under a flood, 1,000 reloads under load,
-// memory after 4,000 reloads, a hostile policy beside 100 streams, workers killed at random; limits, waiting,
-// races, probes, faults, reloads and killed workers together; and providers that answer 529 now and then. All
-// of them unless some are named.
+// usage: node promises.mjs [flood] [reloads] [memory] [hostile] [killed] [together] [overload]. Checks promises that take
+// minutes to show, in real time with two workers: limits under a flood, 1,000 reloads under load, memory after 4,000
+// reloads, a hostile policy beside 100 streams, workers killed at random, all of these together, and providers that
+// answer 529 now and then. Runs all of them unless some are named.
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Relay, ask, get, pair, post, provider, reloadsKept, secret } from '../e2e/support/relay.mjs';
@@ -65,7 +64,7 @@ function fullest(moments, span) {
 /** When each of an upstream's requests with a key came in. */
 const moments = (upstream, key) => upstream.requests.filter((request) => request.headers['x-api-key'] === key).map((request) => request.at).sort((a, b) => a - b);
 
-// Each worker has a cell of its own in which it counts.
+// Each worker counts in its own cell.
 const counting = `local relay = require 'ccrelay'
 local own
 return function(exchange)
@@ -240,7 +239,7 @@ await scene('killed', async (t) => {
   check(seen.limited > 0, `limits were reached (${seen.limited} times)`);
   for (const { key } of keys) {
     const at = moments(upstream, key);
-    // Booked is before the way to the upstream, seen behind it: half a second is left for the way.
+    // The relay reserves before it sends, and the upstream counts after: half a second is allowed between.
     const most = fullest(at, 59_500);
     check(most <= limit, `no window of a key is over its limit (${most} of ${limit})`);
     check(at.length >= 0.9 * 2 * limit, `deaths waste little of it (${at.length} requests in two and a half minutes)`);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Requests a second, latency and CPU time through the relay, beside nginx and (where it is
-# installed) haproxy, each with one process, in front of the same nginx. See README.md.
+# Measures requests a second, latency and CPU time of the relay, nginx and, if it is installed, haproxy, each with one
+# process, in front of the same nginx. See README.md.
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 binary=${CCRELAY_BIN:-$root/build/plain/ccrelay}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// usage: node soak.mjs SECONDS. Loads the relay with streams, plain answers, faults, clients that
-// go away and, at first, reloads; memory, descriptors and counters must stay where they were.
+// usage: node soak.mjs SECONDS. Loads the relay with streams, plain answers, faults, clients that disconnect and, at
+// first, reloads. Memory, descriptors and counters must not grow.
 import http from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Relay, ask, get, pair, post, version } from '../e2e/support/relay.mjs';
@@ -74,7 +74,7 @@ const load = (time, ...others) => {
   return Promise.all([...others.map((other) => other(until)), ...Array.from({ length: CLIENTS }, () => client(until))]);
 };
 
-// KiB a second, by least squares.
+// The growth in KiB a second, by least squares.
 function slope(samples) {
   const mean = (list) => list.reduce((sum, x) => sum + x, 0) / list.length;
   const [t, m] = [mean(samples.map((s) => s.at)), mean(samples.map((s) => s.memory))];
@@ -82,8 +82,8 @@ function slope(samples) {
   return over ? samples.reduce((sum, s) => sum + (s.at - t) * (s.memory - m), 0) / over : 0;
 }
 
-// Warm first: pools, heaps and the compiler's traces grow to their size. Reloads belong here: the
-// traces of reloaded scripts are bounded, but take hundreds of reloads to get there.
+// Warm up first, until pools, heaps and the traces of the compiler have their size. Reloads belong here: the traces of
+// reloaded scripts are bounded, but reach their bound only after hundreds of reloads.
 await load(Math.max(20, seconds / 3) * 1000, reloads);
 await sleep(1500);
 const before = { memory: relay.resident(), files: relay.descriptors() };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// usage: node streams.mjs [STREAMS [EVENTS [GAP_MS]]]. Time of an event from the provider to the
-// client, directly and through the relay, and the relay's memory and CPU time for it.
+// usage: node streams.mjs [STREAMS [EVENTS [GAP_MS]]]. Measures the time of an event from the provider to the client,
+// directly and through the relay, and the memory and CPU time of the relay.
 import { fork } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import http from 'node:http';
@@ -12,7 +12,7 @@ import * as answers from '../e2e/support/answers.mjs';
 const [streams, events, gap] = [200, 50, 10].map((usual, n) => Number(process.argv[n + 2] ?? usual));
 const stamp = () => Number(process.hrtime.bigint() / 1000n);
 
-// The provider is a process of its own: every event carries the time it was sent at.
+// The provider is a process of its own. Every event carries the time when it was sent.
 async function serve() {
   const [start, ping, open] = answers.events({ text: '' });
   const upstream = await Upstream.start(null, 'bench', async (request, reply) => {
