@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs the lines of README.md as they are written, one after the other, on a bare system.
+# Runs the commands of README.md as they are written, one after the other, on a bare system.
 #   tests/bare.sh ROOT
-# ROOT is the folder of a new Debian or Ubuntu without any further package; it is changed:
+# ROOT is the folder of a new Debian or Ubuntu without further packages, and is changed. One way to make it:
 #   debootstrap --variant=minbase bookworm ROOT
-# Needs root, the network, and port 8787. One "ok" or "not ok" for each line.
+# Needs root, the network and port 8787. Prints "ok" or "not ok" for each command.
 #
-# A block of sh is run line by line in one shell. A line that serves (run, demo) goes on in the
-# background until the next one that serves. A block after "Save this as `NAME`" is saved. Claude Code
-# is not there: a stand-in asks the relay for its models with the credentials that it would send.
+# A block of sh is run line by line in one shell. A command that serves (run, demo) stays in the background until the
+# next one that serves. A block after "Save this as `NAME`" is saved. Claude Code is not installed: a stand-in asks the
+# relay for its models with the credentials that Claude Code would send.
 set -u
 
 outside() {
@@ -38,7 +38,7 @@ report() { # STATUS WHAT
 
 answers() { (exec 3<>/dev/tcp/127.0.0.1/8787) 2>/dev/null; }
 
-# The relay that runs ends with 0 at SIGTERM, and so does demo with its mocks.
+# The running relay must exit with 0 at SIGTERM, and so must demo with its mocks.
 stop_server() {
   [ -n "$server" ] || return 0
   local code
@@ -107,7 +107,7 @@ TEXT
   chmod +x /usr/local/bin/claude
 }
 
-# Somebody without root is told what to install.
+# A user without root is told what to install.
 told_packages() {
   ! runuser -u nobody -- runtime/setup.sh >"$log" 2>&1 &&
     grep -q 'apt-get install --no-install-recommends .* cmake .*libuv1-dev' "$log"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Checks that clang-format changes nothing in any C or C++ file; with --fix it formats them instead.
+# Checks that clang-format would change no C or C++ file; with --fix it formats them.
 # Other versions of clang-format format differently, so only the pinned one is used: clang-format-19 of
 # Debian 12 and 13, or the wheel clang-format==19.1.7 from PyPI. --which prints the one that is used.
 # Exit status 2: neither is installed.

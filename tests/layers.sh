@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Holds the direction of the layers: who may include what in runtime/. One line for each rule.
+# Checks the layers of runtime/: which file may include which header. Prints one line for each rule.
 set -u
 cd "$(dirname "$0")/../runtime" || exit 1
 failed=0
@@ -43,7 +43,7 @@ top='(script|loop|exchange|attempt|jobs|process|shared)/'
   rule "codec and sign do no I/O" "sys/socket\.h|netdb\.h|fcntl\.h|poll\.h|sys/epoll\.h" codec/*.[ch] codec/*.cpp sign/*.[ch]
 }
 
-# LuaJIT may end compiled loops over pairs or next early: lua/ccrelay/util/each.lua.
+# LuaJIT may end compiled loops over pairs or next early: see lua/ccrelay/util/each.lua.
 what="lua/ccrelay walks tables with each, not with pairs or next"
 found=$(grep -rnE "(^|[^[:alnum:]_.])pairs *[({\"']|[[:space:]]in next[, ]" ../lua/ccrelay --include='*.lua')
 if [ -z "$found" ]; then
@@ -54,7 +54,7 @@ else
   echo "$found" | sed 's/^\.\./ /'
 fi
 
-# Comments may name public documents (RFC 9110, HTML 9.2) and documents that are here, but no others.
+# Comments may cite public documents (RFC 9110, HTML 9.2) and documents of this repository, but no others.
 cd .. || exit 1
 what="comments cite no document from outside the repository"
 found=$(git grep -nE '(//|--|#)[[:space:]]([^"]*[^A-Z_"])?[A-Z]{5,},?( section)? [0-9]' -- '*.lua' '*.[ch]' '*.cpp' '*.mjs' '*.sh' '*.cmake' '*.txt' '*.yaml' ':!tests/data')

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Sets up, builds and runs every test there is; ends with one line "N passed, N failed".
-# Logs of all steps stay in BUILD/logs.
+# Installs what is needed, builds, and runs all tests; the last line is "N passed, N failed". The logs of all steps are
+# in BUILD/logs.
 set -u
 exec </dev/null
 
@@ -45,7 +45,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-# Every secret the tests make up carries this mark; it must never be found in an output.
+# Every secret of the tests contains this mark, which must never appear in an output.
 export CCRELAY_CANARY=CANARY7f3a9d
 export CCRELAY_OUTPUT=$build/output
 export CCRELAY_BIN=$build/plain/ccrelay
@@ -61,7 +61,7 @@ mkdir -p "$build/logs" "$build/output" || exit 1
 
 passed=0 failed=0 skipped=0 table=
 
-# ---- Counting: each reads a log and says "PASSED FAILED SKIPPED" ------------------------------
+# ---- Counters: each reads a log and prints "PASSED FAILED SKIPPED" ----------------------------
 
 count_none() { echo 0 0 0; }
 count_one() { echo 1 0 0; }
@@ -92,7 +92,7 @@ wanted() {
   [ -z "$only" ] || [[ ",$only," == *",$1,"* ]]
 }
 
-# step NAME COUNTER COMMAND...: runs it, counts, reports.
+# step NAME COUNTER COMMAND...: runs the command, counts its results and prints them.
 step() {
   local name=$1 counter=$2 log=$build/logs/$1.log start=$SECONDS status p f s word
   shift 2
@@ -155,7 +155,7 @@ do_luacheck() {
   cd "$root" && timeout 120 luacheck --no-color -q "${folders[@]}"
 }
 
-# clang-format has the one version that is pinned, or there is no check.
+# Without the pinned version of clang-format there is no check.
 format_tool_is_here() { "$root/tests/format.sh" --which >/dev/null 2>&1; }
 
 do_fuzz() {
@@ -184,13 +184,13 @@ do_npm() {
   fi
 }
 
-# Files run two at a time: most of what they do is wait.
+# Two files run at a time, as they mostly wait.
 do_client_files() { do_npm && timeout 1200 node --test --test-concurrency=2 --test-reporter=tap "$@"; }
 
 do_clients() { do_client_files "$root"/tests/e2e/*.test.mjs; }
 
-# The leak checker mistakes what a forked worker has from its master for leaks; the C tests look for them.
-# never_worse compares times, which sanitizers change; what it asks of the code others ask too.
+# The leak checker takes memory that a forked worker inherits for leaks; the C tests look for leaks. never_worse compares
+# times, which sanitizers change; other tests cover the same code.
 do_clients_sanitized() {
   local files=() file
   for file in "$root"/tests/e2e/*.test.mjs; do
@@ -199,7 +199,7 @@ do_clients_sanitized() {
   CCRELAY_BIN=$build/asan/ccrelay CCRELAY_PATIENCE=4 ASAN_OPTIONS=detect_leaks=0 do_client_files "${files[@]}"
 }
 
-# Claude Code is large: it lives in the cache, one folder for each version of the lock file.
+# Claude Code is large, so it is kept in the cache, one folder for each version of the lock file.
 do_claude() {
   local from=$root/tests/e2e/claude sum
   sum=$(sha256sum "$from/package-lock.json" | cut -c1-12) || return 1
@@ -245,7 +245,7 @@ do_stepped() {
     -R '^test_(cell|reservations|limit_window|shared)$'
 }
 
-# Ubuntu has most of the packages in universe, which is on wherever it is installed.
+# On Ubuntu most of the packages are in universe, which installed systems have enabled.
 do_bare() { # SUITE
   local folder=$build/bare/$1 components=main status
   case $1 in bookworm | trixie) ;; *) components=main,universe ;; esac
