@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# One interface target, "dependencies", whatever line of each library the distribution has.
+# Defines the interface target "dependencies", whichever version of each library the distribution has.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(libuv REQUIRED IMPORTED_TARGET libuv)
@@ -19,7 +19,7 @@ else()
   add_library(llhttp OBJECT ${llhttp_source}/llhttp.c ${llhttp_source}/api.c ${llhttp_source}/http.c)
   target_include_directories(llhttp SYSTEM PUBLIC ${llhttp_include})
   target_compile_options(llhttp PRIVATE -w)
-  target_compile_definitions(llhttp PRIVATE LLHTTP_STRICT_MODE=1) # 8.1 compiles loose without
+  target_compile_definitions(llhttp PRIVATE LLHTTP_STRICT_MODE=1) # 8.1 is lenient without it
   target_link_libraries(dependencies INTERFACE llhttp $<TARGET_OBJECTS:llhttp>)
   target_include_directories(dependencies SYSTEM INTERFACE ${llhttp_include})
 endif()

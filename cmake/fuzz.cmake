@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Every tests/fuzz/fuzz_NAME.c is a libFuzzer program; its seeds are in tests/fuzz/corpus/NAME.
-# The target "fuzzers" builds them all.
+# Builds each tests/fuzz/fuzz_NAME.c as a libFuzzer program; its seeds are in tests/fuzz/corpus/NAME. The target
+# "fuzzers" builds them all.
 file(GLOB fuzzers CONFIGURE_DEPENDS tests/fuzz/fuzz_*.c)
 add_custom_target(fuzzers)
 foreach(source ${fuzzers})

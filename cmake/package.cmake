@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# What is installed, and the Debian package made of it (cpack -G DEB).
+# Installs the program, and makes the Debian package (cpack -G DEB).
 install(TARGETS ccrelay RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 foreach(folder lua providers policies examples)
   install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ccrelay/${folder} OPTIONAL

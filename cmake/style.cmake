@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# The targets "format" (formats all C and C++ files) and "lint" (every check of the sources that needs no build).
+# Defines the targets "format", which formats all C and C++ files, and "lint", which runs the checks that need no build.
 add_custom_target(format COMMAND ${CMAKE_SOURCE_DIR}/tests/format.sh --fix USES_TERMINAL)
 add_custom_target(lint
   COMMAND ${CMAKE_SOURCE_DIR}/tests/format.sh

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Every tests/unit/ROOM/test_NAME.c is one cmocka program and one ctest test; the target "check"
-# builds and runs them all.
+# Builds each tests/unit/ROOM/test_NAME.c as a cmocka program and a ctest test; the target "check" builds and runs them
+# all.
 pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
 file(GLOB_RECURSE tests CONFIGURE_DEPENDS tests/unit/test_*.c)
 file(GLOB support CONFIGURE_DEPENDS tests/unit/support/*.c)
