@@ -1,23 +1,23 @@
 -- SPDX-License-Identifier: Apache-2.0
---- A provider for tests and demonstrations: answers as the Messages API does, and fails on request.
+--- A mock provider for tests and demonstrations: answers like the Messages API, and fails on request.
 ---   ccrelay run examples/mock.lua --listen 127.0.0.1:9001
---- Faults come from the settings below, or with a request, in the header x-mock-fault:
----   status=529;retry-after=2   this status; other names become headers of the answer
----   delay=MS     waits first                   reset        the connection is reset
----   cut=BYTES    reset after so much           garbage      bytes that are no HTTP
+--- Faults come from the settings below, or from the header x-mock-fault of a request:
+---   status=529;retry-after=2   answers with this status; other names become headers of the answer
+---   delay=MS     waits first                   reset        resets the connection
+---   cut=BYTES    resets after so many bytes    garbage      bytes that are not HTTP
 ---   stall=N      silent after N events (0: before the head)
 ---   error-event=N  an error event after N events           type=NAME  its type, or that of a status
----   empty        a 200 without a body          html         a page in place of an answer
---- x-mock-schedule: FAULT | FAULT | ...  takes them in turn, one for each request ("" is none).
---- x-mock-text: TEXT  is what the answer says;  x-mock-tool: NAME  asks for that tool.
+---   empty        a 200 without a body          html         an HTML page in place of an answer
+--- x-mock-schedule: FAULT | FAULT | ...  takes faults in turn, one for each request ("" is none).
+--- x-mock-text: TEXT  sets the text of the answer;  x-mock-tool: NAME  calls that tool.
 local relay = require 'ccrelay'
 local json = relay.json
 
--- What holds for requests that do not say otherwise. Save, and the next request has it.
+-- Defaults for requests that do not set their own. Save the file, and the next request uses them.
 local settings = {
-  key = '',          -- the key to insist on; '' lets everybody in
+  key = '',          -- the key that clients must send; '' accepts any
   fault = '',        -- for every request, for example 'status=529;retry-after=2'
-  schedule = {},     -- or one for each request in turn, for example {'', 'status=500', 'cut=600'}
+  schedule = {},     -- or one fault for each request in turn, for example {'', 'status=500', 'cut=600'}
   delay_ms = 0,      -- before an answer begins
   gap_ms = 10,       -- between two events of a stream
   stall_ms = 600000, -- how long a stall lasts
@@ -32,7 +32,7 @@ local SIGNATURE = 'bW9jayBzaWduYXR1cmUg'
 local CUT_PAUSE_MS = 50 -- a reset overtakes bytes that have not been read
 local PAGE = '<html><body><h1>Bad gateway</h1></body></html>\n'
 
--- ---- What the request says ---------------------------------------------------------------------
+-- ---- Reading the request -----------------------------------------------------------------------
 
 local function trim(text)
   return (string.gsub(string.gsub(text, '^%s+', ''), '%s+$', ''))
@@ -94,7 +94,7 @@ local function result_in(message)
   return nil
 end
 
--- The words of a text, without the quotes and stops around them; the end of a long one.
+-- The words of a text without punctuation around them; only the end of a long text.
 local function words(text)
   local list = {}
   for word in string.gmatch(string.sub(text, -2000), '%S+') do
@@ -103,7 +103,7 @@ local function words(text)
   return list
 end
 
--- ---- What it refuses ---------------------------------------------------------------------------
+-- ---- Refusals ----------------------------------------------------------------------------------
 
 local function problem(status, message, kind)
   local error = { type = kind or TYPES[status] or 'api_error', message = message }
@@ -145,7 +145,7 @@ local function stranger(exchange)
   return header['x-api-key'] ~= settings.key and header.authorization ~= 'Bearer ' .. settings.key
 end
 
--- ---- What it says ------------------------------------------------------------------------------
+-- ---- The answer --------------------------------------------------------------------------------
 
 local function tool_called(exchange, tools, asked)
   local wanted = exchange.header['x-mock-tool']
@@ -158,7 +158,7 @@ local function tool_called(exchange, tools, asked)
   return nil
 end
 
--- A value for a member of a tool's input: a path where one is meant, else the last word.
+-- A value for a member of a tool's input: a path if one is expected, else the last word.
 local function value_for(name, schema, asked)
   local kind = type(schema) == 'table' and schema.type
   if kind == 'number' or kind == 'integer' then return 1 end
@@ -211,7 +211,7 @@ local function compose(exchange, messages)
   return blocks, 'end_turn'
 end
 
--- Input is divided as with a prompt cache: the first turn of a talk writes, the next ones read.
+-- Input tokens are counted as with a prompt cache: the first turn of a conversation writes it, later ones read it.
 local function usage_of(exchange, messages, blocks)
   local input = exchange.tokens_estimate
   local system = exchange:field 'system'
@@ -235,14 +235,14 @@ local function message_of(exchange, messages)
   }
 end
 
--- ---- How it says it ----------------------------------------------------------------------------
+-- ---- Sending the answer ------------------------------------------------------------------------
 
 local function event(name, data)
   data.type = name
   return 'event: ' .. name .. '\ndata: ' .. json.encode(data) .. '\n\n'
 end
 
--- Pieces of about 24 bytes that do not cut a character of UTF-8 in two.
+-- Splits text into pieces of about 24 bytes without cutting a UTF-8 character.
 local function pieces(text)
   local list, from = {}, 1
   while from <= #text do
@@ -289,7 +289,7 @@ local function events_of(message)
   return list
 end
 
--- How many events go out before the fault, and what happens then.
+-- Returns how many events are sent before the fault, and what happens then.
 local function stream(exchange, message, fault)
   local list = events_of(message)
   local left = tonumber(fault.cut) or math.huge

@@ -1,10 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# From a fresh checkout to an answer: installs what is missing, builds, runs policies/failover.lua
-# over a provider that is not there and a mock one, asks a question, and stops them again. Needs no
-# account and no key.
-#   examples/quickstart.sh          shows it
-#   examples/quickstart.sh --keep   leaves both running until Ctrl-C, to try Claude Code with
+# From a fresh checkout to an answer: installs what is missing, builds, runs policies/failover.lua with an unreachable
+# provider and a mock provider, sends a request, and stops both. Needs no account and no key.
+#   examples/quickstart.sh          shows failover
+#   examples/quickstart.sh --keep   keeps both running until Ctrl-C, so that you can try Claude Code
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${CCRELAY_BUILD:-$root/build}
@@ -20,13 +19,13 @@ trap 'exit 130' INT TERM
 
 say() { printf 'quickstart: %s\n' "$*"; }
 
-# Passes a build's output on to the log, and shows how far it is: in place on a terminal, else every quarter.
+# Writes the output of a build to the log and shows its progress: in place on a terminal, else at every quarter.
 progress() {
   local line percent step=25 shown=-1 format='quickstart: compiling, %d %%\n'
   if [ -t 1 ]; then step=1 format='\rquickstart: compiling, %d %%'; fi
   while IFS= read -r line; do
     printf '%s\n' "$line" >>"$work/build.log"
-    [[ $line =~ ^\[\ *([0-9]+)(%|/([0-9]+)) ]] || continue # of make, of ninja
+    [[ $line =~ ^\[\ *([0-9]+)(%|/([0-9]+)) ]] || continue # the progress of make or ninja
     percent=$((BASH_REMATCH[1] * 100 / ${BASH_REMATCH[3]:-100} / step * step))
     if [ $percent -le $shown ]; then continue; fi
     shown=$percent
@@ -46,7 +45,7 @@ say "building in ${build#"$PWD"/}; the first time takes a minute or two"
 compile || { cat "$work/build.log"; exit 1; }
 say "starting a mock provider on 127.0.0.1:9001 and the relay on 127.0.0.1:8787"
 
-# The first provider is not there, so the relay goes to the second: the mock.
+# Nothing listens at the first provider's address, so the relay fails over to the second, the mock.
 cat >"$work/relay.yaml" <<'TEXT'
 server: {listen: "127.0.0.1:8787"}
 admin: {listen: "off"}
