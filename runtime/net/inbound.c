@@ -29,7 +29,7 @@ static void one_handle_closed(struct cc_inbound *in) {
   if (in->events->closed) in->events->closed(in);
   cc_http1_free(in->parser);
   cc_buffer_wipe(&in->ahead);
-  cc_inbound_uncork(in);
+  if (in->corked) *in->corked = NULL;
   free(in);
 }
 

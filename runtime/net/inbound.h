@@ -51,12 +51,13 @@ struct cc_inbound {
   bool headless;  // the answer must have no body (HEAD, 204, 304)
   bool sized;     // the answer has a Content-Length
   bool draining;
-  bool stalling;    // bytes are queued, the write deadline runs
-  bool again;       // the timer rings for the bytes in ahead
-  double body_left; // bytes the answer still owes under Content-Length
-  double received;  // body bytes of this request
-  double dropped;   // bytes read and thrown away
-  double written;   // bytes given to the stream, and how many of them had gone at progress_at
+  bool stalling;              // bytes are queued, the write deadline runs
+  bool again;                 // the timer rings for the bytes in ahead
+  struct cc_inbound **corked; // inbound_answer.c's pointer to it while it is corked, else NULL
+  double body_left;           // bytes the answer still owes under Content-Length
+  double received;            // body bytes of this request
+  double dropped;             // bytes read and thrown away
+  double written; // bytes given to the stream, and how many of them had gone at progress_at
   double gone_out;
   uint64_t progress_at;
   char peer[48];

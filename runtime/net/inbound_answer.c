@@ -162,13 +162,16 @@ static int put(struct cc_inbound *in, const struct cc_slice *parts, unsigned cou
 
 void cc_inbound_cork(struct cc_inbound *in) {
   if (cork.in && cork.in != in) cc_inbound_uncork(cork.in);
+  if (!cork.in) cc_buffer_clear(&cork.bytes); // of a connection that was freed
   cork.in = in;
+  in->corked = &cork.in;
 }
 
 int cc_inbound_uncork(struct cc_inbound *in) {
   if (cork.in != in) return CC_OK;
   struct cc_slice part = cc_slice(cork.bytes.data, cork.bytes.size);
   cork.in = NULL;
+  in->corked = NULL;
   cc_buffer_clear(&cork.bytes);
   return part.size && in->phase != CC_INBOUND_CLOSED ? send_out(in, &part, 1) : CC_OK;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/children.h"
 #include "base/error.h"
-#include "shared/reservations.h"
+#include "shared/limit.h"
 #include "shared/shared.h"
 #include <signal.h>
 #include <sys/prctl.h>
@@ -59,7 +59,7 @@ void cc_children_reap(struct cc_relay *relay) {
   if (has_ended(helper, &status)) helper = 0;
   for (uint32_t slot = 0; cc_worker(slot, &worker) == CC_OK; slot++) {
     if (!has_ended(worker.pid, &status)) continue;
-    cc_reservations_refund(slot);
+    cc_limit_refund_worker(slot);
     cc_shared_slot_ended((int)slot, status_of(status));
     cc_events_post(&relay->events, CC_EVENT_CHILD, (int32_t)slot, 0);
   }

@@ -324,6 +324,12 @@ void cc_limit_refund(const struct cc_reservation *reservation, double now_ms) {
                       reservation->requests);
 }
 
+void cc_limit_refund_worker(uint32_t slot) {
+  struct cc_reservation reservation;
+  for (uint32_t at = 0; cc_reservations_take(slot, &at, &reservation);)
+    cc_limit_refund(&reservation, 0);
+}
+
 static double smaller(double a, double b) {
   return a < b ? a : b;
 }

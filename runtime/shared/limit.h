@@ -44,4 +44,7 @@
 #ifndef CC_LIMIT_H
 #define CC_LIMIT_H
 #include "relay.h"
+
+// The worker of a slot has ended: gives back what it had reserved for requests that it did not send.
+void cc_limit_refund_worker(uint32_t slot);
 #endif

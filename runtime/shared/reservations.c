@@ -46,17 +46,19 @@ void cc_reservations_sent(uint32_t number) {
   if (entry) atomic_fetch_or(&entry->tokens, SENT);
 }
 
-void cc_reservations_refund(uint32_t slot) {
+bool cc_reservations_take(uint32_t slot, uint32_t *at, struct cc_reservation *reservation) {
   struct cc_shared_entry *entries = cc_shared_reservations((int)slot);
-  for (uint32_t at = 0; entries && at < CC_ENTRIES; at++) {
-    uint64_t place = atomic_exchange(&entries[at].place, 0);
-    uint64_t tokens = atomic_load(&entries[at].tokens);
+  while (entries && *at < CC_ENTRIES) {
+    struct cc_shared_entry *entry = &entries[(*at)++];
+    uint64_t place = atomic_exchange(&entry->place, 0);
+    uint64_t tokens = atomic_load(&entry->tokens);
     if (!place || tokens & SENT) continue;
-    struct cc_reservation reservation = {.limit = (int32_t)(place >> 32) - 1,
-                                         .second = (uint32_t)place,
-                                         .requests = 1,
-                                         .input_tokens = (double)(tokens >> TOKEN_BITS & TOKENS),
-                                         .output_tokens = (double)(tokens & TOKENS)};
-    cc_limit_refund(&reservation, 0);
+    *reservation = (struct cc_reservation){.limit = (int32_t)(place >> 32) - 1,
+                                           .second = (uint32_t)place,
+                                           .requests = 1,
+                                           .input_tokens = (double)(tokens >> TOKEN_BITS & TOKENS),
+                                           .output_tokens = (double)(tokens & TOKENS)};
+    return true;
   }
+  return false;
 }

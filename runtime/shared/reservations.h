@@ -18,6 +18,7 @@ uint32_t cc_reservations_add(const struct cc_reservation *reservation);
 void cc_reservations_remove(const struct cc_reservation *reservation);
 // From here on the upstream may have counted it. 0 is no entry.
 void cc_reservations_sent(uint32_t entry);
-// The worker of a slot has ended: releases what it had booked and not sent.
-void cc_reservations_refund(uint32_t slot);
+// The worker of a slot has ended: removes its entries from number *at (from 0) on, up to the first whose
+// request was not sent, and fills that one in; false when there is none.
+bool cc_reservations_take(uint32_t slot, uint32_t *at, struct cc_reservation *reservation);
 #endif

@@ -29,11 +29,11 @@ static void what_was_not_sent_comes_back(void **state) {
   struct cc_reservation first = booked(NOW, 10, 20), sent = booked(NOW, 100, 200);
   assert_true(first.entry > 0 && sent.entry > 0 && first.entry != sent.entry);
   cc_reservations_sent(sent.entry);
-  cc_reservations_refund(0);
+  cc_limit_refund_worker(0);
   assert_true(usage(NOW).requests == 1);
   assert_true(usage(NOW).input_tokens == 100);
   assert_true(usage(NOW).output_tokens == 200);
-  cc_reservations_refund(0);
+  cc_limit_refund_worker(0);
   assert_true(usage(NOW).requests == 1);
 }
 
@@ -44,7 +44,7 @@ static void what_is_settled_or_released_is_not_given_back_again(void **state) {
   cc_reservations_sent(other.entry);
   cc_limit_commit(&settled, NOW, 7, 8);
   cc_limit_refund(&released, NOW);
-  cc_reservations_refund(0);
+  cc_limit_refund_worker(0);
   assert_true(usage(NOW).requests == 2);
   assert_true(usage(NOW).input_tokens == 8);
   assert_true(usage(NOW).output_tokens == 10);
@@ -59,7 +59,7 @@ static void an_entry_taken_anew_is_not_taken_for_sent(void **state) {
     cc_limit_refund(&one, NOW);
   }
   booked(NOW, 5, 5);
-  cc_reservations_refund(0);
+  cc_limit_refund_worker(0);
   assert_true(usage(NOW).requests == 0);
   assert_true(usage(NOW).tokens == 0);
 }
@@ -69,10 +69,10 @@ static void other_workers_keep_theirs(void **state) {
   booked(NOW, 10, 20);
   cc_shared_this(1);
   booked(NOW, 1, 2);
-  cc_reservations_refund(1);
+  cc_limit_refund_worker(1);
   assert_true(usage(NOW).requests == 1);
   assert_true(usage(NOW).input_tokens == 10);
-  cc_reservations_refund(2); // no such slot
+  cc_limit_refund_worker(2); // no such slot
 }
 
 static void outside_of_workers_there_are_no_entries(void **state) {
@@ -97,7 +97,7 @@ static void a_full_list_takes_more_after_a_minute(void **state) {
   assert_int_equal(late.entry, early.entry);
   double before = usage(64000).requests;
   cc_limit_commit(&early, 64000, 9, 9); // its entry is another's now
-  cc_reservations_refund(0);
+  cc_limit_refund_worker(0);
   assert_true(usage(64000).requests < before);
   assert_true(usage(64000).requests == 1); // the one without an entry
 }
@@ -120,7 +120,7 @@ static void a_worker_killed_anywhere_leaves_at_most_one(void **state) {
     usleep(200 + 97 * (useconds_t)round);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
-    cc_reservations_refund(0);
+    cc_limit_refund_worker(0);
     double requests = usage(NOW).requests;
     assert_in_range((int)(requests - left), 0, 1);
     left = requests;
@@ -159,9 +159,9 @@ static void book_and_release(void) {
 
 // Beside what was there at most one booking has been left: all of it, or none, or a part.
 static void one_booking_is_left_at_most(void) {
-  cc_reservations_refund(0);
+  cc_limit_refund_worker(0);
   struct cc_rates left = usage(NOW);
-  cc_reservations_refund(0);
+  cc_limit_refund_worker(0);
   assert_true(usage(NOW).requests == left.requests);
   assert_true(usage(NOW).tokens == left.tokens);
   double requests = left.requests - others.requests;
@@ -223,7 +223,7 @@ static void *work(void *unused) {
 
 // The master: slot 1 has ended, and whoever gives back what is there gives it back once.
 static void *give_back(void *unused) {
-  cc_reservations_refund(1);
+  cc_limit_refund_worker(1);
   return unused;
 }
 
@@ -262,7 +262,7 @@ static void threads_give_back_what_is_due_once(void **state) {
       pthread_create(&threads[i], NULL, parts[i], NULL);
     for (int i = 0; i < PARTS; i++)
       pthread_join(threads[i], NULL);
-    cc_reservations_refund(0);
+    cc_limit_refund_worker(0);
     assert_int_equal(wrong, 0);
     assert_true(usage(NOW).requests == sent + kept_requests);
     assert_true(usage(NOW).input_tokens == 3 * sent + kept_input);
