@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One connected byte stream: TCP or a unix socket, plain or under TLS. TLS stands behind the five
-// functions of struct cc_layer; nothing above can tell the difference.
+// One connected byte stream: TCP or a unix socket, plain or under TLS. TLS stands behind
+// struct cc_layer; nothing above can tell the difference.
 //
 // Ownership: the struct is a member of its owner's. cc_stream_close starts closing; the closed
 // callback tells when the memory may go, nothing else does. No callback but closed comes after
@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include <uv.h>
 
+struct cc_layer;
 struct cc_stream;
 struct cc_tls_config;
 
@@ -29,19 +30,6 @@ struct cc_stream_events {
   void (*closed)(struct cc_stream *stream);
 };
 
-// What a layer (TLS) does for a stream.
-struct cc_layer {
-  int (*start)(struct cc_stream *stream);
-  // No parts: goes on with what waits in the layer.
-  int (*write)(struct cc_stream *stream, const struct cc_slice *parts, unsigned count);
-  // Raw bytes came, or (size 0) the bytes held back while reading was off may be used now.
-  void (*input)(struct cc_stream *stream, const char *data, size_t size);
-  void (*eof)(struct cc_stream *stream);    // the peer sent FIN
-  void (*finish)(struct cc_stream *stream); // orderly end of sending (close_notify)
-  const char *(*detail)(const struct cc_stream *stream);
-  void (*free)(struct cc_stream *stream);
-};
-
 struct cc_stream {
   union {
     uv_handle_t handle;
@@ -57,7 +45,7 @@ struct cc_stream {
   bool closing;
   bool ended; // end has been told
   void *data; // the owner's
-  // the rest is stream.c's and the layer's
+  // the rest is for stream.c, stream_write.c and the layer
   bool standing;   // connected, handshake done
   bool broken;     // the end that was told was an error
   bool held;       // the layer holds bytes back while reading is off
@@ -97,15 +85,4 @@ void cc_stream_reset(struct cc_stream *stream);
 const char *cc_stream_detail(const struct cc_stream *stream);
 // The peer's address as text without port; "unix" for a unix socket.
 void cc_stream_peer(const struct cc_stream *stream, char *out, size_t capacity);
-
-// ---- For layers only ---------------------------------------------------------------------------
-
-int cc_stream_raw_write(struct cc_stream *stream, const struct cc_slice *parts, unsigned count);
-void cc_stream_raw_read(struct cc_stream *stream, bool on);
-// The handshake is done: tells ready and goes on as the owner wishes.
-void cc_stream_stands(struct cc_stream *stream);
-// Nothing more will come: tells end (ready before the connection stands), once.
-void cc_stream_over(struct cc_stream *stream, int error);
-// The same, later from the loop; writing fails at once.
-void cc_stream_fail_later(struct cc_stream *stream, int error);
 #endif

@@ -4,7 +4,8 @@
 // bytes wait here and are sealed as the socket takes them.
 #include "net/tls.h"
 #include "base/error.h"
-#include "net/tls_parts.h"
+#include "net/stream_internal.h"
+#include "net/tls_internal.h"
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +27,8 @@ struct tls {
   struct cc_buffer held;    // raw bytes that came while reading was off
   struct cc_buffer waiting; // plain bytes not sealed yet, from sealed on
   size_t sealed;
-  uint64_t born;   // of the session that was offered
-  uint8_t tail[7]; // the last raw bytes read: an alert in the clear shows there
+  uint64_t born;             // of the session that was offered
+  uint8_t tail[CC_TLS_TAIL]; // the last raw bytes read: an alert in the clear shows there
   bool dead;
   bool finishing;
   char detail[160];
@@ -85,21 +86,7 @@ static bool wants(int result) {
 // ---- Failing -----------------------------------------------------------------------------------
 
 static void describe(struct tls *tls, int result) {
-  uint32_t flags = mbedtls_ssl_get_verify_result(&tls->ssl);
-  const uint8_t *tail = tls->tail;
-  if (tls->check.asked && flags && flags != UINT32_MAX) {
-    cc_tls_flags_text(flags, &tls->check, tls->detail, sizeof tls->detail);
-  } else if (result == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE && tail[0] == 21 && tail[3] == 0 &&
-             tail[4] == 2) {
-    snprintf(tls->detail, sizeof tls->detail, "the peer refused TLS: %s (alert %d)",
-             cc_tls_alert_text(tail[6]), tail[6]);
-  } else if (result == CC_MBED_BAD_VERSION) {
-    snprintf(tls->detail, sizeof tls->detail, "the peer offers no TLS 1.2 or later");
-  } else {
-    char words[100];
-    mbedtls_strerror(result, words, sizeof words);
-    snprintf(tls->detail, sizeof tls->detail, "%s (-0x%04x)", words, (unsigned)-result);
-  }
+  cc_tls_failure_text(&tls->ssl, &tls->check, tls->tail, result, tls->detail, sizeof tls->detail);
 }
 
 static void die(struct cc_stream *stream, int error) {
@@ -337,7 +324,7 @@ static int start(struct cc_stream *stream) {
   return CC_ETLS;
 }
 
-const struct cc_layer cc_tls_layer = {start, write_parts, input, eof, finish, detail, release};
+static const struct cc_layer layer = {start, write_parts, input, eof, finish, detail, release};
 
 static struct tls *new_tls(struct cc_stream *stream, struct cc_tls_config *config) {
   struct tls *tls = cc_alloc(sizeof *tls);
@@ -375,8 +362,8 @@ static int begin(struct cc_stream *stream, int result) {
     release(stream);
     return cc_fail(CC_ETLS, "TLS cannot begin (-0x%04x)", (unsigned)-result);
   }
-  stream->layer = &cc_tls_layer;
-  return cc_tls_layer.start(stream);
+  stream->layer = &layer;
+  return layer.start(stream);
 }
 
 int cc_stream_tls_client(struct cc_stream *stream, struct cc_tls_config *config, const char *host) {
@@ -398,5 +385,5 @@ int cc_stream_tls_server(struct cc_stream *stream, struct cc_tls_config *config)
 
 bool cc_tls_resumed(const struct cc_stream *stream) {
   const struct tls *tls = stream->tls;
-  return stream->layer == &cc_tls_layer && stream->standing && tls->host && !tls->check.asked;
+  return stream->layer == &layer && stream->standing && tls->host && !tls->check.asked;
 }

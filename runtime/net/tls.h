@@ -20,6 +20,4 @@ void cc_tls_release(struct cc_tls_config *config);
 
 // True when the client's handshake resumed an earlier session.
 bool cc_tls_resumed(const struct cc_stream *stream);
-
-extern const struct cc_layer cc_tls_layer;
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Configurations of TLS, counted; those of clients are found again by their CA file.
 #include "base/error.h"
-#include "net/tls_parts.h"
+#include "net/tls_internal.h"
 #include "sign/digest.h"
 #include <stdlib.h>
 #include <string.h>

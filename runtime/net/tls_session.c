@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sessions that a client can resume. A resumed handshake looks at no certificate, so a session
 // lives for an hour at most and only under the name it was verified for.
-#include "net/tls_parts.h"
+#include "net/tls_internal.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -3,7 +3,7 @@
 // names differently (2.28 knows no iPAddress, both fall back to the common name), so the names are
 // read here, from the raw extension, and theirs is overruled both ways.
 #include "base/error.h"
-#include "net/tls_parts.h"
+#include "net/tls_internal.h"
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,74 +185,4 @@ int cc_tls_check_certificate(void *data, mbedtls_x509_crt *certificate, int dept
   if (check->unnamed || !names_match(names, end, check->host))
     *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
   return 0;
-}
-
-// ---- Words -------------------------------------------------------------------------------------
-
-static const struct {
-  uint32_t flag;
-  const char *text;
-} reasons[] = {
-    {MBEDTLS_X509_BADCERT_EXPIRED, "certificate has expired"},
-    {MBEDTLS_X509_BADCERT_FUTURE, "certificate is not valid yet"},
-    {MBEDTLS_X509_BADCERT_CN_MISMATCH, "certificate is for another name"},
-    {MBEDTLS_X509_BADCERT_EXT_KEY_USAGE, "certificate is not for servers"},
-    {MBEDTLS_X509_BADCERT_KEY_USAGE, "certificate is not for this use"},
-    {MBEDTLS_X509_BADCERT_NS_CERT_TYPE, "certificate is not for this use"},
-    {MBEDTLS_X509_BADCERT_BAD_MD, "certificate is signed with a weak hash"},
-    {MBEDTLS_X509_BADCERT_BAD_PK, "certificate has a kind of key that is not accepted"},
-    {MBEDTLS_X509_BADCERT_BAD_KEY, "certificate has a weak key"},
-    {MBEDTLS_X509_BADCERT_REVOKED, "certificate has been revoked"},
-    {MBEDTLS_X509_BADCERT_MISSING, "certificate is missing"},
-    {MBEDTLS_X509_BADCERT_NOT_TRUSTED, "certificate is not signed by a trusted CA"},
-};
-
-static const char *reason(size_t index, const struct cc_tls_check *check) {
-  if (reasons[index].flag == MBEDTLS_X509_BADCERT_CN_MISMATCH && check->unnamed)
-    return "certificate names no host (subjectAltName)";
-  if (reasons[index].flag == MBEDTLS_X509_BADCERT_NOT_TRUSTED && check->self_signed)
-    return "certificate is self-signed";
-  return reasons[index].text;
-}
-
-void cc_tls_flags_text(uint32_t flags, const struct cc_tls_check *check, char *out,
-                       size_t capacity) {
-  size_t used = 0;
-  for (size_t i = 0; i < sizeof reasons / sizeof *reasons && used < capacity; i++) {
-    if (!(flags & reasons[i].flag)) continue;
-    int size = snprintf(out + used, capacity - used, "%s%s", used ? "; " : "", reason(i, check));
-    used += (size_t)size;
-  }
-  if (!used) snprintf(out, capacity, "certificate is refused (flags 0x%x)", (unsigned)flags);
-}
-
-const char *cc_tls_alert_text(int alert) {
-  switch (alert) {
-  case 40:
-    return "handshake failure";
-  case 42:
-    return "bad certificate";
-  case 45:
-    return "certificate expired";
-  case 46:
-    return "certificate unknown";
-  case 47:
-    return "illegal parameter";
-  case 48:
-    return "unknown CA";
-  case 70:
-    return "protocol version";
-  case 71:
-    return "insufficient security";
-  case 80:
-    return "internal error";
-  case 112:
-    return "unrecognized name";
-  case 116:
-    return "certificate required";
-  case 120:
-    return "no application protocol";
-  default:
-    return "other";
-  }
 }

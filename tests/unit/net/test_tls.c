@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How bytes go under TLS: both ways, whole, in bounds, and how it ends.
 #include "base/mbed.h"
+#include "net/stream_internal.h"
 #include "net/tls_world.h"
 #include <sys/socket.h>
 

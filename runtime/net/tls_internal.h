@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the files of TLS share. Nobody else includes it.
-#ifndef CC_NET_TLS_PARTS_H
-#define CC_NET_TLS_PARTS_H
+// What the files of TLS share.
+#ifndef CC_NET_TLS_INTERNAL_H
+#define CC_NET_TLS_INTERNAL_H
 #include "base/mbed.h"
 #include "net/tls.h"
 #include <sys/stat.h>
@@ -40,10 +40,13 @@ void cc_tls_trust_free(struct cc_tls_config *config);
 
 // The verify callback; data is a struct cc_tls_check.
 int cc_tls_check_certificate(void *data, mbedtls_x509_crt *certificate, int depth, uint32_t *flags);
-// Words for verification flags, and for the TLS alert number.
-void cc_tls_flags_text(uint32_t flags, const struct cc_tls_check *check, char *out,
-                       size_t capacity);
-const char *cc_tls_alert_text(int alert);
+
+enum { CC_TLS_TAIL = 7 }; // bytes of a record with an alert in the clear
+
+// Writes to out why a call of mbedTLS failed with result. tail: the last bytes read before the
+// handshake was done, where an alert in the clear shows.
+void cc_tls_failure_text(const mbedtls_ssl_context *ssl, const struct cc_tls_check *check,
+                         const uint8_t tail[CC_TLS_TAIL], int result, char *out, size_t capacity);
 
 // Is host an IP address literal?
 bool cc_tls_is_address(const char *host);
