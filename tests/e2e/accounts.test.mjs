@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is wrong with an account although the status blames the request, and what is not although it
-// blames the key.
+// Faults of an account whose status blames the request, and other faults whose status blames the key.
 import assert from 'node:assert/strict';
 import SDK0 from 'sdk0';
 import SDK1 from 'sdk1';
@@ -33,7 +32,7 @@ for (const [message, reason] of Object.entries(faults)) {
   });
 
   for (const [name, SDK] of [['0.x', SDK0], ['1.x', SDK1]]) {
-    test(`alone, SDK ${name} is told as by Anthropic itself: ${reason}`, async (t) => {
+    test(`with one key, SDK ${name} gets the error of Anthropic: ${reason}`, async (t) => {
       const upstream = await Upstream.start(t, 'only', refusing(400, message));
       const relay = await Relay.start(t, { config: { providers: [provider(upstream)] } });
       const told = async (baseURL) => {
@@ -45,13 +44,13 @@ for (const [message, reason] of Object.entries(faults)) {
   }
 }
 
-test('a prompt that is too long is nobody else\'s business', async (t) => {
+test('a prompt that is too long is not tried elsewhere', async (t) => {
   const { first, second, relay } = await two(t, refusing(400, 'prompt is too long: 250000 tokens > 200000 maximum'));
   for (let n = 0; n < 3; n++) assert.equal((await post(relay, ask())).status, 400);
   assert.deepEqual([first.requests.length, second.requests.length], [3, 0]);
 });
 
-test('a page of a firewall has another key tried, and suspends none', async (t) => {
+test('an HTML page of a firewall fails over to another key and suspends none', async (t) => {
   const { first, second, relay } = await two(t, page);
   for (let n = 0; n < 8; n++) assert.equal((await post(relay, ask())).status, 200);
   assert.deepEqual([first.requests.length, second.requests.length], [8, 8]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Answers that are not quite as the protocol says: what a client can read of a provider it can read
-// through the relay, and what is no answer at all is served by the next provider or told as an error.
+// Answers that break the protocol a little: what a client can read directly, it can read through the relay; what is not
+// an answer at all fails over to the next provider or becomes an error.
 import assert from 'node:assert/strict';
 import SDK0 from 'sdk0';
 import SDK1 from 'sdk1';
@@ -60,7 +60,7 @@ const says = (body, headers = {}, framing = 'chunked') => async (request, reply)
 };
 
 for (const label of ['application/json', 'text/plain; charset=utf-8', 'application/octet-stream', undefined]) {
-  test(`a stream labelled ${label ?? 'with nothing'} is a stream`, async (t) => {
+  test(`a stream with content-type ${label ?? 'missing'} is a stream`, async (t) => {
     const relay = await behind(t, says(whole, label ? { 'content-type': label } : {}));
     const answer = await post(relay, ask({ stream: true }));
     assert.match(answer.headers['content-type'], /^text\/event-stream/);
@@ -69,12 +69,12 @@ for (const label of ['application/json', 'text/plain; charset=utf-8', 'applicati
   });
 }
 
-test('a message labelled as text is a message', async (t) => {
+test('a message with content-type text is a message', async (t) => {
   const relay = await behind(t, says(JSON.stringify(answers.message({ text: 'plain' })), { 'content-type': 'text/plain' }, 'length'));
   for (const [, SDK] of generations) assert.equal((await clientOf(SDK, relay).messages.create(ask())).content[0].text, 'plain');
 });
 
-test('events of data lines alone get their names, and keep every byte of their data', async (t) => {
+test('events without names get their names, and keep every byte of their data', async (t) => {
   const relay = await behind(t, says(whole.replace(/^event: .*\n/gm, '')));
   assert.equal((await post(relay, ask({ stream: true }))).text, whole);
   await readsAll(relay);
@@ -90,14 +90,14 @@ test('only events without a name get one', async (t) => {
 
 for (const framing of ['chunked', 'length', 'close']) {
   for (const [what, cut] of [['its blank line', 1], ['any line end', 2]]) {
-    test(`a last event without ${what}, ${framing}, is whole`, async (t) => {
+    test(`a last event without ${what}, ${framing}, is complete`, async (t) => {
       const relay = await behind(t, says(whole.slice(0, -cut), {}, framing));
       assert.equal((await post(relay, ask({ stream: true }))).text, whole);
       await readsAll(relay);
     });
   }
 
-  test(`a last event that is cut inside its JSON, ${framing}, never ends well`, async (t) => {
+  test(`a last event that is cut inside its JSON, ${framing}, is an error`, async (t) => {
     const relay = await behind(t, says(whole.slice(0, -3), {}, framing));
     await assert.rejects(post(relay, ask({ stream: true })), (error) => error.received === list.slice(0, -1).join(''));
     for (const [, SDK] of generations) await assert.rejects(read(SDK, relay));
@@ -112,7 +112,7 @@ test('an event of 20 MiB arrives byte for byte', async (t) => {
   assert.ok(answer.text === body, `${answer.text.length} bytes of ${body.length}`);
 });
 
-// Errors that gateways tell with status 200, and the words a person should see of each.
+// Errors that gateways send with status 200, and the message that a person should see.
 const noMessage = {
   'a code and a message': [{ error: { code: '1302', message: 'High concurrency, slow down' } }, /slow down/],
   'success: false': [{ code: 500, msg: '404 NOT_FOUND', success: false }, /404 NOT_FOUND/],
@@ -121,7 +121,7 @@ const noMessage = {
 };
 for (const [what, [body, words]] of Object.entries(noMessage)) {
   for (const stream of [false, true]) {
-    test(`a success of ${what} is a failure, ${stream ? 'streamed' : 'plain'}`, async (t) => {
+    test(`a 200 with ${what} is a failure, ${stream ? 'streamed' : 'plain'}`, async (t) => {
       const handler = says(JSON.stringify(body), { 'content-type': stream ? 'text/event-stream' : 'application/json' }, 'length');
       const { relay } = await beforeAnother(t, handler);
       assert.match((await post(relay, ask({ stream }))).text, /served by/);
@@ -134,7 +134,7 @@ for (const [what, [body, words]] of Object.entries(noMessage)) {
   }
 }
 
-test("a success that is an error in Anthropic's shape has the status of its type", async (t) => {
+test("a 200 with an error in Anthropic's shape gets the status of its type", async (t) => {
   const error = JSON.stringify(answers.error('overloaded_error', 'Overloaded'));
   for (const stream of [false, true]) {
     const relay = await behind(t, says(error, {}, 'length'));
@@ -144,7 +144,7 @@ test("a success that is an error in Anthropic's shape has the status of its type
   }
 });
 
-test('a message in place of a stream, and a stream in place of a message, are served by the next', async (t) => {
+test('a message in place of a stream, or a stream in place of a message, fails over', async (t) => {
   const message = JSON.stringify(answers.message({ text: 'x' }));
   for (const [stream, body] of [[true, message], [false, whole]]) {
     const { relay, second } = await beforeAnother(t, says(body, {}, 'length'));
@@ -155,7 +155,7 @@ test('a message in place of a stream, and a stream in place of a message, are se
   }
 });
 
-test('a count that is none is a failure, and one is one', async (t) => {
+test('an answer to count_tokens without a count is a failure, one with a count is not', async (t) => {
   const relay = await behind(t, [says('{"error":{"message":"no such thing"}}', {}, 'length'), healthy()]);
   const target = '/v1/messages/count_tokens';
   const bad = await post(relay, ask(), { target });
@@ -164,7 +164,7 @@ test('a count that is none is a failure, and one is one', async (t) => {
   assert.equal((await post(relay, ask(), { target })).text, '{"input_tokens":42}');
 });
 
-// The head of an error, and then nothing, or the beginning of a body.
+// Sends the head of an error, then nothing or the beginning of a body.
 const stalls = (begin) => async (request, reply) => {
   await reply.head(529, { 'content-type': 'application/json', 'retry-after': '17', 'content-length': 100 });
   if (begin) await reply.write(begin);
@@ -179,7 +179,7 @@ for (const begin of ['', '{"type":"error","error":{"type":"overloaded_error","me
     assert.equal(second.requests.length, 1);
   });
 
-  test(`an error whose body stalls after ${begin.length} bytes is told with its headers`, async (t) => {
+  test(`an error whose body stalls after ${begin.length} bytes reaches the client with its headers`, async (t) => {
     const relay = await behind(t, stalls(begin));
     const before = performance.now();
     const answer = await post(relay, ask({ stream: true }));

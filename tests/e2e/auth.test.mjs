@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who may ask, and which credential goes upstream: the whole table.
+// Which clients are accepted, and which credential goes upstream: all combinations.
 import assert from 'node:assert/strict';
 import { test } from './support/test.mjs';
 import { Relay, ask, get, post, provider, secret, send } from './support/relay.mjs';
@@ -77,7 +77,7 @@ table.forEach(([auth, providers, headers, status, expected], n) => {
   });
 });
 
-test('refusals do not tell missing, empty and wrong apart', async (t) => {
+test('missing, empty and wrong credentials get the same refusal', async (t) => {
   const { relay } = await set(t, { api_key: key });
   const bodies = new Set();
   for (const headers of [{}, { 'x-api-key': '' }, { 'x-api-key': 'wrong' }, { authorization: 'Bearer wrong' }]) {
@@ -87,7 +87,7 @@ test('refusals do not tell missing, empty and wrong apart', async (t) => {
   assert.equal(bodies.size, 1);
 });
 
-test('probes need no key, everything else does', async (t) => {
+test('health probes need no key, everything else does', async (t) => {
   const { relay } = await set(t, { api_key: key });
   for (const [method, path] of [['GET', '/health'], ['HEAD', '/health'], ['HEAD', '/'], ['GET', '/'], ['HEAD', '/api/hello'], ['GET', '/api/hello']]) {
     assert.equal((await send(relay.url + path, { method })).status, 200, `${method} ${path}`);
@@ -101,7 +101,7 @@ test('probes need no key, everything else does', async (t) => {
   assert.match(wrong.headers.allow, /POST/);
 });
 
-test('no answer, page or metric shows a key', async (t) => {
+test('no answer, status or metric contains a key', async (t) => {
   const { relay, upstream } = await set(t, { api_key: key });
   upstream.plan = [(request, reply) => reply.json(400, { type: 'error', error: { type: 'invalid_request_error', message: 'no' } })];
   const pages = [await post(relay, ask(), { headers: both }), await get(`${relay.url}/v1/providers`, both), await get(`${relay.url}/v1/models`, both)];
@@ -113,7 +113,7 @@ test('no answer, page or metric shows a key', async (t) => {
   for (const page of pages) assert.ok(!`${page.raw}${page.text}`.includes(key.slice(0, 24)) && !`${page.raw}${page.text}`.includes(own));
 });
 
-test('a listener beyond loopback without keys is refused', async (t) => {
+test('listening beyond loopback without keys is refused at the start', async (t) => {
   const upstream = await Upstream.start(t, 'main');
   const relay = await Relay.start(t, { ready: false, config: { server: { listen: '0.0.0.0:0' }, providers: [provider(upstream)] } });
   relay.expectedCode = 78;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Bodies arrive upstream byte for byte, large ones too; what must be changed changes alone.
+// Bodies arrive upstream byte for byte, large ones too. An edit changes nothing else.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import net from 'node:net';
@@ -69,7 +69,7 @@ const wrong = {
   'nesting of 100,000': `{"model":"m","x":${'['.repeat(100_000)}${']'.repeat(100_000)},${tail}}`,
 };
 
-test('what is not one JSON object with one model is refused and goes nowhere', async (t) => {
+test('a body that is not one JSON object with one model is refused and not sent', async (t) => {
   const { upstream, relay } = await set(t);
   for (const [what, text] of Object.entries(wrong)) {
     const answer = await post(relay, text);
@@ -137,7 +137,7 @@ test('a body over the limit is refused with 413, whole or in chunks', async (t) 
   assert.equal(upstream.requests.length, 1);
 });
 
-test('headers of the client travel, credentials and connection headers do not', async (t) => {
+test('headers of the client are passed on, credentials and connection headers are not', async (t) => {
   const { upstream, relay } = await set(t);
   const headers = {
     ...version, 'anthropic-beta': 'one-2025-01-01,two-2026-02-02', 'x-claude-code-session-id': 'abc', 'x-stainless-lang': 'js',

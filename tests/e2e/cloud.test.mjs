@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The clouds behind the relay, as strict as the real ones: a client sees Anthropic's API, whatever
-// carries it.
+// The clouds as providers, simulated as strictly as the real ones: a client sees Anthropic's API whatever the cloud.
 import assert from 'node:assert/strict';
 import { test } from './support/test.mjs';
 import SDK0 from 'sdk0';
@@ -33,7 +32,7 @@ const clientOf = (SDK, relay) => new SDK({ apiKey: clientKey, baseURL: relay.url
 const authorized = { 'x-api-key': clientKey };
 const betas = { 'anthropic-beta': 'claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27,per-turn-control-2026-07-01,advanced-tool-use-2025-11-20,effort-2025-11-24' };
 
-// What a model with a tool does: asks for it once, then quotes its result.
+// A model that calls a tool once, then quotes its result.
 function withTool(asked) {
   const results = asked.messages.flatMap((m) => (Array.isArray(m.content) ? m.content : [])).filter((b) => b.type === 'tool_result');
   if (results.length === 0) {
@@ -72,7 +71,7 @@ for (const [kind, start] of Object.entries(clouds)) {
     }
   }
 
-  test(`${kind}: what Claude Code sends to Anthropic is made fit`, async (t) => {
+  test(`${kind}: a request of Claude Code for Anthropic is adapted`, async (t) => {
     const scene = await start(t);
     const relay = await relayed(t, [scene]);
     const body = ask({
@@ -96,7 +95,7 @@ for (const [kind, start] of Object.entries(clouds)) {
     assert.equal(answer.headers['x-ccrelay-estimated'], undefined);
   });
 
-  test(`${kind}: a message of its refusal comes word for word in Anthropic's shape`, async (t) => {
+  test(`${kind}: the message of an error arrives unchanged in Anthropic's shape`, async (t) => {
     const scene = await start(t);
     const relay = await relayed(t, [scene]);
     const answer = await post(relay, ask({ messages: [] }), { headers: authorized });
@@ -105,7 +104,7 @@ for (const [kind, start] of Object.entries(clouds)) {
   });
 }
 
-// ---- From each to each within one conversation --------------------------------------------------
+// ---- One conversation over two providers --------------------------------------------------------
 
 const everywhere = { ...clouds, anthropic: async (t, options) => {
   const mock = await Upstream.start(t, 'anthropic', healthy(options.answer));
@@ -187,7 +186,7 @@ const kinds = {
   serviceUnavailableException: 'overloaded_error', internalServerException: 'api_error', modelStreamErrorException: 'api_error',
 };
 for (const member of members) {
-  test(`bedrock: ${member} behind content is an error event of the right type`, async (t) => {
+  test(`bedrock: ${member} after content is an error event of the right type`, async (t) => {
     const { answer, error } = await streamOf(t, bedrockFaults.exception(member, 3));
     assert.equal(error, undefined);
     const last = JSON.parse(dataOf(answer.text).at(-1));
@@ -196,7 +195,7 @@ for (const member of members) {
     assert.ok(last.error.message.length > 10);
   });
 
-  test(`bedrock: ${member} before content is served by the next provider`, async (t) => {
+  test(`bedrock: ${member} before content fails over`, async (t) => {
     const scenes = [await bedrock(t), await azure(t)];
     const relay = await relayed(t, scenes);
     scenes[0].mock.fault(bedrockFaults.exception(member, 1));
@@ -214,7 +213,7 @@ for (const member of members) {
 }
 
 for (const fault of ['messageCrc', 'preludeCrc', 'payload', 'cut', 'huge', 'early']) {
-  test(`bedrock: a stream with a fault (${fault}) never ends as if it were whole`, async (t) => {
+  test(`bedrock: a stream with a fault (${fault}) never ends like a complete one`, async (t) => {
     const { answer, error } = await streamOf(t, bedrockFaults[fault](4));
     assert.ok(error, `a clean end\n${answer.text}`);
     assert.ok(!/message_stop/.test(answer.text));
@@ -234,7 +233,7 @@ for (const fault of ['messageCrc', 'preludeCrc', 'payload', 'cut', 'huge', 'earl
 
 const statuses = { throttled: [429, 'rate_limit_error'], modelTimeout: [408, 'timeout_error'], modelError: [424, 'api_error'], missing: [404, 'not_found_error'], denied: [403, 'permission_error'], quota: [400, 'invalid_request_error'], unavailable: [503, 'api_error'] };
 for (const [fault, [status, type]] of Object.entries(statuses)) {
-  test(`bedrock: ${fault} is ${status} ${type}, with its words and the request's id`, async (t) => {
+  test(`bedrock: ${fault} is ${status} ${type}, with its message and the request's id`, async (t) => {
     const { answer } = await streamOf(t, bedrockFaults[fault]());
     const told = JSON.parse(answer.text);
     assert.deepEqual([answer.status, told.error.type], [status, type]);
@@ -255,10 +254,10 @@ test('bedrock: a body of 10 MB is signed, with a length and in chunks', async (t
   assert.deepEqual(scene.mock.refusals, []);
 });
 
-// ---- Doors that speak Anthropic's own API ---------------------------------------------------------
+// ---- Clouds with Anthropic's own API --------------------------------------------------------------
 
 for (const [type, service, more] of [['mantle', 'bedrock-mantle', {}], ['claude_aws', 'aws-external-anthropic', { workspace_id: 'ws-1' }]]) {
-  test(`${type}: requests are signed for ${service}, and all else is Anthropic's`, async (t) => {
+  test(`${type}: requests are signed for ${service} and otherwise as for Anthropic`, async (t) => {
     const keys = new AwsKeys();
     const key = keys.issue(3600);
     const upstream = await Upstream.start(t, type, async (request, reply) => {
@@ -279,7 +278,7 @@ for (const [type, service, more] of [['mantle', 'bedrock-mantle', {}], ['claude_
   });
 }
 
-test('claude_google: requests have a token and go behind the workspace', async (t) => {
+test('claude_google: requests have a token and go to the address of the workspace', async (t) => {
   const source = await startGoogleSources(t);
   const upstream = await Upstream.start(t, 'claude_google', healthy());
   upstream.plan = [(request, reply) => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where `run` finds its configuration, and what its options about the log do.
+// Where `run` finds its configuration, and what its log options do.
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
@@ -9,7 +9,7 @@ import { Upstream } from './support/upstream.mjs';
 
 const served = async (relay) => (await post(relay, ask())).status;
 
-test('CC_RELAY_CONFIG names the configuration, and a wrong name is told', async (t) => {
+test('CC_RELAY_CONFIG names the configuration, and a wrong name is an error', async (t) => {
   const upstream = await Upstream.start(t, 'only');
   const relay = await prepared(t);
   relay.configPath = path.join(relay.folder, 'elsewhere.yaml');
@@ -39,7 +39,7 @@ test('the configuration of cc-relay is found in its folder', async (t) => {
   assert.deepEqual([data[0].base_url, data[0].active], [upstream.url, true]);
 });
 
-test('--log-format and --debug count for more than the configuration', async (t) => {
+test('--log-format and --debug override the configuration', async (t) => {
   const upstream = await Upstream.start(t, 'only');
   const config = { providers: [provider(upstream)], logging: { level: 'error', format: 'text' } };
   const relay = await Relay.start(t, { config, args: ['--log-format', 'json', '--debug'] });
@@ -51,7 +51,7 @@ test('--log-format and --debug count for more than the configuration', async (t)
   assert.deepEqual([code, /found "xml", expected text, json or pretty/.test(output)], [64, true], output);
 });
 
-test('run takes a configuration, or the name of a strategy, in the place of a policy', async (t) => {
+test('run accepts a configuration, or the name of a strategy, in place of a policy', async (t) => {
   const upstream = await Upstream.start(t, 'only');
   for (const words of [(path) => [path], (path) => ['round_robin', '--config', path]]) {
     const relay = await prepared(t);
@@ -67,7 +67,7 @@ test('run takes a configuration, or the name of a strategy, in the place of a po
   assert.match(output, /"failovr" is neither a policy .*did you mean "failover"\?/);
 });
 
-test('status needs no variable but those of admin', async (t) => {
+test('status needs only the variables of the section admin', async (t) => {
   const upstream = await Upstream.start(t, 'only');
   const relay = await prepared(t);
   relay.configure({ providers: [provider(upstream, { key: '${RELAY_TEST_KEY}' })], server: { auth: { api_key: '${RELAY_TEST_OWN}' } } });
@@ -80,7 +80,7 @@ test('status needs no variable but those of admin', async (t) => {
   assert.doesNotMatch(output, /warning|RELAY_TEST/);
 });
 
-test('the start says who is asked in order, who is not and why, and what to type', async (t) => {
+test('the start prints which providers are tried in order, which are not and why, and what to type', async (t) => {
   const upstream = await Upstream.start(t, 'only');
   const providers = [
     provider(upstream, { name: 'second', priority: 1 }), provider(upstream, { name: 'first', priority: 2 }),

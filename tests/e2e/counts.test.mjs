@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claude Code asks for many token counts at once; the same one is asked of the provider once.
+// Claude Code sends many count_tokens requests at once; equal ones are sent to the provider once.
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
@@ -8,7 +8,7 @@ import { Upstream } from './support/upstream.mjs';
 
 const target = '/v1/messages/count_tokens?beta=true';
 
-test('25 counts at once, 5 questions by 2 clients: each is asked once', async (t) => {
+test('25 counts at once, 5 different ones of 2 clients: each is sent once', async (t) => {
   const upstream = await Upstream.start(t, 'first', async (request, reply) => {
     await sleep(150);
     await reply.json(200, { input_tokens: request.body.length });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the relay's credentials for clouds come from: each source as strict as the real one, how often
-// it is asked, and what happens while it is away.
+// The relay's credentials for clouds: every source, simulated as strictly as the real one, how often it is asked, and
+// what happens while it is down.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -102,7 +102,7 @@ for (const [what, env] of Object.entries(sources)) {
   });
 }
 
-test('bedrock: an instance without IMDSv2 is asked as before, unless that is forbidden', async (t) => {
+test('bedrock: an instance without IMDSv2 is asked by IMDSv1, unless that is switched off', async (t) => {
   const scene = await aws(t, { imds: { v1: true, v2: 404 } });
   const relay = await start(t, scene, imds(scene.source));
   assert.equal((await served(relay)).status, 200);
@@ -129,7 +129,7 @@ const fetchers = {
   },
 };
 for (const [kind, prepare] of Object.entries(fetchers)) {
-  test(`${kind}: 50 first requests at once make one fetch, over all workers`, async (t) => {
+  test(`${kind}: 50 first requests at once make one fetch in all workers together`, async (t) => {
     const scene = await prepare(t);
     scene.source.delay = 100;
     const relay = await start(t, scene, scene.env);
@@ -138,7 +138,7 @@ for (const [kind, prepare] of Object.entries(fetchers)) {
     assert.equal(scene.source.count(scene.operation), 1);
   });
 
-  test(`${kind}: credentials that end under load fail no request`, async (t) => {
+  test(`${kind}: credentials that expire under load fail no request`, async (t) => {
     const scene = await prepare(t);
     scene.source.life = 3;
     const relay = await start(t, scene, scene.env);
@@ -155,7 +155,7 @@ for (const [kind, prepare] of Object.entries(fetchers)) {
     assert.ok(scene.source.count(scene.operation) >= 3);
   });
 
-  test(`${kind}: a source that is away fails no request while credentials live, and is told of once`, async (t) => {
+  test(`${kind}: a source that is down fails no request while credentials are valid, and is logged once`, async (t) => {
     const scene = await prepare(t);
     scene.source.life = 20;
     const relay = await start(t, scene, scene.env);
@@ -171,7 +171,7 @@ for (const [kind, prepare] of Object.entries(fetchers)) {
     assert.equal(warnings.length, 1, relay.output);
   });
 
-  test(`${kind}: credentials that are refused are fetched anew, once`, async (t) => {
+  test(`${kind}: credentials that are refused are fetched again, once`, async (t) => {
     const scene = await prepare(t);
     const relay = await start(t, scene, scene.env);
     assert.equal((await served(relay)).status, 200);
@@ -252,9 +252,9 @@ for (const [what, env] of Object.entries(identities)) {
   });
 }
 
-// ---- Google's own ---------------------------------------------------------------------------------
+// ---- Google's login and token service -------------------------------------------------------------
 
-test('vertex: gcloud\'s own login is found', async (t) => {
+test('vertex: the login of gcloud is found', async (t) => {
   const scene = await vertex(t);
   const folder = files(t, { 'application_default_credentials.json': scene.source.authorizedUser() });
   const relay = await start(t, scene, { CLOUDSDK_CONFIG: folder });
@@ -269,7 +269,7 @@ test('vertex: a token service that fails for a moment is asked again', async (t)
   assert.equal((await served(relay)).status, 200);
 });
 
-test('vertex: a login that has ended says what to do', async (t) => {
+test('vertex: the error for an expired login says what to do', async (t) => {
   const scene = await vertex(t);
   const file = path.join(files(t, { 'adc.json': scene.source.authorizedUser() }), 'adc.json');
   scene.source.fault(googleFaults.invalidGrant(), { times: 9 });
@@ -282,7 +282,7 @@ test('vertex: a login that has ended says what to do', async (t) => {
 // ---- Clocks and faults ---------------------------------------------------------------------------
 
 for (const [name, hours] of [['slow', 1], ['fast', -1]]) {
-  test(`bedrock: a clock that is an hour ${name} is found out, once for all`, async (t) => {
+  test(`bedrock: a clock that is an hour ${name} is detected once for all workers`, async (t) => {
     const scene = await bedrock(t);
     scene.mock.skew = hours * 3600_000;
     const relay = await start(t, scene, scene.env);
@@ -307,7 +307,7 @@ const problems = {
   },
 };
 for (const [what, problem] of Object.entries(problems)) {
-  test(`bedrock: ${what} is told at the start, by check, and to the client`, async (t) => {
+  test(`bedrock: ${what} is reported at the start, by check, and to the client`, async (t) => {
     const scene = await aws(t);
     const env = typeof problem.env === 'function' ? problem.env(t) : problem.env;
     const relay = await start(t, scene, env);
@@ -320,7 +320,7 @@ for (const [what, problem] of Object.entries(problems)) {
   });
 }
 
-test('a region of no form, a project that is missing: told by check, and no start', async (t) => {
+test('check and the start refuse a malformed region and a missing project', async (t) => {
   const folder = files(t, {
     'region.yaml': 'providers: [{name: b, type: bedrock, aws_region: virginia}]\n',
     'project.yaml': 'providers: [{name: v, type: vertex, gcp_region: us-east5}]\n',

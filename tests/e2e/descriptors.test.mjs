@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Descriptors: the soft limit does not count, and whoever is accepted is served.
+// File descriptors: the soft limit is raised, and every accepted connection is served.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
@@ -44,7 +44,7 @@ test('a soft limit of 256 serves 300 streams at the same time', async (t) => {
   assertServed(await askAtOnce(relay, 300));
 });
 
-// Connections of their own; and kept ones, which must not keep the others out.
+// With new connections, and with kept ones, which must not shut the others out.
 for (const keepAlive of [false, true]) {
   test(`a hard limit of 128 serves 40 streams at the same time, and 100 in turn${keepAlive ? ', over kept connections' : ''}`, async (t) => {
     const upstream = await Upstream.start(t, 'main', together(40));
@@ -57,7 +57,7 @@ for (const keepAlive of [false, true]) {
   });
 }
 
-test('idle connections to one provider do not keep another one out', async (t) => {
+test('idle connections to one provider leave descriptors for another', async (t) => {
   const [a, b] = [await Upstream.start(t, 'a', together(40)), await Upstream.start(t, 'b', together(40))];
   const providers = [provider(a, { models: ['model-a'] }), provider(b, { models: ['model-b'] })];
   const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers }, wrap: limited('128:128') });
@@ -66,12 +66,12 @@ test('idle connections to one provider do not keep another one out', async (t) =
   assertServed(await askAtOnce(relay, 40, {}, { model: 'model-a' }));
 });
 
-test('a lack of descriptors is the relay\'s 529, and not held against the provider', async (t) => {
+test('a lack of descriptors is a 529 of the relay and does not count against the provider', async (t) => {
   const upstream = await Upstream.start(t, 'main', healthy());
   const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [provider(upstream)] } });
   const [, worker] = relay.processes();
   let taken = [];
-  assert.ok(await until(async () => { // the connections that asked for its health are gone
+  assert.ok(await until(async () => { // the connections that asked for its status are closed
     const before = taken;
     await sleep(200);
     taken = open(worker);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of the relay: running streams are finished, nobody new is let in, a second signal ends
-// them, and the exit code tells which it was.
+// Shutdown: running streams are finished, new connections are refused, a second signal ends the streams, and the exit
+// code tells which it was.
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { test } from 'node:test';
@@ -9,7 +9,7 @@ import { Relay, ask, patience, post, provider } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
 import * as answers from './support/answers.mjs';
 
-// Streams that go on until they are told to end.
+// Streams that run until the test ends them.
 async function set(t, streams) {
   let finish;
   const told = new Promise((done) => { finish = done; });
@@ -39,7 +39,7 @@ function refused(port) {
   });
 }
 
-test('SIGTERM: 200 streams are finished, nobody else is let in, exit code 0', async (t) => {
+test('SIGTERM: 200 streams are finished, new connections are refused, exit code 0', async (t) => {
   const { relay, running, finish } = await set(t, 200);
   relay.child.kill('SIGTERM');
   await relay.printed(/no new requests/);
@@ -54,7 +54,7 @@ test('SIGTERM: 200 streams are finished, nobody else is let in, exit code 0', as
   assert.equal((await relay.exited).code, 0);
 });
 
-test('a second SIGTERM ends what is going on with an error event, exit code 1', async (t) => {
+test('a second SIGTERM ends running streams with an error event, exit code 1', async (t) => {
   const { relay, running, finish } = await set(t, 20);
   relay.expectedCode = 1;
   relay.child.kill('SIGTERM');
@@ -69,7 +69,7 @@ test('a second SIGTERM ends what is going on with an error event, exit code 1', 
   finish();
 });
 
-test('an idle connection does not keep the relay', async (t) => {
+test('an idle connection does not delay the end', async (t) => {
   const { relay, finish, running } = await set(t, 1);
   finish();
   await Promise.all(running);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Compressed request bodies: decoded once and sent on plain, or refused so that the SDKs know why.
+// Compressed request bodies: decoded once and sent on uncompressed, or refused with an error that the SDKs know.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -13,8 +13,8 @@ import { Upstream } from './support/upstream.mjs';
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex');
 const MIB = 1 << 20;
 
-// Zstandard (RFC 8878) without compression, for Node before 22.15: blocks as they are, and zeros as
-// blocks of one repeated byte.
+// Encodes Zstandard (RFC 8878) without compression, for Node before 22.15: raw blocks, and blocks of one repeated byte
+// for zeros.
 const block = (last, type, size, content) => Buffer.concat([Buffer.from([(size << 3 | type << 1 | last) & 255, size >> 5 & 255, size >> 13]), content]);
 const frame = (blocks) => Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0x58]), ...blocks]);
 
@@ -50,7 +50,7 @@ async function set(t, server = {}, more = {}) {
 
 const body = (filler) => Buffer.from(JSON.stringify({ ...ask(), filler }));
 
-test('bodies in every encoding arrive plain, with a length and without the header', async (t) => {
+test('bodies in every encoding arrive decoded, with a length and without the header', async (t) => {
   const { upstream, relay } = await set(t);
   const texts = [body('x'), body(randomBytes(400_000).toString('hex'))];
   for (const [name, encode] of Object.entries(encoders)) {
@@ -67,7 +67,7 @@ test('bodies in every encoding arrive plain, with a length and without the heade
   }
 });
 
-test('a decoded body is edited and counted as a plain one', async (t) => {
+test('a decoded body is edited and counted like an uncompressed one', async (t) => {
   const { upstream, relay } = await set(t, {}, { model_mapping: { 'claude-*': 'mapped' } });
   const text = body('x');
   await post(relay, zlib.gzipSync(text), { headers: { 'content-encoding': 'gzip' } });
@@ -103,7 +103,7 @@ test('an unknown encoding, or more than one, is 415 with an id that is not one o
   assert.equal(upstream.requests.length, 0);
 });
 
-test('what is not of its encoding, ends early or goes on is 400, and the connection is good for more', async (t) => {
+test('a body with a wrong encoding, a missing end or further bytes is 400, and the connection can be reused', async (t) => {
   const { upstream, relay } = await set(t);
   const text = body(randomBytes(200_000).toString('hex'));
   const agent = new http.Agent({ keepAlive: true });
@@ -126,7 +126,7 @@ test('what is not of its encoding, ends early or goes on is 400, and the connect
 
 const memory = (relay) => Math.max(...relay.processes().map((pid) => Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]) / 1024));
 
-test('a bomb is refused at the limit, without the memory that it asks for', async (t) => {
+test('a decompression bomb is refused at the limit, without using the memory of its full size', async (t) => {
   const { upstream, relay } = await set(t, { max_body_bytes: 4 * MIB });
   const before = memory(relay);
   for (const [name, encode] of Object.entries(bombs)) {
@@ -142,7 +142,7 @@ test('a bomb is refused at the limit, without the memory that it asks for', asyn
   assert.equal(upstream.requests.length, 0);
 });
 
-test('the limit holds for the encoded size too, and just as much as the limit is served', async (t) => {
+test('the limit applies to the encoded size too, and a body of exactly the limit is served', async (t) => {
   const limit = 300_000;
   const { upstream, relay } = await set(t, { max_body_bytes: limit });
   const empty = body('').length;
@@ -159,7 +159,7 @@ test('the limit holds for the encoded size too, and just as much as the limit is
   assert.ok(upstream.requests.length >= 3);
 });
 
-test('files pass with their encoding as they are, batches plain: their requests are counted', async (t) => {
+test('files are passed on encoded; batches are decoded, as their requests are counted', async (t) => {
   const { upstream, relay } = await set(t);
   const [plain, bytes] = [body('x'), encoders.br(body('x'))];
   for (const [path, encoding, sent] of [['/v1/files', 'br', bytes], ['/v1/messages/batches', undefined, plain]]) {
@@ -171,7 +171,7 @@ test('files pass with their encoding as they are, batches plain: their requests 
   }
 });
 
-test('the SDK raises the classes it has for these faults', async (t) => {
+test('the SDK raises its own classes for these errors', async (t) => {
   const { relay } = await set(t, { max_body_bytes: MIB });
   const sending = (encoding, bytes) => new SDK1({
     baseURL: relay.url, apiKey: secret('client'), maxRetries: 0,

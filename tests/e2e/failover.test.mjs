@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The first provider fails in each of the known ways; the second serves, and nothing of the
-// first reaches the client: no byte, no header, no request id.
+// The first provider fails in each known way. The second serves, and nothing of the first reaches the client: no byte,
+// no header, no request id.
 import assert from 'node:assert/strict';
 import { test } from './support/test.mjs';
 import SDK0 from 'sdk0';
@@ -61,7 +61,7 @@ for (const [what, fault] of Object.entries({ ...matrix, ...streamed })) {
   });
 }
 
-// A plain answer has its head only when it is whole: waiting for it is not a stall.
+// The head of a plain answer comes only with the whole answer, so waiting for it is not a stall.
 for (const [what, fault] of Object.entries(matrix)) {
   if (what === 'stalls before the head') continue;
   test(`a plain answer when the first provider ${what}`, async (t) => {
@@ -76,21 +76,21 @@ for (const [what, fault] of Object.entries(matrix)) {
 
 for (const [name, SDK] of [['0.x', SDK0], ['1.x', SDK1]]) {
   for (const what of ['answers 429', 'answers 500', 'answers 529', 'refuses the connection', 'resets before the head', 'stalls before the head']) {
-    test(`SDK ${name} notices nothing when the first provider ${what}`, async (t) => {
+    test(`SDK ${name} does not notice that the first provider ${what}`, async (t) => {
       const { relay } = await set(t, matrix[what]);
       const client = new SDK({ apiKey: 'none', baseURL: relay.url, maxRetries: 0 });
       const whole = await client.messages.stream(ask()).finalMessage();
       assert.equal(whole.content[0].text, 'served in full');
     });
   }
-  test(`SDK ${name} notices nothing of an error event at the start`, async (t) => {
+  test(`SDK ${name} does not notice an error event at the start`, async (t) => {
     const { relay } = await set(t, streamed['answers 200, then an error event']);
     const client = new SDK({ apiKey: 'none', baseURL: relay.url, maxRetries: 0 });
     assert.equal((await client.messages.stream(ask()).finalMessage()).content[0].text, 'served in full');
   });
 }
 
-test('a fault of the request is not taken to the second provider', async (t) => {
+test('an invalid request is not tried at the second provider', async (t) => {
   for (const status of [400, 404, 413, 422]) {
     const first = await Upstream.start(t, 'first', faults.status(status, 'invalid_request_error'));
     const second = await Upstream.start(t, 'second');
@@ -102,7 +102,7 @@ test('a fault of the request is not taken to the second provider', async (t) => 
   }
 });
 
-test('when all fail the first answer comes back as it was', async (t) => {
+test('when all fail, the client gets the first answer unchanged', async (t) => {
   const first = await Upstream.start(t, 'first', faults.status(529, 'overloaded_error', { 'x-should-retry': 'true', 'anthropic-ratelimit-requests-limit': '9' }));
   const second = await Upstream.start(t, 'second', faults.status(500, 'api_error'));
   const relay = await Relay.start(t, { config: { providers: pair(first, second), routing } });
@@ -114,7 +114,7 @@ test('when all fail the first answer comes back as it was', async (t) => {
   assert.equal(answer.headers['x-should-retry'], 'true');
 });
 
-test('an error that is not in the shape of the API keeps its words', async (t) => {
+test('an error that is not in the shape of the API keeps its message', async (t) => {
   const first = await Upstream.start(t, 'first', (request, reply) => reply.json(400, { message: 'the “word” for word' }));
   const relay = await Relay.start(t, { config: { providers: pair(first, first).slice(0, 1), routing } });
   const answer = await post(relay, ask());
@@ -123,7 +123,7 @@ test('an error that is not in the shape of the API keeps its words', async (t) =
   assert.deepEqual([type, error.type, error.message], ['error', 'invalid_request_error', 'the “word” for word']);
 });
 
-test('a provider whose circuit is open is left alone', async (t) => {
+test('a provider whose circuit is open is not tried', async (t) => {
   const first = await Upstream.start(t, 'first', faults.status(500, 'api_error'));
   const second = await Upstream.start(t, 'second');
   const relay = await Relay.start(t, {
@@ -137,7 +137,7 @@ test('a provider whose circuit is open is left alone', async (t) => {
   assert.equal(second.requests.length, 12);
 });
 
-test('a key that is out of its limit rests, the next one serves', async (t) => {
+test('a key at its limit is left out, the next one serves', async (t) => {
   const first = await Upstream.start(t, 'first', faults.status(429, 'rate_limit_error', { 'retry-after': '60' }));
   const second = await Upstream.start(t, 'second');
   const relay = await Relay.start(t, { config: { providers: pair(first, second), routing } });
@@ -147,7 +147,7 @@ test('a key that is out of its limit rests, the next one serves', async (t) => {
 });
 
 for (const [status, state] of [[401, 'aside'], [429, 'limited']]) {
-  test(`an answer of ${status} whose body never ends puts the key aside`, async (t) => {
+  test(`an answer of ${status} whose body never ends takes the key out of use`, async (t) => {
     const first = await Upstream.start(t, 'first', async (request, reply) => {
       await reply.head(status, { 'content-type': 'application/json', 'content-length': 1000, 'retry-after': '30' });
       await reply.write('{"type":"error","error":{"type":"half');
@@ -164,7 +164,7 @@ return { gate = { ms = 300 }, route = function(exchange) return exchange:first(r
   });
 }
 
-test('an answer of 400 whose body never ends goes back as 400', async (t) => {
+test('an answer of 400 whose body never ends reaches the client as 400', async (t) => {
   const only = await Upstream.start(t, 'only', async (request, reply) => {
     await reply.head(400, { 'content-type': 'application/json', 'content-length': 1000 });
     await reply.write('{"type":"error","error":{"type":"half');
@@ -177,7 +177,7 @@ test('an answer of 400 whose body never ends goes back as 400', async (t) => {
 });
 
 for (const stream of [false, true]) {
-  test(`the last candidate's answer of 500 whose body never ends goes back as 500, ${stream ? 'streamed' : 'plain'}`, async (t) => {
+  test(`the last candidate's answer of 500 whose body never ends reaches the client as 500, ${stream ? 'streamed' : 'plain'}`, async (t) => {
     const stalls = async (request, reply) => {
       await reply.head(500, { 'content-type': 'application/json', 'content-length': 1000 });
       await reply.write('{"type":"error","error":{"type":"half');

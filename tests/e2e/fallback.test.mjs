@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A policy that fails again and again is put aside, loudly: the last good one or failover serves
-// until the file is changed, and nothing under way is disturbed.
+// Quarantine: a policy that keeps failing is put aside, and logs say so. The last good one or failover serves until the
+// file is changed, and running exchanges are not disturbed.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -82,7 +82,7 @@ return {
     relay.savePolicy(says('mended'));
     await until(relay, text('mended'));
     assert.equal((await status(relay)).policy_aside, undefined);
-    relay.savePolicy(policy); // begins at none again
+    relay.savePolicy(policy); // begins to count at 0 again
     await relay.printed(/generation 4 is in force/);
     await until(relay, text('mended'));
     assert.equal((await status(relay)).policy_aside.instead, 'the version before it');
@@ -98,7 +98,7 @@ function rootWith(t, file, words) {
   return folder;
 }
 
-test('two faults put nothing aside, and another generation begins at none', async (t) => {
+test('two faults put no policy aside, and a new generation begins to count at 0', async (t) => {
   const relay = await start(t, `local relay = require 'ccrelay'
 return function(exchange)
   if exchange.header['x-bad'] then error('on purpose') end
@@ -128,7 +128,7 @@ test('faults of an adapter put no policy aside', async (t) => {
   assert.equal((await status(relay)).policy_aside, undefined);
 });
 
-test('the version before a policy serves, then failover when that fails too', async (t) => {
+test('the last good version of a policy serves, then failover if that fails too', async (t) => {
   const bad = (word) => `return function(exchange)
   if exchange.header['x-bad'] == '${word}' or '${word}' == 'two' then error('${word}') end
   return exchange:respond { body = '${word}' }
@@ -160,7 +160,7 @@ test('SIGHUP tries a policy that was put aside again', async (t) => {
   assert.ok((await until(relay, upstream)).length >= 2);
 });
 
-test('providers that a policy declares stay when it is put aside', async (t) => {
+test('providers that a policy declares are kept when it is put aside', async (t) => {
   const up = await Upstream.start(t, 'up', healthy({ text: 'from above' }));
   const relay = await Relay.start(t, {
     policy: `local relay = require 'ccrelay'
@@ -181,19 +181,19 @@ test('a strategy of the configuration is put aside too', async (t) => {
   await until(relay, text('mended'));
 });
 
-test('a policy that is stuck where nothing reaches it costs two workers, then it is put aside', async (t) => {
+test('a policy that hangs where the watchdog cannot reach it costs two workers, then it is put aside', async (t) => {
   const relay = await start(t, loops, { env: { CCRELAY_SCRIPT_FAULTS: '100', CCRELAY_SCRIPT_MS: '600000' } });
   const before = await until(relay, upstream, 40_000 * patience);
-  // Both workers may be asked once more before the other policy is ready for them.
+  // Both workers may get one more request before they have the other policy.
   assert.ok(before.length <= 4, `${before}`);
   const now = await status(relay);
   assert.match(now.policy_aside.why, /had not come back from Lua/);
   assert.ok(now.restarts <= 4, `${now.restarts}`);
   const killed = () => relay.output.match(/busy in a script for .* is killed/g).length;
-  while ((await status(relay)).restarts < killed()) await sleep(50); // or the end meets one that was killed
+  while ((await status(relay)).restarts < killed()) await sleep(50); // otherwise the test may end while a worker is being replaced
 });
 
-test('a policy in which workers crash costs two of them, then it is put aside', async (t) => {
+test('a policy that crashes its worker costs two workers, then it is put aside', async (t) => {
   const relay = await start(t, loops, { config: { server: { workers: 1 } }, env: { CCRELAY_SCRIPT_MS: '60000' } });
   for (const restarts of [1, 2]) {
     const failed = post(relay, ask()).catch((error) => error.code);
@@ -207,7 +207,7 @@ test('a policy in which workers crash costs two of them, then it is put aside', 
   assert.match((await status(relay)).policy_aside.why, /a worker was killed by signal 24 while a script ran/);
 });
 
-test('a flood of requests to a policy that loops costs no worker: another soon serves, and bytes flow meanwhile', async (t) => {
+test('a flood of requests to a policy that loops costs no worker: another policy soon serves, and streams go on meanwhile', async (t) => {
   const up = await Upstream.start(t, 'up', healthy({ text: 'from above '.repeat(30), gap: 60 }));
   const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [provider(up)] }, policy: `local relay = require 'ccrelay'
 return function(exchange)
@@ -226,7 +226,7 @@ end
   assert.equal((await status(relay)).restarts, 0);
 });
 
-test('a hostile policy beside 100 streams disturbs none', async (t) => {
+test('a hostile policy disturbs none of 100 streams', async (t) => {
   const up = await Upstream.start(t, 'up', healthy({ text: 'from above '.repeat(30), gap: 60 }));
   const relay = await Relay.start(t, { config: { providers: [provider(up)] }, policy: `local relay = require 'ccrelay'
 local cases = {

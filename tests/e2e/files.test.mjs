@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Batches and files: which paths reach a provider, where the addresses in a batch lead, whose key a file belongs to.
+// Batches and files: which paths reach a provider, where the addresses in a batch point, which key a file belongs to.
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { gzipSync } from 'node:zlib';
@@ -30,7 +30,7 @@ const hostile = [
   '%2f..%2fmessages', '/%c0%ae%c0%ae/messages', '/%u002e%u002e/messages', '/x\0', '/\x80', '/x\ty',
 ];
 
-test('no spelling of a path leads out of batches and files', async (t) => {
+test('no spelling of a path escapes from batches and files', async (t) => {
   const upstream = await Upstream.start(t, 'main');
   const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [provider(upstream)] } });
   for (const root of ['/v1/files', '/v1/messages/batches']) {
@@ -51,7 +51,7 @@ const auth = { server: { workers: 2, auth: { api_key: CLIENT } } };
 const requests = (count) => Array.from({ length: count }, (_, n) => ({ custom_id: `r${n}`, params: ask() }));
 
 for (const [name, SDK] of [['0', SDK0], ['1', SDK1]]) {
-  test(`batches from their making to their results, with SDK ${name}`, async (t) => {
+  test(`a batch from its creation to its results, with SDK ${name}`, async (t) => {
     const upstream = await workspaces(t, 'main', [secret('main')]);
     const relay = await Relay.start(t, { config: { ...auth, providers: [provider(upstream)] } });
     const client = new SDK({ baseURL: relay.url, apiKey: CLIENT, maxRetries: 0 });
@@ -71,7 +71,7 @@ for (const [name, SDK] of [['0', SDK0], ['1', SDK1]]) {
   });
 }
 
-test('an address in a batch is the relay\'s as the client addressed it, and nothing else changes', async (t) => {
+test('an address in a batch becomes that of the relay as the client addressed it, and nothing else changes', async (t) => {
   let text;
   const upstream = await Upstream.start(t, 'main', (request, reply) => reply.body(200, text, { 'x-own': 'stays' }));
   const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: [{ ...provider(upstream), base_url: `${upstream.url}/gateway` }] } });
@@ -124,7 +124,7 @@ const naming = (id, kind = 'document') => ask({ messages: [{ role: 'user', conte
 /** With which keys the provider has been asked since request number from. */
 const keysSince = (upstream, from) => [...new Set(upstream.requests.slice(from).map(({ headers }) => headers['x-api-key']))];
 
-test('files and batches stay with the key that made them, over workers and a change of the order of keys', async (t) => {
+test('files and batches stay with the key that created them, in all workers and after the order of keys changes', async (t) => {
   const upstream = await workspaces(t, 'main', [keyA, keyB]);
   const relay = await Relay.start(t, { config: { ...auth, providers: withKeys(upstream, keyA, keyB) } });
   const client = new SDK1({ baseURL: relay.url, apiKey: CLIENT, maxRetries: 0 });
@@ -165,7 +165,7 @@ test('files and batches stay with the key that made them, over workers and a cha
   assert.deepEqual(keysSince(upstream, from), [keyB], 'what nobody remembers belongs to the first key');
 });
 
-test('a message without a file goes to every key', async (t) => {
+test('a message without a file may go to any key', async (t) => {
   const upstream = await workspaces(t, 'main', [keyA, keyB]);
   const providers = withKeys(upstream, keyA, keyB);
   providers[0].pooling = { strategy: 'round_robin' };
@@ -174,7 +174,7 @@ test('a message without a file goes to every key', async (t) => {
   assert.equal(keysSince(upstream, 0).length, 2);
 });
 
-test('each request of a batch counts for the requests a minute of its client and of its key', async (t) => {
+test('each request of a batch counts against the limits of its client and of its key', async (t) => {
   const upstream = await workspaces(t, 'main', [secret('main')]);
   const [limited, free] = [secret('limited'), secret('free')];
   const clients = [{ name: 'limited', key: limited, rpm_limit: 5 }, { name: 'free', key: free }];
@@ -203,7 +203,7 @@ test('each request of a batch counts for the requests a minute of its client and
   assert.deepEqual(upstream.requests.filter(({ method }) => method === 'POST').map(({ body }) => JSON.parse(body.toString()).requests.length), [3, 2, 0, 6]);
 });
 
-test('a batch that reaches nobody counts for nothing, one that is no JSON reaches nobody', async (t) => {
+test('a batch that is not sent does not count, and one that is not JSON is not sent', async (t) => {
   const upstream = await Upstream.start(t, 'main', (request, reply) => reply.reset());
   const gone = { name: 'main', type: 'anthropic', base_url: 'http://127.0.0.1:1', keys: [{ key: secret('main'), rpm_limit: 3 }] };
   const config = { server: { workers: 1 }, providers: [gone] };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A provider that could not be reached is looked after by connections that cost nothing, and is back
-// soon after it listens again, however long its circuit would stay open.
+// Health checks: a provider that could not be reached is checked by connecting only, and is used soon after it listens
+// again, however long its circuit would stay open.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -33,7 +33,7 @@ async function shown(relay) {
 
 const from = async (relay) => JSON.parse((await post(relay, ask())).text).content[0].text;
 
-test('a provider that listens again is served again within one interval, unasked until then', async (t) => {
+test('a provider that listens again is used within one interval, and gets no request before', async (t) => {
   const { away, relay } = await set(t, { enabled: true, interval_ms: INTERVAL });
   await sleep(2 * INTERVAL * patience);
   assert.match(await shown(relay), /circuit open, probed 0 s ago: the connection was refused/);
@@ -58,7 +58,7 @@ test('a provider that listens again is served again within one interval, unasked
   assert.match(text, /ccrelay_key_ready\{key="first\/1"\} 1\n/);
 });
 
-test('without health checks nobody connects', async (t) => {
+test('without health checks the relay does not connect', async (t) => {
   const { away, relay } = await set(t, { enabled: false, interval_ms: 100 });
   const first = await Upstream.start(t, 'first', undefined, away.port);
   await sleep(500);
@@ -78,12 +78,12 @@ return function(exchange) return exchange:first(relay.upstreams(exchange)) end -
     relay.savePolicy(policy(number));
     await relay.printed(new RegExp(`generation ${number} is in force`));
   };
-  // Each over a connection of its own, so that both workers are asked.
+  // Each over its own connection, so that both workers get requests.
   const askAll = async () => { for (let n = 0; n < 40; n += 1) assert.equal((await post(relay, ask())).status === 200, Boolean(beside)); };
   return { up, askAll, reload };
 }
 
-test('a key at its limit stays put aside over a reload, in every worker', async (t) => {
+test('a key at its limit stays left out after a reload, in every worker', async (t) => {
   const { up, askAll, reload } = await refusedBy(t, faults.status(429, 'rate_limit_error', { 'retry-after': '600' }));
   await askAll();
   assert.equal(up.requests.length, 1);
@@ -92,7 +92,7 @@ test('a key at its limit stays put aside over a reload, in every worker', async 
   assert.equal(up.requests.length, 1);
 });
 
-test('a reload gives a refused key one new chance, whatever worker takes it', async (t) => {
+test('a reload gives a suspended key one new chance, in whichever worker', async (t) => {
   const { up, askAll, reload } = await refusedBy(t, faults.status(401, 'authentication_error'), 'beside another');
   await askAll();
   assert.equal(up.requests.length, 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One conversation with thinking, signatures and tools is served by a key, by another one of the same
-// organisation, by one of another organisation, by another provider and by a cloud. What arrives at each is
-// the client's bytes, but for what that provider has otherwise; the log tells what was left.
+// One conversation with thinking, signatures and tools is served by one key after another: of the same organisation, of
+// another organisation, of another provider and of a cloud. Each gets the client's bytes, except for what that provider
+// needs otherwise; the log says what the conversation left behind.
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
@@ -9,7 +9,7 @@ import { Relay, patience, post, provider, secret } from './support/relay.mjs';
 import { Upstream, faults, healthy } from './support/upstream.mjs';
 import { bedrock, bedrockModel } from './support/clouds.mjs';
 
-// Written as no encoder would: whoever decodes and encodes it again changes it.
+// Unusual JSON, which decoding and encoding would change.
 const history = `"system" : [ {"type":"text","text":"Be br\\u0069ef \\/ \\"exact\\"","cache_control":{"type":"ephemeral"}} ],
  "tools":[{"name":"weather","description":"of a town","input_schema":{"type":"object","properties":{"town":{"type":"string"}}}}] ,
  "messages":[ {"role":"user","content":"K\\u00f6ln — Wetter?"},
@@ -54,7 +54,7 @@ async function turn(relay, body) {
 }
 
 for (const stream of [true, false]) {
-  test(`a history is the client's bytes wherever it goes, and the log tells what it left, ${stream ? 'streamed' : 'plain'}`, async (t) => {
+  test(`a history arrives as the client's bytes everywhere, and the log says what it left behind, ${stream ? 'streamed' : 'plain'}`, async (t) => {
     const { relay, first, second, third, fill } = await stage(t);
     const body = bodyOf(stream);
     const arrived = (upstream) => upstream.requests.splice(0).map((request) => [request.headers['x-api-key'], request.body.toString()]);

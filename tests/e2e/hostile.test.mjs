@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Scripts that search, allocate, call or wait without end cost the request they run for: no worker is lost, and
-// requests beside and behind them are served.
+// Scripts that search, allocate, call or wait without end cost only the request they run for: no worker is lost, and
+// other requests are served meanwhile and after.
 import assert from 'node:assert/strict';
 import { test } from './support/test.mjs';
 import { Relay, ask, patience, post, provider } from './support/relay.mjs';
@@ -108,7 +108,7 @@ const errors = {
 };
 
 const cases = { ...loops, ...searches, ...growth, ...calls, ...errors };
-// What ends well in spite of all: its answer is the one that was asked for.
+// Cases that end well: the answer is the requested one.
 const harmless = new Set(['a plain find, once']);
 
 const policyOf = () => {
@@ -124,7 +124,7 @@ end
 `;
 };
 
-test('60 hostile scripts and more cost their requests, and no worker', async (t) => {
+test('more than 60 hostile scripts cost their requests, and no worker', async (t) => {
   const up = await Upstream.start(t, 'up');
   const keys = Array.from({ length: 100 }, (_, index) => ({ key: `key-${index}-of-a-hundred`, priority: 0 }));
   const relay = await Relay.start(t, {
@@ -201,7 +201,7 @@ return function(e)
 end
 `;
 
-test('an exchange that holds all memory of scripts while it waits pays for it, those beside it do not', async (t) => {
+test('an exchange that holds all memory of scripts while it waits fails, other exchanges do not', async (t) => {
   const up = await Upstream.start(t, 'up');
   const relay = await Relay.start(t, {
     config: { server: { workers: 1 }, providers: [provider(up)], logging: { level: 'warn', format: 'json', output: 'stderr' } },

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nothing goes where it must not: headers of clients to upstreams, requests that come back, keys that
+// Leaks and loops: headers of clients that must not go upstream, requests that come back to the relay, keys that
 // upstreams echo.
 import assert from 'node:assert/strict';
 import http from 'node:http';
@@ -10,7 +10,7 @@ import { Upstream, healthy } from './support/upstream.mjs';
 import * as answers from './support/answers.mjs';
 import { bedrock, vertex } from './support/clouds.mjs';
 
-// ---- Headers upwards ---------------------------------------------------------------------------
+// ---- Headers to upstreams ----------------------------------------------------------------------
 
 const smuggled = [
   'X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override', 'X-Goog-User-Project', 'X-Goog-Api-Key', 'X-Original-URL', 'X-Rewrite-URL', 'X-Amz-Target',
@@ -26,7 +26,7 @@ const hasNoneOf = (headers) => {
 };
 
 for (const type of ['anthropic', 'zai', 'minimax', 'ollama']) {
-  test(`${type}: headers that rewrite, forward, cache or bill stay back, all others go up`, async (t) => {
+  test(`${type}: headers that rewrite, forward, cache or bill are not passed on, all others are`, async (t) => {
     const upstream = await Upstream.start(t, 'up', healthy());
     const relay = await Relay.start(t, { config: { providers: [provider(upstream, { type, models: ['claude-*'] })] } });
     assert.equal((await post(relay, ask(), { headers: given })).status, 200);
@@ -37,7 +37,7 @@ for (const type of ['anthropic', 'zai', 'minimax', 'ollama']) {
 }
 
 for (const [kind, start] of Object.entries({ bedrock, vertex })) {
-  test(`${kind}: of the client's headers only those in a list go up`, async (t) => {
+  test(`${kind}: only the client's headers in a list are passed on`, async (t) => {
     const scene = await start(t);
     const relay = await Relay.start(t, { config: { providers: [scene.provider] }, env: scene.env });
     const guard = { 'x-amzn-bedrock-guardrailidentifier': 'g1' };
@@ -72,7 +72,7 @@ async function detour(t) {
   return way;
 }
 
-test('a base_url that leads back to the relay: one request more, and a 508 that says why', async (t) => {
+test('a base_url that points to the relay itself costs one more request, and is a 508 that says why', async (t) => {
   const way = await detour(t);
   const relay = await Relay.start(t, { config: { providers: [provider({ name: 'self', url: way.url })] } });
   way.to = relay.url;
@@ -84,7 +84,7 @@ test('a base_url that leads back to the relay: one request more, and a 508 that 
   }
 });
 
-test('a relay with keys that leads back to itself: it is a loop, not a wrong key', async (t) => {
+test('a relay with keys whose base_url points to itself reports a loop, not a wrong key', async (t) => {
   const way = await detour(t);
   const auth = { api_key: secret('client') };
   const relay = await Relay.start(t, { config: { server: { auth }, providers: [provider({ name: 'self', url: way.url })] } });
@@ -93,7 +93,7 @@ test('a relay with keys that leads back to itself: it is a loop, not a wrong key
   assert.deepEqual([answer.status, way.requests], [508, 1]);
 });
 
-test('two relays in a circle are a loop, two in a row are none; another provider serves meanwhile', async (t) => {
+test('two relays in a circle are a loop, two in a row are not; another provider serves', async (t) => {
   const way = await detour(t);
   const upstream = await Upstream.start(t, 'up', healthy());
   const second = await Relay.start(t, { config: { providers: [provider({ name: 'way', url: way.url })] } });
@@ -151,7 +151,7 @@ for (const [where, echo] of Object.entries(echoes)) {
   }
 }
 
-test('in a stream it is found wherever chunks end, and nothing waits for it', async (t) => {
+test('a key is found in a stream wherever chunks end, and the stream is not delayed', async (t) => {
   let cut = 0;
   const upstream = await Upstream.start(t, 'up', async (request, reply) => {
     const key = request.headers['x-api-key'];
@@ -173,7 +173,7 @@ test('in a stream it is found wherever chunks end, and nothing waits for it', as
   }
 });
 
-test('below /v1/files too; a client\'s own key comes back as it is', async (t) => {
+test('a key is removed below /v1/files too; a client\'s own key is not', async (t) => {
   const upstream = await Upstream.start(t, 'up', (request, reply) => reply.body(200, `key ${request.headers['x-api-key']}`, { 'content-type': 'text/plain' }));
   const relay = await Relay.start(t, { config: { providers: [provider(upstream, { key: own, transparent: true })] } });
   assert.equal((await get(`${relay.url}/v1/files/f/content`)).text, `key ${hidden}`);
@@ -181,7 +181,7 @@ test('below /v1/files too; a client\'s own key comes back as it is', async (t) =
   assert.equal((await get(`${relay.url}/v1/files/f/content`, { 'x-api-key': theirs })).text, `key ${theirs}`);
 });
 
-test('of AWS the session token and the secret, as the canonical request in an error shows them', async (t) => {
+test('the AWS session token and secret are removed from an error that shows the canonical request', async (t) => {
   const token = `${secret('session')}/with+slash==`;
   const words = (quote) => JSON.stringify({ message: `The canonical string should have been x-amz-security-token:${token}` }).replaceAll('/', quote);
   const upstream = await Upstream.start(t, 'up', [(request, reply) => reply.body(400, words('/')), (request, reply) => reply.body(400, words('\\/'))]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mock provider of the examples: the SDKs take it for the real one, and its faults are faults.
+// The mock provider of the examples: the SDKs accept its answers, and its faults work.
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from './support/test.mjs';

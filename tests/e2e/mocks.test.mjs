@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The cloud mocks, asked by the official SDKs and by hand: what they take is what the SDKs send, and
-// each refusal is seen once.
+// Tests the simulated clouds with the official SDKs and with raw requests: they accept what the SDKs send, and each refusal
+// is triggered once.
 import assert from 'node:assert/strict';
 import codecs from '@smithy/eventstream-codec';
 import utf8 from '@smithy/util-utf8';
@@ -88,7 +88,7 @@ for (const [name, SDK] of [['0.x', Bedrock0], ['1.x', Bedrock1]]) {
   });
 }
 
-test('Bedrock refuses a wrong signature, and says how the real one does', async (t) => {
+test('Bedrock refuses a wrong signature with the message of the real service', async (t) => {
   const mock = await startBedrock(t);
   const temporary = mock.keys.issue(3600);
   const expired = mock.keys.issue(-5);
@@ -126,7 +126,7 @@ test('Bedrock refuses a wrong signature, and says how the real one does', async 
   assert.equal(errorType(await invoke(mock, { key: temporary })), 'ExpiredTokenException');
 });
 
-test('spoiled frames are spoiled where they say', async (t) => {
+test('spoiled frames are spoiled as described', async (t) => {
   const mock = await startBedrock(t);
   const codec = new codecs.EventStreamCodec(utf8.toUtf8, utf8.fromUtf8);
   const raw = (fault) => { mock.fault(fault); return invoke(mock, { path: `/model/${sonnet}/invoke-with-response-stream` }); };
@@ -151,7 +151,7 @@ test('spoiled frames are spoiled where they say', async (t) => {
   assert.deepEqual([headers[':message-type'].value, headers[':exception-type'].value, JSON.parse(Buffer.from(body).toString()).originalStatusCode], ['exception', 'modelStreamErrorException', 500]);
 });
 
-test('the clock of Bedrock is its own', async (t) => {
+test('the Bedrock mock has its own clock', async (t) => {
   const mock = await startBedrock(t);
   mock.skew = 3600_000;
   const refused = await invoke(mock);
@@ -324,7 +324,7 @@ test('Azure refuses what the real one refuses', async (t) => {
   assert.equal((await post({ headers: { 'x-api-key': undefined, 'api-key': mock.key }, body: { ...asked, context_management: {} } })).status, 200);
 });
 
-test('faults are taken in turn, by operation, and counted', async (t) => {
+test('faults are used in turn, by operation, and counted', async (t) => {
   const mock = await startAzure(t);
   const ask2 = (path) => send(`${mock.url}/anthropic/v1/messages${path}`, { method: 'POST', headers: { ...json, 'anthropic-version': '2023-06-01', 'x-api-key': mock.key },
     body: JSON.stringify(path ? { model: 'claude-deployed', messages: ask().messages } : ask({ model: 'claude-deployed' })) });

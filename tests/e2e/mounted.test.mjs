@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files that others put in place while the relay runs: a mounted ConfigMap, whose links are swapped,
-// and a certificate that is renewed.
+// Files that change while the relay runs: a mounted ConfigMap, whose links are swapped, and a renewed certificate.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
@@ -44,7 +43,7 @@ class Volume {
   }
 }
 
-test('a mounted ConfigMap is taken, its swaps are noticed, and a refusal says what it is about', async (t) => {
+test('a mounted ConfigMap is accepted, its swaps are noticed, and a refusal says what is wrong', async (t) => {
   const relay = await prepared(t);
   const volume = new Volume(relay);
   volume.update({ word: 'one' });
@@ -123,7 +122,7 @@ async function names(relay) {
 
 const showing = (relay, name) => until(async () => (await names(relay)).join() === name, 5000 * patience);
 
-test('a renewed certificate is shown to new connections, and those that are open go on', async (t) => {
+test('new connections get a renewed certificate, and open ones go on', async (t) => {
   const relay = await secured(t, ['first', 'second'], { reply: healthy({ text: 'hello '.repeat(40), gap: 60 }) });
   const agent = new https.Agent({ keepAlive: true, maxSockets: 1 });
   t.after(() => agent.destroy());
@@ -142,7 +141,7 @@ test('a renewed certificate is shown to new connections, and those that are open
   assert.ok(await showing(relay, 'second'), 'a new worker shows another certificate');
 });
 
-test('a certificate that cannot be used changes nothing and is named', async (t) => {
+test('a certificate that cannot be used changes nothing and is reported', async (t) => {
   const relay = await secured(t, ['first', 'second', 'third']);
   const faults = [
     [() => relay.show('second', 'third'), /server\.tls: .*own\.key is not the key of .*own\.pem/],
@@ -164,7 +163,7 @@ test('a certificate that cannot be used changes nothing and is named', async (t)
   assert.ok(await showing(relay, 'second'), relay.output);
 });
 
-test('SIGHUP reads the certificate again where files are not watched', async (t) => {
+test('SIGHUP reads the certificate again if files are not watched', async (t) => {
   const relay = await secured(t, ['first', 'second'], { args: ['--watch', 'no'] });
   relay.show('second');
   assert.deepEqual(await names(relay), ['first']);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each failure twice, directly and through the relay, with a plain client and both SDK generations: never worse.
+// Runs each failure directly and through the relay, with a raw client and both SDK generations: the relay is never worse.
 import { describe, it } from 'node:test';
 import { clients } from './support/clients.mjs';
 import { rows } from './support/failures.mjs';

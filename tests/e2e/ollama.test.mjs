@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ollama beside Anthropic as in the embedded default: it is asked for what it has, and never makes the
-// answer of Anthropic a worse one.
+// Ollama beside Anthropic, as in the built-in configuration: it gets requests for the models it has, and never makes
+// Anthropic's answer worse.
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import SDK1 from 'sdk1';
@@ -16,7 +16,7 @@ const limits = {
 };
 const atItsLimit = faults.status(429, 'rate_limit_error', limits);
 
-// What an Ollama with these models does: it lists them, and answers 404 for others.
+// An Ollama with these models: it lists them, and answers 404 for others.
 function ollama(models) {
   const serve = healthy();
   return (request, reply) => {
@@ -52,7 +52,7 @@ for (const [what, local] of Object.entries({
   'does not run': null, 'has no models': ollama([]), 'has other models': ollama(['qwen3:8b', 'llama3.2:latest']),
   'is something else': faults.html(200), 'fails': faults.status(500, 'api_error'), 'says nothing': faults.stall(),
 })) {
-  test(`a subscription at its limit is told so as directly when Ollama ${what}`, async (t) => {
+  test(`a subscription at its limit gets Anthropic's own error when Ollama ${what}`, async (t) => {
     const { first, second, relay } = await set(t, atItsLimit, local);
     for (const more of [{}, { stream: true }]) {
       const direct = await post(first, ask(more), { headers });
@@ -69,7 +69,7 @@ for (const [what, local] of Object.entries({
   });
 }
 
-test('the SDK shows the limit, and no Ollama', async (t) => {
+test('the SDK shows the limit and does not mention Ollama', async (t) => {
   const { relay } = await set(t, atItsLimit, null);
   const client = new SDK1({ baseURL: relay.url, authToken: subscription, apiKey: null });
   const error = await client.messages.create(ask()).then(() => null, (reason) => reason);
@@ -78,7 +78,7 @@ test('the SDK shows the limit, and no Ollama', async (t) => {
   assert.doesNotMatch(error.message, /ollama/i);
 });
 
-test('a model that it lists goes there, and falls back there when it is a copy under the name of Claude', async (t) => {
+test('Ollama serves the models it lists, and is the fallback for a model that is listed under a name of Claude', async (t) => {
   const { first, second, relay } = await set(t, atItsLimit, ollama(['qwen3:8b', 'claude-copy:latest']));
   const local = await post(relay, ask({ model: 'qwen3:8b' }), { headers });
   assert.equal(local.status, 200, local.text);
@@ -91,7 +91,7 @@ test('a model that it lists goes there, and falls back there when it is a copy u
   for (const request of second.requests) assert.ok(!JSON.stringify(request.fields).includes(canary), 'the client\'s credential went to Ollama');
 });
 
-test('a model that is pulled while the relay runs becomes known', async (t) => {
+test('a model that is pulled while the relay runs is found', async (t) => {
   const models = ['qwen3:8b'];
   const { relay } = await set(t, healthy(), ollama(models));
   const where = async () => (/served by (\w+)/.exec((await post(relay, ask({ model: 'qwen3:32b' }), { headers })).text))[1];
@@ -103,7 +103,7 @@ test('a model that is pulled while the relay runs becomes known', async (t) => {
   assert.deepEqual(data.map((model) => model.id), ['qwen3:32b', 'qwen3:8b']);
 });
 
-test('Ollama alone answers for every name itself', async (t) => {
+test('Ollama as the only provider answers for every name', async (t) => {
   const local = await Upstream.start(t, 'ollama', ollama(['qwen3:8b']));
   const relay = await Relay.start(t, { config: { providers: [{ name: 'ollama', type: 'ollama', base_url: local.url }] } });
   const direct = await post(local, ask({ model: 'unknown' }));

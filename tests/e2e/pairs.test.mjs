@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Betas and their members go to a cloud in pairs or not at all, wherever the members stand; counts have
-// rules of their own; and what a cloud cannot do is not asked of it.
+// Betas go to a cloud together with their fields or not at all, wherever the fields are; counts have their own rules;
+// and no cloud gets a request for what it cannot do.
 import assert from 'node:assert/strict';
 import { test } from './support/test.mjs';
 import { Relay, ask, post, provider, secret } from './support/relay.mjs';
@@ -24,7 +24,7 @@ const text = (more) => ({ type: 'text', text: 'say "cache_control":{"scope":1}',
 const input = { cache_control: { scope: 'mine' }, output_config: { task_budget: 1 }, speed: 2 };
 const tool = { name: 'weather', description: 'of a town', input_schema: { type: 'object', properties: { cache_control: { properties: { scope: { type: 'string' } } } } } };
 
-// A conversation with a scope at every place that has a cache_control.
+// A conversation with a scope in every cache_control.
 const history = (scope) => [
   { role: 'user', content: [text({ cache_control: scope })] },
   { role: 'assistant', content: [text(), { type: 'tool_use', id: 'toolu_1', name: 'weather', input, cache_control: scope }] },
@@ -44,7 +44,7 @@ const betas = ['fast-mode-2026-02-01', 'mcp-client-2025-11-20', 'skills-2025-10-
 
 for (const [kind, start] of Object.entries(strict)) {
   for (const stream of [false, true]) {
-    test(`${kind}: members whose beta does not go there stay behind at any depth, ${stream ? 'streamed' : 'plain'}`, async (t) => {
+    test(`${kind}: fields whose beta is not sent are removed at any depth, ${stream ? 'streamed' : 'plain'}`, async (t) => {
       const scene = await start(t);
       const relay = await serve(t, [scene]);
       const body = ask({
@@ -73,7 +73,7 @@ for (const [kind, start] of Object.entries(strict)) {
     assert.ok(scene.mock.requests[0].body.toString().includes(`"messages": ${messages}`));
   });
 
-  test(`${kind}: betas of several lines are one list`, async (t) => {
+  test(`${kind}: betas in several header lines are one list`, async (t) => {
     const scene = await start(t);
     const relay = await serve(t, [scene]);
     const lines = ['made-up-2030-01-01,interleaved-thinking-2025-05-14', 'effort-2025-11-24, context-1m-2025-08-07'];
@@ -84,7 +84,7 @@ for (const [kind, start] of Object.entries(strict)) {
     assert.deepEqual(got, ['interleaved-thinking-2025-05-14', 'effort-2025-11-24', 'context-1m-2025-08-07']);
   });
 
-  test(`${kind}: a count is a number whatever the request has`, async (t) => {
+  test(`${kind}: a count is a number whatever the request contains`, async (t) => {
     const scene = await start(t);
     const relay = await serve(t, [scene]);
     const asked = betas.concat('token-counting-2024-11-01', 'advanced-tool-use-2025-11-20', 'web-search-2025-03-05').join(',');
@@ -107,7 +107,7 @@ for (const [kind, start] of Object.entries(strict)) {
   });
 }
 
-test('bedrock: an application inference profile is not counted: that is estimated', async (t) => {
+test('bedrock: the count for an application inference profile is estimated', async (t) => {
   const scene = await bedrock(t);
   scene.provider.model_mapping = { 'claude-test-*': 'arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc' };
   const relay = await serve(t, [scene]);
@@ -115,7 +115,7 @@ test('bedrock: an application inference profile is not counted: that is estimate
   assert.deepEqual([answer.status, answer.headers['x-ccrelay-estimated']], [200, 'true']);
 });
 
-test('vertex: a request that is too large is told in the words that clients recover by', async (t) => {
+test('vertex: a request that is too large gets the message by which clients recover', async (t) => {
   const scene = await vertex(t);
   const relay = await serve(t, [scene]);
   scene.mock.fault(vertexFaults.tooLarge());
@@ -124,9 +124,9 @@ test('vertex: a request that is too large is told in the words that clients reco
   assert.deepEqual(JSON.parse(answer.text).error, { type: 'invalid_request_error', message: 'Input is too long.' });
 });
 
-// ---- What Anthropic gets --------------------------------------------------------------------------
+// ---- Requests to Anthropic ------------------------------------------------------------------------
 
-// As Anthropic does: a subscription token without its beta is refused.
+// Refuses a subscription token without its beta, as Anthropic does.
 const subscribed = async (request, reply) => {
   const lines = request.fields.filter(([name]) => name.toLowerCase() === 'anthropic-beta').map(([, value]) => value);
   const list = lines.join(',').split(',').map((name) => name.trim());
@@ -137,7 +137,7 @@ const subscribed = async (request, reply) => {
   return healthy()(request, reply);
 };
 
-test('a subscription token of the configuration is sent with its beta, once and behind the client\'s', async (t) => {
+test('a subscription token of the configuration is sent with its beta, once and after the client\'s betas', async (t) => {
   const upstream = await Upstream.start(t, 'anthropic', subscribed);
   const token = secret('subscription').replace('sk-ant-api03', 'sk-ant-oat01');
   const relay = await Relay.start(t, { config: { server: { auth: { api_key: clientKey } }, providers: [provider(upstream, { key: token })] } });
@@ -168,7 +168,7 @@ for (const [kind, start] of Object.entries(strict)) {
     assert.equal((await post(relay, without, { headers: authorized })).status, 200);
   });
 
-  test(`safeguards: ${kind} is passed over for Anthropic, and never answers in place of its 529`, async (t) => {
+  test(`safeguards: ${kind} is skipped in favour of Anthropic, and never answers in place of Anthropic's 529`, async (t) => {
     const scene = await start(t);
     const upstream = await Upstream.start(t, 'anthropic', healthy());
     const anthropic = { provider: provider(upstream, { priority: 0, models: ['claude-test-*'] }), env: {} };
@@ -182,7 +182,7 @@ for (const [kind, start] of Object.entries(strict)) {
   });
 }
 
-test('safeguards: Azure gets them as they came', async (t) => {
+test('safeguards: Azure gets them unchanged', async (t) => {
   const scene = await azure(t);
   const relay = await serve(t, [scene]);
   assert.equal((await post(relay, checked, { headers: checkedBy })).status, 200);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests that wait for room in the limits instead of being refused: with real clocks and clients.
+// The wait queue: requests wait for room in the limits instead of being refused, with real clocks and clients.
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import SDK0 from 'sdk0';
@@ -18,7 +18,7 @@ const resting = (seconds) => faults.status(429, 'rate_limit_error', { 'retry-aft
 const paced = [{ key: secret('first'), rpm_limit: 300, burst: 1 }]; // one each 200 ms
 
 for (const workers of [1, 3]) {
-  test(`a burst is spread, and nobody is refused, over ${workers} workers`, async (t) => {
+  test(`a burst is spread and no request is refused, with ${workers} workers`, async (t) => {
     const upstream = await Upstream.start(t, 'first');
     const relay = await start(t, upstream, { workers, keys: paced });
     const answers = await Promise.all(Array.from({ length: 12 }, () => post(relay, ask())));
@@ -29,7 +29,7 @@ for (const workers of [1, 3]) {
   });
 }
 
-test('they go in the order they came, and one that left is forgotten', async (t) => {
+test('waiting requests are sent in the order they came, and one whose client has left is dropped', async (t) => {
   const upstream = await Upstream.start(t, 'first');
   const relay = await start(t, upstream, { keys: [{ key: secret('first'), rpm_limit: 120, burst: 1 }] });
   const waited = async (count) => assert.ok(await until(async () => (await status(relay)).counters.queued === count));
@@ -45,7 +45,7 @@ test('they go in the order they came, and one that left is forgotten', async (t)
       leaver.destroy();
     } else {
       all.push(post(relay, ask({ max_tokens: n + 1 })));
-      await waited(n); // only then does the next one come
+      await waited(n); // the next one must come after this one
     }
   }
   const answers = await Promise.all(all);
@@ -54,9 +54,9 @@ test('they go in the order they came, and one that left is forgotten', async (t)
   await relay.printed(/"queued_ms":\d/);
 });
 
-test('the first requests of a model all go at once where the limit has room for the most they may take', async (t) => {
+test('the first requests of a model are sent at once if the limit has room for the most they may use', async (t) => {
   const upstream = await Upstream.start(t, 'first', async (request, reply) => {
-    await until(() => upstream.requests.length === 40, 3_000 * patience); // none is answered before all are there
+    await until(() => upstream.requests.length === 40, 3_000 * patience); // no request is answered before all have come
     return healthy()(request, reply);
   });
   const relay = await start(t, upstream, { workers: 2, queue_ms: 0, keys: [{ key: secret('first'), tpm_limit: 100_000_000 }] });
@@ -76,17 +76,17 @@ async function inTurn(relay, count, gap) {
   return all;
 }
 
-test('they go in the order they came over several workers', async (t) => {
+test('waiting requests of several workers are sent in the order they came', async (t) => {
   const upstream = await Upstream.start(t, 'first');
   const relay = await start(t, upstream, { workers: 2, keys: paced });
   const all = await inTurn(relay, 16, 50);
   const { workers } = await status(relay);
-  assert.ok(workers.every(({ exchanges }) => exchanges > 0), JSON.stringify(workers)); // or it tells nothing
+  assert.ok(workers.every(({ exchanges }) => exchanges > 0), JSON.stringify(workers)); // otherwise the test shows nothing
   assert.deepEqual(await Promise.all(all), Array(16).fill(200));
   assert.deepEqual(asked(upstream), Array.from({ length: 16 }, (_, n) => n + 1));
 });
 
-test('who cannot be served in time is refused at once, by what waits in all workers', async (t) => {
+test('a request that cannot be served in time is refused at once; the queues of all workers count', async (t) => {
   const upstream = await Upstream.start(t, 'first');
   const relay = await start(t, upstream, { workers: 2, queue_ms: 3000, keys: [{ key: secret('first'), rpm_limit: 60, burst: 1 }] });
   const ended = [];
@@ -97,13 +97,13 @@ test('who cannot be served in time is refused at once, by what waits in all work
     return answer;
   });
   const refused = (await Promise.all(all)).filter(({ status }) => status !== 200);
-  // One goes at once, then one each second. All others have their refusal before the second is served.
+  // One is sent at once, then one each second. All others are refused before the second is served.
   assert.equal(refused.length, 12, `${ended}`);
   assert.deepEqual(ended.slice(-3), [200, 200, 200], `${ended}`);
   for (const { headers } of refused) assert.ok(Number(headers['retry-after']) >= 3, headers['retry-after']);
 });
 
-test('a worker that dies while exchanges wait in it keeps no other waiting', async (t) => {
+test('a worker that dies with waiting exchanges does not block the others', async (t) => {
   const upstream = await Upstream.start(t, 'first');
   const relay = await start(t, upstream, { workers: 2, keys: [{ key: secret('first'), rpm_limit: 60, burst: 1 }] });
   const all = await inTurn(relay, 10, 30);
@@ -111,12 +111,12 @@ test('a worker that dies while exchanges wait in it keeps no other waiting', asy
   const ended = await Promise.all(all);
   const served = ended.flatMap((status, index) => (status === 200 ? [index + 1] : []));
   assert.ok(ended.every((status) => status === 200 || status === 'cut'), `${ended}`);
-  assert.ok(ended.includes('cut') && served.length > 1, `${ended}`); // or it tells nothing
+  assert.ok(ended.includes('cut') && served.length > 1, `${ended}`); // otherwise the test shows nothing
   assert.deepEqual(asked(upstream).filter((n) => served.includes(n)), served);
   assert.equal((await post(relay, ask())).status, 200);
 });
 
-test('a key that rests is waited for, but not longer than queue_ms or the exchange', async (t) => {
+test('a request waits for a key in its cool-down, but not longer than queue_ms or the exchange', async (t) => {
   const plan = () => [resting(1), healthy()];
   for (const [settings, expected] of [[{}, 200], [{ queue_ms: 300 }, 429], [{ timeout_ms: 700 }, 429]]) {
     const upstream = await Upstream.start(t, 'first', plan());
@@ -131,8 +131,8 @@ test('a key that rests is waited for, but not longer than queue_ms or the exchan
   }
 });
 
-// More than 15 s, after which a client that wants a stream hears pings.
-test('a long wait is one stream with pings, to the SDKs an answer or an error like any other', async (t) => {
+// More than 15 s, after which a client that wants a stream gets pings.
+test('a long wait is a stream with pings; the SDKs see an ordinary answer or error', async (t) => {
   const plan = { whole: [resting(17), healthy()], refused: [resting(17), faults.status(400, 'invalid_request_error')] };
   const relays = {};
   for (const [name, answers] of Object.entries(plan)) {

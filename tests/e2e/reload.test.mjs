@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A saved policy is in force for the next request and disturbs none that is under way; a broken
-// one changes nothing and is named with its line.
+// A saved policy serves the next request and disturbs no running one. A broken one changes nothing and is reported with
+// its line.
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
 import { appendFileSync, chmodSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -67,7 +67,7 @@ for (const how of ['written', 'renamed over']) {
   });
 }
 
-test('what is saved is in force within 500 ms, with a log written beside it all the time', async (t) => {
+test('a saved file is in force within 500 ms, also while a log is written in the same folder', async (t) => {
   const { relay } = await set(t);
   const log = setInterval(() => appendFileSync(`${relay.folder}/relay.log`, 'a line\n'), 10);
   t.after(() => clearInterval(log));
@@ -95,7 +95,7 @@ const broken = {
   'null for a key': ["local relay = require 'ccrelay'\nrelay.provider { name = 'x', type = 'anthropic', keys = { { key = relay.json.null } } }\nreturn function() end\n", /policy\.lua: providers\[0\]\.keys\[0\]\.key: a userdata cannot be/],
 };
 for (const [what, [text, place]] of Object.entries(broken)) {
-  test(`an edit with ${what} changes nothing and is named`, async (t) => {
+  test(`an edit with ${what} changes nothing and is reported`, async (t) => {
     const { relay } = await set(t);
     assert.equal(await served(relay), 'alpha');
     relay.expectTraceback = true;
@@ -192,7 +192,7 @@ test('a changed configuration is in force for the next request', async (t) => {
   for (let n = 0; n < 8; n += 1) assert.equal(await served(relay), 'beta');
 });
 
-test('120 reloads under load, each in force before the next, lose nothing and leak no descriptor', async (t) => {
+test('120 reloads under load lose no request and leak no descriptor', async (t) => {
   const { relay } = await set(t);
   for (let n = 0; n < 20; n += 1) await served(relay);
   const reloads = 120;
@@ -226,7 +226,7 @@ test('120 reloads under load, each in force before the next, lose nothing and le
   assert.ok(late <= early + 4 && relay.descriptors() <= early, `descriptors ${descriptors}, ${relay.descriptors()} afterwards`);
 });
 
-test('300 reloads keep no memory', async (t) => {
+test('300 reloads leak no memory', async (t) => {
   if (process.env.ASAN_OPTIONS) return t.skip('what a sanitizer keeps is not the memory of the relay');
   const { relay } = await set(t);
   const { early, late, most } = await reloadsKept(relay, 300, () => served(relay));

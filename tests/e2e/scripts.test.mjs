@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A mistake in a policy costs the exchange it is made in: 500 for that client, the worker lives and
-// serves the next.
+// A mistake in a policy costs only its exchange: the client gets a 500, and the worker serves the next request.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -41,7 +40,7 @@ const mistakes = {
   'a wait for ever': 'e:sleep(1 / 0)',
 };
 
-test('a mistake in a policy costs its exchange alone', async (t) => {
+test('a mistake in a policy costs only its exchange', async (t) => {
   const up = await Upstream.start(t, 'up');
   const cases = Object.entries(mistakes).map(([name, words]) => `cases[${JSON.stringify(name)}] = function(e) ${words} end`);
   const policy = `local cases = {}\n${cases.join('\n')}\nreturn function(e) return cases[e.header['x-case']](e) end\n`;
@@ -63,7 +62,7 @@ test('a mistake in a policy costs its exchange alone', async (t) => {
 
 const held = (pid) => Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+) kB/)[1]) / 1024;
 
-test('what a policy takes is bounded in each stay and comes back', async (t) => {
+test('the memory of a policy is bounded in each call and is released', async (t) => {
   const policy = `local kept = {}
 local cases = {
   take = function() local t = {} while true do t[#t + 1] = {} end end,
@@ -102,7 +101,7 @@ end
 });
 
 for (const [most, status] of [[undefined, 200], ['8', 500], ['200', 200]]) {
-  test(`20 MiB of a policy with a bound of ${most ?? 'the usual'} MiB`, async (t) => {
+  test(`20 MiB in a policy with a limit of ${most ?? 'the usual'} MiB`, async (t) => {
     const policy = `return function(exchange)
   local t = {} for i = 1, 20 do t[i] = string.rep('x', 2^20) .. i end
   return exchange:respond { body = 'fine' }
@@ -134,7 +133,7 @@ end
   assert.equal(up.requests[0].headers.authorization, 'Bearer sk-ant-oat01-abc');
 });
 
-test('a writer that a policy keeps is of no use to another exchange', async (t) => {
+test('a writer that a policy keeps does not work in another exchange', async (t) => {
   const up = await Upstream.start(t, 'up');
   const policy = `local kept
 return function(exchange)
@@ -151,7 +150,7 @@ end
   assert.equal((await first).text, 'ab');
 });
 
-test('the line of an exchange counts attempts that were cut short, and bytes that were sent', async (t) => {
+test('the log line of an exchange counts attempts that were cut short, and bytes that were sent', async (t) => {
   const up = await Upstream.start(t, 'up', faults.stall());
   const relay = await Relay.start(t, { config: { server: { timeout_ms: 500 }, providers: [provider(up)] } });
   assert.equal((await post(relay, ask())).status, 504);

@@ -21,7 +21,7 @@ async function set(t, handler, config = {}) {
 
 const clientOf = (SDK, relay, more = {}) => new SDK({ apiKey: clientKey, baseURL: relay.url, maxRetries: 0, ...more });
 
-// What a model with a tool does: asks for it once, then quotes its result.
+// A model that calls a tool once, then quotes its result.
 function withTool(asked) {
   const results = asked.messages.flatMap((m) => (Array.isArray(m.content) ? m.content : [])).filter((b) => b.type === 'tool_result');
   if (results.length === 0) {
@@ -102,12 +102,12 @@ for (const [name, SDK] of generations) {
     [500, 'api_error', 'InternalServerError'], [529, 'overloaded_error', null],
   ];
   for (const [status, type, kind] of errors) {
-    test(`SDK ${name}: an upstream's ${status} keeps status, type, words and request id`, async (t) => {
+    test(`SDK ${name}: an upstream's ${status} keeps status, type, message and request id`, async (t) => {
       const { relay, upstream } = await set(t, faults.status(status, type));
       for (const stream of [false, true]) {
         const before = upstream.requests.length;
         const fault = await clientOf(SDK, relay).messages.create({ ...ask(), stream }).then(() => null, (error) => error);
-        if (upstream.requests.length === before && stream) continue; // the key rests after the first refusal
+        if (upstream.requests.length === before && stream) continue; // the key is left out after the first refusal
         assert.equal(fault?.status, status);
         if (kind) assert.equal(fault.constructor.name, kind);
         assert.equal(fault.error.error.type, type);
@@ -117,7 +117,7 @@ for (const [name, SDK] of generations) {
     });
   }
 
-  test(`SDK ${name}: a wrong key is one clear refusal, not a series`, async (t) => {
+  test(`SDK ${name}: a wrong key is refused once and not retried`, async (t) => {
     const { relay, upstream } = await set(t);
     const fault = await clientOf(SDK, relay, { apiKey: 'wrong', maxRetries: 2 }).messages.create(ask()).then(() => null, (error) => error);
     assert.equal(fault?.status, 401);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The mocks that hand out credentials: Google's library gets its tokens from them, requests made by
-// hand get AWS's and Azure's, and each refusal is seen once.
+// Tests the simulated token services: Google's library gets its tokens from them, raw requests get those of AWS and Azure,
+// and each refusal is triggered once.
 import assert from 'node:assert/strict';
 import { test } from './support/test.mjs';
 import { Compute, ExternalAccountClient, JWT, UserRefreshClient } from 'google-auth-library';
@@ -32,7 +32,7 @@ async function sts(mock, form, key, more = {}) {
 
 const field = (answer, name) => new RegExp(`<${name}>([^<]*)</${name}>`).exec(answer.text)?.[1];
 
-test('STS: what it issues opens Bedrock', async (t) => {
+test('STS: Bedrock accepts the keys it issues', async (t) => {
   const mock = await startAwsSources(t, { externalId: 'ext', life: 900 });
   const bedrock = await startBedrock(t, { keys: mock.keys });
   const own = mock.keys.add();
@@ -170,7 +170,7 @@ test('google-auth-library gets its tokens from the mock', async (t) => {
   await assert.rejects(led(new JWT({ email: file.client_email, key: file.private_key, keyId: file.private_key_id, scopes: [scope] }), mock).getAccessToken(), /invalid_grant|invalid_rapt/);
 });
 
-test('a JWT is looked at claim by claim', async (t) => {
+test('every claim of a JWT is checked', async (t) => {
   const mock = await startGoogleSources(t);
   const now = Math.floor(Date.now() / 1000);
   const header = { alg: 'RS256', typ: 'JWT', kid: mock.keyId };
@@ -198,7 +198,7 @@ test('a JWT is looked at claim by claim', async (t) => {
   assert.equal(JSON.parse((await ask(signed())).text).error, 'invalid_grant');
 });
 
-test('the other doors of Google refuse too', async (t) => {
+test('the other endpoints of Google refuse too', async (t) => {
   const mock = await startGoogleSources(t, { life: 60 });
   const user = mock.authorizedUser();
   const refresh = (more = {}) => postForm(`${mock.url}/token`, { grant_type: 'refresh_token', client_id: user.client_id, client_secret: user.client_secret, refresh_token: user.refresh_token, ...more });
@@ -272,11 +272,11 @@ test('the identities of instances and App Services', async (t) => {
   assert.deepEqual([(await instance()).status, (await service()).status, mock.count('app_service')], [503, 200, 2]);
 });
 
-// ---- Doors --------------------------------------------------------------------------------------
+// ---- Methods and forms --------------------------------------------------------------------------
 
 const statusesOf = async (list) => (await Promise.all(list)).map((answer) => answer.status);
 
-test('the doors of the AWS sources take their own method and form only', async (t) => {
+test('the endpoints of AWS accept only their own method and form', async (t) => {
   const mock = await startAwsSources(t, { imds: { v1: true } });
   const at = (method, path, headers = {}, body) => send(mock.url + path, { method, headers, body });
   const web = assume({ Action: 'AssumeRoleWithWebIdentity', WebIdentityToken: mock.webTokens.issue(60) });
@@ -291,7 +291,7 @@ test('the doors of the AWS sources take their own method and form only', async (
   for (const [answer, words] of [[await at('POST', '/token', typed, '{'), 'not JSON'], [await at('POST', '/token', {}, '{}'), 'not a JSON POST']]) assert.equal(JSON.parse(answer.text).error_description, words);
 });
 
-test('the doors of the Google sources take their own method and form only', async (t) => {
+test('the endpoints of Google accept only their own method and form', async (t) => {
   const mock = await startGoogleSources(t);
   const flavor = { 'metadata-flavor': 'Google' };
   const at = (method, path, headers = {}, body) => send(mock.url + path, { method, headers, body });
@@ -303,7 +303,7 @@ test('the doors of the Google sources take their own method and form only', asyn
   assert.match(mock.refusals.join('\n'), /invalid_request: the content type[^]*Invalid JSON payload/);
 });
 
-test('the doors of Entra take their own method and form only', async (t) => {
+test('the endpoints of Entra accept only their own method and form', async (t) => {
   const mock = await startEntra(t);
   const at = (method, url, headers = {}) => send(url, { method, headers });
   const { endpoint, header } = mock.appService;

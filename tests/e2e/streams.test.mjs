@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Streams: many at once, as they come, never cut in silence, and cancelled when nobody listens.
+// Streams: many at once, passed on as they come, never cut silently, and cancelled when the client has gone.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
@@ -18,7 +18,7 @@ async function set(t, handler, config = {}) {
   return { upstream, relay };
 }
 
-test('200 streams at once, each whole and each its own', async (t) => {
+test('200 streams at once, each complete and unmixed', async (t) => {
   const { relay, upstream } = await set(t, healthy((asked) => ({ text: `answer to ${asked.messages[0].content} ${'x'.repeat(300)}`, gap: 5 })));
   const agent = new http.Agent({ keepAlive: true, maxSockets: 200 });
   t.after(() => agent.destroy());
@@ -33,7 +33,7 @@ test('200 streams at once, each whole and each its own', async (t) => {
   assert.equal(upstream.requests.length, 200);
 });
 
-test('the bytes of a stream are those of the provider', async (t) => {
+test('a stream has the bytes of the provider', async (t) => {
   const said = [': a comment\n\n', ...answers.events({ text: 'żółć 🎈 \u2028' }), answers.event('brand_new', { type: 'brand_new', x: 1.0 })];
   const { relay } = await set(t, (request, reply) => reply.stream(said));
   const answer = await post(relay, ask({ stream: true }));
@@ -41,7 +41,7 @@ test('the bytes of a stream are those of the provider', async (t) => {
   assert.match(answer.headers['content-type'], /^text\/event-stream/);
 });
 
-test('events arrive while the provider is still talking', async (t) => {
+test('events arrive while the provider is still sending', async (t) => {
   let go;
   const allowed = new Promise((done) => { go = done; });
   const list = answers.events({ text: 'first part' });
@@ -57,7 +57,7 @@ test('events arrive while the provider is still talking', async (t) => {
   assert.match(answer.text, /message_stop/);
 });
 
-// Where a stream is cut and how: the client must never see a clean end.
+// Wherever and however a stream is cut, the client must not see a clean end.
 for (const how of ['reset', 'close', 'clean']) {
   for (const count of [4, 6]) {
     test(`a stream that ends by ${how} after ${count} events does not end well`, async (t) => {
@@ -103,7 +103,7 @@ test('a plain answer that is cut is an error with a status, not half an answer',
   }
 });
 
-test('a client that goes takes the upstream request with it', async (t) => {
+test('a client that disconnects cancels the upstream request', async (t) => {
   const { relay, upstream } = await set(t, async (request, reply) => {
     await reply.streamHead();
     for (const text of answers.events({ text: 'x' }).slice(0, 4)) await reply.chunk(text);
@@ -124,7 +124,7 @@ test('a client that goes takes the upstream request with it', async (t) => {
   }
 });
 
-test('a client that goes before the answer cancels the attempt', async (t) => {
+test('a client that disconnects before the answer cancels the attempt', async (t) => {
   const { relay, upstream } = await set(t, faults.stall());
   const socket = net.connect(relay.port, '127.0.0.1');
   const body = JSON.stringify(ask({ stream: true }));
@@ -138,7 +138,7 @@ test('a client that goes before the answer cancels the attempt', async (t) => {
   assert.ok(cancelled !== null, 'not cancelled');
 });
 
-test('a client that does not read stops the provider, and gets all once it reads', async (t) => {
+test('a client that does not read makes the provider wait, and gets everything once it reads', async (t) => {
   const piece = answers.event('content_block_delta', { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'y'.repeat(8000) } });
   const total = 16_000; // 130 MB: more than the kernel's buffers on the way may take
   let sent = 0;
@@ -163,13 +163,13 @@ test('a client that does not read stops the provider, and gets all once it reads
   assert.ok(size > total * piece.length);
 });
 
-test('upstream connections are used again', async (t) => {
+test('upstream connections are reused', async (t) => {
   const { relay, upstream } = await set(t, healthy(), { server: { workers: 1 } });
   for (let n = 0; n < 20; n += 1) assert.equal((await post(relay, ask({ stream: n % 2 === 0 }))).status, 200);
   assert.ok(upstream.connections <= 2, `${upstream.connections} connections for 20 requests`);
 });
 
-test('a connection that died while idle costs nobody a request', async (t) => {
+test('a connection that died while idle costs no request', async (t) => {
   const { relay, upstream } = await set(t, async (request, reply) => {
     await healthy()(request, reply);
     reply.close();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tests' own provider, asked directly: what it says and records is what the other tests rest on.
+// Tests the simulated provider directly, as the other tests rely on its answers and records.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from './support/test.mjs';
@@ -30,7 +30,7 @@ test('requests are recorded byte for byte', async (t) => {
   assert.deepEqual(upstream.requests.map((request) => request.sha256), [expected, expected]);
 });
 
-test('faults are what they are called', async (t) => {
+test('faults do what their names say', async (t) => {
   const upstream = await Upstream.start(t, 'bad', [
     faults.status(529, 'overloaded_error', { 'retry-after': '2' }), faults.reset(), faults.garbage(), faults.empty(),
     faults.errorEvent(), faults.cut(3, 'reset'), faults.cut(3, 'clean'), healthy(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files that never finish loading, workers that say nothing, and reloads on top of each other: the
-// master goes on, tells what is wrong, and takes the next save.
+// Reloads that go wrong: files that never finish loading, workers that do not answer, reloads during reloads. The master
+// goes on, reports what is wrong, and takes over the next save.
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ import { Upstream, healthy } from './support/upstream.mjs';
 
 const nobody = provider({ url: 'http://127.0.0.1:1' });
 const says = (word) => `return function(exchange) return exchange:respond { body = '${word}' } end\n`;
-// With this bound of scripts, a file that loops is ended by nobody but the process that waits for it.
+// With this limit for scripts, a file that loops is ended only by the process that waits for it.
 const unbounded = { CCRELAY_SCRIPT_MS: '600000' };
 const hangs = `while true do end
 return function() end
@@ -32,7 +32,7 @@ async function answers(relay, count = 40, wait = 1000) {
   return [...new Set(await Promise.all(asked))];
 }
 
-test('a policy that hangs while loading is ended, and holds nothing up', async (t) => {
+test('a policy that hangs while loading is ended and delays nothing', async (t) => {
   const up = await Upstream.start(t, 'up', healthy({ text: 'from above '.repeat(60), gap: 60 }));
   const relay = await Relay.start(t, { env: unbounded, config: { providers: [provider(up)] }, policy: `local relay = require 'ccrelay'
 return function(exchange)
@@ -68,7 +68,7 @@ function rootOfOwn(t) {
   return folder;
 }
 
-test('an adapter that hangs is named', async (t) => {
+test('an adapter that hangs is reported by name', async (t) => {
   const folder = rootOfOwn(t);
   const relay = await Relay.start(t, { config: { providers: [nobody] }, policy: says('one'), env: { ...unbounded, CCRELAY_ROOT: folder } });
   writeFileSync(path.join(folder, 'providers/odd.lua'), hangs, { mode: 0o600 });
@@ -92,7 +92,7 @@ test('a save while another file hangs is taken over after it, and a worker that 
   assert.deepEqual(await answers(relay), ['two']);
 });
 
-test('the end does not wait for a file that hangs', async (t) => {
+test('shutdown does not wait for a file that hangs', async (t) => {
   const relay = await Relay.start(t, { env: unbounded, config: { providers: [nobody] }, policy: says('one') });
   relay.savePolicy(hangs);
   assert.ok(await until(() => trials(relay).length === 1));
@@ -104,17 +104,17 @@ test('the end does not wait for a file that hangs', async (t) => {
   assert.ok(await until(() => { try { process.kill(pid, 0); return false; } catch { return true; } }));
 });
 
-test('a process that dies of loading a file is told with its signal', async (t) => {
+test('a crash while loading a file is reported with its signal', async (t) => {
   const relay = await Relay.start(t, { env: unbounded, config: { providers: [nobody] }, policy: says('one') });
   relay.savePolicy(hangs);
   assert.ok(await until(() => trials(relay).length === 1));
-  await sleep(500 * patience); // it has come to the file by then
+  await sleep(500 * patience); // it has reached the file by then
   process.kill(trials(relay)[0], 'SIGUSR1');
   await relay.printed(/policy\.lua: loading the file ended with signal 10/);
   assert.deepEqual(await answers(relay), ['one']);
 });
 
-test('a file that hangs is a fault at the start and for a check', async (t) => {
+test('a file that hangs is a fault at the start and for ccrelay check', async (t) => {
   const folder = mkdtempSync(path.join(tmpdir(), 'ccrelay-hang-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const file = path.join(folder, 'mine.lua');
@@ -126,7 +126,7 @@ test('a file that hangs is a fault at the start and for a check', async (t) => {
   }
 });
 
-test('a worker that is silent makes the reload fail, and is replaced', async (t) => {
+test('a worker that does not answer makes the reload fail, and is replaced', async (t) => {
   const relay = await Relay.start(t, { config: { providers: [nobody] }, policy: says('one') });
   const { workers } = await status(relay);
   await sleep(1100); // old enough to be replaced at once
@@ -143,7 +143,7 @@ test('a worker that is silent makes the reload fail, and is replaced', async (t)
   assert.deepEqual(await answers(relay), ['three']);
 });
 
-test('files too large to be told to workers are a fault, and the next save counts', async (t) => {
+test('files too large to be sent to workers are a fault, and the next save is taken over', async (t) => {
   const folder = rootOfOwn(t);
   const relay = await Relay.start(t, { config: { providers: [nobody] }, policy: says('one'), env: { CCRELAY_ROOT: folder } });
   const large = [1, 2, 3, 4, 5].map((n) => path.join(folder, `policies/large_${n}.lua`));
@@ -156,7 +156,7 @@ test('files too large to be told to workers are a fault, and the next save count
   assert.ok(await until(async () => (await answers(relay)).join() === 'two'));
 });
 
-test('a forced reload during another one is made after it', async (t) => {
+test('a forced reload during another one runs after it', async (t) => {
   const relay = await Relay.start(t, { config: { providers: [nobody] }, policy: says('one') });
   const { workers } = await status(relay);
   process.kill(workers[0].pid, 'SIGSTOP');
@@ -164,7 +164,7 @@ test('a forced reload during another one is made after it', async (t) => {
   await sleep(500 * patience);
   relay.child.kill('SIGHUP');
   await sleep(100);
-  relay.savePolicy(says('two')); // no change, and no less forced by it
+  relay.savePolicy(says('two')); // no change, but the reload is still forced
   await sleep(500 * patience);
   process.kill(workers[0].pid, 'SIGCONT');
   await relay.printed(/generation 2 is in force/);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Time limits: to the first content, of silence, and of the whole exchange if somebody asks for one.
+// Timeouts: of the first content, of silence, and of the whole exchange if the configuration sets one.
 import assert from 'node:assert/strict';
 import { test } from './support/test.mjs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -36,7 +36,7 @@ async function assertCut(relay) {
   }
 }
 
-test('a stream that flows has no limit, however long it takes', async (t) => {
+test('a stream that flows has no time limit', async (t) => {
   const list = answers.events({ text: 'x'.repeat(90) });
   const relay = await set(t, (request, reply) => reply.stream(list, { gap: 200 }), { timeout_ms: 1000, idle_ms: 60_000 });
   const before = performance.now();
@@ -57,7 +57,7 @@ test('a large JSON answer that flows has no limit either', async (t) => {
   assert.equal((await post(relay, ask())).text, text);
 });
 
-test('the first content has a limit: pings and the start of a message are none', async (t) => {
+test('the first content has a time limit; pings and message_start are not content', async (t) => {
   const [start, ping] = answers.events({ text: '' });
   const relay = await set(t, async (request, reply) => {
     await reply.streamHead();
@@ -70,7 +70,7 @@ test('the first content has a limit: pings and the start of a message are none',
   assertTimeout(await post(relay, ask({ stream: true })), /server\.timeout_ms/);
 });
 
-test('the limit of the first content is one over all attempts', async (t) => {
+test('all attempts share one time limit for the first content', async (t) => {
   const [a, b] = [await Upstream.start(t, 'a', faults.stall()), await Upstream.start(t, 'b', faults.stall())];
   const config = { server: { timeout_ms: 1200 }, routing: { failover_timeout: 700 }, providers: pair(a, b) };
   const relay = await Relay.start(t, { config });

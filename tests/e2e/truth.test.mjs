@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a client is told is true: headers of delivery, times to come back, budgets, refusals.
+// What a client is told is true: delivery headers, retry times, budgets, refusals.
 import assert from 'node:assert/strict';
 import SDK0 from 'sdk0';
 import SDK1 from 'sdk1';
@@ -15,7 +15,7 @@ const setUp = async (t, handler, config = {}, more = {}) => {
   return { upstream, relay };
 };
 
-// ---- Headers of delivery -----------------------------------------------------------------------
+// ---- Delivery headers --------------------------------------------------------------------------
 
 function assertDelivery(answer, { stream, cache = stream ? 'no-cache, no-transform' : undefined }) {
   assert.equal(answer.headers['x-accel-buffering'], 'no');
@@ -25,7 +25,7 @@ function assertDelivery(answer, { stream, cache = stream ? 'no-cache, no-transfo
 }
 
 for (const stream of [false, true]) {
-  test(`an upstream's answer keeps proxies from holding it back, ${stream ? 'streamed' : 'plain'}`, async (t) => {
+  test(`an upstream's answer has headers that keep proxies from buffering it, ${stream ? 'streamed' : 'plain'}`, async (t) => {
     const { relay } = await setUp(t);
     assertDelivery(await post(relay, ask({ stream })), { stream });
   });
@@ -39,7 +39,7 @@ test('errors of an upstream and of the relay carry x-request-id', async (t) => {
   assertDelivery(await post(relay, '{'), { stream: false });
 });
 
-test('what the upstream sets of these headers stays', async (t) => {
+test('delivery headers that the upstream sets are kept', async (t) => {
   const headers = { 'cache-control': 'no-store', 'x-accel-buffering': 'yes', 'x-request-id': 'of the upstream' };
   const { relay } = await setUp(t, async (request, reply) => {
     await reply.streamHead(headers);
@@ -58,7 +58,7 @@ test('a stream that a policy writes has them too', async (t) => {
   assertDelivery(await post(relay, ask({ stream: true })), { stream: true });
 });
 
-// ---- When to come back -------------------------------------------------------------------------
+// ---- When to retry -----------------------------------------------------------------------------
 
 const limited = (headers, status = 429, type = 'rate_limit_error') => faults.status(status, type, headers);
 
@@ -85,13 +85,13 @@ for (const [name, SDK] of generations) {
   });
 }
 
-test('retry-after-ms alone is told in both headers', async (t) => {
+test('retry-after-ms alone is sent in both headers', async (t) => {
   const { relay } = await setUp(t, limited({ 'retry-after-ms': '45100' }, 529, 'overloaded_error'));
   const { headers } = await post(relay, ask());
   assert.deepEqual([headers['retry-after'], headers['retry-after-ms']], ['46', '45100']);
 });
 
-test('what a policy sets is what is sent', async (t) => {
+test('a retry-after that a policy sets is sent', async (t) => {
   const policy = `local relay = require 'ccrelay'
     return function(exchange)
       local outcome = exchange:first(relay.upstreams(exchange))
@@ -103,14 +103,14 @@ test('what a policy sets is what is sent', async (t) => {
   assert.deepEqual([headers['retry-after'], headers['retry-after-ms']], ['4000', undefined]);
 });
 
-test('a spending limit without retry-after stays without', async (t) => {
+test('a spending limit without retry-after gets none', async (t) => {
   const body = { type: 'error', error: { type: 'rate_limit_error', message: 'm', details: { error_code: 'enforced_spend_limit_reached' } } };
   const { relay } = await setUp(t, (request, reply) => reply.json(429, body));
   const answer = await post(relay, ask());
   assert.deepEqual([answer.status, answer.headers['retry-after']], [429, undefined]);
 });
 
-test('a client at its limit a minute is told the true time until there is room', async (t) => {
+test('a client at its limit gets the true time until there is room', async (t) => {
   const server = { auth: { clients: [{ name: 'alice', key: secret('alice'), rpm_limit: 1 }] } };
   const { relay } = await setUp(t, healthy(), { server });
   const headers = { 'x-api-key': secret('alice') };
@@ -124,7 +124,7 @@ test('a client at its limit a minute is told the true time until there is room',
 // ---- Models that are not allowed ---------------------------------------------------------------
 
 for (const [name, SDK] of generations) {
-  test(`SDK ${name}: a model that serves leaves out is 400, and nobody is asked`, async (t) => {
+  test(`SDK ${name}: a model that serves leaves out is 400, and no provider gets the request`, async (t) => {
     const upstream = await Upstream.start(t, 'main');
     const relay = await Relay.start(t, { config: { providers: [provider(upstream, { serves: ['claude-haiku-*'] })] } });
     const client = new SDK({ apiKey: secret('client'), baseURL: relay.url, maxRetries: 0 });
@@ -140,9 +140,9 @@ for (const [name, SDK] of generations) {
 
 const unified = 'anthropic-ratelimit-unified-';
 const alice = { name: 'alice', key: secret('alice'), budget_per_day: 20 };
-// An answer of answers.mjs has 12 input tokens and 7 output tokens: 19 of these prices a million, so 19 a request.
+// An answer of answers.mjs has 12 input and 7 output tokens, and a token costs 1, so a request costs 19.
 const routing = { strategy: 'budget', prices: { '*': { input: 1e6, output: 1e6, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0 } } };
-// One worker: it has counted an answer before it takes the next request.
+// With one worker an answer is counted before the next request is read.
 const budgeted = { server: { workers: 1, auth: { clients: [alice, { name: 'bob', key: secret('bob') }], allow_subscription: true } }, routing };
 const quota = { 'anthropic-ratelimit-requests-remaining': '7', [`${unified}status`]: 'rejected', 'anthropic-organization-id': 'org' };
 
@@ -155,7 +155,7 @@ const nextMidnight = () => `${(Math.floor(Date.now() / 86400_000) + 1) * 86400}`
 const usageOf = (relay, headers) => get(`${relay.url}/api/oauth/usage`, headers);
 
 for (const [name, SDK] of generations) {
-  test(`SDK ${name}: a budget that nears its end is told, and once spent refused as a spend cap`, async (t) => {
+  test(`SDK ${name}: a budget that is nearly spent is reported; once spent, requests are refused as by a spend cap`, async (t) => {
     const { upstream, relay } = await setUp(t, withQuota, budgeted);
     const client = new SDK({ apiKey: alice.key, baseURL: relay.url, maxRetries: 2 });
     const first = await client.messages.create(ask()).asResponse();
@@ -181,13 +181,13 @@ for (const [name, SDK] of generations) {
   });
 }
 
-test('the quota of an upstream passes to clients without a budget', async (t) => {
+test('clients without a budget get the rate limit headers of the upstream', async (t) => {
   const { relay } = await setUp(t, withQuota, budgeted);
   const { headers } = await post(relay, ask(), { headers: { 'x-api-key': secret('bob') } });
   for (const [header, value] of Object.entries(quota)) assert.equal(headers[header], value);
 });
 
-test('/api/oauth/usage tells a client its budget, and asks Anthropic for a subscription', async (t) => {
+test('/api/oauth/usage reports a client\'s budget, and passes to Anthropic for a subscription', async (t) => {
   const own = '{"five_hour":{"utilization":24}}';
   const token = `sk-ant-oat01-${secret('subscription')}`;
   const { upstream, relay } = await setUp(t, (request, reply) =>
@@ -209,7 +209,7 @@ test('/api/oauth/usage tells a client its budget, and asks Anthropic for a subsc
 });
 
 for (const [name, SDK] of generations) {
-  test(`SDK ${name}: what a policy refuses is 400 policy_blocked and is not repeated`, async (t) => {
+  test(`SDK ${name}: a request that a policy refuses is 400 policy_blocked and is not retried`, async (t) => {
     const policy = "return function(exchange) return exchange:refuse 'Opus is not for use here.' end";
     const { relay } = await setUp(t, undefined, {}, { policy });
     const error = await thrown(SDK, relay, { maxRetries: 3 });
@@ -222,7 +222,7 @@ for (const [name, SDK] of generations) {
   });
 }
 
-test('a policy reads what Claude Code tells of a request', async (t) => {
+test('a policy reads what Claude Code declares about a request', async (t) => {
   const policy = `return function(exchange)
     local d = exchange.tool_durations
     return exchange:respond { body = table.concat({ exchange.prompt_id, exchange.class, exchange.compaction,

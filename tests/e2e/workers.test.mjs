@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Workers that die: each is replaced, runs what the others run, and never keeps a reload or the end
-// waiting.
+// Workers that die: each is replaced, runs the same generation as the others, and never delays a reload or the shutdown.
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import http from 'node:http';
@@ -27,7 +26,7 @@ async function answers(relay, count = 20) {
 
 test('a reload does not wait for a worker that is to be replaced later', async (t) => {
   const relay = await Relay.start(t, { config: { providers: [nobody] }, policy: says('one') });
-  process.kill((await status(relay)).workers[1].pid, 'SIGKILL'); // younger than a second: replaced that much later
+  process.kill((await status(relay)).workers[1].pid, 'SIGKILL'); // it is younger than a second, so it is replaced after a second
   await relay.printed(/was killed by signal 9/);
   relay.savePolicy(says('two'));
   await relay.printed(/generation 2 is in force/);
@@ -57,7 +56,7 @@ test('a worker that dies while a reload is prepared runs the new generation', as
   }
 });
 
-test('a worker to be replaced later is not started in the middle of the end', async (t) => {
+test('a worker that is to be replaced later is not started during shutdown', async (t) => {
   const up = await Upstream.start(t, 'up', healthy({ text: 'word '.repeat(20), gap: 200 }));
   const relay = await Relay.start(t, { config: { providers: [provider(up)] } });
   const stream = post(relay, ask({ stream: true }));
@@ -70,7 +69,7 @@ test('a worker to be replaced later is not started in the middle of the end', as
   assert.notEqual(await Promise.race([relay.exited, sleep(8000 * patience, 'late', { ref: false })]), 'late', relay.output);
 });
 
-test('the fault of a refused reload is shown without secrets, and only while it lasts', async (t) => {
+test('status shows the fault of a refused reload without secrets, and only until it is mended', async (t) => {
   const relay = await Relay.start(t, { config: { providers: [nobody] }, policy: says('one') });
   relay.expectTraceback = true;
   relay.savePolicy(`error('not with ' .. '${secret('fault')}')\n`);
@@ -103,7 +102,7 @@ async function kill(relay) {
   assert.ok(await complete(relay, 1));
 }
 
-test('what a killed worker had reserved and not sent is free again', async (t) => {
+test('reservations that a killed worker had not sent are returned', async (t) => {
   const up = await mute(t);
   const relay = await Relay.start(t, { config: limited(up) });
   const waiting = twice(relay);
@@ -116,7 +115,7 @@ test('what a killed worker had reserved and not sent is free again', async (t) =
   await Promise.all(waiting);
 });
 
-test('what a killed worker had sent stays counted', async (t) => {
+test('requests that a killed worker had sent stay counted', async (t) => {
   const up = await Upstream.start(t, 'up', healthy({ text: 'word '.repeat(100), gap: 100 }));
   const relay = await Relay.start(t, { config: limited(up) });
   const streams = twice(relay);
@@ -127,7 +126,7 @@ test('what a killed worker had sent stays counted', async (t) => {
   await Promise.all(streams);
 });
 
-test('a worker that dies with the probe of a circuit leaves it to the next', async (t) => {
+test('a worker that dies during the probe of a circuit leaves the probe to the next', async (t) => {
   const up = await Upstream.start(t, 'up', [faults.status(500, 'api_error'), () => new Promise(() => {}), healthy()]);
   const other = await Upstream.start(t, 'other');
   const relay = await Relay.start(t, { config: { server: { workers: 1 }, providers: pair(up, other),
@@ -145,7 +144,7 @@ test('a worker that dies with the probe of a circuit leaves it to the next', asy
   assert.equal(await served(), 'served by up');
 });
 
-test('a client at a time is one over all workers', async (t) => {
+test('the concurrency limit of a client counts all workers', async (t) => {
   let open = 0;
   let most = 0;
   const serve = healthy();
@@ -166,7 +165,7 @@ test('a client at a time is one over all workers', async (t) => {
   assert.ok(await until(async () => (await post(relay, ask(), { headers })).status === 200));
 });
 
-test('a reload that one worker refuses is taken by none', async (t) => {
+test('a reload that one worker refuses takes effect in none', async (t) => {
   const keeping = `local kept = {}
 return function(exchange)
   if exchange.header['x-keep'] then kept[#kept + 1] = string.rep('x', 2^20) .. #kept end

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Claude Code itself reads a file through a tool call and finishes, whatever the first provider does.
+// Claude Code reads a file through a tool call and finishes, whatever the first provider does.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -25,7 +25,7 @@ function scene(t) {
 
 const flat = (asked) => asked.messages.flatMap((m) => (Array.isArray(m.content) ? m.content : [{ type: 'text', text: m.content }]));
 
-// The first turn asks for the file, the second quotes what came back.
+// The first turn calls the tool for the file, the second quotes the result.
 function reading(file) {
   return (asked) => {
     const result = flat(asked).findLast((block) => block.type === 'tool_result');
@@ -51,7 +51,7 @@ test('the program is there', () => {
   assert.ok(program, 'CCRELAY_CLAUDE names no folder');
 });
 
-test('Claude Code works with the provider of the tests', async (t) => {
+test('Claude Code works with the simulated provider', async (t) => {
   const here = scene(t);
   const upstream = await Upstream.start(t, 'alone', reader(here.file));
   finished(await claude(upstream.url, here), here.word);
@@ -99,7 +99,7 @@ for (const [what, fault] of Object.entries(matrix)) {
   });
 }
 
-test('Claude Code goes on after a stream that died in the middle', async (t) => {
+test('Claude Code goes on after a stream that broke off in the middle', async (t) => {
   const here = scene(t);
   const upstream = await Upstream.start(t, 'main', [faults.cut(5, 'reset', { text: 'a text that is never finished, alas' }), reader(here.file)]);
   const relay = await relayed(t, here, null, upstream);
@@ -107,7 +107,7 @@ test('Claude Code goes on after a stream that died in the middle', async (t) => 
   assert.ok(upstream.requests.length >= 3);
 });
 
-test('Claude Code reads a file with the mock of the examples as its provider', async (t) => {
+test('Claude Code reads a file with the mock provider of the examples', async (t) => {
   const here = scene(t);
   const mock = await Relay.start(t, { file: path.join(root, 'examples/mock.lua'), config: null });
   finished(await claude(mock.url, here), here.word);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Each failure twice, directly and through the relay, with Claude Code: it says the same, as soon.
+// Runs each failure directly and through the relay with Claude Code, which must print the same, as soon.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { claude, program } from '../support/claude.mjs';
