@@ -29,6 +29,8 @@ all_but() {
 top='(script|loop|exchange|attempt|jobs|process|shared)/'
 # shellcheck disable=SC2046 # lists of files without blanks in their names
 {
+  rule "api includes api only" "base/|codec/|sign/|net/|$top" api/*.h
+  rule "files include the headers of api that they use, not relay.h" "relay\.h" $(all_but 'relay\.h') ../tests/unit/*/*.[ch] ../tests/fuzz/*.c ../tests/bench/*.c
   rule "base includes base only" "codec/|sign/|net/|$top" base/*.[ch]
   rule "codec includes base and codec only" "sign/|net/|$top" codec/*.[ch] codec/*.cpp
   rule "sign includes base, codec and sign only" "net/|$top" sign/*.[ch]
@@ -42,6 +44,16 @@ top='(script|loop|exchange|attempt|jobs|process|shared)/'
   rule "toml++ only in codec/toml.cpp" "toml\+\+|toml\.hpp" $(all_but 'codec/toml\.cpp')
   rule "codec and sign do no I/O" "sys/socket\.h|netdb\.h|fcntl\.h|poll\.h|sys/epoll\.h" codec/*.[ch] codec/*.cpp sign/*.[ch]
 }
+
+what="each header of api compiles alone"
+found=$(for header in api/*.h; do "${CC:-cc}" -I. -fsyntax-only -x c -include "$header" /dev/null 2>&1; done)
+if [ -z "$found" ]; then
+  echo "ok - $what"
+else
+  failed=1
+  echo "not ok - $what"
+  echo "$found" | sed 's/^/  /'
+fi
 
 # LuaJIT may end compiled loops over pairs or next early: see lua/ccrelay/util/each.lua.
 what="lua/ccrelay walks tables with each, not with pairs or next"

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Declares all of runtime/relay.h for the FFI and returns the namespace that holds its functions and constants: of the
+-- Declares all of runtime/api for the FFI and returns the namespace that holds its functions and constants: of the
 -- program itself, or in tests of the library that CCRELAY_LIB names.
 local ffi = require 'ffi'
 

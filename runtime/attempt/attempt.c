@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sends the request of an attempt and hands the answer to the sink. A pooled connection that turns out
 // to be dead before any byte of the answer is replaced once, silently.
+#include "api/error.h"
+#include "api/util.h"
 #include "attempt/gate.h"
 #include "attempt/reply.h"
 #include "shared/reservations.h"

@@ -3,6 +3,8 @@
 // gate, then, if the client is to get the answer, the pump. It belongs to its exchange.
 #ifndef CC_ATTEMPT_H
 #define CC_ATTEMPT_H
+#include "api/attempt.h"
+#include "api/outcome.h"
 #include "attempt/bedrock_stream.h"
 #include "attempt/headers.h"
 #include "attempt/redact.h"

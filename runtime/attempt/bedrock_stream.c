@@ -3,6 +3,7 @@
 // stands before it and is only known afterwards: room is left for one as long as the last, and the
 // JSON is moved when that was wrong.
 #include "attempt/bedrock_stream.h"
+#include "api/error.h"
 #include "codec/base64.h"
 #include "codec/json.h"
 #include "codec/messages.h"

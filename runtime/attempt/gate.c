@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attempt/gate.h"
+#include "api/error.h"
+#include "api/util.h"
 #include "attempt/reply.h"
 
 enum {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attempt/reply.h"
+#include "api/error.h"
+#include "api/json.h"
 #include "codec/usage.h"
 #include <string.h>
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The head of a request as it goes up: built anew from what the adapter set and what the client's
 // fields may pass, never copied; signed last.
+#include "api/error.h"
+#include "api/util.h"
 #include "attempt/attempt.h"
 #include "attempt/hops.h"
 #include "sign/sigv4.h"

@@ -3,6 +3,7 @@
 // pieces before it connects.
 #ifndef CC_SIGNING_H
 #define CC_SIGNING_H
+#include "api/sign.h"
 #include "base/buffer.h"
 #include "sign/digest.h"
 

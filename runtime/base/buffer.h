@@ -2,7 +2,7 @@
 // A byte buffer that grows, and memory that is there or the process is not.
 #ifndef CC_BASE_BUFFER_H
 #define CC_BASE_BUFFER_H
-#include "relay.h"
+#include "api/types.h"
 #include <stddef.h>
 #include <string.h>
 #include <strings.h>

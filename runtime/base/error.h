@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #ifndef CC_BASE_ERROR_H
 #define CC_BASE_ERROR_H
-#include "relay.h"
+#include "api/error.h"
 
 // Keeps a text for cc_system_error() and returns error, so that a caller can write
 // "return cc_fail(CC_ESYSTEM, ...)". cc_fail_errno adds the words of errno.

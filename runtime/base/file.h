@@ -9,5 +9,5 @@
 // - cc_free wipes the memory before it frees it.
 #ifndef CC_BASE_FILE_H
 #define CC_BASE_FILE_H
-#include "relay.h"
+#include "api/file.h"
 #endif

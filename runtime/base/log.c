@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.h"
+#include "api/util.h"
 #include "base/buffer.h"
 #include "base/error.h"
 #include <errno.h>

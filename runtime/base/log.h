@@ -16,7 +16,7 @@
 // - No signal is delivered to the writing thread, and a closed pipe raises none.
 #ifndef CC_BASE_LOG_H
 #define CC_BASE_LOG_H
-#include "relay.h"
+#include "api/log.h"
 #include <stdatomic.h>
 
 // Has dropped lines counted in *total, which is the caller's: processes that share it have one

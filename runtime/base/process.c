@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/process.h"
+#include "api/crypto.h"
 #include "base/error.h"
 #include <errno.h>
 #include <sched.h>

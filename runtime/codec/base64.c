@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codec/base64.h"
+#include "api/crypto.h"
+#include "api/error.h"
 #include <string.h>
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #define ZLIB_CONST
 #include "codec/content_encoding.h"
+#include "api/error.h"
 #include <brotli/decode.h>
 #include <stdlib.h>
 #include <zlib.h>

@@ -3,6 +3,7 @@
 // that is cut is put together here, and its memory is given back when it was a large one: there is
 // a decoder in every stream, and most of the time it waits.
 #include "codec/eventstream.h"
+#include "api/error.h"
 #include "codec/crc32.h"
 
 enum { PRELUDE = 12, TRAILER = 4, KEPT = 4096 };

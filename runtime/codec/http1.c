@@ -3,6 +3,7 @@
 // that its spans are slices of one buffer. Bodies with a length are counted without touching a
 // byte; chunks go through both scanners, which must agree.
 #include "codec/http1.h"
+#include "api/error.h"
 #include "codec/http1_scan.h"
 #include <llhttp.h>
 #include <stdlib.h>

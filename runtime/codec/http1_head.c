@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a head means: its first line, its one framing, its one host. llhttp leaves these questions
 // open, and two servers that answer them differently can be played against each other.
+#include "api/error.h"
 #include "codec/http1_scan.h"
 #include <string.h>
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reader. Request bodies are megabytes of history of which the relay needs a dozen words, so
 // it walks the text once, keeps a bit for each open container, and hands out spans.
+#include "api/json.h"
+#include "api/error.h"
 #include "codec/json.h"
 #include "codec/json_scan.h"
 #include <stdlib.h>

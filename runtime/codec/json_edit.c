@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Splices. Which comma goes with a removed member depends on which of its neighbours stay, so the
 // list keeps what was asked for each field and lays out all splices when the view is wanted.
+#include "api/error.h"
+#include "api/json.h"
 #include "codec/json_edit_internal.h"
 #include "codec/json_scan.h"
 #include <stdlib.h>

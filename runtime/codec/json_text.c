@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What JSON strings mean: decoding, comparing and writing them.
+#include "api/error.h"
+#include "api/json.h"
 #include "codec/json.h"
 #include "codec/json_scan.h"
 #include <limits.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codec/messages.h"
+#include "api/error.h"
 #include <string.h>
 
 static const struct {

@@ -2,6 +2,7 @@
 // What the relay must know of a Messages API body and its answer: one validating pass.
 #ifndef CC_CODEC_MESSAGES_H
 #define CC_CODEC_MESSAGES_H
+#include "api/scan.h"
 #include "codec/json.h"
 
 enum { CC_MODEL_BYTES = 512, CC_FILE_BYTES = 256 }; // of a model's name, of a file's id, at most

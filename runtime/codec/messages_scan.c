@@ -2,6 +2,7 @@
 // One pass over a request body. A place says what an open container is to the Messages API;
 // whatever has no place (tool inputs, schemas, unknown fields) is only validated, so that words in
 // them mean nothing.
+#include "api/error.h"
 #include "codec/messages.h"
 #include <string.h>
 

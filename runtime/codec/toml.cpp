@@ -3,7 +3,8 @@
 // recursively and searches its tables one by one, so the text is measured first. Some of its
 // assertions fail on malformed text that it refuses a little later.
 extern "C" {
-#include "relay.h"
+#include "api/error.h"
+#include "api/json.h"
 }
 #include <algorithm>
 #include <cstdio>

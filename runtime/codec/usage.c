@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codec/usage.h"
+#include "api/error.h"
 
 // What one usage object says; a figure is there when its bit is set.
 struct figures {

@@ -2,6 +2,8 @@
 // Token usage from message_start, message_delta and JSON answers: cumulative, the last one wins.
 #ifndef CC_CODEC_USAGE_H
 #define CC_CODEC_USAGE_H
+#include "api/attempt.h"
+#include "api/outcome.h"
 #include "codec/json.h"
 
 // Reads every usage figure found in the JSON text of an event's data or of a whole answer

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The answer a client gets: an upstream's, or one of our own.
+#include "api/error.h"
+#include "api/util.h"
 #include "codec/messages.h"
 #include "exchange/client.h"
 #include "exchange/pump.h"

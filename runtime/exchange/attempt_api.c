@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What Lua says and asks of an attempt.
+#include "api/error.h"
 #include "attempt/hops.h"
 #include "attempt/reply.h"
 #include "exchange/exchange_internal.h"

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One timer serves all deadlines of an exchange.
+#include "api/error.h"
+#include "api/request.h"
 #include "exchange/exchange_internal.h"
 
 bool cc_exchange_is_due(const struct cc_exchange *exchange, uint64_t due) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The body of a request as it is kept: as it came, or decoded from its Content-Encoding once Lua has
 // asked for that.
+#include "api/error.h"
+#include "api/request.h"
 #include "codec/content_encoding.h"
 #include "exchange/exchange_internal.h"
 

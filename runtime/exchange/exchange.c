@@ -2,6 +2,8 @@
 // The life of an exchange: it begins with the head of a request, hears of the client's connection and
 // of its deadlines, and is freed after its DONE event.
 #include "exchange/exchange.h"
+#include "api/error.h"
+#include "api/util.h"
 #include "codec/content_encoding.h"
 #include "exchange/client.h"
 #include "exchange/pump.h"

@@ -5,6 +5,8 @@
 // OVER (DONE posted). It is freed at the cc_next after DONE was returned.
 #ifndef CC_EXCHANGE_INTERNAL_H
 #define CC_EXCHANGE_INTERNAL_H
+#include "api/answer.h"
+#include "api/scan.h"
 #include "attempt/attempt.h"
 #include "exchange/exchange.h"
 

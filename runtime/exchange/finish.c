@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The end of an exchange and its report.
+#include "api/error.h"
+#include "api/util.h"
 #include "attempt/reply.h"
 #include "exchange/exchange_internal.h"
 

@@ -2,6 +2,7 @@
 // The pump passes the chosen answer on to the client: bytes as they come, event streams by whole
 // events. A stream that breaks off never gets a clean end.
 #include "exchange/pump.h"
+#include "api/error.h"
 #include "attempt/reply.h"
 #include "codec/usage.h"
 #include "exchange/client.h"

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What Lua may ask of a client's request.
+#include "api/error.h"
+#include "api/request.h"
 #include "attempt/hops.h"
 #include "codec/messages.h"
 #include "exchange/exchange_internal.h"

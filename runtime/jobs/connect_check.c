@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether an origin lets itself be connected to: name, address, proxy, TLS, and no byte of a message.
+#include "api/error.h"
+#include "api/job.h"
 #include "jobs/job.h"
 #include "net/outbound.h"
 

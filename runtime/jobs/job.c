@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api/job.h"
+#include "api/error.h"
 #include "jobs/job.h"
 #include <stdlib.h>
 #include <string.h>

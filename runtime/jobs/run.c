@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs of the user's that the relay runs for itself.
+#include "api/error.h"
+#include "api/job.h"
 #include "jobs/job.h"
 #include "net/command.h"
 

@@ -3,6 +3,7 @@
 // it and adds what it needs itself.
 #ifndef CC_ENGINE_H
 #define CC_ENGINE_H
+#include "api/loop.h"
 #include "loop/events.h"
 #include "loop/ids.h"
 #include "loop/timers.h"

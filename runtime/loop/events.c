@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loop/events.h"
+#include "api/loop.h"
 #include "base/buffer.h"
 #include <stdlib.h>
 

@@ -2,8 +2,8 @@
 // The queue of events of a process that cc_next hands to Lua.
 #ifndef CC_EVENTS_H
 #define CC_EVENTS_H
+#include "api/types.h"
 #include "net/timer.h"
-#include "relay.h"
 
 struct cc_events {
   uv_loop_t *loop;        // stops running when an event is posted

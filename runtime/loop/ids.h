@@ -3,7 +3,7 @@
 // has ended finds nothing, even when its slot is in use again.
 #ifndef CC_IDS_H
 #define CC_IDS_H
-#include "relay.h"
+#include "api/types.h"
 
 struct cc_slot {
   void *thing; // NULL: free

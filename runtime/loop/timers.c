@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loop/timers.h"
+#include "api/error.h"
+#include "api/loop.h"
 
 static void on_timer(struct cc_timer *timer) {
   struct cc_numbered_timer *numbered = timer->data;

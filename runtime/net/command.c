@@ -2,6 +2,7 @@
 // stdout and stderr are plain pipes made here: the library would make sockets, which a script
 // cannot open as /dev/stdout.
 #include "net/command.h"
+#include "api/error.h"
 #include "base/buffer.h"
 #include "base/descriptors.h"
 #include <errno.h>

@@ -3,7 +3,7 @@
 // it can be killed with all it has started.
 #ifndef CC_NET_COMMAND_H
 #define CC_NET_COMMAND_H
-#include "relay.h"
+#include "api/types.h"
 #include <uv.h>
 
 struct cc_program;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/connect.h"
+#include "api/error.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>

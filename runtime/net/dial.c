@@ -2,6 +2,7 @@
 // Makes a connection: name, addresses (net/connect.c), proxy tunnel, TLS, all within one deadline.
 // The address that worked last for an origin is tried first the next time.
 #include "net/dial.h"
+#include "api/error.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -3,6 +3,7 @@
 // up to the first pause; the rest of its body waits until somebody has looked at the head. While
 // an answer is under way reading goes on, because only so is a client that leaves noticed.
 #include "net/inbound.h"
+#include "api/error.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>

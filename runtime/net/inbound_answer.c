@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The writing side of a client connection: heads of our own, one framing for each answer, and no
 // clean end for an answer that is not whole.
+#include "api/error.h"
 #include "net/inbound.h"
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which version of us and of the libraries is running.
+#include "api/util.h"
 #include "base/mbed.h"
-#include "relay.h"
 #include <stdio.h>
 #include <uv.h>
 

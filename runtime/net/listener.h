@@ -3,6 +3,7 @@
 // workers, and accepted on by whoever a copy belongs to.
 #ifndef CC_NET_LISTENER_H
 #define CC_NET_LISTENER_H
+#include "api/listen.h"
 #include "net/identity.h"
 #include "net/inbound.h"
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api/error.h"
 #include "net/dial.h"
 #include "net/tls.h"
 #include <stdlib.h>

@@ -2,6 +2,7 @@
 // A connection that stands: requests out, responses in. Callbacks may give the connection away or
 // up at any moment, so after each of them the phase is looked at before anything else; the memory
 // stays until the loop has closed the last handle.
+#include "api/error.h"
 #include "net/dial.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 // are few and shared with files. So every look-up has a detached thread of its own; what it shares
 // with the loop is counted, because a thread may come back long after the resolver has gone.
 #include "net/resolve.h"
+#include "api/error.h"
 #include "base/buffer.h"
 #include <ctype.h>
 #include <netdb.h>

@@ -3,7 +3,7 @@
 // a hanging one holds up nobody but its own waiters, who have a deadline.
 #ifndef CC_NET_RESOLVE_H
 #define CC_NET_RESOLVE_H
-#include "relay.h"
+#include "api/types.h"
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <uv.h>

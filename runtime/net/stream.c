@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opens, reads and closes a stream. Idle connections hold no read memory: all streams of a thread read
 // into one space.
+#include "api/error.h"
 #include "net/stream_internal.h"
 #include <arpa/inet.h>
 #include <signal.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes to a stream. What the system takes at once is never copied; what it refuses is copied into
 // blocks that libuv sends later.
+#include "api/error.h"
 #include "net/stream_internal.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Configurations of TLS, counted; those of clients are found again by their CA file.
+#include "api/file.h"
+#include "api/listen.h"
+#include "api/util.h"
 #include "base/error.h"
 #include "net/tls_internal.h"
 #include "sign/digest.h"

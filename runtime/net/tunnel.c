@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The way through an HTTP proxy for https: CONNECT, and an answer of 2xx with nothing behind it.
+#include "api/error.h"
 #include "net/dial.h"
 #include <stdio.h>
 

@@ -5,7 +5,7 @@
 // a change, its path is tried again twice a second, and its return is told as a change too.
 #ifndef CC_NET_WATCH_H
 #define CC_NET_WATCH_H
-#include "relay.h"
+#include "api/types.h"
 #include <uv.h>
 
 struct cc_watch; // a list of watched folders

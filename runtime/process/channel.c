@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A message on the wire is its size (4 bytes of this machine) and its bytes.
 #include "process/channel.h"
+#include "api/error.h"
+#include "api/process.h"
 #include "base/buffer.h"
 #include <stdlib.h>
 #include <string.h>

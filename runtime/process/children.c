@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/children.h"
+#include "api/process.h"
 #include "base/error.h"
 #include "shared/limit.h"
 #include "shared/shared.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A process of its own for what may never come back, or end its process: new files are loaded there
 // first. It is a fork of the master without exec, as workers are (worker.c), and lives for moments.
+#include "api/process.h"
 #include "base/error.h"
 #include "jobs/job.h"
 #include "process/children.h"

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The relay of a process: its loop, and cc_next, through which Lua runs it.
+#include "api/attempt.h"
+#include "api/util.h"
 #include "base/descriptors.h"
 #include "base/error.h"
 #include "exchange/exchange.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process/signals.h"
+#include "api/error.h"
 #include "base/buffer.h"
 #include "process/children.h"
 #include <signal.h>

@@ -3,6 +3,7 @@
 //
 // A worker is a fork of the master without exec: it goes on with the same library, configuration
 // and generation, so a worker that replaces a dead one cannot meet newer files than the others.
+#include "api/process.h"
 #include "base/error.h"
 #include "net/listener.h"
 #include "process/channel.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "script/lua_state.h"
-#include "relay.h"
+#include "api/loop.h"
 #include "script/watchdog.h"
 #include <lauxlib.h>
 #include <lualib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "script/watchdog.h"
-#include "relay.h"
+#include "api/loop.h"
 #include "shared/shared.h"
 #include <pthread.h>
 #include <signal.h>

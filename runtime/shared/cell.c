@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shared/cell.h"
+#include "api/error.h"
 #include "shared/shared.h"
 #include <sched.h>
 #include <string.h>

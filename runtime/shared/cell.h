@@ -14,5 +14,5 @@
 // see an empty text, never a mixed one, until the next write.
 #ifndef CC_CELL_H
 #define CC_CELL_H
-#include "relay.h"
+#include "api/cell.h"
 #endif

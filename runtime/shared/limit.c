@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shared/limit.h"
+#include "api/error.h"
 #include "shared/remainder.h"
 #include "shared/reservations.h"
 #include "shared/shared.h"

@@ -43,7 +43,7 @@
 // or beyond a century counts as the latest.
 #ifndef CC_LIMIT_H
 #define CC_LIMIT_H
-#include "relay.h"
+#include "api/limit.h"
 
 // The worker of a slot has ended: gives back what it had reserved for requests that it did not send.
 void cc_limit_refund_worker(uint32_t slot);

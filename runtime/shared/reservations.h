@@ -10,7 +10,7 @@
 // booked for its minute.
 #ifndef CC_RESERVATIONS_H
 #define CC_RESERVATIONS_H
-#include "relay.h"
+#include "api/limit.h"
 
 // The entry made for a reservation, 1 or more; 0 when there is no room, and outside of workers.
 uint32_t cc_reservations_add(const struct cc_reservation *reservation);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shared/secret.h"
+#include "api/error.h"
+#include "api/util.h"
 #include "base/buffer.h"
 #include "shared/shared.h"
 #include <sched.h>

@@ -22,5 +22,5 @@
 // a new version has none, without a second store that a death could prevent.
 #ifndef CC_SECRET_H
 #define CC_SECRET_H
-#include "relay.h"
+#include "api/secret.h"
 #endif

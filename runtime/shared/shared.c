@@ -4,6 +4,9 @@
 // place of the index on the name's way. Nothing is ever removed from the index, so two processes
 // with the same new name meet at the same place: one wins, the other gives its entry back.
 #include "shared/shared.h"
+#include "api/crypto.h"
+#include "api/process.h"
+#include "api/util.h"
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/log.h"

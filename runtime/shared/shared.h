@@ -12,7 +12,7 @@
 // tools and tests have the tables too.
 #ifndef CC_SHARED_H
 #define CC_SHARED_H
-#include "relay.h"
+#include "api/types.h"
 #include <stdalign.h>
 #include <stdatomic.h>
 

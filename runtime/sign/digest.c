@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sign/digest.h"
+#include "api/error.h"
 #include "base/buffer.h"
 #include "base/mbed.h"
 #include <string.h>

@@ -2,7 +2,7 @@
 // SHA-256 and HMAC-SHA-256. cc_sha256, cc_sha1 and cc_equal are in relay.h.
 #ifndef CC_SIGN_DIGEST_H
 #define CC_SIGN_DIGEST_H
-#include "relay.h"
+#include "api/crypto.h"
 
 enum { CC_DIGEST_SIZE = 32, CC_DIGEST_BLOCK = 64 };
 

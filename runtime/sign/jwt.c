@@ -2,6 +2,8 @@
 // JSON Web Tokens signed with RS256 (RFC 7515, 7518), as token services take them from service
 // accounts. cc_jwt is in relay.h.
 #include "sign/jwt.h"
+#include "api/error.h"
+#include "api/json.h"
 #include "base/mbed.h"
 #include "codec/base64.h"
 #include "sign/digest.h"

@@ -2,7 +2,7 @@
 // Bounds of cc_jwt, which is in relay.h.
 #ifndef CC_SIGN_JWT_H
 #define CC_SIGN_JWT_H
-#include "relay.h"
+#include "api/crypto.h"
 
 enum { CC_JWT_BITS = 2048 }; // shorter keys are no RS256 (RFC 7518, section 3.3)
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Signing as Lua sees it (relay.h): text lines in, text lines out.
+#include "api/error.h"
 #include "sign/digest.h"
 #include "sign/sigv4.h"
 #include <stdlib.h>

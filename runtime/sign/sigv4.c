@@ -2,6 +2,7 @@
 // From a request to its signature: canonical request, string to sign, signing key of the day. The
 // key is made anew for each request (four HMACs) so that nothing secret outlives a call.
 #include "sign/sigv4.h"
+#include "api/error.h"
 #include "sign/canonical.h"
 #include "sign/digest.h"
 #include <string.h>

@@ -2,6 +2,7 @@
 // AWS Signature Version 4: the headers that sign a request. Pure; the time is an argument.
 #ifndef CC_SIGN_SIGV4_H
 #define CC_SIGN_SIGV4_H
+#include "api/sign.h"
 #include "base/buffer.h"
 #include "codec/http1.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Measures how many MB/s of event-stream frames are decoded, for frames.sh: the best of several runs over
 // the same 8 MB, in pieces as a connection reads them.
+#include "api/error.h"
 #include "attempt/bedrock_stream.h"
 #include "support/frame_build.h"
 #include <stdio.h>

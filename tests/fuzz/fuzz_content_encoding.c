@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decodes a body whole and in pieces. The first byte chooses the coding and the size of the pieces. Both
 // ways must give the same, and never more than the limit.
+#include "api/error.h"
 #include "codec/content_encoding.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads frames whole and in pieces, and as events of a Bedrock answer. The first byte chooses the size of
 // the pieces, and whether the CRCs are corrected first, so that the code behind them is reached.
+#include "api/error.h"
 #include "attempt/bedrock_stream.h"
 #include "codec/base64.h"
 #include "codec/crc32.h"

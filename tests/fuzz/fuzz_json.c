@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Compares the JSON reader with a simple recursive one, and the decoding and quoting of strings.
+#include "api/error.h"
+#include "api/json.h"
 #include "codec/json.h"
 #include "codec/json_scan.h"
 #include <stdlib.h>

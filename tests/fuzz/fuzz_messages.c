@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The scan of a Messages body must agree with looking up each field.
+#include "api/error.h"
+#include "api/json.h"
 #include "codec/base64.h"
 #include "codec/messages.h"
 #include "codec/usage.h"

@@ -9,10 +9,10 @@ local world = require 'ccrelay.testing.world'
 local real = world.real
 local fake = {}
 
--- The number of parameters that relay.h declares for a function; a call with another number fails.
+-- The number of parameters that runtime/api declares for a function; a call with another number fails.
 local function arity_of(name)
   local header = ffi.string(real.cc_relay_header()):gsub('//[^\n]*', '')
-  local list = assert(header:match('[%s%*]' .. name .. '%(([^)]*)%);'), name .. ' is not in relay.h')
+  local list = assert(header:match('[%s%*]' .. name .. '%(([^)]*)%);'), name .. ' is not in runtime/api')
   if list == 'void' then return 0 end
   local _, commas = list:gsub(',', ',')
   return commas + 1

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An upstream whose stream comes in event-stream frames: held at the gate, failed over and broken off
 // as any other, and the client sees server-sent events.
+#include "api/error.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

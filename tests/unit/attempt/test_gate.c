@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens before the first content reaches the client: every failure of the first upstream
 // is served by the second, and nothing of the first is seen.
+#include "api/error.h"
 #include "support/stage.h"
 #include <setjmp.h>
 #include <stdarg.h>

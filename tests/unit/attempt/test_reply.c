@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bytes of an answer tell whether it is a stream: under any label, without event names or without
 // the last blank line it reaches the client; anything else fails over.
+#include "api/error.h"
 #include "base/buffer.h"
 #include "support/stage.h"
 #include <setjmp.h>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON of a success is a message (or a count), or the attempt has failed. When the body of an error
 // does not come, its status decides.
+#include "api/error.h"
+#include "api/loop.h"
+#include "api/util.h"
 #include "base/buffer.h"
 #include "support/stage.h"
 #include <setjmp.h>

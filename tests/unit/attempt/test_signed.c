@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Attempts that are signed: the hash of the body is taken in pieces before anything is sent, and
 // whatever ends the attempt meanwhile ends it cleanly.
+#include "api/error.h"
+#include "api/request.h"
+#include "api/util.h"
 #include "exchange/exchange_internal.h"
 #include "support/stage.h"
 #include <setjmp.h>

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // No memory that held a credential of an attempt is given back as it was: every block is looked at
 // when it is freed, and growing a block counts as freeing it.
+#include "api/error.h"
+#include "api/job.h"
+#include "api/loop.h"
+#include "api/request.h"
 #include "codec/http1.h"
-#include "relay.h"
 #include "support/stage.h"
 #include <dlfcn.h>
 #include <malloc.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api/error.h"
 #include "base/file.h"
 #include "base/process.h"
 #include <errno.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The log: whole lines in order, a sink that is stuck, closed, moved or full, and forked children.
+#include "api/error.h"
 #include "base/log.h"
 #include <fcntl.h>
 #include <pthread.h>

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api/crypto.h"
+#include "api/error.h"
 #include "base/process.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,6 +3,7 @@
 // compare with what the edited view comes apart into.
 #ifndef TEST_EDIT_MODEL_H
 #define TEST_EDIT_MODEL_H
+#include "api/error.h"
 #include "codec/json.h"
 #include <stdlib.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 // be compared as text.
 #ifndef TEST_HTTP1_DRIVE_H
 #define TEST_HTTP1_DRIVE_H
+#include "api/error.h"
 #include "codec/http1.h"
 #include <stdio.h>
 #include <stdlib.h>

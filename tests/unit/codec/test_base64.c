@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api/crypto.h"
+#include "api/error.h"
+#include "api/util.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

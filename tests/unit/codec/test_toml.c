@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Description: cc_toml gives typed JSON with lines, refuses what is no TOML, and bounds what it
 // builds.
-#include "relay.h"
+#include "api/error.h"
+#include "api/json.h"
+#include "api/util.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an attempt sends as its body: the exchange's with splices, or another in its place.
+#include "api/error.h"
+#include "api/loop.h"
+#include "api/request.h"
+#include "api/util.h"
 #include "base/buffer.h"
-#include "relay.h"
 #include "support/stage.h"
 #include <netinet/in.h>
 #include <pthread.h>

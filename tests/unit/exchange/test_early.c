@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // An event stream that begins before there is an answer: pings keep the client, what comes later comes
 // in the same stream, and an error is an event of it.
+#include "api/error.h"
+#include "api/loop.h"
 #include "support/stage.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens after the answer was chosen: bytes arrive unchanged, by whole events, and a stream
 // that dies never ends cleanly.
+#include "api/error.h"
+#include "api/loop.h"
 #include "base/buffer.h"
 #include "support/stage.h"
 #include <setjmp.h>

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Clients that do not read an answer, or pause; a stream of a policy that never ends.
-#include "relay.h"
+#include "api/error.h"
+#include "api/loop.h"
+#include "api/request.h"
 #include "support/stage.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Connections that only tell whether somebody is there.
-#include "relay.h"
+#include "api/attempt.h"
+#include "api/error.h"
+#include "api/job.h"
+#include "api/loop.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests of the relay's own: what is sent, what is told, and how they end.
-#include "relay.h"
+#include "api/attempt.h"
+#include "api/error.h"
+#include "api/job.h"
+#include "api/loop.h"
 #include "support/peer.h"
 #include <setjmp.h>
 #include <stdarg.h>

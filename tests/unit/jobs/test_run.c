@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs run for credentials: what they write, how they end, and that nothing of them stays.
+#include "api/error.h"
+#include "api/job.h"
+#include "api/listen.h"
+#include "api/loop.h"
+#include "api/process.h"
 #include "base/descriptors.h"
-#include "relay.h"
 #include "shared/shared.h"
 #include "support/descriptors.h"
 #include <errno.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api/loop.h"
 #include "loop/events.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -4,6 +4,7 @@
 // a call, and can act from within a call.
 #ifndef TEST_LOOPBACK_H
 #define TEST_LOOPBACK_H
+#include "api/error.h"
 #include "net/outbound.h"
 #include <arpa/inet.h>
 #include <errno.h>

@@ -2,6 +2,7 @@
 // Two streams that talk over loopback, and a note of everything they are told.
 #ifndef TESTS_NET_PAIR_H
 #define TESTS_NET_PAIR_H
+#include "api/error.h"
 #include "net/stream.h"
 #include <setjmp.h>
 #include <stdarg.h>

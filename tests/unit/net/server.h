@@ -4,6 +4,7 @@
 // when that does not come.
 #ifndef TEST_NET_SERVER_H
 #define TEST_NET_SERVER_H
+#include "api/error.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The certificate of the listeners is replaced in two steps, as a whole or not at all.
+#include "api/listen.h"
 #include "net/identity.h"
 #include "pair.h"
 #include "tls_world.h"

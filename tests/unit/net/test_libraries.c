@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api/util.h"
 #include "base/mbed.h"
-#include "relay.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>

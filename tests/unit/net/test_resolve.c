@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Host names to addresses: what is answered without a look-up, what is remembered, and that a
 // hanging look-up holds up nobody else and may come back after the resolver has gone.
+#include "api/error.h"
 #include "net/resolve.h"
 #include <arpa/inet.h>
 #include <pthread.h>

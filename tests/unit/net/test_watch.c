@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Watched folders: changes are told, other folders are not, and removal is survived.
+#include "api/error.h"
 #include "net/watch.h"
 #include <fcntl.h>
 #include <setjmp.h>

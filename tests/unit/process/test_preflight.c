@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A process of its own for what may never end: what it says, how it ends, and that nothing of it stays.
-#include "relay.h"
+#include "api/error.h"
+#include "api/job.h"
+#include "api/loop.h"
+#include "api/process.h"
 #include "support/descriptors.h"
 #include <errno.h>
 #include <setjmp.h>

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What cc_next promises about time and order.
+#include "api/error.h"
+#include "api/process.h"
+#include "api/util.h"
 #include "loop/engine.h"
-#include "relay.h"
 #include "shared/shared.h"
 #include <setjmp.h>
 #include <stdarg.h>

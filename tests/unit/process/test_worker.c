@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Worker processes: forked, spoken to, killed and replaced.
+#include "api/answer.h"
+#include "api/error.h"
+#include "api/limit.h"
+#include "api/listen.h"
+#include "api/loop.h"
+#include "api/process.h"
 #include "base/log.h"
-#include "relay.h"
 #include "shared/shared.h"
 #include "support/peer.h"
 #include <setjmp.h>

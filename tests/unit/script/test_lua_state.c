@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bounds on scripts: what they may add in one stay, and what is the library's whatever they keep.
-#include "relay.h"
+#include "api/loop.h"
 #include "script/lua_state.h"
 #include "script/watchdog.h"
 #include <lauxlib.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whose time counts towards the deadline: a script's own in one stay, not the library's.
-#include "relay.h"
+#include "api/loop.h"
 #include "script/watchdog.h"
 #include <setjmp.h>
 #include <signal.h>

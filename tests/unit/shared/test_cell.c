@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cells: whole numbers within 2^53, short texts that are never mixed, between threads and across
 // deaths.
+#include "api/error.h"
 #include "shared/cell.h"
 #include "shared/shared.h"
 #include "step.h"

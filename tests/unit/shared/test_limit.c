@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Limits on a clock of our own: what fits, what waits and how long, what is learned, and time.
+#include "api/error.h"
 #include "limit_case.h"
 #include <math.h>
 #include <setjmp.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // No window of 60 s is over a rate: at random, in a flood, with threads, processes and deaths, and
 // with a process standing still at every point of its booking.
+#include "api/error.h"
 #include "limit_case.h"
 #include "shared/cell.h"
 #include "step.h"

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a worker had reserved when it died: back if it was not sent, kept if it was.
+#include "api/error.h"
+#include "api/process.h"
 #include "limit_case.h"
 #include "shared/reservations.h"
 #include "step.h"

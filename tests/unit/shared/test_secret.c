@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Secrets: the contract, claims between processes, and texts that are whole whoever dies when.
+#include "api/error.h"
+#include "api/util.h"
 #include "shared/secret.h"
 #include "shared/shared.h"
 #include "step.h"

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The shared mapping: worker slots, the tables of names, and death at any point of making a name.
+#include "api/error.h"
+#include "api/log.h"
+#include "api/process.h"
+#include "api/util.h"
 #include "shared/shared.h"
 #include "step.h"
 #include <pthread.h>

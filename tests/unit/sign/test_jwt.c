@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tests/data/jwt: keys made with openssl for these tests alone.
+#include "api/error.h"
+#include "api/util.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

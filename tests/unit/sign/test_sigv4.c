@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tests/data/sigv4/cases.txt: requests signed with @smithy/signature-v4.
+#include "api/error.h"
+#include "api/util.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

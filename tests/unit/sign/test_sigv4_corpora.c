@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Signatures against the vectors of others; skipped where the corpora are not.
+#include "api/error.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

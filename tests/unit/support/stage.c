@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "support/stage.h"
+#include "api/error.h"
+#include "api/listen.h"
+#include "api/loop.h"
+#include "api/request.h"
 #include "base/buffer.h"
 #include <stdio.h>
 #include <stdlib.h>

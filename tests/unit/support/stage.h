@@ -3,7 +3,10 @@
 // return the last. For tests of what the runtime does around it.
 #ifndef CC_TEST_STAGE_H
 #define CC_TEST_STAGE_H
-#include "relay.h"
+#include "api/answer.h"
+#include "api/attempt.h"
+#include "api/outcome.h"
+#include "api/scan.h"
 #include "support/peer.h"
 
 struct stage {

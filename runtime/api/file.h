@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files and folders.
+#ifndef CC_API_FILE_H
+#define CC_API_FILE_H
+#include "api/types.h"
+#pragma GCC visibility push(default)
+
+struct cc_file {
+  char *data; // allocated for the caller
+  uint32_t size;
+  uint32_t owner;
+  uint32_t group;
+  uint32_t mode;
+};
+
+// Reads the file at path; a FIFO or device does not block it. Symbolic links are followed: owner, group
+// and mode are of the file they lead to. CC_ENOTFOUND, CC_EINVAL when it is no regular file, CC_ELIMIT when
+// it is larger than limit bytes, CC_ESYSTEM.
+int cc_file_read(const char *path, uint32_t limit, struct cc_file *out);
+
+// Copies the target of the symbolic link at path to out, without NUL, and returns its size. CC_EINVAL when
+// it is no link, CC_ENOTFOUND, CC_ELIMIT when it has capacity bytes or more, CC_ESYSTEM.
+int cc_file_link(const char *path, char *out, uint32_t capacity);
+
+// The names in the folder at path that end in suffix, joined by NUL, allocated for the caller.
+// CC_ENOTFOUND, CC_ESYSTEM.
+int cc_folder(const char *path, const char *suffix, char **out, uint32_t *out_size);
+
+#pragma GCC visibility pop
+#endif

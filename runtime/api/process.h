@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Processes: the master, its workers, and short-lived children. Each is forked without exec.
+#ifndef CC_API_PROCESS_H
+#define CC_API_PROCESS_H
+#include "api/types.h"
+#pragma GCC visibility push(default)
+
+// Maps the memory that all processes share, with room for up to 256 workers. Once (CC_ESTATE), before any
+// fork. Without it, cells, limits and secrets belong to this process alone.
+int cc_share(uint32_t workers);
+
+// Forks a worker for a slot. Returns 1 in the child and replaces *relay with a new relay that has the
+// parent's listeners, not accepting yet, and a channel to the master; the child ends when the master
+// ends. Returns 0 in the parent, or CC_ESYSTEM.
+int cc_fork(struct cc_relay **relay, uint32_t slot);
+
+// Forks a child that is no worker and is killed when this process ends. Returns 0 in the child, its pid
+// in the parent, or CC_ESYSTEM. To be called before every other function of this header.
+int cc_child(void);
+
+// Forks a child for code that may hang or crash. Returns 0 in the child: it is killed when this process
+// ends or after timeout_ms, has no relay, and finishes with cc_preflight_end. Returns a job id in the
+// parent, or an error below 0; a FETCH event always follows. cc_fetched has then: CC_OK, its exit code
+// as status and what it wrote as body; CC_ETOTAL_TIMEOUT; CC_EBODY_SIZE when it wrote more than
+// answer_bytes; CC_ESYSTEM when a signal ended it, with minus the signal as status.
+cc_id cc_preflight(struct cc_relay *relay, uint32_t timeout_ms, uint32_t answer_bytes);
+
+// In that child only: writes to the parent; ends the child with exit code 0.
+void cc_preflight_write(const char *data, uint32_t size);
+void cc_preflight_end(void);
+
+struct cc_worker {
+  int32_t pid;    // 0: none
+  int32_t status; // of the last process in this slot: exit code, or minus the signal that ended it
+  double started; // cc_time() when it was started
+  double beat;    // cc_now() when its loop ran last
+  double busy;    // cc_now() since when it has been in Lua; 0: its loop waits
+  double exchanges; // open exchanges
+  bool script;      // a script is running, or was when the process ended
+};
+
+// Fills in the state of a worker slot. CC_ENOTFOUND when there is no such slot.
+int cc_worker(uint32_t slot, struct cc_worker *out);
+
+// Sends a signal to the process in a slot. CC_ENOTFOUND when there is none.
+int cc_kill(uint32_t slot, int number);
+
+// Sends a message of up to 16 MiB over the channel: the master to a worker's slot, a worker to -1. It
+// becomes a MESSAGE event there, before other events. CC_ELIMIT when it is larger, CC_ENOTFOUND when there is
+// no such channel, CC_ERESET when the other end is gone.
+int cc_send(struct cc_relay *relay, int slot, const char *data, uint32_t size);
+
+// The bytes of the MESSAGE event just returned.
+int cc_message(struct cc_relay *relay, struct cc_slice *out);
+
+#pragma GCC visibility pop
+#endif
