@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Makes a request for Anthropic's own API fit for a cloud that serves its models behind a schema of
--- its own: a beta and the member of the body that needs it go or stay together.
+-- Adapts a request for Anthropic's own API to a cloud that serves its models behind a schema of its own (for scripts:
+-- ccrelay.fit). It guarantees that a beta and the fields of the body that need it are sent together or not at all.
 local json = require 'ccrelay.util.json'
 
 ---@class ccrelay.Fit what adapters of clouds share
 local M = {}
 
--- Betas that have another name there.
+-- Betas that have another name in clouds.
 local RENAMED = { ['advanced-tool-use-2025-11-20'] = 'tool-search-tool-2025-10-19' }
 
--- Members that such a schema refuses, with the betas (without their dates) one of which lets them in. A
--- member without a beta is never let in. Not here is safeguards: without it a client would take tool calls
--- for checked, so adapters say that they cannot do it.
+-- Fields that such a schema refuses, with the betas (without their dates) of which one makes the schema accept them. A
+-- field without a beta is always removed. safeguards is not in the list: a client would believe that tool calls are
+-- checked, so adapters declare that they do not support it.
 local PAIRS = {
   { 'cache_control' },
   { 'compaction', 'compact' },
@@ -26,7 +26,7 @@ local PAIRS = {
   { 'tags', 'request-tags' },
 }
 
--- Wherever the Messages API has a cache_control.
+-- All places of the Messages API that may have a cache_control.
 local SCOPE_BETA = 'prompt-caching-scope'
 local SCOPES = {
   'system[]', 'tools[]', 'messages[]', 'messages[].content[]', 'messages[].content[].content[]',
@@ -59,7 +59,7 @@ end
 
 --- Returns the client's betas that may be sent, in their order.
 ---@param request ccrelay.Request
----@param permitted string[] the adapter's
+---@param permitted string[] the betas that the adapter permits
 ---@return string[]
 function M.betas(request, permitted)
   local allowed, seen, list = as_set(permitted, request.settings.allowed_betas or {}), {}, {}
@@ -89,7 +89,7 @@ function M.except(betas, without)
   return list
 end
 
--- Whether a pair has one of some families.
+-- Tells whether a pair has a beta of some families.
 local function is_among(pair, set)
   for index = 2, #pair do
     if set[pair[index]] then return true end
@@ -150,7 +150,7 @@ end
 --- Reads an answer to count_tokens of a cloud that rejects some counts: these are estimated, because the client
 --- cannot correct anything and sends the same request as a message.
 ---@param outcome ccrelay.Outcome
----@return false? estimated nil when the answer goes to the client as it came
+---@return false? estimated nil if the client gets the answer unchanged
 function M.uncounted(outcome)
   if outcome.status == 400 or outcome.status == 403 then return false end
 end

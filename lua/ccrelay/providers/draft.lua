@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What an adapter and a credential scheme say about one attempt: target, headers, edits of the body.
+-- The request of one attempt, which the adapter and the credential scheme write: target, headers, edits of the body.
 local C = require 'ccrelay.c'
 local call = require 'ccrelay.script.call'
 local base64 = require 'ccrelay.util.base64'
@@ -21,10 +21,10 @@ local wait = require 'ccrelay.sched.wait'
 ---@field base string path of the base address, without a trailing slash
 ---@field settings table the provider's entry in the configuration
 ---@field package features integer enum cc_feature
----@field package beta_header string? what the adapter set anthropic-beta to
+---@field package beta_header string? the value of anthropic-beta that the adapter has set
 ---@field key string? the relay's own key for this attempt
 ---@field credential 'own'|'client'|'adapter' whose credential is sent
----@field max_tokens number 0 when absent
+---@field max_tokens number 0 if absent
 local Request = {}
 Request.__index = Request
 Request.__metatable = false
@@ -178,7 +178,7 @@ local shown = {} -- methods by name
 
 local function text_of(name, value)
   local kind = type(value)
-  if kind ~= 'string' and kind ~= 'number' then error('request:' .. name .. ' takes texts', 0) end
+  if kind ~= 'string' and kind ~= 'number' then error('request:' .. name .. ' takes strings', 0) end
   return tostring(value)
 end
 
@@ -188,7 +188,7 @@ local function texts(name, count, value, ...)
 end
 
 local function request_of(value, name)
-  return handle.object(value, 'request') or error('request:' .. name .. ' is a method of a request', 0)
+  return handle.object(value, 'request') or error('request:' .. name .. ' must be called on a request', 0)
 end
 
 for name, method in each(Request) do
@@ -218,9 +218,9 @@ handle.define('request', Request, function(self, name)
   return SHOWN[name] and self[name] or nil
 end)
 
---- The request of an attempt that has a number.
+--- Makes the request of an attempt.
 ---@param exchange ccrelay.Exchange
----@param number integer
+---@param number integer the number of the attempt, from cc_attempt_begin
 ---@param upstream ccrelay.Upstream
 ---@return ccrelay.Request
 function M.new(exchange, number, upstream)

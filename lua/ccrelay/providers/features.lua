@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What a Messages body may ask for that not every provider can do: names (members of an adapter's
--- supports), the bit that the scan of the body sets, and the words for clients.
+-- Features of a Messages body that not every provider supports: their names (in an adapter's supports), the bits that
+-- the scan of the body sets, and their names in messages.
 local C = require 'ccrelay.c'
 local bit = require 'bit'
 
@@ -9,15 +9,15 @@ local M = {}
 ---@class ccrelay.Feature
 ---@field [1] string name
 ---@field [2] integer enum cc_feature
----@field [3] string as it reads after "cannot take"
----@field [4] string? beta that goes with it, without its date: in allowed_betas it says that the provider can
+---@field [3] string its name after "cannot take" in messages
+---@field [4] string? its beta without the date; in allowed_betas it declares that the provider supports the feature
 
 ---@type ccrelay.Feature[]
 local FEATURES = {
   { 'pdf', C.CC_HAS_PDF, 'PDF documents' },
   { 'image_url', C.CC_HAS_IMAGE_URL, 'images by URL' },
   { 'tool_forced', C.CC_HAS_TOOL_FORCED, 'a tool_choice that forces a tool' },
-  -- Claude Code looks for this word in a 400, and then checks tool calls by itself.
+  -- Claude Code looks for the word safeguards in a 400, and then checks tool calls by itself.
   { 'safeguards', C.CC_HAS_SAFEGUARDS, 'safeguards, the server-side check of auto mode', 'dangerous-tool-use' },
 }
 
@@ -35,18 +35,18 @@ end
 local BITS = { cache_scope = C.CC_HAS_CACHE_SCOPE }
 for _, feature in ipairs(FEATURES) do BITS[feature[1]] = feature[2] end
 
---- Whether a body has a feature: one of supports, or cache_scope.
----@param bits integer of the scan
----@param name string
+--- Tells whether a body has a feature. Raises an error for an unknown name.
+---@param bits integer from the scan of the body
+---@param name string a name in supports, or cache_scope
 ---@return boolean
 function M.has(bits, name)
   return bit.band(bits, BITS[name] or error('there is no feature "' .. tostring(name) .. '"', 0)) ~= 0
 end
 
---- What a body asks for that a provider cannot do.
+--- Names a feature of a body that a provider does not support.
 ---@param provider ccrelay.Provider
----@param bits integer of the scan
----@return string? words nil when it can do all of it
+---@param bits integer from the scan of the body
+---@return string? words for messages; nil if it supports all
 function M.missing(provider, bits)
   if bits == 0 or not provider.adapter.supports then return nil end
   for _, feature in ipairs(FEATURES) do

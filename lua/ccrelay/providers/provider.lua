@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- One configured provider: its adapter, where it is, which models it answers for, its keys as slots.
+-- One configured provider: its adapter, its address, the models it answers for, and its keys. A slot is a key of a
+-- provider, or the provider without a key.
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local cell = require 'ccrelay.shared.cell'
@@ -11,28 +12,28 @@ local proxy = require 'ccrelay.net.proxy'
 local transparent = require 'ccrelay.config.transparent'
 local call = require 'ccrelay.script.call'
 
----@class ccrelay.Slot what an attempt is made at: a provider with one of its keys, or without
+---@class ccrelay.Slot a provider with one of its keys, or without a key
 ---@field provider ccrelay.Provider
----@field id string "name/1"; the provider's name without keys
+---@field id string "name/1"; the provider's name if it has no keys
 ---@field key string?
 ---@field priority integer
 ---@field weight integer
----@field org string? whose key it is
----@field org_tag string? a short name for that
----@field order integer place in the configuration
----@field place integer place among the keys of its priority
----@field peers integer how many those are
+---@field org string? the organization that the key belongs to
+---@field org_tag string? a short name for it
+---@field order integer place among the keys of the provider
+---@field place integer place among the keys of the same priority
+---@field peers integer how many keys have the same priority
 ---@field limit integer? number of its limit
----@field uncounted boolean? it has limits, and there is no room to count for them: it is not used
----@field name string by what it is, not by its place in the list
+---@field uncounted boolean? it has limits, but the table of limits is full: the key is not used
+---@field name string unique; depends on key and address, not on the place in the list
 ---@field quotas table<string, ccrelay.Quota> by class of models
----@field rates number[]? requests, tokens, input, output tokens a minute
----@field token_rates number[]? the same, when any of them is of tokens
----@field burst integer? requests that may go at once, when they are smoothed
----@field pace integer cell for that
----@field suspended integer cell that says until when the key is suspended, and why
----@field limited integer cell that says until when the key is at the limit of a class of models, and of which
----@field waited_for integer cell that says until when exchanges wait for it, unless it is told again
+---@field rates number[]? requests, tokens, input tokens, output tokens a minute
+---@field token_rates number[]? the same, if any of them limits tokens
+---@field burst integer? how many requests may be sent at once, if they are paced
+---@field pace integer cell of the pacing
+---@field suspended integer cell: until when the key is suspended, and why
+---@field limited integer cell: until when the key is at the limit of a class of models, and of which
+---@field waited_for integer cell: until when exchanges wait for the key
 
 ---@class ccrelay.Provider
 ---@field name string
@@ -41,27 +42,27 @@ local call = require 'ccrelay.script.call'
 ---@field settings table its entry in the configuration
 ---@field adapter ccrelay.Adapter
 ---@field base ccrelay.Url
----@field transparent boolean clients' own credentials are passed on to it
----@field passes string names of the client's headers that go to it, "" for all that may
+---@field transparent boolean whether clients' own credentials are passed on to it
+---@field passes string names of the client's headers that are passed on to it, "" for all that may be
 ---@field slots ccrelay.Slot[]
----@field credentials string name of a module in credentials/
+---@field credentials string the name of its credential scheme, a module in credentials/
 ---@field scheme table that module
----@field keyless ccrelay.Slot for credentials of the client or of the adapter itself
+---@field keyless ccrelay.Slot the slot for credentials of the client or of the adapter
 ---@field circuits table<string, ccrelay.Circuits> by class of models
----@field unknown_models { count: integer, until_ms: table<string, number> } models it said it does not have
+---@field unknown_models { count: integer, until_ms: table<string, number> } models that it said it does not have
 local Provider = {}
 Provider.__index = Provider
 
 local M = {}
 
---- Whether its entry lets it serve the model at all: serves names it, or is absent.
----@param model string as the client or the policy names it
+--- Tells whether its entry allows a model: serves matches it, or is absent.
+---@param model string the name that the client or the policy uses
 ---@return boolean
 function Provider:serves(model)
   return not self.settings.serves or patterns.find(self.served, self.served_prefixes, model) ~= nil
 end
 
---- Whether its models or the left side of its mapping name the model.
+--- Tells whether its models or the left side of its model_mapping match a model.
 ---@param model string
 ---@return boolean
 function Provider:claims(model)
@@ -69,14 +70,14 @@ function Provider:claims(model)
     or patterns.find(self.mapped, self.mapped_prefixes, model) ~= nil
 end
 
---- Whether its adapter says that such names are its own.
+--- Tells whether its adapter declares names such as this one.
 ---@param model string
 ---@return boolean
 function Provider:is_native(model)
   return patterns.matches(self.native, model)
 end
 
---- Whether neither its entry nor a list of its own says which models it has.
+--- Tells whether neither its entry nor its own list says which models it has.
 ---@return boolean
 function Provider:names_nothing()
   local settings = self.settings
@@ -84,15 +85,15 @@ function Provider:names_nothing()
     and next(settings.model_mapping or {}) == nil
 end
 
---- The name the model is sent under.
+--- Returns the name that is sent for a model, by model_mapping.
 ---@param model string
 ---@return string
 function Provider:map(model)
   return patterns.find(self.mapped, self.mapped_prefixes, model) or model
 end
 
---- Whether the adapter can do something. What it does not mention it can, but for the endpoints
---- that only some providers have.
+--- Tells whether the adapter supports a feature. It supports what it does not mention, except for the endpoints that
+--- only some providers have.
 ---@param feature string
 ---@return boolean
 function Provider:supports(feature)
@@ -102,33 +103,32 @@ function Provider:supports(feature)
   return value
 end
 
---- Whether what a model reads from its prompt cache counts towards the limits of keys.
----@param model string? as the upstream knows it
+--- Tells whether tokens that a model reads from its prompt cache count against the limits of keys.
+---@param model string? the name that the upstream knows
 ---@return boolean
 function Provider:counts_cache_reads(model)
   return model ~= nil and patterns.find(self.caching, self.caching_prefixes, model) == true
 end
 
---- Where it is, as the configuration or its adapter says. There is no user or password in it: such
---- addresses are refused.
+--- Returns its address. It contains no user and no password, as such addresses are refused.
 ---@return string
 function Provider:base_url()
   return address.text(self.base)
 end
 
---- Counts the turns of a round-robin pool, over all processes.
+--- Returns the next turn of a round-robin pool, which all processes share.
 ---@return number
 function Provider:next_turn()
   return C.cc_cell_add(self.turns, 1)
 end
 
---- The turn last counted.
+--- Returns the last turn.
 ---@return number
 function Provider:turn()
   return C.cc_cell_get(self.turns)
 end
 
--- What a key's entry says of limits.
+-- Sets the limits of a key from its entry.
 local function set_rates(slot, entry)
   slot.rates = { entry.rpm_limit or 0, entry.tpm_limit or 0, entry.itpm_limit or 0, entry.otpm_limit or 0 }
   slot.token_rates = math.max(unpack(slot.rates, 2)) > 0 and slot.rates or nil
@@ -147,7 +147,7 @@ local function new_slot(provider, entry, order)
   return slot
 end
 
--- Turns go round among the keys of a priority.
+-- Round robin goes around the keys of one priority.
 local function number_peers(slots)
   local counts = {}
   for _, slot in ipairs(slots) do
@@ -174,8 +174,8 @@ local function add_slots(provider)
   end
 end
 
--- What adapters see of an entry: all but its keys.
-local function shown(settings)
+-- The settings that adapters get: all but the keys.
+local function adapter_settings(settings)
   local copy = {}
   for name, value in each(settings) do
     if name ~= 'keys' then copy[name] = handle.plain(value) end
@@ -188,13 +188,13 @@ local function base_of(settings, adapter, seen)
   if adapter.base_url then
     local made, message = call.adapter(adapter.base_url, seen)
     if type(made) ~= 'string' then
-      return nil, type(message) == 'string' and message or 'the adapter gave no base address'
+      return nil, type(message) == 'string' and message or 'the adapter returned no base address'
     end
     text = made
   end
   if not text then return nil, 'base_url is missing' end
   local url = address.url(text)
-  if not url then return nil, 'base_url "' .. text .. '" is no http or https address' end
+  if not url then return nil, 'base_url "' .. text .. '" is not an http or https address' end
   return url
 end
 
@@ -204,15 +204,15 @@ local function set(list)
   return members
 end
 
---- A provider, or nil and what is wrong with it.
----@param settings table entry of the configuration
+--- Makes a provider, or returns nil and what is wrong with it.
+---@param settings table its entry in the configuration
 ---@param adapter table
----@param index integer
----@param env fun(name: string): string?
+---@param index integer its place in the configuration
+---@param env fun(name: string): string? returns an environment variable
 ---@return ccrelay.Provider?
 ---@return string? message
 function M.new(settings, adapter, index, env)
-  local seen = shown(settings)
+  local seen = adapter_settings(settings)
   local base, message = base_of(settings, adapter, seen)
   if not base then return nil, message end
   local through, complaint = proxy.of(base, env)
@@ -220,7 +220,7 @@ function M.new(settings, adapter, index, env)
   local credentials = adapter.credentials or 'key'
   if type(credentials) == 'function' then credentials = call.adapter(credentials, seen) end
   if settings.transparent and credentials ~= 'key' then
-    return nil, 'transparent is for types that take a key; type ' .. settings.type .. ' has credentials of another kind'
+    return nil, 'transparent is for types that take a key; type ' .. settings.type .. ' has other credentials'
   end
   local provider = setmetatable({
     name = settings.name, type = settings.type, index = index, settings = settings, shown = seen, adapter = adapter,
@@ -238,8 +238,8 @@ function M.new(settings, adapter, index, env)
   return provider
 end
 
--- By what it is and where it is used, not by its place in the list: what is known of a key stays with it over
--- reloads, and says nothing of the same key at another address.
+-- A name by key and address, not by the place in the list: what is known of a key survives reloads, and does not apply
+-- to the same key at another address.
 local function name_of(slot, place)
   return slot.provider.name .. '/' .. cell.digest((slot.key or slot.order) .. place, 8)
 end
@@ -262,8 +262,8 @@ local function attach_slot(slot, place)
   C.cc_limit_configure(limit, ffi.new('struct cc_rates', slot.rates))
 end
 
---- Ties the provider to what is shared by all processes. A generation is built before there is
---- anything to share, so this comes with its first use.
+--- Finds the provider's cells and limits in shared memory. A generation is built before shared memory exists, so this
+--- is done at its first use.
 function Provider:attach()
   self.circuits = {}
   self.turns = cell.number('turns:' .. self.name)
@@ -279,7 +279,7 @@ local function put(slice, text)
   slice.data, slice.size = text, #text
 end
 
---- The number of the provider's origin in this process.
+--- Returns the number of the provider's origin in this process.
 ---@param relay ffi.cdata*
 ---@return integer? origin
 ---@return string? message
