@@ -5,7 +5,7 @@ local lists = require 'support.lists'
 local get = lists.get
 
 describe('/v1/models', function()
-  it('lists models and the names clients use, once each', function()
+  it('lists models and mapped names, each once', function()
     local answer = get '/v1/models?limit=1000'
     assert.equal(200, answer.status)
     local ids = {}
@@ -26,7 +26,7 @@ describe('/v1/models', function()
     assert.equal('claude-sonnet-4-5', answer.json.last_id)
   end)
 
-  it('leaves out what serves of the provider leaves out', function()
+  it('leaves out models that serves of the provider leaves out', function()
     local self = stage.new { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'k' } },
       models = { 'claude-opus-5-5', 'claude-haiku-5-5' }, model_mapping = { ['claude-3'] = 'x' },
       serves = { 'claude-haiku-*' } } } }
@@ -34,13 +34,13 @@ describe('/v1/models', function()
     assert.same({ 1, 'claude-haiku-5-5' }, { #answer.json.data, answer.json.first_id })
   end)
 
-  it('is a list without providers\' models, too', function()
+  it('is a list also if no provider names models', function()
     local answer = stage.new():request { method = 'GET', path = '/v1/models' }
     assert.is_truthy(answer.body:find('"data":[]', 1, true))
     assert.is_truthy(answer.body:find('"first_id":null', 1, true))
   end)
 
-  it('takes the key in either header, and asks no upstream', function()
+  it('accepts the key in either header, and makes no attempt', function()
     for _, headers in ipairs { { ['x-api-key'] = 'x' }, { authorization = 'Bearer x' } } do
       local answer, exchange = get('/v1/models', { headers = headers })
       assert.equal(200, answer.status)
@@ -48,7 +48,7 @@ describe('/v1/models', function()
     end
   end)
 
-  it('shows one', function()
+  it('shows one model', function()
     assert.equal('GLM-4.7', get('/v1/models/GLM-4.7').json.id)
     assert.equal('a model/x', get('/v1/models/a%20model%2Fx').json.id)
     local answer = get '/v1/models/hidden'

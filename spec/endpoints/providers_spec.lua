@@ -6,7 +6,7 @@ local get = lists.get
 local PROVIDERS = lists.PROVIDERS
 
 describe('/v1/providers', function()
-  it('tells name, type, address, state and models, and nothing secret', function()
+  it('shows name, type, address, state and models, and no secret', function()
     local answer = get '/v1/providers'
     assert.same({
       { name = 'anthropic', type = 'anthropic', base_url = 'http://anthropic.test', active = true,
@@ -18,7 +18,7 @@ describe('/v1/providers', function()
     assert.is_nil(answer.body:find 'CANARY')
   end)
 
-  it('tells the port of an address, and an address of IPv6 in brackets', function()
+  it('shows the port of an address, and an IPv6 address in brackets', function()
     local bases = { 'http://localhost:11434', 'https://[fd00::1]:8443/base', 'https://a.example:443',
       'http://10.0.0.1' }
     local providers = {}
@@ -31,14 +31,14 @@ describe('/v1/providers', function()
     assert.same({ bases[1], bases[2], 'https://a.example', bases[4] }, told)
   end)
 
-  it('tells of a provider in trouble', function()
+  it('shows a provider that fails', function()
     local self = stage.new { providers = { PROVIDERS[1] } }
     self:reply('anthropic', { status = 529, body = '{}', headers = { ['retry-after'] = '5' } })
     self:request()
     assert.equal('cooling', self:request({ method = 'GET', path = '/v1/providers' }).json.data[1].state)
   end)
 
-  it('is as well as the best key', function()
+  it('has the state of the best key', function()
     local self = stage.new { providers = { { name = 'a', type = 'anthropic',
       keys = { { key = 'k1', priority = 2 }, { key = 'k2' } } } } }
     self:reply('a', { status = 401, body = '{}' }, { status = 200 })

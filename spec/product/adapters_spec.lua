@@ -25,10 +25,10 @@ describe('anthropic', function()
   end)
 
   for what, case in pairs {
-    ['behind the client\'s'] = { 'b-2,a-1', 'b-2,a-1,oauth-2025-04-20' },
-    ['behind those of several lines'] = { { 'b-2', 'a-1, c-3' }, 'b-2,a-1, c-3,oauth-2025-04-20' },
+    ['after the client\'s'] = { 'b-2,a-1', 'b-2,a-1,oauth-2025-04-20' },
+    ['after those of several lines'] = { { 'b-2', 'a-1, c-3' }, 'b-2,a-1, c-3,oauth-2025-04-20' },
     ['not again'] = { 'b-2, oauth-2025-04-20,a-1', nil },
-    ['not again when it stands in a later line'] = { { 'b-2', 'oauth-2025-04-20' }, nil },
+    ['not again when it is in a later line'] = { { 'b-2', 'oauth-2025-04-20' }, nil },
     ['beside one that only looks like it'] = { 'oauth-2025-04-201', 'oauth-2025-04-201,oauth-2025-04-20' },
   } do
     it('gets a subscription token with its beta ' .. what, function()
@@ -39,7 +39,7 @@ describe('anthropic', function()
     end)
   end
 
-  it('gets betas as they came with any other key, and with a client\'s own token', function()
+  it('gets betas unchanged with any other key, and with a client\'s own token', function()
     local request = { headers = { ['anthropic-beta'] = 'a-1' } }
     local with_key = sent({ type = 'anthropic', keys = { { key = 'sk-ant-api03-x' } } }, request)
     assert.is_nil(with_key.headers['anthropic-beta'])
@@ -49,21 +49,21 @@ describe('anthropic', function()
     assert.is_nil(attempt.headers['anthropic-beta'])
   end)
 
-  it('gets path, query and body as they came', function()
+  it('gets path, query and body unchanged', function()
     local attempt = sent { type = 'anthropic', keys = { { key = 'k' } } }
     assert.equal('/v1/messages?beta=true', attempt.target)
     assert.same({}, attempt.edits)
     assert.is_true(attempt.passes)
   end)
 
-  it('gets another model name only where one is mapped', function()
+  it('gets another model name only if one is mapped', function()
     local settings = { type = 'anthropic', keys = { { key = 'k' } },
       model_mapping = { ['claude-sonnet-4-5'] = 'odd "name"', same = 'same' } }
     assert.same({ model = '"odd \\"name\\""' }, sent(settings).edits)
     assert.same({}, sent(settings, { body = { model = 'same' } }).edits)
   end)
 
-  it('gets what is sent without a credential nothing', function()
+  it('adds no credential to a request that has none', function()
     local attempt, answer = sent { type = 'anthropic', keys = {} }
     assert.is_nil(attempt)
     assert.equal(404, answer.status)
@@ -71,7 +71,7 @@ describe('anthropic', function()
 end)
 
 describe('zai', function()
-  it('is at its own address, with a path before ours', function()
+  it('is at its own address, with its own path before that of the API', function()
     local attempt = sent { type = 'zai', base_url = false, keys = { { key = 'zk' } } }
     assert.equal('api.z.ai', attempt.origin.host)
     assert.equal('/api/anthropic/v1/messages?beta=true', attempt.target)
@@ -84,7 +84,7 @@ describe('zai', function()
     assert.same({ ['x-api-key'] = 'zk' }, attempt.headers)
   end)
 
-  it('may answer in another shape', function()
+  it('can answer in another shape', function()
     local self = stage.new { providers = { { name = 'zai', type = 'zai', keys = { { key = 'zk' } } } } }
     self:reply('zai', { status = 400, body = '{"error":{"code":"1213","message":"[1213] no","type":"new_api_error"}}' })
     assert.same({ type = 'invalid_request_error', message = '[1213] no' }, self:request().json.error)
@@ -92,7 +92,7 @@ describe('zai', function()
 end)
 
 describe('minimax', function()
-  it('is at its own address and gets its key as a bearer', function()
+  it('is at its own address and gets its key as a bearer token', function()
     local attempt = sent { type = 'minimax', base_url = false, keys = { { key = 'mk' } } }
     assert.equal('api.minimax.io', attempt.origin.host)
     assert.equal('/anthropic/v1/messages?beta=true', attempt.target)
@@ -108,7 +108,7 @@ describe('ollama', function()
     assert.is_false(attempt.origin.tls)
   end)
 
-  it('gets its key as a bearer, or none', function()
+  it('gets its key as a bearer token, or none', function()
     assert.same({ authorization = 'Bearer ollama' }, sent({ type = 'ollama', keys = { { key = 'ollama' } } }).headers)
     assert.same({}, sent({ type = 'ollama', keys = {} }).headers)
     assert.same({}, sent({ type = 'ollama', keys = {} }, { headers = { authorization = 'Bearer theirs' } }).headers)
@@ -116,7 +116,7 @@ describe('ollama', function()
 end)
 
 describe('adapters', function()
-  it('are 90 lines at most', function()
+  it('have at most 90 lines', function()
     for _, name in ipairs { 'anthropic', 'zai', 'minimax', 'ollama' } do
       local _, lines = stage.read('providers/' .. name .. '.lua'):gsub('\n', '\n')
       assert.is_true(lines <= 90)

@@ -29,7 +29,7 @@ local function bedrock(more)
 end
 
 describe('bedrock', function()
-  it('is at its region\'s address, signed', function()
+  it('is at the address of its region, with signed requests', function()
     local attempt = ask(bedrock { base_url = false })
     assert.equal('bedrock-runtime.us-east-1.amazonaws.com', attempt.origin.host)
     assert.is_true(attempt.origin.tls)
@@ -37,7 +37,7 @@ describe('bedrock', function()
       service = 'bedrock', skew_ms = 0 }, attempt.signer)
   end)
 
-  it('gets a body without model and stream, with version and the betas it knows', function()
+  it('gets a body without model and stream, with version and known betas', function()
     local attempt = ask(bedrock(), { stream = true, context_management = { edits = {} } })
     assert.equal('/model/claude-sonnet-4-5/invoke-with-response-stream', attempt.target)
     assert.same({
@@ -63,13 +63,13 @@ describe('bedrock', function()
     end)
   end
 
-  it('loses thinking.display before the 5 family', function()
+  it('gets no thinking.display before the 5 family', function()
     local thinking = { type = 'enabled', budget_tokens = 1000, display = 'omitted' }
     assert.is_false(ask(bedrock(), { thinking = thinking }).edits['thinking.display'])
     assert.is_nil(ask(bedrock(), { thinking = thinking, model = 'claude-opus-5-5' }).edits['thinking.display'])
   end)
 
-  it('gets the betas that the configuration allows besides, with what belongs to them', function()
+  it('gets the betas that allowed_betas adds, with their fields', function()
     local attempt = ask(bedrock { allowed_betas = { 'context-management-2025-06-27' } },
       { context_management = { edits = {} } })
     assert.is_nil(attempt.edits.context_management)
@@ -87,7 +87,7 @@ describe('bedrock', function()
     return ask(self, body, { path = '/v1/messages/count_tokens?beta=true' })
   end
 
-  it('counts tokens of the bare model, and the answer is Anthropic\'s', function()
+  it('counts tokens of the model without its profile, and answers in Anthropic\'s shape', function()
     local attempt, answer = count('us.anthropic.claude-sonnet-4-5-v1:0', { body = '{"inputTokens":77}' })
     assert.equal('/model/anthropic.claude-sonnet-4-5-v1:0/count-tokens', attempt.target)
     assert.same({ input_tokens = 77 }, answer.json)
@@ -97,7 +97,7 @@ describe('bedrock', function()
     assert.is_true(#inner > 40)
   end)
 
-  it('counts tokens of what is behind an inference profile by its ARN', function()
+  it('counts tokens of the model of an inference profile by its ARN', function()
     local arn = 'arn:aws:bedrock:us-east-1:1:inference-profile/eu.anthropic.claude-x-v1:0'
     assert.equal('/model/anthropic.claude-x-v1:0/count-tokens', count(arn, { body = '{"inputTokens":1}' }).target)
     for _, profile in ipairs { 'us-gov.anthropic.claude-x-v1:0', (arn:gsub('/eu', '/us-gov')) } do
@@ -109,8 +109,8 @@ describe('bedrock', function()
   for what, reply in pairs {
     ['that are not counted'] = { status = 400, body = '{"message":"The model does not support counting tokens."}' },
     ['the identity may not count with'] = { status = 403, body = '{"message":"no permission"}' },
-    ['unknown there'] = { status = 404, body = '{}' },
-    ['for which nothing useful is told'] = { status = 200, body = '{}' },
+    ['that are unknown'] = { status = 404, body = '{}' },
+    ['with an answer that has no count'] = { status = 200, body = '{}' },
   } do
     it('estimates counts for models ' .. what, function()
       local _, answer = count('x', reply)
@@ -120,7 +120,7 @@ describe('bedrock', function()
     end)
   end
 
-  it('tells a limit of counts as one', function()
+  it('reports a limit of counts as a limit', function()
     local _, answer = count('x', { status = 429, body = '{"message":"slow down"}' })
     assert.equal(429, answer.status)
   end)
@@ -129,7 +129,7 @@ describe('bedrock', function()
     return count('x', { body = '{"inputTokens":1}' }, body).edits
   end
 
-  it('counts without what it has no field for, and with max_tokens above the thinking', function()
+  it('counts without fields it does not have, and with max_tokens above the thinking budget', function()
     local thinking = { type = 'enabled', budget_tokens = 1000 }
     local edits = counted { tags = { team = 'a' }, max_tokens = 5, thinking = thinking }
     assert.same({ false, false }, { edits.tags, edits.model })
@@ -138,7 +138,7 @@ describe('bedrock', function()
     assert.is_nil(counted { tools = { { name = 'x' } } }.tools)
   end)
 
-  it('errors come in Anthropic\'s shape with their words, status and request', function()
+  it('errors come in Anthropic\'s shape with message, status and request id', function()
     local self = bedrock()
     self:reply('p', { status = 400, body = '{"message":"The provided model identifier is invalid."}',
       headers = { ['x-amzn-requestid'] = 'abc-1', ['x-amzn-errortype'] = 'ValidationException' } })
@@ -150,7 +150,7 @@ describe('bedrock', function()
   end)
 
   for status, kind in pairs { [408] = 'timeout_error', [424] = 'api_error', [429] = 'rate_limit_error' } do
-    it('a ' .. status .. ' stays that', function()
+    it('a ' .. status .. ' keeps its status', function()
       local self = bedrock()
       self:reply('p', { status = status, body = '{"message":"words"}' })
       local _, answer = ask(self)
@@ -158,7 +158,7 @@ describe('bedrock', function()
     end)
   end
 
-  it('access denied to one model leaves the others', function()
+  it('access denied to one model does not affect the others', function()
     local self = bedrock()
     self:reply('p', { status = 403, body = '{"message":"no access"}',
       headers = { ['x-amzn-errortype'] = 'AccessDeniedException' } }, {})
@@ -168,7 +168,7 @@ describe('bedrock', function()
     assert.equal(200, later.status)
   end)
 
-  it('a region that does not exist is named', function()
+  it('an unknown region is named in the error', function()
     local self = bedrock { aws_region = 'us-esat-1', base_url = false }
     self.replies['bedrock-runtime.us-esat-1.amazonaws.com'] = { { error = 'CC_EDNS' } }
     local _, answer = ask(self)
@@ -192,7 +192,7 @@ describe('mantle and Claude Platform on AWS', function()
     assert.same({}, attempt.edits)
   end)
 
-  it('at Mantle leaves out request tags, both halves, and nothing else', function()
+  it('at Mantle leave out request tags, beta and field, and nothing else', function()
     local self = new { type = 'mantle', aws_region = 'us-east-1', base_url = false }
     local function sent(betas)
       return ask(self, { tags = { team = 'a' }, speed = 'fast' }, { headers = { ['anthropic-beta'] = betas } })
@@ -235,7 +235,7 @@ describe('azure', function()
     assert.equal('"own"', ask(azure { azure_deployment_id = 'dep', model_mapping = { [MODEL] = 'own' } }).edits.model)
   end)
 
-  it('gets the API version only when it is set', function()
+  it('gets the API version only if it is set', function()
     assert.equal('/anthropic/v1/messages?beta=true&api-version=2025-09-01',
       ask(azure { azure_api_version = '2025-09-01' }).target)
     assert.equal('/anthropic/v1/messages/count_tokens?beta=true',
@@ -257,7 +257,7 @@ describe('vertex', function()
     return self
   end
 
-  it('is at its region\'s address, with a token', function()
+  it('is at the address of its region, with a token', function()
     local attempt = ask(vertex { model_mapping = { [MODEL] = 'claude-sonnet-4-5@20250929' } }, { stream = true })
     assert.equal('us-east5-aiplatform.googleapis.com', attempt.origin.host)
     assert.equal(PATH:format('us-east5', 'claude-sonnet-4-5@20250929:streamRawPredict'), attempt.target)
@@ -272,7 +272,7 @@ describe('vertex', function()
     global = 'aiplatform.googleapis.com', us = 'aiplatform.us.rep.googleapis.com',
     eu = 'aiplatform.eu.rep.googleapis.com',
   } do
-    it('has an address of its own for ' .. region, function()
+    it('has its own address for ' .. region, function()
       local attempt = ask(vertex { gcp_region = region })
       assert.equal(host, attempt.origin.host)
       assert.equal(PATH:format(region, 'claude-sonnet-4-5:rawPredict'), attempt.target)
@@ -295,7 +295,7 @@ describe('vertex', function()
     assert.equal('"claude-haiku-4-5"', attempt.edits.model)
   end)
 
-  it('counts without the betas and members that only messages have', function()
+  it('counts without the betas and fields that only messages have', function()
     local betas = 'tool-search-tool-2025-10-19,advanced-tool-use-2025-11-20,web-search-2025-03-05,effort-2025-11-24'
     local function sent(path)
       return ask(vertex(), { metadata = {}, temperature = 1 },
@@ -326,7 +326,7 @@ describe('vertex', function()
     ['Anthropic\'s'] = { status = 413, body = '{"type":"error","error":{"type":"request_too_large","message":'
       .. '"message size of 31457281 exceeds limit of 30 MB"}}' },
   } do
-    it('a request that is too large is told in the words clients know, from ' .. what, function()
+    it('a request that is too large gets the message that clients know, from ' .. what, function()
       local self = vertex { base_url = 'http://p.test' }
       self:reply('p', reply)
       local _, answer = ask(self)
@@ -335,7 +335,7 @@ describe('vertex', function()
     end)
   end
 
-  it('errors come in Anthropic\'s shape with their words', function()
+  it('errors come in Anthropic\'s shape with their message', function()
     local self = vertex { base_url = 'http://p.test' }
     self:reply('p', { status = 404, body = '{"error":{"code":404,"message":"Publisher Model `x` was not found",'
       .. '"status":"NOT_FOUND"}}' })
@@ -346,7 +346,7 @@ describe('vertex', function()
 end)
 
 describe('Claude Platform on Google Cloud', function()
-  it('gets Anthropic\'s own request behind its workspace', function()
+  it('gets Anthropic\'s own request at the address of its workspace', function()
     local self = new { type = 'claude_google', gcp_project_id = 'proj', gcp_region = 'global', workspace_id = 'ws',
       base_url = false }
     self.state.pages['GET http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token'] =

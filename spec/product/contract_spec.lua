@@ -80,7 +80,7 @@ for name, open in pairs { ['the scripted C side'] = scripted, ['the real C side'
       end
     end
 
-    it('takes and refuses the same of requests and answers', function()
+    it('accepts and refuses the same requests and answers', function()
       C, relay, id, try = open()
       assert.is_true(try >= 0)
       for _, set in ipairs { send, answer } do

@@ -36,7 +36,7 @@ local function timed(reply)
   end
 end
 
-it('a flood of 10 minutes over 3 keys of 60 a minute: every key is used up, none ever beyond', function()
+it('a flood of 10 minutes over 3 keys of 60 a minute uses every key to its limit and never above', function()
   local name = stage.fresh('flood'):gsub(' ', '-')
   local keys = {}
   for index = 1, 3 do keys[index] = { key = 'sk-' .. index, rpm_limit = 60 } end
@@ -66,7 +66,7 @@ it('a flood of 10 minutes over 3 keys of 60 a minute: every key is used up, none
   assert.equal(#exchanges, served + refused)
 end)
 
-describe('tokens a minute hold although the estimate is wrong by ten', function()
+describe('limits of tokens a minute hold although the estimate is wrong by a factor of ten', function()
   local LIMIT, MINUTES = 10000, 6
 
   -- A flood over MINUTES minutes, at_once requests at a time: when each answer was whole, and its tokens.
@@ -106,20 +106,20 @@ describe('tokens a minute hold although the estimate is wrong by ten', function(
     for _, takes in ipairs { 100, 5 * SECOND, 70 * SECOND } do
       local case = (', %d at once, %g s each'):format(at_once, takes / SECOND)
 
-      it('above what is used' .. case, function()
+      it('too high' .. case, function()
         local used = flood(at_once, takes, 1000, function() return 100 end)
         assert.is_true(fullest_minute(used) <= LIMIT)
         assert.is_true(#used >= (takes > MINUTE and 100 or 250), #used)
       end)
 
-      it('below what is used' .. case, function()
+      it('too low' .. case, function()
         local used = flood(at_once, takes, 20000, function() return 10240 end, 10 * LIMIT)
         assert.is_true(fullest_minute(used) <= 10 * LIMIT + 10240, fullest_minute(used))
         assert.is_true(#used >= (takes > MINUTE and 10 or 20), #used)
       end)
 
       -- Those under way when answers turn longer cannot be known; behind them it holds again.
-      it('below what is used from the third minute on' .. case, function()
+      it('too low from the third minute on' .. case, function()
         local used, start = flood(at_once, takes, 4000, function(now) return now < 2 * MINUTE and 100 or 1000 end)
         local turned = start + 2 * MINUTE + takes
         local before = {}
@@ -141,7 +141,7 @@ describe('tokens a minute hold although the estimate is wrong by ten', function(
     end)
   end
 
-  it('below what is used, by who takes no notice of max_tokens', function()
+  it('too low, from a provider that ignores max_tokens', function()
     local used = flood(1, 100, 100, function() return 1000 end)
     assert.is_true(fullest_minute(used) <= LIMIT + 1000)
     assert.is_true(#used >= 40, #used)
@@ -193,12 +193,12 @@ describe('an outage of 80 minutes', function()
     return list
   end
 
-  it('is seen by no client', function()
+  it('is not seen by any client', function()
     run()
     for _, exchange in ipairs(exchanges) do assert.equal(200, exchange.answer.status) end
   end)
 
-  it('costs few tries: at most 1.2 for each request', function()
+  it('costs at most 1.2 attempts per request', function()
     run()
     local tries = 0
     local list = within(12, 90)

@@ -24,7 +24,7 @@ end
 describe('ccrelay.credentials.google: files of Google\'s tests', function()
   if not text_of 'service_account' then return pending 'the corpus is not here' end
 
-  it('takes what is supported', function()
+  it('accepts supported files', function()
     for _, name in ipairs {
       'service_account', 'authorized_user', 'authorized_user_cloud_sdk',
         'authorized_user_cloud_sdk_with_quota_project_id',
@@ -37,7 +37,7 @@ describe('ccrelay.credentials.google: files of Google\'s tests', function()
     end
   end)
 
-  it('refuses what is not', function()
+  it('refuses unsupported files', function()
     for name, part in pairs {
       service_account_non_gdu = 'universe_domain is not googleapis.com', es256_service_account = 'no private RSA key',
       external_account_authorized_user_non_gdu = 'universe_domain is not',
@@ -50,7 +50,7 @@ describe('ccrelay.credentials.google: files of Google\'s tests', function()
     end
   end)
 
-  it('changes each for a token', function()
+  it('gets a token for each', function()
     for _, name in ipairs { 'service_account', 'authorized_user', 'authorized_user_with_rapt_token' } do
       local state = world.reset {
         env = { GOOGLE_APPLICATION_CREDENTIALS = '/key.json' }, files = { ['/key.json'] = text_of(name) },
@@ -64,7 +64,7 @@ describe('ccrelay.credentials.google: files of Google\'s tests', function()
     end
   end)
 
-  it('signs with its key, in the library that can', function()
+  it('signs with the key of the file, if the library can', function()
     if not pcall(function() return real.cc_jwt end) then return pending 'this library signs no JWT yet' end
     world.reset { env = { GOOGLE_APPLICATION_CREDENTIALS = '/key.json' },
       files = { ['/key.json'] = text_of 'service_account' },

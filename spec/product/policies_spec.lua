@@ -45,7 +45,7 @@ local STRATEGIES = {
 
 for _, strategy in ipairs(STRATEGIES) do
   describe(strategy, function()
-    it('goes through all that fail, each once, and ends with the last one\'s answer', function()
+    it('tries all that fail, each once, and ends with the last answer', function()
       local self = using(strategy)
       for _, name in ipairs { 'a', 'b', 'c' } do self:reply(name, BUSY) end
       local answer, exchange = self:request()
@@ -56,18 +56,18 @@ for _, strategy in ipairs(STRATEGIES) do
       assert.equal(529, answer.status)
     end)
 
-    it('stops at what cannot be retried', function()
+    it('stops at an outcome that is not retryable', function()
       local self = using(strategy)
       for _, name in ipairs { 'a', 'b', 'c' } do self:reply(name, { status = 400, body = '{}' }) end
       assert.equal(1, #go(self, 1))
     end)
 
-    it('has the answer for no candidate', function()
+    it('answers when there is no candidate', function()
       local answer = using(strategy, { { name = 'z', type = 'zai', keys = {} } }):request()
       assert.equal(404, answer.status)
     end)
 
-    it('is 10 to 40 lines', function()
+    it('has 10 to 40 lines', function()
       local _, lines = stage.read('policies/' .. strategy .. '.lua'):gsub('\n', '\n')
       assert.is_true(lines >= 10 and lines <= 40, lines)
     end)
@@ -75,7 +75,7 @@ for _, strategy in ipairs(STRATEGIES) do
 end
 
 describe('failover', function()
-  it('takes the highest priority while it works, and comes back to it', function()
+  it('tries the highest priority while it works, and comes back to it', function()
     local self = using('failover', { provider('a', { priority = 1 }), provider('b', { priority = 3 }),
       provider('c', { priority = 2 }) })
     assert.equal('b b', go(self, 2))
@@ -95,7 +95,7 @@ describe('failover with race_on_failure', function()
     return using(strategy or 'failover', providers, { race_on_failure = true })
   end
 
-  it('races nobody while the first works', function()
+  it('does not race while the first works', function()
     local self = four()
     self:reply('a', { status = 200, after = 4000 })
     assert.equal('a', go(self, 1))
@@ -114,7 +114,7 @@ describe('failover with race_on_failure', function()
     assert.equal('151', self:line().total_ms)
   end)
 
-  it('goes on to the only other', function()
+  it('tries the only other one', function()
     local self = using('failover', { provider('a', { priority = 2 }), provider('b', {}) }, { race_on_failure = true })
     self:reply('a', BUSY)
     self:reply('b', { status = 200, body = 'good' })
@@ -151,7 +151,7 @@ describe('by_class', function()
 
   local TITLE = 'claude-haiku-4-5'
 
-  it('sends each class under its model, and all others as they came', function()
+  it('sends each class to its model, and other requests unchanged', function()
     local self = three()
     assert.equal('b "small"', (ask(self, 'auxiliary', TITLE)))
     assert.equal('c "middle"', (ask(self, 'compaction')))
@@ -161,7 +161,7 @@ describe('by_class', function()
     assert.equal('a as it came', (ask(self, nil)))
   end)
 
-  it('sends it as it came when that fails, whatever the reason', function()
+  it('sends the request unchanged when that fails, whatever the reason', function()
     for _, status in ipairs { 400, 404, 529 } do
       local self = three()
       self:reply('b', { status = status, body = '{}' })
@@ -173,14 +173,14 @@ describe('by_class', function()
     end
   end)
 
-  it('sends it as it came when nobody has that model now', function()
+  it('sends the request unchanged when no upstream has that model now', function()
     local self = three()
     self:reply('b', LIMITED)
     ask(self, 'auxiliary', TITLE)
     assert.equal('a as it came', (ask(self, 'auxiliary', TITLE)))
   end)
 
-  it('tells of the limit of the model asked for, not that the other one refuses the request', function()
+  it('reports the limit of the requested model, not the refusal of the other one', function()
     local self = three()
     self:reply('a', LIMITED)
     ask(self, 'main', TITLE)
@@ -189,33 +189,33 @@ describe('by_class', function()
     assert.same({ 'b "small"', 429 }, { tried, answer.status })
   end)
 
-  it('asks once when it is the model already', function()
+  it('tries once when the request already has that model', function()
     local self = three()
     self:reply('b', { status = 400, body = '{}' })
     assert.equal('b as it came', (ask(self, 'auxiliary', 'small')))
   end)
 
-  it('never hands the safety check of auto mode to a smaller model', function()
+  it('never sends the safety check of auto mode to a smaller model', function()
     for _, model in ipairs { 'claude-sonnet-5', 'claude-opus-5-5', 'glm-4.7' } do
       assert.equal('as it came', (ask(three(), 'auxiliary', model)):match '[ab] (.*)')
     end
   end)
 
-  it('takes any class, known or not', function()
+  it('accepts any class, known or not', function()
     local self = using('by_class', providers, { classes = { side_reply = 'small', ['new-class'] = 'middle' } })
     assert.equal('b "small"', (ask(self, 'side_reply')))
     assert.equal('c "middle"', (ask(self, 'new-class')))
     assert.equal('a as it came', (ask(self, 'auxiliary')))
   end)
 
-  it('takes no empty name of a model', function()
+  it('ignores an empty name of a model', function()
     local _, faults = stage.build { routing = { strategy = 'by_class', classes = { auxiliary = '' } } }
     assert.is_truthy(faults:find('routing.classes.auxiliary: found an empty string', 1, true), faults)
   end)
 end)
 
 describe('round_robin', function()
-  it('begins one further each time', function()
+  it('begins with the next upstream each time', function()
     local order = go(using 'round_robin', 6)
     assert.equal(order:sub(1, 5), order:sub(7))
     local seen = {}
@@ -231,7 +231,7 @@ describe('round_robin', function()
     assert.are_not.equal(first, go(self, 1))
   end)
 
-  it('goes on from its beginning when that fails', function()
+  it('tries the others in order from there when that fails', function()
     local self = using 'round_robin'
     self:reply('b', BUSY)
     assert.is_truthy(go(self, 3):find 'bc')
@@ -239,14 +239,14 @@ describe('round_robin', function()
 end)
 
 describe('weighted_round_robin', function()
-  it('gives each its share, evenly spread', function()
+  it('gives each upstream its share, evenly spread', function()
     local self = using('weighted_round_robin', { provider('a', { weight = 5 }), provider('b', { weight = 1 }),
       provider('c', { weight = 1 }) })
     assert.equal('a a b a c a a', go(self, 7))
     assert.equal('a a b a c a a', go(self, 7))
   end)
 
-  it('keeps weight 0 for the worst', function()
+  it('uses weight 0 only when all others fail', function()
     local self = using('weighted_round_robin', { provider('a', { weight = 0 }), provider('b', { weight = 1 }) })
     assert.equal('b b b', go(self, 3))
     self:reply('b', BUSY)
@@ -274,30 +274,30 @@ describe('model_based', function()
   local providers = { provider('a', {}), provider('b', {}), provider('c', {}) }
   local mapping = { ['claude'] = 'a', ['claude-opus'] = 'b' }
 
-  it('goes by the longest prefix', function()
+  it('chooses the provider by the longest prefix', function()
     local self = using('model_based', providers, { model_mapping = mapping, default_provider = 'c' })
     assert.equal('a', go(self, 1, { model = 'claude-haiku' }))
     assert.equal('b', go(self, 1, { model = 'claude-opus-5' }))
   end)
 
-  it('goes to the default provider with every other model', function()
+  it('sends other models to the default provider', function()
     local self = using('model_based', providers, { model_mapping = mapping, default_provider = 'c' })
     assert.equal('c', go(self, 1, { model = 'glm-4' }))
   end)
 
-  it('stays with that provider when it fails', function()
+  it('tries no other provider when that one fails', function()
     local self = using('model_based', providers, { model_mapping = mapping, default_provider = 'c' })
     self:reply('a', BUSY)
     assert.equal('a', go(self, 1, { model = 'claude-haiku' }))
   end)
 
-  it('goes there although only another provider names the model', function()
+  it('uses that provider although only another one names the model', function()
     local self = using('model_based', { provider('a', {}), provider('b', {}, { model_mapping = { claude = 'x' } }) },
       { model_mapping = { claude = 'a' } })
     assert.equal('a', go(self, 1, { model = 'claude' }))
   end)
 
-  it('goes through all without a default', function()
+  it('tries all providers without a default', function()
     local self = using('model_based', providers)
     self:reply('a', BUSY)
     assert.equal('ab', go(self, 1, { model = 'glm' }))
@@ -311,18 +311,18 @@ describe('least_loaded', function()
     })
   end
 
-  it('takes the one with the largest free share, so that all fill up alike', function()
+  it('tries the one with the largest free share, so that all fill evenly', function()
     local counts = { a = 0, b = 0 }
     for host in go(two(), 27):gmatch '%a' do counts[host] = counts[host] + 1 end
     assert.same({ a = 9, b = 18 }, counts)
   end)
 
-  it('takes the higher priority among equals', function()
+  it('tries the higher priority among equals', function()
     assert.equal('a', go(two(), 1))
     assert.equal('b', go(two(9), 1))
   end)
 
-  it('goes on to the next when it fails', function()
+  it('fails over', function()
     local self = two()
     self:reply('a', BUSY)
     assert.equal('ab', go(self, 1))
@@ -337,14 +337,14 @@ describe('weighted_failover', function()
     })
   end
 
-  it('begins with each by its weight', function()
+  it('draws the first upstream by weight', function()
     local counts = { a = 0, b = 0, c = 0 }
     for host in go(three(), 400):gmatch '%a' do counts[host] = counts[host] + 1 end
     assert.equal(0, counts.c)
     assert.is_true(counts.a > 70 and counts.a < 130, counts.a)
   end)
 
-  it('goes on by priority', function()
+  it('tries the others by priority', function()
     local self = three()
     self:reply('b', { error = 'CC_EREFUSED' })
     self:reply('a', { error = 'CC_EREFUSED' })
@@ -353,7 +353,7 @@ describe('weighted_failover', function()
     for order in pairs(seen) do assert.is_true(order == 'abc' or order == 'bac', order) end
   end)
 
-  it('with weights of 0 only is failover', function()
+  it('is failover if all weights are 0', function()
     local self = using('weighted_failover', {
       provider('a', { weight = 0, priority = 1 }), provider('b', { weight = 0, priority = 2 }),
     })
@@ -367,13 +367,13 @@ describe('session_sticky', function()
     return hosts(exchange)
   end
 
-  it('keeps a conversation where it is', function()
+  it('keeps a conversation at one upstream', function()
     local self = using 'session_sticky'
     local first = ask(self, 'one')
     for _ = 1, 10 do assert.equal(first, ask(self, 'one')) end
   end)
 
-  it('knows a conversation by metadata where there is no header', function()
+  it('identifies a conversation by metadata if there is no header', function()
     local self = using 'session_sticky'
     local fields = { metadata = { user_id = '{"session_id":"x"}' } }
     local first = ask(self, nil, fields)
@@ -387,7 +387,7 @@ describe('session_sticky', function()
     assert.is_true(count > 250 and count < 350, count)
   end)
 
-  it('leaves when it fails, and does not come back by itself', function()
+  it('moves a conversation when its upstream fails, and does not move it back', function()
     local self = using 'session_sticky'
     local first = ask(self, 'one')
     self:reply(first, { error = 'CC_EREFUSED' }, {})
@@ -396,7 +396,7 @@ describe('session_sticky', function()
     for _ = 1, 5 do assert.equal(second, ask(self, 'one')) end
   end)
 
-  it('keeps each model of a conversation where that is', function()
+  it('keeps each model of a conversation at its own upstream', function()
     local self = using('session_sticky', { provider('a', {}, { models = { 'big', 'small' } }),
       provider('b', {}, { models = { 'big' } }), provider('c', {}, { models = { 'small' } }) })
     local first = ask(self, 'two', { model = 'big' })
@@ -409,14 +409,14 @@ describe('session_sticky', function()
     end
   end)
 
-  it('begins alike after a restart', function()
+  it('begins with the same upstream after a restart', function()
     local homes = {}
     for number = 1, 20 do homes[number] = ask(using 'session_sticky', 'session ' .. number) end
     local self = using 'session_sticky'
     for number = 1, 20 do assert.equal(homes[number], ask(self, 'session ' .. number)) end
   end)
 
-  it('is failover for requests without one', function()
+  it('is failover for requests without a conversation', function()
     local self = using('session_sticky', { provider('a', { priority = 1 }), provider('b', { priority = 2 }) })
     assert.equal('b', ask(self, nil))
   end)
@@ -443,7 +443,7 @@ describe('race', function()
     return exchange
   end
 
-  it('gives the first 2 s to itself until its latency is known', function()
+  it('starts the second after 2 s while the latency is unknown', function()
     local self, a, b = two()
     self:reply(a, { after = 1900 })
     assert.same({ 'one', 'a' }, { began(ask(self)) })
@@ -454,7 +454,7 @@ describe('race', function()
     assert.same({ 'both', 'a' }, { began(ask(self)) })
   end)
 
-  it('gives it the time it has learned then', function()
+  it('starts the second after the latency that was learned', function()
     local self, a, b = two()
     self:reply(b, { after = 50 })
     self:reply(a, { after = 800 })
@@ -465,7 +465,7 @@ describe('race', function()
     assert.same({ 'both', 'b' }, { began(ask(self)) })
   end)
 
-  it('gives it 500 ms at least and 10 s at most', function()
+  it('starts the second after at least 500 ms and at most 10 s', function()
     local self, a, b = two()
     self:reply(b, { after = 50 })
     self:reply(a, { after = 10 })
@@ -484,7 +484,7 @@ describe('race', function()
     assert.equal('both', (began(ask(self))))
   end)
 
-  it('does not become hasty by what it has called off', function()
+  it('learns no latency from attempts that were cancelled', function()
     local self, a, b = two()
     self:reply(b, { after = 1 })
     for number = 1, 300 do
@@ -495,7 +495,7 @@ describe('race', function()
     assert.equal('one', (began(ask(self))))
   end)
 
-  it('calls the loser off at once, and counts it', function()
+  it('cancels the loser at once, and counts it', function()
     local self, a, b = two { rpm_limit = 2 }
     self:reply(a, { after = 60000 })
     self:reply(b, { after = 50 })
@@ -509,7 +509,7 @@ describe('race', function()
     assert.is_nil(self:line().raced)
   end)
 
-  it('asks one after the other when no stream is wanted', function()
+  it('tries one after the other for a request without a stream', function()
     local self, a, b = two()
     self:reply(a, { after = 60000 })
     self:reply(b, { after = 1 })
@@ -518,7 +518,7 @@ describe('race', function()
     assert.same({ 'both', 'b' }, { began(ask(self, {})) })
   end)
 
-  it('goes on at once when the first fails', function()
+  it('starts the second at once when the first fails', function()
     local self, a, b = two()
     self:reply(a, BUSY)
     self:reply(b, { after = 1 })
@@ -538,19 +538,19 @@ describe('cheapest', function()
 
   local function price(input, output) return { input = input, output = output } end
 
-  it('goes from the cheapest to the dearest', function()
+  it('tries the cheapest first', function()
     local prices = { ['a/*'] = price(3, 3), ['b/*'] = price(2, 2), ['c/*'] = price(1, 1) }
     assert.equal('cba', ask(prices))
     assert.equal('c', ask(prices, 100, 'ab'))
   end)
 
-  it('weighs input and output as this request has them', function()
+  it('estimates input and output of this request', function()
     local prices = { ['a/*'] = price(1, 100), ['b/*'] = price(20, 20), ['c/*'] = price(50, 1) }
     assert.equal('abc', ask(prices, 1))
     assert.equal('cba', ask(prices, 1000))
   end)
 
-  it('takes those without a price last, and the higher priority among equals', function()
+  it('tries those without a price last, and the higher priority among equals', function()
     assert.equal('bca', ask { ['b/*'] = price(9, 9), ['c/*'] = price(9, 9) })
     assert.equal('abc', ask {})
     assert.equal('cab', ask { ['c/*'] = price(0, 0) })
@@ -581,7 +581,7 @@ describe('budget', function()
     return 86400000 - stage.C.cc_time() % 86400000
   end
 
-  it('serves until it is spent, and then says so without asking anybody', function()
+  it('serves until the budget is spent, then refuses without an attempt', function()
     local self, name = shop { budget_per_day = 2 }
     stage.advance(to_midnight())
     stage.advance(3600000)
@@ -597,7 +597,7 @@ describe('budget', function()
       .. 'in 23 h 0 min', answer.json.error.message)
   end)
 
-  it('begins anew at midnight UTC', function()
+  it('starts again at midnight UTC', function()
     local self = shop { budget_per_day = 1 }
     ask(self)
     assert.equal(429, ask(self).status)
@@ -607,7 +607,7 @@ describe('budget', function()
     assert.equal(200, ask(self).status)
   end)
 
-  it('bounds by routing.budget_per_day where a client has none, and those without a name together', function()
+  it('uses routing.budget_per_day for clients without their own, and one budget for all without a name', function()
     local self = shop({}, { budget_per_day = 1 })
     ask(self)
     assert.equal(429, ask(self).status)
@@ -617,12 +617,12 @@ describe('budget', function()
     assert.is_truthy(answer.json.error.message:find '^this relay is over its daily budget')
   end)
 
-  it('bounds nothing where there is no budget', function()
+  it('limits nothing without a budget', function()
     local self = shop { budget_per_day = 0 }
     for _ = 1, 5 do assert.equal(200, ask(self).status) end
   end)
 
-  it('keeps the count over a reload', function()
+  it('keeps the amount over a reload', function()
     local self, name = shop { budget_per_day = 1 }
     ask(self)
     self:use { routing = { strategy = 'budget', prices = PRICES }, server = { auth = { clients = {
@@ -631,7 +631,7 @@ describe('budget', function()
     assert.equal(429, ask(self).status)
   end)
 
-  it('counts no errors, and says what it cannot count', function()
+  it('counts no errors, and logs what it cannot count', function()
     local self = shop { budget_per_day = 1 }
     self:reply('a', { status = 400, body = '{"type":"error","error":{"type":"invalid_request_error","message":"x"}}' })
     for _ = 1, 3 do assert.equal(400, ask(self).status) end

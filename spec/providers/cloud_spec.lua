@@ -31,10 +31,10 @@ describe('the family of a model', function()
     ['us.anthropic.claude-sonnet-4-5-20250929-v1:0'] = 4, ['claude-opus-5-5'] = 5, ['claude-opus-4@20250514'] = 4,
     ['anthropic.claude-haiku-10'] = 10, ['claude-haiku-5'] = 5,
   } do
-    it('is told by ' .. name, function() assert.equal(family, cloud.family(name)) end)
+    it('is known from ' .. name, function() assert.equal(family, cloud.family(name)) end)
   end
 
-  it('is unknown when the name does not tell', function()
+  it('is unknown for other names', function()
     for _, name in ipairs { 'arn:aws:bedrock:x:1:application-inference-profile/abc', 'GLM-4.7', 'claude', '' } do
       assert.is_nil(cloud.family(name))
     end
@@ -42,12 +42,12 @@ describe('the family of a model', function()
 end)
 
 describe('betas', function()
-  it('are those permitted, in the client\'s order, each once', function()
+  it('are the permitted ones, in the client\'s order, each once', function()
     local request = request_of({}, 'b-2, a-1,unknown-3,, a-1 ')
     assert.same({ 'b-2', 'a-1' }, cloud.betas(request, { 'a-1', 'b-2', 'c-3' }))
   end)
 
-  it('are more where the configuration says so', function()
+  it('include those of allowed_betas', function()
     local request = request_of({}, 'a-1,mine-2', { settings = { allowed_betas = { 'mine-2' } } })
     assert.same({ 'a-1', 'mine-2' }, cloud.betas(request, { 'a-1' }))
   end)
@@ -57,7 +57,7 @@ describe('betas', function()
     assert.same({ 'tool-search-tool-2025-10-19' }, cloud.betas(request, { 'tool-search-tool-2025-10-19' }))
   end)
 
-  it('can be had without some families', function()
+  it('can leave out families', function()
     assert.same({ 'a-2026-01-01', 'web' }, cloud.except({ 'a-2026-01-01', 'web-search-2025-03-05', 'web' },
       { 'web-search' }))
   end)
@@ -66,7 +66,7 @@ describe('betas', function()
 end)
 
 describe('the body', function()
-  it('loses what the schema refuses', function()
+  it('loses the fields that the schema refuses', function()
     local request = request_of { context_management = { edits = {} }, metadata = { user_id = 'u' } }
     cloud.body(request, 'v-1', {})
     assert.same({ metadata = { user_id = 'u' }, anthropic_version = 'v-1' }, request.body)
@@ -88,7 +88,7 @@ describe('the body', function()
     end)
   end
 
-  it('has what belongs to several betas with any of them', function()
+  it('has a field of several betas with any of them', function()
     for _, beta in ipairs { 'skills-2025-10-02', 'code-execution-2025-05-22' } do
       local request = request_of { container = 'x' }
       cloud.body(request, 'v', { beta })
@@ -104,19 +104,19 @@ describe('the body', function()
     assert.same({ effort = 'low' }, request.body.output_config)
   end)
 
-  it('never has a cache_control of its own', function()
+  it('never has a top-level cache_control', function()
     local request = request_of { cache_control = { type = 'ephemeral' } }
     cloud.body(request, 'v', { 'prompt-caching-scope-2026-01-05' })
     assert.is_nil(request.body.cache_control)
   end)
 
-  it('keeps safeguards, for who cannot do them has to say so', function()
+  it('keeps safeguards, as a provider without them must refuse the request', function()
     local request = request_of { safeguards = { 1 } }
     cloud.body(request, 'v', {})
     assert.same({ 1 }, request.body.safeguards)
   end)
 
-  it('is searched for scopes of cache_control only where there are some, unless their beta is sent', function()
+  it('is searched for scopes of cache_control only if it has some and their beta is not sent', function()
     local function searched(betas, has)
       local request, count = request_of({}, nil, { has = has }), 0
       cloud.body(request, 'v', betas)
@@ -142,7 +142,7 @@ describe('the body', function()
     assert.same(thinking, request.body.thinking)
   end)
 
-  it('loses it before, and where the family is unknown', function()
+  it('loses thinking.display before, and if the family is unknown', function()
     for _, model in ipairs { 'claude-sonnet-4-5', 'arn:aws:bedrock:us-east-1:1:application-inference-profile/abc' } do
       local request = request_of({ thinking = thinking }, nil, { model = model })
       cloud.body(request, 'v', {})
@@ -150,14 +150,14 @@ describe('the body', function()
     end
   end)
 
-  it('tells the family by the client\'s name when the cloud\'s does not', function()
+  it('takes the family from the client\'s model name if the cloud\'s does not show it', function()
     local request = request_of({ thinking = thinking }, nil, { model = 'arn:aws:bedrock:x:1:custom/abc' })
     request.original_model = 'claude-opus-5-5'
     cloud.body(request, 'v', {})
     assert.same(thinking, request.body.thinking)
   end)
 
-  it('gets the betas unless it has a list of its own', function()
+  it('gets the betas unless it has its own list', function()
     local request = request_of {}
     cloud.put_betas(request, { 'a' })
     assert.same({ 'a' }, request.body.anthropic_beta)
