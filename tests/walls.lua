@@ -8,7 +8,7 @@ local library = root .. '/lua/ccrelay'
 
 -- Lower rooms first. A room is a folder of lua/ccrelay, or c.lua or init.lua.
 local ROOMS = {
-  'c', 'util', 'shared', 'log', 'script', 'net', 'sched', 'config', 'credentials', 'limits', 'health', 'providers',
+  'c', 'util', 'shared', 'log', 'script', 'sched', 'net', 'config', 'credentials', 'limits', 'health', 'providers',
   'routing', 'exchange', 'init', 'endpoints', 'generation', 'server', 'process', 'testing', 'cli',
 }
 

@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local budget = require 'ccrelay.limits.budget'
 local cell = require 'ccrelay.shared.cell'
+local sha256 = require 'ccrelay.util.sha256'
 local each = require 'ccrelay.util.each'
 local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
@@ -149,7 +150,7 @@ end
 ---@param text string
 ---@return integer
 function Relay.hash(text)
-  return tonumber(cell.digest(tostring(text), 6), 16)
+  return sha256.number(tostring(text), 6)
 end
 
 local LEVELS = { debug = true, info = true, warn = true, error = true }

@@ -23,8 +23,8 @@ local function next_of(list)
   return #list > 1 and table.remove(list, 1) or list[1]
 end
 
-package.loaded['ccrelay.sched.task'] = {
-  fetch = function(spec)
+package.loaded['ccrelay.net.fetch'] = {
+  send = function(spec)
     stage.requests[#stage.requests + 1] = spec
     local given = stage.answers[(spec.method or 'GET') .. ' ' .. spec.url]
     if type(given) == 'table' and given[1] then given = next_of(given) end
@@ -33,6 +33,9 @@ package.loaded['ccrelay.sched.task'] = {
     if type(given) == 'string' then return nil, given end
     return answer_of(given)
   end,
+}
+
+package.loaded['ccrelay.sched.task'] = {
   run = function(spec)
     stage.runs[#stage.runs + 1] = spec
     if not stage.program then return nil, 'there is no such program' end

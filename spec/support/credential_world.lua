@@ -76,9 +76,9 @@ local function next_of(list)
   return #list > 1 and table.remove(list, 1) or list[1]
 end
 
-local task = {}
+local fetch, task = {}, {}
 
-function task.fetch(spec)
+function fetch.send(spec)
   spec.method = spec.method or 'GET'
   state.requests[#state.requests + 1] = spec
   local name = spec.method .. ' ' .. spec.url
@@ -120,6 +120,7 @@ end
 for name in pairs(package.loaded) do
   if name:find '^ccrelay%.credentials%.' or name == 'ccrelay.util.random' then package.loaded[name] = nil end
 end
+package.loaded['ccrelay.net.fetch'] = fetch
 package.loaded['ccrelay.sched.task'], package.loaded['ccrelay.credentials.cache'] = task, vault
 
 -- ---- For the specs -----------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Sends the request for a token. If it fails in a way that may pass, it sends it again after 1 s and after 2 s.
 local random = require 'ccrelay.util.random'
+local fetch = require 'ccrelay.net.fetch'
 local task = require 'ccrelay.sched.task'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
@@ -22,7 +23,7 @@ local JITTER = 0.1
 function M.with_retries(ask)
   local tries = 0
   while true do
-    local answer, words = task.fetch(ask.request)
+    local answer, words = fetch.send(ask.request)
     local value, failure
     if answer then
       value, failure = ask.read(answer)

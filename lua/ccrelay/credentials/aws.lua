@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The credential scheme aws: signs requests with the credentials of the default chain (aws/chain.lua), or sends an API
 -- key of Bedrock as a bearer token.
-local cell = require 'ccrelay.shared.cell'
+local sha256 = require 'ccrelay.util.sha256'
 local chain = require 'ccrelay.credentials.aws.chain'
 local examine = require 'ccrelay.credentials.aws.examine'
 local json = require 'ccrelay.util.json'
@@ -43,7 +43,7 @@ end
 local function name_of(provider, options)
   local parts = { tostring(options.bearer) }
   for index, key in ipairs(DISTINGUISHING) do parts[index + 1] = tostring(provider.settings[key] or '') end
-  return 'aws:' .. cell.digest(json.encode(parts), 8) .. ':' .. provider.name
+  return 'aws:' .. sha256.hex(json.encode(parts), 8) .. ':' .. provider.name
 end
 
 -- Tells whether another fetch must give the same credentials: the configuration and environment of a process do not

@@ -4,7 +4,7 @@
 local advice = require 'ccrelay.credentials.entra.advice'
 local ask = require 'ccrelay.credentials.ask'
 local bearer = require 'ccrelay.credentials.bearer'
-local cell = require 'ccrelay.shared.cell'
+local sha256 = require 'ccrelay.util.sha256'
 local form = require 'ccrelay.credentials.form'
 local plan = require 'ccrelay.credentials.entra.plan'
 local texts = require 'ccrelay.util.text'
@@ -129,7 +129,7 @@ function M.source(provider, context)
     parts[#parts + 1] = found[name] or ''
   end
   return {
-    name = 'entra:' .. cell.digest(table.concat(parts, '\0'), 8), label = 'the Azure credentials',
+    name = 'entra:' .. sha256.hex(table.concat(parts, '\0'), 8), label = 'the Azure credentials',
     advisory_ms = ADVISORY_MS, mandatory_ms = MANDATORY_MS, fetch = function() return fetch(context, ca_file) end,
   }
 end

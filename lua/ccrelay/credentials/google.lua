@@ -2,7 +2,7 @@
 -- The credential scheme google: a bearer token from Google's application default credentials, which are a credentials
 -- file, the login of gcloud, or the metadata server, in this order.
 local bearer = require 'ccrelay.credentials.bearer'
-local cell = require 'ccrelay.shared.cell'
+local sha256 = require 'ccrelay.util.sha256'
 local fields = require 'ccrelay.credentials.google.fields'
 local file = require 'ccrelay.credentials.google.file'
 local metadata = require 'ccrelay.credentials.google.metadata'
@@ -90,7 +90,7 @@ local function name_of(context, ca_file)
   for _, name in ipairs { 'GOOGLE_APPLICATION_CREDENTIALS', 'CLOUDSDK_CONFIG', 'HOME', 'GOOGLE_CLOUD_QUOTA_PROJECT' } do
     parts[#parts + 1] = context.env(name) or ''
   end
-  return 'google:' .. cell.digest(table.concat(parts, '\0'), 8)
+  return 'google:' .. sha256.hex(table.concat(parts, '\0'), 8)
 end
 
 --- Makes the source of the token. Providers with the same credentials and CA file share one.

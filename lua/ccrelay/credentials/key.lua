@@ -6,6 +6,13 @@ local M = {}
 local SUBSCRIPTION = 'sk-ant-oat'
 local SUBSCRIPTION_BETA = 'oauth-2025-04-20' -- Anthropic refuses a subscription token without it
 
+--- Whether a credential is the token of a Claude subscription.
+---@param token string
+---@return boolean
+function M.is_subscription(token)
+  return string.sub(token, 1, #SUBSCRIPTION) == SUBSCRIPTION and #token > #SUBSCRIPTION
+end
+
 local function pass_on(request, name)
   local value = request:client_header(name)
   if value and value ~= '' then request:header(name, value) end
@@ -30,7 +37,7 @@ function M.apply(request, _, adapter)
     pass_on(request, 'authorization')
     pass_on(request, 'x-api-key')
   elseif request.key then
-    local token = string.sub(request.key, 1, #SUBSCRIPTION) == SUBSCRIPTION
+    local token = M.is_subscription(request.key)
     if token then add_beta(request, SUBSCRIPTION_BETA) end
     if adapter.key_header == 'authorization' or token then
       request:header('authorization', 'Bearer ' .. request.key)

@@ -4,6 +4,7 @@
 local respond = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
 local client_auth = require 'ccrelay.exchange.client_auth'
+local key_scheme = require 'ccrelay.credentials.key'
 local budget = require 'ccrelay.limits.budget'
 local respond_upstream = require 'ccrelay.exchange.respond_upstream'
 local json = require 'ccrelay.util.json'
@@ -17,7 +18,7 @@ local SEVERITIES = { [0.75] = 'warning', [0.95] = 'critical' } -- by threshold
 
 -- The provider that knows the subscription: Anthropic itself, which gets the client's token unchanged.
 local function at_anthropic(exchange)
-  if not client_auth.is_subscription(client_auth.bearer(exchange.header.authorization)) then return nil end
+  if not key_scheme.is_subscription(client_auth.bearer(exchange.header.authorization)) then return nil end
   for _, provider in ipairs(exchange.generation.providers) do
     local candidate = provider.type == 'anthropic' and candidates.at(provider, exchange.client)
     if candidate and candidate.credential == 'client' then return candidate end

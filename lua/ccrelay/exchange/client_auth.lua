@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Who a client is: every configured key is compared, by digest and in constant time, whatever was sent.
-local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local clients = require 'ccrelay.limits.clients'
-local ffi = require 'ffi'
+local key_scheme = require 'ccrelay.credentials.key'
 local memoize = require 'ccrelay.util.memoize'
+local sha256 = require 'ccrelay.util.sha256'
 local texts = require 'ccrelay.util.text'
 
 ---@class ccrelay.Client
@@ -14,25 +14,17 @@ local texts = require 'ccrelay.util.text'
 ---@field allowance ccrelay.Allowance? what a configured client may use
 
 ---@class ccrelay.Auth
----@field entries { digest: ffi.cdata*, kind: string, name: string?, allowance: ccrelay.Allowance? }[]
+---@field entries { digest: string, kind: string, name: string?, allowance: ccrelay.Allowance? }[]
 ---@field open boolean nobody has to show a key
 local Auth = {}
 Auth.__index = Auth
 
 local M = {}
 
-local digest_type = ffi.typeof 'uint8_t[32]'
-local SUBSCRIPTION = 'sk-ant-oat'
-
-local function digest(text, out)
-  C.cc_sha256(text, #text, out)
-  return out
-end
-
 local function add(entries, secret, kind, settings)
   if type(secret) ~= 'string' or secret == '' then return end
   entries[#entries + 1] = {
-    digest = digest(secret, digest_type()), kind = kind, name = settings and settings.name,
+    digest = sha256.of(secret), kind = kind, name = settings and settings.name,
     allowance = settings and clients.allowance(settings),
   }
 end
@@ -55,16 +47,14 @@ function M.new(rules)
   }, Auth)
 end
 
-local seen = digest_type()
-
 -- The entry a presented secret is; the work is the same for every secret of a length.
 function Auth:match(presented, bearer)
   if #self.entries == 0 then return nil end
-  digest(presented, seen)
+  local seen = sha256.of(presented)
   local found
   for index = 1, #self.entries do
     local entry = self.entries[index]
-    if C.cc_equal(seen, entry.digest, 32) and (bearer or entry.kind ~= 'bearer') then found = found or entry end
+    if sha256.equal(seen, entry.digest) and (bearer or entry.kind ~= 'bearer') then found = found or entry end
   end
   return found
 end
@@ -81,13 +71,6 @@ local function client(kind, passes, entry)
   return { kind = kind, passes = passes, name = entry and entry.name, allowance = entry and entry.allowance }
 end
 
---- Whether a bearer is the token of a Claude subscription.
----@param token string
----@return boolean
-function M.is_subscription(token)
-  return string.sub(token, 1, #SUBSCRIPTION) == SUBSCRIPTION and #token > #SUBSCRIPTION
-end
-
 --- Who sent these credentials: nil for nobody who may.
 ---@param authorization string?
 ---@param api_key string?
@@ -98,7 +81,7 @@ function Auth:identify(authorization, api_key)
   if by_token and by_key and token ~= key then return nil end
   local entry = by_key or by_token
   if entry then return client(entry.kind, false, entry) end
-  if self.subscription and M.is_subscription(token) then return client('subscription', true) end
+  if self.subscription and key_scheme.is_subscription(token) then return client('subscription', true) end
   if self.any_bearer then return token ~= '' and client('bearer', true) or nil end
   if self.open then return client('open', (authorization or '') ~= '' or key ~= '') end
   return nil

@@ -5,6 +5,7 @@ local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
+local sha256 = require 'ccrelay.util.sha256'
 local wait = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Count one question
@@ -17,12 +18,7 @@ local KEPT_MS = 10000
 local MOST_ENTRIES = 256
 local MOST_BODY_BYTES = 256 * 1024 -- hashing holds up the loop
 
-local slice, digest = ffi.new 'struct cc_slice', ffi.new 'uint8_t[32]'
-
-local function digest_of(data, size)
-  C.cc_sha256(data, size, digest)
-  return ffi.string(digest, 32)
-end
+local slice = ffi.new 'struct cc_slice'
 
 -- All that an answer may depend on, and all that clients differ in.
 local function key_of(exchange, upstream)
@@ -31,13 +27,13 @@ local function key_of(exchange, upstream)
   end
   local client, header = exchange.client, exchange.header
   local parts = {
-    digest_of(slice.data, slice.size), client.kind, client.name or '', header.authorization or '',
+    sha256.of(slice.data, slice.size), client.kind, client.name or '', header.authorization or '',
     header['x-api-key'] or '', upstream.provider, upstream.model or '', upstream.credential, exchange.path,
     exchange.query, header['anthropic-beta'] or '', header['anthropic-version'] or '',
   }
   for index, part in ipairs(parts) do parts[index] = #part .. ':' .. part end
   local text = table.concat(parts)
-  return digest_of(text, #text)
+  return sha256.of(text)
 end
 
 -- Makes room for one more: what is past its time goes, else what is nearest to it.

@@ -4,6 +4,7 @@
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local health = require 'ccrelay.health'
+local fetch = require 'ccrelay.net.fetch'
 local task = require 'ccrelay.sched.task'
 
 local M = {}
@@ -18,7 +19,7 @@ local under_way = {}
 local function knock(relay, provider, journal)
   local origin, reason = provider:origin(relay)
   local stands = false
-  if origin then stands, reason = task.knock(origin, PATIENCE_MS) end
+  if origin then stands, reason = fetch.connect(origin, PATIENCE_MS) end
   local now = C.cc_now()
   last[provider.name] = { at = now, reason = reason and journal.clean(reason) }
   under_way[provider.name] = nil

@@ -5,7 +5,7 @@
 -- The text of a breaker's cell is "REASON DIGEST DIGEST ...": why it is open ("-": nothing to add), and the
 -- requests that counted last.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.shared.cell'
+local sha256 = require 'ccrelay.util.sha256'
 local ffi = require 'ffi'
 
 local M = {}
@@ -15,19 +15,13 @@ local MOST = 16     -- digests kept; 8 hex digits each
 local NO_REASON = '-'
 
 local slice = ffi.new 'struct cc_slice'
-local digest = ffi.new 'uint8_t[32]'
 local buffer = ffi.new 'char[192]'
-
-local function sha(data, size)
-  C.cc_sha256(data, size, digest)
-  return ffi.string(digest, 32)
-end
 
 -- Nothing once the answer has begun, for the body may be gone then.
 local function body_of(exchange)
   if C.cc_request_body(exchange.relay, exchange.handle, slice) ~= C.CC_OK or slice.size == 0 then return '' end
   local part = math.min(slice.size, PART)
-  return sha(slice.data, part) .. sha(slice.data + (slice.size - part), part)
+  return sha256.of(slice.data, part) .. sha256.of(slice.data + (slice.size - part), part)
 end
 
 local function client_of(exchange)
@@ -39,7 +33,7 @@ end
 -- The digest of the client and its request. Of a body that is gone the size tells.
 local function digest_of(exchange, bytes)
   local parts = { client_of(exchange), exchange.model or '', bytes or exchange.body_bytes, body_of(exchange) }
-  return cell.digest(table.concat(parts, '\0'), 4)
+  return sha256.hex(table.concat(parts, '\0'), 4)
 end
 
 local function text_of(number)

@@ -3,6 +3,7 @@
 -- at each provider, learned over all workers.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
+local sha256 = require 'ccrelay.util.sha256'
 local memoize = require 'ccrelay.util.memoize'
 
 local M = {}
@@ -17,7 +18,7 @@ local COUNTS = 32    -- and in the rest how many streams there were
 local PLACES = 1024  -- that models share, so that there are no more cells than that
 
 local place_of = memoize.results(function(name)
-  return cell.number('latency ' .. tonumber(cell.digest(name, 3), 16) % PLACES)
+  return cell.number('latency ' .. sha256.number(name, 3) % PLACES)
 end)
 
 local function place(upstream)

@@ -2,8 +2,8 @@
 -- Health learns from attempts: from the outcome of each, and from the end of the answer that a client got.
 local C = require 'ccrelay.c'
 local evidence = require 'ccrelay.health.evidence'
-local ffi = require 'ffi'
 local health = require 'ccrelay.health'
+local slice = require 'ccrelay.util.slice'
 local unknown_models = require 'ccrelay.health.unknown_models'
 
 local M = {}
@@ -145,7 +145,7 @@ end
 ---@param attempt ccrelay.Attempt that the client's answer came from
 ---@param report ffi.cdata* struct cc_report
 function M.from_end(exchange, attempt, report)
-  local kind = report.stream_error.size > 0 and ffi.string(report.stream_error.data, report.stream_error.size) or ''
+  local kind = slice.text(report.stream_error)
   if kind == 'overloaded_error' or kind == 'rate_limit_error' or kind == 'api_error' or not INNOCENT[report.error] then
     health.broke(exchange, attempt.upstream, kind, attempt.probed, report.request_bytes)
   elseif report.error == C.CC_OK and report.status < 300 then

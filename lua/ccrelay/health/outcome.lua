@@ -12,6 +12,7 @@ local model_errors = require 'ccrelay.health.model_errors'
 local reservation = require 'ccrelay.limits.reservation'
 local response_headers = require 'ccrelay.limits.response_headers'
 local call = require 'ccrelay.script.call'
+local slice = require 'ccrelay.util.slice'
 
 ---@class ccrelay.Outcome
 ---@field ok boolean success so far
@@ -56,9 +57,7 @@ local VERDICTS = {
 local raw = ffi.new 'struct cc_outcome'
 local name_slice, value_slice = ffi.new 'struct cc_slice', ffi.new 'struct cc_slice'
 
-local function text(slice)
-  return slice.size > 0 and ffi.string(slice.data, slice.size) or ''
-end
+local text = slice.text
 
 -- ---- Headers -----------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 -- Answers of providers that said until when a key is at its limit. They are kept for all workers, so that
 -- until then the relay can repeat the answer instead of asking again.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.shared.cell'
+local sha256 = require 'ccrelay.util.sha256'
 local each = require 'ccrelay.util.each'
 local api_error = require 'ccrelay.util.api_error'
 local ffi = require 'ffi'
@@ -27,7 +27,7 @@ local buffer = ffi.new('char[?]', BUFFER)
 local version = ffi.new 'uint32_t[1]'
 
 local function places_of(name)
-  local list, first = {}, tonumber(cell.digest(name, 2), 16)
+  local list, first = {}, sha256.number(name, 2)
   for index = 0, 1 do
     local place = 'stated limit ' .. (first + index) % PLACES
     list[index + 1] = C.cc_secret(place, #place)

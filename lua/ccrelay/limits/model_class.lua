@@ -3,6 +3,7 @@
 -- is learned of a key is kept for each class; what the configuration says of a key is for all together.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
+local sha256 = require 'ccrelay.util.sha256'
 local memoize = require 'ccrelay.util.memoize'
 
 ---@class ccrelay.Quota
@@ -34,7 +35,7 @@ M.class_of = memoize.results(function(model)
   for _, line in ipairs(LINES) do
     if string.find(name, line, 1, true) then return line end
   end
-  return 'other ' .. tonumber(cell.digest(name, 2), 16) % OTHERS
+  return 'other ' .. sha256.number(name, 2) % OTHERS
 end)
 
 local function name_of(slot, class) return cell.fit(slot.name .. ' ' .. class) end

@@ -4,6 +4,7 @@ local C = require 'ccrelay.c'
 local date = require 'ccrelay.util.date'
 local ffi = require 'ffi'
 local model_class = require 'ccrelay.limits.model_class'
+local slice = require 'ccrelay.util.slice'
 
 local M = {}
 
@@ -17,11 +18,11 @@ for index, kind in ipairs(KINDS) do
   names[index] = { limit = prefix .. '-limit', remaining = prefix .. '-remaining', reset = prefix .. '-reset' }
 end
 
-local slice = ffi.new 'struct cc_slice'
+local value = ffi.new 'struct cc_slice'
 
 local function header(exchange, number, name)
-  local code = C.cc_outcome_header(exchange.relay, exchange.handle, number, name, #name, slice)
-  return code == C.CC_OK and slice.size > 0 and ffi.string(slice.data, slice.size) or nil
+  local code = C.cc_outcome_header(exchange.relay, exchange.handle, number, name, #name, value)
+  return code == C.CC_OK and value.size > 0 and slice.text(value) or nil
 end
 
 M.header = header

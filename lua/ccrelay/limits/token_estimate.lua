@@ -3,6 +3,7 @@
 -- make a token, how much of a request is new to its prompt cache, how much output there is.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
+local sha256 = require 'ccrelay.util.sha256'
 local memoize = require 'ccrelay.util.memoize'
 
 local M = {}
@@ -19,7 +20,7 @@ local PLACES = 256      -- that models share, so that there are no more cells th
 --- The place of a model, a whole number below 256.
 ---@param model string
 ---@return integer
-M.place = memoize.results(function(model) return tonumber(cell.digest(model, 2), 16) % PLACES end)
+M.place = memoize.results(function(model) return sha256.number(model, 2) % PLACES end)
 
 local function places(what)
   return memoize.results(function(model) return cell.number(what .. ' ' .. M.place(model)) end)

@@ -3,6 +3,7 @@
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
+local slice = require 'ccrelay.util.slice'
 
 local M = {}
 
@@ -63,7 +64,7 @@ function M.counters()
   local all, name = {}, ffi.new 'struct cc_slice'
   for number = 0, C.cc_cells() - 1 do
     if C.cc_cell_name(number, name) == C.CC_OK then
-      local short = ffi.string(name.data, name.size):match '^count:(.+)$'
+      local short = slice.text(name):match '^count:(.+)$'
       if short then all[short] = C.cc_cell_get(number) end
     end
   end

@@ -4,6 +4,7 @@
 local C = require 'ccrelay.c'
 local cjson = require 'cjson'
 local ffi = require 'ffi'
+local slice = require 'ccrelay.util.slice'
 
 local M = {}
 
@@ -35,7 +36,7 @@ end
 function M.receive(relay)
   local bytes = ffi.new 'struct cc_slice'
   C.cc_message(relay, bytes)
-  return M.unpack(ffi.string(bytes.data, bytes.size))
+  return M.unpack(slice.text(bytes))
 end
 
 return M

@@ -3,7 +3,6 @@
 -- process with it, is a fault like any other, and whoever asked goes on meanwhile.
 local C = require 'ccrelay.c'
 local ipc = require 'ccrelay.process.ipc'
-local ffi = require 'ffi'
 local script_file = require 'ccrelay.script.file'
 local task = require 'ccrelay.sched.task'
 
@@ -56,28 +55,12 @@ function M.build(work)
   return work()
 end
 
--- Runs a task in a process that has no loop, or none yet: what it returns.
-local function run_first(work)
-  local relay, event = C.cc_open(), ffi.new 'struct cc_event'
-  local over, first, second = false, nil, nil
-  task.attach(relay)
-  task.start(function()
-    first, second = work()
-    over = true
-  end)
-  while not over and C.cc_next(relay, event) do
-    if event.type == C.CC_EVENT_FETCH then task.fetched(event.id) end
-  end
-  C.cc_close(relay)
-  return first, second
-end
-
 --- The same for a process that has no loop, or none yet.
 ---@param work fun(): any, ccrelay.Fault[]
 ---@return any built
 ---@return ccrelay.Fault[] warnings_or_faults
 function M.build_first(work)
-  return run_first(function() return M.build(work) end)
+  return task.run_alone(function() return M.build(work) end)
 end
 
 --- Runs a policy against made-up requests in a process of its own, as the scripted C side takes the place of the real
@@ -85,7 +68,7 @@ end
 ---@param rehearse fun(): boolean, ccrelay.Fault[]
 ---@return ccrelay.Fault[] faults what failed, and whether all of it came to an end
 function M.rehearse_first(rehearse)
-  return (run_first(function()
+  return (task.run_alone(function()
     local result, message = task.apart(load_apart, PATIENCE_MS, MOST_BYTES, rehearse)
     if not result then return { { path = '', message = 'no process to run the policy in: ' .. message } } end
     local told = result.error == C.CC_OK and result.status == 0 and ipc.unpack(result.body:match '([^%z]*)$')

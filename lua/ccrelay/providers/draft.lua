@@ -8,7 +8,8 @@ local handle = require 'ccrelay.script.handle'
 local features = require 'ccrelay.providers.features'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
-local task = require 'ccrelay.sched.task'
+local signer = require 'ccrelay.net.signer'
+local slice = require 'ccrelay.util.slice'
 local wait = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Request
@@ -31,7 +32,7 @@ Request.__metatable = false
 
 local M = {}
 
-local slice = ffi.new 'struct cc_slice'
+local value_slice = ffi.new 'struct cc_slice'
 
 local function must(self, code, what)
   if code == C.CC_OK then return end
@@ -96,19 +97,16 @@ function Request:has(feature)
   return features.has(self.features, feature)
 end
 
-local out, out_size = ffi.new 'char *[1]', ffi.new 'uint32_t[1]'
-
 local function take(self, code, what)
   must(self, code, what)
-  local text = out_size[0] > 0 and ffi.string(out[0], out_size[0]) or ''
-  C.cc_free(out[0])
-  return text
+  return (slice.taken())
 end
 
 --- Returns the body with all edits so far.
 ---@return string
 function Request:edited()
-  return take(self, C.cc_attempt_body(self.relay, self.handle, self.number, out, out_size), 'the body of the request')
+  local code = C.cc_attempt_body(self.relay, self.handle, self.number, slice.out, slice.out_size)
+  return take(self, code, 'the body of the request')
 end
 
 --- Sends another body instead of the client's: earlier edits have no effect, later ones are refused.
@@ -122,7 +120,8 @@ end
 ---@param path string
 ---@return string
 function Request:without(text, path)
-  return take(self, C.cc_json_without(text, #text, path, #path, out, out_size), 'the member "' .. path .. '"')
+  local code = C.cc_json_without(text, #text, path, #path, slice.out, slice.out_size)
+  return take(self, code, 'the member "' .. path .. '"')
 end
 
 --- Returns the base64 of bytes, with padding.
@@ -132,28 +131,28 @@ function Request:base64(text) -- luacheck: no unused args
   return (base64.encode(text))
 end
 
-local signer = ffi.new 'struct cc_signer'
+local signer_spec = ffi.new 'struct cc_signer'
 
 --- Signs the request (AWS Signature Version 4) each time it is sent.
 ---@param from ccrelay.Signer
 function Request:sign(from)
-  task.put_signer(signer, from)
-  must(self, C.cc_attempt_sign(self.relay, self.handle, self.number, signer), 'the AWS credentials')
+  signer.fill(signer_spec, from)
+  must(self, C.cc_attempt_sign(self.relay, self.handle, self.number, signer_spec), 'the AWS credentials')
 end
 
 --- Returns the JSON text of the client's member at a dotted path, or nil.
 ---@param path string
 ---@return string?
 function Request:raw(path)
-  local code = C.cc_request_field(self.relay, self.handle, path, #path, slice)
-  return code == C.CC_OK and ffi.string(slice.data, slice.size) or nil
+  local code = C.cc_request_field(self.relay, self.handle, path, #path, value_slice)
+  return code == C.CC_OK and slice.text(value_slice) or nil
 end
 
 --- Returns the client's body.
 ---@return string
 function Request:body()
-  local code = C.cc_request_body(self.relay, self.handle, slice)
-  return code == C.CC_OK and slice.size > 0 and ffi.string(slice.data, slice.size) or ''
+  local code = C.cc_request_body(self.relay, self.handle, value_slice)
+  return code == C.CC_OK and slice.text(value_slice) or ''
 end
 
 --- Puts model into the body if it differs from the client's.

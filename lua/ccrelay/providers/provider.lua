@@ -4,9 +4,11 @@
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local cell = require 'ccrelay.shared.cell'
+local sha256 = require 'ccrelay.util.sha256'
 local each = require 'ccrelay.util.each'
 local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
+local origin = require 'ccrelay.net.origin'
 local patterns = require 'ccrelay.util.patterns'
 local proxy = require 'ccrelay.net.proxy'
 local transparent = require 'ccrelay.config.transparent'
@@ -142,7 +144,7 @@ local function new_slot(provider, entry, order)
     weight = settings.weight or 1, order = order, org = settings.org, name = '', quotas = {},
     suspended = -1, limited = -1, pace = -1, waited_for = -1, uncounted = false,
   }
-  slot.org_tag = slot.org and cell.digest(slot.org, 6)
+  slot.org_tag = slot.org and sha256.hex(slot.org, 6)
   if entry then set_rates(slot, entry) end
   return slot
 end
@@ -241,7 +243,7 @@ end
 -- A name by key and address, not by the place in the list: what is known of a key survives reloads, and does not apply
 -- to the same key at another address.
 local function name_of(slot, place)
-  return slot.provider.name .. '/' .. cell.digest((slot.key or slot.order) .. place, 8)
+  return slot.provider.name .. '/' .. sha256.hex((slot.key or slot.order) .. place, 8)
 end
 
 local function is_bounded(slot)
@@ -273,12 +275,6 @@ function Provider:attach()
   for _, slot in ipairs(self.slots) do attach_slot(slot, place) end
 end
 
-local spec = ffi.new 'struct cc_origin'
-
-local function put(slice, text)
-  slice.data, slice.size = text, #text
-end
-
 --- Returns the number of the provider's origin in this process.
 ---@param relay ffi.cdata*
 ---@return integer? origin
@@ -286,18 +282,10 @@ end
 function Provider:origin(relay)
   local number = self.origins[relay]
   if number then return number end
-  local through = self.proxy or { host = '', port = 0, auth = '' }
-  spec.tls = self.base.scheme == 'https'
-  spec.allow_public_http = self.settings.allow_http or false
-  put(spec.host, self.base.host)
-  spec.port = self.base.port
-  local ca_file = self.settings.ca_file or ''
-  put(spec.ca_file, ca_file)
-  put(spec.proxy_host, through.host)
-  spec.proxy_port = through.port
-  put(spec.proxy_auth, through.auth)
-  number = C.cc_origin(relay, spec)
-  if number < 0 then return nil, ffi.string(C.cc_error_text(number)) end
+  local message
+  number, message = origin.number(relay, self.base,
+    { proxy = self.proxy, ca_file = self.settings.ca_file, allow_public_http = self.settings.allow_http })
+  if not number then return nil, message end
   self.origins[relay] = number
   return number
 end

@@ -4,13 +4,13 @@
 -- there are no more cells than those; one that lost its place to another is as good as new.
 local C = require 'ccrelay.c'
 local bit = require 'bit'
-local cell = require 'ccrelay.shared.cell'
-local ffi = require 'ffi'
+local hashed_cell = require 'ccrelay.shared.hashed_cell'
 local memoize = require 'ccrelay.util.memoize'
+local sha256 = require 'ccrelay.util.sha256'
 
 ---@class ccrelay.Home
 ---@field cell integer
----@field mark number which conversation it is
+---@field mark string which conversation it is
 ---@field key string? id of the key that served it last
 ---@field org string? tag of its organisation
 ---@field cached number? tokens that were in the prompt cache then
@@ -19,22 +19,12 @@ local memoize = require 'ccrelay.util.memoize'
 
 local M = {}
 
-local PLACES = 1024
+local CELLS = 1024
 local SHORT_MS, LONG_MS = 300000, 3600000 -- that prompt caches keep what nobody asks for
 local BINDING = C.CC_HAS_SIGNATURES + C.CC_HAS_CACHE_CONTROL
 
 -- exchange.affinity of an exchange that does not tell which conversation it is of.
 local UNKNOWN = {}
-
-local digest = ffi.new 'uint8_t[32]'
-local buffer = ffi.new 'char[192]'
-
-local function mark_of(session)
-  C.cc_sha256(session, #session, digest)
-  local mark = 1
-  for index = 0, 5 do mark = mark * 256 + digest[index] end
-  return mark
-end
 
 --- The home of an exchange's conversation; nil when it does not tell which that is.
 ---@param exchange ccrelay.Exchange
@@ -47,11 +37,10 @@ function M.of(exchange)
     exchange.affinity = UNKNOWN
     return nil
   end
-  local mark = mark_of(session .. ' ' .. (exchange.agent or ''))
-  local home = { cell = cell.number('home:' .. mark % PLACES), mark = mark, key = nil, org = nil }
-  if home.cell < 0 then return nil end
-  if C.cc_cell_get(home.cell) == mark then
-    local text = ffi.string(buffer, C.cc_cell_text(home.cell, buffer, 192))
+  local number, mark = hashed_cell.find('home', CELLS, session .. ' ' .. (exchange.agent or ''))
+  if number < 0 then return nil end
+  local home, text = { cell = number, mark = mark, key = nil, org = nil }, hashed_cell.read(number, mark)
+  if text then
     local cached, till
     home.key, home.org, cached, till, home.cached_model = string.match(text, '^(%S+) (%S*) (%d+) (%d+) (%S*)$')
     home.cached, home.cached_until = tonumber(cached), tonumber(till)
@@ -75,7 +64,7 @@ function M.switch(exchange, slot)
   return home.org ~= (slot.org_tag or '') and 'org' or 'key'
 end
 
-local tag_of = memoize.results(function(model) return cell.digest(model, 3) end)
+local tag_of = memoize.results(function(model) return sha256.hex(model, 3) end)
 
 --- Tokens of the conversation that a prompt cache holds; nil when it is not known which conversation
 --- it is. Organisations have caches of their own.
@@ -110,9 +99,7 @@ function M.settle(exchange, slot, usage)
   local same = home.key == slot.id and home.org == org
   local cached = usage and cached_now(exchange, usage)
   if same and not cached then return end
-  local text = slot.id .. ' ' .. org .. ' ' .. (cached or '0 0 ')
-  C.cc_cell_write(home.cell, text, #text)
-  C.cc_cell_set(home.cell, home.mark)
+  hashed_cell.write(home.cell, home.mark, slot.id .. ' ' .. org .. ' ' .. (cached or '0 0 '))
 end
 
 return M

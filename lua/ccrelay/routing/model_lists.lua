@@ -5,6 +5,7 @@ local C = require 'ccrelay.c'
 local call = require 'ccrelay.script.call'
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
+local fetch = require 'ccrelay.net.fetch'
 local task = require 'ccrelay.sched.task'
 local turn = require 'ccrelay.sched.wait'
 
@@ -66,10 +67,10 @@ local function read(provider, body)
   return names
 end
 
-local function fetch(provider, relay)
+local function fetch_names(provider, relay)
   local origin, message = provider:origin(relay)
   if not origin then return nil, message end
-  local answer, complaint = task.fetch {
+  local answer, complaint = fetch.send {
     url = url_of(provider), origin = origin, headers = headers_of(provider), timeout_ms = FETCH_MS,
     answer_bytes = MOST_BYTES,
   }
@@ -91,7 +92,7 @@ local function keep(entry, names)
 end
 
 local function work(provider, entry, relay, journal)
-  local names, problem = fetch(provider, relay)
+  local names, problem = fetch_names(provider, relay)
   if names then
     keep(entry, names)
   else

@@ -1,30 +1,17 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Remembers which key made a file or a batch, for all workers and over reloads: only that key's workspace has it.
--- There are as many places as there are, and ids share them: one that lost its place to another is unknown again.
-local C = require 'ccrelay.c'
-local cell = require 'ccrelay.shared.cell'
-local ffi = require 'ffi'
+local hashed_cell = require 'ccrelay.shared.hashed_cell'
 
 local M = {}
 
-local PLACES = 4096
-local TEXT_BYTES = 192
-
-local buffer = ffi.new('char[?]', TEXT_BYTES)
-
--- The cell an id has its place in, and what its text begins with there.
-local function place_of(id)
-  local mark = cell.digest(id, 8)
-  return cell.number('maker:' .. tonumber(string.sub(mark, 1, 4), 16) % PLACES), mark .. ' '
-end
+local CELLS = 4096
 
 --- A key has made what has this id.
 ---@param id string
 ---@param slot ccrelay.Slot of a generation in force
 function M.note(id, slot)
-  local number, mark = place_of(id)
-  local text = mark .. slot.name
-  if number >= 0 then C.cc_cell_write(number, text, #text) end
+  local number, mark = hashed_cell.find('maker', CELLS, id)
+  hashed_cell.write(number, mark, slot.name)
 end
 
 --- The key that made what has this id; nil when that is not known, or the key is not configured any more.
@@ -32,12 +19,8 @@ end
 ---@param id string
 ---@return ccrelay.Slot?
 function M.find(generation, id)
-  local number, mark = place_of(id)
-  local size = number >= 0 and C.cc_cell_text(number, buffer, TEXT_BYTES) or 0
-  local text = size > 0 and ffi.string(buffer, size) or ''
-  if string.sub(text, 1, #mark) ~= mark then return nil end
-  local name = string.sub(text, #mark + 1)
-  for _, provider in ipairs(generation.providers) do
+  local name = hashed_cell.read(hashed_cell.find('maker', CELLS, id))
+  for _, provider in ipairs(name and generation.providers or {}) do
     for _, slot in ipairs(provider.slots) do
       if slot.name == name then return slot end
     end

@@ -8,6 +8,8 @@ local api_error = require 'ccrelay.util.api_error'
 local json = require 'ccrelay.util.json'
 local metrics = require 'ccrelay.log.metrics'
 local overview = require 'ccrelay.health.overview'
+local sha256 = require 'ccrelay.util.sha256'
+local slice = require 'ccrelay.util.slice'
 
 local M = {}
 
@@ -105,21 +107,14 @@ local pages = {
 local function header(relay, id, name)
   local value = ffi.new 'struct cc_slice'
   if C.cc_request_header(relay, id, name, #name, value) ~= C.CC_OK then return nil end
-  return ffi.string(value.data, value.size)
-end
-
-local function same(a, b)
-  local left, right = ffi.new 'uint8_t[32]', ffi.new 'uint8_t[32]'
-  C.cc_sha256(a, #a, left)
-  C.cc_sha256(b, #b, right)
-  return C.cc_equal(left, right, 32)
+  return slice.text(value)
 end
 
 local function may_enter(master, relay, id)
   local token = master.generation.configuration.admin.token
   if token == '' then return true end
   local given = (header(relay, id, 'authorization') or ''):match '^[Bb]earer%s+(.+)$' or ''
-  return same(given, token)
+  return sha256.equal(sha256.of(given), sha256.of(token))
 end
 
 --- Answers a request that came in on the admin listener.
@@ -128,8 +123,8 @@ end
 function M.answer(master, id)
   local relay, request = master.relay, ffi.new 'struct cc_request'
   if C.cc_request(relay, id, request) ~= C.CC_OK then return end
-  local method = ffi.string(request.method.data, request.method.size)
-  local path = ffi.string(request.path.data, request.path.size)
+  local method = slice.text(request.method)
+  local path = slice.text(request.path)
   local local_only = master.generation.configuration.admin.token == ''
   if local_only and not client_auth.is_local(header(relay, id, 'host'), header(relay, id, 'origin')) then
     return refuse(relay, id, 403, 'this listener answers loopback names only')

@@ -105,7 +105,7 @@ local timer = waker(wait.TIMER)
 
 handlers[C.CC_EVENT_TIMER] = function(self, handle, detail)
   if handle ~= 0 then return timer(self, handle, detail) end
-  if detail == task.TIMER then return task.rang() end
+  if detail == task.TIMER then return task.on_timer() end
   return self:tell('on_timer', detail)
 end
 

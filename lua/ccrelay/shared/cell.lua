@@ -2,6 +2,7 @@
 -- Cells: named numbers and short texts in shared memory. All processes see the same values, and a reload keeps them.
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
+local sha256 = require 'ccrelay.util.sha256'
 
 local M = {}
 
@@ -10,25 +11,13 @@ local TEXT_BYTES = 192
 
 local numbers = {}
 local text_buffer = ffi.new('char[?]', TEXT_BYTES)
-local digest = ffi.new 'uint8_t[32]'
-
---- Returns the first bytes of the SHA-256 of a text as hex digits.
----@param text string
----@param bytes integer how many bytes, 32 at most
----@return string
-function M.digest(text, bytes)
-  C.cc_sha256(text, #text, digest)
-  local out = {}
-  for index = 1, bytes do out[index] = string.format('%02x', digest[index - 1]) end
-  return table.concat(out)
-end
 
 --- Shortens a name to the 63 bytes that a cell, limit or secret allows: a long one ends in a digest of the whole.
 ---@param name string
 ---@return string
 function M.fit(name)
   if #name <= LONGEST_NAME then return name end
-  return string.sub(name, 1, LONGEST_NAME - 17) .. '~' .. M.digest(name, 8)
+  return string.sub(name, 1, LONGEST_NAME - 17) .. '~' .. sha256.hex(name, 8)
 end
 
 --- Returns the number of the cell of this name, which is made if it is new.

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- ccrelay status: asks the admin listener of a running relay for /status and prints it.
-local ffi = require 'ffi'
-local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local config_loader = require 'ccrelay.cli.config_loader'
+local fetch = require 'ccrelay.net.fetch'
 local json = require 'ccrelay.util.json'
 local options = require 'ccrelay.cli.options'
+local task = require 'ccrelay.sched.task'
 local texts = require 'ccrelay.util.text'
 
 local M = {}
@@ -29,30 +29,16 @@ local specs = {
   { name = 'insecure-permissions', type = 'flag' },
 }
 
-local function slice(text)
-  return { data = text, size = #text }
-end
-
-local function fetch(where, token)
-  local relay = C.cc_open()
-  local origin = C.cc_origin(relay, ffi.new('struct cc_origin', { host = slice(where.host), port = where.port }))
-  local headers = token ~= '' and 'Authorization: Bearer ' .. token .. '\n' or ''
-  local id = C.cc_fetch(relay, ffi.new('struct cc_fetch', {
-    origin = origin, method = slice 'GET', target = slice '/status', headers = slice(headers),
-    timeout_ms = 5000, answer_bytes = 4 * 1024 * 1024,
-  }))
-  local event, got = ffi.new 'struct cc_event', ffi.new 'struct cc_fetched'
-  local status, body = nil, ffi.string(C.cc_error_text(id < 0 and id or C.CC_EINVAL))
-  while id > 0 and C.cc_next(relay, event) do
-    if event.type == C.CC_EVENT_FETCH then
-      C.cc_fetched(relay, id, got)
-      status = got.error == C.CC_OK and got.status or nil
-      body = status and ffi.string(got.body.data, got.body.size) or ffi.string(C.cc_error_text(got.error))
-      break
-    end
-  end
-  C.cc_close(relay)
-  return status, body
+-- The status and body of the admin listener's answer; nil and what went wrong when there is none.
+local function ask(where, token)
+  return task.run_alone(function()
+    local answer, message = fetch.send {
+      url = address.text { scheme = 'http', host = where.host, port = where.port, path = '/status' },
+      headers = { Authorization = token ~= '' and 'Bearer ' .. token or nil }, direct = true,
+      timeout_ms = 5000, answer_bytes = 4 * 1024 * 1024,
+    }
+    return answer and answer.status, answer and answer.body or message
+  end)
 end
 
 local function seconds(milliseconds)
@@ -110,10 +96,10 @@ function M.run(arguments)
   if not where or not where.host then
     return options.misuse('status', 'there is no admin address; expected host:port')
   end
-  local status, body = fetch(where, configuration.admin.token)
+  local status, body = ask(where, configuration.admin.token)
   if status ~= 200 then
-    local answer = status and status .. ' ' .. body or body
-    io.stderr:write(('ccrelay status: %s:%d: %s\n'):format(where.host, where.port, answer))
+    local answer = status and ('%s:%d answered %d: %s'):format(where.host, where.port, status, body) or body
+    io.stderr:write('ccrelay status: ', answer, '\n')
     return options.codes.unavailable
   end
   if values.format == 'json' then

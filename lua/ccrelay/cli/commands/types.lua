@@ -42,7 +42,7 @@ local PUBLIC = {
   { 'ccrelay.generation', 'ccrelay.Report' },
   { 'ccrelay.generation', 'ccrelay.Adapter' },
   { 'ccrelay.providers.draft', 'ccrelay.Request' },
-  { 'ccrelay.sched.task', 'ccrelay.Signer' },
+  { 'ccrelay.net.signer', 'ccrelay.Signer' },
   { 'ccrelay.providers.cloud', 'ccrelay.Fit' },
   { 'ccrelay.testing', 'ccrelay.Testing' },
   { 'ccrelay.testing', 'ccrelay.Stage' },

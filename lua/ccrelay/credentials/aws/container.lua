@@ -3,6 +3,7 @@
 local address = require 'ccrelay.net.address'
 local given = require 'ccrelay.credentials.aws.given'
 local keys = require 'ccrelay.credentials.aws.keys'
+local fetch = require 'ccrelay.net.fetch'
 local task = require 'ccrelay.sched.task'
 
 local M = {}
@@ -88,7 +89,7 @@ function M.fetch(context)
   for try = 1, TRIES do
     local token, wrong = token_of(context)
     if wrong then return nil, wrong end
-    local answer, reason = task.fetch {
+    local answer, reason = fetch.send {
       url = url, headers = { accept = 'application/json', authorization = token }, timeout_ms = TIMEOUT_MS,
       direct = true,
     }

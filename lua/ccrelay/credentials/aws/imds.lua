@@ -6,7 +6,7 @@ local given = require 'ccrelay.credentials.aws.given'
 local keys = require 'ccrelay.credentials.aws.keys'
 local random = require 'ccrelay.util.random'
 local region = require 'ccrelay.credentials.aws.region'
-local task = require 'ccrelay.sched.task'
+local fetch = require 'ccrelay.net.fetch'
 
 local M = {}
 
@@ -35,7 +35,7 @@ function M.base(context)
 end
 
 local function ask(base, method, path, headers)
-  return task.fetch { url = base .. path, method = method, headers = headers, timeout_ms = TIMEOUT_MS, direct = true }
+  return fetch.send { url = base .. path, method = method, headers = headers, timeout_ms = TIMEOUT_MS, direct = true }
 end
 
 local function without_token(context, why)

@@ -2,7 +2,7 @@
 -- IAM Identity Center (SSO): exchanges the token that "aws sso login" left in a file for the credentials of a role, and
 -- renews the token.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.shared.cell'
+local sha256 = require 'ccrelay.util.sha256'
 local date = require 'ccrelay.util.date'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
@@ -13,7 +13,7 @@ local json = require 'ccrelay.util.json'
 local keys = require 'ccrelay.credentials.aws.keys'
 local region = require 'ccrelay.credentials.aws.region'
 local skew = require 'ccrelay.credentials.aws.skew'
-local task = require 'ccrelay.sched.task'
+local fetch = require 'ccrelay.net.fetch'
 
 local M = {}
 
@@ -97,7 +97,7 @@ end
 
 -- Refreshed tokens, by the path of the file that the first one came from: in memory only, shared by all workers.
 local function place_of(path)
-  local name = 'aws-sso:' .. cell.digest(path, 16)
+  local name = 'aws-sso:' .. sha256.hex(path, 16)
   return C.cc_secret(name, #name)
 end
 
@@ -176,7 +176,7 @@ local function renewed(context, token, answer)
 end
 
 local function refresh(context, options, plan, token, path)
-  local answer, reason = task.fetch {
+  local answer, reason = fetch.send {
     url = region.endpoint(context, 'AWS_ENDPOINT_URL_SSO_OIDC', 'oidc', plan.region) .. '/token', method = 'POST',
     headers = { ['content-type'] = 'application/json', accept = 'application/json' },
     body = json.encode {
@@ -239,7 +239,7 @@ function M.run(context, options, plan)
   local token, message = token_of(context, options, plan)
   if not token then return nil, message end
   local query = form.encode { { 'role_name', plan.role }, { 'account_id', plan.account } }
-  local answer, reason = task.fetch {
+  local answer, reason = fetch.send {
     url = region.endpoint(context, 'AWS_ENDPOINT_URL_SSO', 'portal.sso', plan.region) .. '/federation/credentials?'
       .. query,
     headers = { ['x-amz-sso_bearer_token'] = token, accept = 'application/json' }, timeout_ms = TIMEOUT_MS,

@@ -5,6 +5,7 @@ local form = require 'ccrelay.credentials.form'
 local keys = require 'ccrelay.credentials.aws.keys'
 local region = require 'ccrelay.credentials.aws.region'
 local skew = require 'ccrelay.credentials.aws.skew'
+local fetch = require 'ccrelay.net.fetch'
 local task = require 'ccrelay.sched.task'
 local xml = require 'ccrelay.credentials.aws.xml'
 
@@ -36,7 +37,7 @@ end
 local function send(context, options, call, used)
   local fields = { { 'Action', call.action }, { 'Version', VERSION }, { 'RoleArn', call.role } }
   for _, pair in ipairs(call.form) do fields[#fields + 1] = pair end
-  return task.fetch {
+  return fetch.send {
     url = region.endpoint(context, 'AWS_ENDPOINT_URL_STS', 'sts', call.region) .. '/', method = 'POST',
     headers = { ['content-type'] = 'application/x-www-form-urlencoded; charset=utf-8', accept = 'application/xml' },
     body = form.encode(fields), timeout_ms = TIMEOUT_MS, signer = signer_of(call, used), ca_file = options.ca_file,

@@ -2,19 +2,10 @@
 -- Calls C for the cryptography of Google's credentials and returns Lua strings.
 local C = require 'ccrelay.c'
 local base64 = require 'ccrelay.util.base64'
-local ffi = require 'ffi'
+local signer = require 'ccrelay.net.signer'
+local slice = require 'ccrelay.util.slice'
 
 local M = {}
-
-local out, out_size = ffi.new 'char *[1]', ffi.new 'uint32_t[1]'
-local signer = ffi.new 'struct cc_signer'
-
-local function taken(code)
-  if code ~= C.CC_OK then return nil end
-  local text = ffi.string(out[0], out_size[0])
-  C.cc_free(out[0])
-  return text
-end
 
 --- Makes a JWT signed with RS256; nil if the key is not an RSA private key in PEM.
 ---@param key string PEM
@@ -22,7 +13,8 @@ end
 ---@param claims string JSON
 ---@return string?
 function M.jwt(key, header, claims)
-  return taken(C.cc_jwt(key, #key, header, #header, claims, #claims, out, out_size))
+  local code = C.cc_jwt(key, #key, header, #header, claims, #claims, slice.out, slice.out_size)
+  return code == C.CC_OK and slice.taken() or nil
 end
 
 --- Returns the value of an Authorization header with the Basic scheme (RFC 7617).
@@ -31,10 +23,6 @@ end
 ---@return string
 function M.basic(name, password)
   return 'Basic ' .. base64.encode(name .. ':' .. password)
-end
-
-local function put(slice, text)
-  slice.data, slice.size = text, #text
 end
 
 --- Signs a request to AWS without a body. Returns its headers as a list of { name, value }; nil if the keys are unfit.
@@ -46,14 +34,9 @@ end
 ---@param target string
 ---@return table[]?
 function M.signature(keys, region, now, method, host, target)
-  local session = keys.session_token or ''
-  put(signer.access_key, keys.access_key)
-  put(signer.secret_key, keys.secret_key)
-  put(signer.session_token, session)
-  put(signer.region, region)
-  put(signer.service, 'sts')
-  signer.skew_ms = 0
-  local lines = taken(C.cc_sign(signer, now, method, host, target, '', '', 0, out, out_size))
+  local from = { access_key = keys.access_key, secret_key = keys.secret_key, session_token = keys.session_token,
+    region = region, service = 'sts' }
+  local lines = signer.sign(from, now, { method = method, host = host, target = target, lines = '', body = '' })
   if not lines then return nil end
   local list = {}
   for name, value in string.gmatch(lines, '([^\n:]+): ?([^\n]*)\n') do list[#list + 1] = { name, value } end

@@ -1,0 +1,118 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Sends HTTP requests of the relay's own, for credentials and lists of models, and checks whether an origin takes
+-- connections. Within tasks only (sched/task.lua): a task waits while the loop goes on.
+local C = require 'ccrelay.c'
+local address = require 'ccrelay.net.address'
+local each = require 'ccrelay.util.each'
+local ffi = require 'ffi'
+local origin = require 'ccrelay.net.origin'
+local proxy = require 'ccrelay.net.proxy'
+local signer = require 'ccrelay.net.signer'
+local slice = require 'ccrelay.util.slice'
+local task = require 'ccrelay.sched.task'
+
+local M = {}
+
+local TIMEOUT_MS, ANSWER_BYTES = 5000, 65536
+
+local fetch_spec, value = ffi.new 'struct cc_fetch', ffi.new 'struct cc_slice'
+
+local function origin_of(url, spec)
+  local through, complaint = nil, nil
+  if not spec.direct then through, complaint = proxy.of(url, spec.env or os.getenv) end
+  if complaint then return nil, complaint end
+  return origin.number(task.relay(), url, { proxy = through, ca_file = spec.ca_file })
+end
+
+local function lines_of(headers)
+  local names, lines = {}, {}
+  for name in each(headers or {}) do names[#names + 1] = name end
+  table.sort(names)
+  for index, name in ipairs(names) do lines[index] = name .. ': ' .. headers[name] .. '\n' end
+  return table.concat(lines)
+end
+
+local function host_of(url)
+  return (string.gsub(address.text { scheme = url.scheme, host = url.host, port = url.port, path = '' }, '^%a+://', ''))
+end
+
+local function header_of(id, name)
+  local code = C.cc_fetched_header(task.relay(), id, name, #name, value)
+  return code == C.CC_OK and slice.text(value) or nil
+end
+
+---@class ccrelay.FetchSpec
+---@field url string with path and query
+---@field method string? GET
+---@field headers table<string, string>?
+---@field body string?
+---@field timeout_ms number? 5000
+---@field answer_bytes number? 65536
+---@field signer ccrelay.Signer?
+---@field direct boolean? by no proxy
+---@field ca_file string?
+---@field origin integer? of a provider, in place of what url, direct and ca_file make
+
+---@class ccrelay.Fetched
+---@field status integer
+---@field body string
+---@field header fun(name: string): string? until the task waits again
+
+local function split(text)
+  local base, query = string.match(text, '^([^?#]*)(.*)$')
+  local url = address.url(base)
+  if not url then return nil end
+  local path = string.match(base, '^%a+://[^/]*(/.*)$') or '/'
+  return url, path .. string.gsub(query, '#.*$', '')
+end
+
+-- The header lines of a request, those of its signature included; nil and a message when it cannot be signed.
+local function head_of(spec, url, target, method)
+  local lines = lines_of(spec.headers)
+  if not spec.signer then return lines end
+  local signed, code = signer.sign(spec.signer, C.cc_time(),
+    { method = method, host = host_of(url), target = target, lines = lines, body = spec.body or '' })
+  if not signed then return nil, 'the request cannot be signed: ' .. ffi.string(C.cc_error_text(code)) end
+  return lines .. signed
+end
+
+--- Sends a request and waits for its answer, whatever its status. Redirects are not followed. Within a task only.
+---@param spec ccrelay.FetchSpec
+---@return ccrelay.Fetched? answer
+---@return string? message
+function M.send(spec)
+  local url, target = split(spec.url)
+  if not url then return nil, '"' .. spec.url .. '" is no http or https address' end
+  local number, message = spec.origin, nil
+  if not number then number, message = origin_of(url, spec) end
+  if not number then return nil, message end
+  local method, body = spec.method or 'GET', spec.body or ''
+  local lines, complaint = head_of(spec, url, target, method)
+  if not lines then return nil, complaint end
+  fetch_spec.origin = number
+  slice.put(fetch_spec.method, method)
+  slice.put(fetch_spec.target, target)
+  slice.put(fetch_spec.headers, lines)
+  slice.put(fetch_spec.body, body)
+  fetch_spec.timeout_ms, fetch_spec.answer_bytes = spec.timeout_ms or TIMEOUT_MS, spec.answer_bytes or ANSWER_BYTES
+  local id = C.cc_fetch(task.relay(), fetch_spec)
+  if id < 0 then return nil, 'the request cannot be sent: ' .. ffi.string(C.cc_error_text(id)) end
+  local fetched = task.await(id)
+  local failure = task.failure(fetched)
+  if failure then return nil, fetched and failure .. ', at ' .. host_of(url) or failure end
+  return { status = fetched.status, body = slice.text(fetched.body), header = function(name)
+    return header_of(id, name)
+  end }
+end
+
+--- Connects to an origin, sends nothing and closes. Within a task only.
+---@param number integer of the origin
+---@param timeout_ms number
+---@return boolean connected
+---@return string? message what went wrong
+function M.connect(number, timeout_ms)
+  local failure = task.failure(task.await(C.cc_connect_check(task.relay(), number, timeout_ms)))
+  return failure == nil, failure
+end
+
+return M
