@@ -161,13 +161,6 @@ local function log(journal, level, message)
   journal:say(level, tostring(message))
 end
 
-local function copy(value)
-  if type(value) ~= 'table' then return value end
-  local result = {}
-  for name, member in each(value) do result[name] = copy(member) end
-  return result
-end
-
 ---@class ccrelay.Context what a script is loaded into
 ---@field journal ccrelay.Journal
 ---@field routing table
@@ -199,7 +192,7 @@ end
 ---@param context ccrelay.Context
 ---@return ccrelay.Relay
 function M.bind(context)
-  local relay = { version = ffi.string(C.cc_version()), routing = copy(context.routing) }
+  local relay = { version = ffi.string(C.cc_version()), routing = deep_copy.plain(context.routing) }
   for name, value in each(Relay) do relay[name] = value end
   relay.json = json.for_scripts()
 

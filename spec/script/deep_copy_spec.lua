@@ -36,3 +36,21 @@ describe('a plain copy', function()
     end)
   end
 end)
+
+describe('a plain table made of any table', function()
+  it('has no metatables and shares no table', function()
+    local inner = setmetatable({ 1 }, { __index = error, __metatable = false })
+    local made = deep_copy.plain { a = inner }
+    assert.same({ a = { 1 } }, made)
+    assert.is_nil(debug.getmetatable(made.a))
+    assert.not_equal(inner, made.a)
+  end)
+
+  it('is bounded in depth and size', function()
+    local cycle, many = {}, {}
+    cycle.cycle = cycle
+    for index = 1, 100001 do many[index] = index end
+    assert.has_error(function() deep_copy.plain(cycle) end, 'a table is nested deeper than 100 levels')
+    assert.has_error(function() deep_copy.plain(many) end, 'a table has too many members')
+  end)
+end)

@@ -4,6 +4,7 @@
 local answer = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
 local each = require 'ccrelay.util.each'
+local deep_copy = require 'ccrelay.script.deep_copy'
 local handle = require 'ccrelay.script.handle'
 local failover = require 'ccrelay.exchange.failover'
 local members = require 'ccrelay.script.members'
@@ -77,7 +78,7 @@ end
 local stream = call.library(function(self, produce, options)
   members.check('what exchange:stream takes', options, STREAM)
   return answer.stream(self, produce, {
-    status = handle.member(options, 'status'), headers = handle.plain(handle.member(options, 'headers')),
+    status = handle.member(options, 'status'), headers = deep_copy.plain(handle.member(options, 'headers')),
   })
 end)
 

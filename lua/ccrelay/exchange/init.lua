@@ -15,6 +15,7 @@ local new_table = require 'table.new'
 local parts = require 'ccrelay.exchange.parts'
 local race = require 'ccrelay.exchange.race'
 local random = require 'ccrelay.util.random'
+local border = require 'ccrelay.util.slice'
 local wait = require 'ccrelay.sched.wait'
 
 ---@alias ccrelay.Stream fun(self: ccrelay.Exchange, produce: fun(writer: ccrelay.Writer), answer: table?): table
@@ -105,9 +106,7 @@ local request = ffi.new 'struct cc_request'
 local slice = ffi.new 'struct cc_slice'
 local scan = ffi.new 'struct cc_scan'
 
-local function text(from)
-  return from.size > 0 and ffi.string(from.data, from.size) or ''
-end
+local text = border.text
 
 local function read_request(self)
   local cache = self.cache

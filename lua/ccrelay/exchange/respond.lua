@@ -6,6 +6,7 @@ local access = require 'ccrelay.log.access'
 local call = require 'ccrelay.script.call'
 local each = require 'ccrelay.util.each'
 local api_error = require 'ccrelay.util.api_error'
+local deep_copy = require 'ccrelay.script.deep_copy'
 local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
@@ -171,7 +172,7 @@ function M.plain(answer)
   local body = rawget(answer, 'body') or ''
   if type(body) == 'table' then body = json.encode_for_script(body) end
   if type(body) ~= 'string' then error('the body of an answer is a text or a table', 0) end
-  return { status = rawget(answer, 'status'), headers = handle.plain(rawget(answer, 'headers')), body = body }
+  return { status = rawget(answer, 'status'), headers = deep_copy.plain(rawget(answer, 'headers')), body = body }
 end
 
 --- Answers without an upstream; a table as body becomes JSON.

@@ -5,7 +5,7 @@ local Auth = require 'ccrelay.exchange.client_auth'
 local each = require 'ccrelay.util.each'
 local Provider = require 'ccrelay.providers.provider'
 local host = require 'ccrelay.credentials.host'
-local handle = require 'ccrelay.script.handle'
+local deep_copy = require 'ccrelay.script.deep_copy'
 local fault = require 'ccrelay.util.fault'
 local cloud = require 'ccrelay.providers.cloud'
 local health = require 'ccrelay.health'
@@ -104,7 +104,7 @@ local function time() return C.cc_time() end
 local function load_adapter(text, file)
   local modules = {
     ccrelay = { json = json.for_scripts(), now = now, time = time },
-    ['ccrelay.json'] = json.for_scripts(), ['ccrelay.fit'] = handle.plain(cloud),
+    ['ccrelay.json'] = json.for_scripts(), ['ccrelay.fit'] = deep_copy.plain(cloud),
   }
   local adapter, wrong = script_file.run(text, file, sandbox.environment(modules, true))
   if wrong then return nil, wrong end

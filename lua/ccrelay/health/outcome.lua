@@ -4,6 +4,7 @@ local C = require 'ccrelay.c'
 local account_faults = require 'ccrelay.health.account_faults'
 local each = require 'ccrelay.util.each'
 local api_error = require 'ccrelay.util.api_error'
+local deep_copy = require 'ccrelay.script.deep_copy'
 local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
@@ -149,7 +150,7 @@ local function show(self, name)
   if name == 'upstream' then return handle.of(self.upstream) end
   if name == 'headers' then return handle.new(self.headers) end
   if name == 'decoded' then
-    local ok, copy = pcall(handle.plain, self.decoded)
+    local ok, copy = pcall(deep_copy.plain, self.decoded)
     return ok and copy or nil
   end
   error(members.unknown('an outcome', name, READABLE), 2)

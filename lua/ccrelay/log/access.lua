@@ -3,6 +3,7 @@
 -- the counters is kept here, in exchange.log.
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
+local slice = require 'ccrelay.util.slice'
 
 ---@class ccrelay.LogNotes exchange.log, written here only
 ---@field failure string|false name of what went wrong
@@ -53,9 +54,7 @@ function M.mark_minor(exchange)
   notes_of(exchange).minor = true
 end
 
-local function text(slice)
-  return slice.size > 0 and ffi.string(slice.data, slice.size) or ''
-end
+local text = slice.text
 
 --- The name of the error that an exchange ended with.
 ---@param exchange ccrelay.Exchange

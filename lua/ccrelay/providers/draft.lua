@@ -4,6 +4,7 @@ local C = require 'ccrelay.c'
 local call = require 'ccrelay.script.call'
 local base64 = require 'ccrelay.util.base64'
 local each = require 'ccrelay.util.each'
+local deep_copy = require 'ccrelay.script.deep_copy'
 local handle = require 'ccrelay.script.handle'
 local features = require 'ccrelay.providers.features'
 local ffi = require 'ffi'
@@ -200,7 +201,7 @@ for name, method in each(Request) do
 end
 
 shown.sign = call.library(function(self, from)
-  local keys, request = handle.plain(from), request_of(self, 'sign')
+  local keys, request = deep_copy.plain(from), request_of(self, 'sign')
   for _, name in ipairs { 'access_key', 'secret_key', 'region', 'service' } do
     text_of('sign', handle.member(keys, name))
   end

@@ -6,7 +6,7 @@ local address = require 'ccrelay.net.address'
 local cell = require 'ccrelay.shared.cell'
 local sha256 = require 'ccrelay.util.sha256'
 local each = require 'ccrelay.util.each'
-local handle = require 'ccrelay.script.handle'
+local deep_copy = require 'ccrelay.script.deep_copy'
 local ffi = require 'ffi'
 local origin = require 'ccrelay.net.origin'
 local patterns = require 'ccrelay.util.patterns'
@@ -180,7 +180,7 @@ end
 local function adapter_settings(settings)
   local copy = {}
   for name, value in each(settings) do
-    if name ~= 'keys' then copy[name] = handle.plain(value) end
+    if name ~= 'keys' then copy[name] = deep_copy.plain(value) end
   end
   return copy
 end

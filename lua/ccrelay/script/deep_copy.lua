@@ -1,45 +1,70 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Tables of scripts as plain ones: a script's own may run its code whenever they are looked at.
+-- Copies tables without their metatables. It guarantees that the copy shares no table with the value and that copying
+-- runs no code of the script that made it, is bounded in depth and size, and ends on a table that contains itself.
 local each = require 'ccrelay.util.each'
 
 local M = {}
 
-local DEEPEST = 32
-local MOST = 65536
+---@class ccrelay.CopyRules
+---@field deepest integer levels of tables
+---@field most integer members of all tables; those of a table that is shared count each time
+---@field plain boolean whether metatables, and keys that are tables or functions, are errors
+
+local STRICT = { deepest = 32, most = 65536, plain = true }
+local LENIENT = { deepest = 100, most = 100000, plain = false }
+
+local NO_KEYS = { table = true, ['function'] = true, userdata = true, thread = true }
 
 local copy
+local count = 0 -- of members in the copy at hand
 
-local function copy_table(value, path, state)
-  if debug.getmetatable(value) ~= nil then error({ path .. ' has a metatable' }, 0) end
-  if state.depth == DEEPEST then error({ path .. ' is nested deeper than ' .. DEEPEST .. ' levels' }, 0) end
-  state.depth = state.depth + 1
+local function check_table(value, path, rules, depth)
+  if rules.plain and debug.getmetatable(value) ~= nil then error({ path .. ' has a metatable' }, 0) end
+  if depth == rules.deepest then error({ path .. ' is nested deeper than ' .. rules.deepest .. ' levels' }, 0) end
+end
+
+local function check_member(name, path, rules)
+  if rules.plain and NO_KEYS[type(name)] then error({ path .. ' has a key that is a ' .. type(name) }, 0) end
+  count = count + 1
+  if count > rules.most then error({ path .. ' has too many members' }, 0) end
+end
+
+function copy(value, path, rules, depth)
+  if type(value) ~= 'table' then return value end
+  check_table(value, path, rules, depth)
   local result = {}
   for name, member in each(value) do
-    local kind = type(name)
-    if kind == 'table' or kind == 'function' or kind == 'userdata' or kind == 'thread' then
-      error({ path .. ' has a key that is a ' .. kind }, 0)
-    end
-    state.count = state.count + 1
-    if state.count > MOST then error({ path .. ' has too many members' }, 0) end
-    result[name] = copy(member, path .. '.' .. tostring(name), state)
+    check_member(name, path, rules)
+    result[name] = copy(member, rules.plain and path .. '.' .. tostring(name) or path, rules, depth + 1)
   end
-  state.depth = state.depth - 1
   return result
 end
 
-function copy(value, path, state)
-  return type(value) == 'table' and copy_table(value, path, state) or value
+local function run(value, what, rules)
+  count = 0
+  local ok, result = pcall(copy, value, what, rules, 0)
+  if ok then return result end
+  return nil, type(result) == 'table' and result[1] or tostring(result)
 end
 
---- A copy without metatables, sharing no table with the value; or nil and what stands against it.
+--- Copies a value that has to be plain: it may have no metatables, and no tables or functions as keys. What is not a
+--- table is returned as it is.
 ---@param value any
 ---@param what string its name in the message
 ---@return any copy
----@return string? message
+---@return string? message what is wrong with it, with its path
 function M.copy(value, what)
-  local ok, result = pcall(copy, value, what, { depth = 0, count = 0 })
-  if ok then return result end
-  return nil, type(result) == 'table' and result[1] or tostring(result)
+  return run(value, what, STRICT)
+end
+
+--- Copies a value and drops the metatables of its tables. Raises an error for a value that is nested deeper than 100
+--- levels or has more than 100000 members.
+---@param value any
+---@return any
+function M.plain(value)
+  local result, message = run(value, 'a table', LENIENT)
+  if message then error(message, 0) end
+  return result
 end
 
 return M

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What scripts hold in place of the library's objects: a userdata that shows some names of one, and
 -- nothing of what is behind them. The object is its environment, which only this file asks for.
-local each = require 'ccrelay.util.each'
 
 local M = {}
 
@@ -66,29 +65,6 @@ end
 function M.member(value, name)
   if type(value) == 'table' then return rawget(value, name) end
   return nil
-end
-
-local MOST = 100000
-local count = 0 -- of members in the copy at hand; those of a shared table count each time
-
-local function copy_of(value, depth)
-  if type(value) ~= 'table' then return value end
-  if depth == 100 then error('a table nested too deeply', 0) end
-  local copy = {}
-  for name, member in each(value) do
-    count = count + 1
-    if count > MOST then error('a table of more than ' .. MOST .. ' members', 0) end
-    copy[name] = copy_of(member, depth + 1)
-  end
-  return copy
-end
-
---- A copy of tables without their metatables, as deep as 100 and of up to 100000 members; what is no table is itself.
----@param value any
----@return any
-function M.plain(value)
-  count = 0
-  return copy_of(value, 0)
 end
 
 return M

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The module ccrelay.testing for tests of policies (ccrelay test): a relay with one policy, whose clock, upstreams,
 -- clients and randomness the test controls. A test gives the same result every time.
+local deep_copy = require 'ccrelay.script.deep_copy'
 local each = require 'ccrelay.util.each'
 local stage = require 'ccrelay.testing.stage'
 local cell = require 'ccrelay.shared.cell'
@@ -112,13 +113,6 @@ local function resolve(path)
   end
 end
 
-local function copy(value)
-  if type(value) ~= 'table' then return value end
-  local result = {}
-  for name, member in each(value) do result[name] = copy(member) end
-  return result
-end
-
 local function complete(providers)
   for _, provider in ipairs(providers or {}) do
     if type(provider) == 'table' and type(provider.name) == 'string' then
@@ -134,7 +128,7 @@ end
 ---@param options ccrelay.StageOptions
 function Stage:use(options)
   check('a stage', options, OPTIONS, 2)
-  local given, env, path = copy(options), options.env or {}, options.policy and resolve(options.policy)
+  local given, env, path = deep_copy.plain(options), options.env or {}, options.policy and resolve(options.policy)
   local text, reason
   if path then
     text, reason = file.read(path, { insecure = true })
@@ -174,7 +168,7 @@ local function reply_of(reply)
   check('a reply', reply, REPLY, 3)
   check_error(reply.error, 3)
   check_error(reply.ending and reply.ending.error, 3)
-  local given = copy(reply)
+  local given = deep_copy.plain(reply)
   if type(given.body) == 'table' then given.body = json.encode(given.body) end
   return given
 end
@@ -264,7 +258,7 @@ function Stage:requests(...)
   local list = { ... }
   for index, request in ipairs(list) do
     check('a request', request, REQUEST, 2)
-    list[index] = copy(request)
+    list[index] = deep_copy.plain(request)
   end
   local exchanges = { stage.Stage.requests(self, unpack(list)) }
   for index, exchange in ipairs(exchanges) do exchanges[index] = answer_of(self, exchange) end
