@@ -66,12 +66,13 @@ test('the first requests of a model are sent at once if the limit has room for t
 
 const asked = (upstream) => upstream.requests.map(({ body }) => JSON.parse(body).max_tokens);
 
-/** Sends requests `gap` ms apart, told apart by max_tokens, 1 and up: a promise of the answer to each. */
-async function inTurn(relay, count, gap) {
+/** Sends requests told apart by max_tokens, 1 and up, each when the one before waits or is served: a promise of the answer to each. */
+async function inTurn(relay, upstream, count) {
   const all = [];
   for (let n = 1; n <= count; n += 1) {
-    all.push(post(relay, ask({ max_tokens: n })).then(({ status }) => status, () => 'cut'));
-    await sleep(gap);
+    const { queued } = (await status(relay)).counters;
+    all.push(post(relay, ask({ max_tokens: n })).then(({ status: code }) => code, () => 'cut'));
+    assert.ok(await until(async () => asked(upstream).includes(n) || (await status(relay)).counters.queued > queued));
   }
   return all;
 }
@@ -79,7 +80,7 @@ async function inTurn(relay, count, gap) {
 test('waiting requests of several workers are sent in the order they came', async (t) => {
   const upstream = await Upstream.start(t, 'first');
   const relay = await start(t, upstream, { workers: 2, keys: paced });
-  const all = await inTurn(relay, 16, 50);
+  const all = await inTurn(relay, upstream, 16);
   const { workers } = await status(relay);
   assert.ok(workers.every(({ exchanges }) => exchanges > 0), JSON.stringify(workers)); // otherwise the test shows nothing
   assert.deepEqual(await Promise.all(all), Array(16).fill(200));
@@ -106,7 +107,7 @@ test('a request that cannot be served in time is refused at once; the queues of 
 test('a worker that dies with waiting exchanges does not block the others', async (t) => {
   const upstream = await Upstream.start(t, 'first');
   const relay = await start(t, upstream, { workers: 2, keys: [{ key: secret('first'), rpm_limit: 60, burst: 1 }] });
-  const all = await inTurn(relay, 10, 30);
+  const all = await inTurn(relay, upstream, 10);
   process.kill((await status(relay)).workers[0].pid, 'SIGKILL');
   const ended = await Promise.all(all);
   const served = ended.flatMap((status, index) => (status === 200 ? [index + 1] : []));
