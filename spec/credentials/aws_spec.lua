@@ -12,7 +12,7 @@ local function provider_of(own, settings, adapter)
   settings.aws_region = settings.aws_region or 'eu-west-1'
   local provider = { name = settings.name or 'p', settings = settings, adapter = adapter or {} }
   provider.source = aws.source(provider, own.context)
-  return provider, { slot = { provider = provider } }
+  return provider, { key = { provider = provider } }
 end
 
 local function request_of(seen)

@@ -19,7 +19,7 @@ function probe.source(provider)
 end
 
 function probe.apply(request, upstream)
-  local value, message = cache.get(request.exchange, upstream.slot.provider.source)
+  local value, message = cache.get(request.exchange, upstream.key.provider.source)
   if not value then return nil, message end
   request:header('authorization', 'Bearer ' .. value.token)
   return true
@@ -27,7 +27,7 @@ end
 
 function probe.recover(outcome, upstream)
   if outcome.status ~= 401 then return false end
-  cache.void(upstream.slot.provider.source, outcome.holder.credential)
+  cache.void(upstream.key.provider.source, outcome.holder.credential)
   return true
 end
 

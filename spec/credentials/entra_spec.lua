@@ -329,10 +329,10 @@ describe('ccrelay.credentials.entra: the scheme', function()
     assert.is_nil(headers)
     has(message, 'AZURE_TENANT_ID is not')
     local state = with_secret()
-    local upstream = { slot = { provider = { source = { name = 's' } } } }
+    local upstream = { key = { provider = { source = { name = 's' } } } }
     for _, status in ipairs { 400, 403, 429, 500 } do assert.is_false(entra.recover({ status = status }, upstream)) end
     assert.is_nil(state.voided)
     assert.is_true(entra.recover({ status = 401, holder = { credential = 7 } }, upstream))
-    assert.equal(upstream.slot.provider.source, state.voided)
+    assert.equal(upstream.key.provider.source, state.voided)
   end)
 end)

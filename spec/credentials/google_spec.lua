@@ -231,12 +231,12 @@ describe('ccrelay.credentials.google: the scheme', function()
 
   it('fetches anew after a 401, and only then', function()
     local state = with(USER)
-    local upstream = { slot = { provider = { source = { name = 's' } } } }
+    local upstream = { key = { provider = { source = { name = 's' } } } }
     for _, status in ipairs { 400, 403, 429, 500, 0 } do assert.is_false(google.recover({ status = status },
       upstream)) end
     assert.is_nil(state.voided)
     assert.is_true(google.recover({ status = 401, holder = { credential = 7 } }, upstream))
-    assert.equal(upstream.slot.provider.source, state.voided)
+    assert.equal(upstream.key.provider.source, state.voided)
   end)
 end)
 

@@ -59,7 +59,7 @@ end
 
 local function upstream(self)
   local one = self.current.providers[1]
-  return { slot = one.slots[1], model = 'claude-sonnet-4-5', credential = 'own' }
+  return { key = one.keys[1], model = 'claude-sonnet-4-5', credential = 'own' }
 end
 
 describe('the circuit of a provider', function()
@@ -659,7 +659,7 @@ describe('a key', function()
     local self, options = one_key { status = 429 }
     local after = stage.build(options)
     after:cure()
-    health.suspend(after.providers[1].slots[1], 'unauthorized')
+    health.suspend(after.providers[1].keys[1], 'unauthorized')
     self.current = after
     assert.equal(0, tried(self))
   end)

@@ -106,15 +106,15 @@ it('what the provider told refuses gives back its share and what was reserved', 
     ['anthropic-ratelimit-output-tokens-remaining'] = '0',
     ['anthropic-ratelimit-output-tokens-reset'] = os.date('!%Y-%m-%dT%H:%M:%SZ', fake.C.cc_time() / 1000 + 50) } } }
   assert.equal(200, self:request().status)
-  local C, slot, model = fake.C, self.current.providers[1].slots[1], 'claude-sonnet-4-5'
+  local C, key, model = fake.C, self.current.providers[1].keys[1], 'claude-sonnet-4-5'
   local exchange = { model = model, max_tokens = 80, feature_bits = 0, estimate = function() return 10, 80 end,
     tokens_at = function() return 10 end }
-  local function room() return { C.cc_cell_get(slot.pace), C.cc_limit_wait(slot.limit, C.cc_now(), 0, 850, nil) } end
+  local function room() return { C.cc_cell_get(key.pace), C.cc_limit_wait(key.limit, C.cc_now(), 0, 850, nil) } end
   local before = room()
   assert.equal(0, before[2])
-  for _ = 1, 5 do assert.is_nil(reservation.reserve(exchange, slot, model, C.cc_now())) end
+  for _ = 1, 5 do assert.is_nil(reservation.reserve(exchange, key, model, C.cc_now())) end
   assert.same(before, room())
-  assert.is_truthy(reservation.reserve(exchange, slot, model, C.cc_now(), true))
+  assert.is_truthy(reservation.reserve(exchange, key, model, C.cc_now(), true))
   assert.are_not.same(before, room())
 end)
 

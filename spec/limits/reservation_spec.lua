@@ -453,8 +453,8 @@ describe('what a provider says of a model', function()
       local letter = string.char(97 + index % 26)
       self:request { body = { model = 'claude-' .. letter:rep(index) .. 'x' } }
     end
-    local count, slot = 0, self.current.providers[1].slots[1]
-    for _ in pairs(slot.quotas) do count = count + 1 end
+    local count, key = 0, self.current.providers[1].keys[1]
+    for _ in pairs(key.quotas) do count = count + 1 end
     assert.is_true(count > 2 and count <= 8, count)
   end)
 

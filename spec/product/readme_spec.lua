@@ -373,7 +373,7 @@ end
 
 local function methods()
   local exchange = { relay = false, handle = 0 }
-  local upstream = { slot = { provider = { base = {}, settings = {} } } }
+  local upstream = { key = { provider = { base = {}, settings = {} } } }
   return debug.getmetatable(require('ccrelay.providers.draft').new(exchange, 0, upstream)).__index
 end
 

@@ -34,17 +34,17 @@ local function attached(self)
 end
 
 local function maker(self, id)
-  local slot = owners.find(attached(self), id)
-  return slot and slot.key
+  local key = owners.find(attached(self), id)
+  return key and key.secret
 end
 
 describe('the key that made a file', function()
   it('is remembered, by what it is', function()
     local self = stage.new { providers = { provider('a', { 'sk-1', 'sk-2' }) } }
-    local slots = attached(self).providers[1].slots
+    local keys = attached(self).providers[1].keys
     assert.is_nil(maker(self, 'file_made_1'))
-    owners.note('file_made_1', slots[2])
-    owners.note('file_made_2', slots[1])
+    owners.note('file_made_1', keys[2])
+    owners.note('file_made_2', keys[1])
     assert.equal('sk-2', maker(self, 'file_made_1'))
     assert.equal('sk-1', maker(self, 'file_made_2'))
     self:use { providers = { provider('a', { 'sk-2', 'sk-1' }) } }
@@ -57,9 +57,9 @@ describe('the key that made a file', function()
 
   it('is forgotten when other ids have taken its place', function()
     local self = stage.new { providers = { provider('a', { 'sk-1' }) } }
-    local slot = attached(self).providers[1].slots[1]
-    owners.note('file_lost', slot)
-    for index = 1, 60000 do owners.note('file_later_' .. index, slot) end
+    local key = attached(self).providers[1].keys[1]
+    owners.note('file_lost', key)
+    for index = 1, 60000 do owners.note('file_later_' .. index, key) end
     assert.is_nil(maker(self, 'file_lost'))
   end)
 

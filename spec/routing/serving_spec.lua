@@ -40,7 +40,7 @@ local vertex = { name = 'vertex', type = 'vertex', gcp_project_id = 'p', gcp_reg
 local function planned(self, model)
   local list = {}
   for index, one in ipairs(candidates.plan(self.current, model)) do
-    list[index] = one.slot.provider.name .. '=' .. one.model
+    list[index] = one.key.provider.name .. '=' .. one.model
   end
   return table.concat(list, ' ')
 end

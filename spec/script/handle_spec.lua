@@ -170,7 +170,7 @@ local function spy_on(self, see)
     for _, name in ipairs { 'prepare', 'classify' } do
       local script = provider.adapter[name]
       adapter[name] = function(...)
-        see(name, { given = { ... }, held = held_by(script) }, { [provider.slots[1].key] = true })
+        see(name, { given = { ... }, held = held_by(script) }, { [provider.keys[1].secret] = true })
         return script(...)
       end
     end
@@ -183,10 +183,10 @@ describe('what scripts are given', function()
     local self, found, scripts = new_stage(), {}, {}
     for index, provider in ipairs(self.current.providers) do scripts[index] = provider.shown end
     local own = library({ self.current, string, table, math, bit, os, getmetatable '' }, scripts)
-    local names = { slot = true, holder = true, exchange = true, face = true, [1] = true, [2] = true }
+    local names = { key = true, holder = true, exchange = true, face = true, [1] = true, [2] = true }
     local generation = self.current
     for _, value in ipairs { generation, generation.configuration, generation.providers[1],
-      generation.providers[1].slots[1], generation.journal, generation.auth } do add_names(names, value) end
+      generation.providers[1].keys[1], generation.journal, generation.auth } do add_names(names, value) end
     spy_on(self, function(kind, value, allowed)
       for _, object in ipairs(value.given) do
         if type(object) == 'userdata' then add_names(names, debug.getfenv(object)) end
@@ -258,7 +258,7 @@ describe('a script', function()
 
   it('cannot set of an outcome but what is its to set', function()
     for words, told in pairs {
-      ['outcome.ok = false'] = 'outcome.ok cannot be assigned', ['outcome.slot = 1'] = 'cannot be assigned',
+      ['outcome.ok = false'] = 'outcome.ok cannot be assigned', ['outcome.key = 1'] = 'cannot be assigned',
       ['outcome.headers = {}'] = 'cannot be assigned', ['outcome.verdict = "bad"'] = 'cannot be this string',
       ['outcome.retry_after = 0/0'] = 'cannot be this number', ['outcome.retry_after = "1"'] = 'cannot be this string',
       ['outcome.upstream.weight = 9'] = 'read%-only', ['outcome.headers.a = 1'] = 'read%-only',

@@ -180,7 +180,7 @@ function M.apply(scheme, settings)
   provider.source = scheme.source(provider, state.context)
   local request = { exchange = {} }
   function request:header(name, value) headers[name] = assert(self and value) end
-  local ok, message = scheme.apply(request, { slot = { provider = provider } }, {})
+  local ok, message = scheme.apply(request, { key = { provider = provider } }, {})
   if not ok then return nil, message end
   return headers
 end

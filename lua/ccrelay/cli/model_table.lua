@@ -34,9 +34,9 @@ local function models_of(generation)
 end
 
 local function name_of(one, model)
-  local slot = one.slot
-  local name = #slot.provider.slots > 1 and slot.id or slot.provider.name
-  if not slot.key and slot.provider.credentials == 'key' and slot.provider.transparent then
+  local key = one.key
+  local name = #key.provider.keys > 1 and key.id or key.provider.name
+  if not key.secret and key.provider.credentials == 'key' and key.provider.transparent then
     name = name .. ' (client\'s credential)'
   end
   return one.model ~= model and name .. ' as ' .. one.model or name
@@ -87,7 +87,7 @@ function M.never_asked(generation)
   local asked, list, models = {}, {}, models_of(generation)
   models[#models + 1] = OTHER
   for _, model in ipairs(models) do
-    for _, one in ipairs(candidates.plan(generation, model)) do asked[one.slot.provider] = true end
+    for _, one in ipairs(candidates.plan(generation, model)) do asked[one.key.provider] = true end
   end
   for _, provider in ipairs(generation.providers) do
     local may = candidates.is_usable(provider) and not provider.adapter.list_models

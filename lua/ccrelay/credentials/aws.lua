@@ -76,7 +76,7 @@ end
 ---@return boolean? ok nil if there are no credentials
 ---@return string? message why not
 function M.apply(request, upstream, adapter)
-  local provider = upstream.slot.provider
+  local provider = upstream.key.provider
   local value, message = cache.get(request.exchange, provider.source)
   if not value then return nil, message end
   if value.bearer then
@@ -132,7 +132,7 @@ end
 ---@return string? why a warning for the log
 function M.recover(outcome, upstream)
   if not STATUSES[outcome.status] then return false end
-  local provider = upstream.slot.provider
+  local provider = upstream.key.provider
   local source = provider.source
   local name, words = error_name(outcome), words_of(outcome)
   if is_late(name, words) then

@@ -10,7 +10,7 @@ local M = {}
 ---@return { token: string }? value what the source gave; nil if there is no token
 ---@return string? message why not
 function M.add(request, upstream)
-  local value, message = cache.get(request.exchange, upstream.slot.provider.source)
+  local value, message = cache.get(request.exchange, upstream.key.provider.source)
   if not value then return nil, message end
   request:header('authorization', 'Bearer ' .. value.token)
   return value
@@ -22,7 +22,7 @@ end
 ---@return boolean again whether to try the same upstream again
 function M.recover(outcome, upstream)
   if outcome.status ~= 401 then return false end
-  cache.void(upstream.slot.provider.source, outcome.holder.credential)
+  cache.void(upstream.key.provider.source, outcome.holder.credential)
   return true
 end
 

@@ -52,7 +52,7 @@ end
 ---@param provider ccrelay.Provider
 ---@return { severity: string, message: string }[]
 function M.examine(provider)
-  if #provider.slots > 0 or provider.transparent or provider.adapter.key_optional then return {} end
+  if #provider.keys > 0 or provider.transparent or provider.adapter.key_optional then return {} end
   return { { severity = 'warning', message = 'it has no keys, so no request can go there: add one to keys' } }
 end
 

@@ -63,10 +63,10 @@ local function book_client(exchange, count)
 end
 
 local function book_key(exchange, upstream, count)
-  local slot = upstream.slot
-  local rate = upstream.credential == 'own' and slot.rates and slot.rates[1] or 0
+  local key = upstream.key
+  local rate = upstream.credential == 'own' and key.rates and key.rates[1] or 0
   if rate == 0 then return true end
-  return book(exchange, slot.limit or -1, count, rate, 'the key ' .. slot.id)
+  return book(exchange, key.limit or -1, count, rate, 'the key ' .. key.id)
 end
 
 --- The batch goes to no provider: nothing of it counts.

@@ -28,10 +28,10 @@ end
 
 local function able(exchange)
   local first = candidates.candidates(exchange)[1]
-  if first and not first.slot.provider:supports 'count_tokens' then return {} end
+  if first and not first.key.provider:supports 'count_tokens' then return {} end
   local list = {}
   for _, candidate in ipairs(candidates.known(exchange)) do
-    if candidate.slot.provider:supports 'count_tokens' then list[#list + 1] = candidate end
+    if candidate.key.provider:supports 'count_tokens' then list[#list + 1] = candidate end
   end
   return list
 end
@@ -39,7 +39,7 @@ end
 -- What the adapter reads in an answer of another shape: a number, false when the provider does not
 -- count for this model, nil when it is to be given as it came.
 local function counted(outcome)
-  local read = outcome.upstream.slot.provider.adapter.count_tokens
+  local read = outcome.upstream.key.provider.adapter.count_tokens
   if outcome.status == 404 or outcome.status == 501 then return false end
   local count = read and call.adapter(read, handle.of(outcome))
   if type(count) == 'number' or count == false then return count end

@@ -62,7 +62,7 @@ end
 local function remember(outcome, text)
   local made = json.decode(text)
   local id = type(made) == 'table' and made.id
-  if type(id) == 'string' and outcome.upstream.credential == 'own' then owners.note(id, outcome.upstream.slot) end
+  if type(id) == 'string' and outcome.upstream.credential == 'own' then owners.note(id, outcome.upstream.key) end
 end
 
 local function give_batch(exchange, outcome)
@@ -77,8 +77,8 @@ end
 function M.serve(exchange)
   local wanted = read_path(exchange)
   exchange:set_endpoint 'passthrough'
-  local provider, slot = owners.keeper(exchange, wanted.feature, wanted.id, candidates.credential)
-  local candidate = provider and candidates.at(provider, exchange.client, slot)
+  local provider, key = owners.keeper(exchange, wanted.feature, wanted.id, candidates.credential)
+  local candidate = provider and candidates.at(provider, exchange.client, key)
   if not candidate then
     access.note_refused(exchange)
     return respond.error(exchange, 404, 'no provider serves ' .. exchange.path, { failure = 'no_candidate' })

@@ -10,10 +10,10 @@ local M = {}
 
 -- A provider is as well as the best of its keys.
 local function state_of(provider, now)
-  local slots = #provider.slots > 0 and provider.slots or { provider.keyless }
+  local keys = #provider.keys > 0 and provider.keys or { provider.keyless }
   local state
-  for _, slot in ipairs(slots) do
-    state = overview.key_state(slot, now)
+  for _, key in ipairs(keys) do
+    state = overview.key_state(key, now)
     if state == 'ready' then break end
   end
   return state

@@ -19,7 +19,7 @@ local cache = require 'ccrelay.credentials.cache'
 ---@class ccrelay.Attempt
 ---@field number integer
 ---@field upstream ccrelay.Upstream
----@field slot ccrelay.Slot
+---@field key ccrelay.Key
 ---@field counted boolean its limits and health count
 ---@field probes ccrelay.Probes|false breakers that it is a probe of; written by health/learn
 ---@field probed boolean whether it was one of any; written by health/learn
@@ -38,7 +38,7 @@ local cache = require 'ccrelay.credentials.cache'
 ---@field cut_short ccrelay.Outcome|false the first that timed out early because another upstream was left to try
 ---@field sent boolean whether any was sent
 ---@field billed boolean whether any that was sent may cost something
----@field recovered table<ccrelay.Slot, boolean>|false keys that were tried again with new credentials
+---@field recovered table<ccrelay.Key, boolean>|false keys that were tried again with new credentials
 ---@field excess integer? attempts that were asked for beyond MOST_ATTEMPTS
 
 local M = {}
@@ -60,14 +60,14 @@ end
 -- ---- Admission ---------------------------------------------------------------------------------
 
 local function admit(exchange, attempt, more)
-  local slot, now = attempt.slot, C.cc_now()
+  local key, now = attempt.key, C.cc_now()
   local ready = learn.take_probes(exchange, attempt, not more)
   if ready then return 'overloaded', ready - now end
-  if not slot.rates or attempt.upstream.credential ~= 'own' then return nil end
-  attempt.reserved = reservation.reserve(exchange, slot, attempt.upstream.model, now, not more)
+  if not key.rates or attempt.upstream.credential ~= 'own' then return nil end
+  attempt.reserved = reservation.reserve(exchange, key, attempt.upstream.model, now, not more)
   if not attempt.reserved then
     learn.withdraw(attempt)
-    return 'limited', math.max(reservation.wait(exchange, slot, attempt.upstream.model, now), 1)
+    return 'limited', math.max(reservation.wait(exchange, key, attempt.upstream.model, now), 1)
   end
   return nil
 end
@@ -76,7 +76,7 @@ end
 local function not_admitted(exchange, attempt, reason, pause)
   local ready = C.cc_now() + pause
   if reason == 'limited' then
-    Upstream.refuse(exchange, reason, ready, attempt.slot.provider)
+    Upstream.refuse(exchange, reason, ready, attempt.key.provider)
   else
     Upstream.leave_out(exchange, attempt.upstream, 'half_open', ready)
   end
@@ -87,7 +87,7 @@ end
 local function give_back(attempt)
   learn.withdraw(attempt)
   if attempt.reserved then
-    reservation.release(attempt.slot, attempt.reserved)
+    reservation.release(attempt.key, attempt.reserved)
   end
   attempt.reserved = nil
 end
@@ -123,14 +123,14 @@ local function framing_of(exchange, attempt)
   if exchange.endpoint == 'passthrough' then
     return exchange.held_bytes and C.CC_FRAMING_MESSAGES or C.CC_FRAMING_OPAQUE
   end
-  return FRAMINGS[attempt.slot.provider.adapter.framing] or C.CC_FRAMING_MESSAGES
+  return FRAMINGS[attempt.key.provider.adapter.framing] or C.CC_FRAMING_MESSAGES
 end
 
 -- An answer that the adapter reads by itself may have any shape.
 local function success_of(exchange, attempt)
   if exchange.held_bytes then return C.CC_SUCCESS_OBJECT end
   if exchange.endpoint ~= 'count_tokens' then return C.CC_SUCCESS_MESSAGE end
-  return attempt.slot.provider.adapter.count_tokens and C.CC_SUCCESS_OBJECT or C.CC_SUCCESS_COUNT
+  return attempt.key.provider.adapter.count_tokens and C.CC_SUCCESS_OBJECT or C.CC_SUCCESS_COUNT
 end
 
 local function fill_spec(exchange, attempt)
@@ -160,17 +160,17 @@ local function apply_edits(exchange, request)
 end
 
 local function prepare(exchange, attempt)
-  local adapter = attempt.slot.provider.adapter
+  local adapter = attempt.key.provider.adapter
   local request = Request.new(exchange, attempt.number, attempt.upstream)
   if exchange.endpoint == 'messages' then apply_edits(exchange, request) end
-  local passes = attempt.slot.provider.passes
+  local passes = attempt.key.provider.passes
   C.cc_attempt_pass_headers(exchange.relay, exchange.handle, attempt.number, passes, #passes)
   if adapter.prepare then
     call.adapter(adapter.prepare, handle.new(request), handle.of(attempt.upstream))
   else
     request:pass()
   end
-  return attempt.slot.provider.scheme.apply(request, attempt.upstream, adapter)
+  return attempt.key.provider.scheme.apply(request, attempt.upstream, adapter)
 end
 
 --- Gives an attempt up before its outcome.
@@ -207,9 +207,9 @@ local function send(exchange, attempt)
 end
 
 -- Fetches the provider's credential, if it has to be fetched, before anything is reserved.
-local function obtain(exchange, slot, credential, patience, racing)
-  if not slot.provider.source or credential == 'client' then return true end
-  return cache.get(exchange, slot.provider.source, patience, racing)
+local function obtain(exchange, key, credential, patience, racing)
+  if not key.provider.source or credential == 'client' then return true end
+  return cache.get(exchange, key.provider.source, patience, racing)
 end
 
 -- The last one has all the time there is; but not one that failed lately, beside the failures of others.
@@ -244,20 +244,20 @@ end
 
 -- An attempt for which nothing has been reserved or sent.
 local function new(exchange, upstream, more)
-  local slot = upstream.slot
-  if Upstream.credential(slot.provider, exchange.client) ~= upstream.credential then
+  local key = upstream.key
+  if Upstream.credential(key.provider, exchange.client) ~= upstream.credential then
     error('exchange:try: this upstream was a candidate for another client', 4)
   end
   if more == nil then more = Upstream.remains(exchange, upstream) end
   return {
-    upstream = upstream, slot = slot, counted = exchange.endpoint == 'messages', probes = false, probed = false,
+    upstream = upstream, key = key, counted = exchange.endpoint == 'messages', probes = false, probed = false,
     number = -1, open = false, more = more, patience = patience_for(exchange, upstream, more),
   }
 end
 
 -- Sends an attempt that has been admitted. Returns its outcome if it cannot be sent.
 local function dispatch(exchange, attempt)
-  local origin, message = attempt.slot.provider:origin(exchange.relay)
+  local origin, message = attempt.key.provider:origin(exchange.relay)
   if not origin then
     give_back(attempt)
     return unsent(exchange, attempt, 'address', message)
@@ -285,13 +285,13 @@ end
 function M.start(exchange, upstream, more, race)
   if not Upstream.is(upstream) then error('exchange:try takes one of relay.upstreams(exchange)', 3) end
   if M.is_spent(exchange) then return nil, one_more(exchange) end
-  local attempt, slot = new(exchange, upstream, more), upstream.slot
-  Upstream.mark_tried(exchange, slot)
+  local attempt, key = new(exchange, upstream, more), upstream.key
+  Upstream.mark_tried(exchange, key)
   local beside = race and race.count > 0 -- and the timer of the exchange is the race's
-  local there, lack, final = obtain(exchange, slot, upstream.credential, not beside and attempt.patience or nil, beside)
+  local there, lack, final = obtain(exchange, key, upstream.credential, not beside and attempt.patience or nil, beside)
   if lack == cache.INTERRUPTED then return nil, nil end
   if not there then return nil, unsent(exchange, attempt, 'credentials', lack, final) end
-  attempt.credential = slot.provider.source and cache.version(slot.provider.source)
+  attempt.credential = key.provider.source and cache.version(key.provider.source)
   if attempt.counted then
     local reason, pause = admit(exchange, attempt, attempt.more)
     if reason then return nil, not_admitted(exchange, attempt, reason, pause) end
@@ -329,15 +329,15 @@ end
 
 -- Whether the credentials are to blame and new ones are worth the same upstream once more.
 local function recovers(exchange, attempt, outcome)
-  local provider = attempt.slot.provider
+  local provider = attempt.key.provider
   if outcome.ok or not provider.scheme.recover or attempt.upstream.credential == 'client' then return false end
   local own = attempts_of(exchange)
-  if own.recovered and own.recovered[attempt.slot] then return false end
+  if own.recovered and own.recovered[attempt.key] then return false end
   local again, why = provider.scheme.recover(outcome, attempt.upstream)
   if not again then return false end
   if why then exchange.generation.journal:say('warn', why, { 'provider', provider.name }) end
   own.recovered = own.recovered or {}
-  own.recovered[attempt.slot] = true
+  own.recovered[attempt.key] = true
   return true
 end
 
@@ -415,7 +415,7 @@ end
 local function gives_way(exchange, upstream, more, outcome)
   if outcome.error ~= 'limited' or M.last_failure(exchange) or not wait_queue.wanted(exchange) then return false end
   if more == nil then more = Upstream.remains(exchange, upstream) end
-  wait_queue.note(exchange, upstream.slot, upstream.model, C.cc_now() + outcome.retry_after * 1000, false)
+  wait_queue.note(exchange, upstream.key, upstream.model, C.cc_now() + outcome.retry_after * 1000, false)
   return not more and Upstream.wait_for_room(exchange)
 end
 

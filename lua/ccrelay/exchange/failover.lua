@@ -14,9 +14,9 @@ local M = {}
 ---@param index integer
 ---@return boolean
 function M.has_more(exchange, list, index)
-  local provider = list[index].slot.provider
+  local provider = list[index].key.provider
   for other = index + 1, #list do
-    if list[other].slot.provider ~= provider and not learn.is_given_up(exchange, list[other]) then return true end
+    if list[other].key.provider ~= provider and not learn.is_given_up(exchange, list[other]) then return true end
   end
   return false
 end

@@ -110,8 +110,8 @@ function M.finish(exchange)
   tell_policy(exchange, upstream)
   exchange_counters.add(exchange, report, upstream and upstream.provider)
   local served = upstream and is_served()
-  access.write(exchange, report, upstream, served and affinity.switch(exchange, upstream.slot) or nil)
-  if served then affinity.settle(exchange, upstream.slot, report.usage) end
+  access.write(exchange, report, upstream, served and affinity.switch(exchange, upstream.key) or nil)
+  if served then affinity.settle(exchange, upstream.key, report.usage) end
 end
 
 return M

@@ -274,10 +274,10 @@ end
 
 --- Tokens of its conversation that a prompt cache holds; nil when the conversation is not known.
 ---@package
----@param slot ccrelay.Slot? where it would be served; nil: where it was served last
+---@param key ccrelay.Key? where it would be served; nil: where it was served last
 ---@return number?
-function methods:cached_tokens(slot)
-  return (affinity.cached(self, slot))
+function methods:cached_tokens(key)
+  return (affinity.cached(self, key))
 end
 
 --- Returns the body's member at a dotted path: strings, numbers and booleans as such, lists and objects

@@ -21,7 +21,7 @@ end
 
 -- The upstream's name for its request, under whatever header it has it.
 local function request_id(outcome)
-  local headers, named = outcome.headers, outcome.upstream.slot.provider.adapter.request_id
+  local headers, named = outcome.headers, outcome.upstream.key.provider.adapter.request_id
   return headers['request-id'] or named and headers[named] or nil
 end
 
@@ -220,7 +220,7 @@ end
 -- the fallback, which takes the request for a bad one.
 local function is_stated_before(refusal, outcome)
   if not refusal or refusal.kind ~= 'stated' or outcome.retryable then return false end
-  return most_telling.precedes(refusal.slot, outcome.upstream.slot)
+  return most_telling.precedes(refusal.key, outcome.upstream.key)
 end
 
 -- The outcome to tell: instead of a failure that only says the request could not be served there, what another

@@ -329,10 +329,10 @@ function Generation:attach()
   self.attached = true
   for _, provider in ipairs(self.providers) do
     provider:attach()
-    self.choices = self.choices + math.max(#provider.slots, 1)
-    for _, slot in ipairs(provider.slots) do
-      if slot.uncounted then
-        self.journal:say('error', 'there is no room to count for the limits of key "' .. slot.id
+    self.choices = self.choices + math.max(#provider.keys, 1)
+    for _, key in ipairs(provider.keys) do
+      if key.uncounted then
+        self.journal:say('error', 'there is no room to count for the limits of key "' .. key.id
           .. '": it is not used until a restart')
       end
     end

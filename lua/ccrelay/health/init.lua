@@ -93,8 +93,8 @@ end
 ---@return ccrelay.Probes? probes those that the attempt is; nil when it is not let through
 ---@return number? ready the moment to ask again
 function M.admit(exchange, upstream, force)
-  local slot, now = upstream.slot, C.cc_now()
-  local circuits, limit = M.circuits(slot.provider, upstream.model), model_class.of(slot, upstream.model).exhausted
+  local key, now = upstream.key, C.cc_now()
+  local circuits, limit = M.circuits(key.provider, upstream.model), model_class.of(key, upstream.model).exhausted
   local list = {}
   local ready = ask(list, circuits.failure, failure_rules(exchange), now, force)
     or ask(list, circuits.overload, COOLDOWN, now, force) or is_own(upstream) and ask(list, limit, COOLDOWN, now, force)
@@ -107,10 +107,10 @@ end
 ---@param upstream ccrelay.Upstream
 ---@return boolean
 function M.is_calm(upstream)
-  local slot = upstream.slot
-  local circuits = M.circuits(slot.provider, upstream.model)
+  local key = upstream.key
+  local circuits = M.circuits(key.provider, upstream.model)
   return breaker.is_closed(circuits.failure) and breaker.is_closed(circuits.overload)
-    and breaker.is_closed(model_class.of(slot, upstream.model).exhausted)
+    and breaker.is_closed(model_class.of(key, upstream.model).exhausted)
 end
 
 --- The probes have told nothing.
@@ -126,7 +126,7 @@ end
 ---@param probes ccrelay.Probes
 ---@return boolean closed whether this closed the circuit that failures had opened
 function M.passed(upstream, probes)
-  local failure, closed = M.circuits(upstream.slot.provider, upstream.model).failure, false
+  local failure, closed = M.circuits(upstream.key.provider, upstream.model).failure, false
   for _, one in ipairs(probes) do
     if breaker.success(one.cell, one.probe, one.rules) and one.cell == failure then closed = true end
   end
@@ -136,8 +136,8 @@ end
 --- The answer went well to its end.
 ---@param upstream ccrelay.Upstream
 function M.succeeded(exchange, upstream)
-  local slot = upstream.slot
-  local circuits, limit = M.circuits(slot.provider, upstream.model), model_class.of(slot, upstream.model).exhausted
+  local key = upstream.key
+  local circuits, limit = M.circuits(key.provider, upstream.model), model_class.of(key, upstream.model).exhausted
   breaker.success(circuits.failure, false, failure_rules(exchange))
   breaker.success(circuits.overload, false, COOLDOWN)
   if is_own(upstream) then breaker.success(limit, false, COOLDOWN) end
@@ -164,7 +164,7 @@ end
 ---@param sent boolean whether the request was sent: else it cannot be to blame
 ---@return boolean opened
 function M.failed(exchange, upstream, probes, sent)
-  local number = M.circuits(upstream.slot.provider, upstream.model).failure
+  local number = M.circuits(upstream.key.provider, upstream.model).failure
   local rules, probe = failure_rules(exchange), probe_of(probes, number)
   local opened
   if sent then
@@ -185,7 +185,7 @@ local function is_time(seconds) return seconds ~= nil and seconds > 0 end
 ---@param probes ccrelay.Probes
 ---@param retry_after number? seconds, as stated
 function M.overloaded(upstream, probes, retry_after)
-  local number = M.circuits(upstream.slot.provider, upstream.model).overload
+  local number = M.circuits(upstream.key.provider, upstream.model).overload
   local probe = probe_of(probes, number)
   if is_time(retry_after) then
     breaker.open_until(number, C.cc_now() + math.min(retry_after * 1000, LONGEST_OVERLOAD_MS))
@@ -204,9 +204,9 @@ local function extend(number, until_ms, why)
 end
 
 -- Which class is at its limit longest is shown with the key.
-local function show_limit(slot, limit)
+local function show_limit(key, limit)
   local _, ready = breaker.state(limit.exhausted, C.cc_now())
-  if ready then extend(slot.limited, ready, limit.class) end
+  if ready then extend(key.limited, ready, limit.class) end
 end
 
 -- Of two stated times the later one holds; either takes the place of one that the relay made up.
@@ -223,7 +223,7 @@ end
 ---@param probes ccrelay.Probes
 ---@param outcome ccrelay.Outcome with retry_after or reset_after, if the provider stated a time
 function M.exhausted(exchange, upstream, probes, outcome)
-  local slot, limit = upstream.slot, model_class.of(upstream.slot, upstream.model)
+  local key, limit = upstream.key, model_class.of(upstream.key, upstream.model)
   local number, stated = limit.exhausted, outcome.retry_after or outcome.reset_after
   local probe = probe_of(probes, number)
   if is_time(stated) then
@@ -231,16 +231,16 @@ function M.exhausted(exchange, upstream, probes, outcome)
   elseif count_once(exchange, number, COOLDOWN, probe) then
     evidence.explain(number)
   end
-  show_limit(slot, limit)
+  show_limit(key, limit)
   M.withdraw(probes)
 end
 
 --- Suspends a key.
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param reason 'unauthorized'|'billing'
 ---@param detail string? what the provider said, in a few words
-function M.suspend(slot, reason, detail)
-  extend(slot.suspended, C.cc_now() + SUSPENDED_MS[reason], reason .. (detail and ': ' .. detail or ''))
+function M.suspend(key, reason, detail)
+  extend(key.suspended, C.cc_now() + SUSPENDED_MS[reason], reason .. (detail and ': ' .. detail or ''))
 end
 
 -- ---- Stream that broke -------------------------------------------------------------------------
@@ -252,15 +252,15 @@ end
 ---@param probed boolean whether the attempt was a probe
 ---@param bytes number size of the request's body
 function M.broke(exchange, upstream, kind, probed, bytes)
-  local circuits = M.circuits(upstream.slot.provider, upstream.model)
+  local circuits = M.circuits(upstream.key.provider, upstream.model)
   if kind == 'overloaded_error' then
     breaker.failure(circuits.overload, probed, COOLDOWN, C.cc_now())
   elseif kind ~= 'rate_limit_error' then
     count_once(exchange, circuits.failure, failure_rules(exchange), probed, bytes)
   elseif is_own(upstream) then
-    local limit = model_class.of(upstream.slot, upstream.model)
+    local limit = model_class.of(upstream.key, upstream.model)
     if count_once(exchange, limit.exhausted, COOLDOWN, probed, bytes) then evidence.explain(limit.exhausted) end
-    show_limit(upstream.slot, limit)
+    show_limit(upstream.key, limit)
   end
 end
 
@@ -285,16 +285,16 @@ function M.circuit_state(provider, model, now)
 end
 
 --- Why a key may not be used for a model, apart from its provider; nil when it may.
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param model string as it is sent
 ---@param now number
 ---@return ccrelay.UpstreamState? state
 ---@return number? ready
 ---@return boolean? stated the provider said so: it is not asked before
-function M.key_limit(slot, model, now)
-  local suspended = C.cc_cell_get(slot.suspended)
+function M.key_limit(key, model, now)
+  local suspended = C.cc_cell_get(key.suspended)
   if suspended > now then return 'aside', suspended end
-  local number = model_class.of(slot, model).exhausted
+  local number = model_class.of(key, model).exhausted
   if C.cc_cell_get(number) == 0 then return nil end
   local limit, ready = breaker.state(number, now)
   if ready then return 'limited', ready, limit == 'open' and evidence.reason(number) == STATED end
@@ -308,23 +308,23 @@ end
 ---@return number? ready
 function M.state(upstream, now)
   if is_own(upstream) then
-    local state, ready = M.key_limit(upstream.slot, upstream.model, now)
+    local state, ready = M.key_limit(upstream.key, upstream.model, now)
     if state then return state, ready end
   end
-  return M.circuit_state(upstream.slot.provider, upstream.model, now)
+  return M.circuit_state(upstream.key.provider, upstream.model, now)
 end
 
 --- Why a key is suspended: "unauthorized" or "billing", and what the provider said.
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@return string
-function M.reason(slot)
-  return ffi.string(text, C.cc_cell_text(slot.suspended, text, 192))
+function M.reason(key)
+  return ffi.string(text, C.cc_cell_text(key.suspended, text, 192))
 end
 
 -- ---- Reloads, workers, connect checks ----------------------------------------------------------
 
-local function pardon(slot)
-  if string.find(M.reason(slot), '^unauthorized') then C.cc_cell_set(slot.suspended, 0) end
+local function pardon(key)
+  if string.find(M.reason(key), '^unauthorized') then C.cc_cell_set(key.suspended, 0) end
 end
 
 --- Ends suspensions of keys that were refused: a reload may have cured what was wrong with them. Limits and
@@ -333,7 +333,7 @@ end
 function M.forget(generation)
   for _, provider in ipairs(generation.providers) do
     pardon(provider.keyless)
-    for _, slot in ipairs(provider.slots) do pardon(slot) end
+    for _, key in ipairs(provider.keys) do pardon(key) end
   end
 end
 
@@ -348,7 +348,7 @@ function M.attach(slot, generation)
       breaker.end_own_probe(circuits.failure)
       breaker.end_own_probe(circuits.overload)
     end
-    for _, key in ipairs(provider.slots) do
+    for _, key in ipairs(provider.keys) do
       for _, number in ipairs(model_class.breakers(key)) do breaker.end_own_probe(number) end
     end
   end

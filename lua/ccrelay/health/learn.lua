@@ -41,13 +41,13 @@ local by_verdict = {}
 function by_verdict.good(exchange, attempt, outcome, probes)
   if not outcome.ok then return M.withdraw(attempt) end
   if health.passed(attempt.upstream, probes) then
-    exchange.generation.journal:line('info', 'circuit closed', { 'provider', attempt.slot.provider.name })
+    exchange.generation.journal:line('info', 'circuit closed', { 'provider', attempt.key.provider.name })
   end
 end
 
 function by_verdict.failed(exchange, attempt, outcome, probes)
   if health.failed(exchange, attempt.upstream, probes, outcome.sent) then
-    exchange.generation.journal:line('warn', 'circuit opened', { 'provider', attempt.slot.provider.name })
+    exchange.generation.journal:line('warn', 'circuit opened', { 'provider', attempt.key.provider.name })
   end
 end
 
@@ -68,9 +68,9 @@ local function suspend(reason)
   return function(exchange, attempt, outcome)
     M.withdraw(attempt)
     local detail = outcome.account_fault or outcome.type
-    health.suspend(attempt.slot, reason, detail)
+    health.suspend(attempt.key, reason, detail)
     exchange.generation.journal:line('warn', 'key suspended',
-      { 'key', attempt.slot.id, 'status', outcome.status, 'reason', detail })
+      { 'key', attempt.key.id, 'status', outcome.status, 'reason', detail })
   end
 end
 
@@ -82,7 +82,7 @@ local OF_PROVIDERS = { failed = true, overloaded = true }
 
 local function give_up(exchange, upstream)
   local given_up = exchange.given_up or {}
-  given_up[health.circuits(upstream.slot.provider, upstream.model)] = true
+  given_up[health.circuits(upstream.key.provider, upstream.model)] = true
   exchange.given_up = given_up
 end
 
@@ -92,7 +92,7 @@ end
 ---@return boolean
 function M.is_given_up(exchange, upstream)
   local given_up = exchange.given_up
-  return given_up and given_up[health.circuits(upstream.slot.provider, upstream.model)] or false
+  return given_up and given_up[health.circuits(upstream.key.provider, upstream.model)] or false
 end
 
 -- ---- Requests that are repeated at once ---------------------------------------------------------
@@ -102,14 +102,14 @@ local MOST = 256       -- requests remembered
 
 local failed_at, requests = {}, 0 -- by the request's digest: when it failed last, by key
 
-local function remember(exchange, slot)
+local function remember(exchange, key)
   local digest = exchange.evidence and exchange.evidence.digest
   if not digest then return end
   if not failed_at[digest] then
     if requests >= MOST then failed_at, requests = {}, 0 end
     failed_at[digest], requests = {}, requests + 1
   end
-  failed_at[digest][slot.name] = C.cc_now()
+  failed_at[digest][key.name] = C.cc_now()
 end
 
 --- Whether the same request failed at an upstream a moment ago. For an exchange that has failed elsewhere already: a
@@ -119,7 +119,7 @@ end
 ---@return boolean
 function M.has_just_failed(exchange, upstream)
   local known = exchange.evidence and failed_at[exchange.evidence.digest]
-  local at = known and known[upstream.slot.name]
+  local at = known and known[upstream.key.name]
   return at and C.cc_now() - at < AT_ONCE_MS or false
 end
 
@@ -135,7 +135,7 @@ function M.from_outcome(exchange, attempt, outcome)
   if not learn or OF_KEYS[verdict] and attempt.upstream.credential == 'client' then return M.withdraw(attempt) end
   learn(exchange, attempt, outcome, attempt.probes or {})
   attempt.probes = false
-  remember(exchange, attempt.slot)
+  remember(exchange, attempt.key)
 end
 
 -- ---- Ends of answers ---------------------------------------------------------------------------

@@ -24,8 +24,8 @@ function M.cannot_serve(outcome)
 end
 
 --- Whether a key is tried before another one when both are healthy.
----@param a ccrelay.Slot
----@param b ccrelay.Slot
+---@param a ccrelay.Key
+---@param b ccrelay.Key
 ---@return boolean
 function M.precedes(a, b)
   if a.priority ~= b.priority then return a.priority > b.priority end
@@ -35,7 +35,7 @@ end
 -- Among equals the first is told; the words of one that health had put behind others have its place in the order.
 local function comes_before(outcome, other)
   local moved = outcome.upstream.is_spare and outcome.status
-  return moved and M.precedes(outcome.upstream.slot, other.upstream.slot)
+  return moved and M.precedes(outcome.upstream.key, other.upstream.key)
 end
 
 --- The failure that tells most: what a provider said of the request or of its own state comes before what only

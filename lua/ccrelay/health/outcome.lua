@@ -278,12 +278,12 @@ local function bad(exchange, attempt)
   if raw.usage_known then
     local upstream = attempt.upstream
     outcome.used_input, outcome.used_output =
-      reservation.charged(raw.usage, upstream.slot.provider:counts_cache_reads(upstream.model))
+      reservation.charged(raw.usage, upstream.key.provider:counts_cache_reads(upstream.model))
   end
   keep_failure(exchange, attempt, outcome)
   judge(exchange, attempt, outcome)
-  local classify = attempt.slot.provider.adapter.classify
-  if classify then call.adapter(classify, handle.of(outcome), attempt.slot.provider.shown) end
+  local classify = attempt.key.provider.adapter.classify
+  if classify then call.adapter(classify, handle.of(outcome), attempt.key.provider.shown) end
   return outcome
 end
 

@@ -30,27 +30,27 @@ function M.provider_state(provider, now)
 end
 
 --- The state of a key, of whatever class of models it is worst.
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param now number
 ---@return ccrelay.UpstreamState state
 ---@return number? ready
-function M.key_state(slot, now)
-  local suspended, limited = C.cc_cell_get(slot.suspended), C.cc_cell_get(slot.limited)
+function M.key_state(key, now)
+  local suspended, limited = C.cc_cell_get(key.suspended), C.cc_cell_get(key.limited)
   if suspended > now then return 'aside', suspended end
   if limited > now then return 'limited', limited end
-  local overload, ready = worst(slot.provider, now, 'overload')
+  local overload, ready = worst(key.provider, now, 'overload')
   if overload == 'open' then return 'cooling', ready end
   local failure
-  failure, ready = worst(slot.provider, now, 'failure')
+  failure, ready = worst(key.provider, now, 'failure')
   if failure == 'closed' then return 'ready' end
   return failure, ready
 end
 
-local function describe(slot, now)
-  local state, ready = M.key_state(slot, now)
+local function describe(key, now)
+  local state, ready = M.key_state(key, now)
   return {
-    id = slot.id, org = slot.org, priority = slot.priority, weight = slot.weight, state = state,
-    headroom = model_class.headroom(slot, nil, now), reason = state == 'aside' and health.reason(slot) or nil,
+    id = key.id, org = key.org, priority = key.priority, weight = key.weight, state = state,
+    headroom = model_class.headroom(key, nil, now), reason = state == 'aside' and health.reason(key) or nil,
     ready_in_ms = ready and math.max(math.ceil(ready - now), 0) or nil,
   }
 end
@@ -64,8 +64,8 @@ function M.describe(generation)
   for index, provider in ipairs(generation.providers) do
     local circuit = M.provider_state(provider, now)
     local entry = { provider = provider.name, type = provider.type, breaker = circuit, keys = {} }
-    for place, slot in ipairs(provider.slots) do entry.keys[place] = describe(slot, now) end
-    if #provider.slots == 0 then entry.keys[1] = describe(provider.keyless, now) end
+    for place, key in ipairs(provider.keys) do entry.keys[place] = describe(key, now) end
+    if #provider.keys == 0 then entry.keys[1] = describe(provider.keyless, now) end
     if entry.breaker ~= 'closed' then entry.probe = connect_check.last(provider, now) end
     entry.credentials = provider.source and cache.state(provider.source) or nil
     list[index] = entry

@@ -10,7 +10,7 @@ local MOST = 1000 -- names of a provider
 --- The provider does not have the model under the name it was sent.
 ---@param upstream ccrelay.Upstream
 function M.add(upstream)
-  local provider, model = upstream.slot.provider, upstream.model
+  local provider, model = upstream.key.provider, upstream.model
   local known = provider.unknown_models
   if known.count >= MOST then known = { count = 0, until_ms = {} } end
   if not known.until_ms[model] then known.count = known.count + 1 end

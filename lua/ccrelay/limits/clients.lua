@@ -151,7 +151,7 @@ function M.leave(exchange, report)
   if not report or not (attempts and attempts.sent) then return C.cc_limit_refund(reserved, C.cc_now()) end
   if not attempts.billed and not report.usage_known then return C.cc_limit_commit(reserved, C.cc_now(), 0, 0) end
   local chosen = attempts.chosen
-  C.cc_limit_commit(reserved, C.cc_now(), reservation.used(exchange, reserved, report, chosen and chosen.slot,
+  C.cc_limit_commit(reserved, C.cc_now(), reservation.used(exchange, reserved, report, chosen and chosen.key,
     chosen and chosen.upstream.model))
 end
 

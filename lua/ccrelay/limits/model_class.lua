@@ -38,47 +38,47 @@ M.class_of = memoize.results(function(model)
   return 'other ' .. sha256.number(name, 2) % OTHERS
 end)
 
-local function name_of(slot, class) return cell.fit(slot.name .. ' ' .. class) end
+local function name_of(key, class) return cell.fit(key.name .. ' ' .. class) end
 
 local BREAKER = 'exhausted:'
 
 --- The breakers of a key for every class of models.
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@return integer[] cells
-function M.breakers(slot)
+function M.breakers(key)
   local list = {}
-  for index, class in ipairs(M.CLASSES) do list[index] = cell.number(BREAKER .. name_of(slot, class)) end
+  for index, class in ipairs(M.CLASSES) do list[index] = cell.number(BREAKER .. name_of(key, class)) end
   return list
 end
 
-local function new(slot, class)
-  local name = name_of(slot, class)
-  local limit = slot.rates and C.cc_limit(name, #name) or -1
+local function new(key, class)
+  local name = name_of(key, class)
+  local limit = key.rates and C.cc_limit(name, #name) or -1
   return { name = name, class = class, limit = limit >= 0 and limit or nil, exhausted = cell.number(BREAKER .. name) }
 end
 
 --- What is kept of a key for a model.
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param model string?
 ---@return ccrelay.Quota
-function M.of(slot, model)
+function M.of(key, model)
   local class = M.class_of(model or '')
-  local quota = slot.quotas[class]
+  local quota = key.quotas[class]
   if not quota then
-    quota = new(slot, class)
-    slot.quotas[class] = quota
+    quota = new(key, class)
+    key.quotas[class] = quota
   end
   return quota
 end
 
 --- The least free share of a key's limits, 0 to 1: for a model, or as far as the configuration goes.
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param model string?
 ---@param now number
 ---@return number
-function M.headroom(slot, model, now)
-  local least = slot.limit and C.cc_limit_headroom(slot.limit, now) or 1
-  local learned = model and M.of(slot, model).limit
+function M.headroom(key, model, now)
+  local least = key.limit and C.cc_limit_headroom(key.limit, now) or 1
+  local learned = model and M.of(key, model).limit
   return learned and math.min(least, C.cc_limit_headroom(learned, now)) or least
 end
 

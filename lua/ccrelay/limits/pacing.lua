@@ -8,46 +8,46 @@ local M = {}
 local MINUTE_US = 60000000
 local TRIES = 64
 
-local function share_of(slot) return math.ceil(MINUTE_US / slot.rates[1]) end
+local function share_of(key) return math.ceil(MINUTE_US / key.rates[1]) end
 
 -- The number as it is, what it would be with one request more than those ahead, and the wait before that
 -- in ms.
-local function look(slot, now, ahead)
-  local value, now_us = C.cc_cell_get(slot.pace), math.floor(now * 1000)
-  local share = share_of(slot)
+local function look(key, now, ahead)
+  local value, now_us = C.cc_cell_get(key.pace), math.floor(now * 1000)
+  local share = share_of(key)
   local from = math.max(value, now_us) + ahead * share
-  return value, from + share, math.max(from - (slot.burst - 1) * share - now_us, 0) / 1000
+  return value, from + share, math.max(from - (key.burst - 1) * share - now_us, 0) / 1000
 end
 
 --- How long a request would have to wait: 0 when it may go.
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param now number
 ---@param ahead number? of requests that go first
 ---@return number milliseconds
-function M.wait(slot, now, ahead)
-  if not slot.burst then return 0 end
-  local _, _, wait = look(slot, now, ahead or 0)
+function M.wait(key, now, ahead)
+  if not key.burst then return 0 end
+  local _, _, wait = look(key, now, ahead or 0)
   return wait
 end
 
 --- Takes a share: 0, or how long to wait when there is none.
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param now number
 ---@return number milliseconds
-function M.take(slot, now)
-  if not slot.burst then return 0 end
+function M.take(key, now)
+  if not key.burst then return 0 end
   for _ = 1, TRIES do
-    local value, after, wait = look(slot, now, 0)
+    local value, after, wait = look(key, now, 0)
     if wait > 0 then return wait end
-    if C.cc_cell_swap(slot.pace, value, after) then return 0 end
+    if C.cc_cell_swap(key.pace, value, after) then return 0 end
   end
   return 1
 end
 
 --- What was taken was not used.
----@param slot ccrelay.Slot
-function M.give_back(slot)
-  if slot.burst then C.cc_cell_add(slot.pace, -share_of(slot)) end
+---@param key ccrelay.Key
+function M.give_back(key)
+  if key.burst then C.cc_cell_add(key.pace, -share_of(key)) end
 end
 
 return M

@@ -62,10 +62,10 @@ end
 
 -- How much of a request is new to the prompt cache, as far as its conversation tells, and as others let
 -- expect. A cache of more than the request is that of another prompt.
-local function new_share(exchange, total, slot)
-  local provider = slot and slot.provider
+local function new_share(exchange, total, key)
+  local provider = key and key.provider
   if provider and provider:counts_cache_reads(provider:map(exchange.model)) then return 1, 1 end
-  local cached = exchange:cached_tokens(slot)
+  local cached = exchange:cached_tokens(key)
   if not cached then return 1, math.max(token_estimate.new_share(exchange.model), LEAST_SHARE) end
   local share = cached < total and math.max(1 - cached / total, LEAST_SHARE) or 1
   return share, share
@@ -76,18 +76,18 @@ end
 --- for a model of which nothing is known it is the most that the request may come to. What the provider
 --- told it will see to itself, and there a guess does.
 ---@param exchange ccrelay.Exchange
----@param slot ccrelay.Slot? where it would be sent; nil: wherever
----@param rates number[]? of the limit, if any is of tokens, as a slot has them; the slot's when nil
+---@param key ccrelay.Key? where it would be sent; nil: wherever
+---@param rates number[]? of the limit, if any is of tokens, as a key has them; the key's when nil
 ---@return number input
 ---@return number output
 ---@return number told_input where only the provider told a limit
 ---@return number told_output
-function M.estimate(exchange, slot, rates)
-  rates = rates or slot and slot.token_rates
+function M.estimate(exchange, key, rates)
+  rates = rates or key and key.token_rates
   local made = estimate_of(exchange, rates)
   local input, output, told_input = made.input, made.output, made.input
   if made.marked then
-    local share, told_share = new_share(exchange, input, slot)
+    local share, told_share = new_share(exchange, input, key)
     input, told_input = math.ceil(input * share), math.ceil(input * told_share)
   end
   if rates and not made.known then input, output = pessimistic(made, rates) end
@@ -125,34 +125,34 @@ function M.expect(exchange, now)
   if not made.known and made.model then C.cc_cell_set(first_answer_due(made.model), now + MINUTE_MS) end
 end
 
-local function configured_wait(exchange, slot, now, ahead, input, output)
-  local longest = slot.limit and C.cc_limit_wait(slot.limit, now, input, output, ahead) or 0
-  if longest > 0 then longest = M.soonest(exchange, slot.limit, now, longest, ahead) end
-  return slot.burst and math.max(longest, pacing.wait(slot, now, ahead and ahead.requests)) or longest
+local function configured_wait(exchange, key, now, ahead, input, output)
+  local longest = key.limit and C.cc_limit_wait(key.limit, now, input, output, ahead) or 0
+  if longest > 0 then longest = M.soonest(exchange, key.limit, now, longest, ahead) end
+  return key.burst and math.max(longest, pacing.wait(key, now, ahead and ahead.requests)) or longest
 end
 
 --- How long an attempt would have to wait for room in the configured limits of a key and its pacing: 0 when it
 --- may go.
 ---@param exchange ccrelay.Exchange
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param now number
 ---@return number milliseconds
-function M.configured_wait(exchange, slot, now)
-  return configured_wait(exchange, slot, now, nil, M.estimate(exchange, slot))
+function M.configured_wait(exchange, key, now)
+  return configured_wait(exchange, key, now, nil, M.estimate(exchange, key))
 end
 
 --- The same for these limits and what the provider told of the class of models.
 ---@param exchange ccrelay.Exchange
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param model string? as the upstream knows it
 ---@param now number
 ---@param ahead ffi.cdata*? struct cc_rates, what others will take first
 ---@return number milliseconds
 ---@return boolean of_class whether it is what the provider told of the class of models that has room last
-function M.wait(exchange, slot, model, now, ahead)
-  local input, output, told_input, told_output = M.estimate(exchange, slot)
-  local longest = configured_wait(exchange, slot, now, ahead, input, output)
-  local told = model_class.of(slot, model).limit
+function M.wait(exchange, key, model, now, ahead)
+  local input, output, told_input, told_output = M.estimate(exchange, key)
+  local longest = configured_wait(exchange, key, now, ahead, input, output)
+  local told = model_class.of(key, model).limit
   local of_class = told and C.cc_limit_wait(told, now, told_input, told_output, ahead) or 0
   return math.max(longest, of_class), of_class > longest
 end
@@ -160,23 +160,23 @@ end
 --- Books an attempt at a key: two tickets, one for all its models and one for the class of this, and its
 --- place in the pacing; nil when there is no room.
 ---@param exchange ccrelay.Exchange
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param model string? as the upstream knows it
 ---@param now number
 ---@param force boolean? go beyond what the provider told: it will see to that itself
 ---@return ffi.cdata*? tickets struct cc_reservation[2]
-function M.reserve(exchange, slot, model, now, force)
-  local tickets, input, output, told_input, told_output = pair(), M.estimate(exchange, slot)
-  local told = model_class.of(slot, model).limit or -1
+function M.reserve(exchange, key, model, now, force)
+  local tickets, input, output, told_input, told_output = pair(), M.estimate(exchange, key)
+  local told = model_class.of(key, model).limit or -1
   tickets[1].limit = -1
-  if pacing.take(slot, now) > 0 then return nil end
-  if C.cc_limit_reserve(slot.limit or -1, now, input, output, tickets, wait) == C.CC_ELIMIT then
-    pacing.give_back(slot)
+  if pacing.take(key, now) > 0 then return nil end
+  if C.cc_limit_reserve(key.limit or -1, now, input, output, tickets, wait) == C.CC_ELIMIT then
+    pacing.give_back(key)
     return nil
   end
   local room = C.cc_limit_reserve(told, now, told_input, told_output, tickets + 1, wait) ~= C.CC_ELIMIT
   if not room and not force then
-    M.release(slot, tickets)
+    M.release(key, tickets)
     return nil
   end
   M.expect(exchange, now)
@@ -192,11 +192,11 @@ function M.settle(tickets, input, output)
 end
 
 --- Takes it all back.
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param tickets ffi.cdata*
-function M.release(slot, tickets)
+function M.release(key, tickets)
   for index = 0, 1 do C.cc_limit_refund(tickets + index, C.cc_now()) end
-  pacing.give_back(slot)
+  pacing.give_back(key)
 end
 
 -- The probable use of a reservation. It is less than was reserved when nothing was known of the model.
@@ -240,12 +240,12 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param ticket ffi.cdata* struct cc_reservation
 ---@param report ffi.cdata* struct cc_report, with usage
----@param slot ccrelay.Slot? who answered
+---@param key ccrelay.Key? who answered
 ---@param model string?
 ---@return number input
 ---@return number output
-function M.used(exchange, ticket, report, slot, model)
-  local input, output = M.charged(report.usage, slot and slot.provider:counts_cache_reads(model))
+function M.used(exchange, ticket, report, key, model)
+  local input, output = M.charged(report.usage, key and key.provider:counts_cache_reads(model))
   if report.usage_final then return input, output end
   local told = report.usage.input + report.usage.cache_read + report.usage.cache_5m + report.usage.cache_1h > 0
   local likely_input, likely_output = probable(exchange, ticket)
@@ -259,7 +259,7 @@ end
 function M.close(exchange, attempt, report)
   for index = 0, 1 do
     local ticket = attempt.reserved + index
-    C.cc_limit_commit(ticket, C.cc_now(), M.used(exchange, ticket, report, attempt.slot, attempt.upstream.model))
+    C.cc_limit_commit(ticket, C.cc_now(), M.used(exchange, ticket, report, attempt.key, attempt.upstream.model))
   end
 end
 

@@ -90,9 +90,9 @@ end
 ---@param attempt ccrelay.Attempt
 ---@param outcome ccrelay.Outcome
 function M.learn(exchange, attempt, outcome)
-  local limit = model_class.of(attempt.slot, attempt.upstream.model).limit
+  local limit = model_class.of(attempt.key, attempt.upstream.model).limit
   if not limit then return end
-  local ticket = attempt.tickets and attempt.tickets + 1 or nil
+  local ticket = attempt.reserved and attempt.reserved + 1 or nil
   for index, name in ipairs(names) do
     local rate = amount(exchange, attempt.number, name.limit)
     local remaining = amount(exchange, attempt.number, name.remaining)

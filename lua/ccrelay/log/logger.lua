@@ -219,7 +219,7 @@ function Journal:outcome(exchange, outcome, header_lines)
   end
   if self.options.log_tls_metrics then
     self:line('debug', 'connection', {
-      'id', exchange.id, 'key', key, 'tls', outcome.upstream.slot.provider.base.scheme == 'https',
+      'id', exchange.id, 'key', key, 'tls', outcome.upstream.key.provider.base.scheme == 'https',
       'reused', outcome.reused, 'connect_ms', outcome.connect_ms, 'head_ms', outcome.head_ms,
       'detail', outcome.detail or '',
     })

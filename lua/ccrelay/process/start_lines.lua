@@ -10,7 +10,7 @@ local MODEL = 'claude-sonnet-4-5' -- stands for what most clients ask for
 local function asked(generation)
   local names, seen = {}, {}
   for _, one in ipairs(candidates.plan(generation, MODEL)) do
-    local name = one.slot.provider.name
+    local name = one.key.provider.name
     if not seen[name] then
       names[#names + 1] = one.model == MODEL and name or ('%s (as %s)'):format(name, one.model)
       seen[name] = true

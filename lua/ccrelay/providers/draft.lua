@@ -214,7 +214,7 @@ end
 
 handle.define('request', Request, function(self, name)
   if shown[name] then return shown[name] end
-  if name == 'settings' then return self.upstream.slot.provider.shown end
+  if name == 'settings' then return self.upstream.key.provider.shown end
   return SHOWN[name] and self[name] or nil
 end)
 
@@ -224,13 +224,13 @@ end)
 ---@param upstream ccrelay.Upstream
 ---@return ccrelay.Request
 function M.new(exchange, number, upstream)
-  local slot = upstream.slot
+  local key = upstream.key
   return (setmetatable({
     exchange = exchange, upstream = upstream, relay = exchange.relay, handle = exchange.handle, number = number,
     model = upstream.model or nil, original_model = exchange.original_model, stream = exchange.stream,
-    endpoint = exchange.endpoint, path = exchange.path, query = exchange.query, base = slot.provider.base.path,
-    settings = slot.provider.settings, features = exchange.feature_bits, max_tokens = exchange.max_tokens,
-    key = slot.key, credential = upstream.credential,
+    endpoint = exchange.endpoint, path = exchange.path, query = exchange.query, base = key.provider.base.path,
+    settings = key.provider.settings, features = exchange.feature_bits, max_tokens = exchange.max_tokens,
+    key = key.secret, credential = upstream.credential,
   }, Request))
 end
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- One configured provider: its adapter, its address, the models it answers for, and its keys. A slot is a key of a
+-- One configured provider: its adapter, its address, the models it answers for, and its keys. A key is a key of a
 -- provider, or the provider without a key.
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
@@ -14,10 +14,10 @@ local proxy = require 'ccrelay.net.proxy'
 local transparent = require 'ccrelay.config.transparent'
 local call = require 'ccrelay.script.call'
 
----@class ccrelay.Slot a provider with one of its keys, or without a key
+---@class ccrelay.Key a provider with one of its keys, or without a key
 ---@field provider ccrelay.Provider
 ---@field id string "name/1"; the provider's name if it has no keys
----@field key string?
+---@field secret string? the credential
 ---@field priority integer
 ---@field weight integer
 ---@field org string? the organization that the key belongs to
@@ -46,10 +46,10 @@ local call = require 'ccrelay.script.call'
 ---@field base ccrelay.Url
 ---@field transparent boolean whether clients' own credentials are passed on to it
 ---@field passes string names of the client's headers that are passed on to it, "" for all that may be
----@field slots ccrelay.Slot[]
+---@field keys ccrelay.Key[]
 ---@field credentials string the name of its credential scheme, a module in credentials/
 ---@field scheme table that module
----@field keyless ccrelay.Slot the slot for credentials of the client or of the adapter
+---@field keyless ccrelay.Key the key for credentials of the client or of the adapter
 ---@field circuits table<string, ccrelay.Circuits> by class of models
 ---@field unknown_models { count: integer, until_ms: table<string, number> } models that it said it does not have
 local Provider = {}
@@ -131,48 +131,48 @@ function Provider:turn()
 end
 
 -- Sets the limits of a key from its entry.
-local function set_rates(slot, entry)
-  slot.rates = { entry.rpm_limit or 0, entry.tpm_limit or 0, entry.itpm_limit or 0, entry.otpm_limit or 0 }
-  slot.token_rates = math.max(unpack(slot.rates, 2)) > 0 and slot.rates or nil
-  slot.burst = slot.rates[1] > 0 and (entry.burst or 0) > 0 and entry.burst or nil
+local function set_rates(key, entry)
+  key.rates = { entry.rpm_limit or 0, entry.tpm_limit or 0, entry.itpm_limit or 0, entry.otpm_limit or 0 }
+  key.token_rates = math.max(unpack(key.rates, 2)) > 0 and key.rates or nil
+  key.burst = key.rates[1] > 0 and (entry.burst or 0) > 0 and entry.burst or nil
 end
 
-local function new_slot(provider, entry, order)
+local function new_key(provider, entry, order)
   local settings = entry or {}
-  local slot = {
-    provider = provider, id = settings.id or provider.name, key = settings.key, priority = settings.priority or 1,
+  local key = {
+    provider = provider, id = settings.id or provider.name, secret = settings.key, priority = settings.priority or 1,
     weight = settings.weight or 1, order = order, org = settings.org, name = '', quotas = {},
     suspended = -1, limited = -1, pace = -1, waited_for = -1, uncounted = false,
   }
-  slot.org_tag = slot.org and sha256.hex(slot.org, 6)
-  if entry then set_rates(slot, entry) end
-  return slot
+  key.org_tag = key.org and sha256.hex(key.org, 6)
+  if entry then set_rates(key, entry) end
+  return key
 end
 
 -- Round robin goes around the keys of one priority.
-local function number_peers(slots)
+local function number_peers(keys)
   local counts = {}
-  for _, slot in ipairs(slots) do
-    counts[slot.priority] = (counts[slot.priority] or 0) + 1
-    slot.place = counts[slot.priority]
+  for _, key in ipairs(keys) do
+    counts[key.priority] = (counts[key.priority] or 0) + 1
+    key.place = counts[key.priority]
   end
-  for _, slot in ipairs(slots) do slot.peers = counts[slot.priority] end
+  for _, key in ipairs(keys) do key.peers = counts[key.priority] end
 end
 
-local function add_slots(provider)
+local function add_keys(provider)
   local keys = provider.settings.keys or {}
   local first = keys[1] or {}
   local pooling = provider.settings.pooling or {}
   for index, key in ipairs(keys) do
     if pooling.enabled == false and index > 1 then break end
-    provider.slots[index] = new_slot(provider, key, index)
+    provider.keys[index] = new_key(provider, key, index)
   end
-  number_peers(provider.slots)
-  provider.keyless = new_slot(provider, nil, 0)
+  number_peers(provider.keys)
+  provider.keyless = new_key(provider, nil, 0)
   provider.keyless.priority = provider.settings.client_priority or first.priority or 1
   provider.keyless.weight = first.weight or 1
-  for _, slot in ipairs(provider.slots) do
-    provider.keyless.priority = math.max(provider.keyless.priority, slot.priority)
+  for _, key in ipairs(provider.keys) do
+    provider.keyless.priority = math.max(provider.keyless.priority, key.priority)
   end
 end
 
@@ -228,7 +228,7 @@ function M.new(settings, adapter, index, env)
     name = settings.name, type = settings.type, index = index, settings = settings, shown = seen, adapter = adapter,
     base = base, passes = table.concat(adapter.passes or {}, ' '):lower(),
     transparent = transparent.of(settings, adapter),
-    proxy = through, credentials = credentials, slots = {}, origins = setmetatable({}, { __mode = 'k' }),
+    proxy = through, credentials = credentials, keys = {}, origins = setmetatable({}, { __mode = 'k' }),
   }, Provider)
   provider.served, provider.served_prefixes = patterns.split(set(settings.serves))
   provider.listed, provider.listed_prefixes = patterns.split(set(settings.models))
@@ -236,32 +236,32 @@ function M.new(settings, adapter, index, env)
   provider.mapped, provider.mapped_prefixes = patterns.split(settings.model_mapping or {})
   provider.caching, provider.caching_prefixes = patterns.split(set(adapter.counts_cache_reads))
   provider.circuits, provider.unknown_models, provider.turns = {}, { count = 0, until_ms = {} }, -1
-  add_slots(provider)
+  add_keys(provider)
   return provider
 end
 
 -- A name by key and address, not by the place in the list: what is known of a key survives reloads, and does not apply
 -- to the same key at another address.
-local function name_of(slot, place)
-  return slot.provider.name .. '/' .. sha256.hex((slot.key or slot.order) .. place, 8)
+local function name_of(key, place)
+  return key.provider.name .. '/' .. sha256.hex((key.secret or key.order) .. place, 8)
 end
 
-local function is_bounded(slot)
-  return math.max(unpack(slot.rates)) > 0
+local function is_bounded(key)
+  return math.max(unpack(key.rates)) > 0
 end
 
-local function attach_slot(slot, place)
-  local own = name_of(slot, place)
-  slot.name, slot.quotas = own, {}
-  slot.suspended, slot.limited = cell.number('key:' .. own), cell.number('limited:' .. own)
-  slot.waited_for = cell.number('queue:' .. own)
-  if not slot.rates then return end
+local function attach_key(key, place)
+  local own = name_of(key, place)
+  key.name, key.quotas = own, {}
+  key.suspended, key.limited = cell.number('key:' .. own), cell.number('limited:' .. own)
+  key.waited_for = cell.number('queue:' .. own)
+  if not key.rates then return end
   local name = cell.fit(own)
   local limit = C.cc_limit(name, #name)
-  slot.limit = limit >= 0 and limit or nil
-  slot.uncounted = limit < 0 and is_bounded(slot)
-  if slot.burst then slot.pace = cell.number('burst:' .. own) end
-  C.cc_limit_configure(limit, ffi.new('struct cc_rates', slot.rates))
+  key.limit = limit >= 0 and limit or nil
+  key.uncounted = limit < 0 and is_bounded(key)
+  if key.burst then key.pace = cell.number('burst:' .. own) end
+  C.cc_limit_configure(limit, ffi.new('struct cc_rates', key.rates))
 end
 
 --- Finds the provider's cells and limits in shared memory. A generation is built before shared memory exists, so this
@@ -271,8 +271,8 @@ function Provider:attach()
   self.turns = cell.number('turns:' .. self.name)
   local base = self.base
   local place = string.format(' %s %s %d %s', base.scheme, base.host, base.port, base.path)
-  attach_slot(self.keyless, place)
-  for _, slot in ipairs(self.slots) do attach_slot(slot, place) end
+  attach_key(self.keyless, place)
+  for _, key in ipairs(self.keys) do attach_key(key, place) end
 end
 
 --- Returns the number of the provider's origin in this process.

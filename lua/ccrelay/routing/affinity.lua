@@ -54,14 +54,14 @@ local function provider_of(key) return (string.match(key, '^[^/]+')) end
 --- What it costs the conversation to be served by another key than last time: 'key', 'org' or
 --- 'provider'; nil when it was not, or has nothing to lose.
 ---@param exchange ccrelay.Exchange
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@return string?
-function M.switch(exchange, slot)
+function M.switch(exchange, key)
   local home = exchange.affinity
-  if not home or not home.key or home.key == slot.id then return nil end
+  if not home or not home.key or home.key == key.id then return nil end
   if bit.band(exchange.cache.feature_bits or 0, BINDING) == 0 then return nil end
-  if provider_of(home.key) ~= slot.provider.name then return 'provider' end
-  return home.org ~= (slot.org_tag or '') and 'org' or 'key'
+  if provider_of(home.key) ~= key.provider.name then return 'provider' end
+  return home.org ~= (key.org_tag or '') and 'org' or 'key'
 end
 
 local tag_of = memoize.results(function(model) return sha256.hex(model, 3) end)
@@ -69,14 +69,14 @@ local tag_of = memoize.results(function(model) return sha256.hex(model, 3) end)
 --- Tokens of the conversation that a prompt cache holds; nil when it is not known which conversation
 --- it is. Organisations have caches of their own.
 ---@param exchange ccrelay.Exchange
----@param slot ccrelay.Slot? where it would be served; nil: wherever it was
+---@param key ccrelay.Key? where it would be served; nil: wherever it was
 ---@return number?
-function M.cached(exchange, slot)
+function M.cached(exchange, key)
   local home = M.of(exchange)
   if not home then return nil end
   if not home.cached or home.cached_until < C.cc_now() or home.cached_model ~= tag_of(exchange.model) then return 0 end
-  if not slot or slot.id == home.key then return home.cached end
-  return home.org ~= '' and home.org == slot.org_tag and home.cached or 0
+  if not key or key.id == home.key then return home.cached end
+  return home.org ~= '' and home.org == key.org_tag and home.cached or 0
 end
 
 -- What an answer has read from the cache and written to it, which is there until nobody has asked for it
@@ -91,15 +91,15 @@ end
 
 --- The conversation was served there.
 ---@param exchange ccrelay.Exchange
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param usage ffi.cdata*? struct cc_usage
-function M.settle(exchange, slot, usage)
-  local home, org = exchange.affinity, slot.org_tag or ''
+function M.settle(exchange, key, usage)
+  local home, org = exchange.affinity, key.org_tag or ''
   if not home or home == UNKNOWN then return end
-  local same = home.key == slot.id and home.org == org
+  local same = home.key == key.id and home.org == org
   local cached = usage and cached_now(exchange, usage)
   if same and not cached then return end
-  hashed_cell.write(home.cell, home.mark, slot.id .. ' ' .. org .. ' ' .. (cached or '0 0 '))
+  hashed_cell.write(home.cell, home.mark, key.id .. ' ' .. org .. ' ' .. (cached or '0 0 '))
 end
 
 return M

@@ -34,13 +34,13 @@ Upstream.__metatable = false
 local M = {}
 
 local views = {
-  provider = function(slot) return slot.provider.name end,
-  type = function(slot) return slot.provider.type end,
-  key_id = function(slot) return slot.id end,
-  priority = function(slot) return slot.priority end,
-  weight = function(slot) return slot.weight end,
-  org = function(slot) return slot.org end,
-  headroom = function(slot, model) return model_class.headroom(slot, model, C.cc_now()) end,
+  provider = function(key) return key.provider.name end,
+  type = function(key) return key.provider.type end,
+  key_id = function(key) return key.id end,
+  priority = function(key) return key.priority end,
+  weight = function(key) return key.weight end,
+  org = function(key) return key.org end,
+  headroom = function(key, model) return model_class.headroom(key, model, C.cc_now()) end,
   state = function(_, _, upstream) return (health.state(upstream, C.cc_now())) end,
 }
 
@@ -49,7 +49,7 @@ for name in each(views) do readable[name] = true end
 
 function Upstream:__index(name)
   local view = views[name]
-  return view and view(rawget(self, 'slot'), rawget(self, 'model'), self) or nil
+  return view and view(rawget(self, 'key'), rawget(self, 'model'), self) or nil
 end
 
 handle.define('upstream', Upstream, function(self, name)
@@ -60,9 +60,9 @@ end, function(_, name)
   error('upstream.' .. tostring(name) .. ' is read-only', 2)
 end)
 
-local function new(slot, model, credential, rank)
+local function new(key, model, credential, rank)
   return (setmetatable({
-    slot = slot, model = model, credential = credential, rank = rank, is_spare = false, face = false,
+    key = key, model = model, credential = credential, rank = rank, is_spare = false, face = false,
   }, Upstream))
 end
 
@@ -80,7 +80,7 @@ end
 ---@return string?
 function M.credential(provider, client)
   if client.passes and provider.transparent then return 'client' end
-  if #provider.slots > 0 then return 'own' end
+  if #provider.keys > 0 then return 'own' end
   if provider.credentials ~= 'key' then return 'adapter' end
   return client.kind ~= 'subscription' and provider.adapter.key_optional and 'adapter' or nil
 end
@@ -91,11 +91,11 @@ end
 ---@field feature string?
 ---@field provider string?
 ---@field limit string? name of the limit whose end the provider stated
----@field slot ccrelay.Slot? whose limit that is
+---@field key ccrelay.Key? whose limit that is
 
 ---@class ccrelay.Selection exchange.selection, written here only
 ---@field known ccrelay.Upstream[]|false the candidates so far, one a key; false before anybody asked
----@field tried table<ccrelay.Slot, boolean>
+---@field tried table<ccrelay.Key, boolean>
 ---@field refusal ccrelay.Refusal|false
 ---@field spare ccrelay.LeftOut|false the best of those left out
 ---@field last_spare ccrelay.LeftOut|false the best of those left out for long
@@ -117,12 +117,12 @@ end
 
 local WEAK = { none = true, not_allowed = true } -- they say less than any other
 
-local function refuse(exchange, kind, ready, provider, feature, limit, slot)
+local function refuse(exchange, kind, ready, provider, feature, limit, key)
   local own = selection_of(exchange)
   local refusal = own.refusal
   if not refusal or not refusal.ready and (ready or WEAK[refusal.kind]) or ready and ready < refusal.ready then
     own.refusal = {
-      kind = kind, ready = ready, provider = provider.name, feature = feature, limit = limit, slot = slot,
+      kind = kind, ready = ready, provider = provider.name, feature = feature, limit = limit, key = key,
     }
   end
 end
@@ -153,9 +153,9 @@ end
 
 --- An attempt is made at a key.
 ---@param exchange ccrelay.Exchange
----@param slot ccrelay.Slot
-function M.mark_tried(exchange, slot)
-  selection_of(exchange).tried[slot] = true
+---@param key ccrelay.Key
+function M.mark_tried(exchange, key)
+  selection_of(exchange).tried[key] = true
 end
 
 local NO_ROOM_MS = 30000
@@ -163,22 +163,22 @@ local NO_ROOM_MS = 30000
 -- Whether limits leave room; refuses if not. What a provider told of its limits is a guess of what it will do:
 -- where an exchange does not wait for it, the upstream is only left out for others.
 local function has_room(exchange, upstream, now)
-  local slot, model = upstream.slot, upstream.model
-  if slot.uncounted then
-    refuse(exchange, 'overloaded', now + NO_ROOM_MS, slot.provider)
+  local key, model = upstream.key, upstream.model
+  if key.uncounted then
+    refuse(exchange, 'overloaded', now + NO_ROOM_MS, key.provider)
     return false
   end
-  if not slot.rates then return true end
-  local delay, of_class = wait_queue.delay(exchange, slot, model, now)
+  if not key.rates then return true end
+  local delay, of_class = wait_queue.delay(exchange, key, model, now)
   if delay == 0 then return true end
   local ready = now + delay
   if of_class and not wait_queue.waits_until(exchange, ready)
-    and reservation.configured_wait(exchange, slot, now) == 0 then
+    and reservation.configured_wait(exchange, key, now) == 0 then
     M.leave_out(exchange, upstream, 'limited', ready)
     return false
   end
-  wait_queue.note(exchange, slot, model, ready, of_class)
-  refuse(exchange, 'limited', ready, slot.provider)
+  wait_queue.note(exchange, key, model, ready, of_class)
+  refuse(exchange, 'limited', ready, key.provider)
   return false
 end
 
@@ -188,7 +188,7 @@ local BADNESS = { limited = 1, cooling = 2, half_open = 3, open = 4, aside = 5, 
 local function is_less_bad(a, b)
   if a.badness ~= b.badness then return a.badness < b.badness end
   if a.ready ~= b.ready then return a.ready < b.ready end
-  return a.upstream.slot.priority > b.upstream.slot.priority
+  return a.upstream.key.priority > b.upstream.key.priority
 end
 
 -- Out for minutes or an hour, and well again as soon as a person has acted.
@@ -215,19 +215,19 @@ end
 
 -- The provider stated when a limit of the key is over; the exchange may wait for that.
 local function refuse_stated(search, upstream, ready)
-  local exchange, slot, model, now = search.exchange, upstream.slot, upstream.model, search.now
-  local room = upstream.credential == 'own' and now + wait_queue.delay(exchange, slot, model, now) or 0
-  wait_queue.note(exchange, slot, model, math.max(ready, room), ready >= room)
+  local exchange, key, model, now = search.exchange, upstream.key, upstream.model, search.now
+  local room = upstream.credential == 'own' and now + wait_queue.delay(exchange, key, model, now) or 0
+  wait_queue.note(exchange, key, model, math.max(ready, room), ready >= room)
   ready = math.max(ready, room)
-  refuse(exchange, 'stated', ready, slot.provider, nil, model_class.of(slot, model).name, slot)
+  refuse(exchange, 'stated', ready, key.provider, nil, model_class.of(key, model).name, key)
 end
 
 -- Adds an upstream if it may be tried: limits of the configuration are never exceeded, and what a provider has
 -- stated is honoured. Health leaves one out only for others.
 local function add(search, upstream)
-  local exchange, slot, model, now = search.exchange, upstream.slot, upstream.model, search.now
+  local exchange, key, model, now = search.exchange, upstream.key, upstream.model, search.now
   local state, ready, stated
-  if upstream.credential ~= 'client' then state, ready, stated = health.key_limit(slot, model, now) end
+  if upstream.credential ~= 'client' then state, ready, stated = health.key_limit(key, model, now) end
   if stated then return refuse_stated(search, upstream, ready) end
   if upstream.credential == 'own' and not has_room(exchange, upstream, now) then return end
   if state then return M.leave_out(exchange, upstream, state, ready) end
@@ -240,7 +240,7 @@ local function add_unjudged(search, upstream)
 end
 
 local function comes_before(a, b)
-  local x, y = a.slot, b.slot
+  local x, y = a.key, b.key
   if x.priority ~= y.priority then return x.priority > y.priority end
   if x.provider ~= y.provider then return x.provider.index < y.provider.index end
   if a.rank ~= b.rank then return a.rank < b.rank end
@@ -259,8 +259,8 @@ local function add_all(exchange, list, entry, credential, now, only)
   local search = search_in(exchange, list, entry, now)
   if credential ~= 'own' then return take(search, new(provider.keyless, model, credential, 0)) end
   local rank, turn_number = key_order.rank(exchange, provider)
-  for _, slot in ipairs(only and { only } or provider.slots) do
-    take(search, new(slot, model, credential, rank and rank(slot, now, turn_number, model) or 0))
+  for _, key in ipairs(only and { only } or provider.keys) do
+    take(search, new(key, model, credential, rank and rank(key, now, turn_number, model) or 0))
   end
 end
 
@@ -275,13 +275,13 @@ end
 --- people; what a provider lists itself counts as far as it is known to this process.
 ---@param generation ccrelay.Generation
 ---@param model string
----@return { slot: ccrelay.Slot, model: string }[] with the name the model is sent under; empty where serves forbids it
+---@return { key: ccrelay.Key, model: string }[] with the name the model is sent under; empty where serves forbids it
 function M.plan(generation, model)
   local list = {}
   for _, entry in ipairs(serving.of(generation, model)) do
-    local slots = #entry.provider.slots > 0 and entry.provider.slots or { entry.provider.keyless }
-    for _, slot in ipairs(M.is_usable(entry.provider) and slots or {}) do
-      list[#list + 1] = { slot = slot, model = entry.model, rank = 0 }
+    local keys = #entry.provider.keys > 0 and entry.provider.keys or { entry.provider.keyless }
+    for _, key in ipairs(M.is_usable(entry.provider) and keys or {}) do
+      list[#list + 1] = { key = key, model = entry.model, rank = 0 }
     end
   end
   table.sort(list, comes_before)
@@ -303,8 +303,8 @@ local function moment() return (C.cc_now()) end
 local function prefer(list, org)
   local first, priority = 1, nil
   for index, upstream in ipairs(list) do
-    if upstream.slot.priority ~= priority then first, priority = index, upstream.slot.priority end
-    if upstream.slot.org_tag == org then
+    if upstream.key.priority ~= priority then first, priority = index, upstream.key.priority end
+    if upstream.key.org_tag == org then
       table.insert(list, first, table.remove(list, index))
       first = first + 1
     end
@@ -329,7 +329,7 @@ end
 -- One that does not have the model would only say so again: that is for clients to whom nobody has said more.
 local function may_tell(exchange, spare)
   local tried = selection_of(exchange).tried
-  if tried[spare.upstream.slot] or learn.is_given_up(exchange, spare.upstream) then return false end
+  if tried[spare.upstream.key] or learn.is_given_up(exchange, spare.upstream) then return false end
   if spare.badness ~= BADNESS.no_model then return true end
   local failure = most_telling.choose(exchange.outcomes)
   return failure ~= nil and most_telling.cannot_serve(failure)
@@ -347,10 +347,10 @@ function M.spare(exchange)
   return spare.upstream
 end
 
--- Candidates are kept once a slot, however often a script asks for them: the latest counts.
-local function place_of(known, slot)
+-- Candidates are kept once a key, however often a script asks for them: the latest counts.
+local function place_of(known, key)
   for index, upstream in ipairs(known) do
-    if upstream.slot == slot then return index end
+    if upstream.key == key then return index end
   end
   return #known + 1
 end
@@ -358,7 +358,7 @@ end
 local function keep(exchange, list)
   local own = selection_of(exchange)
   local before, known = own.known, own.known or new_table(#list, 0)
-  for index, upstream in ipairs(list) do known[before and place_of(known, upstream.slot) or index] = upstream end
+  for index, upstream in ipairs(list) do known[before and place_of(known, upstream.key) or index] = upstream end
   own.known = known
   return list
 end
@@ -420,7 +420,7 @@ end
 local function untried(exchange, list)
   local rest = {}
   for _, upstream in ipairs(list) do
-    if not selection_of(exchange).tried[upstream.slot] then rest[#rest + 1] = upstream end
+    if not selection_of(exchange).tried[upstream.key] then rest[#rest + 1] = upstream end
   end
   return rest
 end
@@ -444,7 +444,7 @@ end
 ---@return boolean
 function M.remains(exchange, current)
   for _, other in ipairs(M.known(exchange)) do
-    local elsewhere = other.slot.provider ~= current.slot.provider and not exchange.selection.tried[other.slot]
+    local elsewhere = other.key.provider ~= current.key.provider and not exchange.selection.tried[other.key]
     if elsewhere and not learn.is_given_up(exchange, other) then return true end
   end
   return false
@@ -453,12 +453,12 @@ end
 --- An upstream at a given provider for endpoints that have no model.
 ---@param provider ccrelay.Provider
 ---@param client ccrelay.Client
----@param slot ccrelay.Slot? which of its keys; nil: the first
+---@param key ccrelay.Key? which of its keys; nil: the first
 ---@return ccrelay.Upstream?
-function M.at(provider, client, slot)
+function M.at(provider, client, key)
   local credential = M.credential(provider, client)
   if not credential then return nil end
-  return new(credential == 'own' and (slot or provider.slots[1]) or provider.keyless, nil, credential, 0)
+  return new(credential == 'own' and (key or provider.keys[1]) or provider.keyless, nil, credential, 0)
 end
 
 return M

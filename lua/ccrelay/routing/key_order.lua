@@ -6,10 +6,10 @@ local random = require 'ccrelay.util.random'
 local M = {}
 
 local ranks = {
-  least_loaded = function(slot, now, _, model) return -model_class.headroom(slot, model, now) end,
+  least_loaded = function(key, now, _, model) return -model_class.headroom(key, model, now) end,
   random = function() return random.fraction() end,
-  weighted = function(slot) return -math.log(1 - random.fraction()) / math.max(slot.weight, 1e-9) end,
-  round_robin = function(slot, _, turn_number) return (slot.place - turn_number) % slot.peers end,
+  weighted = function(key) return -math.log(1 - random.fraction()) / math.max(key.weight, 1e-9) end,
+  round_robin = function(key, _, turn_number) return (key.place - turn_number) % key.peers end,
 }
 
 -- An exchange takes one turn at a provider, however often it asks for candidates.
@@ -24,12 +24,12 @@ end
 --- How the keys of a provider are put in order for an exchange: by the least of what the function returns.
 ---@param exchange ccrelay.Exchange
 ---@param provider ccrelay.Provider
----@return (fun(slot: table, now: number, turn_number: integer?, model: string?): number)? rank nil: as they stand
+---@return (fun(key: table, now: number, turn_number: integer?, model: string?): number)? rank nil: as they stand
 ---@return integer? turn_number of round_robin
 function M.rank(exchange, provider)
   local pooling = provider.settings.pooling or {}
   local strategy = pooling.strategy or 'least_loaded'
-  if pooling.enabled == false or #provider.slots < 2 then return nil end
+  if pooling.enabled == false or #provider.keys < 2 then return nil end
   return ranks[strategy], strategy == 'round_robin' and turn_at(exchange, provider)
 end
 

@@ -49,10 +49,10 @@ end
 -- ---- Asking ------------------------------------------------------------------------------------
 
 local function headers_of(provider)
-  local headers, slot = { accept = 'application/json' }, provider.slots[1]
+  local headers, key = { accept = 'application/json' }, provider.keys[1]
   if provider.credentials ~= 'key' then return headers end
   provider.scheme.apply({
-    credential = slot and 'own' or 'adapter', key = slot and slot.key,
+    credential = key and 'own' or 'adapter', key = key and key.secret,
     header = function(_, name, value) headers[name] = value end,
   }, nil, provider.adapter)
   return headers

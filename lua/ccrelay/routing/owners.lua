@@ -8,21 +8,21 @@ local CELLS = 4096
 
 --- A key has made what has this id.
 ---@param id string
----@param slot ccrelay.Slot of a generation in force
-function M.note(id, slot)
+---@param key ccrelay.Key of a generation in force
+function M.note(id, key)
   local number, mark = hashed_cell.find('maker', CELLS, id)
-  hashed_cell.write(number, mark, slot.name)
+  hashed_cell.write(number, mark, key.name)
 end
 
 --- The key that made what has this id; nil when that is not known, or the key is not configured any more.
 ---@param generation ccrelay.Generation
 ---@param id string
----@return ccrelay.Slot?
+---@return ccrelay.Key?
 function M.find(generation, id)
   local name = hashed_cell.read(hashed_cell.find('maker', CELLS, id))
   for _, provider in ipairs(name and generation.providers or {}) do
-    for _, slot in ipairs(provider.slots) do
-      if slot.name == name then return slot end
+    for _, key in ipairs(provider.keys) do
+      if key.name == name then return key end
     end
   end
   return nil
@@ -37,13 +37,13 @@ end
 ---@param id string? of the batch or file
 ---@param credential_of ccrelay.CredentialOf
 ---@return ccrelay.Provider? provider nil when nobody has such
----@return ccrelay.Slot? slot nil when the provider has no keys
+---@return ccrelay.Key? key nil when the provider has no keys
 function M.keeper(exchange, feature, id, credential_of)
   local generation, client = exchange.generation, exchange.client
-  local slot = id and M.find(generation, id)
-  if slot and credential_of(slot.provider, client) then return slot.provider, slot end
+  local key = id and M.find(generation, id)
+  if key and credential_of(key.provider, client) then return key.provider, key end
   for _, provider in ipairs(generation.providers) do
-    if provider:supports(feature) and credential_of(provider, client) then return provider, provider.slots[1] end
+    if provider:supports(feature) and credential_of(provider, client) then return provider, provider.keys[1] end
   end
   return nil
 end
@@ -54,12 +54,12 @@ end
 ---@param entries { provider: ccrelay.Provider, model: string }[]
 ---@param credential_of ccrelay.CredentialOf
 ---@return { provider: ccrelay.Provider, model: string }[] entries
----@return ccrelay.Slot? only the key that has the file
+---@return ccrelay.Key? only the key that has the file
 function M.having_file(exchange, entries, credential_of)
   if not exchange.file_id then return entries end
-  local provider, slot = M.keeper(exchange, 'files', exchange.file_id, credential_of)
+  local provider, key = M.keeper(exchange, 'files', exchange.file_id, credential_of)
   for _, entry in ipairs(entries) do
-    if entry.provider == provider then return { entry }, slot end
+    if entry.provider == provider then return { entry }, key end
   end
   return entries
 end

@@ -90,14 +90,14 @@ end
 
 --- What those who came before an exchange will take of a key: nil when nobody waits before it.
 ---@param exchange ccrelay.Exchange
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param model string? as the upstream knows it
 ---@param now number
 ---@return ffi.cdata*? ahead struct cc_rates, until the next call
-function M.ahead(exchange, slot, model, now)
+function M.ahead(exchange, key, model, now)
   local own = exchange.queue and exchange.queue.ticket or math.huge
   ahead.requests, ahead.input_tokens, ahead.output_tokens = 0, 0, 0
-  local in_own, in_class = add_line(slot, own, now), add_line(model_class.of(slot, model), own, now)
+  local in_own, in_class = add_line(key, own, now), add_line(model_class.of(key, model), own, now)
   ahead.requests = math.floor(ahead.requests)
   ahead.input_tokens, ahead.output_tokens = math.floor(ahead.input_tokens), math.floor(ahead.output_tokens)
   return (in_own or in_class) and ahead or nil
@@ -106,20 +106,20 @@ end
 local function whole(rate) return rate > 0 and rate or math.huge end
 
 -- What an exchange that waits for so many keys takes of one of them: more than a minute's worth is one.
-local function share_of(exchange, slot, count)
-  local input, output = reservation.estimate(exchange, slot)
-  local rates = slot.token_rates or { 0, 0, 0, 0 }
+local function share_of(exchange, key, count)
+  local input, output = reservation.estimate(exchange, key)
+  local rates = key.token_rates or { 0, 0, 0, 0 }
   input = math.min(input, whole(rates[3]), whole(rates[2]))
   output = math.min(output, whole(rates[4]), whole(rates[2]) - input)
   return { 1 / count, input / count, output / count }
 end
 
-local function line_of(slot, where)
+local function line_of(key, where)
   local line = lines[where.name]
   if not line then
     line = {
       name = where.name, own = cell_of(own_slot, where.name), waited_for = waited_for(where),
-      key_waited_for = slot.waited_for, takes = { 0, 0, 0 },
+      key_waited_for = key.waited_for, takes = { 0, 0, 0 },
     }
     lines[where.name] = line
   end
@@ -165,23 +165,23 @@ end
 -- Whether it is in these lines and no others; and how many they are.
 local function is_in(takes, full)
   local all, count, held = true, 0, 0
-  for _, key in each(full) do all, count = all and takes[key.line.name] ~= nil, count + 1 end
+  for _, wanted in each(full) do all, count = all and takes[wanted.line.name] ~= nil, count + 1 end
   for _ in each(takes) do held = held + 1 end
   return all and held == count, count
 end
 
 --- An exchange waits in these lines, for whichever key has room for it first, and in no others.
 ---@param exchange ccrelay.Exchange with a ticket
----@param full table<ccrelay.Slot, { line: ccrelay.Slot|ccrelay.Quota }>
+---@param full table<ccrelay.Key, { line: ccrelay.Key|ccrelay.Quota }>
 function M.join(exchange, full)
   local there, count = is_in(exchange.takes or {}, full)
   if there then return end
   M.leave(exchange)
   exchange.takes = {}
-  for slot, key in each(full) do
-    local takes = share_of(exchange, slot, count)
-    exchange.takes[key.line.name] = takes
-    insert(line_of(slot, key.line), exchange, takes)
+  for key, wanted in each(full) do
+    local takes = share_of(exchange, key, count)
+    exchange.takes[wanted.line.name] = takes
+    insert(line_of(key, wanted.line), exchange, takes)
   end
 end
 

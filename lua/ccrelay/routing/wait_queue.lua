@@ -13,7 +13,7 @@ local model_class = require 'ccrelay.limits.model_class'
 local wait = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Queue exchange.queue, written here only
----@field full table<ccrelay.Slot, { ready: number, line: table }>|false keys that have no room for it, and until when
+---@field full table<ccrelay.Key, { ready: number, line: table }>|false keys that have no room for it, and until when
 ---@field deadline number|false moment (cc_now) at which it waits no more
 ---@field ticket number|false its place among all that wait, once it has waited
 ---@field since number|false when it began to wait; false: it does not
@@ -50,17 +50,17 @@ end
 --- How long an exchange would have to wait for a key, 0 when it may go: until there is room for it beside
 --- those who came before it. Who waits already has been let in, and is told only what its own room takes.
 ---@param exchange ccrelay.Exchange
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param model string? as the upstream knows it
 ---@param now number
 ---@return number milliseconds
 ---@return boolean of_class whether it is the class of models that has room last
-function M.delay(exchange, slot, model, now)
-  local own, of_class = reservation.wait(exchange, slot, model, now)
-  if C.cc_cell_get(slot.waited_for) <= now then return own, of_class end
-  local ahead = wait_lines.ahead(exchange, slot, model, now)
+function M.delay(exchange, key, model, now)
+  local own, of_class = reservation.wait(exchange, key, model, now)
+  if C.cc_cell_get(key.waited_for) <= now then return own, of_class end
+  local ahead = wait_lines.ahead(exchange, key, model, now)
   if not ahead then return own, of_class end
-  local behind, behind_class = reservation.wait(exchange, slot, model, now, ahead)
+  local behind, behind_class = reservation.wait(exchange, key, model, now, ahead)
   if behind == 0 or not (exchange.queue and exchange.queue.ticket) then return behind, behind_class end
   return math.max(own, NEXT_MS), of_class
 end
@@ -68,15 +68,15 @@ end
 --- Remembers that a key has no room for an exchange until then: M.wait waits for the first of these. Where it
 --- is a class of models that has none, others do not have to wait behind this one.
 ---@param exchange ccrelay.Exchange
----@param slot ccrelay.Slot
+---@param key ccrelay.Key
 ---@param model string? as the upstream knows it
 ---@param ready number
 ---@param of_class boolean
-function M.note(exchange, slot, model, ready, of_class)
+function M.note(exchange, key, model, ready, of_class)
   if not M.wanted(exchange) then return end
   local own = queue_of(exchange)
   own.full = own.full or {}
-  own.full[slot] = { ready = ready, line = of_class and model_class.of(slot, model) or slot }
+  own.full[key] = { ready = ready, line = of_class and model_class.of(key, model) or key }
 end
 
 -- When an exchange waits no more: after routing.queue_ms, or when server.timeout_ms of the whole exchange is over.

@@ -215,9 +215,10 @@ end
 local function upstream_of(providers, try)
   for _, provider in ipairs(providers) do
     if provider.base.host == try.origin.host and provider.base.port == try.origin.port then
-      for _, slot in ipairs(provider.slots) do
+      for _, key in ipairs(provider.keys) do
         for _, value in each(try.headers) do
-          if slot.key and (value == slot.key or value == 'Bearer ' .. slot.key) then return provider.name, slot.id end
+          local is_own = key.secret and (value == key.secret or value == 'Bearer ' .. key.secret)
+          if is_own then return provider.name, key.id end
         end
       end
       return provider.name, provider.name
