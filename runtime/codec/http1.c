@@ -4,7 +4,7 @@
 // byte; chunks go through both scanners, which must agree.
 #include "codec/http1.h"
 #include "api/error.h"
-#include "codec/http1_scan.h"
+#include "codec/http1_internal.h"
 #include <llhttp.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 // What a head means: its first line, its one framing, its one host. llhttp leaves these questions
 // open, and two servers that answer them differently can be played against each other.
 #include "api/error.h"
-#include "codec/http1_scan.h"
+#include "codec/http1_internal.h"
 #include <string.h>
 
 static bool is_method(struct cc_slice text) {

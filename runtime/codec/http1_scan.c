@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // llhttp 8.1 and 9.x disagree about stray CR, folded lines and chunk extensions. These scanners
 // accept only what both read alike, byte by byte and in order.
-#include "codec/http1_scan.h"
+#include "codec/http1_internal.h"
 #include "api/error.h"
 #include <string.h>
 

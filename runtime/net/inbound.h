@@ -28,6 +28,15 @@ struct cc_inbound_events {
   bool (*crowded)(struct cc_inbound *in); // a client waits for a place; NULL: none ever does
 };
 
+enum cc_inbound_phase {
+  CC_INBOUND_HEAD,   // waiting for a request, or in its head
+  CC_INBOUND_BODY,   // in its body
+  CC_INBOUND_WHOLE,  // the request is here, or refused; the answer is under way
+  CC_INBOUND_FLUSH,  // the answer is complete, not all of it has gone
+  CC_INBOUND_LINGER, // reads and drops, so that the client can read the answer
+  CC_INBOUND_CLOSED
+};
+
 struct cc_inbound {
   struct cc_stream stream;
   struct cc_timer timer;
@@ -39,7 +48,7 @@ struct cc_inbound {
   struct cc_inbound *next, *previous;   // the listener's
   struct cc_buffer ahead;               // bytes that came before their time
   int32_t listener;
-  uint8_t phase;
+  uint8_t phase; // enum cc_inbound_phase
   uint8_t handles;
   bool served;    // has had an answer
   bool held;      // body not let in yet
@@ -98,23 +107,4 @@ size_t cc_inbound_queued(const struct cc_inbound *in);
 void cc_inbound_drain(struct cc_inbound *in);
 // True between two requests: it has had an answer, and no byte of the next request has come.
 bool cc_inbound_is_idle(const struct cc_inbound *in);
-
-// ---- Between inbound.c and inbound_answer.c ----------------------------------------------------
-
-enum cc_inbound_phase {
-  CC_INBOUND_HEAD,   // waiting for a request, or in its head
-  CC_INBOUND_BODY,   // in its body
-  CC_INBOUND_WHOLE,  // the request is here, or refused; the answer is under way
-  CC_INBOUND_FLUSH,  // the answer is complete, not all of it has gone
-  CC_INBOUND_LINGER, // reads and drops, so that the client can read the answer
-  CC_INBOUND_CLOSED
-};
-
-void cc_inbound_close(struct cc_inbound *in, bool reset);
-// True while a client waits until another connection has closed.
-bool cc_inbound_is_crowded(struct cc_inbound *in);
-// Everything has been written: the next request, or the end.
-void cc_inbound_proceed(struct cc_inbound *in);
-// Bytes were written: the write deadline runs while any are queued.
-void cc_inbound_watch_writes(struct cc_inbound *in);
 #endif

@@ -2,7 +2,7 @@
 // The writing side of a client connection: heads of our own, one framing for each answer, and no
 // clean end for an answer that is not whole.
 #include "api/error.h"
-#include "net/inbound.h"
+#include "net/inbound_internal.h"
 #include <stdio.h>
 #include <string.h>
 #include <time.h>

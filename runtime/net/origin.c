@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/error.h"
-#include "net/dial.h"
+#include "net/outbound_internal.h"
 #include "net/tls.h"
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 // up at any moment, so after each of them the phase is looked at before anything else; the memory
 // stays until the loop has closed the last handle.
 #include "api/error.h"
-#include "net/dial.h"
+#include "net/outbound_internal.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

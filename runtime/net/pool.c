@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who has a connection: a user, the idle list of its origin, or the loop that closes it.
-#include "net/dial.h"
+#include "net/outbound_internal.h"
 #include <stdlib.h>
 
 static uint64_t now(const struct cc_pool *pool) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The way through an HTTP proxy for https: CONNECT, and an answer of 2xx with nothing behind it.
 #include "api/error.h"
-#include "net/dial.h"
+#include "net/outbound_internal.h"
 #include <stdio.h>
 
 static void refuse(struct cc_outbound *out, const char *words) {

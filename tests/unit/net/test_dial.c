@@ -2,7 +2,7 @@
 // How a connection is made: addresses beside each other, deadlines, addresses that are forbidden,
 // and what is told when it fails.
 #include "loopback.h"
-#include "net/dial.h"
+#include "net/outbound_internal.h"
 #include <fcntl.h>
 #include <sys/resource.h>
 

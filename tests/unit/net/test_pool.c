@@ -2,7 +2,7 @@
 // Which connections are kept, for how long, who gets them, and what happens when the peer has
 // closed one in the meantime.
 #include "loopback.h"
-#include "net/dial.h"
+#include "net/outbound_internal.h"
 
 static const char FIXED[] = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What stands between a socket and a ready connection: an HTTP proxy, TLS, or both.
 #include "loopback.h"
-#include "net/dial.h"
+#include "net/outbound_internal.h"
 #include "net/tls.h"
 #include <stdio.h>
 

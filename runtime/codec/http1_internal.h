@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The strict look at raw bytes that goes before llhttp, and the meaning of a head after it. Part
-// of http1.c; nobody else includes this.
-#ifndef CC_CODEC_HTTP1_SCAN_H
-#define CC_CODEC_HTTP1_SCAN_H
+// What the files of the HTTP/1.1 codec share: http1_scan.c checks raw bytes strictly before llhttp sees
+// them, http1_head.c reads the meaning of a head after it.
+#ifndef CC_CODEC_HTTP1_INTERNAL_H
+#define CC_CODEC_HTTP1_INTERNAL_H
 #include "codec/http1.h"
 
 enum cc_http1_scanned {

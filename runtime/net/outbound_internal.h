@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What outbound.c, dial.c, tunnel.c, origin.c and pool.c share; nobody else includes it.
+// What outbound.c, dial.c, tunnel.c, origin.c and pool.c share.
 //
 // A connection walks through the phases from top to bottom; from READY to POOLED it goes round.
-#ifndef CC_NET_DIAL_H
-#define CC_NET_DIAL_H
+#ifndef CC_NET_OUTBOUND_INTERNAL_H
+#define CC_NET_OUTBOUND_INTERNAL_H
 #include "net/outbound.h"
 
 enum {
