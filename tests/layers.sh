@@ -26,17 +26,26 @@ all_but() {
   echo "$all"
 }
 
-top='(script|loop|exchange|attempt|jobs|process|shared)/'
+# The rooms of runtime/, lowest first. A file includes its own room and lower ones; main.c is above all.
+rooms='api base codec sign net shared script loop attempt exchange jobs process'
+# shellcheck disable=SC2046 # lists of files without blanks in their names
+for room in $rooms; do
+  higher=$(echo " $rooms " | sed "s/.* $room //; s/ \$//; s/  */|/g")
+  [ -z "$higher" ] || rule "$room includes no higher room" "($higher)/" "$room"/*
+  rule "$room/X_internal.h stays in its room" "$room/[^\"]*_internal\.h" $(all_but "$room/.*")
+done
+for folder in */; do
+  case " $rooms " in
+  *" ${folder%/} "*) ;;
+  *) rule "$folder has a place among the rooms" "" "$folder"* ;;
+  esac
+done
+
 # shellcheck disable=SC2046 # lists of files without blanks in their names
 {
-  rule "api includes api only" "base/|codec/|sign/|net/|$top" api/*.h
   rule "files include the headers of api that they use, not relay.h" "relay\.h" $(all_but 'relay\.h') ../tests/unit/*/*.[ch] ../tests/fuzz/*.c ../tests/bench/*.c
-  rule "base includes base only" "codec/|sign/|net/|$top" base/*.[ch]
-  rule "codec includes base and codec only" "sign/|net/|$top" codec/*.[ch] codec/*.cpp
-  rule "sign includes base, codec and sign only" "net/|$top" sign/*.[ch]
-  rule "net does not look up to attempts and exchanges" "$top" net/*.[ch]
   rule "nobody but main.c opens Lua" "script/lua_state\.h" $(all_but 'main\.c' 'script/lua_state\.[ch]')
-  rule "uv.h only in net and process/relay.c" "uv\.h" $(all_but 'net/.*' 'process/relay\.c')
+  rule "uv.h only in net" "uv\.h" $(all_but 'net/.*')
   rule "mbedTLS only in base/mbed, net/tls and sign" "mbedtls/|psa/" $(all_but 'base/mbed\.[ch]' 'net/tls.*' 'sign/.*')
   rule "llhttp.h only in codec/http1.c" "llhttp\.h" $(all_but 'codec/http1\.c')
   rule "Lua's headers only in main.c and script/lua_state.c" "lua\.h|lauxlib\.h|lualib\.h|luajit\.h" $(all_but 'main\.c' 'script/lua_state\.[ch]')

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // llhttp 8.1 and 9.x disagree about stray CR, folded lines and chunk extensions. These scanners
 // accept only what both read alike, byte by byte and in order.
-#include "codec/http1_internal.h"
 #include "api/error.h"
+#include "codec/http1_internal.h"
 #include <string.h>
 
 enum { FIRST, FIRST_CR, LINE_START, LINE, LINE_CR, LAST_CR };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes a connection: name, addresses (net/connect.c), proxy tunnel, TLS, all within one deadline.
 // The address that worked last for an origin is tried first the next time.
-#include "net/outbound_internal.h"
 #include "api/error.h"
+#include "net/outbound_internal.h"
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,8 +2,8 @@
 // The reading side of a client connection: its requests, its deadlines, its end. A request is read
 // up to the first pause; the rest of its body waits until somebody has looked at the head. While
 // an answer is under way reading goes on, because only so is a client that leaves noticed.
-#include "net/inbound_internal.h"
 #include "api/error.h"
+#include "net/inbound_internal.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
