@@ -25,7 +25,7 @@ int cc_answer_write(struct cc_relay *relay, cc_id exchange, const char *data, ui
 int cc_answer_end(struct cc_relay *relay, cc_id exchange);
 
 // Begins an event stream before there is an answer: 200 with the headers set so far, a ping now and after
-// each ping_ms of silence. What answers later goes into that stream: an outcome that is an event stream
+// CC_PING_MS of silence. What answers later goes into that stream: an outcome that is an event stream
 // (any other gives CC_ESTATE and changes nothing), a body of our own (JSON) as the data of an error event,
 // or pieces as they are written.
 int cc_answer_early(struct cc_relay *relay, cc_id exchange);

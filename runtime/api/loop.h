@@ -27,28 +27,15 @@ struct cc_event {
   cc_id id;
 };
 
-// Bounds and deadlines of a process. 0 means none for the deadlines and for connections.
+// What the configuration bounds (server.*). 0: no deadline.
 struct cc_settings {
-  uint32_t head_bytes;   // request and response heads
-  uint32_t headers;      // number of header fields in a head
-  uint32_t target_bytes; // request target
-  uint32_t body_bytes;   // request body
-  uint32_t connections;  // client connections of this process, within its share of descriptors
-  uint32_t event_bytes;  // one event of a stream
-  uint32_t buffer_bytes; // bytes waiting for a slow peer before its source is paused
-  uint32_t head_ms;      // request head, absolute
-  uint32_t body_ms;      // between two reads of a request body
-  uint32_t keepalive_ms; // idle client connection
-  uint32_t write_ms;     // a peer that takes no byte
-  uint32_t content_ms;   // from the request to the first content that goes to the client
-  uint32_t total_ms;     // whole exchange
-  uint32_t connect_ms;   // resolving, connecting and TLS of an attempt
-  uint32_t idle_ms;      // between two reads of a response body
-  uint32_t ping_ms;      // silence of a stream before the client gets a ping
-  uint32_t pool_idle_ms; // idle upstream connection
-  uint32_t pool_age_ms;  // upstream connection, from its start
-  uint32_t pool_size;    // idle upstream connections of one origin
+  uint32_t body_bytes; // request body
+  uint32_t content_ms; // from the request to the first content that goes to the client
+  uint32_t idle_ms;    // between two reads of a response body
+  uint32_t total_ms;   // whole exchange
 };
+
+enum { CC_PING_MS = 15000 }; // an event stream that is silent for so long gets a ping
 
 // Makes a relay with its loop for this process. Never fails: the process aborts without memory.
 struct cc_relay *cc_open(void);
@@ -56,9 +43,8 @@ struct cc_relay *cc_open(void);
 // Closes everything at once and frees the relay. All its ids are stale then.
 void cc_close(struct cc_relay *relay);
 
-// Fills in the settings in force; cc_configure replaces them for everything that starts later.
-void cc_settings(struct cc_relay *relay, struct cc_settings *settings);
-int cc_configure(struct cc_relay *relay, const struct cc_settings *settings);
+// Puts settings in force for everything that starts later.
+void cc_configure(struct cc_relay *relay, const struct cc_settings *settings);
 
 // Runs the loop until there is an event and fills it in. False when nothing is left that could make
 // one: no listener, exchange, timer, signal or channel is open.

@@ -22,7 +22,7 @@ static void hash_more(struct cc_attempt *attempt);
 // A head deadline is absolute; while bytes are on their way the write deadline runs beside it.
 static void arm(struct cc_attempt *attempt) {
   uint64_t now = now_of(attempt), due = attempt->head_due;
-  uint32_t write_ms = attempt->relay->settings.write_ms;
+  uint32_t write_ms = attempt->relay->bounds.write_ms;
   bool connected = attempt->connected_at > 0;
   if (attempt->phase == CC_SENDING && connected && write_ms && (!due || now + write_ms < due))
     due = now + write_ms;

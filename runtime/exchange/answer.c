@@ -247,7 +247,7 @@ int cc_answer_write(struct cc_relay *relay, cc_id id, const char *data, uint32_t
   if (size) exchange->content_due = 0;
   cc_client_write(exchange, data, size);
   if (!exchange->inbound || exchange->phase == CC_OVER) return CC_ECLIENT_GONE;
-  if (cc_inbound_queued(exchange->inbound) <= relay->settings.buffer_bytes) return CC_OK;
+  if (cc_inbound_queued(exchange->inbound) <= CC_QUEUE_BYTES) return CC_OK;
   exchange->wants_writable = true;
   return CC_ELIMIT;
 }

@@ -89,7 +89,7 @@ int cc_attempt_header(struct cc_relay *relay, cc_id id, int number, const char *
   if (cc_headers_is_hop(key) || cc_hops_is_field(key) || cc_slice_is_nocase(key, "host") ||
       cc_slice_is_nocase(key, "content-length") || cc_slice_is_nocase(key, "accept-encoding"))
     return CC_EINVAL;
-  if (attempt->request_headers.count >= relay->settings.headers) return CC_ELIMIT;
+  if (attempt->request_headers.count >= CC_MOST_HEADERS) return CC_ELIMIT;
   cc_headers_set(&attempt->request_headers, key, text);
   return CC_OK;
 }

@@ -32,7 +32,7 @@ void cc_client_write_error(struct cc_exchange *exchange, const char *json, size_
 
 void cc_client_ping(struct cc_exchange *exchange) {
   static const char ping[] = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
-  uint32_t ping_ms = exchange->relay->settings.ping_ms;
+  uint32_t ping_ms = exchange->relay->bounds.ping_ms;
   exchange->ping_due = ping_ms ? cc_relay_now(exchange->relay) + ping_ms : 0;
   if (!exchange->inbound || cc_inbound_queued(exchange->inbound)) return;
   exchange->report.pings++;

@@ -8,10 +8,6 @@
 #include "exchange/client.h"
 #include <string.h>
 
-static struct cc_settings *settings_of(const struct cc_attempt *attempt) {
-  return &attempt->relay->settings;
-}
-
 enum {
   LAST_MS = 2000,    // from the last event to the end of the answer
   LARGE = 256 * 1024 // memory for events that are not whole yet, more than which is given back
@@ -23,8 +19,8 @@ static bool last_seen(const struct cc_attempt *attempt) {
 
 static void stay_alive(struct cc_attempt *attempt) {
   struct cc_exchange *exchange = attempt->exchange;
-  cc_timer_set(&attempt->timer, last_seen(attempt) ? LAST_MS : settings_of(attempt)->idle_ms);
-  uint32_t ping_ms = settings_of(attempt)->ping_ms;
+  cc_timer_set(&attempt->timer, last_seen(attempt) ? LAST_MS : attempt->relay->settings.idle_ms);
+  uint32_t ping_ms = attempt->relay->bounds.ping_ms;
   bool pings = attempt->kind == CC_BODY_SSE && !attempt->stop_seen && ping_ms;
   exchange->ping_due = pings ? cc_relay_now(exchange->relay) + ping_ms : 0;
 }
@@ -35,7 +31,7 @@ static void pass_on(struct cc_attempt *attempt, const char *data, size_t size) {
   if (attempt->kind != CC_BODY_SSE || attempt->content_seen) exchange->content_due = 0;
   cc_client_write(exchange, data, size);
   if (attempt->phase != CC_PUMPING || !exchange->inbound || !attempt->out) return;
-  if (cc_inbound_queued(exchange->inbound) <= settings_of(attempt)->buffer_bytes) return;
+  if (cc_inbound_queued(exchange->inbound) <= CC_QUEUE_BYTES) return;
   cc_outbound_pause(attempt->out);
   cc_timer_stop(&attempt->timer);
 }
@@ -134,7 +130,7 @@ static void forward_stream(struct cc_attempt *attempt, struct cc_slice piece) {
     size_t whole = forward_events(attempt, piece.data, piece.size);
     cc_buffer_add(&attempt->held, piece.data + whole, piece.size - whole);
   }
-  if (attempt->phase == CC_PUMPING && attempt->held.size > settings_of(attempt)->event_bytes)
+  if (attempt->phase == CC_PUMPING && attempt->held.size > attempt->relay->bounds.event_bytes)
     cc_pump_fail(attempt, CC_EEVENT_SIZE);
 }
 
@@ -150,7 +146,7 @@ static void forward_last(struct cc_attempt *attempt) {
 // A JSON answer is kept beside, within the bound of an event, to be read at its end.
 static void forward_body(struct cc_attempt *attempt, struct cc_slice piece) {
   bool keep = attempt->kind == CC_BODY_JSON;
-  if (keep && attempt->held.size + piece.size <= settings_of(attempt)->event_bytes)
+  if (keep && attempt->held.size + piece.size <= attempt->relay->bounds.event_bytes)
     cc_buffer_add(&attempt->held, piece.data, piece.size);
   attempt->seen += piece.size;
   pass_on(attempt, piece.data, piece.size);
@@ -228,6 +224,6 @@ void cc_pump_start(struct cc_attempt *attempt) {
     end(attempt);
   else if (attempt->error != CC_OK)
     cc_pump_fail(attempt, attempt->error);
-  else if (cc_inbound_queued(attempt->exchange->inbound) <= settings_of(attempt)->buffer_bytes)
+  else if (cc_inbound_queued(attempt->exchange->inbound) <= CC_QUEUE_BYTES)
     cc_outbound_resume(attempt->out);
 }

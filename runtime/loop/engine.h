@@ -14,9 +14,21 @@ struct cc_listeners;
 struct cc_pool;
 struct cc_signal;
 
+enum {
+  CC_MOST_HEADERS = 128,     // of a request or response
+  CC_QUEUE_BYTES = 64 * 1024 // that wait for a slow client, before its upstream is paused
+};
+
+struct cc_bounds {      // constants, but for tests
+  uint32_t event_bytes; // one event of a stream
+  uint32_t write_ms;    // a peer that reads nothing
+  uint32_t ping_ms;
+};
+
 struct cc_relay {
   uv_loop_t loop;
   struct cc_settings settings;
+  struct cc_bounds bounds;
   struct cc_events events;
   struct cc_timers timers;
   struct cc_ids exchanges; // struct cc_exchange

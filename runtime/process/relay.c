@@ -20,32 +20,28 @@
 static const double LOOK_MS = 5; // how long events in Lua may keep the loop waiting
 
 static const struct cc_settings defaults = {
-    .head_bytes = 64 * 1024,
-    .headers = 128,
-    .target_bytes = 8 * 1024,
     .body_bytes = 32 * 1024 * 1024,
-    .connections = 0,
-    .event_bytes = 24 * 1024 * 1024,
-    .buffer_bytes = 64 * 1024,
-    .head_ms = 30 * 1000,
-    .body_ms = 60 * 1000,
-    .keepalive_ms = 75 * 1000,
-    .write_ms = 60 * 1000,
     .content_ms = 600 * 1000,
-    .total_ms = 0,
-    .connect_ms = 10 * 1000,
     .idle_ms = 300 * 1000,
-    .ping_ms = 15 * 1000,
-    .pool_idle_ms = 55 * 1000,
-    .pool_age_ms = 600 * 1000,
-    .pool_size = 64,
+};
+
+static const struct cc_bounds bounds = {
+    .event_bytes = 24 * 1024 * 1024,
+    .write_ms = 60 * 1000,
+    .ping_ms = CC_PING_MS,
+};
+
+static const struct cc_http1_limits http1_limits = {
+    .head_bytes = 64 * 1024,
+    .headers = CC_MOST_HEADERS,
+    .target_bytes = 8 * 1024,
 };
 
 // A relay with what only this file needs.
 struct relay {
   struct cc_relay shared; // first
   struct cc_inbound_settings inbound_settings;
-  uint32_t most_clients; // connections; 0: no limit
+  uint32_t most_clients; // open connections
   struct cc_resolver *resolver;
   struct cc_watch *watches;
   double looked;                 // cc_now() when the loop ran last
@@ -118,34 +114,26 @@ void cc_watchdog_restart(struct cc_relay *relay, cc_id id) {
 
 // ---- Settings ----------------------------------------------------------------------------------
 
-void cc_settings(struct cc_relay *relay, struct cc_settings *settings) {
-  *settings = relay->settings;
-}
-
-static struct cc_http1_limits limits_of(const struct cc_settings *settings) {
-  return (struct cc_http1_limits){settings->head_bytes, settings->headers, settings->target_bytes};
-}
-
-int cc_configure(struct cc_relay *relay, const struct cc_settings *settings) {
-  if (settings->head_bytes < 1024 || !settings->headers || settings->target_bytes < 64 ||
-      !settings->event_bytes || !settings->buffer_bytes)
-    return CC_EINVAL;
-  uint32_t share = cc_descriptors_clients(), most = settings->connections;
+void cc_configure(struct cc_relay *relay, const struct cc_settings *settings) {
   relay->settings = *settings;
-  whole(relay)->most_clients = most && most < share ? most : share;
+  whole(relay)->most_clients = cc_descriptors_clients();
   whole(relay)->inbound_settings = (struct cc_inbound_settings){
-      .limits = limits_of(settings),
+      .limits = http1_limits,
       .body_bytes = settings->body_bytes,
-      .head_ms = settings->head_ms,
-      .body_ms = settings->body_ms,
-      .keepalive_ms = settings->keepalive_ms,
-      .write_ms = settings->write_ms,
+      .head_ms = 30 * 1000,
+      .body_ms = 60 * 1000,
+      .keepalive_ms = 75 * 1000,
+      .write_ms = relay->bounds.write_ms,
   };
-  struct cc_pool_settings pool = {settings->pool_idle_ms, settings->pool_age_ms,
-                                  settings->pool_size,    settings->connect_ms,
-                                  limits_of(settings),    cc_descriptors_upstreams()};
+  struct cc_pool_settings pool = {
+      .idle_ms = 55 * 1000,
+      .age_ms = 600 * 1000,
+      .size = 64,
+      .connect_ms = 10 * 1000,
+      .limits = http1_limits,
+      .most = cc_descriptors_upstreams(),
+  };
   cc_pool_configure(relay->pool, &pool);
-  return CC_OK;
 }
 
 // ---- Timers and watches ------------------------------------------------------------------------
@@ -240,7 +228,7 @@ struct cc_relay *cc_open(void) {
   if (uv_loop_init(&relay->loop) != 0) abort();
   relay->loop.data = relay;
   relay->events.loop = &relay->loop;
-  relay->settings = defaults;
+  relay->bounds = bounds;
   own->resolver = cc_resolver_new(&relay->loop);
   own->watches = cc_watch_new(&relay->loop, folder_changed, relay);
   relay->pool = cc_pool_new(&relay->loop, own->resolver);

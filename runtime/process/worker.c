@@ -15,7 +15,6 @@
 static void become_worker(struct cc_relay **relay, uint32_t slot, int channel, pid_t master) {
   cc_child_begin(master);
   struct cc_relay *old = *relay, *fresh = cc_open();
-  fresh->settings = old->settings;
   cc_listeners_inherit(fresh->listeners, old->listeners, slot);
   cc_configure(fresh, &old->settings);
   cc_child_drop_relay(old);

@@ -10,7 +10,6 @@ local M = {}
 ---@param configuration table
 function M.apply(relay, configuration)
   local settings = ffi.new 'struct cc_settings'
-  C.cc_settings(relay, settings)
   local server = configuration.server
   settings.content_ms, settings.idle_ms, settings.total_ms = server.timeout_ms, server.idle_ms, server.total_ms
   settings.body_bytes = server.max_body_bytes

@@ -25,7 +25,7 @@ local M = {}
 local LOOK_MS = 100 -- how often the first of a line looks: answers that took less than reserved make room
 local NEXT_MS = 10  -- the same while there is room, and an exchange of another worker is to take it first
 
-local request, settings = ffi.new 'struct cc_request', ffi.new 'struct cc_settings'
+local request = ffi.new 'struct cc_request'
 
 local function configuration_of(exchange)
   return exchange.generation.configuration
@@ -123,8 +123,7 @@ end
 -- When the client has to hear something; never for one that wants no stream.
 local function silent_until(exchange)
   if exchange.early or not exchange.stream then return math.huge end
-  C.cc_settings(exchange.relay, settings)
-  return settings.ping_ms > 0 and exchange.queue.since + settings.ping_ms or math.huge
+  return exchange.queue.since + C.CC_PING_MS
 end
 
 local function sleep_until(exchange, due)

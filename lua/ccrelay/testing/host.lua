@@ -45,11 +45,6 @@ function fake.cc_random(out, size)
   return 0
 end
 
-function fake.cc_settings(_, out)
-  ffi.fill(out, ffi.sizeof 'struct cc_settings')
-  out.ping_ms = 15000
-end
-
 function fake.cc_origin(_, spec)
   local host = ffi.string(spec.host.data, spec.host.size)
   if host == 'nowhere.test' then return real.CC_EINVAL end

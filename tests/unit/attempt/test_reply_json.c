@@ -204,8 +204,7 @@ static void a_stalled_error_body_is_not_waited_for(void **state) {
     struct stage stage;
     struct peer_reply stalled = {replies[i / 2], 0, PEER_HANG};
     stage_open(&stage, &stalled, 1, &second, 1);
-    struct cc_settings settings;
-    cc_settings(stage.relay, &settings);
+    struct cc_settings settings = stage.relay->settings;
     settings.total_ms = settings.idle_ms = 60000;
     cc_configure(stage.relay, &settings);
     stage.spec.gate_ms = i % 2 ? 0 : 60000; // neither may be what ends it

@@ -25,8 +25,8 @@ static void open_early(struct stage *stage, const struct peer_reply *reply, doub
                        uint32_t ping_ms, uint32_t total_ms) {
   struct cc_settings settings;
   stage_open(stage, reply, 1, &unused, 1);
-  cc_settings(stage->relay, &settings);
-  settings.ping_ms = ping_ms;
+  settings = stage->relay->settings;
+  stage->relay->bounds.ping_ms = ping_ms;
   settings.total_ms = total_ms;
   cc_configure(stage->relay, &settings);
   stage->early_ms = wait_ms;

@@ -115,8 +115,8 @@ static void a_stream_that_has_ended_gets_no_pings(void **state) {
   struct cc_settings settings;
   static const struct peer_reply reply = {SSE_HEAD START CONTENT DELTA STOP, 0, PEER_HANG};
   stage_open(&stage, &reply, 1, &unused, 1);
-  cc_settings(stage.relay, &settings);
-  settings.ping_ms = 20;
+  settings = stage.relay->settings;
+  stage.relay->bounds.ping_ms = 20;
   settings.idle_ms = 200;
   cc_configure(stage.relay, &settings);
   bool complete;
@@ -133,9 +133,8 @@ static void silence_gets_pings_and_then_an_end(void **state) {
   struct stage stage;
   static const struct peer_reply reply = {SSE_HEAD START CONTENT HALF, 0, PEER_HANG};
   stage_open(&stage, &reply, 1, &unused, 1);
-  struct cc_settings settings;
-  cc_settings(stage.relay, &settings);
-  settings.ping_ms = 20;
+  struct cc_settings settings = stage.relay->settings;
+  stage.relay->bounds.ping_ms = 20;
   settings.idle_ms = 200;
   cc_configure(stage.relay, &settings);
   const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
@@ -155,8 +154,7 @@ static void the_total_time_ends_an_exchange(void **state) {
   struct stage stage;
   static const struct peer_reply reply = {"", 0, PEER_HANG};
   stage_open(&stage, &reply, 1, &unused, 1);
-  struct cc_settings settings;
-  cc_settings(stage.relay, &settings);
+  struct cc_settings settings = stage.relay->settings;
   settings.total_ms = 100;
   cc_configure(stage.relay, &settings);
   const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
@@ -169,8 +167,7 @@ static void the_total_time_ends_an_exchange(void **state) {
 static const char *ask_within(struct stage *stage, const struct peer_reply *reply, bool stream,
                               uint32_t content_ms, uint32_t idle_ms, uint32_t total_ms) {
   stage_open(stage, reply, 1, &unused, 1);
-  struct cc_settings settings;
-  cc_settings(stage->relay, &settings);
+  struct cc_settings settings = stage->relay->settings;
   settings.content_ms = content_ms;
   settings.idle_ms = idle_ms;
   settings.total_ms = total_ms;
@@ -279,10 +276,7 @@ static void big_events_have_a_bound(void **state) {
     cc_buffer_add_text(&bytes, "xxxxxxxxxx");
   struct peer_reply reply = {bytes.data, bytes.size, PEER_HANG};
   stage_open(&stage, &reply, 1, &unused, 1);
-  struct cc_settings settings;
-  cc_settings(stage.relay, &settings);
-  settings.event_bytes = 100000;
-  cc_configure(stage.relay, &settings);
+  stage.relay->bounds.event_bytes = 100000;
   const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
   expect_body(got, START CONTENT, false);
   assert_int_equal(stage.report.error, CC_EEVENT_SIZE);
@@ -362,8 +356,7 @@ static void a_stream_is_over_soon_after_its_last_event(void **state) {
   struct stage stage;
   static const struct peer_reply reply = {SSE_HEAD START CONTENT DELTA STOP, 0, PEER_HANG};
   stage_open(&stage, &reply, 1, &unused, 1);
-  struct cc_settings settings;
-  cc_settings(stage.relay, &settings);
+  struct cc_settings settings = stage.relay->settings;
   settings.total_ms = settings.idle_ms = 0;
   cc_configure(stage.relay, &settings);
   alarm(60); // else it would go on for ever

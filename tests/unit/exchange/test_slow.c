@@ -83,10 +83,9 @@ static void run(struct stage *stage) {
 }
 
 static void limit(struct stage *stage, uint32_t idle_ms, uint32_t write_ms) {
-  struct cc_settings settings;
-  cc_settings(stage->relay, &settings);
+  struct cc_settings settings = stage->relay->settings;
   settings.idle_ms = idle_ms;
-  settings.write_ms = write_ms;
+  stage->relay->bounds.write_ms = write_ms;
   cc_configure(stage->relay, &settings);
 }
 
@@ -136,7 +135,7 @@ static void a_stream_of_the_policy_ends_with_its_total_time(void **state) {
   struct cc_event event = {0};
   struct cc_settings settings;
   stage_open(&stage, &unused, 1, &unused, 1);
-  cc_settings(stage.relay, &settings);
+  settings = stage.relay->settings;
   settings.total_ms = 150;
   cc_configure(stage.relay, &settings);
   struct peer_client *client = peer_client_start(stage.port, request, sizeof request - 1, NULL);

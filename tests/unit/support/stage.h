@@ -7,6 +7,7 @@
 #include "api/attempt.h"
 #include "api/outcome.h"
 #include "api/scan.h"
+#include "loop/engine.h"
 #include "support/peer.h"
 
 struct stage {
