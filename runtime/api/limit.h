@@ -65,9 +65,6 @@ void cc_limit_refund(const struct cc_reservation *reservation, double now_ms);
 // The smallest free share of all configured rates, 0 to 1; 1 when unlimited.
 double cc_limit_headroom(int limit, double now_ms);
 
-// What the last 60 s hold.
-void cc_limit_usage(int limit, double now_ms, struct cc_rates *used);
-
 // Makes every limit as when it was new. For tests, while nobody else reserves.
 void cc_limits_clear(void);
 

@@ -21,13 +21,12 @@ struct cc_outcome {
   bool sent;      // the upstream may have received some of the request
   bool reused;    // it went over a pooled connection
   uint32_t headers;
-  struct cc_slice body;       // what is held of it; of an event stream the held events
-  double connect_ms;          // from sending until connected
-  double head_ms;             // from sending until the head; 0: none came
-  double gate_ms;             // from sending until the outcome
-  uint32_t changed_bytes;     // of the body, by edits
-  struct cc_slice detail;     // what TLS or the system said, or ""
-  struct cc_slice error_type; // error.type of the body or of the first event, or ""
+  struct cc_slice body;   // what is held of it; of an event stream the held events
+  double connect_ms;      // from sending until connected
+  double head_ms;         // from sending until the head; 0: none came
+  double gate_ms;         // from sending until the outcome
+  uint32_t changed_bytes; // of the body, by edits
+  struct cc_slice detail; // what TLS or the system said, or ""
   bool usage_known;
   struct cc_usage usage; // so far
 };

@@ -33,7 +33,6 @@ struct cc_worker {
   int32_t pid;    // 0: none
   int32_t status; // of the last process in this slot: exit code, or minus the signal that ended it
   double started; // cc_time() when it was started
-  double beat;    // cc_now() when its loop ran last
   double busy;    // cc_now() since when it has been in Lua; 0: its loop waits
   double exchanges; // open exchanges
   bool script;      // a script is running, or was when the process ended

@@ -211,7 +211,6 @@ int cc_outcome(struct cc_relay *relay, cc_id id, int number, struct cc_outcome *
       .gate_ms = since_sent(attempt, attempt->settled_at),
       .changed_bytes = attempt->changed,
       .detail = cc_slice_text(attempt->detail ? attempt->detail : ""),
-      .error_type = cc_reply_error_type(attempt),
       .usage_known = attempt->usage_known,
       .usage = attempt->usage,
   };

@@ -72,7 +72,6 @@ static bool run_loop(struct cc_relay *relay, uv_run_mode mode) {
   cc_shared_busy(0);
   bool alive = uv_run(&relay->loop, mode);
   double now = whole(relay)->looked = cc_now();
-  cc_shared_beat(now);
   cc_shared_busy(now);
   return alive;
 }

@@ -47,4 +47,7 @@
 
 // The worker of a slot has ended: gives back what it had reserved for requests that it did not send.
 void cc_limit_refund_worker(uint32_t slot);
+
+// Fills in what the last 60 s hold; 0 for a limit that there is not. For tests.
+void cc_limit_usage(int limit, double now_ms, struct cc_rates *used);
 #endif

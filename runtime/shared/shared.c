@@ -291,11 +291,6 @@ int cc_shared_own(void) {
   return this_slot;
 }
 
-void cc_shared_beat(double now) {
-  struct cc_shared_slot *own = slot_at((uint32_t)this_slot);
-  if (own) atomic_store(&own->beat, now);
-}
-
 void cc_shared_busy(double since) {
   struct cc_shared_slot *own = slot_at((uint32_t)this_slot);
   if (own) atomic_store(&own->busy, since);
@@ -314,8 +309,6 @@ void cc_shared_script(bool runs) {
 void cc_shared_slot_started(uint32_t number, int pid) {
   struct cc_shared_slot *slot = slot_at(number);
   if (!slot) return;
-  double never = 0;
-  atomic_compare_exchange_strong(&slot->beat, &never, cc_now());
   atomic_store(&slot->started, cc_time());
   atomic_store(&slot->pid, pid);
 }
@@ -325,7 +318,6 @@ void cc_shared_slot_ended(uint32_t number, int status) {
   if (!slot) return;
   atomic_store(&slot->pid, 0);
   atomic_store(&slot->status, status);
-  atomic_store(&slot->beat, 0);
   atomic_store(&slot->busy, 0);
   atomic_store(&slot->exchanges, 0);
 }
@@ -337,7 +329,6 @@ int cc_worker(uint32_t number, struct cc_worker *out) {
   out->pid = atomic_load(&slot->pid);
   out->status = atomic_load(&slot->status);
   out->started = atomic_load(&slot->started);
-  out->beat = atomic_load(&slot->beat);
   out->busy = atomic_load(&slot->busy);
   out->exchanges = atomic_load(&slot->exchanges);
   out->script = atomic_load(&slot->script);

@@ -36,7 +36,6 @@ struct cc_shared_slot {
   alignas(64) _Atomic int32_t pid;
   _Atomic int32_t status;
   _Atomic double started;
-  _Atomic double beat;
   _Atomic double busy;
   _Atomic int32_t exchanges;
   _Atomic int32_t script; // a script runs, or ran when the process ended
@@ -116,7 +115,6 @@ void cc_shared_this(int slot);
 int cc_shared_own(void);
 
 // What the process in this slot is doing; nothing happens outside a slot.
-void cc_shared_beat(double now);
 void cc_shared_busy(double since);
 void cc_shared_exchanges(int delta);
 void cc_shared_script(bool runs);

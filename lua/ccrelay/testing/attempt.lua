@@ -184,7 +184,6 @@ function fake.cc_outcome(_, id, number, out)
   out.changed_bytes = reply.changed_bytes or 0
   put(out.body, reply.body or '')
   put(out.detail, reply.detail or '')
-  put(out.error_type, '')
   return 0
 end
 

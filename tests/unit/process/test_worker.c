@@ -2,11 +2,11 @@
 // Worker processes: forked, spoken to, killed and replaced.
 #include "api/answer.h"
 #include "api/error.h"
-#include "api/limit.h"
 #include "api/listen.h"
 #include "api/loop.h"
 #include "api/process.h"
 #include "base/log.h"
+#include "shared/limit.h"
 #include "shared/shared.h"
 #include "support/peer.h"
 #include <setjmp.h>

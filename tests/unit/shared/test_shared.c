@@ -84,7 +84,6 @@ static void a_worker_is_seen_by_its_master(void **state) {
   pid_t child = fork();
   if (child == 0) {
     cc_shared_this(1);
-    cc_shared_beat(11);
     cc_shared_busy(12);
     cc_shared_exchanges(5);
     cc_shared_exchanges(-2);
@@ -97,7 +96,6 @@ static void a_worker_is_seen_by_its_master(void **state) {
   assert_int_equal(cc_worker(1, &worker), CC_OK);
   assert_int_equal(worker.pid, child);
   assert_true(worker.started > 0);
-  assert_true(worker.beat == 11);
   assert_true(worker.busy == 12);
   assert_true(worker.exchanges == 3);
   assert_true(worker.script);
@@ -109,7 +107,7 @@ static void a_worker_is_seen_by_its_master(void **state) {
   assert_int_equal(cc_worker(1, &worker), CC_OK);
   assert_int_equal(worker.pid, 0);
   assert_int_equal(worker.status, -SIGKILL);
-  assert_true(worker.beat == 0 && worker.busy == 0 && worker.exchanges == 0);
+  assert_true(worker.busy == 0 && worker.exchanges == 0);
   assert_true(worker.script);
   cc_shared_this(1);
   assert_int_equal(cc_worker(1, &worker), CC_OK);
@@ -119,26 +117,14 @@ static void a_worker_is_seen_by_its_master(void **state) {
     close(ready[i]), close(done[i]);
 }
 
-static void a_started_worker_has_a_beat(void **state) {
-  (void)state;
-  struct cc_worker worker;
-  double before = cc_now();
-  cc_share(1);
-  cc_shared_slot_started(0, 1);
-  assert_int_equal(cc_worker(0, &worker), CC_OK);
-  assert_true(worker.beat >= before && worker.beat <= cc_now());
-  assert_int_equal(cc_kill(0, 4711), CC_EINVAL);
-}
-
 static void the_master_has_no_slot(void **state) {
   (void)state;
   struct cc_worker worker;
   cc_share(1);
-  cc_shared_beat(1);
   cc_shared_busy(1);
   cc_shared_exchanges(1);
   assert_int_equal(cc_worker(0, &worker), CC_OK);
-  assert_true(worker.beat == 0 && worker.busy == 0 && worker.exchanges == 0);
+  assert_true(worker.busy == 0 && worker.exchanges == 0);
 }
 
 static void names_have_numbers(void **state) {
@@ -255,7 +241,6 @@ int main(void) {
       cmocka_unit_test_setup(sharing_keeps_what_was_there, fresh),
       cmocka_unit_test_setup(lines_that_a_worker_drops_are_counted_with_the_others, fresh),
       cmocka_unit_test_setup(a_worker_is_seen_by_its_master, fresh),
-      cmocka_unit_test_setup(a_started_worker_has_a_beat, fresh),
       cmocka_unit_test_setup(the_master_has_no_slot, fresh),
       cmocka_unit_test_setup(names_have_numbers, fresh),
       cmocka_unit_test_setup(a_full_table_says_so, fresh),
