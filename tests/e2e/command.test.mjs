@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where `run` finds its configuration, and what its log options do.
 import assert from 'node:assert/strict';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from './support/test.mjs';
 import { Relay, ask, get, post, prepared, provider, run, secret } from './support/relay.mjs';
@@ -91,4 +91,24 @@ test('the start prints which providers are tried in order, which are not and why
   assert.match(relay.output, /asked for claude-sonnet-4-5, in order: first, second\n/);
   assert.match(relay.output, /not asked for claude-sonnet-4-5: keyless \(all of its keys were skipped\)\n/);
   assert.ok(relay.output.includes(`to use it: ANTHROPIC_BASE_URL=${relay.url} claude\n`), relay.output);
+});
+
+test('with what config init writes, a subscription user without a key of an API is served', async (t) => {
+  const upstream = await Upstream.start(t, 'only');
+  const relay = await prepared(t);
+  assert.equal((await run(['config', 'init', '--output', relay.configPath])).code, 0);
+  const { code, output } = await run(['check', '--config', relay.configPath]);
+  assert.equal(code, 0, output);
+  assert.match(output, /claude-sonnet-4-5 +anthropic \(client's credential\)\n/);
+  const text = readFileSync(relay.configPath, 'utf8').replace(/listen: "127.0.0.1:8787"/, `listen: "127.0.0.1:${relay.port}"`)
+    .replace(/#base_url: "https:\/\/api.anthropic.com".*/, `base_url: "${upstream.url}"`).replace(/#transparent: false.*/, 'transparent: true');
+  writeFileSync(relay.configPath, `${text}\nadmin: {listen: "127.0.0.1:${relay.adminPort}"}\n`);
+  relay.spawn(['run', '--config', relay.configPath], {});
+  t.after(() => relay.stop());
+  await relay.ready();
+  const token = `Bearer sk-ant-oat01-${secret('subscription')}`;
+  assert.equal((await post(relay, ask(), { headers: { authorization: token } })).status, 200);
+  assert.equal(upstream.requests[0].headers.authorization, token);
+  assert.notEqual((await post(relay, ask())).status, 200);
+  assert.equal(upstream.requests.length, 1);
 });
