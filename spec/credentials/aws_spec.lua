@@ -48,7 +48,7 @@ describe('a request to AWS', function()
     assert.same({ 'aws-external-anthropic', 'ENV' }, { seen.signer.service, seen.signer.access_key })
   end)
 
-  it('carries the bearer token instead, unsigned', function()
+  it('has the bearer token instead, and no signature', function()
     for _, service in ipairs { 'bedrock', 'bedrock-mantle' } do
       local _, _, seen = apply({ env = { AWS_BEARER_TOKEN_BEDROCK = stage.SECRET } }, nil, { service = service })
       assert.same({ authorization = 'Bearer ' .. stage.SECRET }, seen.headers)
@@ -56,13 +56,13 @@ describe('a request to AWS', function()
     end
   end)
 
-  it('of another service never carries it', function()
+  it('to another service never has the bearer token', function()
     local env = { AWS_BEARER_TOKEN_BEDROCK = 'b', AWS_ACCESS_KEY_ID = 'ENV', AWS_SECRET_ACCESS_KEY = 'x' }
     local _, _, seen = apply({ env = env }, nil, { service = 'aws-external-anthropic' })
     assert.same({ {}, 'ENV' }, { seen.headers, seen.signer.access_key })
   end)
 
-  it('is not made without credentials', function()
+  it('is not sent without credentials', function()
     local ok, message = apply { env = { AWS_EC2_METADATA_DISABLED = 'true' } }
     assert.truthy(stage.message(ok, message):find('no AWS credentials in the configuration', 1, true))
   end)
@@ -78,7 +78,7 @@ describe('a request to AWS', function()
 end)
 
 describe('the source of a provider', function()
-  it('has a name of its own for all that matters, without a secret in it', function()
+  it('has a name that depends on all that matters, without a secret', function()
     local own = stage.new {}
     local seen, count = {}, 0
     for _, settings in ipairs {
@@ -97,13 +97,13 @@ describe('the source of a provider', function()
     assert.equal(7, count)
   end)
 
-  it('has the windows of botocore and words for messages', function()
+  it('has the renewal windows of botocore, and a label for messages', function()
     local source = provider_of(stage.new {}).source
     assert.same({ 900000, 600000, 'the AWS credentials of provider "p"' },
       { source.advisory_ms, source.mandatory_ms, source.label })
   end)
 
-  it('asks nobody when it is made', function()
+  it('sends no request when it is made', function()
     local own = stage.new {}
     provider_of(own)
     assert.equal(0, #own.requests)
@@ -128,7 +128,7 @@ describe('a refusal of credentials', function()
     'ExpiredTokenException', 'ExpiredToken', 'UnrecognizedClientException', 'InvalidClientTokenId',
     'ExpiredTokenException:http://internal.amazon.com/coral/', 'com.amazon.coral.service#UnrecognizedClientException',
   } do
-    it('has them fetched anew: ' .. name, function()
+    it('has them fetched again: ' .. name, function()
       for _, status in ipairs { 401, 403 } do
         local again, voided = recover({ files = FILE }, failure(status, name))
         assert.same({ true, 1 }, { again, voided })
@@ -139,19 +139,19 @@ describe('a refusal of credentials', function()
   for _, words in ipairs {
     'The security token included in the request is expired', 'The security token included in the request is invalid.',
   } do
-    it('is known by its words: ' .. words, function()
+    it('is recognized by its message: ' .. words, function()
       local again, voided = recover({ files = FILE }, failure(403, nil, words))
       assert.same({ true, 1 }, { again, voided })
     end)
   end
 
-  it('is known by the name in the body', function()
+  it('is recognized by the name in the body', function()
     local outcome = failure(403)
     outcome.decoded = { __type = 'x#ExpiredTokenException' }
     assert.is_true((recover({ files = FILE }, outcome)))
   end)
 
-  it('has the credentials of the file read anew', function()
+  it('has the file read again', function()
     local own = stage.new { files = { [CREDENTIALS] = FILE[CREDENTIALS] } }
     local provider, upstream = provider_of(own)
     assert.equal('FILE', provider.source.fetch().access_key)
@@ -161,7 +161,7 @@ describe('a refusal of credentials', function()
     assert.equal('NEW', provider.source.fetch().access_key)
   end)
 
-  it('of what cannot change is final', function()
+  it('of credentials that cannot change is final', function()
     for _, case in ipairs {
       { { env = ENV }, {} }, { { env = { AWS_BEARER_TOKEN_BEDROCK = 'x' } }, {} },
       { {}, { aws_access_key_id = 'A', aws_secret_access_key = 'B' } },
@@ -187,7 +187,7 @@ describe('a refusal of credentials', function()
   end
 end)
 
-describe('a clock that is off', function()
+describe('a wrong clock', function()
   for _, case in ipairs {
     { 403, 'RequestTimeTooSkewed' }, { 403, 'SignatureDoesNotMatch' }, { 400, 'RequestExpired' },
     { 403, 'InvalidSignatureException', 'Signature expired: 20261125T000000Z is now earlier than 20261125T001000Z' },
@@ -202,21 +202,21 @@ describe('a clock that is off', function()
     end)
   end
 
-  it('is not to blame when it is right', function()
+  it('is not blamed if it is right', function()
     local again, voided = recover({ env = ENV }, failure(403, 'SignatureDoesNotMatch', nil, stage.date(3)))
     assert.same({ false, 0, 0 }, { again, voided, skew.read 'p' })
   end)
 
-  it('is not to blame without a date', function()
+  it('is not blamed without a date', function()
     assert.is_false((recover({ env = ENV }, failure(403, 'RequestTimeTooSkewed'))))
   end)
 
-  it('that is right leaves a wrong secret, which a file may have changed by the next request', function()
+  it('is not blamed for a wrong secret, which the file may correct by the next request', function()
     local again, voided = recover({ files = FILE }, failure(403, 'InvalidSignatureException', 'x', stage.date(0)))
     assert.same({ false, 1 }, { again, voided })
   end)
 
-  it('is worth another try when another worker has learned it meanwhile', function()
+  it('is tried again if another worker has learned the skew meanwhile', function()
     local own = stage.new { env = ENV }
     local provider, upstream = provider_of(own)
     aws.apply(request_of { headers = {} }, upstream, provider.adapter)
@@ -246,7 +246,7 @@ describe('the credentials of an instance', function()
 end)
 
 describe('the examination of a provider', function()
-  it('knows its settings', function()
+  it('uses its settings', function()
     local own = stage.new { env = { AWS_BEARER_TOKEN_BEDROCK = 'x' } }
     local provider = provider_of(own)
     assert.same({}, aws.examine(provider, own.context))

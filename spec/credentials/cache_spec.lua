@@ -71,7 +71,7 @@ it('50 first requests at once make one fetch', function()
   end
 end)
 
-it('what is there is used again', function()
+it('a value is used again', function()
   tokens(60 * MINUTE)
   local self = new()
   self:request()
@@ -80,7 +80,7 @@ it('what is there is used again', function()
   assert.equal(1, plan.count)
 end)
 
-it('is renewed in the background ahead of its end, and nobody waits', function()
+it('a value is renewed in the background before it expires, and no request waits', function()
   tokens(60 * MINUTE)
   local self = new()
   self:request()
@@ -90,7 +90,7 @@ it('is renewed in the background ahead of its end, and nobody waits', function()
   assert.equal(2, plan.count)
 end)
 
-it('is waited for shortly before its end', function()
+it('requests wait for a new value shortly before the old one expires', function()
   tokens(60 * MINUTE)
   local self = new()
   self:request()
@@ -99,7 +99,7 @@ it('is waited for shortly before its end', function()
   assert.same({ 'Bearer t2', 'Bearer t2' }, { bearer(one), bearer(two) })
 end)
 
-it('is not renewed in the first half of a short life', function()
+it('a value is not renewed in the first half of a short life', function()
   tokens(4 * MINUTE)
   local self = new()
   self:request()
@@ -111,7 +111,7 @@ it('is not renewed in the first half of a short life', function()
   assert.equal(2, plan.count)
 end)
 
-it('without an end is never renewed, but read again after a reload', function()
+it('a value that does not expire is never renewed, but read again after a reload', function()
   tokens(nil)
   local self = new()
   self:request()
@@ -124,7 +124,7 @@ it('without an end is never renewed, but read again after a reload', function()
   assert.equal(2, plan.count)
 end)
 
-it('after a reload is read again by one worker only', function()
+it('after a reload one worker reads it again', function()
   tokens(nil)
   local self = new()
   self:request()
@@ -136,7 +136,7 @@ it('after a reload is read again by one worker only', function()
   assert.equal(2, plan.count)
 end)
 
-it('an outage of the source fails no request while they live, and is told once', function()
+it('an outage of the source fails no request while credentials are valid, and is logged once', function()
   tokens(60 * MINUTE)
   local self = new()
   self:request()
@@ -155,7 +155,7 @@ it('an outage of the source fails no request while they live, and is told once',
   assert.equal(1, self:count ' info .*credentials are fetched again')
 end)
 
-it('requests do not queue up behind a source that is away', function()
+it('requests do not wait for a source that is down', function()
   tokens(60 * MINUTE)
   local self = new()
   self:request()
@@ -165,7 +165,7 @@ it('requests do not queue up behind a source that is away', function()
   assert.is_true(plan.count <= 3, plan.count)
 end)
 
-it('without any, the client is told what the source says, and the source is left alone for a while', function()
+it('without a value the client gets the message of the source, which is not asked again for a while', function()
   tokens(60 * MINUTE)
   plan.down = 'log in with: example login'
   local self = new()
@@ -180,7 +180,7 @@ it('without any, the client is told what the source says, and the source is left
   assert.equal(1, self:count ' warn .*credentials cannot be fetched')
 end)
 
-describe('a client is told to repeat nothing', function()
+describe('a client is told not to retry', function()
   local function down(final, providers)
     tokens(60 * MINUTE)
     plan.down = { message = 'the login was revoked', final = final }
@@ -190,7 +190,7 @@ describe('a client is told to repeat nothing', function()
   end
   local BOTH = { { name = 'q', type = 'anthropic', keys = { { key = 'k' } } }, { name = 'p', type = 'probe' } }
 
-  it('while only a person can help', function()
+  it('if only a person can help', function()
     local self = down(true)
     for _ = 1, 2 do
       local answer = self:request()
@@ -202,11 +202,11 @@ describe('a client is told to repeat nothing', function()
     assert.equal(200, self:request().status)
   end)
 
-  it('but not when it may pass', function()
+  it('but not if the failure may pass', function()
     assert.is_nil(down(nil):request().headers['x-should-retry'])
   end)
 
-  it('but not when another upstream may do better soon', function()
+  it('but not if another upstream may do better soon', function()
     local self = down(true, BOTH)
     for _ = 1, 2 do
       local answer = self:request()
@@ -216,7 +216,7 @@ describe('a client is told to repeat nothing', function()
   end)
 end)
 
-it('what the log says of it holds no secret', function()
+it('no log line contains a secret', function()
   tokens(60 * MINUTE)
   plan.down = 'refused: token=CANARY7f3a9d-secret'
   local self = new()
@@ -225,7 +225,7 @@ it('what the log says of it holds no secret', function()
   assert.is_nil(answer.body:find 'CANARY')
 end)
 
-it('an error in the source is no end of the relay', function()
+it('an error in the source does not end the relay', function()
   tokens(60 * MINUTE)
   plan.fetch = function() error 'a mistake' end
   local self = new()
@@ -237,7 +237,7 @@ it('an error in the source is no end of the relay', function()
   assert.equal(502, self:request().status)
 end)
 
-it('what has no JSON form is an error, and no end of the relay', function()
+it('a value without a JSON form is an error and does not end the relay', function()
   tokens(60 * MINUTE)
   plan.fetch = function()
     task.sleep(5)
@@ -248,7 +248,7 @@ it('what has no JSON form is an error, and no end of the relay', function()
   assert.equal(1, self:count ' error .*has no JSON form')
 end)
 
-it('what is too large to keep is an error', function()
+it('a value that is too large is an error', function()
   tokens(60 * MINUTE)
   plan.fetch = function() return { token = ('x'):rep(20000) }, stage.C.cc_time() + MINUTE end
   local answer = new():request()
@@ -274,7 +274,7 @@ it('another provider serves meanwhile, and after failover_timeout', function()
   assert.equal('p.test', quick.answer.origin)
 end)
 
-it('the last upstream has all the time there is, though those before it had no credentials', function()
+it('the last upstream has all the time, although those before it had no credentials', function()
   tokens(60 * MINUTE)
   plan.down = 'away'
   local self = new { providers = {
@@ -285,8 +285,8 @@ it('the last upstream has all the time there is, though those before it had no c
   assert.equal(200, answer.status)
 end)
 
-describe('a refused one', function()
-  it('is fetched anew and the same upstream tried once more', function()
+describe('a value that the service refuses', function()
+  it('is fetched again, and the same upstream is tried once more', function()
     tokens(60 * MINUTE)
     local self = new()
     self:reply('p', { status = 401, body = '{}' }, {})
@@ -305,7 +305,7 @@ describe('a refused one', function()
     assert.equal(2, #exchange.tries)
   end)
 
-  it('that others have replaced already is not fetched again', function()
+  it('is not fetched again if another request has replaced it', function()
     tokens(60 * MINUTE)
     local self = new()
     local replies = 0
@@ -318,7 +318,7 @@ describe('a refused one', function()
   end)
 end)
 
-it('a client that has gone is not waited upon', function()
+it('nothing waits for a client that has disconnected', function()
   tokens(60 * MINUTE)
   local self = new()
   local gone, stays = self:requests({ gone_after = 10 }, {})
@@ -339,7 +339,7 @@ it('an outcome that comes while a race waits for credentials is not lost', funct
   assert.equal('q.test', exchange.answer.origin)
 end)
 
-it('status tells how long they are good, and what failed', function()
+it('status shows how long credentials are valid, and what failed', function()
   tokens(60 * MINUTE)
   local self = new()
   local function state() return require('ccrelay.health.overview').describe(self.current)[1].credentials end
@@ -375,7 +375,7 @@ describe('a race', function()
   for _, after in ipairs { 0, 5 } do
     local told = ', after_ms = ' .. after
 
-    it('does not stand still for the credentials of its first' .. told, function()
+    it('does not wait for the credentials of its first' .. told, function()
       assert.equal('q.test', winner(after, 60000, { P, Q }, { after = 20 }))
     end)
 

@@ -62,7 +62,7 @@ describe('ccrelay.credentials.entra: client secret', function()
     }, state.requests[1])
   end)
 
-  it('goes to the authority that is named', function()
+  it('asks the authority that is named', function()
     for _, authority in ipairs { 'https://login.microsoftonline.us', 'https://login.microsoftonline.us/',
       'login.microsoftonline.us' } do
       with_secret({ AZURE_AUTHORITY_HOST = authority }, {
@@ -79,7 +79,7 @@ describe('ccrelay.credentials.entra: client secret', function()
     fails 'AZURE_AUTHORITY_HOST is not an http or https address'
   end)
 
-  it('wins over a federated token and over managed identity', function()
+  it('takes precedence over a federated token and managed identity', function()
     local state = with_secret({ AZURE_FEDERATED_TOKEN_FILE = FILE, IDENTITY_ENDPOINT = 'http://127.0.0.1:1/',
       IDENTITY_HEADER = 'h' })
     world.fetch(entra)
@@ -106,7 +106,7 @@ describe('ccrelay.credentials.entra: client secret', function()
     assert.matches('Trace ID: 1$', fails('AADSTS123: Other.').message)
   end)
 
-  it('asks three times when the failure may pass, once else', function()
+  it('asks three times if the failure may pass, else once', function()
     for _, reply in ipairs { { status = 500 }, { status = 502 }, { status = 503 }, { status = 504 }, { status = 429 },
       { status = 408 }, { error = 'the connection was reset' } } do
       local state = with_secret(nil, { answers = { [TOKEN] = reply } })
@@ -128,7 +128,7 @@ describe('ccrelay.credentials.entra: client secret', function()
 end)
 
 describe('ccrelay.credentials.entra: workload identity', function()
-  it('shows the token of the file, read each time', function()
+  it('sends the token of the file, read each time', function()
     local state = with_file()
     assert.equal('eyJ0', world.fetch(entra).token)
     assert.equal('client_id=client-1&grant_type=client_credentials&scope=https%3A%2F%2Fai.azure.com%2F.default'
@@ -173,7 +173,7 @@ describe('ccrelay.credentials.entra: managed identity', function()
     }
   end
 
-  it('asks App Service where it runs there', function()
+  it('asks App Service if it runs there', function()
     local state = in_app { body = { access_token = 'msi', expires_on = tostring(world.NOW / 1000 + 7200),
       resource = 'r' } }
     local value, expires = world.fetch(entra)
@@ -192,7 +192,7 @@ describe('ccrelay.credentials.entra: managed identity', function()
     fails 'refused with status 400: [redacted] is wrong; assign a managed identity to this machine'
   end)
 
-  it('asks the machine\'s metadata service else', function()
+  it('else asks the metadata service of the machine', function()
     local state = world.reset { answers = { [IMDS] = { body = { access_token = 'vm', expires_in = '86399',
       expires_on = '1' } } } }
     local value, expires = world.fetch(entra)
@@ -256,7 +256,7 @@ describe('ccrelay.credentials.entra: examine', function()
     end
   end)
 
-  it('finds nothing wrong with what is whole', function()
+  it('finds nothing wrong with complete settings', function()
     assert.same({}, lines { AZURE_TENANT_ID = 't', AZURE_CLIENT_ID = 'c', AZURE_CLIENT_SECRET = 's' })
     assert.same({}, lines({ AZURE_TENANT_ID = 't', AZURE_CLIENT_ID = 'c', AZURE_FEDERATED_TOKEN_FILE = FILE },
       { [FILE] = 'x' }))
@@ -297,7 +297,7 @@ describe('ccrelay.credentials.entra: examine', function()
 end)
 
 describe('ccrelay.credentials.entra: the scheme', function()
-  it('is renewed 5 min ahead, and is another source with anything else set', function()
+  it('renews 5 minutes ahead, and is another source with other settings', function()
     local names = {}
     local function name(state, settings)
       local source = entra.source(world.provider(settings), state.context)
@@ -321,7 +321,7 @@ describe('ccrelay.credentials.entra: the scheme', function()
     assert.equal(9, count)
   end)
 
-  it('sends the token, gives the reason when there is none, fetches anew after a 401', function()
+  it('sends the token, gives the reason if there is none, fetches again after a 401', function()
     with_secret()
     assert.same({ authorization = 'Bearer eyJ0' }, world.apply(entra))
     with_secret { AZURE_TENANT_ID = false }

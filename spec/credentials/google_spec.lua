@@ -62,7 +62,7 @@ describe('ccrelay.credentials.google: order', function()
       .. 'set GOOGLE_APPLICATION_CREDENTIALS to a credentials file in JSON, or unset it', problem.message)
   end)
 
-  it('tells a file of gcloud that cannot be read from one that is not there', function()
+  it('tells a file of gcloud that cannot be read from a missing one', function()
     world.reset { env = { HOME = '/h' },
       files = { ['/h/.config/gcloud/application_default_credentials.json'] = { error = 'Permission denied' } } }
     local _, problem = world.fetch(google)
@@ -76,7 +76,7 @@ describe('ccrelay.credentials.google: metadata server', function()
     return world.reset { env = env, answers = { [METADATA] = replies } }
   end
 
-  it('asks it plainly, by no proxy, for 3 s', function()
+  it('asks it by http, without a proxy, for 3 s', function()
     local state = machine { headers = FLAVOR, body = { access_token = 'm', expires_in = 1799 } }
     local value, expires = world.fetch(google)
     assert.same({ token = 'm' }, value)
@@ -88,7 +88,7 @@ describe('ccrelay.credentials.google: metadata server', function()
     }, state.requests[1])
   end)
 
-  it('wants the flavor back', function()
+  it('requires the header Metadata-Flavor in the answer', function()
     machine { body = { access_token = 'm' } }
     local _, problem = world.fetch(google)
     assert.matches('is not Google\'s: its answer has no "Metadata%-Flavor: Google"', problem.message)
@@ -96,7 +96,7 @@ describe('ccrelay.credentials.google: metadata server', function()
     assert.is_nil((world.fetch(google)))
   end)
 
-  it('tells who does not run on Google Cloud what to do, without asking again', function()
+  it('says what to do outside Google Cloud, and does not ask again', function()
     local state = machine { error = 'the host name could not be resolved' }
     local _, problem = world.fetch(google)
     assert.matches('^there are no Google credentials: run `gcloud auth application%-default login`, or set ',
@@ -118,7 +118,7 @@ describe('ccrelay.credentials.google: metadata server', function()
     assert.matches('no service account is attached to this machine', problem.message)
   end)
 
-  it('goes where GCE_METADATA_HOST says', function()
+  it('asks the host in GCE_METADATA_HOST', function()
     local url = 'GET http://127.0.0.1:8080/computeMetadata/v1/instance/service-accounts/default/token'
     world.reset { env = { GCE_METADATA_HOST = '127.0.0.1:8080' }, answers = { [url] = { headers = FLAVOR,
       body = { access_token = 'm' } } } }
@@ -141,7 +141,7 @@ describe('ccrelay.credentials.google: retries', function()
     return { status = status, body = { error = code, error_description = description } }
   end
 
-  it('three tries with 1 s and 2 s between, 10 % more or less', function()
+  it('tries three times with pauses of 1 s and 2 s, plus or minus 10 %', function()
     for _, reply in ipairs {
       refused(500), refused(503), refused(504), refused(408), refused(429), refused(400, 'internal_failure'),
       refused(400, 'server_error'), refused(401, 'temporarily_unavailable'), refused(400, 'x', 'internal_failure'),
@@ -158,7 +158,7 @@ describe('ccrelay.credentials.google: retries', function()
     end
   end)
 
-  it('goes on with the first good answer', function()
+  it('takes the first good answer', function()
     local state = with(USER, { answers = { [TOKEN] = { refused(503), token 'ya29' } } })
     assert.equal('ya29', world.fetch(google).token)
     assert.equal(1, #state.sleeps)
@@ -179,7 +179,7 @@ describe('ccrelay.credentials.google: retries', function()
 end)
 
 describe('ccrelay.credentials.google: the scheme', function()
-  it('is renewed in the background 3 min 45 s ahead, waited for in the last seconds only', function()
+  it('renews in the background 3 min 45 s ahead, and waits only in the last seconds', function()
     local source = (with(USER) and google).source(world.provider(), with(USER).context)
     assert.equal(225000, source.advisory_ms)
     assert.equal(10000, source.mandatory_ms)
@@ -206,7 +206,7 @@ describe('ccrelay.credentials.google: the scheme', function()
     assert.equal(5, count)
   end)
 
-  it('sends the token, and the project that pays', function()
+  it('sends the token, and the project that is billed', function()
     with(USER)
     assert.same({ authorization = 'Bearer ya29', ['x-goog-user-project'] = 'example-quota' }, world.apply(google))
     with(USER, { env = { [NAMED] = '/key.json', GOOGLE_CLOUD_QUOTA_PROJECT = 'other' } })
@@ -229,7 +229,7 @@ describe('ccrelay.credentials.google: the scheme', function()
     assert.equal('/ca.pem', state.requests[1].ca_file)
   end)
 
-  it('fetches anew after a 401, and only then', function()
+  it('fetches again after a 401, and only then', function()
     local state = with(USER)
     local upstream = { key = { provider = { source = { name = 's' } } } }
     for _, status in ipairs { 400, 403, 429, 500, 0 } do assert.is_false(google.recover({ status = status },
@@ -296,7 +296,7 @@ describe('ccrelay.credentials.google: examine', function()
     end
   end)
 
-  it('finds a region of wrong form', function()
+  it('finds a malformed region', function()
     with(USER)
     for _, region in ipairs { 'global', 'us', 'eu', 'us-east5', 'europe-west1', 'northamerica-northeast1' } do
       assert.same({}, world.examine(google, { gcp_region = region }))

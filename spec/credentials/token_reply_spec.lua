@@ -24,7 +24,7 @@ describe('ccrelay.credentials.token_reply', function()
     return read(more).expires - NOW
   end
 
-  it('keeps a token as long as it lives, 1 s to 24 h, 1 h when nothing is said', function()
+  it('gives a token its stated life, 1 s to 24 h, and 1 h if none is stated', function()
     assert.same({ token = 'token', expires = NOW + 3599000 }, (read { access_token = 'token', expires_in = 3599 }))
     assert.equal(3599000, life { expires_in = '3599' })
     assert.equal(3600000, life {})
@@ -38,7 +38,7 @@ describe('ccrelay.credentials.token_reply', function()
     assert.equal(60000, life { expires_in = 60, expires_on = tostring(NOW / 1000 + 120) })
   end)
 
-  it('reads an end that is a time of RFC 3339', function()
+  it('reads an expiry that is an RFC 3339 time', function()
     local shape = { token = 'accessToken', time = 'expireTime' }
     local soon = os.date('!%Y-%m-%dT%H:%M:%SZ', NOW / 1000 + 90)
     assert.same({ token = 't', expires = NOW + 90000 }, (read({ accessToken = 't', expireTime = soon },
@@ -46,7 +46,7 @@ describe('ccrelay.credentials.token_reply', function()
     assert.equal(NOW + 3600000, read({ accessToken = 't', expireTime = 'x' }, { shape = shape }).expires)
   end)
 
-  it('refuses what is no token', function()
+  it('refuses invalid tokens', function()
     assert.equal('it answered without access_token', message {})
     assert.equal('it answered without access_token', message { access_token = '' })
     assert.equal('it answered without access_token', message { access_token = json.null })
@@ -59,7 +59,7 @@ describe('ccrelay.credentials.token_reply', function()
     assert.is_table(read { access_token = 't', token_type = 'bearer' })
   end)
 
-  it('refuses what is no answer', function()
+  it('refuses invalid answers', function()
     assert.equal('it answered with something that is not a JSON object', message '<html>')
     assert.equal('it answered with something that is not a JSON object', message '"token"')
     assert.equal('it answered with something that is not a JSON object', message '')
@@ -69,7 +69,7 @@ describe('ccrelay.credentials.token_reply', function()
     assert.equal('it refused with status 502 and no message', message('<html>', { status = 502 }))
   end)
 
-  it('passes the words of a refusal on, both forms', function()
+  it('passes on the message of a refusal, in both forms', function()
     local text, failure = message({ error = 'invalid_grant', error_description = 'Bad\r\n Request' }, { status = 400 })
     assert.equal('it refused with status 400: invalid_grant: Bad Request', text)
     assert.equal('invalid_grant', failure.code)
@@ -79,7 +79,7 @@ describe('ccrelay.credentials.token_reply', function()
     assert.equal('it refused with status 403: denied', message({ error = { message = 'denied' } }, { status = 403 }))
   end)
 
-  it('takes secrets out of them', function()
+  it('removes secrets from messages', function()
     local body = { error = 'invalid',
       error_description = 'no s%ecr-t+a, eyJhbGciOi.eyJpc3Mi.sig nor token=abcdef here' }
     assert.equal('it refused with status 400: invalid: no [redacted], [redacted] nor token=[redacted] here',

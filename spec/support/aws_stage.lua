@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A machine for specs of AWS credentials: its environment, files and clock, and who answers its requests.
+-- A simulated machine for specs of AWS credentials: its environment, files and clock, and the answers to its requests.
 local fake = require 'support.fake_c'
 
 local M = {}
@@ -53,7 +53,7 @@ package.loaded['ccrelay.credentials.cache'] = {
   void = function(source) stage.voided[#stage.voided + 1] = source end,
 }
 
--- The digests are the real library's where it has them.
+-- Digests are computed by the real library if it has them.
 if not pcall(function() return fake.C.cc_sha1 end) then
   local ffi = require 'ffi'
   rawset(fake.C, 'cc_sha1', function(text, size, out)
@@ -63,7 +63,8 @@ if not pcall(function() return fake.C.cc_sha1 end) then
   end)
 end
 
---- A fresh machine. answers: by "METHOD url" an answer, a list of them, a function, or a text: no answer.
+--- Makes a machine. answers has by "METHOD url" an answer, a list of answers in turn, a function, or a string: the
+--- request fails with this message.
 ---@param given { env: table?, files: table?, answers: table?, program: function? }
 ---@return table stage with context, requests, runs, sleeps, voided
 function M.new(given)
@@ -87,21 +88,21 @@ function M.new(given)
   return stage
 end
 
---- An RFC 3339 time so many minutes from now.
+--- Returns an RFC 3339 time so many minutes from now.
 ---@param minutes number
 ---@return string
 function M.time(minutes)
   return os.date('!%Y-%m-%dT%H:%M:%SZ', M.NOW / 1000 + minutes * 60)
 end
 
---- A Date header so many minutes from now.
+--- Returns a Date header so many minutes from now.
 ---@param minutes number
 ---@return string
 function M.date(minutes)
   return os.date('!%a, %d %b %Y %H:%M:%S GMT', M.NOW / 1000 + minutes * 60)
 end
 
---- A good answer of STS.
+--- Returns a good answer of STS.
 ---@param action string
 ---@param minutes number
 ---@param id string?
@@ -113,7 +114,7 @@ function M.sts(action, minutes, id)
     M.SECRET, 'token/' .. M.CANARY, M.time(minutes), action, action) }
 end
 
---- An error of STS.
+--- Returns an error of STS.
 ---@param status integer
 ---@param code string
 ---@param words string
@@ -126,7 +127,7 @@ function M.sts_error(status, code, words, headers)
     .. '<RequestId>1</RequestId></ErrorResponse>' }
 end
 
---- The message of a failure, which holds no secret.
+--- Returns the message of a failure. Fails if there is a value, or if the message contains a secret.
 ---@param value any
 ---@param more any
 ---@return string

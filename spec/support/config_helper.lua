@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What the specs of the configuration share: a folder with adapters and policies by name only, an
--- environment of their own, and loading that tells of faults as text.
+-- Shared by the specs of the configuration: temporary files, a folder with empty adapters and policies, and loading
+-- with given environment variables and faults as text.
 local config = require 'ccrelay.config'
 
 local M = {}
@@ -9,7 +9,7 @@ local function shell(command)
   assert(os.execute(command) == 0 or os.execute(command) == true, command)
 end
 
---- A new empty folder; the caller removes it with M.remove.
+--- Makes a new empty folder. The caller removes it with M.remove.
 ---@return string
 function M.folder()
   local name = os.tmpname()
@@ -43,7 +43,7 @@ end
 
 local tree
 
---- A folder with an empty file for each provider type and strategy, made once.
+--- Returns a folder with an empty file for each provider type and strategy. It is made once.
 ---@return string
 function M.tree()
   if tree then return tree end
@@ -57,7 +57,7 @@ function M.tree()
   return tree
 end
 
---- Loads text with only the given variables set.
+--- Loads a configuration with only the given variables set.
 ---@param text string
 ---@param format string?
 ---@param variables table<string, string>?
@@ -70,7 +70,7 @@ function M.load(text, format, variables, more)
   return config.load(options)
 end
 
---- The faults of text, one a line, or "" when it has none.
+--- Returns the faults of a configuration, one a line; "" if it has none.
 ---@return string
 function M.faults(text, format, variables, more)
   local configuration, list = M.load(text, format, variables, more)
@@ -80,7 +80,7 @@ function M.faults(text, format, variables, more)
   return table.concat(lines, '\n')
 end
 
---- Loads text that has no fault.
+--- Loads a configuration. Fails if it has a fault.
 ---@return table configuration, table warnings
 function M.good(text, format, variables, more)
   local configuration, list = M.load(text, format, variables, more)

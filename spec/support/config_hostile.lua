@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Files that are there to do harm: each must be refused quickly, in little memory.
+-- Harmful configuration files. Each must be handled quickly and in little memory.
 local MEBIBYTE = 1024 * 1024
 local FULL = 4 * MEBIBYTE - 64
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What credential schemes see of the world, as a script of a test: variables, files, services that
--- answer by method and address, programs. Records what was asked, run and waited for.
+-- A simulated world for credential schemes: variables, files, services that answer by method and address, programs. It
+-- records requests, programs and pauses.
 local fake = require 'support.fake_c'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
@@ -14,7 +14,7 @@ M.NOW = 1795000000000
 
 local state = {}
 
--- ---- What C computes ---------------------------------------------------------------------------
+-- ---- Functions of C ----------------------------------------------------------------------------
 
 local function give(out, size, text)
   out[0], size[0] = ffi.cast('char *', ffi.C.malloc(#text + 1)), #text
@@ -105,15 +105,15 @@ function task.sleep(milliseconds)
   state.sleeps[#state.sleeps + 1] = milliseconds
 end
 
-local vault = {}
+local cache = {}
 
-function vault.get(_, source)
+function cache.get(_, source)
   local value, more = source.fetch()
   if value == nil then return nil, type(more) == 'table' and more.message or more end
   return value
 end
 
-function vault.void(source)
+function cache.void(source)
   state.voided = source
 end
 
@@ -121,11 +121,11 @@ for name in pairs(package.loaded) do
   if name:find '^ccrelay%.credentials%.' or name == 'ccrelay.util.random' then package.loaded[name] = nil end
 end
 package.loaded['ccrelay.net.fetch'] = fetch
-package.loaded['ccrelay.sched.task'], package.loaded['ccrelay.credentials.cache'] = task, vault
+package.loaded['ccrelay.sched.task'], package.loaded['ccrelay.credentials.cache'] = task, cache
 
 -- ---- For the specs -----------------------------------------------------------------------------
 
---- Begins anew.
+--- Resets the world.
 ---@param setting { env: table?, files: table?, answers: table?, programs: table? }?
 ---@return table state requests, runs, sleeps, signed, voided; context
 function M.reset(setting)
@@ -153,7 +153,8 @@ function M.provider(settings)
   return { name = 'cloud', settings = settings or {} }
 end
 
---- What the scheme's source fetches: value and expiry, or nil and the problem, free of secrets.
+--- Returns what the scheme's source fetches: value and expiry, or nil and the problem. Fails if a message contains a
+--- secret.
 function M.fetch(scheme, settings)
   local value, more = scheme.source(M.provider(settings), state.context).fetch()
   if value == nil then
@@ -164,7 +165,7 @@ function M.fetch(scheme, settings)
   return value, more
 end
 
---- The texts of examine, "severity: message".
+--- Returns the notes of examine as "severity: message".
 function M.examine(scheme, settings)
   local list = {}
   for index, note in ipairs(scheme.examine(M.provider(settings), state.context)) do
@@ -174,7 +175,7 @@ function M.examine(scheme, settings)
   return list
 end
 
---- The headers that apply sets; or nil and the message.
+--- Returns the headers that apply sets; or nil and the message.
 function M.apply(scheme, settings)
   local provider, headers = M.provider(settings), {}
   provider.source = scheme.source(provider, state.context)
@@ -185,7 +186,7 @@ function M.apply(scheme, settings)
   return headers
 end
 
---- A file of tests/data/google, as text, or as a table.
+--- Returns a file of tests/data/google, as text and as a table.
 function M.data(name)
   local file = assert(io.open('tests/data/google/' .. name .. '.json', 'rb'))
   local text = file:read '*a'
@@ -193,7 +194,7 @@ function M.data(name)
   return text, json.decode(text)
 end
 
---- A form as a table.
+--- Decodes a form.
 function M.form(body)
   local out = {}
   for name, value in body:gmatch '([^&=]+)=([^&]*)' do
@@ -206,7 +207,7 @@ M.json = json
 
 M.real = getmetatable(fake.C).__index
 
---- Has the library itself compute this, until the next reset.
+--- Uses the real library for this function of C until the next reset.
 function M.with_real(name)
   fake.C[name] = nil
   return state

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A world with a credentials file of type external_account, for the specs of its sources.
+-- A simulated world with a credentials file of type external_account, for the specs of its sources of subject tokens.
 local world = require 'support.credential_world'
 world.reset()
 local google = require 'ccrelay.credentials.google'
@@ -18,7 +18,7 @@ local GOOD = { body = { access_token = 'sts', expires_in = 3599, token_type = 'B
   issued_token_type = 'urn:ietf:params:oauth:token-type:access_token' } }
 local ACTED = { body = { accessToken = 'acted', expireTime = '2026-11-18T11:30:00Z' } }
 
---- A world in which info (or the file of tests/data/google of that name) is the credentials file.
+--- Makes a world in which info (or the file of tests/data/google of that name) is the credentials file.
 function M.with(info, setting)
   local text = type(info) == 'string' and world.data(info) or json.encode(info)
   setting = setting or {}
@@ -37,7 +37,7 @@ function M.has(text, part)
   assert(text:find(part, 1, true), '"' .. text .. '" does not have "' .. part .. '"')
 end
 
---- That the file has one fault, with this part.
+--- Fails unless the file has exactly one fault, which contains this text.
 function M.wrong(info, part)
   M.with(info)
   local list = world.examine(google)
@@ -45,7 +45,7 @@ function M.wrong(info, part)
   M.has(list[1], part)
 end
 
---- That nothing can be fetched, with this part in the message.
+--- Fails unless fetching fails with a message that contains this text.
 function M.fails(part)
   local value, problem = world.fetch(google)
   assert(value == nil, 'it did not fail: ' .. part)

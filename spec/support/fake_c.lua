@@ -1,3 +1,3 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The C side as a script of a test: ccrelay test has it too.
+-- The scripted C side, which ccrelay test also uses.
 return require 'ccrelay.testing.c'

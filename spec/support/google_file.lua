@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A world with one credentials file of Google and an endpoint that gives tokens, for the specs of the types of files.
+-- A simulated world with one credentials file of Google and a token endpoint, for the specs of the types of files.
 local world = require 'support.credential_world'
 world.reset()
 local google = require 'ccrelay.credentials.google'
@@ -16,20 +16,20 @@ M.TARGET = 'https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/
 M.SCOPE = 'https://www.googleapis.com/auth/cloud-platform'
 M.GOOD = { body = { access_token = 'ya29', expires_in = 3599, token_type = 'Bearer' } }
 
---- A world in which info (or the file of tests/data/google of that name) is the credentials file.
+--- Makes a world in which info (or the file of tests/data/google of that name) is the credentials file.
 function M.with(info, answers)
   local text = type(info) == 'string' and world.data(info) or json.encode(info)
   return world.reset { env = { [NAMED] = '/key.json' }, files = { ['/key.json'] = text },
     answers = answers or { [M.TOKEN] = M.GOOD } }
 end
 
---- The file of tests/data/google of that name, as a table.
+--- Returns the file of tests/data/google of that name, as a table.
 function M.info_of(name)
   local _, info = world.data(name)
   return info
 end
 
---- The one fault of a file.
+--- Returns the one fault of a file. Fails if there are more.
 function M.wrong(info)
   M.with(info)
   local list = world.examine(google)
@@ -37,7 +37,7 @@ function M.wrong(info)
   return list[1]
 end
 
---- An answer of the token endpoint that refuses.
+--- Returns an error of the token endpoint.
 function M.refusal(status, code, description)
   return { status = status, body = { error = code, error_description = description } }
 end

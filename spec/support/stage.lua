@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What ccrelay test gives to tests of policies, with a view behind the scenes for the specs.
+-- The stage of ccrelay test, with access to the exchanges and to all options, for the specs.
 local fake = require 'ccrelay.testing.c'
 local json = require 'ccrelay.util.json'
 local stage = require 'ccrelay.testing.stage'
@@ -18,7 +18,7 @@ end
 
 M.build = stage.build
 
---- A stage with a generation in force.
+--- Makes a stage with a generation in force.
 ---@param options table?
 function M.new(options)
   local self = stage.empty(Stage)
@@ -26,12 +26,12 @@ function M.new(options)
   return self
 end
 
---- What an upstream answers: a reply for each attempt in turn, the last one from then on.
+--- Sets the replies of an upstream: one for each attempt in turn, the last one for all further attempts.
 function Stage:reply(host, ...)
   self.replies[host .. '.test'] = { ... }
 end
 
---- One request: its answer, and the exchange with .tries.
+--- Sends one request. Returns its answer and its exchange, with .tries.
 ---@param request table?
 function Stage:request(request)
   local exchange = self:requests(request or {})

@@ -56,7 +56,7 @@ local function found(own, options)
 end
 
 describe('the chain', function()
-  it('has its order', function()
+  it('has an order', function()
     local own, options = everything()
     local seen, wanted = {}, {}
     for index, row in ipairs(ORDER) do
@@ -68,7 +68,7 @@ describe('the chain', function()
       stage.message(found(own, options)))
   end)
 
-  it('asks nobody for what is written down', function()
+  it('sends no request for static credentials', function()
     local own, options = everything()
     for index = 1, 5 do
       found(own, options)
@@ -77,7 +77,7 @@ describe('the chain', function()
     assert.equal(0, #own.requests)
   end)
 
-  it('gives static credentials no end, and temporary ones theirs', function()
+  it('gives static credentials no expiry, and temporary ones theirs', function()
     local own, options = everything()
     local _, expires = found(own, options)
     assert.is_nil(expires)
@@ -89,12 +89,12 @@ describe('the chain', function()
     end
   end)
 
-  it('takes the bearer token only where it may', function()
+  it('takes the bearer token only if that is allowed', function()
     local own = everything()
     assert.equal('ENV', found(own, {}))
   end)
 
-  it('works without settings and region for what needs none', function()
+  it('works without settings and region for sources that need none', function()
     local own = stage.new { env = { AWS_ACCESS_KEY_ID = 'ENV', AWS_SECRET_ACCESS_KEY = 'x' } }
     assert.equal('ENV', found(own, {}))
   end)

@@ -23,7 +23,7 @@ local function full(url, more)
 end
 
 describe('the container endpoint', function()
-  it('is asked, by no proxy, within 2 s', function()
+  it('is asked without a proxy, for 2 s', function()
     local own = machine(RELATIVE, { ['GET ' .. URL] = good() })
     local value, expires = fetch(own)
     assert.same({ access_key = 'ASIA', secret_key = stage.SECRET, session_token = 't', source = 'the container' },
@@ -33,11 +33,11 @@ describe('the container endpoint', function()
       own.requests[1])
   end)
 
-  it('is absent when nothing names it', function()
+  it('is absent if no variable names it', function()
     assert.same({ nil, nil }, { fetch(machine { AWS_CONTAINER_CREDENTIALS_RELATIVE_URI = ' ' }) })
   end)
 
-  it('is the relative one of two', function()
+  it('is the relative address if both are set', function()
     local own = machine(full('http://evil.test/', RELATIVE), { ['GET ' .. URL] = good() })
     assert.equal('ASIA', fetch(own).access_key)
   end)
@@ -74,7 +74,7 @@ describe('the container endpoint', function()
     end)
   end
 
-  it('gets the token, the file before the variable, anew each time', function()
+  it('gets the token, from the file before the variable, read each time', function()
     local own = machine(full('http://127.0.0.1/', {
       AWS_CONTAINER_AUTHORIZATION_TOKEN = 'variable', AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE = '/t',
     }), { ['GET http://127.0.0.1/'] = good() }, { ['/t'] = 'one' })
@@ -104,7 +104,7 @@ describe('the container endpoint', function()
 
   for _, bad in ipairs { 'timeout', { status = 500 }, { status = 429 }, { body = '<html>' },
     good { Expiration = stage.time(-1) } } do
-    it('is asked three times at most', function()
+    it('is asked at most three times', function()
       local own = machine(RELATIVE, { ['GET ' .. URL] = { bad, bad, good() } })
       assert.equal('ASIA', fetch(own).access_key)
       assert.same({ 1000, 1000 }, own.sleeps)

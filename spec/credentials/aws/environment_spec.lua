@@ -10,7 +10,7 @@ describe('credentials in the environment', function()
       fetch { AWS_ACCESS_KEY_ID = 'AKIA', AWS_SECRET_ACCESS_KEY = stage.SECRET, AWS_SESSION_TOKEN = ' ' })
   end)
 
-  it('may have a session token, and blanks around them', function()
+  it('can have a session token, and blanks around them', function()
     local value, expires = fetch {
       AWS_ACCESS_KEY_ID = ' AKIA\n', AWS_SECRET_ACCESS_KEY = stage.SECRET .. ' ', AWS_SESSION_TOKEN = 't',
     }
@@ -18,7 +18,7 @@ describe('credentials in the environment', function()
     assert.is_nil(expires)
   end)
 
-  it('are absent when unset or blank', function()
+  it('are absent if unset or blank', function()
     assert.same({ nil, nil }, { fetch {} })
     assert.same({ nil, nil }, { fetch { AWS_ACCESS_KEY_ID = ' ', AWS_SECRET_ACCESS_KEY = '' } })
     assert.same({ nil, nil }, { fetch { AWS_SESSION_TOKEN = 'x' } })
@@ -48,7 +48,7 @@ describe('the bearer token of the environment', function()
     assert.same({ bearer = stage.SECRET, source = 'AWS_BEARER_TOKEN_BEDROCK' }, bearer(stage.SECRET .. '\n'))
   end)
 
-  it('is absent when blank', function() assert.same({ nil, nil }, { bearer ' ' }) end)
+  it('is absent if blank', function() assert.same({ nil, nil }, { bearer ' ' }) end)
 
   it('is faulty with a line break inside', function()
     assert.truthy(stage.message(bearer(stage.SECRET .. '\r\nx')):find('AWS_BEARER_TOKEN_BEDROCK contains', 1, true))

@@ -27,7 +27,7 @@ local SSO = '[default]\nsso_account_id = 1\nsso_role_name = r\nsso_region = eu-w
 local CACHE = '/home/me/.aws/sso/cache/' .. stage.SHA1['https://corp.awsapps.com/start'] .. '.json'
 
 describe('an examination of AWS credentials', function()
-  it('finds nothing to say of what is sound', function()
+  it('finds nothing in good settings', function()
     for _, given in ipairs {
       { env = ENV }, { env = { AWS_BEARER_TOKEN_BEDROCK = stage.SECRET } }, config('[default]\n' .. KEYS),
       config '[default]\ncredential_process = /p', config('[default]\nrole_arn = x\nsource_profile = b\n[profile b]\n'
@@ -43,7 +43,7 @@ describe('an examination of AWS credentials', function()
     assert.equal('', notes(config('[profile x]\n' .. KEYS), { aws_profile = 'x' }))
   end)
 
-  it('knows the form of a region', function()
+  it('checks the form of a region', function()
     for _, region in ipairs { 'us-east', 'US-EAST-1', 'us-east-1.evil.test' } do
       assert.equal('fault: aws_region is "' .. region .. '", which is not an AWS region; it is a name such as '
         .. 'us-east-1, eu-central-1 or us-gov-west-1', notes({ env = ENV }, {}, region))
@@ -61,7 +61,7 @@ describe('an examination of AWS credentials', function()
       notes { files = { [CREDENTIALS] = '[default]\naws_access_key_id = A' } })
   end)
 
-  it('finds a profile that is not there', function()
+  it('finds a missing profile', function()
     local text = 'fault: the AWS profile "gone" is neither in ' .. CONFIG .. ' nor in ' .. CREDENTIALS
       .. '; there are: b, default'
     local given = config('[default]\n' .. KEYS .. '[profile b]\n' .. KEYS)
@@ -70,7 +70,7 @@ describe('an examination of AWS credentials', function()
     assert.equal(text, notes(given))
   end)
 
-  it('looks only at what will be used', function()
+  it('checks only the source that will be used', function()
     local given = config 'broken'
     given.env = ENV
     assert.equal('', notes(given))
@@ -78,7 +78,7 @@ describe('an examination of AWS credentials', function()
     assert.equal('fault: ' .. CONFIG .. ':1: a line before the first section, such as [default]', notes(given))
   end)
 
-  it('finds an SSO session that is over or was never begun', function()
+  it('finds an SSO session that has expired or does not exist', function()
     local given = config(SSO)
     assert.equal('warning: the AWS profile "default" needs an SSO session, but there is none; run: aws sso login '
       .. '--profile default', notes(given))
@@ -88,12 +88,12 @@ describe('an examination of AWS credentials', function()
       notes(given))
   end)
 
-  it('finds it behind a role too', function()
+  it('finds it as the source of a role too', function()
     local given = config('[profile a]\nrole_arn = x\nsource_profile = default\n' .. SSO)
     assert.truthy(notes(given, { aws_profile = 'a' }):find('^warning: .*aws sso login %-%-profile default$'))
   end)
 
-  it('finds a source of a role that is not there', function()
+  it('finds a missing source of a role', function()
     local given = config '[default]\nrole_arn = x\ncredential_source = EcsContainer'
     assert.equal('warning: credential_source EcsContainer of the AWS profile "default": it has no credentials',
       notes(given))
@@ -121,7 +121,7 @@ describe('an examination of AWS credentials', function()
     assert.truthy(text:find '^fault: AWS_CONTAINER')
   end)
 
-  it('tells when there is nothing, and who will be asked', function()
+  it('warns if there is nothing, and names the service that will be asked', function()
     local files = ' (' .. CONFIG .. ', ' .. CREDENTIALS .. ')'
     assert.equal('warning: ' .. chain.NOTHING .. files .. '; the container or instance role will be asked at the first '
       .. 'request', notes {})

@@ -42,14 +42,14 @@ describe('the AWS files', function()
     end
   end)
 
-  it('are where the environment says', function()
+  it('are at the paths that the environment names', function()
     local all = load({ ['/c'] = '[default]\na = 1', ['/home/me/x'] = '[default]\nb = 2' },
       { AWS_CONFIG_FILE = '/c', AWS_SHARED_CREDENTIALS_FILE = '~/x' })
     assert.same({ a = '1', b = '2' }, all.profiles.default.values)
     assert.same({ '/c', '/home/me/x' }, { all.config, all.credentials })
   end)
 
-  it('are at their usual places when the environment is blank', function()
+  it('are at their default paths if the environment is blank', function()
     local all = load({ [CONFIG] = '[default]\na = 1' }, { AWS_CONFIG_FILE = ' ' })
     assert.equal('1', all.profiles.default.values.a)
   end)
@@ -60,12 +60,12 @@ describe('the AWS files', function()
     assert.equal('~/.aws/config (HOME is not set)', all.config)
   end)
 
-  it('are faulty with file and line', function()
+  it('are reported with file and line', function()
     assert.equal(CREDENTIALS .. ':2: neither a [section] nor "name = value"',
       stage.message(load { [CREDENTIALS] = '[a]\n' .. stage.SECRET }))
   end)
 
-  it('that cannot be read are a fault where a variable names them, else a complaint', function()
+  it('that cannot be read are a fault if a variable names them, else a complaint', function()
     local all = load { [CONFIG] = { 'permission denied' } }
     assert.same({ CONFIG .. ' cannot be read: permission denied' }, all.complaints)
     assert.truthy(files.missing(all, 'x'):find('permission denied', 1, true))

@@ -15,7 +15,7 @@ local function fetch(own) return identity.fetch(own.context, { region = 'us-east
 local ENV = { AWS_WEB_IDENTITY_TOKEN_FILE = '/t', AWS_ROLE_ARN = 'arn:r' }
 
 describe('a web identity', function()
-  it('is changed for the role\'s credentials, unsigned', function()
+  it('is exchanged for the credentials of the role, without a signature', function()
     local own = machine({ AWS_WEB_IDENTITY_TOKEN_FILE = '/t', AWS_ROLE_ARN = 'arn:r', AWS_ROLE_SESSION_NAME = 's' },
       'a.b+c\n')
     local value, expires = fetch(own)
@@ -25,7 +25,7 @@ describe('a web identity', function()
     assert.is_nil(own.requests[1].signer)
   end)
 
-  it('is read anew each time', function()
+  it('is read each time', function()
     local own = machine(ENV, 'one')
     fetch(own)
     own.files['/t'] = 'two'
@@ -34,7 +34,7 @@ describe('a web identity', function()
     assert.truthy(own.requests[2].body:find('RoleSessionName=ccrelay%-%d+&'))
   end)
 
-  it('may be in the home folder', function()
+  it('can be in the home folder', function()
     local own = machine({ AWS_WEB_IDENTITY_TOKEN_FILE = '~/t', AWS_ROLE_ARN = 'arn:r' })
     own.files['/home/me/t'] = 'x'
     assert.equal('ASIAROLE', fetch(own).access_key)
@@ -57,7 +57,7 @@ describe('a web identity', function()
     end)
   end
 
-  it('is refused in the words of STS, without the token', function()
+  it('is refused with the message of STS, without the token', function()
     local own = machine(ENV, stage.SECRET)
     own.answers[URL] = stage.sts_error(400, 'ExpiredTokenException', 'Token expired: current date/time')
     assert.equal('STS refused AssumeRoleWithWebIdentity for arn:r: ExpiredTokenException: Token expired: current '

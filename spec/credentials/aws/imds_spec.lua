@@ -25,7 +25,7 @@ end
 local function fetch(own, options) return imds.fetch(own.context, options) end
 
 describe('the instance metadata service', function()
-  it('is asked with a token, by no proxy, within 1 s', function()
+  it('is asked with a token, without a proxy, for 1 s', function()
     local own = machine()
     local value, expires = fetch(own)
     assert.same({
@@ -45,13 +45,13 @@ describe('the instance metadata service', function()
 
   for _, no in ipairs { { status = 403 }, { status = 404 }, { status = 405 }, 'timeout' } do
     local what = type(no) == 'table' and 'status ' .. no.status or no
-    it('is asked by version 1 when the token meets ' .. what, function()
+    it('is asked by version 1 if the request for the token gets ' .. what, function()
       local own = machine { [TOKEN] = no }
       assert.equal('ASIA', fetch(own).access_key)
       assert.same({}, own.requests[2].headers)
     end)
 
-    it('is not, when that is switched off, at ' .. what, function()
+    it('is not asked by version 1 if that is switched off, at ' .. what, function()
       local own = machine({ [TOKEN] = no }, OFF)
       assert.equal('the instance metadata service at ' .. BASE .. ' gave no token (' .. what
         .. '), and version 1 is switched off by AWS_EC2_METADATA_V1_DISABLED', stage.message(fetch(own)))
@@ -83,7 +83,7 @@ describe('the instance metadata service', function()
     end)
   end
 
-  it('is where the environment says', function()
+  it('is at the address in the environment', function()
     local own = machine({}, { AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE = 'IPv6' })
     assert.equal('http://[fd00:ec2::254]', imds.base(own.context))
     own.env.AWS_EC2_METADATA_SERVICE_ENDPOINT = 'http://127.0.0.1:9/'
@@ -92,14 +92,14 @@ describe('the instance metadata service', function()
     assert.truthy(stage.message(imds.base(own.context)):find 'is not an http')
   end)
 
-  it('is not asked when it is switched off', function()
+  it('is not asked if it is switched off', function()
     local own = machine({}, { AWS_EC2_METADATA_DISABLED = 'True' })
     assert.truthy(stage.message(fetch(own)):find('switched off by AWS_EC2_METADATA_DISABLED', 1, true))
     assert.equal(0, #own.requests)
     assert.equal('ASIA', fetch(machine({}, { AWS_EC2_METADATA_DISABLED = 'false' })).access_key)
   end)
 
-  it('may give credentials whose time is over: they are used, and asked for again in 10 to 20 minutes', function()
+  it('may give expired credentials: they are used, and fetched again in 10 to 20 minutes', function()
     local own = machine { [ROLES .. 'my-role'] = good { Expiration = stage.time(-30) } }
     for _ = 1, 20 do
       local value, expires = fetch(own)
@@ -109,7 +109,7 @@ describe('the instance metadata service', function()
     end
   end)
 
-  it('may be away when they have expired, and no sooner', function()
+  it('may be down once they have expired, and not before', function()
     local own, options = machine(), { memory = {} }
     fetch(own, options)
     own.answers[ROLES] = 'timeout'
@@ -120,7 +120,7 @@ describe('the instance metadata service', function()
     assert.is_true(expires >= own.now + 25 * 60000)
   end)
 
-  it('knows the region', function()
+  it('gives the region', function()
     local placement = 'GET ' .. BASE .. '/latest/meta-data/placement/'
     assert.equal('eu-west-1', imds.region(machine({ [placement .. 'region'] = { body = 'eu-west-1' } }).context))
     local own = machine { [placement .. 'availability-zone'] = { body = 'eu-west-1b' } }

@@ -13,7 +13,7 @@ describe('a file of the AWS tools', function()
       values '[default]\naws_session_token = a==\nREGION:eu-central-1\n\n[profile x]\nregion=y\n')
   end)
 
-  it('may have a byte order mark, CRLF, blanks around all and text behind a header', function()
+  it('can have a byte order mark, CRLF, blanks, and text after a header', function()
     assert.same({ default = { a = 'b c' } }, values '\239\187\191[default] ; this\r\n a  =  b c  \r\n')
   end)
 
@@ -25,15 +25,15 @@ describe('a file of the AWS tools', function()
     assert.same({ a = { k = 'v', l = 'w' } }, values '[a]\n  k = v\n  l = w\n')
   end)
 
-  it('continues a value on deeper lines', function()
+  it('continues a value on indented lines', function()
     assert.same({ a = { k = 'v\nw = 1', l = '2' } }, values '[a]\nk = v\n\n  w = 1\nl = 2\n')
   end)
 
-  it('has nested settings, which are left out like blank values', function()
+  it('can have nested settings, which are left out like blank values', function()
     assert.same({ a = { region = 'x' } }, values '[a]\ns3 =\n  region = no\n  [b]\nempty =\nregion = x\n')
   end)
 
-  it('gives what is under [DEFAULT] to all sections', function()
+  it('gives the values of [DEFAULT] to all sections', function()
     assert.same({ a = { k = '1' }, b = { k = '2' } }, values '[DEFAULT]\nk = 1\n[a]\n[b]\nk = 2\n')
   end)
 

@@ -24,7 +24,7 @@ describe('credential_process', function()
       own.runs[1])
   end)
 
-  it('may print credentials without end and without session token', function()
+  it('can print credentials without expiry and session token', function()
     local _, value, expires = run(printed { SessionToken = json.null, Expiration = json.null })
     assert.same({ 'AKIA', nil, nil }, { value.access_key, value.session_token, expires })
   end)
@@ -67,7 +67,7 @@ describe('credential_process', function()
     end)
   end
 
-  it('has its complaints cut', function()
+  it('has its error output cut', function()
     local _, value, more = run { status = 1, body = '', complaint = ('x'):rep(4000) }
     assert.is_true(#stage.message(value, more) < 700)
   end)

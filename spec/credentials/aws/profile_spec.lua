@@ -24,28 +24,28 @@ local function refused(config, part, name)
 end
 
 describe('a profile with a key pair', function()
-  it('gives it', function()
+  it('gives the key pair', function()
     local value, expires = fetch(machine('[profile a]\n' .. KEYS .. 'aws_session_token = t'), 'a')
     assert.same({ access_key = 'AKIA', secret_key = stage.SECRET, session_token = 't', source = 'the AWS profile "a"' },
       value)
     assert.is_nil(expires)
   end)
 
-  it('is default, or what AWS_PROFILE says', function()
+  it('is default, or the one that AWS_PROFILE names', function()
     local text = '[default]\n' .. KEYS .. '[b]\naws_access_key_id = B\naws_secret_access_key = x'
     assert.equal('AKIA', fetch(machine(nil, text)).access_key)
     assert.equal('B', fetch(machine(nil, text, { env = { AWS_PROFILE = 'b' } })).access_key)
     assert.equal('AKIA', fetch(machine(nil, text, { env = { AWS_PROFILE = ' ' } })).access_key)
   end)
 
-  it('is read anew each time', function()
+  it('is read each time', function()
     local own = machine('', '[a]\n' .. KEYS)
     fetch(own, 'a')
     own.files[CREDENTIALS] = '[a]\naws_access_key_id = NEW\naws_secret_access_key = x'
     assert.equal('NEW', fetch(own, 'a').access_key)
   end)
 
-  it('is faulty with half of it', function()
+  it('is faulty with half a key pair', function()
     refused('[profile a]\naws_access_key_id = AKIA', '"a" in ' .. CONFIG .. ': aws_secret_access_key is missing')
     refused('[profile a]\naws_secret_access_key = ' .. stage.SECRET, 'aws_access_key_id is missing')
   end)
@@ -56,17 +56,17 @@ describe('a profile with a key pair', function()
   end)
 end)
 
-describe('a profile that is not there', function()
-  it('is a fault when named, with those that are', function()
+describe('a missing profile', function()
+  it('is a fault if it is named, with the profiles that exist', function()
     refused('[profile x]\n[default]', 'the AWS profile "a" is neither in ' .. CONFIG .. ' nor in ' .. CREDENTIALS
       .. '; there are: default, x')
     local message = stage.message(fetch(machine('', '', { env = { AWS_PROFILE = 'a' } })))
     assert.truthy(message:find('there are: none', 1, true))
   end)
 
-  it('is no fault when it is default', function() assert.same({ nil, nil }, { fetch(machine('[profile x]')) }) end)
+  it('is no fault if it is default', function() assert.same({ nil, nil }, { fetch(machine('[profile x]')) }) end)
 
-  it('is a fault when it holds no credentials and the configuration names it', function()
+  it('is a fault if it has no credentials and the configuration names it', function()
     refused('[profile a]\nregion = us-east-1', 'it contains no credentials: it needs a key pair, role_arn')
     assert.same({ nil, nil }, { fetch(machine('[profile a]\nregion = x', '', { env = { AWS_PROFILE = 'a' } })) })
   end)
@@ -105,7 +105,7 @@ describe('a profile with a role', function()
     assert.is_nil(own.requests[1].body:find('ExternalId', 1, true))
   end)
 
-  it('may be its own source', function()
+  it('can be its own source', function()
     local own = machine(ROLE .. 'source_profile = a\n' .. KEYS, '', assumed())
     assert.equal('ASIAROLE', fetch(own, 'a').access_key)
     assert.equal('AKIA', own.requests[1].signer.access_key)
@@ -119,7 +119,7 @@ describe('a profile with a role', function()
     assert.same({ 1, 'B' }, { #own.requests, own.requests[1].signer.access_key })
   end)
 
-  it('may stand on another role', function()
+  it('can have another role as its source', function()
     local own = machine(ROLE .. 'source_profile = b\n[profile b]\nrole_arn = arn:b\nsource_profile = c\n[profile c]\n'
       .. KEYS, '', { answers = { [STS] = { stage.sts('AssumeRole', 60, 'ASIAB'), stage.sts('AssumeRole', 30) } } })
     local value, expires = fetch(own, 'a')
@@ -129,7 +129,7 @@ describe('a profile with a role', function()
     assert.equal('token/' .. stage.CANARY, own.requests[2].signer.session_token)
   end)
 
-  it('may take the environment, the container or the instance for its source', function()
+  it('can have the environment, the container or the instance as its source', function()
     local env = { AWS_ACCESS_KEY_ID = 'ENV', AWS_SECRET_ACCESS_KEY = 'x' }
     local own = machine(ROLE .. 'credential_source = Environment', '',
       { env = env, answers = { [STS] = stage.sts('AssumeRole', 60) } })
@@ -161,7 +161,7 @@ describe('a profile with a role', function()
     it('is faulty: ' .. part, function() refused(ROLE .. text, part) end)
   end
 
-  it('tells what STS said, word for word', function()
+  it('passes on the message of STS unchanged', function()
     local words = 'User: arn:aws:iam::1:user/u is not authorized to perform: sts:AssumeRole'
     local own = machine(ROLE .. 'source_profile = b', '[b]\n' .. KEYS,
       { answers = { [STS] = stage.sts_error(403, 'AccessDenied', words) } })
@@ -174,7 +174,7 @@ describe('a profile with a role', function()
 end)
 
 describe('a profile with web_identity_token_file', function()
-  it('asks STS with the token, before anything else it has', function()
+  it('asks STS with the token, before its other sources', function()
     local own = machine('[profile a]\nrole_arn = arn:r\nweb_identity_token_file = /t\nsource_profile = x\n'
       .. 'role_session_name = me\n', '',
       { answers = { [STS] = stage.sts('AssumeRoleWithWebIdentity', 60) },

@@ -17,14 +17,14 @@ describe('a region', function()
     it('cannot be "' .. name:sub(1, 30) .. '"', function() assert.is_false(region.fits(name)) end)
   end
 
-  it('tells the domain', function()
+  it('has a domain', function()
     assert.equal('amazonaws.com', region.domain 'us-gov-west-1')
     assert.equal('amazonaws.com.cn', region.domain 'cn-north-1')
     assert.equal('c2s.ic.gov', region.domain 'us-iso-east-1')
     assert.equal('sc2s.sgov.gov', region.domain 'us-isob-east-1')
   end)
 
-  it('for STS is the profile\'s, AWS_REGION, AWS_DEFAULT_REGION, the provider\'s', function()
+  it('for STS is that of the profile, else AWS_REGION, AWS_DEFAULT_REGION, the provider', function()
     local env = { AWS_REGION = 'eu-west-1', AWS_DEFAULT_REGION = 'eu-west-2' }
     local context = stage.new({ env = env }).context
     assert.equal('eu-north-1', region.choose(context, { region = 'eu-west-3' }, 'eu-north-1'))

@@ -53,7 +53,7 @@ local function fetch(own) return profile.fetch(own.context, { name = 'p' }, 'a')
 
 describe('a profile with SSO', function()
   for what, text in pairs { ['a session'] = WITH_SESSION, ['the older form'] = LEGACY } do
-    it('in ' .. what .. ' changes its token for credentials', function()
+    it('in ' .. what .. ' exchanges its token for credentials', function()
       local own = machine(text, token(60))
       local value, expires = fetch(own)
       assert.same({ access_key = 'ASIA', secret_key = stage.SECRET, session_token = 't', source = 'SSO' }, value)
@@ -62,12 +62,12 @@ describe('a profile with SSO', function()
       assert.equal(1, #own.requests)
     end)
 
-    it('in ' .. what .. ' that has no token says what to run', function()
+    it('in ' .. what .. ' without a token says what to run', function()
       local message = stage.message(fetch(machine(text)))
       assert.truthy(message:find('but there is none; run: aws sso login --profile a', 1, true), message)
     end)
 
-    it('in ' .. what .. ' whose token is over says what to run', function()
+    it('in ' .. what .. ' with an expired token says what to run', function()
       local own = machine(text, token(-1))
       assert.equal('the SSO session of the AWS profile "a" has expired; run: aws sso login --profile a',
         stage.message(fetch(own)))
@@ -75,13 +75,13 @@ describe('a profile with SSO', function()
     end)
   end
 
-  it('looks in the usual folder', function()
+  it('looks in the default folder', function()
     local own = stage.new { files = { [CONFIG] = LEGACY, [FOLDER .. stage.SHA1[START] .. '.json'] = token(60) },
       answers = { [GET] = good() } }
     assert.equal('ASIA', fetch(own).access_key)
   end)
 
-  it('takes times as older tools wrote them', function()
+  it('reads times as older tools write them', function()
     local own = machine(LEGACY, token(60, { expiresAt = stage.time(60):gsub('Z$', 'UTC') }))
     assert.equal('ASIA', fetch(own).access_key)
   end)
@@ -100,18 +100,18 @@ describe('a profile with SSO', function()
     end)
   end
 
-  it('tells when there is no home folder', function()
+  it('reports a missing home folder', function()
     local own = machine(LEGACY, token(60))
     own.env.HOME = ' '
     assert.truthy(stage.message(fetch(own)):find('HOME is not set', 1, true))
   end)
 
-  it('tells when the file cannot be read', function()
+  it('reports a file that cannot be read', function()
     assert.truthy(stage.message(fetch(machine(LEGACY,
       { 'permission denied' }))):find('.json cannot be read: permission', 1, true))
   end)
 
-  it('is in another domain in China, or where the environment says', function()
+  it('uses another domain in China, or the address in the environment', function()
     local own = machine(LEGACY:gsub('eu%-west%-1', 'cn-north-1'), token(60), {
       [GET:gsub('eu%-west%-1.amazonaws.com', 'cn-north-1.amazonaws.com.cn')] = good() })
     assert.equal('ASIA', fetch(own).access_key)
@@ -165,7 +165,7 @@ describe('the token of an SSO session', function()
   local function machine_of(cached, answer) return machine(WITH_SESSION, cached, { [GET] = good(),
     [OIDC] = answer }) end
 
-  it('is renewed when its time is over, and kept', function()
+  it('is renewed when it has expired, and kept', function()
     local own = machine_of(refreshable(-5), renewed)
     assert.equal('ASIA', fetch(own).access_key)
     assert.same({ clientId = 'id', clientSecret = stage.SECRET, grantType = 'refresh_token', refreshToken = 'ref'
@@ -179,7 +179,7 @@ describe('the token of an SSO session', function()
     assert.equal('ref2', json.decode(own.requests[4].body).refreshToken)
   end)
 
-  it('is renewed for all workers: a refresh token may be good for one use only', function()
+  it('is renewed for all workers, as a refresh token may work only once', function()
     local own = machine_of(refreshable(-5), renewed)
     fetch(own)
     local modules = { 'ccrelay.credentials.aws.sso', 'ccrelay.credentials.aws.profile' }
@@ -192,7 +192,7 @@ describe('the token of an SSO session', function()
     assert.equal('ref2', json.decode(own.requests[4].body).refreshToken)
   end)
 
-  it('is the file\'s again when that is newer', function()
+  it('is taken from the file again if that is newer', function()
     local own = machine_of(refreshable(-5), renewed)
     fetch(own)
     own.files[own.path] = refreshable(120)
@@ -200,7 +200,7 @@ describe('the token of an SSO session', function()
     assert.equal('tok', own.requests[3].headers['x-amz-sso_bearer_token'])
   end)
 
-  it('is renewed 15 minutes ahead; when that fails the old one serves', function()
+  it('is renewed 15 minutes ahead; if that fails the old one is used', function()
     for _, answer in ipairs { renewed, 'timeout', { status = 400, body = '{"error":"invalid_grant"}' },
       { body = '{}' } } do
       local own = machine_of(refreshable(14), answer)
@@ -222,7 +222,7 @@ describe('the token of an SSO session', function()
     end)
   end
 
-  it('is not taken when it could not be sent', function()
+  it('is not used if no header can carry it', function()
     for _, body in ipairs {
       '{"accessToken":"CANARY7f3a9d\\r\\nx","expiresIn":60}', '{"accessToken":5,"expiresIn":60}', '{"accessToken":"x"}',
     } do
@@ -230,7 +230,7 @@ describe('the token of an SSO session', function()
     end
   end)
 
-  it('is not renewed without all it takes', function()
+  it('is not renewed if something for it is missing', function()
     for _, cached in ipairs {
       refreshable(-5, { registrationExpiresAt = stage.time(-1) }), refreshable(-5, { clientSecret = json.null }),
       refreshable(-5, { registrationExpiresAt = 'soon' }),

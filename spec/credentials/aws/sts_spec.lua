@@ -15,7 +15,7 @@ end
 local function good(minutes) return stage.sts('AssumeRole', minutes or 60) end
 
 describe('STS', function()
-  it('is asked in the region, in China elsewhere, or where AWS_ENDPOINT_URL_STS says', function()
+  it('is asked in the region, in another domain in China, or at AWS_ENDPOINT_URL_STS', function()
     local _, value = ask { [URL] = good() }
     assert.equal('ASIAROLE', value.access_key)
     _, value = ask({ ['POST https://sts.cn-north-1.amazonaws.com.cn/'] = good() }, {}, 'cn-north-1')
@@ -37,13 +37,13 @@ describe('STS', function()
     end)
   end
 
-  it('is asked three times at most', function()
+  it('is asked at most three times', function()
     local own, value, more = ask { [URL] = 'reset' }
     assert.equal('the request to STS for arn:r failed: reset', stage.message(value, more))
     assert.same({ 3, 2 }, { #own.requests, #own.sleeps })
   end)
 
-  it('is not asked again soon when it forbids or does not understand', function()
+  it('is not asked again soon after access denied or a validation error', function()
     for _, code in ipairs { 'AccessDenied', 'ValidationError' } do
       local _, value, more = ask { [URL] = stage.sts_error(403, code, 'x') }
       assert.is_nil(value)
@@ -53,7 +53,7 @@ describe('STS', function()
     assert.equal('string', type(more))
   end)
 
-  it('is asked once when it refuses', function()
+  it('is asked once if it refuses', function()
     local own, value, more = ask { [URL] = stage.sts_error(403, 'InvalidClientTokenId', 'The token &lt;x&gt;') }
     assert.equal('STS refused AssumeRole for arn:r: InvalidClientTokenId: The token <x>', more)
     assert.equal(1, #own.requests)

@@ -9,7 +9,7 @@ describe('a command line', function()
     { [[a"b"'c'd]], { 'abcd' } }, { [['' ""]], { '', '' } }, { '$HOME `x` # y', { '$HOME', '`x`', '#', 'y' } },
     { 'a;b|c&&d', { 'a;b|c&&d' } },
   } do
-    it('is cut: ' .. case[1], function() assert.same(case[2], words.split(case[1])) end)
+    it('is split: ' .. case[1], function() assert.same(case[2], words.split(case[1])) end)
   end
 
   for text, part in pairs { ["a 'b"] = "' is not closed", ['a "b'] = '" is not closed',

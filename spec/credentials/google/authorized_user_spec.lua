@@ -8,7 +8,7 @@ local has, refusal = file.has, file.refusal
 local TOKEN = file.TOKEN
 
 describe('authorized_user', function()
-  it('changes the refresh token for a token', function()
+  it('exchanges the refresh token for a token', function()
     local state = with 'authorized_user'
     assert.same({ token = 'ya29', quota_project = 'example-quota' }, (world.fetch(google)))
     assert.equal('grant_type=refresh_token&client_id=id.apps.googleusercontent.com'
@@ -20,7 +20,7 @@ describe('authorized_user', function()
     assert.equal('rapt', world.form(state.requests[1].body).rapt)
   end)
 
-  it('wants to be logged in again when Google says so, without secrets in its words', function()
+  it('asks for a new login when Google says so, without secrets in the message', function()
     local words = 'Token 1//CANARY7f3a9d-refresh has been expired or revoked.'
     for _, code in ipairs { 'invalid_grant', 'invalid_client', 'unauthorized_client' } do
       with('authorized_user', { [TOKEN] = refusal(400, code, words) })

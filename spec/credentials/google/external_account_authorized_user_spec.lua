@@ -11,7 +11,7 @@ local GOOD = file.GOOD
 describe('external_account_authorized_user', function()
   local STS = 'POST https://sts.googleapis.com/v1/oauthtoken'
 
-  it('changes the refresh token at the Security Token Service', function()
+  it('exchanges the refresh token at the Security Token Service', function()
     local state = with('external_authorized_user', { [STS] = GOOD })
     assert.same({ token = 'ya29', quota_project = 'example-quota' }, (world.fetch(google)))
     assert.equal('grant_type=refresh_token&refresh_token=CANARY7f3a9d-refresh', state.requests[1].body)

@@ -10,7 +10,7 @@ local with, info_of, has, wrong, fails = external.with, external.info_of, extern
 local last = external.last
 
 describe('external_account', function()
-  it('changes a token of a file, read each time', function()
+  it('exchanges the token of a file, which is read each time', function()
     local state = with('external_file', { files = { ['/var/run/token'] = 'subject.one\n' } })
     local value, expires = world.fetch(google)
     assert.same({ token = 'sts' }, value)
@@ -27,7 +27,7 @@ describe('external_account', function()
     assert.equal('subject.two', world.form(last(state).body).subject_token)
   end)
 
-  it('takes a member of a JSON file, and acts as a service account for the time it says', function()
+  it('takes a member of a JSON file, and acts as a service account for the stated time', function()
     local state = with('external_file_json', { files = { ['/var/run/token.json'] = '{"access_token":"subject"}' } })
     assert.equal('acted', world.fetch(google).token)
     assert.equal('subject', world.form(state.requests[1].body).subject_token)

@@ -18,7 +18,7 @@ describe('ccrelay.credentials.google.guard', function()
     'http://127.0.0.1@evil.example/hunter2',
   }
 
-  it('lets tokens be asked for at Google and on this machine', function()
+  it('allows requests for tokens to Google and to this machine', function()
     local function check(url) return guard.token('token_uri', url) end
     each({
       'https://oauth2.googleapis.com/token', 'https://OAUTH2.googleapis.com/token',
@@ -59,7 +59,7 @@ describe('ccrelay.credentials.google.guard', function()
     for _, url in ipairs(NOWHERE) do assert.is_string(guard.service('u', url, 'sts')) end
   end)
 
-  it('lets subject tokens come from https, this machine or a link-local metadata address', function()
+  it('allows subject tokens from https, this machine or a link-local metadata address', function()
     local function check(url) return guard.subject('url', url) end
     each({
       'https://tokens.example/a?b=c', 'https://10.0.0.1/', 'http://169.254.169.254/metadata?x=y', 'http://[fe80::1]/',
@@ -72,7 +72,7 @@ describe('ccrelay.credentials.google.guard', function()
     }, check, false)
   end)
 
-  it('lets requests be signed for AWS\'s Security Token Service only', function()
+  it('allows signed requests only to AWS\'s Security Token Service', function()
     local function check(url) return guard.aws('url', url) end
     each({
       'https://sts.us-east-1.amazonaws.com?Action=GetCallerIdentity', 'https://sts.amazonaws.com/',
@@ -84,7 +84,7 @@ describe('ccrelay.credentials.google.guard', function()
     }, check, false)
   end)
 
-  it('says what would be right', function()
+  it('says what is allowed', function()
     assert.equal('token_url goes to http://sts.evil.example, which is refused: it must be https to '
       .. 'sts.googleapis.com or one '
       .. 'of its regional hosts', guard.service('token_url', 'http://sts.evil.example/a?token=hunter2', 'sts'))

@@ -15,7 +15,7 @@ describe('impersonated_service_account', function()
       expireTime = '2026-11-18T11:30:00Z' } } }
   end
 
-  it('asks with the source\'s token for one of the account', function()
+  it('exchanges the token of the source for one of the account', function()
     local state = with('impersonated', answers())
     local value, expires = world.fetch(google)
     assert.same({ token = 'acted' }, value)
@@ -30,7 +30,7 @@ describe('impersonated_service_account', function()
       state.requests[2].body)
   end)
 
-  it('leaves out delegates it has none of, and pays as the outer file says', function()
+  it('leaves out delegates if there are none, and bills the project of the outer file', function()
     local info = info_of 'impersonated'
     info.delegates, info.quota_project_id = json.null, 'outer'
     local state = with(info, answers())
@@ -42,7 +42,7 @@ describe('impersonated_service_account', function()
     assert.equal('{"lifetime":"3600s","scope":["' .. SCOPE .. '"]}', state.requests[2].body)
   end)
 
-  it('takes sources of any type, also itself', function()
+  it('accepts sources of any type, also its own', function()
     for _, name in ipairs { 'service_account', 'impersonated', 'external_file', 'external_authorized_user' } do
       local info = info_of 'impersonated'
       info.source_credentials = info_of(name)
@@ -90,7 +90,7 @@ describe('impersonated_service_account', function()
     end), 'source_credentials are nested more than 8 deep')
   end)
 
-  it('says what to do when the source may not', function()
+  it('says what to do when the source lacks the role', function()
     with('impersonated', answers { status = 403, body = { error = { code = 403, status = 'PERMISSION_DENIED',
       message = 'No.' } } })
     local _, problem = world.fetch(google)

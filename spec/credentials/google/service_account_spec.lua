@@ -10,7 +10,7 @@ local TOKEN = file.TOKEN
 local SCOPE, GOOD = file.SCOPE, file.GOOD
 
 describe('service_account', function()
-  it('signs a statement and changes it for a token', function()
+  it('signs a JWT and exchanges it for a token', function()
     local state = with 'service_account'
     local value, expires = world.fetch(google)
     assert.same({ token = 'ya29' }, value)
@@ -31,7 +31,7 @@ describe('service_account', function()
     assert.equal(65536, request.answer_bytes)
   end)
 
-  it('sends it to token_uri, meant for the same audience', function()
+  it('sends the JWT to token_uri, with the same audience', function()
     local info = info_of 'service_account'
     info.token_uri, info.private_key_id = 'https://accounts.google.com/o/oauth2/token', nil
     local state = with(info, { ['POST https://accounts.google.com/o/oauth2/token'] = GOOD })

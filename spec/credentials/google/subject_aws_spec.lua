@@ -50,7 +50,7 @@ describe('external_account on AWS', function()
       .. '"url":"https://sts.us-east-2.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15"}', subject(state))
   end)
 
-  it('asks nobody when the environment has it all', function()
+  it('asks no service if the environment has everything', function()
     local state = with('external_aws', {
       env = { AWS_REGION = 'eu-west-1', AWS_ACCESS_KEY_ID = 'ENVID', AWS_SECRET_ACCESS_KEY = 'CANARY7f3a9d-key' },
     })
@@ -71,7 +71,7 @@ describe('external_account on AWS', function()
     assert.equal('us-gov-west-1', state.signed.region)
   end)
 
-  it('asks for no session where the file names none', function()
+  it('asks for no session token if the file names no address for it', function()
     local info = info_of 'external_aws'
     info.credential_source.imdsv2_session_token_url = nil
     local state = with(info, { answers = metadata() })

@@ -23,7 +23,7 @@ describe('external_account with a program', function()
     return with(info or 'external_executable', { env = { [ALLOWED] = '1' }, programs = programs, files = files })
   end
 
-  it('runs none unless the environment allows it', function()
+  it('runs no program unless the environment allows it', function()
     for _, value in ipairs { '', '0', 'true' } do
       local state = with('external_executable', { env = { [ALLOWED] = value } })
       local problem = fails 'is allowed only with GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1 in the environment'
@@ -33,7 +33,7 @@ describe('external_account with a program', function()
     wrong(info_of 'external_executable', 'GOOGLE_EXTERNAL_ACCOUNT_ALLOW_EXECUTABLES=1')
   end)
 
-  it('runs it without a shell and tells it what Google documents', function()
+  it('runs the program without a shell and sets the variables that Google documents', function()
     local state = run_with { body = answer() }
     assert.equal('acted', world.fetch(google).token)
     assert.same({
@@ -48,7 +48,7 @@ describe('external_account with a program', function()
     assert.equal('subject', world.form(state.requests[1].body).subject_token)
   end)
 
-  it('splits the command as a shell would, but does nothing else of it', function()
+  it('splits the command as a shell does, but expands nothing', function()
     local info = info_of 'external_executable'
     info.credential_source.executable = { command = [[ a 'b "c\' "d \"e" f\ g "" $HOME;x ]] }
     info.service_account_impersonation_url = nil
@@ -70,7 +70,7 @@ describe('external_account with a program', function()
     end
   end)
 
-  it('uses the output file while it is good, and runs the program else', function()
+  it('uses the output file while its token is valid, else runs the program', function()
     local path = '/var/cache/token.json'
     local state = run_with({ body = answer { id_token = 'fresh' } },
       { [path] = json.encode(answer { id_token = 'kept' }) })
@@ -88,7 +88,7 @@ describe('external_account with a program', function()
     end
   end)
 
-  it('reads the output file when the program wrote there only', function()
+  it('reads the output file if the program wrote only there', function()
     local state = run_with { body = '\n' }
     local inner, reads = state.context.read, 0
     state.context.read = function(path)
