@@ -58,7 +58,7 @@ describe('a provider that could not be connected to', function()
   it('is tried by a request as soon as it accepts connections again', function()
     local self = watched()
     open(self)
-    self.state.knocks['a.test'] = { REFUSED, REFUSED, {} }
+    self.state.connect_checks['a.test'] = { REFUSED, REFUSED, {} }
     watch(self, 2)
     assert.equal(0, sent(self))
     watch(self, 1)
@@ -71,7 +71,7 @@ describe('a provider that could not be connected to', function()
   it('is asked once an interval, and not while it is being asked', function()
     local self = watched()
     open(self)
-    self.state.knocks['a.test'] = { { error = 'CC_ETOTAL_TIMEOUT', after = 2.5 * INTERVAL } }
+    self.state.connect_checks['a.test'] = { { error = 'CC_ETOTAL_TIMEOUT', after = 2.5 * INTERVAL } }
     watch(self, 7)
     assert.equal(3, asked(self))
   end)
@@ -79,7 +79,7 @@ describe('a provider that could not be connected to', function()
   it('is left alone once its circuit is no longer open', function()
     local self = watched()
     open(self)
-    self.state.knocks['a.test'] = { {} }
+    self.state.connect_checks['a.test'] = { {} }
     watch(self, 3)
     assert.equal(1, asked(self))
   end)
@@ -87,7 +87,7 @@ describe('a provider that could not be connected to', function()
   it('keeps a circuit that opened anew meanwhile', function()
     local self = watched()
     open(self)
-    self.state.knocks['a.test'] = { function()
+    self.state.connect_checks['a.test'] = { function()
       local circuits = health.circuits(self.current.providers[1], 'claude-sonnet-4-5')
       breaker.open_until(circuits.failure, fake.C.cc_now() + 2 * OPEN)
       evidence.explain(circuits.failure)
@@ -117,7 +117,7 @@ describe('a provider that could not be connected to', function()
     local self = watched()
     assert.is_nil(overview.describe(self.current)[1].probe)
     open(self)
-    self.state.knocks['a.test'] = { REFUSED, {} }
+    self.state.connect_checks['a.test'] = { REFUSED, {} }
     watch(self, 1)
     stage.advance(3000)
     local probe = overview.describe(self.current)[1].probe
@@ -137,7 +137,7 @@ end)
 it('a provider that was reached and failed is left to the duration of its circuit', function()
   local self = watched()
   open(self, { status = 500, body = '{}' })
-  self.state.knocks['a.test'] = { {} }
+  self.state.connect_checks['a.test'] = { {} }
   watch(self, 2)
   assert.equal(0, asked(self))
   assert.equal(0, sent(self))

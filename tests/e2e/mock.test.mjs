@@ -25,13 +25,13 @@ for (const [name, SDK] of [['0.x', SDK0], ['1.x', SDK1]]) {
     assert.ok(first.content[0].signature.length > 8);
     assert.deepEqual(first.content[2].input, { town: 'Ulm' });
     assert.equal(first.stop_reason, 'tool_use');
-    const talk = [{ role: 'user', content: 'What is the weather in Ulm?' }, { role: 'assistant', content: first.content },
+    const conversation = [{ role: 'user', content: 'What is the weather in Ulm?' }, { role: 'assistant', content: first.content },
       { role: 'user', content: [{ type: 'tool_result', tool_use_id: first.content[2].id, content: 'rain, 7 degrees' }] }];
-    const second = await client.messages.create(ask({ max_tokens: 2000, thinking, tools: [weather], messages: talk, system: [{ type: 'text', text: 's', cache_control: { type: 'ephemeral' } }] }));
+    const second = await client.messages.create(ask({ max_tokens: 2000, thinking, tools: [weather], messages: conversation, system: [{ type: 'text', text: 's', cache_control: { type: 'ephemeral' } }] }));
     assert.equal(second.content.at(-1).text, 'The tool says: rain, 7 degrees');
     assert.ok(second.usage.cache_read_input_tokens > 0);
-    talk[1].content[0].signature = 'of another';
-    await assert.rejects(client.messages.create(ask({ thinking, messages: talk })), /Invalid `signature`/);
+    conversation[1].content[0].signature = 'of another';
+    await assert.rejects(client.messages.create(ask({ thinking, messages: conversation })), /Invalid `signature`/);
   });
 }
 

@@ -27,8 +27,8 @@ const useTool = (asked) => (asked.tools ? { blocks: [{ type: 'text', text: 'żó
 const json = { 'content-type': 'application/json' };
 const without = (object, name) => Object.fromEntries(Object.entries(object).filter(([key]) => key !== name));
 
-/** The same talk for each SDK: plain, streamed, a tool, an error. */
-async function talk(client, model, mock, throttle) {
+/** The same requests for each SDK: plain, streamed, a tool, an error. */
+async function exercise(client, model, mock, throttle) {
   const asked = ask({ model });
   assert.equal((await client.messages.create(asked)).content[0].text, `served by ${mock.name}`);
   const whole = await client.messages.stream(asked).finalMessage();
@@ -65,7 +65,7 @@ const errorType = (answer) => answer.headers['x-amzn-errortype']?.split(':')[0];
 for (const [name, SDK] of [['0.x', Bedrock0], ['1.x', Bedrock1]]) {
   test(`bedrock-sdk ${name} and the Bedrock mock`, async (t) => {
     const mock = await startBedrock(t, { answer: useTool });
-    for (const model of [sonnet, arn]) await talk(sdkBedrock(SDK, mock, mock.keys.issue(3600)), model, mock, bedrockFaults.throttled());
+    for (const model of [sonnet, arn]) await exercise(sdkBedrock(SDK, mock, mock.keys.issue(3600)), model, mock, bedrockFaults.throttled());
     const permanent = sdkBedrock(SDK, mock, mock.keys.add());
     assert.equal((await permanent.beta.messages.create(ask({ model: sonnet, betas: ['interleaved-thinking-2025-05-14'] }))).role, 'assistant');
     await assert.rejects(permanent.beta.messages.create(ask({ model: sonnet, betas: ['context-management-2025-06-27'] })), /invalid beta flag/);
@@ -209,7 +209,7 @@ for (const [name, SDK] of [['0.x', Vertex0], ['1.x', Vertex1]]) {
     const authClient = new OAuth2Client();
     authClient.setCredentials({ access_token: google.tokens.issue(3600) });
     const client = new SDK({ baseURL: `${mock.url}/v1`, region: mock.region, projectId: mock.project, authClient, maxRetries: 0 });
-    await talk(client, dated, mock, vertexFaults.exhausted());
+    await exercise(client, dated, mock, vertexFaults.exhausted());
     assert.equal((await client.messages.countTokens({ model: dated.split('@')[0], messages: ask().messages })).input_tokens, 42);
     assert.equal((await client.beta.messages.create(ask({ model: dated, betas: ['web-search-2025-03-05'] }))).role, 'assistant');
     for (const [fault, status] of Object.entries({ unauthenticated: 401, denied: 403, internal: 500, unavailable: 503, overloaded: 529 })) {
@@ -281,7 +281,7 @@ for (const [name, SDK] of [['0.x', Foundry0], ['1.x', Foundry1]]) {
     const mock = await startAzure(t, { tokens: entra.tokens, answer: useTool });
     const baseURL = `${mock.url}/anthropic/`;
     const client = new SDK({ baseURL, apiKey: mock.key, maxRetries: 0 });
-    await talk(client, 'claude-deployed', mock, azureFaults.limited());
+    await exercise(client, 'claude-deployed', mock, azureFaults.limited());
     assert.equal((await client.messages.countTokens({ model: 'claude-deployed', messages: ask().messages })).input_tokens, 42);
     await assert.rejects(client.messages.create(ask({ model: 'claude-elsewhere' })), (error) => error.status === 404 && /DeploymentNotFound/.test(error.message));
     const token = new SDK({ baseURL, azureADTokenProvider: async () => entra.issue(), maxRetries: 0 });

@@ -209,10 +209,10 @@ test('the other endpoints of Google refuse too', async (t) => {
   assert.equal((await exchange()).status, 200);
   const wrong = { grant_type: 'unsupported_grant_type', audience: 'invalid_target', scope: 'invalid_scope', requested_token_type: 'invalid_request', subject_token_type: 'invalid_request', subject_token: 'invalid_grant' };
   for (const [name, error] of Object.entries(wrong)) assert.equal(JSON.parse((await exchange({ [name]: 'x' })).text).error, error);
-  const door = `${mock.url}/v1/projects/-/serviceAccounts/${mock.email}:generateAccessToken`;
+  const endpoint = `${mock.url}/v1/projects/-/serviceAccounts/${mock.email}:generateAccessToken`;
   const bearer = { authorization: `Bearer ${mock.tokens.issue(60)}` };
-  assert.ok(JSON.parse((await postJson(door, { scope: [scope] }, bearer)).text).expireTime);
-  const statuses = [postJson(door, { scope: [scope] }), postJson(door, { scope: ['x'] }, bearer), postJson(door, { scope: [scope], lifetime: '9999s' }, bearer),
+  assert.ok(JSON.parse((await postJson(endpoint, { scope: [scope] }, bearer)).text).expireTime);
+  const statuses = [postJson(endpoint, { scope: [scope] }), postJson(endpoint, { scope: ['x'] }, bearer), postJson(endpoint, { scope: [scope], lifetime: '9999s' }, bearer),
     send(`${mock.url}/computeMetadata/v1/instance/service-accounts/default/token`), send(`${mock.url}/subject`)];
   assert.deepEqual((await Promise.all(statuses)).map((answer) => answer.status), [401, 400, 400, 403, 403]);
   const metadata = () => send(`${mock.url}/computeMetadata/v1/instance/service-accounts/default/token`, { headers: { 'metadata-flavor': 'Google' } });

@@ -16,7 +16,7 @@ local PATIENCE_MS = 5000
 local last = {} -- by the provider's name: { at =, reason = }
 local under_way = {}
 
-local function knock(relay, provider, journal)
+local function check_provider(relay, provider, journal)
   local origin, reason = provider:origin(relay)
   local stands = false
   if origin then stands, reason = fetch.connect(origin, PATIENCE_MS) end
@@ -54,7 +54,7 @@ function M.look(relay, generation)
     local waits = health.is_unreachable(provider, now) and not under_way[provider.name]
     if waits and is_told_by_connections(provider) then
       under_way[provider.name] = true
-      task.start(knock, relay, provider, generation.journal)
+      task.start(check_provider, relay, provider, generation.journal)
     end
   end
   M.later(relay, generation)

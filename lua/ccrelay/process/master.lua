@@ -21,7 +21,7 @@ local M = {}
 
 local EXIT_UNAVAILABLE = 69
 local SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGCHLD = 1, 2, 9, 15, 17
-local TIMER_CHECK, TIMER_DRAIN, TIMER_RESPAWN = 1, 2, 3 -- beside those of reload, watch and knock
+local TIMER_CHECK, TIMER_DRAIN, TIMER_RESPAWN = 1, 2, 3 -- beside those of reload, watch and connect_check
 local CHECK_MS = 500
 local FLUSH_MS = 1000
 local DEFAULT_ADMIN = '127.0.0.1:8788'

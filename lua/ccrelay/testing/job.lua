@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The part of the scripted C side that does the relay's own jobs: requests, connect checks and programs. The test
--- scripts their answers in state.pages and state.knocks.
+-- scripts their answers in state.pages and state.connect_checks.
 local ffi = require 'ffi'
 local world = require 'ccrelay.testing.world'
 
@@ -44,7 +44,7 @@ end
 
 function fake.cc_connect_check(_, origin)
   local host = state.origins[origin + 1].host
-  return begin_job({ knock = host }, scripted(state.knocks[host]))
+  return begin_job({ connect_check = host }, scripted(state.connect_checks[host]))
 end
 
 function fake.cc_run(_, spec)

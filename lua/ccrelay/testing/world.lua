@@ -101,7 +101,7 @@ function M.reset()
   for name, value in each {
     now = now, time = 1795000000000, count = 0, events = {}, anchors = {}, lines = {}, origins = {}, exchanges = {},
     replies = {}, seed = 1, open = 0, open_elsewhere = 0, clocks = {}, pages = {}, jobs = {}, asked = {},
-    count_jobs = 0, knocks = {},
+    count_jobs = 0, connect_checks = {},
   } do state[name] = value end
   empty_cells()
   real.cc_limits_clear()

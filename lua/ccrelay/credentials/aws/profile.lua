@@ -33,8 +33,8 @@ end
 
 local plan_of
 
-local function contains(trail, name)
-  for _, other in ipairs(trail) do
+local function contains(visited, name)
+  for _, other in ipairs(visited) do
     if other == name then return true end
   end
   return false
@@ -48,22 +48,22 @@ local function static(_, profile)
   return { kind = 'static', value = value }
 end
 
-local function source_of(all, profile, trail)
+local function source_of(all, profile, visited)
   local name = profile.values.source_profile
   if not all.profiles[name] then
     local there = files.names(all.profiles)
     return wrong(profile, string.format('source_profile "%s" does not exist; there are: %s', name, there))
   end
   if name == profile.name and has_keys(profile) then return static(all, profile) end
-  if contains(trail, name) then
-    return wrong(profile, 'source_profile forms a circle: ' .. table.concat(trail, ' -> ') .. ' -> ' .. name)
+  if contains(visited, name) then
+    return wrong(profile, 'source_profile forms a circle: ' .. table.concat(visited, ' -> ') .. ' -> ' .. name)
   end
-  local plan, message = plan_of(all, name, trail)
+  local plan, message = plan_of(all, name, visited)
   if plan or message then return plan, message end
   return wrong(profile, string.format('its source_profile "%s" contains no credentials: it needs %s', name, KINDS))
 end
 
-local function by_role(all, profile, trail)
+local function by_role(all, profile, visited)
   local values = profile.values
   local asked, message = role.plan(values)
   if not asked then return wrong(profile, message) end
@@ -72,7 +72,7 @@ local function by_role(all, profile, trail)
   end
   if values.source_profile then
     local from
-    from, message = source_of(all, profile, trail)
+    from, message = source_of(all, profile, visited)
     return from and { kind = 'role', plan = asked, from = from }, message
   end
   if not values.credential_source then return wrong(profile, 'role_arn needs source_profile or credential_source') end
@@ -122,11 +122,11 @@ local function rows_of(profile, is_source)
   }
 end
 
-function plan_of(all, name, trail)
+function plan_of(all, name, visited)
   local profile = all.profiles[name]
-  local further = { unpack(trail) }
+  local further = { unpack(visited) }
   further[#further + 1] = name
-  for _, row in ipairs(rows_of(profile, #trail > 0)) do
+  for _, row in ipairs(rows_of(profile, #visited > 0)) do
     if row[1] then return row[2](all, profile, further) end
   end
   return nil

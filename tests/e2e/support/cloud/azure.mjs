@@ -49,7 +49,7 @@ export class Azure extends Cloud {
     const body = parseBody(request.body, invalid, 'The request body is not valid JSON.');
     if (typeof body.model !== 'string') throw new Refusal(400, invalid, 'model: Field required');
     if (!this.deployments.includes(body.model)) throw azure(404, 'DeploymentNotFound', 'The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, please wait a moment and try again.');
-    checkBody(body, { door: 'azure', type: invalid, model: '', counting });
+    checkBody(body, { cloud: 'azure', type: invalid, model: '', counting });
     request.json = body;
     const operation = counting ? 'count_tokens' : 'messages';
     return { operation, model: body.model, body, run: (reply) => this.serveAs(operation, reply, body) };

@@ -67,7 +67,7 @@ export class Bedrock extends Cloud {
   checkInvoke(bytes, model) {
     const body = parseBody(bytes, invalid, 'Malformed input request, please reformat your input and try again.');
     checkVersion(body, versions, invalid);
-    checkBody(body, { door: 'bedrock', type: invalid, model: this.options.profiles?.[model] ?? model });
+    checkBody(body, { cloud: 'bedrock', type: invalid, model: this.options.profiles?.[model] ?? model });
     const { anthropic_beta: asked = [] } = body;
     if (!Array.isArray(asked)) throw new Refusal(400, invalid, 'anthropic_beta: Input should be a valid list');
     if (asked.some((beta) => !this.betas.includes(beta))) throw new Refusal(400, invalid, 'invalid beta flag');

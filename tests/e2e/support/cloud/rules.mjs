@@ -44,14 +44,14 @@ function find(value, [step, ...rest], at = []) {
   return undefined;
 }
 
-/** Throws unless the cloud accepts the body: `door` is a key of `fields`, `counting` is for count_tokens. */
-export function checkBody(body, { door, type, model, counting = false }) {
+/** Throws unless the cloud accepts the body: `cloud` is a key of `fields`, `counting` is for count_tokens. */
+export function checkBody(body, { cloud, type, model, counting = false }) {
   const refuse = (words) => { throw new Refusal(400, type, words); };
   for (const name of Object.keys(body)) {
     if (counting && name === 'model') continue;
-    if (!fields[door].has(name) || (counting && notCounted.includes(name))) refuse(`${name}: Extra inputs are not permitted`);
+    if (!fields[cloud].has(name) || (counting && notCounted.includes(name))) refuse(`${name}: Extra inputs are not permitted`);
   }
-  const inside = door !== 'azure' && refusedInside.map((path) => find(body, path)).find(Boolean);
+  const inside = cloud !== 'azure' && refusedInside.map((path) => find(body, path)).find(Boolean);
   if (inside) refuse(`${inside}: Extra inputs are not permitted`);
   if (!Array.isArray(body.messages)) refuse('messages: Field required');
   if (body.messages.length === 0) refuse('messages: at least one message is required');

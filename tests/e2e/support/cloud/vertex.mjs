@@ -63,12 +63,12 @@ export class Vertex extends Cloud {
     if (typeof body.model !== 'string' || !body.model) throw new Refusal(400, invalid, 'model: Field required');
     if (body.model.includes('@')) throw google(400, 'INVALID_ARGUMENT', `Model ${body.model} is not supported for token counting.`);
     if ('anthropic_version' in body) checkVersion(body, versions, invalid);
-    checkBody(body, { door: 'vertex', type: invalid, model: body.model, counting: true });
+    checkBody(body, { cloud: 'vertex', type: invalid, model: body.model, counting: true });
   }
 
   checkPredict(body, model, method) {
     checkVersion(body, versions, invalid);
-    checkBody(body, { door: 'vertex', type: invalid, model });
+    checkBody(body, { cloud: 'vertex', type: invalid, model });
     const wanted = method === 'streamRawPredict';
     if ((body.stream === true) !== wanted) throw new Refusal(400, invalid, `stream: Input should be ${wanted} for ${method}`);
   }
