@@ -1,35 +1,35 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Loads the configuration for a command: the options for it, and its faults as lines on stderr.
+-- Loads the configuration for a command, and prints its faults to stderr.
 local bundle = require 'ccrelay.generation.bundle'
 local config = require 'ccrelay.config'
 local each = require 'ccrelay.util.each'
 
 local M = {}
 
---- Options that every command with a configuration has.
+--- The options of every command that reads a configuration.
 M.options = {
   { name = 'config', type = 'text' },
   { name = 'insecure-permissions', type = 'flag' },
 }
 
---- Writes faults or warnings to stderr, one a line.
+--- Prints faults or warnings to stderr, one a line.
 ---@param list ccrelay.Fault[]
 ---@param prefix string?
 function M.tell(list, prefix)
   for _, fault in ipairs(list) do io.stderr:write(prefix or '', config.text(fault), '\n') end
 end
 
---- The adapters of providers/; nil and their faults.
+--- Loads the adapters in providers/. Returns nil and the faults if there are any.
 ---@param values {insecure_permissions: boolean?} parsed options
 ---@return table<string, table>? adapters, ccrelay.Fault[] faults
 function M.adapters(values)
   return bundle.adapters(values.insecure_permissions or false)
 end
 
---- Loads what --config names or the search order finds. Warnings and faults go to stderr.
+--- Loads the configuration that --config names, or the first of the usual places. Prints warnings and faults to stderr.
 ---@param values {config: string?, insecure_permissions: boolean?} parsed options
 ---@param more ccrelay.LoadOptions? adapters, override, ...
----@return table? configuration nil after faults were told: exit code 78 is due
+---@return table? configuration nil after faults: the command must exit with code 78
 ---@return table<string, table>? adapters by type
 function M.load(values, more)
   local adapters, faults = M.adapters(values)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- One configured provider: its adapter, its address, the models it answers for, and its keys. A key is a key of a
--- provider, or the provider without a key.
+-- One configured provider: its adapter, its address, the models it answers for, and its keys. A provider whose
+-- credential comes from the client or the adapter has one key without a secret.
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local cell = require 'ccrelay.shared.cell'

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Short texts by id in a bounded number of cells, which ids share by their hash. A cell holds the text of the id that
--- wrote it last, behind a mark of that id; another id that has the same cell is unknown again.
+-- Stores short texts by id in a bounded number of cells, which ids share by their hash. A cell holds the text of the id
+-- that was written last, with a mark of that id; the text of another id of the same cell is lost then.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
@@ -13,18 +13,18 @@ local MARK_BYTES = 8
 
 local buffer = ffi.new('char[?]', TEXT_BYTES)
 
---- The cell that an id has, and its mark there.
+--- Returns the cell of an id, and its mark there.
 ---@param kind string the cells are named KIND:NUMBER
----@param cells integer how many there are of this kind
+---@param cells integer how many cells there are of this kind
 ---@param id string
----@return integer number of the cell; negative when the table of cells is full
+---@return integer number of the cell; negative if the table of cells is full
 ---@return string mark
 function M.find(kind, cells, id)
   local mark = sha256.hex(id, MARK_BYTES)
   return cell.number(kind .. ':' .. tonumber(string.sub(mark, 1, 4), 16) % cells), mark .. ' '
 end
 
---- The text of an id, or nil when its cell is another's.
+--- Returns the text of an id, or nil if its cell holds the text of another id.
 ---@param number integer
 ---@param mark string
 ---@return string?
@@ -34,7 +34,7 @@ function M.read(number, mark)
   return string.sub(text, 1, #mark) == mark and string.sub(text, #mark + 1) or nil
 end
 
---- Keeps the text of an id in its cell.
+--- Stores the text of an id in its cell.
 ---@param number integer
 ---@param mark string
 ---@param text string

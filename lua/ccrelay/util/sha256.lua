@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- SHA-256 digests of texts, and comparison of digests in constant time.
+-- Computes SHA-256 digests, and compares digests in constant time.
 local C = require 'ccrelay.c'
 local bit = require 'bit'
 local ffi = require 'ffi'
@@ -10,9 +10,9 @@ local SIZE = 32
 
 local digest = ffi.new('uint8_t[?]', SIZE)
 
---- The digest of bytes: 32 bytes.
+--- Returns the digest of bytes, which has 32 bytes.
 ---@param data string|ffi.cdata*
----@param size integer? of data; a text is taken whole
+---@param size integer? size of data; the whole string unless given
 ---@return string
 function M.of(data, size)
   C.cc_sha256(data, size or #data, digest)
@@ -25,9 +25,9 @@ local function hex_at(index)
   return bit.tohex(bit.bor(high, bit.lshift(digest[index + 2], 8), digest[index + 3]))
 end
 
---- The first bytes of the digest of a text as hex digits.
+--- Returns the first bytes of the digest of a text as hex digits.
 ---@param text string
----@param bytes integer
+---@param bytes integer how many bytes, 32 at most
 ---@return string
 function M.hex(text, bytes)
   C.cc_sha256(text, #text, digest)
@@ -36,9 +36,9 @@ function M.hex(text, bytes)
   return string.sub(digits, 1, bytes * 2)
 end
 
---- The first bytes of the digest of a text as a whole number.
+--- Returns the first bytes of the digest of a text as a whole number.
 ---@param text string
----@param bytes integer at most 6
+---@param bytes integer how many bytes, 6 at most
 ---@return integer
 function M.number(text, bytes)
   C.cc_sha256(text, #text, digest)
@@ -47,9 +47,9 @@ function M.number(text, bytes)
   return number
 end
 
---- Whether two digests are equal. The time it takes does not depend on where they differ.
----@param a string of M.of
----@param b string of M.of
+--- Tells whether two digests are equal. The time does not depend on where they differ.
+---@param a string from M.of
+---@param b string from M.of
 ---@return boolean
 function M.equal(a, b)
   return C.cc_equal(a, b, SIZE)
