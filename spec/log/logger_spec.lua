@@ -2,7 +2,6 @@
 local stage = require 'support.stage'
 local logger = require 'ccrelay.log.logger'
 local json = require 'ccrelay.util.json'
-local redact = require 'ccrelay.log.redact'
 
 describe('a line of another kind', function()
   for _, format in ipairs { 'text', 'json' } do
@@ -268,39 +267,5 @@ describe('debug options', function()
 
   it('show how the connection was made', function()
     assert.equal(1, lines({ log_tls_metrics = true }):count 'connection .*connect_ms=')
-  end)
-end)
-
-describe('the filter', function()
-  for text, expected in pairs {
-    ['key sk-ant-api03-abc_DEF is bad'] = 'key [redacted] is bad', ['Bearer abc.def'] = 'Bearer [redacted]',
-    ['authorization: bearer   XYZ'] = 'authorization: bearer   [redacted]',
-      ['?token=abc&x=1'] = '?token=[redacted]&x=1',
-    ['api_key=abc'] = 'api_key=[redacted]', ['client_secret=abc'] = 'client_secret=[redacted]',
-      ['nothing here'] = 'nothing here',
-  } do
-    it('makes "' .. expected .. '"', function() assert.equal(expected, redact.looks(text)) end)
-  end
-
-  it('knows the secrets of the configuration, wherever they stand', function()
-    local clean = redact.new {
-      server = { auth = { api_key = { 'horse-battery' }, clients = { { name = 'alice-the-client',
-        key = 'alice-secret' } },
-        bearer_secret = 'bearer-word' } },
-      providers = { { name = 'provider-name', keys = { { key = 'provider-key' } },
-        aws_secret_access_key = 'aws/secret+',
-        aws_session_token = 'session-token' } }, admin = { token = 'admin-token' },
-    }
-    for _, secret in ipairs {
-      'horse-battery', 'alice-secret', 'bearer-word', 'provider-key', 'aws/secret+', 'session-token', 'admin-token',
-    } do
-      assert.equal('a [redacted] b [redacted]', clean('a ' .. secret .. ' b ' .. secret))
-    end
-    assert.equal('provider-name alice-the-client', clean 'provider-name alice-the-client')
-  end)
-
-  it('takes the longer of two secrets that begin alike', function()
-    local clean = redact.new { providers = { { keys = { { key = 'same-start' }, { key = 'same-start-and-more' } } } } }
-    assert.equal('[redacted]', clean 'same-start-and-more')
   end)
 end)

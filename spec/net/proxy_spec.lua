@@ -99,10 +99,3 @@ describe('the proxy of an upstream', function()
     assert.equal('one.test', exchange.tries[1].origin.host)
   end)
 end)
-
-describe('base64', function()
-  for text, expected in pairs { [''] = '', f = 'Zg==', fo = 'Zm8=', foo = 'Zm9v', foob = 'Zm9vYg==',
-    ['\255\0\254'] = '/wD+' } do
-    it('makes "' .. expected .. '"', function() assert.equal(expected, base64.encode(text)) end)
-  end
-end)
