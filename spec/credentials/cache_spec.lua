@@ -27,7 +27,7 @@ end
 
 function probe.recover(outcome, upstream)
   if outcome.status ~= 401 then return false end
-  cache.void(upstream.key.provider.source, outcome.holder.credential)
+  cache.void(upstream.key.provider.source, outcome.attempt.credential)
   return true
 end
 

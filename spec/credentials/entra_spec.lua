@@ -332,7 +332,7 @@ describe('ccrelay.credentials.entra: the scheme', function()
     local upstream = { key = { provider = { source = { name = 's' } } } }
     for _, status in ipairs { 400, 403, 429, 500 } do assert.is_false(entra.recover({ status = status }, upstream)) end
     assert.is_nil(state.voided)
-    assert.is_true(entra.recover({ status = 401, holder = { credential = 7 } }, upstream))
+    assert.is_true(entra.recover({ status = 401, attempt = { credential = 7 } }, upstream))
     assert.equal(upstream.key.provider.source, state.voided)
   end)
 end)

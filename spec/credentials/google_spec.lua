@@ -235,7 +235,7 @@ describe('ccrelay.credentials.google: the scheme', function()
     for _, status in ipairs { 400, 403, 429, 500, 0 } do assert.is_false(google.recover({ status = status },
       upstream)) end
     assert.is_nil(state.voided)
-    assert.is_true(google.recover({ status = 401, holder = { credential = 7 } }, upstream))
+    assert.is_true(google.recover({ status = 401, attempt = { credential = 7 } }, upstream))
     assert.equal(upstream.key.provider.source, state.voided)
   end)
 end)

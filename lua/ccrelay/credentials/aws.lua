@@ -121,7 +121,7 @@ end
 local function renew(source, outcome)
   if source.fixed then return false end
   source.options.memory.instance = nil
-  cache.void(source, outcome.holder.credential)
+  cache.void(source, outcome.attempt.credential)
   return true
 end
 

@@ -22,7 +22,7 @@ end
 ---@return boolean again whether to try the same upstream again
 function M.recover(outcome, upstream)
   if outcome.status ~= 401 then return false end
-  cache.void(upstream.key.provider.source, outcome.holder.credential)
+  cache.void(upstream.key.provider.source, outcome.attempt.credential)
   return true
 end
 

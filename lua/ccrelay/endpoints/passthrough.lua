@@ -49,7 +49,7 @@ local function unreadable(exchange, outcome)
 end
 
 local function replace(exchange, outcome, text)
-  local code = C.cc_outcome_replace(exchange.relay, exchange.handle, outcome.attempt, text, #text)
+  local code = C.cc_outcome_replace(exchange.relay, exchange.handle, outcome.number, text, #text)
   if code ~= C.CC_OK then error('the answer cannot be edited', 0) end
 end
 

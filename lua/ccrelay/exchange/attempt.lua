@@ -399,7 +399,7 @@ end
 ---@return boolean
 function M.is_held(exchange, outcome)
   local own = exchange.attempts
-  return own and outcome.holder == (outcome.attempt == 0 and own.first or own.second)
+  return own and outcome.attempt == (outcome.number == 0 and own.first or own.second)
 end
 
 --- The last failure of an exchange.

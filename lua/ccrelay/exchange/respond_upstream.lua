@@ -38,17 +38,17 @@ local function no_stream(exchange, outcome)
 end
 
 local function pass(exchange, outcome)
-  if outcome.ok and not (attempts.is_held(exchange, outcome) and outcome.holder.open) then
+  if outcome.ok and not (attempts.is_held(exchange, outcome) and outcome.attempt.open) then
     error('the policy returned an outcome that was given up', 0)
   end
   if not outcome.ok then set_headers(exchange, retry_after.headers(outcome)) end
   spend_cap.apply(exchange, outcome)
   mark(exchange, outcome)
   local with_event = exchange.generation.policy.break_with == 'event'
-  local code = C.cc_answer_outcome(exchange.relay, exchange.handle, outcome.attempt, with_event)
+  local code = C.cc_answer_outcome(exchange.relay, exchange.handle, outcome.number, with_event)
   if code == C.CC_ESTATE and exchange.early then return no_stream(exchange, outcome) end
   respond.mark_answered(exchange)
-  attempts.choose(exchange, outcome.holder)
+  attempts.choose(exchange, outcome.attempt)
   exchange:free_early()
 end
 

@@ -94,7 +94,7 @@ local OF_GOOD = { verdict = 'good', sent = true }
 
 local function read(self)
   local exchange = rawget(self, 'exchange')
-  return C.cc_outcome(exchange.relay, exchange.handle, rawget(self, 'attempt'), raw) == C.CC_OK
+  return C.cc_outcome(exchange.relay, exchange.handle, rawget(self, 'number'), raw) == C.CC_OK
 end
 
 local later = {
@@ -106,7 +106,7 @@ local later = {
 local later_of_good = {
   complete = function(self) return read(self) and raw.complete end,
   body = function(self) return read(self) and text(raw.body) or nil end,
-  headers = function(self) return (setmetatable({ rawget(self, 'exchange'), rawget(self, 'attempt') }, Live)) end,
+  headers = function(self) return (setmetatable({ rawget(self, 'exchange'), rawget(self, 'number') }, Live)) end,
 }
 
 function Outcome.__index(self, name)
@@ -260,13 +260,13 @@ end
 
 local function new(exchange, attempt)
   return setmetatable({
-    exchange = exchange, upstream = attempt.upstream, attempt = attempt.number, holder = attempt, face = false,
+    exchange = exchange, upstream = attempt.upstream, number = attempt.number, attempt = attempt, face = false,
   }, Outcome)
 end
 
 local function good(exchange, attempt)
   return (setmetatable({
-    exchange = exchange, upstream = attempt.upstream, attempt = attempt.number, holder = attempt, ok = true,
+    exchange = exchange, upstream = attempt.upstream, number = attempt.number, attempt = attempt, ok = true,
     status = raw.status, changed_bytes = raw.changed_bytes, face = false,
   }, Outcome))
 end
@@ -302,7 +302,7 @@ end
 local function each_header(outcome, make)
   local exchange, list = outcome.exchange, {}
   for index = 0, math.huge do
-    local code = C.cc_outcome_header_at(exchange.relay, exchange.handle, outcome.attempt, index, name_slice,
+    local code = C.cc_outcome_header_at(exchange.relay, exchange.handle, outcome.number, index, name_slice,
       value_slice)
     if code ~= C.CC_OK then break end
     list[index + 1] = make(text(name_slice), text(value_slice))
