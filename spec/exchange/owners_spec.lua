@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Every part of an exchange has one owner (ccrelay.exchange.parts), and only that module writes it: this reads the
+-- Every part of an exchange has one owner (ccrelay.exchange.owners), and only that module writes it: this reads the
 -- sources. It finds assignments to exchange.PART, to what is in it, and to local names of it, and table.insert and
 -- table.remove on it. ccrelay.testing has exchanges of its own, which are no ccrelay.Exchange.
 local each = require 'ccrelay.util.each'
 local file = require 'ccrelay.config.file'
-local parts = require 'ccrelay.exchange.parts'
+local owners = require 'ccrelay.exchange.owners'
 
 local ROOT = 'lua/ccrelay/'
 local CORE = 'exchange/init' -- the methods of exchanges: there it is "self"; it may also free what others made
@@ -51,7 +51,7 @@ local function add_names(names, line, subject, makers)
   for index, name in ipairs(split(left)) do
     local value = values[index] or ''
     local part = value:match('^' .. subject .. '%.([%a_]+)') or makers[value:match '^([%a_]+)%(' or '']
-    names[name] = part and parts[part] and part or nil
+    names[name] = part and owners[part] and part or nil
   end
 end
 
@@ -72,7 +72,7 @@ local function assigned(line, names, subject)
   local frees = subject == 'self' and (right:find '^false' or right:find '^nil')
   for _, target in ipairs(split(left)) do
     local part = part_of(target, names, subject)
-    if part and not (frees and parts[part]) then list[#list + 1] = part end
+    if part and not (frees and owners[part]) then list[#list + 1] = part end
   end
   return list
 end
@@ -110,9 +110,9 @@ end
 local function faults_of(module, text)
   local faults = {}
   for part, number in each(writes_of(module, text)) do
-    if parts[part] ~= module then
+    if owners[part] ~= module then
       faults[#faults + 1] = ('%s:%d writes exchange.%s, which is of %s'):format(module, number, part,
-        parts[part] or 'nobody')
+        owners[part] or 'nobody')
     end
   end
   table.sort(faults)
@@ -134,7 +134,7 @@ describe('the parts of an exchange', function()
     for module, text in each(modules()) do
       for part in each(writes_of(module, text)) do written[module .. ' ' .. part] = true end
     end
-    for part, owner in each(parts) do
+    for part, owner in each(owners) do
       local begun = owner == CORE or owner == 'script/handle' or part == 'outcomes'
       if not begun and not written[owner .. ' ' .. part] then unwritten[#unwritten + 1] = part end
     end

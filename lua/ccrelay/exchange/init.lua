@@ -12,7 +12,7 @@ local ffi = require 'ffi'
 local hints = require 'ccrelay.exchange.hints'
 local json = require 'ccrelay.util.json'
 local new_table = require 'table.new'
-local parts = require 'ccrelay.exchange.parts'
+local owners = require 'ccrelay.exchange.owners'
 local race = require 'ccrelay.exchange.race'
 local random = require 'ccrelay.util.random'
 local border = require 'ccrelay.util.slice'
@@ -63,7 +63,7 @@ function Exchange.__index(self, name)
   local method = methods[name]
   if method then return method end
   local view = views[name]
-  if not view and parts[name] then return false end
+  if not view and owners[name] then return false end
   if not view then error('an exchange has no "' .. tostring(name) .. '"', 2) end
   local cache = self.cache
   local value = cache[name]
@@ -75,7 +75,7 @@ function Exchange.__index(self, name)
 end
 
 function Exchange.__newindex(self, name, value)
-  if parts[name] then return rawset(self, name, value) end
+  if owners[name] then return rawset(self, name, value) end
   error('exchange.' .. tostring(name) .. ' cannot be assigned; to edit the body use exchange:set', 2)
 end
 
