@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Makes the addresses in batch objects lead to the relay. The SDKs fetch results_url with the credential they have
--- for the relay, which must go nowhere else.
+-- Rewrites the addresses in batch objects to the relay's. The SDKs fetch results_url with their credential for the
+-- relay, which must not be sent anywhere else.
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
@@ -10,7 +10,7 @@ local M = {}
 local QUOTE, BACKSLASH = '"', 92
 local PATH = '/v1/messages/batches'
 
--- The place of the quote that ends the string which begins at from.
+-- The position of the quote that ends the string that begins at from.
 local function string_end(text, from)
   local at = string.find(text, '["\\]', from + 1)
   while at and string.byte(text, at) == BACKSLASH do at = string.find(text, '["\\]', at + 2) end
@@ -24,8 +24,8 @@ local function decoded(quoted)
   return size >= 0 and ffi.string(out, size) or ''
 end
 
--- A JSON string that is an address, as one of the relay's; nil for any other string. What a provider has in front of
--- the path of batches, a gateway's prefix, is the provider's own.
+-- The relay's address for a JSON string that is an address; nil for any other string. A prefix before the path of
+-- batches, as gateways have, is dropped.
 local function moved(quoted, origin)
   local rest = string.match(decoded(quoted), '^[hH][tT][tT][pP][sS]?:[/\\]*[^/\\?#]*(.*)$')
   if not rest then return nil end
@@ -33,8 +33,8 @@ local function moved(quoted, origin)
   return json.encode(origin .. (path and string.sub(rest, path) or rest))
 end
 
---- The JSON text with every string in it that is an http or https address, however it is spelt, leading to the
---- origin; all other bytes stay as they are.
+--- Replaces the origin of every string in a JSON text that is an http or https address, however it is escaped. All
+--- other bytes stay as they are.
 ---@param text string valid JSON
 ---@param origin string "http://host:port"; "" makes paths of them
 ---@return string

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Counts every request of a new batch towards the requests a minute of its client and of the key it is made with.
--- Tokens are not known before its results are; providers have limits of their own for batches.
+-- Counts every request of a new batch towards the rpm_limit of its client and of the key that creates it. Tokens are
+-- not counted: they are known only with the results, and providers have limits of their own for batches.
 local C = require 'ccrelay.c'
 local respond = require 'ccrelay.exchange.respond'
 local clients = require 'ccrelay.limits.clients'
@@ -13,16 +13,16 @@ local M = {}
 local PATH = 'requests'
 
 local slice = ffi.new 'struct cc_slice'
-local ticket_type = ffi.typeof 'struct cc_reservation'
+local reservation_type = ffi.typeof 'struct cc_reservation'
 local wait = ffi.new 'double[1]'
 
--- At least the one that the batch itself is; whether it is one, its provider says.
+-- The number of requests in the body, at least 1. Whether the body is a valid batch, the provider says.
 local function count_of(exchange)
   if C.cc_request_body(exchange.relay, exchange.handle, slice) ~= C.CC_OK then return 1 end
   return math.max(C.cc_json_count(slice.data, slice.size, PATH, #PATH), 1)
 end
 
--- One larger than a minute's rate would never go.
+-- A batch of more than a minute's requests would never have room.
 local function too_large(exchange, count, rate, whose)
   respond.error(exchange, 413, string.format('a batch of %s is more than the %d a minute (rpm_limit) of %s: '
     .. 'send smaller batches', text.count(count, 'request'), rate, whose),
@@ -38,53 +38,53 @@ local function no_room(exchange, count, rate, whose)
   return false
 end
 
-local function not_counted(exchange, whose)
+local function no_counter(exchange, whose)
   respond.error(exchange, 529, 'there is no room to count for the limits of ' .. whose .. '; a restart of the relay '
     .. 'makes room', { failure = 'overloaded', should_retry = false })
   return false
 end
 
-local function book(exchange, limit, count, rate, whose)
+local function reserve(exchange, limit, count, rate, whose)
   if count > rate then return too_large(exchange, count, rate, whose) end
-  if limit < 0 then return not_counted(exchange, whose) end
-  local ticket = ticket_type()
-  if C.cc_limit_reserve_requests(limit, C.cc_now(), count, ticket, wait) ~= C.CC_OK then
+  if limit < 0 then return no_counter(exchange, whose) end
+  local reserved = reservation_type()
+  if C.cc_limit_reserve_requests(limit, C.cc_now(), count, reserved, wait) ~= C.CC_OK then
     return no_room(exchange, count, rate, whose)
   end
   exchange.batch = exchange.batch or {}
-  table.insert(exchange.batch, ticket)
+  table.insert(exchange.batch, reserved)
   return true
 end
 
-local function book_client(exchange, count)
+local function reserve_client(exchange, count)
   local allowance = exchange.client.allowance
   if not allowance or allowance.requests == 0 then return true end
-  return book(exchange, clients.limit(allowance), count, allowance.requests, 'client "' .. allowance.name .. '"')
+  return reserve(exchange, clients.limit(allowance), count, allowance.requests, 'client "' .. allowance.name .. '"')
 end
 
-local function book_key(exchange, upstream, count)
+local function reserve_key(exchange, upstream, count)
   local key = upstream.key
   local rate = upstream.credential == 'own' and key.rates and key.rates[1] or 0
   if rate == 0 then return true end
-  return book(exchange, key.limit or -1, count, rate, 'the key ' .. key.id)
+  return reserve(exchange, key.limit or -1, count, rate, 'the key ' .. key.id)
 end
 
---- The batch goes to no provider: nothing of it counts.
+--- Refunds a batch that was not sent.
 ---@param exchange ccrelay.Exchange
-function M.give_back(exchange)
-  for _, ticket in ipairs(exchange.batch or {}) do C.cc_limit_refund(ticket, C.cc_now()) end
+function M.refund(exchange)
+  for _, reserved in ipairs(exchange.batch or {}) do C.cc_limit_refund(reserved, C.cc_now()) end
   exchange.batch = false
 end
 
---- Lets a new batch in and counts its requests, or answers and returns false.
+--- Admits a new batch and reserves for its requests, or answers and returns false.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream where it will be made
 ---@return boolean
-function M.enter(exchange, upstream)
+function M.admit(exchange, upstream)
   if not messages.accepts(exchange, true) then return false end
   local count = count_of(exchange)
-  if book_client(exchange, count) and book_key(exchange, upstream, count) then return true end
-  M.give_back(exchange)
+  if reserve_client(exchange, count) and reserve_key(exchange, upstream, count) then return true end
+  M.refund(exchange)
   return false
 end
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- POST /v1/messages/count_tokens: by the provider that would get the message, where it can; else an
--- estimate. Neither health nor limits of messages hear of it.
+-- POST /v1/messages/count_tokens: asks the provider that would get the message, or estimates if that one cannot count.
+-- It guarantees that counting changes neither limits nor health.
 local respond = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
 local token_estimate = require 'ccrelay.limits.token_estimate'
@@ -15,7 +15,7 @@ local candidates = require 'ccrelay.routing.candidates'
 local M = { decodes = true }
 
 local MOST_TRIES = 2
-local MOST_KEPT_BYTES = 4096 -- of an answer that others get too
+local MOST_KEPT_BYTES = 4096 -- of an answer that is shared
 
 local function estimate(exchange)
   respond.header(exchange, 'content-type', 'application/json')
@@ -36,8 +36,8 @@ local function able(exchange)
   return list
 end
 
--- What the adapter reads in an answer of another shape: a number, false when the provider does not
--- count for this model, nil when it is to be given as it came.
+-- What the adapter reads in an answer of another shape: a number, false when the provider does not count for this
+-- model, nil when the answer is passed on unchanged.
 local function counted(outcome)
   local read = outcome.upstream.key.provider.adapter.count_tokens
   if outcome.status == 404 or outcome.status == 501 then return false end
@@ -56,7 +56,7 @@ local function ask(exchange, list)
   return outcome
 end
 
--- The whole body of an answer that says what it should.
+-- The body of an answer that has a count.
 local function text_of(outcome)
   local body = outcome.ok and outcome.status == 200 and outcome.body
   if not body or #body > MOST_KEPT_BYTES then return nil end
@@ -87,10 +87,10 @@ function M.serve(exchange)
   local number = counted(outcome)
   local text = number and json.encode { input_tokens = number }
   if number == nil then
-    count_coalescing.tell(exchange, text_of(outcome))
+    count_coalescing.notify(exchange, text_of(outcome))
     return respond_upstream.outcome(exchange, outcome)
   end
-  count_coalescing.tell(exchange, text)
+  count_coalescing.notify(exchange, text)
   if not text then return estimate(exchange) end
   return give(exchange, text)
 end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- POST /v1/messages: the policy decides, and what it returns is what the client gets.
+-- POST /v1/messages: calls the policy and answers with the outcome that it returns.
 local C = require 'ccrelay.c'
 local access = require 'ccrelay.log.access'
 local call = require 'ccrelay.script.call'
@@ -14,12 +14,12 @@ local ffi = require 'ffi'
 local model_lists = require 'ccrelay.routing.model_lists'
 local wait = require 'ccrelay.sched.wait'
 
--- The body is read here, so it is needed without its content-encoding.
+-- The endpoint reads the body, so C has to decode its content-encoding.
 local M = { decodes = true }
 
---- Whether the body is one that can be served; answers when it is not.
+--- Whether the body can be served; answers 400 when it cannot.
 ---@param exchange ccrelay.Exchange
----@param without_model boolean? it may be any JSON object
+---@param without_model boolean? accept any JSON object
 ---@return boolean
 function M.accepts(exchange, without_model)
   local code, offset = exchange:inspect()
@@ -36,8 +36,8 @@ function M.accepts(exchange, without_model)
   return false
 end
 
--- Whether the limits of its client let an exchange in; answers 429 when they do not.
-local function is_let_in(exchange)
+-- Whether the limits of the client admit the exchange; answers 429 when they do not.
+local function is_admitted(exchange)
   local refusal = clients.enter(exchange)
   if not refusal then return true end
   local options = { retry_after = refusal.retry_after, failure = 'client_limit' }
@@ -50,7 +50,7 @@ end
 function M.serve(exchange)
   if not M.accepts(exchange) then return end
   exchange:set_endpoint 'messages'
-  if not is_let_in(exchange) then return end
+  if not is_admitted(exchange) then return end
   local journal = exchange.generation.journal
   if journal:writes 'debug' then journal:body(exchange) end
   local result = call.policy(exchange.generation.policy.route, handle.of(exchange))

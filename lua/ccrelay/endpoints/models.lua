@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- GET /v1/models and /v1/models/{id}, from memory: what the configuration lists for providers, the names
--- clients use for it, and what providers list themselves. Members are those of Anthropic's list, and
--- those that cc-relay and clients of OpenAI's list know: object, created, owned_by, provider.
+-- GET /v1/models and /v1/models/{id}: the models of the configuration, the names that clients may use for them, and
+-- those that providers list, from memory. Entries have the members of Anthropic's list, and for clients of cc-relay
+-- and of OpenAI's list also object, created, owned_by and provider.
 local respond = require 'ccrelay.exchange.respond'
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
@@ -27,7 +27,7 @@ local function sorted_names(mapping)
   return names
 end
 
---- Every model, once, in the order of the configuration.
+--- Lists every model once, in the order of the configuration.
 ---@param generation ccrelay.Generation
 ---@return table[] models
 ---@return table<string, boolean> seen

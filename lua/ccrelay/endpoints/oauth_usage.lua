@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- GET /api/oauth/usage: what Claude Code shows of usage and limits. A subscription's comes from Anthropic,
--- asked with its own token; everybody else is told the budget of the client.
+-- GET /api/oauth/usage, which Claude Code asks to show usage and limits. For a subscription it asks Anthropic with the
+-- subscription's token; for all others it answers with the budget of the client.
 local respond = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
 local client_auth = require 'ccrelay.exchange.client_auth'
@@ -16,7 +16,7 @@ local M = {}
 local CENTS = 100
 local SEVERITIES = { [0.75] = 'warning', [0.95] = 'critical' } -- by threshold
 
--- The provider that knows the subscription: Anthropic itself, which gets the client's token unchanged.
+-- Anthropic as a candidate that gets the subscription's token unchanged.
 local function at_anthropic(exchange)
   if not key_scheme.is_subscription(client_auth.bearer(exchange.header.authorization)) then return nil end
   for _, provider in ipairs(exchange.generation.providers) do

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- /v1/messages/batches* and /v1/files*: as they are to the key that made the batch or file, new ones to the first
--- provider that has such. Addresses in the answers lead to the relay.
+-- /v1/messages/batches* and /v1/files*: passes requests unchanged to the key that created the batch or file, new ones
+-- to the first provider that has batches or files. Addresses in the answers become the relay's.
 local C = require 'ccrelay.c'
 local access = require 'ccrelay.log.access'
 local batch_addresses = require 'ccrelay.endpoints.batch_addresses'
@@ -15,15 +15,15 @@ local candidates = require 'ccrelay.routing.candidates'
 
 local M = {}
 
-local HELD_BYTES = 8 * 1024 * 1024 -- of an answer that is edited; a list has 1,000 batches of 600 bytes at most
+local HELD_BYTES = 8 * 1024 * 1024 -- of an answer to edit; the longest list has 1,000 batches of 600 bytes
 
----@class ccrelay.Passed what a request is for
+---@class ccrelay.Passed what a request asks for
 ---@field feature 'batches'|'files'
 ---@field id string? of the batch or file
----@field makes boolean it makes one
----@field holds boolean its answer is read here before the client gets it
+---@field makes boolean whether it creates one
+---@field holds boolean whether its answer is read before the client gets it
 
--- What is streamed is the contents of a file, and the results of a batch.
+-- Answers with the contents of a file or the results of a batch are not held: they may be large.
 local function read_path(exchange)
   local files = string.find(exchange.path, '^/v1/files') ~= nil
   local rest = string.match(exchange.path, files and '^/v1/files(.*)' or '^/v1/messages/batches(.*)')
@@ -33,15 +33,15 @@ local function read_path(exchange)
   return { feature = files and 'files' or 'batches', id = id, makes = makes, holds = makes or is_object and not files }
 end
 
--- The relay as this client addressed it. X-Forwarded-* would be anybody's word, and without a Host that is one
--- (HTTP/1.0) paths have to do, which the SDKs resolve.
+-- The relay's origin as this client addressed it. X-Forwarded-* is not used: anybody can send it. Without a valid Host
+-- (HTTP/1.0) addresses become paths, which the SDKs resolve.
 local function own_origin(exchange)
   local host = exchange.header.host
   if not host or not client_auth.is_authority(host) then return '' end
   return (exchange.generation.configuration.server.tls and 'https://' or 'http://') .. host
 end
 
--- The answer as it came would send the client's credential to whatever it names.
+-- Unedited, the answer would make the client send its credential to another host.
 local function unreadable(exchange, outcome)
   respond.error(exchange, 502, string.format('provider "%s" answered with a batch in an encoding nobody asked for, '
     .. 'or of more than %d bytes: its addresses cannot be made the relay\'s', outcome.upstream.provider, HELD_BYTES),
@@ -58,7 +58,8 @@ local function is_plain(outcome)
   return outcome.complete and (not encoding or string.lower(encoding) == 'identity')
 end
 
--- What comes later for this id has to go to the same key. (A client's own credential decides by itself.)
+-- Notes which key created a batch or file: later requests for it must use the same key. (With the client's own
+-- credential there is nothing to note.)
 local function remember(outcome, text)
   local made = json.decode(text)
   local id = type(made) == 'table' and made.id
@@ -85,9 +86,9 @@ function M.serve(exchange)
   end
   if wanted.holds then exchange.held_bytes = HELD_BYTES end
   local counts = wanted.makes and wanted.feature == 'batches'
-  if counts and not batch_limits.enter(exchange, candidate) then return end
+  if counts and not batch_limits.admit(exchange, candidate) then return end
   local outcome = attempt.try(exchange, candidate)
-  if counts and not outcome.sent then batch_limits.give_back(exchange) end
+  if counts and not outcome.sent then batch_limits.refund(exchange) end
   if outcome.ok and wanted.makes and is_plain(outcome) then remember(outcome, outcome.body) end
   if outcome.ok and wanted.holds and wanted.feature == 'batches' then return give_batch(exchange, outcome) end
   respond_upstream.outcome(exchange, outcome)

@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- GET /v1/providers: which providers are enabled (active, as cc-relay says) and how they are, without
--- anything secret.
+-- GET /v1/providers: the enabled providers and their state, without secrets. (cc-relay calls enabled active.)
 local C = require 'ccrelay.c'
 local respond = require 'ccrelay.exchange.respond'
 local overview = require 'ccrelay.health.overview'
@@ -8,7 +7,7 @@ local json = require 'ccrelay.util.json'
 
 local M = {}
 
--- A provider is as well as the best of its keys.
+-- The state of a provider is that of its best key.
 local function state_of(provider, now)
   local keys = #provider.keys > 0 and provider.keys or { provider.keyless }
   local state

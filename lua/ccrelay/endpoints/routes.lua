@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The list of what is served, and which paths below it may be asked for. A path is compared as it was sent; the
--- query decides nothing.
+-- Finds the endpoint of a path. A path is compared as it was sent, without the query.
 local text = require 'ccrelay.util.text'
 
 local M = {}
@@ -9,9 +8,9 @@ local M = {}
 ---@field methods table<string, boolean>
 ---@field allow string value of the Allow header
 ---@field endpoint table module with serve(exchange)
----@field decodes boolean? the endpoint needs the body without its content-encoding
----@field free boolean? needs no key
----@field minor boolean? asked for by monitors: its line in the log is of level debug
+---@field decodes boolean? whether the endpoint needs the body without its content-encoding
+---@field free boolean? whether it needs no key
+---@field minor boolean? whether monitors ask for it: its log line has level debug
 
 local function route(methods, name, free)
   local set = {}
@@ -39,23 +38,23 @@ exact['/v1/files'] = files
 
 exact['/health'].minor = true
 
--- Goes on to a provider, so that nothing in it may be read as another path by a server on the way: what RFC 3986
--- (2.3) calls unreserved, never escaped, and no dot at either end.
+-- Ids are sent to a provider, so no server on the way may read one as another path: they have the unreserved characters
+-- of RFC 3986, section 2.3, no escapes, and no dot at either end.
 local function is_id(segment)
   return string.find(segment, '^[%w._~-]+$') and not string.find(segment, '^%.') and not string.find(segment, '%.$')
 end
 
--- Is only compared with names that are known here.
+-- Names of models are only compared with known names.
 local function is_name(segment)
   return segment ~= '' and segment ~= '.' and segment ~= '..' and not string.find(segment, '[%c\\;]')
 end
 
----@class ccrelay.Subtree the paths below one that is served
+---@class ccrelay.Subtree the paths below a served one
 ---@field root string
 ---@field route ccrelay.Route
----@field is_fit fun(segment: string): boolean whether a segment is one that may be asked for
----@field takes string what is_fit wants, in words
----@field decoded boolean? whether segments are judged, and divided, without their percent-encoding
+---@field is_fit fun(segment: string): boolean whether a segment is valid
+---@field takes string description of valid segments
+---@field decoded boolean? whether the path is decoded before it is divided into segments
 
 local ID = 'of letters, digits, "-", "_", "~" and (but not at either end) "."'
 local NAME = 'that are not empty, "." or "..", without ";", "\\" and control characters'
@@ -66,7 +65,7 @@ local subtrees = {
   { root = '/v1/files', route = files, is_fit = is_id, takes = ID },
 }
 
--- What is behind the root in a path; nil for one that only begins with the same letters, as /v1/filesystem.
+-- The rest of a path after the root; nil for one that only begins with the same letters, such as /v1/filesystem.
 local function below(path, root)
   if string.sub(path, 1, #root) ~= root or string.find(path, '^[%w_-]', #root + 1) then return nil end
   return string.sub(path, #root + 1)
@@ -81,10 +80,10 @@ local function fault_of(rest, subtree)
   return not fit and 'below ' .. subtree.root .. ' a path has segments ' .. subtree.takes or nil
 end
 
---- The route of a path, or nil.
+--- Finds the route of a path.
 ---@param path string
 ---@return ccrelay.Route?
----@return string? fault why a path below one that is served cannot be asked for, in words; there is a route then too
+---@return string? fault why the path is invalid; there is a route then, too
 function M.find(path)
   local found = exact[path]
   if found then return found end

@@ -20,14 +20,14 @@ local cache = require 'ccrelay.credentials.cache'
 ---@field number integer
 ---@field upstream ccrelay.Upstream
 ---@field key ccrelay.Key
----@field counted boolean its limits and health count
+---@field counted boolean whether it counts towards limits and health
 ---@field probes ccrelay.Probes|false breakers that it is a probe of; written by health/learn
 ---@field probed boolean whether it was one of any; written by health/learn
 ---@field reserved ffi.cdata*? struct cc_reservation[2], what is reserved for it; written by exchange/attempt
----@field open boolean sent, and its end not seen yet
+---@field open boolean whether it was sent and has not ended
 ---@field since number? when it was sent, in a race; written by exchange/race
----@field more boolean whether another stands behind it
----@field patience number? ms without a response head after which it is given up; nil: those of the whole exchange
+---@field more boolean whether another upstream is left to try
+---@field patience number? ms to wait for the response head; nil: as long as the exchange may take
 ---@field credential integer? version of the provider's credential it was sent with
 
 ---@class ccrelay.Attempts exchange.attempts, written here only
@@ -72,7 +72,7 @@ local function admit(exchange, attempt, more)
   return nil
 end
 
--- The outcome of an attempt that was not admitted. The exchange remembers when it may be tried again.
+-- The outcome of an attempt that limits or breakers did not admit. Notes when the upstream may be tried again.
 local function not_admitted(exchange, attempt, reason, pause)
   local ready = C.cc_now() + pause
   if reason == 'limited' then
@@ -92,13 +92,13 @@ local function give_back(attempt)
   attempt.reserved = nil
 end
 
--- Commits its probable use: how much the attempt used nobody will tell.
+-- Commits the probable use of an attempt that will never tell its real use.
 local function abandon(exchange, attempt)
   reservation.abandon(exchange, attempt)
   attempt.reserved = nil
 end
 
---- Gives up an attempt whose end is not waited for. If it was sent, its probable use is committed.
+--- Drops an attempt without waiting for its end. If it was sent, its probable use is committed.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 ---@return boolean sent
@@ -126,7 +126,7 @@ local function framing_of(exchange, attempt)
   return FRAMINGS[attempt.key.provider.adapter.framing] or C.CC_FRAMING_MESSAGES
 end
 
--- An answer that the adapter reads by itself may have any shape.
+-- What counts as a success. An answer that the adapter reads itself may have any shape.
 local function success_of(exchange, attempt)
   if exchange.held_bytes then return C.CC_SUCCESS_OBJECT end
   if exchange.endpoint ~= 'count_tokens' then return C.CC_SUCCESS_MESSAGE end
@@ -173,7 +173,7 @@ local function prepare(exchange, attempt)
   return attempt.key.provider.scheme.apply(request, attempt.upstream, adapter)
 end
 
---- Gives an attempt up before its outcome.
+--- Cancels an attempt before its outcome.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 function M.cancel(exchange, attempt)
@@ -212,7 +212,7 @@ local function obtain(exchange, key, credential, patience, racing)
   return cache.get(exchange, key.provider.source, patience, racing)
 end
 
--- The last one has all the time there is; but not one that failed lately, beside the failures of others.
+-- The last upstream may take all the time there is, unless health had left it out.
 local function patience_for(exchange, upstream, more)
   local patience = exchange.generation.configuration.routing.failover_timeout
   return (more or upstream.is_spare) and patience > 0 and patience or nil
@@ -220,7 +220,7 @@ end
 
 --- Whether an exchange has made as many attempts as it may.
 ---@param exchange ccrelay.Exchange
----@param running integer? how many are under way
+---@param running integer? attempts that have no outcome yet
 ---@return boolean
 function M.is_spent(exchange, running)
   return #exchange.outcomes + (running or 0) >= MOST_ATTEMPTS
@@ -231,7 +231,7 @@ local function one_more(exchange)
   local own = attempts_of(exchange)
   own.excess = (own.excess or 0) + 1
   if own.last and own.excess <= MOST_ATTEMPTS then return own.last end
-  error('exchange:try: ' .. MOST_ATTEMPTS .. ' attempts are the most that an exchange may make', 0)
+  error('exchange:try: an exchange may make ' .. MOST_ATTEMPTS .. ' attempts at most', 0)
 end
 
 -- C uses the number of an attempt again. The one that had it before may still be open if its outcome was never read.
@@ -274,11 +274,11 @@ local function dispatch(exchange, attempt)
   return (send(exchange, attempt))
 end
 
---- Begins an attempt. When nothing could be sent, returns nil and the outcome that this is; nil alone
---- when another attempt of the race came to something first.
+--- Begins an attempt. Returns nil and an outcome when it could not be sent, and nil alone when another attempt of the
+--- race has an outcome first.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream
----@param more boolean? whether another would be tried after it; else by the candidates left
+---@param more boolean? whether another upstream is left to try; nil: as the candidates say
 ---@param race ccrelay.Race? that it is a part of
 ---@return ccrelay.Attempt?
 ---@return ccrelay.Outcome?
@@ -287,7 +287,7 @@ function M.start(exchange, upstream, more, race)
   if M.is_spent(exchange) then return nil, one_more(exchange) end
   local attempt, key = new(exchange, upstream, more), upstream.key
   Upstream.mark_tried(exchange, key)
-  local beside = race and race.count > 0 -- and the timer of the exchange is the race's
+  local beside = race and race.count > 0 -- then the timer of the exchange belongs to the race
   local there, lack, final = obtain(exchange, key, upstream.credential, not beside and attempt.patience or nil, beside)
   if lack == cache.INTERRUPTED then return nil, nil end
   if not there then return nil, unsent(exchange, attempt, 'credentials', lack, final) end
@@ -317,7 +317,7 @@ local function settle(exchange, attempt, outcome)
   attempt.reserved = nil
 end
 
--- How long streams take to their first content, or to be given up without any.
+-- Learns how long streams take to their first content, or at least took without any.
 local function clock(exchange, attempt, outcome)
   if not exchange.stream then return end
   if outcome.ok then
@@ -327,7 +327,7 @@ local function clock(exchange, attempt, outcome)
   end
 end
 
--- Whether the credentials are to blame and new ones are worth the same upstream once more.
+-- Whether the credential is to blame, so that the same upstream is tried once more with a new one.
 local function recovers(exchange, attempt, outcome)
   local provider = attempt.key.provider
   if outcome.ok or not provider.scheme.recover or attempt.upstream.credential == 'client' then return false end
@@ -341,7 +341,7 @@ local function recovers(exchange, attempt, outcome)
   return true
 end
 
---- The outcome of an attempt whose event has come.
+--- Reads the outcome of an attempt after its OUTCOME event, and lets limits and health learn from it.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 ---@return ccrelay.Outcome
@@ -373,8 +373,8 @@ function M.finish(exchange, attempt)
   return outcome
 end
 
---- Takes the first outcome that timed out early because another upstream was left to try: it may have all the time
---- there is when those have failed too.
+--- Takes the first outcome that timed out early because another upstream was left to try. When the others have failed,
+--- that upstream is worth another attempt without the early timeout.
 ---@param exchange ccrelay.Exchange
 ---@return ccrelay.Outcome? outcome
 function M.take_cut_short(exchange)
@@ -428,10 +428,10 @@ local function start(exchange, upstream, more)
   return attempt, outcome
 end
 
---- Tries an upstream and waits for what comes of it.
+--- Makes an attempt at an upstream and waits for the outcome.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream
----@param more boolean? whether another would be tried after it; else by the candidates left
+---@param more boolean? whether another upstream is left to try; nil: as the candidates say
 ---@return ccrelay.Outcome
 function M.run(exchange, upstream, more)
   local attempt, outcome

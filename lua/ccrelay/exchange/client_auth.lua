@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Who a client is: every configured key is compared, by digest and in constant time, whatever was sent.
+-- Identifies clients by key, bearer token or subscription. It guarantees that every configured key is compared, by
+-- digest and in constant time, whatever the client sent.
 local address = require 'ccrelay.net.address'
 local clients = require 'ccrelay.limits.clients'
 local key_scheme = require 'ccrelay.credentials.key'
@@ -7,15 +8,15 @@ local memoize = require 'ccrelay.util.memoize'
 local sha256 = require 'ccrelay.util.sha256'
 local texts = require 'ccrelay.util.text'
 
----@class ccrelay.Client
+---@class ccrelay.Client exchange.client
 ---@field kind 'open'|'key'|'bearer'|'subscription'
----@field name string? the configured client
+---@field name string? of the configured client
 ---@field passes boolean whether its credential goes to a transparent provider
 ---@field allowance ccrelay.Allowance? what a configured client may use
 
 ---@class ccrelay.Auth
 ---@field entries { digest: string, kind: string, name: string?, allowance: ccrelay.Allowance? }[]
----@field open boolean nobody has to show a key
+---@field open boolean whether no key is needed
 local Auth = {}
 Auth.__index = Auth
 
@@ -29,7 +30,7 @@ local function add(entries, secret, kind, settings)
   }
 end
 
---- The rules of server.auth.
+--- Prepares the rules of server.auth.
 ---@param rules table?
 ---@return ccrelay.Auth
 function M.new(rules)
@@ -47,7 +48,7 @@ function M.new(rules)
   }, Auth)
 end
 
--- The entry a presented secret is; the work is the same for every secret of a length.
+-- The entry with this secret. The time depends on the length of the secret alone.
 function Auth:match(presented, bearer)
   if #self.entries == 0 then return nil end
   local seen = sha256.of(presented)
@@ -71,7 +72,7 @@ local function client(kind, passes, entry)
   return { kind = kind, passes = passes, name = entry and entry.name, allowance = entry and entry.allowance }
 end
 
---- Who sent these credentials: nil for nobody who may.
+--- Identifies the client by its credentials; nil when it may not use the relay.
 ---@param authorization string?
 ---@param api_key string?
 ---@return ccrelay.Client?
@@ -108,8 +109,8 @@ function M.is_authority(host)
   return name ~= nil and string.find(name, '^[%w._~:-]+$') ~= nil
 end
 
---- Whether a request to a listener that asks for no key comes from this machine by name: a web page
---- whose own name leads here must not.
+--- Whether Host and Origin name this machine. A listener without keys checks that, so that no web page whose own name
+--- resolves to this machine can use the relay (DNS rebinding).
 ---@param host string?
 ---@param origin string?
 ---@return boolean

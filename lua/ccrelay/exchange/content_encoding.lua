@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Content-Encoding of requests: asks C to decode the body, and answers what cannot be decoded with the
--- error codes that the SDKs know.
+-- Decodes the Content-Encoding of requests, in C, and answers bodies that cannot be decoded with the error codes that
+-- the SDKs know.
 local C = require 'ccrelay.c'
 local respond = require 'ccrelay.exchange.respond'
 local ffi = require 'ffi'
@@ -27,7 +27,7 @@ local FAULTS = {
   },
 }
 
---- Answers an error of decoding; false for every other code, which is nothing of this.
+--- Answers an error of decoding; returns false for any other code.
 ---@param exchange ccrelay.Exchange
 ---@param code integer of cc_request_decode or cc_request_scan
 ---@return boolean answered
@@ -37,16 +37,15 @@ function M.refuse(exchange, code)
   local text = string.format(fault.text, exchange.header['content-encoding'], limit_of(exchange))
   respond.error(exchange, fault.status, fault.code .. ': ' .. text, {
     failure = ffi.string(C.cc_error_name(code)), error_code = fault.code,
-    -- Anthropic's ids begin with req_: a client that may send plain bodies to a relay tells by this
-    -- that it was the relay which did not understand the encoding.
+    -- Anthropic's ids begin with req_. An id that does not tells the client that the relay, not Anthropic, refused the
+    -- encoding; it may send plain bodies then.
     headers = fault.headers,
     request_id = fault.status == 415 and 'ccr_' .. exchange.id or nil,
   })
   return true
 end
 
---- Has the body decoded as it comes; to be called before it is accepted. False when its encoding is not
---- known: the client has its answer then.
+--- Decodes the body as it arrives; to be called before it is accepted. Answers an unknown encoding and returns false.
 ---@param exchange ccrelay.Exchange
 ---@return boolean
 function M.decode(exchange)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Token counts that were asked for a moment ago: a client that asks the same thing many times at once
--- is answered by one question. Only the very same bytes of the same client, going to the same place.
+-- Coalesces count_tokens requests: equal requests of one client at the same time make one request upstream, whose
+-- answer is kept for a few seconds. Only the same bytes of the same client to the same upstream are equal.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
@@ -8,19 +8,19 @@ local ffi = require 'ffi'
 local sha256 = require 'ccrelay.util.sha256'
 local wait = require 'ccrelay.sched.wait'
 
----@class ccrelay.Count one question
----@field waiting ccrelay.Exchange[]? who else wants to know; nil when it is over
+---@class ccrelay.Count exchange.count, written here only: one request upstream
+---@field waiting ccrelay.Exchange[]? exchanges that wait for its answer; nil when it is over
 ---@field value string|false|nil the answer; false: the provider does not count
 
 local M = {}
 
 local KEPT_MS = 10000
 local MOST_ENTRIES = 256
-local MOST_BODY_BYTES = 256 * 1024 -- hashing holds up the loop
+local MOST_BODY_BYTES = 256 * 1024 -- hashing blocks the loop
 
 local slice = ffi.new 'struct cc_slice'
 
--- All that an answer may depend on, and all that clients differ in.
+-- A digest of all that an answer may depend on, and of who the client is.
 local function key_of(exchange, upstream)
   if C.cc_request_body(exchange.relay, exchange.handle, slice) ~= C.CC_OK or slice.size > MOST_BODY_BYTES then
     return nil
@@ -36,7 +36,7 @@ local function key_of(exchange, upstream)
   return sha256.of(text)
 end
 
--- Makes room for one more: what is past its time goes, else what is nearest to it.
+-- Makes room for one more entry: removes the expired ones, else the one that expires next.
 local function make_room(counts, now)
   if counts.count < MOST_ENTRIES then return true end
   local first
@@ -63,8 +63,8 @@ local function begin(exchange, counts, key, now)
   exchange.count = entry
 end
 
---- What another exchange was answered, or will be: waits for that. Nil when the exchange has to ask by
---- itself; M.tell then says what came of it.
+--- The answer to an equal request, waited for if it is not there yet. Nil when the exchange has to ask an upstream; it
+--- then calls M.notify with the answer.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream
 ---@return string|false|nil
@@ -83,11 +83,11 @@ function M.ask(exchange, upstream)
   return entry.value
 end
 
---- What came of asking: an answer, false when the provider does not count, nil when there is none, so
---- that the others ask by themselves.
+--- Passes an answer on to the exchanges that wait: false when the provider does not count; nil when there is no answer,
+--- so that they ask themselves.
 ---@param exchange ccrelay.Exchange
 ---@param value string|false|nil
-function M.tell(exchange, value)
+function M.notify(exchange, value)
   local entry = exchange.count
   if not entry then return end
   exchange.count = false
@@ -98,10 +98,10 @@ function M.tell(exchange, value)
   end
 end
 
---- The exchange is over, with or without an answer.
+--- The exchange is over.
 ---@param exchange ccrelay.Exchange
 function M.leave(exchange)
-  M.tell(exchange, nil)
+  M.notify(exchange, nil)
 end
 
 return M

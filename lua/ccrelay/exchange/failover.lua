@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Failover: tries upstreams one after the other until one serves the exchange or nothing is left to try.
+-- Tries upstreams one after the other until one serves the exchange or none is left. It guarantees that a provider that
+-- failed is not tried with another key.
 local Upstream = require 'ccrelay.routing.candidates'
 local attempt = require 'ccrelay.exchange.attempt'
 local learn = require 'ccrelay.health.learn'
@@ -8,7 +9,7 @@ local wait = require 'ccrelay.sched.wait'
 
 local M = {}
 
---- Whether a list has, behind an index, an upstream of another provider that would be tried if this one's fails.
+--- Whether a list has, after this index, an upstream of another provider that would be tried next.
 ---@param exchange ccrelay.Exchange
 ---@param list ccrelay.Upstream[]
 ---@param index integer
@@ -36,7 +37,7 @@ local function goes_on(exchange, outcome)
   return outcome and outcome.retryable and not attempt.is_spent(exchange)
 end
 
--- Those that health has left out, when all that are healthy have failed.
+-- Tries the candidates that health left out.
 local function try_spares(exchange, outcome)
   while goes_on(exchange, outcome) do
     local spare = Upstream.spare(exchange)
@@ -46,15 +47,14 @@ local function try_spares(exchange, outcome)
   return outcome
 end
 
--- Tries one again that timed out early because others were left to try. Those have failed: now it may take its time.
+-- Tries an upstream again that timed out early because others were left to try, now without that timeout.
 local function try_again(exchange)
   local outcome = attempt.take_cut_short(exchange)
   return outcome and attempt.run(exchange, outcome.upstream, false)
 end
 
---- What is left when all of a list have failed: the best of the candidates that health had left out and the best
---- of those suspended, those that a limit kept out if it is over within routing.queue_ms, and one that was given up
---- early.
+--- Tries what is left when all of a list have failed: the best candidate that health left out and the best suspended
+--- one, those that a limit kept out if it has room within routing.queue_ms, and one that timed out early.
 ---@param exchange ccrelay.Exchange
 ---@param outcome ccrelay.Outcome? the last one
 ---@return ccrelay.Outcome? outcome the last one

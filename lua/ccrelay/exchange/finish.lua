@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Ends an exchange: every module that holds something for it lets go, the policy's on_done is called, and the exchange
--- is counted and logged.
+-- Ends an exchange: modules free what they hold for it, its reservations are committed, health learns, on_done of the
+-- policy is called, and the exchange is counted and logged.
 local C = require 'ccrelay.c'
 local access = require 'ccrelay.log.access'
 local accounting = require 'ccrelay.limits.accounting'
@@ -64,8 +64,8 @@ end
 
 -- ---- The end -----------------------------------------------------------------------------------
 
--- Calls of C are fast only where they are compiled, and a function with short loops is not: they have functions of
--- their own.
+-- Calls of C are fast only in compiled code. LuaJIT does not compile functions with short loops, so these calls have
+-- functions of their own.
 local function read_report(exchange)
   return C.cc_report(exchange.relay, exchange.handle, report) == C.CC_OK
 end

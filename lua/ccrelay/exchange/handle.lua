@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The handle that scripts get of an exchange: its documented views and methods, with what a script passes checked,
--- and nothing of the library's objects.
+-- The handle that scripts get of an exchange: the documented members, with checked arguments. It guarantees that
+-- scripts reach no object of the library through it.
 local answer = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
 local each = require 'ccrelay.util.each'
@@ -13,7 +13,7 @@ local call = require 'ccrelay.script.call'
 
 local M = {}
 
--- Names that options may have.
+-- Allowed names in tables of options.
 local RACE = { after_ms = true }
 local RESPOND = { status = true, headers = true, body = true }
 local STREAM = { status = true, headers = true }
@@ -31,7 +31,7 @@ local function show(name, inner)
   shown[name] = call.library(function(self, ...) return inner(object_of(self, name), ...) end)
 end
 
--- From a script's table only what it holds itself, as its metatable is the script's too.
+-- The upstreams in a script's list, read without its metatable, which the script may have made.
 local function upstreams_of(list, action)
   if type(list) ~= 'table' then error('exchange:' .. action .. ' takes a list of upstreams', 0) end
   local objects = {}
@@ -73,8 +73,8 @@ function shown:respond(given)
   return respond(object_of(self, 'respond'), answer.plain(given))
 end
 
--- exchange.stream tells whether the client wants a stream; exchange:stream(fn) answers with one. So
--- that both can be, a boolean may be called, by an exchange alone.
+-- exchange.stream tells whether the client wants a stream; exchange:stream(fn) answers with one. For both to work,
+-- booleans can be called, with an exchange as first argument only.
 local stream = call.library(function(self, produce, options)
   members.check('what exchange:stream takes', options, STREAM)
   return answer.stream(self, produce, {
@@ -96,13 +96,13 @@ local function show_methods(methods)
     if type(path) ~= 'string' then error('exchange:field takes a path', 0) end
     return methods.field(self, path)
   end)
-  -- What becomes JSON is the script's, and takes the script's time.
+  -- Encoding a value of the script counts as the script's time: it is called without call.library.
   function shown:set(name, value)
     return methods.set(object_of(self, 'set'), name, value)
   end
 end
 
---- Says what scripts see of exchanges and of the headers of their requests.
+--- Defines the handles of exchanges and of request headers.
 ---@param parts { class: table, header: table, methods: table<string, function>, views: table<string, function> }
 function M.define(parts)
   show_methods(parts.methods)

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Knows the headers in which Claude Code tells what a request is for. They come from clients: what cannot
--- be read means nothing.
+-- Reads the headers in which Claude Code tells what a request is for. They come from clients: a malformed one counts as
+-- absent.
 local text = require 'ccrelay.util.text'
 
 local M = {}
 
---- Views of an exchange that are the text of a header.
+--- Headers whose text is a view of the exchange, by name of the view.
 M.HEADERS = {
   session = 'x-claude-code-session-id', class = 'x-claude-code-request-class', agent = 'x-claude-code-agent-id',
   agent_type = 'x-claude-code-agent-type', parent_agent = 'x-claude-code-parent-agent-id',
@@ -16,8 +16,8 @@ M.TOOL_DURATIONS = 'x-claude-code-prev-tool-durations'
 
 local MOST_BYTES, MOST_ENTRIES = 4096, 32 -- of tool durations, by the gateway protocol
 
---- How long the tools of the turn before took, by name: "Bash=742;Read=9", names percent-encoded. Entries
---- that cannot be read are left out; those after the 32nd, too.
+--- Parses how long the tools of the turn before took: "Bash=742;Read=9", names percent-encoded. Malformed entries and
+--- those after the 32nd are left out.
 ---@param value string of x-claude-code-prev-tool-durations
 ---@return table<string, number>? milliseconds nil without any
 function M.tool_durations(value)

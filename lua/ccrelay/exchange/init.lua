@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- One client request and its answer, as policies and endpoints see it. Views are read when asked for.
+-- One client request and its answer. Views of the request are read from C when they are used first, and kept.
 local C = require 'ccrelay.c'
 local affinity = require 'ccrelay.routing.affinity'
 local respond = require 'ccrelay.exchange.respond'
@@ -50,14 +50,13 @@ local Exchange = { __metatable = false }
 
 local M = {}
 
--- A compiled function that ends in a tail call goes on in its caller, and with it comes to nothing
--- where that cannot be compiled: hence the parentheses around calls that are returned on the way of
--- every request.
+-- LuaJIT compiles a function that ends in a tail call together with its caller, and aborts if that cannot be compiled.
+-- Parentheses around a returned call avoid the tail call; they stand where every request passes.
 
 local ANYONE = { kind = 'open', passes = false }
 local LONGEST_MODEL = 512
-local IMAGE_TOKENS, IMAGE_BYTES = 1600, 4 -- of an image at most; bytes of base64 that make a token of a small one
-local DOCUMENT_BYTES = 16                  -- of base64 of a document that make a token
+local IMAGE_TOKENS, IMAGE_BYTES = 1600, 4 -- most tokens of an image; bytes of base64 per token of a small one
+local DOCUMENT_BYTES = 16                  -- bytes of base64 of a document per token
 
 function Exchange.__index(self, name)
   local method = methods[name]
@@ -79,7 +78,7 @@ function Exchange.__newindex(self, name, value)
   error('exchange.' .. tostring(name) .. ' cannot be assigned; to edit the body use exchange:set', 2)
 end
 
--- A cache with a place for each view that every exchange comes to need. (A constant nil makes none.)
+-- A cache with slots for the views that every exchange needs. (A constant nil would reserve none.)
 local function places(none)
   return {
     method = none, path = none, query = none, peer = none, header = none, scan_code = none, original_model = none,
@@ -87,7 +86,7 @@ local function places(none)
   }
 end
 
---- An exchange whose head is here.
+--- Makes the exchange of a request whose head has arrived.
 ---@param relay ffi.cdata*
 ---@param handle number
 ---@param generation ccrelay.Generation
@@ -133,7 +132,7 @@ local function request_header(self, name)
   return code == C.CC_OK and text(slice) or nil
 end
 
--- A list may be sent in several lines of one name (RFC 9110, section 5.3).
+-- Headers that are lists: a client may send them in several lines (RFC 9110, section 5.3).
 local LISTS = { ['anthropic-beta'] = true }
 
 local line_name = ffi.new 'struct cc_slice'
@@ -173,7 +172,7 @@ function views.tool_durations(self)
   return value and hints.tool_durations(value)
 end
 
--- For scripts: the library's field of that name holds all of the client.
+-- For scripts. The library reads the field exchange.client, which has all that is known of the client.
 function views.client(self)
   return self.client.name
 end
@@ -192,13 +191,13 @@ local function unescaped(raw)
   return string.find(raw, '\\', 1, true) and decode('"' .. raw .. '"') or raw
 end
 
--- What is no text in a body, and the tokens that makes.
+-- Bytes of a body that are not text, and the tokens they make.
 local function media_of(found)
   local images = math.min(found.images * IMAGE_TOKENS, found.image_bytes / IMAGE_BYTES)
   return { bytes = found.image_bytes + found.document_bytes, tokens = images + found.document_bytes / DOCUMENT_BYTES }
 end
 
---- Reads what routing needs out of the body: CC_OK, or what is wrong with it and where.
+--- Scans the body for what routing needs. Returns CC_OK, or an error and the offset of it in the body.
 ---@package
 ---@return integer code
 ---@return integer offset
@@ -247,14 +246,14 @@ function methods:body()
   return C.cc_request_body(self.relay, self.handle, slice) == C.CC_OK and text(slice) or ''
 end
 
---- Bits of what the body asks for.
+--- The features that the body uses, as bits (CC_HAS_...).
 ---@package
 ---@return integer
 function methods:features()
   return self.feature_bits
 end
 
---- Tokens of the request if each has so many bytes.
+--- Estimated tokens of the request, with this many bytes per token.
 ---@package
 ---@param bytes_per_token number
 ---@return integer
@@ -358,27 +357,27 @@ end
 
 -- ---- Actions -----------------------------------------------------------------------------------
 
---- Who the client is.
+--- Sets the client, once it is identified.
 ---@package
 ---@param client ccrelay.Client
 function methods:identify(client)
   self.client = client
 end
 
---- Which endpoint serves the exchange; false before its request is accepted.
+--- Sets the endpoint that serves the exchange, once its request is accepted.
 ---@package
 ---@param name 'messages'|'count_tokens'|'passthrough'
 function methods:set_endpoint(name)
   self.endpoint = name
 end
 
---- Frees what only led to the answer: that may take minutes.
+--- Frees what was needed only to choose the answer. The answer itself may take minutes.
 ---@package
 function methods:free_early()
   self.selection, self.turns, self.estimated, self.cache.header = false, nil, nil, nil
 end
 
---- The exchange is over: its DONE event has come.
+--- Marks the exchange as over: its DONE event has come.
 ---@package
 function methods:mark_ended()
   self.ended = true

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The parts of an exchange and who writes them: the module that makes the part is the only one that changes it and
--- what is in it. Others read it, or ask the owner's functions. A part that is not set reads as false.
+-- Names the owner of each part of an exchange: the module that makes the part, and the only one that writes it or what
+-- is in it. Others read parts, or call the owner's functions. A part that is not set reads as false.
 local each = require 'ccrelay.util.each'
 
 local OWNERS = {

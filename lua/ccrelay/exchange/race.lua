@@ -21,9 +21,9 @@ local M = {}
 ---@field running table<integer, ccrelay.Attempt> by number
 ---@field count integer
 ---@field outcome ccrelay.Outcome? the last
----@field refusal ccrelay.Outcome? the first that says that others would refuse it too
+---@field refusal ccrelay.Outcome? the first that is neither good nor retryable
 
--- Starts the next upstream that can be started.
+-- Starts an attempt at the next upstream that allows one.
 local function start_next(exchange, race)
   while race.next <= #race.list and not attempts.is_spent(exchange, race.count) do
     local upstream, attempt, outcome = race.list[race.next], nil, nil
@@ -57,7 +57,7 @@ local function abort_others(exchange, race)
   C.cc_exchange_timer(exchange.relay, exchange.handle, -1)
 end
 
--- The outcome of an attempt of the race that has ended.
+-- Reads the outcome of an attempt that has ended.
 local function finish(exchange, race, attempt)
   race.running[attempt.number], race.count = nil, race.count - 1
   local outcome = attempts.finish(exchange, attempt)
@@ -67,7 +67,7 @@ local function finish(exchange, race, attempt)
   return outcome
 end
 
--- Until one attempt is good or none is left: each that ends, and the timer, start the next.
+-- Waits until one attempt is good or none is left. Each failure, and the timer, start the next.
 local function run_until_good(exchange, race)
   while race.count > 0 do
     local kind, number = wait.await(exchange, wait.OUTCOME + wait.TIMER)

@@ -17,16 +17,16 @@ local wait = require 'ccrelay.sched.wait'
 
 local M = {}
 
--- What a script returns after it answered by itself.
+-- What a script returns after it has answered itself.
 M.GIVEN = sandbox.frozen {}
 
-local MOST_HEADER_BYTES = 12 * 1024 -- that a script may add; clients take 16 KiB of head
+local MOST_HEADER_BYTES = 12 * 1024 -- of headers that a script may add; clients accept a head of 16 KiB
 
 local function refused(what, code)
   error(what .. ': ' .. ffi.string(C.cc_error_text(code)), 0)
 end
 
---- Sets a header of the answer; "" removes the upstream's of that name.
+--- Sets a header of the answer; "" removes the upstream's header of that name.
 ---@param exchange ccrelay.Exchange
 ---@param name string
 ---@param value string
@@ -51,11 +51,11 @@ local function as_error(exchange, status, body)
   return api_error.body(api_error.type_of(status < 400 and 500 or status), message, M.request_id(exchange))
 end
 
---- Gives a whole answer.
+--- Sends a whole answer.
 ---@param exchange ccrelay.Exchange
 ---@param status integer
 ---@param body string
----@param request_id string? an upstream's, if it is its error that is told
+---@param request_id string? of the upstream whose error this is; nil: one of the relay's own
 function M.give(exchange, status, body, request_id)
   M.header(exchange, 'request-id', request_id or M.request_id(exchange))
   if exchange.early then body = as_error(exchange, status, body) end
@@ -64,13 +64,13 @@ function M.give(exchange, status, body, request_id)
   exchange.answered = true
 end
 
---- The answer has begun, or was given.
+--- Marks the exchange as answered: the answer has begun or is complete.
 ---@param exchange ccrelay.Exchange
 function M.mark_answered(exchange)
   exchange.answered = true
 end
 
---- Gives a value as JSON with status 200.
+--- Sends a value as JSON with status 200.
 ---@param exchange ccrelay.Exchange
 ---@param value any
 function M.json(exchange, value)
@@ -78,7 +78,7 @@ function M.json(exchange, value)
   M.give(exchange, 200, json.encode(value))
 end
 
---- Marks the answer with what routing.debug shows.
+--- Adds the headers of routing.debug, if that is on.
 ---@param exchange ccrelay.Exchange
 ---@param provider string?
 function M.debug(exchange, provider)
@@ -104,15 +104,15 @@ function M.begin_stream(exchange)
 end
 
 ---@class ccrelay.ErrorOptions
----@field type string? else by the status
+---@field type string? error type; nil: that of the status
 ---@field retry_after number? seconds
 ---@field should_retry boolean?
 ---@field headers table<string, string>?
----@field failure string? name for the log
----@field request_id string? the upstream's
+---@field failure string? name of the failure in the log
+---@field request_id string? of the upstream
 ---@field error_code string? error.details.error_code
 
---- Gives an error in the shape of the Messages API. Secrets that a client wrote into its path or model are redacted.
+--- Sends an error in the shape of the Messages API. Secrets that the client wrote into its path or model are redacted.
 ---@param exchange ccrelay.Exchange
 ---@param status integer
 ---@param message string
@@ -130,7 +130,7 @@ function M.error(exchange, status, message, options)
   M.give(exchange, status, api_error.body(kind, shown, request_id, options.error_code), request_id)
 end
 
---- A script failed while it served the exchange: answers 500, or breaks off an answer that has begun.
+--- Answers 500 after a script failed, or breaks off an answer that has begun.
 ---@param exchange ccrelay.Exchange
 function M.script_failed(exchange)
   if exchange.ended then return end
@@ -163,7 +163,7 @@ local function check_status(status, level)
   return status
 end
 
---- What a script wants to answer, read from its table with nothing of the table's own doing.
+--- Reads the answer that a script gives as a table, without its metatable.
 ---@package
 ---@param answer any
 ---@return { status: any, headers: any, body: string }

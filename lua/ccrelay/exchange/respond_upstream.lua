@@ -19,7 +19,7 @@ local function set_headers(exchange, headers)
   for name, value in each(headers) do respond.header(exchange, name, value) end
 end
 
--- The upstream's name for its request, under whatever header it has it.
+-- The upstream's request id; adapters name its header if it is not request-id.
 local function request_id(outcome)
   local headers, named = outcome.headers, outcome.upstream.key.provider.adapter.request_id
   return headers['request-id'] or named and headers[named] or nil
@@ -65,7 +65,7 @@ local function headers_of(exchange, outcome)
   return headers
 end
 
--- An upstream's error in the relay's words: status and message stay.
+-- Sends an upstream's error in the shape of the Messages API; status and message stay.
 local function retell(exchange, outcome, status, kind, message)
   respond.debug(exchange, outcome.upstream.provider)
   respond.error(exchange, status, message, {
@@ -85,15 +85,15 @@ local function passes_as_it_is(exchange, outcome)
   return outcome.shaped and not outcome.cut or passes_unread(outcome)
 end
 
--- An adapter or a policy gave the error another message; its type, if that is another too, has a status.
+-- The status of an error to which an adapter or a policy gave another message: that of its type if it has another type,
+-- too. Nil when the message is the upstream's.
 local function retells(outcome)
   local told = outcome.shaped or { type = api_error.type_of(outcome.status) }
   if not outcome.message or outcome.message == told.message then return nil end
   return outcome.type == told.type and outcome.status or api_error.status_of(outcome.type)
 end
 
--- An error whose attempt has made room for a later one: status and body as they came, and the headers that
--- clients read.
+-- Sends an error that C does not hold any more: status and body unchanged, and the headers that clients read.
 local function pass_kept(exchange, outcome)
   access.note_failure(exchange, outcome.type)
   respond.header(exchange, 'content-type', 'application/json')
@@ -113,7 +113,7 @@ local function http_error(exchange, outcome)
   return retell(exchange, outcome, outcome.status, outcome.type, api_error.told_message(outcome))
 end
 
--- An error event, or an error inside a success: its data as the body, with the status of its type.
+-- Sends an error event, or an error inside a success: its data as the body, with the status of its type.
 local function told_error(exchange, outcome)
   access.note_failure(exchange, outcome.error)
   respond.header(exchange, 'content-type', 'application/json')
@@ -122,7 +122,8 @@ local function told_error(exchange, outcome)
   respond.give(exchange, outcome.status, outcome.body, request_id(outcome))
 end
 
--- Nobody could serve it, and nobody will until a person has acted: repeating it only delays the message.
+-- Whether no upstream will serve the request until a person has acted. The client should show the error at once, not
+-- retry.
 local function is_final(exchange)
   local refusal = candidates.refusal(exchange)
   if refusal and refusal.ready then return false end
@@ -132,7 +133,7 @@ local function is_final(exchange)
   return true
 end
 
--- The relay's own machine is to blame, not the provider, and not for long.
+-- The relay itself is short of resources, for a moment.
 local function no_room(exchange, outcome)
   respond.error(exchange, 529, 'the relay has no descriptor, port or memory left for another connection',
     { failure = outcome.error, retry_after = 1 })
@@ -154,7 +155,7 @@ local function seconds_until(moment, now)
   return math.max(math.ceil((moment - now) / 1000), 1)
 end
 
--- Repeats what a provider said of a limit, with the seconds that are left of the time it stated.
+-- Repeats a provider's error about a limit, with the seconds left of the time that it stated.
 local function repeat_stated(exchange, refusal)
   local kept = stated_limit.find(refusal.limit)
   if not kept then return false end
@@ -185,7 +186,7 @@ local function refuse_until(exchange, refusal)
   respond.error(exchange, 529, message, { failure = 'overloaded', should_retry = false })
 end
 
---- Answers an exchange for which there was no candidate.
+--- Answers an exchange that had no candidate.
 ---@param exchange ccrelay.Exchange
 function M.no_candidate(exchange)
   access.note_refused(exchange)
@@ -208,7 +209,7 @@ function M.no_candidate(exchange)
     { failure = 'no_candidate' })
 end
 
--- The policy had no other upstream to turn to.
+-- The only upstream left is being probed by another request.
 local function being_probed(exchange, outcome)
   access.note_refused(exchange)
   local message = string.format('provider "%s" has failed lately, and another request is trying it now',
@@ -216,15 +217,15 @@ local function being_probed(exchange, outcome)
   respond.error(exchange, 529, message, { retry_after = outcome.retry_after, failure = 'overloaded' })
 end
 
--- Whether a provider that comes before has stated when its limit is over. The client would have had that without
--- the fallback, which takes the request for a bad one.
+-- Whether a preferred provider has stated when its limit ends, while the fallback calls the request invalid. Without
+-- the fallback the client would have got the former.
 local function is_stated_before(refusal, outcome)
   if not refusal or refusal.kind ~= 'stated' or outcome.retryable then return false end
   return most_telling.precedes(refusal.key, outcome.upstream.key)
 end
 
--- The outcome to tell: instead of a failure that only says the request could not be served there, what another
--- provider said; nil for the end of a limit.
+-- The outcome to send: a failure that only says "cannot be served there" is replaced by one of another provider that
+-- tells more. Nil: send that the limits have no room.
 local function worth_telling(exchange, outcome)
   if outcome.ok then return outcome end
   if is_stated_before(candidates.refusal(exchange), outcome) then return nil end
@@ -235,8 +236,7 @@ local function worth_telling(exchange, outcome)
   return outcome.refused and best or outcome
 end
 
---- Gives the client an outcome. A failure that only says that the request could not be served there never takes
---- the place of one that tells more.
+--- Answers the client with an outcome, or with one of another provider that tells more.
 ---@param exchange ccrelay.Exchange
 ---@param outcome ccrelay.Outcome
 function M.outcome(exchange, outcome)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A client's budget as Claude Code's gateway protocol has it ("Usage-limit headers"): the refusal once it
--- is spent, headers on answers before that, and nothing of the quota of the relay's own keys.
+-- Applies the budgets of clients as Claude Code's gateway protocol describes ("Usage-limit headers"): a refusal once
+-- the budget is used up, headers on answers before that. It guarantees that a client with a budget does not see the
+-- quota of the relay's keys.
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local Outcome = require 'ccrelay.health.outcome'
@@ -13,11 +14,11 @@ local M = {}
 local QUOTA = 'anthropic-ratelimit-'
 local UNIFIED = QUOTA .. 'unified-'
 local THRESHOLDS = { 0.95, 0.75 } -- at which the client warns its user
-local MOST_SHOWN = 0.99           -- 1 stands for spent
+local MOST_SHOWN = 0.99           -- 1 means used up
 local MESSAGE = '%s is over its daily budget (%.7g of %.7g); it resets at 00:00 UTC, in %d h %d min'
 
---- The highest threshold of warnings that a share has passed, or nil.
----@param share number of the budget that is spent
+--- The highest warning threshold that a share has reached, or nil.
+---@param share number of the budget that is used, 0 to 1
 ---@return number?
 function M.threshold(share)
   for _, threshold in ipairs(THRESHOLDS) do
@@ -26,7 +27,7 @@ function M.threshold(share)
   return nil
 end
 
---- When budgets begin anew, in seconds since 1970.
+--- When budgets are reset, in seconds since 1970.
 ---@return integer
 function M.resets_at()
   return math.floor((C.cc_time() + budget.remains()) / 1000 + 0.5)
@@ -45,7 +46,7 @@ local function message_of(exchange, spent, per_day)
   return string.format(MESSAGE, who, spent, per_day, math.floor(minutes / 60), minutes % 60)
 end
 
--- Without representative-claim and overage-status, with which the client would not show the message.
+-- Claude Code does not show the message if representative-claim or overage-status is there.
 local function refuse(exchange, spent, per_day)
   set(exchange, {
     status = 'rejected', ['overage-utilization'] = '1', ['overage-surpassed-threshold'] = '1',
@@ -57,8 +58,8 @@ local function refuse(exchange, spent, per_day)
   return respond.GIVEN
 end
 
---- Answers an exchange whose client has spent its budget of the day. From then on answers tell the client
---- how much of it is used.
+--- Refuses an exchange whose client is over its budget of the day. After this call, answers to the client tell how much
+--- of the budget is used.
 ---@param exchange ccrelay.Exchange
 ---@return table? given to be returned by the policy; nil while it may spend more
 function M.check(exchange)
@@ -70,15 +71,15 @@ function M.check(exchange)
   return spent >= per_day and refuse(exchange, spent, per_day) or nil
 end
 
--- Whether a client with a budget is answered with a credential that is not its own.
+-- Whether the client has a budget and the attempt used the relay's credential.
 local function stands_between(exchange, credential)
   return credential ~= 'client' and budget.of(exchange) ~= nil
 end
 
 local function is_quota(name) return string.sub(name, 1, #QUOTA) == QUOTA end
 
---- Whether a header of an upstream's answer is kept from the client: it tells of the quota of the relay's
---- own keys, which a client with a budget would take for its own.
+--- Whether a header of an upstream's answer is hidden from the client: it describes the quota of the relay's key, which
+--- a client with a budget would take for its own.
 ---@param exchange ccrelay.Exchange
 ---@param credential string whose the attempt used: 'client', 'own' or 'adapter'
 ---@param name string in small letters
@@ -98,8 +99,7 @@ local function tell(exchange)
   })
 end
 
---- Puts the client's budget in the place of the upstream's quota, in the headers of an upstream's answer
---- that is about to be passed on.
+--- Replaces the upstream's quota by the client's budget in the headers of an answer that is about to be passed on.
 ---@param exchange ccrelay.Exchange
 ---@param outcome ccrelay.Outcome
 function M.apply(exchange, outcome)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The admin listener: status for people and programs, without any secret. Only reading.
+-- Answers the admin listener: /status, /metrics and /health, read-only and without secrets.
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
@@ -24,7 +24,7 @@ local function workers(master)
   return list
 end
 
---- What the relay is and does, as a table for JSON.
+--- The state of the relay, as a table for JSON.
 ---@param master table
 ---@return table
 function M.status(master)
@@ -59,7 +59,7 @@ end
 
 local CIRCUITS = { closed = 0, half_open = 1, open = 2 }
 
--- Gauges of providers and keys, from what status tells of them.
+-- Gauges of providers and keys.
 local function of_providers(master)
   local circuits, keys, rooms, credentials = {}, {}, {}, {}
   for _, entry in ipairs(overview.describe(master.generation)) do
@@ -110,14 +110,14 @@ local function header(relay, id, name)
   return slice.text(value)
 end
 
-local function may_enter(master, relay, id)
+local function is_allowed(master, relay, id)
   local token = master.generation.configuration.admin.token
   if token == '' then return true end
   local given = (header(relay, id, 'authorization') or ''):match '^[Bb]earer%s+(.+)$' or ''
   return sha256.equal(sha256.of(given), sha256.of(token))
 end
 
---- Answers a request that came in on the admin listener.
+--- Answers a request to the admin listener.
 ---@param master table
 ---@param id number
 function M.answer(master, id)
@@ -129,7 +129,7 @@ function M.answer(master, id)
   if local_only and not client_auth.is_local(header(relay, id, 'host'), header(relay, id, 'origin')) then
     return refuse(relay, id, 403, 'this listener answers loopback names only')
   end
-  if not may_enter(master, relay, id) then
+  if not is_allowed(master, relay, id) then
     return refuse(relay, id, 401, 'the admin token is missing or wrong', { ['www-authenticate'] = 'Bearer' })
   end
   local page = pages[path]

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The loop of a worker: one event after the other, a coroutine for each exchange.
+-- The event loop of a worker: takes one event after the other from C and resumes the coroutine of its exchange.
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local Exchange = require 'ccrelay.exchange'
@@ -13,10 +13,10 @@ local serve = require 'ccrelay.server.serve'
 local task = require 'ccrelay.sched.task'
 local wait = require 'ccrelay.sched.wait'
 
----@class ccrelay.Worker what the process does beside relaying; every handler is optional
----@field generation fun(self): ccrelay.Generation the one in force
+---@class ccrelay.Worker handlers of other events; each is optional
+---@field generation fun(self): ccrelay.Generation the current one
 ---@field on_message (fun(self, slot: integer))?
----@field on_fault (fun(self, generation: ccrelay.Generation, why: string))? of a policy
+---@field on_fault (fun(self, generation: ccrelay.Generation, why: string))? a policy failed
 ---@field on_signal (fun(self, number: integer): boolean?)?
 ---@field on_timer (fun(self, number: integer): boolean?)? true ends the loop, as from every handler
 ---@field on_file (fun(self, watch: integer): boolean?)?
@@ -27,7 +27,7 @@ local wait = require 'ccrelay.sched.wait'
 ---@field worker ccrelay.Worker
 ---@field generation ccrelay.Generation?
 ---@field exchanges table<number, ccrelay.Exchange>
----@field idle thread[] coroutines at rest
+---@field idle thread[] coroutines that have ended their exchange
 local Loop = {}
 Loop.__index = Loop
 
@@ -36,9 +36,9 @@ local M = {}
 local IDLE = {}
 local MOST_IDLE = 256
 
--- Collecting costs by what is alive, and what is alive is small: a heap below SMALL_KB may grow to
--- three times that before it is collected, a larger one to twice. A large one is most likely what a
--- script has left: the next round begins at once.
+-- A collection costs time in proportion to what is alive, which is little: a heap below SMALL_KB may grow to three
+-- times its size before it is collected, a larger one to twice. A large heap is most likely garbage of a script: it is
+-- collected at once.
 local SMALL_KB, LARGE_KB = 3072, 65536
 local EVENTS_BETWEEN_LOOKS = 64
 
@@ -55,23 +55,23 @@ local function body(exchange)
   end
 end
 
-function Loop:rest(thread)
+function Loop:keep_idle(thread)
   local idle = self.idle
   if #idle < MOST_IDLE then idle[#idle + 1] = thread end
 end
 
--- Lets an exchange go on until it waits or is served.
+-- Resumes the coroutine of an exchange until it waits or ends.
 function Loop:resume(exchange, first, second)
   local thread = exchange.wait.thread
   local ok, result = wait.resume(exchange, first, second)
   if ok and result ~= IDLE then return end
   wait.finish(exchange)
-  if ok then return self:rest(thread) end
+  if ok then return self:keep_idle(thread) end
   fault.note(exchange, result, debug.traceback(thread))
   respond.script_failed(exchange)
 end
 
-function Loop:in_force()
+function Loop:current()
   local generation = self.worker:generation()
   if generation ~= self.generation then
     generation:succeed(self.generation)
@@ -83,7 +83,7 @@ end
 local handlers = {}
 
 handlers[C.CC_EVENT_READY] = function(self, handle)
-  local exchange = Exchange.new(self.relay, handle, self:in_force())
+  local exchange = Exchange.new(self.relay, handle, self:current())
   self.exchanges[handle] = exchange
   local idle = self.idle
   wait.begin(exchange, table.remove(idle) or coroutine.create(body))
@@ -106,13 +106,13 @@ local timer = waker(wait.TIMER)
 handlers[C.CC_EVENT_TIMER] = function(self, handle, detail)
   if handle ~= 0 then return timer(self, handle, detail) end
   if detail == task.TIMER then return task.on_timer() end
-  return self:tell('on_timer', detail)
+  return self:notify('on_timer', detail)
 end
 
 handlers[C.CC_EVENT_FETCH] = function(_, id) task.fetched(id) end
 
--- News that tasks had for exchanges, which must not go on inside of a task.
-function Loop:spread()
+-- Resumes exchanges that tasks have news for: they must not run inside a task.
+function Loop:resume_posted()
   while #wait.posted > 0 do
     local list = wait.posted
     wait.posted = {}
@@ -125,7 +125,7 @@ function Loop:spread()
 end
 
 handlers[C.CC_EVENT_DONE] = function(self, handle)
-  local exchange = self.exchanges[handle] or Exchange.new(self.relay, handle, self:in_force())
+  local exchange = self.exchanges[handle] or Exchange.new(self.relay, handle, self:current())
   self.exchanges[handle] = nil
   exchange:mark_ended()
   wait.finish(exchange)
@@ -133,7 +133,7 @@ handlers[C.CC_EVENT_DONE] = function(self, handle)
   if not ok then exchange.generation.journal:say('error', 'bookkeeping failed: ' .. tostring(message)) end
 end
 
-function Loop:tell(name, detail)
+function Loop:notify(name, detail)
   local handler = self.worker[name]
   return handler and handler(self.worker, detail) == true
 end
@@ -142,7 +142,7 @@ for event, name in each {
   [C.CC_EVENT_FILE] = 'on_file', [C.CC_EVENT_CHILD] = 'on_child', [C.CC_EVENT_MESSAGE] = 'on_message',
   [C.CC_EVENT_SIGNAL] = 'on_signal',
 } do
-  handlers[event] = function(self, _, detail) return self:tell(name, detail) end
+  handlers[event] = function(self, _, detail) return self:notify(name, detail) end
 end
 
 function Loop:after_faults()
@@ -153,7 +153,7 @@ end
 
 local function next_event(relay, event) return (C.cc_next(relay, event)) end
 
---- Relays until nothing is left that could make an event, or a handler of the worker returns true.
+--- Serves until no event can come any more, or a handler of the worker returns true.
 ---@param relay ffi.cdata*
 ---@param worker ccrelay.Worker
 function M.run(relay, worker)
@@ -166,7 +166,7 @@ function M.run(relay, worker)
     count = count + 1
     local handler = handlers[event.type]
     if handler and handler(self, event.id, event.detail) then return end
-    if #wait.posted > 0 then self:spread() end
+    if #wait.posted > 0 then self:resume_posted() end
     if fault.any then self:after_faults() end
   end
 end

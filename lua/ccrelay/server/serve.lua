@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- From the head of a request to its endpoint: route, client, capacity, body.
+-- Takes a request from its head to its endpoint: finds the route, identifies the client, checks the capacity, accepts
+-- the body. It guarantees that no body is read before the client is identified.
 local C = require 'ccrelay.c'
 local access = require 'ccrelay.log.access'
 local respond = require 'ccrelay.exchange.respond'
@@ -43,7 +44,7 @@ local function is_full(exchange)
   return count > most
 end
 
--- False for a request that this relay has sent itself.
+-- Whether this relay has sent the request itself; answers 508 then.
 local function has_come_back(exchange)
   if not C.cc_request_loops(exchange.relay, exchange.handle) then return false end
   respond.error(exchange, 508, 'this request has come back to the relay that sent it (CDN-Loop): '
@@ -60,7 +61,7 @@ local function take_body(exchange)
   end
 end
 
---- Serves an exchange, in its coroutine.
+--- Serves an exchange. Runs in the coroutine of the exchange.
 ---@param exchange ccrelay.Exchange
 function M.run(exchange)
   if has_come_back(exchange) then return end
