@@ -112,7 +112,8 @@ end)
 
 local function failure(status, name, message, date)
   return {
-    status = status, headers = { ['x-amzn-errortype'] = name, date = date }, message = nil, attempt = { credential = 1 },
+    status = status, headers = { ['x-amzn-errortype'] = name, date = date }, message = nil,
+    attempt = { credential = 1 },
     decoded = message and { message = message } or nil,
   }
 end
