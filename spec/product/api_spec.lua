@@ -74,7 +74,7 @@ local function inside(script, wanted, most)
   return not most and error('no ' .. wanted .. ' is used there', 2) or nil
 end
 
--- What shows a face's members to a script.
+-- What shows a handle's members to a script.
 local function reading(kind)
   return debug.getmetatable(inside(handle.define, 'kinds')[kind].template).__index
 end

@@ -183,7 +183,7 @@ describe('what scripts are given', function()
     local self, found, scripts = new_stage(), {}, {}
     for index, provider in ipairs(self.current.providers) do scripts[index] = provider.shown end
     local own = library({ self.current, string, table, math, bit, os, getmetatable '' }, scripts)
-    local names = { key = true, attempt = true, exchange = true, face = true, [1] = true, [2] = true }
+    local names = { key = true, attempt = true, exchange = true, script_handle = true, [1] = true, [2] = true }
     local generation = self.current
     for _, value in ipairs { generation, generation.configuration, generation.providers[1],
       generation.providers[1].keys[1], generation.journal, generation.auth } do add_names(names, value) end
@@ -270,7 +270,7 @@ describe('a script', function()
     end
   end)
 
-  it('has the same face of an object each time', function()
+  it('has the same handle of an object each time', function()
     local text = [[
       local relay = require 'ccrelay'
       return function(exchange)

@@ -94,8 +94,8 @@ end
 function M.new(relay, handle, generation)
   return (setmetatable({
     relay = relay, handle = handle, generation = generation, client = ANYONE, endpoint = false, wait = false,
-    face = false, ended = false, answered = false, cache = places(nil), selection = false,
-    attempts = false, outcomes = new_table(1, 0),
+    script_handle = false, ended = false, answered = false, cache = places(nil), selection = false, attempts = false,
+    outcomes = new_table(1, 0),
   }, Exchange))
 end
 

@@ -26,7 +26,7 @@ local OWNERS = {
   ['routing/wait_lines'] = { 'takes' },
   ['routing/wait_queue'] = { 'queue' },
   ['sched/wait'] = { 'wait' },
-  ['script/handle'] = { 'face' },
+  ['script/handle'] = { 'script_handle' },
 }
 
 local M = {} ---@type table<string, string> owners by part

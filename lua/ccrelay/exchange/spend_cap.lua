@@ -88,7 +88,8 @@ function M.hides(exchange, credential, name)
   return is_quota(name) and stands_between(exchange, credential)
 end
 
-local function tell(exchange)
+-- Tells the client how much of its budget is used.
+local function set_usage(exchange)
   local share = budget.spent(exchange) / budget.of(exchange)
   local threshold = M.threshold(share)
   local status = threshold and 'allowed_warning' or 'allowed'
@@ -107,7 +108,7 @@ function M.apply(exchange, outcome)
   for _, name in ipairs(Outcome.header_names(outcome)) do
     if is_quota(name) then respond.header(exchange, name, '') end
   end
-  if outcome.ok and exchange.capped then tell(exchange) end
+  if outcome.ok and exchange.capped then set_usage(exchange) end
 end
 
 return M

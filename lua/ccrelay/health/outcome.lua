@@ -260,14 +260,15 @@ end
 
 local function new(exchange, attempt)
   return setmetatable({
-    exchange = exchange, upstream = attempt.upstream, number = attempt.number, attempt = attempt, face = false,
+    exchange = exchange, upstream = attempt.upstream, number = attempt.number, attempt = attempt,
+    script_handle = false,
   }, Outcome)
 end
 
 local function good(exchange, attempt)
   return (setmetatable({
     exchange = exchange, upstream = attempt.upstream, number = attempt.number, attempt = attempt, ok = true,
-    status = raw.status, changed_bytes = raw.changed_bytes, face = false,
+    status = raw.status, changed_bytes = raw.changed_bytes, script_handle = false,
   }, Outcome))
 end
 

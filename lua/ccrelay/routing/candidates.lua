@@ -62,7 +62,7 @@ end)
 
 local function new(key, model, credential, rank)
   return (setmetatable({
-    key = key, model = model, credential = credential, rank = rank, is_spare = false, face = false,
+    key = key, model = model, credential = credential, rank = rank, is_spare = false, script_handle = false,
   }, Upstream))
 end
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What scripts hold in place of the library's objects: a userdata that shows some names of one, and
--- nothing of what is behind them. The object is its environment, which only this file asks for.
+-- Makes handles: the userdata that scripts get for objects of the library (capabilities). A handle shows the documented
+-- members only. The object is the environment of the userdata, which only this file reads.
 
 local M = {}
 
@@ -19,37 +19,37 @@ function M.define(name, class, read, write)
   local template = newproxy(true)
   local meta = debug.getmetatable(template)
   write = write or refuse_write
-  meta.__index = function(face, member) return read(debug.getfenv(face), member) end
-  meta.__newindex = function(face, member, value) return write(debug.getfenv(face), member, value) end
+  meta.__index = function(self, member) return read(debug.getfenv(self), member) end
+  meta.__newindex = function(self, member, value) return write(debug.getfenv(self), member, value) end
   meta.__metatable = false
   meta.__tostring = function() return name end
   kinds[name] = { template = template, meta = meta }
   kind_of_class[class] = kinds[name]
 end
 
---- Another face of an object.
+--- Makes a new handle of an object.
 ---@param object table
 ---@return userdata
 function M.new(object)
-  local face = newproxy(kind_of_class[debug.getmetatable(object)].template)
-  debug.setfenv(face, object)
-  return face
+  local handle = newproxy(kind_of_class[debug.getmetatable(object)].template)
+  debug.setfenv(handle, object)
+  return handle
 end
 
---- The face of an object, always the same one; nil for nil.
+--- The handle of an object, always the same one; nil for nil.
 ---@param object table?
 ---@return userdata?
 function M.of(object)
   if not object then return nil end
-  local face = rawget(object, 'face')
-  if not face then
-    face = M.new(object)
-    rawset(object, 'face', face)
+  local handle = rawget(object, 'script_handle')
+  if not handle then
+    handle = M.new(object)
+    rawset(object, 'script_handle', handle)
   end
-  return face
+  return handle
 end
 
---- The object behind a value that is a face of this kind.
+--- The object of a value that is a handle of this kind.
 ---@param value any
 ---@param name string of the kind
 ---@return table?
