@@ -2,7 +2,7 @@
 -- The credential scheme entra (Azure AI Foundry): a bearer token of Entra ID for an application, or for the managed
 -- identity of the machine.
 local advice = require 'ccrelay.credentials.entra.advice'
-local ask = require 'ccrelay.credentials.ask'
+local token_request = require 'ccrelay.credentials.token_request'
 local bearer = require 'ccrelay.credentials.bearer'
 local sha256 = require 'ccrelay.util.sha256'
 local form = require 'ccrelay.credentials.form'
@@ -56,7 +56,7 @@ local function fetch_application(context, found, ca_file)
   local who = 'Entra ID (' .. url .. ')'
   local body = { { 'client_id', found.client }, { 'grant_type', 'client_credentials' }, { 'scope', SCOPE } }
   for _, entry in ipairs(entries) do body[#body + 1] = entry end
-  local reply, failure = ask.with_retries {
+  local reply, failure = token_request.send {
     who = who, passes = passes,
     request = {
       url = url, method = 'POST', headers = { ['content-type'] = form.TYPE, accept = 'application/json' },
@@ -90,7 +90,7 @@ local function fetch_managed(context, found)
   local url, headers = request_of(found)
   local who = 'managed identity (' .. string.match(url, '^[^?]*') .. ')'
   local is_imds = found.kind == 'imds'
-  local reply, failure = ask.with_retries {
+  local reply, failure = token_request.send {
     who = who, passes = is_imds and imds_passes or passes,
     request = {
       url = url, headers = headers, timeout_ms = is_imds and IMDS_TIMEOUT_MS or TIMEOUT_MS, direct = true,

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Fetches credentials from the endpoint that ECS, EKS and others give to a container.
 local address = require 'ccrelay.net.address'
-local given = require 'ccrelay.credentials.aws.given'
+local key_object = require 'ccrelay.credentials.aws.key_object'
 local keys = require 'ccrelay.credentials.aws.keys'
 local fetch = require 'ccrelay.net.fetch'
 local task = require 'ccrelay.sched.task'
@@ -65,14 +65,14 @@ end
 
 local function judge(context, answer)
   if answer.status ~= 200 then
-    local object = given.object(answer.body) or {}
-    local words = given.excerpt(keys.filled(object.message) or keys.filled(object.Message) or '')
+    local object = key_object.object(answer.body) or {}
+    local words = key_object.excerpt(keys.filled(object.message) or keys.filled(object.Message) or '')
     return nil, 'answered status ' .. answer.status .. (words ~= '' and ': ' .. words or ''),
       answer.status >= 500 or answer.status == 429
   end
-  local object = given.object(answer.body)
+  local object = key_object.object(answer.body)
   if not object then return nil, 'answered with something that is not a JSON object', true end
-  local value, more = given.value(object, 'Token', 'the container')
+  local value, more = key_object.value(object, 'Token', 'the container')
   if not value then return nil, 'answered with JSON in which ' .. more end
   if more and more <= context.time() then return nil, 'answered with credentials that have expired', true end
   return value, more

@@ -3,7 +3,7 @@
 local each = require 'ccrelay.util.each'
 local ini = require 'ccrelay.credentials.aws.ini'
 local keys = require 'ccrelay.credentials.aws.keys'
-local words = require 'ccrelay.credentials.aws.words'
+local shell_words = require 'ccrelay.credentials.aws.shell_words'
 
 local M = {}
 
@@ -68,7 +68,7 @@ local function sections_of(context, files, what, variable)
 end
 
 local function add_config(files, header, section)
-  local parts = words.split(header) or {}
+  local parts = shell_words.split(header) or {}
   if parts[1] == 'profile' and #parts == 2 then
     local name = parts[2]
     files.profiles[name] = { name = name, file = files.config, values = section.values, keys_in = 'config' }

@@ -2,7 +2,7 @@
 -- Fetches credentials and the region from the metadata service of EC2 instances: by version 2, or by version 1 if the
 -- service has no other.
 local address = require 'ccrelay.net.address'
-local given = require 'ccrelay.credentials.aws.given'
+local key_object = require 'ccrelay.credentials.aws.key_object'
 local keys = require 'ccrelay.credentials.aws.keys'
 local random = require 'ccrelay.util.random'
 local region = require 'ccrelay.credentials.aws.region'
@@ -81,13 +81,13 @@ local function read(context, base)
   if not role then return nil, message end
   text, message = get(base, ROLES .. role, headers)
   if not text then return nil, message end
-  local object = given.object(text)
+  local object = key_object.object(text)
   if not object then return nil, 'answered with something that is not a JSON object' end
   if object.Code ~= nil and object.Code ~= 'Success' then
     local words = keys.filled(object.Message)
-    return nil, 'refuses: ' .. given.excerpt(object.Code) .. (words and ': ' .. given.excerpt(words) or '')
+    return nil, 'refuses: ' .. key_object.excerpt(object.Code) .. (words and ': ' .. key_object.excerpt(words) or '')
   end
-  local value, more = given.value(object, 'Token', 'the role of the instance')
+  local value, more = key_object.value(object, 'Token', 'the role of the instance')
   if not value then return nil, 'answered with JSON in which ' .. more end
   if not more then return nil, 'answered with JSON in which Expiration is missing' end
   return value, more

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- credential_process: runs the user's program that prints credentials. No shell is involved.
-local given = require 'ccrelay.credentials.aws.given'
+local key_object = require 'ccrelay.credentials.aws.key_object'
 local redact = require 'ccrelay.log.redact'
 local task = require 'ccrelay.sched.task'
-local words = require 'ccrelay.credentials.aws.words'
+local shell_words = require 'ccrelay.credentials.aws.shell_words'
 
 local M = {}
 
@@ -20,7 +20,7 @@ local SHOWN_VERSION = 20
 ---@return ccrelay.AwsProcess? plan
 ---@return string? message
 function M.plan(text, profile)
-  local arguments, why = words.split(text)
+  local arguments, why = shell_words.split(text)
   if arguments and not arguments[1] then why = 'it names no program' end
   if text:find '%z' then why = 'it contains a NUL byte' end
   if why then return nil, string.format('credential_process of the AWS profile "%s": %s', profile, why) end
@@ -29,16 +29,16 @@ end
 
 local function judge(context, result)
   if result.status ~= 0 then
-    local words_of = given.excerpt(redact.looks(result.complaint))
+    local words_of = key_object.excerpt(redact.looks(result.complaint))
     return nil, 'ended with status ' .. result.status .. (words_of ~= '' and ': ' .. words_of or ' and printed nothing')
   end
-  local object = given.object(result.body)
+  local object = key_object.object(result.body)
   if not object then return nil, 'did not print a JSON object' end
   if object.Version ~= 1 then
     local found = object.Version == nil and 'no Version' or 'Version ' .. tostring(object.Version):sub(1, SHOWN_VERSION)
     return nil, 'printed ' .. found .. '; "Version": 1 is what is understood'
   end
-  local value, more = given.value(object, 'SessionToken', 'credential_process')
+  local value, more = key_object.value(object, 'SessionToken', 'credential_process')
   if not value then return nil, 'printed JSON in which ' .. more end
   if more and more <= context.time() then return nil, 'printed credentials that have expired' end
   return value, more

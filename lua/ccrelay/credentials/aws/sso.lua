@@ -8,7 +8,7 @@ local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local files = require 'ccrelay.credentials.aws.files'
 local form = require 'ccrelay.credentials.form'
-local given = require 'ccrelay.credentials.aws.given'
+local key_object = require 'ccrelay.credentials.aws.key_object'
 local json = require 'ccrelay.util.json'
 local keys = require 'ccrelay.credentials.aws.keys'
 local region = require 'ccrelay.credentials.aws.region'
@@ -131,7 +131,7 @@ local function load(context, plan)
     if files.is_absent(reason) then return nil, about .. 'there is none; ' .. login(plan) end
     return nil, about .. path .. ' cannot be read: ' .. tostring(reason)
   end
-  local token = given.object(text)
+  local token = key_object.object(text)
   if not is_whole(token) then return nil, about .. path .. ' holds no usable token; ' .. login(plan) end
   local newer = refreshed(path)
   if newer and time_of(newer.expiresAt) > time_of(token.expiresAt) then token = newer end
@@ -164,7 +164,7 @@ end
 
 -- Returns what to keep of the answer to a refresh; nil if it is of no use.
 local function renewed(context, token, answer)
-  local object = answer.status == 200 and given.object(answer.body)
+  local object = answer.status == 200 and key_object.object(answer.body)
   local life = object and tonumber(object.expiresIn)
   if not life or not (life > 0 and life < LONGEST_LIFE) then return nil end
   if type(object.accessToken) ~= 'string' or keys.unfit(object.accessToken) then return nil end
@@ -210,14 +210,14 @@ end
 
 local function refusal(plan, answer)
   if answer.status == 401 then return expired(plan) end
-  local object = given.object(answer.body) or {}
-  local words = given.excerpt(keys.filled(object.message) or keys.filled(object.Message) or '')
+  local object = key_object.object(answer.body) or {}
+  local words = key_object.excerpt(keys.filled(object.message) or keys.filled(object.Message) or '')
   return string.format('SSO gave no credentials for role %s in account %s: status %d%s', plan.role, plan.account,
     answer.status, words ~= '' and ': ' .. words or '')
 end
 
 local function value_of(context, answer)
-  local object = given.object(answer.body)
+  local object = key_object.object(answer.body)
   local found = object and object.roleCredentials
   if type(found) ~= 'table' then return nil, 'SSO answered without roleCredentials' end
   local value, why = keys.make(NAMES, found.accessKeyId, found.secretAccessKey, found.sessionToken, 'SSO')

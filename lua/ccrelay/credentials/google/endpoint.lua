@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Asks Google's endpoints for tokens. Retries the failures that Google documents as temporary.
-local ask = require 'ccrelay.credentials.ask'
+local token_request = require 'ccrelay.credentials.token_request'
 local each = require 'ccrelay.util.each'
 local form = require 'ccrelay.credentials.form'
 local token_reply = require 'ccrelay.credentials.token_reply'
@@ -65,7 +65,7 @@ function M.token(job, spec)
   local headers = { accept = 'application/json' }
   headers['content-type'] = spec.entries and form.TYPE or 'application/json'
   for name, value in each(spec.headers or {}) do headers[name] = value end
-  local reply, failure = ask.with_retries {
+  local reply, failure = token_request.send {
     who = who, passes = M.passes,
     request = {
       url = spec.url, method = 'POST', headers = headers, timeout_ms = TIMEOUT_MS, ca_file = job.ca_file,

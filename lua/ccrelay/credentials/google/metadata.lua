@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Fetches the token of the attached service account from the metadata server of Google Cloud.
 local address = require 'ccrelay.net.address'
-local ask = require 'ccrelay.credentials.ask'
+local token_request = require 'ccrelay.credentials.token_request'
 local endpoint = require 'ccrelay.credentials.google.endpoint'
 local token_reply = require 'ccrelay.credentials.token_reply'
 
@@ -54,7 +54,7 @@ function M.fetch(job)
     end
     return token_reply.read(answer, who, job.context.time())
   end
-  local reply, failure = ask.with_retries {
+  local reply, failure = token_request.send {
     who = who, read = read, passes = function(found) return found.status ~= nil and endpoint.passes(found) end,
     request = {
       url = url, headers = { ['metadata-flavor'] = FLAVOR }, timeout_ms = TIMEOUT_MS, direct = true,

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Subject tokens on AWS: a signed GetCallerIdentity request, which Google sends to STS to learn who asks.
-local ask = require 'ccrelay.credentials.ask'
+local token_request = require 'ccrelay.credentials.token_request'
 local endpoint = require 'ccrelay.credentials.google.endpoint'
 local fields = require 'ccrelay.credentials.google.fields'
 local form = require 'ccrelay.credentials.form'
@@ -42,7 +42,7 @@ end
 
 local function metadata(job, url, method, headers)
   local where = METADATA .. ' (' .. string.match(url, '^[^?#]*') .. ')'
-  local text, failure = ask.with_retries {
+  local text, failure = token_request.send {
     who = where, passes = endpoint.passes,
     request = {
       url = url, method = method, headers = headers, timeout_ms = TIMEOUT_MS, answer_bytes = token_reply.MOST_BYTES,

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Subject tokens from a file or an address: the whole text, or a member of a JSON object.
-local ask = require 'ccrelay.credentials.ask'
+local token_request = require 'ccrelay.credentials.token_request'
 local each = require 'ccrelay.util.each'
 local endpoint = require 'ccrelay.credentials.google.endpoint'
 local fields = require 'ccrelay.credentials.google.fields'
@@ -87,7 +87,7 @@ local function from_url(job, source)
   end
   local where = string.match(source.url, '^[^?#]*')
   local place = 'the subject token service (' .. where .. ')'
-  local answer, failure = ask.with_retries {
+  local answer, failure = token_request.send {
     who = place, passes = endpoint.passes,
     request = {
       url = source.url, headers = headers, timeout_ms = TIMEOUT_MS, answer_bytes = token_reply.MOST_BYTES,

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
-local words = require 'ccrelay.credentials.aws.words'
+local shell_words = require 'ccrelay.credentials.aws.shell_words'
 
 describe('a command line', function()
   for _, case in ipairs {
@@ -9,13 +9,13 @@ describe('a command line', function()
     { [[a"b"'c'd]], { 'abcd' } }, { [['' ""]], { '', '' } }, { '$HOME `x` # y', { '$HOME', '`x`', '#', 'y' } },
     { 'a;b|c&&d', { 'a;b|c&&d' } },
   } do
-    it('is split: ' .. case[1], function() assert.same(case[2], words.split(case[1])) end)
+    it('is split: ' .. case[1], function() assert.same(case[2], shell_words.split(case[1])) end)
   end
 
   for text, part in pairs { ["a 'b"] = "' is not closed", ['a "b'] = '" is not closed',
     ['a \\'] = 'nothing follows' } do
     it('is refused: ' .. text, function()
-      local list, message = words.split(text)
+      local list, message = shell_words.split(text)
       assert.is_nil(list)
       assert.truthy(message:find(part, 1, true))
     end)
