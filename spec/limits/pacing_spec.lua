@@ -109,7 +109,7 @@ it('what the provider told refuses gives back its share and what was reserved', 
   local C, key, model = fake.C, self.current.providers[1].keys[1], 'claude-sonnet-4-5'
   local exchange = { model = model, max_tokens = 80, feature_bits = 0, estimate = function() return 10, 80 end,
     tokens_at = function() return 10 end }
-  local function room() return { C.cc_cell_get(key.pace), C.cc_limit_wait(key.limit, C.cc_now(), 0, 850, nil) } end
+  local function room() return { C.cc_cell_get(key.pacing), C.cc_limit_wait(key.limit, C.cc_now(), 0, 850, nil) } end
   local before = room()
   assert.equal(0, before[2])
   for _ = 1, 5 do assert.is_nil(reservation.reserve(exchange, key, model, C.cc_now())) end

@@ -454,7 +454,7 @@ describe('what a provider says of a model', function()
       self:request { body = { model = 'claude-' .. letter:rep(index) .. 'x' } }
     end
     local count, key = 0, self.current.providers[1].keys[1]
-    for _ in pairs(key.quotas) do count = count + 1 end
+    for _ in pairs(key.classes) do count = count + 1 end
     assert.is_true(count > 2 and count <= 8, count)
   end)
 

@@ -171,7 +171,7 @@ it('two conversations at one place take turns at it, and none is served as the o
   local other_key, seen = { id = 'p1/x', org_tag = 'x', provider = { name = 'p1' } }, {}
   served(self)
   for _ = 1, 4 do
-    affinity.settle({ affinity = affinity.of { session = other, affinity = false } }, other_key)
+    affinity.record({ affinity = affinity.of { session = other, affinity = false } }, other_key)
     assert.equal('p1/x', affinity.of({ session = other, affinity = false }).key)
     assert.is_nil(affinity.of({ session = 's-1', affinity = false }).key)
     seen[served(self, SIGNED)] = true
@@ -187,7 +187,7 @@ it('conversations share 1024 places, and none is taken for another', function()
     local exchange = { session = 'many ' .. index, affinity = false }
     local place = affinity.of(exchange)
     names[place.cell] = true
-    affinity.settle(exchange, self.current.providers[1].keys[1])
+    affinity.record(exchange, self.current.providers[1].keys[1])
     assert.equal('p1/1', affinity.of({ session = 'many ' .. index, affinity = false }).key)
   end
   local count = 0

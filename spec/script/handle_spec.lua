@@ -181,7 +181,7 @@ end
 describe('what scripts are given', function()
   it('leads to no secret, to nothing of C and to no table of the library that can be written to', function()
     local self, found, scripts = new_stage(), {}, {}
-    for index, provider in ipairs(self.current.providers) do scripts[index] = provider.shown end
+    for index, provider in ipairs(self.current.providers) do scripts[index] = provider.visible end
     local own = library({ self.current, string, table, math, bit, os, getmetatable '' }, scripts)
     local names = { key = true, attempt = true, exchange = true, script_handle = true, [1] = true, [2] = true }
     local generation = self.current

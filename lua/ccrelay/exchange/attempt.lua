@@ -87,14 +87,14 @@ end
 local function give_back(attempt)
   learn.withdraw(attempt)
   if attempt.reserved then
-    reservation.release(attempt.key, attempt.reserved)
+    reservation.refund(attempt.key, attempt.reserved)
   end
   attempt.reserved = nil
 end
 
 -- Commits the probable use of an attempt that will never tell its real use.
 local function abandon(exchange, attempt)
-  reservation.abandon(exchange, attempt)
+  reservation.commit_probable(exchange, attempt)
   attempt.reserved = nil
 end
 
@@ -313,7 +313,7 @@ local function settle(exchange, attempt, outcome)
   own.billed = own.billed or not refused or outcome.used_input > 0
   if outcome.ok or not attempt.reserved then return end
   if not refused then return abandon(exchange, attempt) end
-  reservation.settle(attempt.reserved, outcome.used_input, outcome.used_output)
+  reservation.commit(attempt.reserved, outcome.used_input, outcome.used_output)
   attempt.reserved = nil
 end
 

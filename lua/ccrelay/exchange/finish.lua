@@ -111,7 +111,7 @@ function M.finish(exchange)
   exchange_counters.add(exchange, report, upstream and upstream.provider)
   local served = upstream and is_served()
   access.write(exchange, report, upstream, served and affinity.switch(exchange, upstream.key) or nil)
-  if served then affinity.settle(exchange, upstream.key, report.usage) end
+  if served then affinity.record(exchange, upstream.key, report.usage) end
 end
 
 return M

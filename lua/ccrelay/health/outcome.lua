@@ -284,7 +284,7 @@ local function bad(exchange, attempt)
   keep_failure(exchange, attempt, outcome)
   judge(exchange, attempt, outcome)
   local classify = attempt.key.provider.adapter.classify
-  if classify then call.adapter(classify, handle.of(outcome), attempt.key.provider.shown) end
+  if classify then call.adapter(classify, handle.of(outcome), attempt.key.provider.visible) end
   return outcome
 end
 

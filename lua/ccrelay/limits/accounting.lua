@@ -41,7 +41,7 @@ end
 ---@param report ffi.cdata* struct cc_report
 ---@param chosen ccrelay.Attempt|false|nil whose answer the client got
 function M.settle(exchange, report, chosen)
-  if chosen and chosen.reserved then reservation.close(exchange, chosen, report) end
+  if chosen and chosen.reserved then reservation.commit_report(exchange, chosen, report) end
   clients.leave(exchange, report)
   learn(exchange, report, chosen)
 end

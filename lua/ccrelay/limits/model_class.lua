@@ -6,7 +6,7 @@ local cell = require 'ccrelay.shared.cell'
 local sha256 = require 'ccrelay.util.sha256'
 local memoize = require 'ccrelay.util.memoize'
 
----@class ccrelay.Quota
+---@class ccrelay.ModelClass
 ---@field name string of the key and the class
 ---@field class string
 ---@field limit integer? number of its limit, which has no rates but learned ones
@@ -60,15 +60,15 @@ end
 --- What is kept of a key for a model.
 ---@param key ccrelay.Key
 ---@param model string?
----@return ccrelay.Quota
+---@return ccrelay.ModelClass
 function M.of(key, model)
   local class = M.class_of(model or '')
-  local quota = key.quotas[class]
-  if not quota then
-    quota = new(key, class)
-    key.quotas[class] = quota
+  local found = key.classes[class]
+  if not found then
+    found = new(key, class)
+    key.classes[class] = found
   end
-  return quota
+  return found
 end
 
 --- The least free share of a key's limits, 0 to 1: for a model, or as far as the configuration goes.

@@ -13,7 +13,7 @@ local function share_of(key) return math.ceil(MINUTE_US / key.rates[1]) end
 -- The number as it is, what it would be with one request more than those ahead, and the wait before that
 -- in ms.
 local function look(key, now, ahead)
-  local value, now_us = C.cc_cell_get(key.pace), math.floor(now * 1000)
+  local value, now_us = C.cc_cell_get(key.pacing), math.floor(now * 1000)
   local share = share_of(key)
   local from = math.max(value, now_us) + ahead * share
   return value, from + share, math.max(from - (key.burst - 1) * share - now_us, 0) / 1000
@@ -39,7 +39,7 @@ function M.take(key, now)
   for _ = 1, TRIES do
     local value, after, wait = look(key, now, 0)
     if wait > 0 then return wait end
-    if C.cc_cell_swap(key.pace, value, after) then return 0 end
+    if C.cc_cell_swap(key.pacing, value, after) then return 0 end
   end
   return 1
 end
@@ -47,7 +47,7 @@ end
 --- What was taken was not used.
 ---@param key ccrelay.Key
 function M.give_back(key)
-  if key.burst then C.cc_cell_add(key.pace, -share_of(key)) end
+  if key.burst then C.cc_cell_add(key.pacing, -share_of(key)) end
 end
 
 return M

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What limits are booked for an exchange before it is sent, and what it has used when it is over.
+-- Reserves room in the limits of a key before an attempt is sent. When the attempt is over it commits what was used, or
+-- refunds the reservation. It guarantees that the configured limits are not exceeded by what the relay sends.
 local C = require 'ccrelay.c'
 local bit = require 'bit'
 local pacing = require 'ccrelay.limits.pacing'
@@ -10,24 +11,24 @@ local model_class = require 'ccrelay.limits.model_class'
 
 local M = {}
 
-local LEAST_SHARE = 0.02   -- of a request that is new to its prompt cache
+local LEAST_SHARE = 0.02   -- of a request that is assumed not to be in the prompt cache
 local EVENT_BYTES = 120    -- of an event of a stream that carries text, without the text
 local MINUTE_MS = 60000
 
--- For a model of which no answer has told anything yet.
-local FEW_BYTES = 2        -- that make a token: program text and most languages come to 2 to 4
-local LONG_OUTPUT = 32000  -- tokens, where the request has no max_tokens
-local SOON_MS = 1000       -- after which the first answer may be there
+-- For a model of which no answer has been seen.
+local FEW_BYTES = 2        -- per token; program text and most languages have 2 to 4
+local LONG_OUTPUT = 32000  -- tokens, if the request has no max_tokens
+local SOON_MS = 1000       -- after which the first answer may have arrived
 
 ---@class ccrelay.Estimate
----@field model string? it is for
----@field known boolean whether an answer has told what requests to it come to
+---@field model string? that the estimate is for
+---@field known boolean whether an answer of this model has been seen
 ---@field input number tokens, cached or not
----@field output number
----@field most_input number the same with nothing known: rather too much
----@field most_output number
----@field told_output number where only the provider told a limit
----@field marked boolean whether a prompt cache may hold some of it
+---@field output number tokens
+---@field most_input number tokens while nothing is known of the model: an upper bound
+---@field most_output number tokens, likewise
+---@field told_output number tokens for limits that only the provider has stated
+---@field marked boolean whether a prompt cache may hold a part of the request
 
 local function is_known(model) return model ~= nil and token_estimate.is_known(model) end
 
@@ -51,17 +52,17 @@ end
 
 local function above_half(rate) return rate > 0 and math.floor(rate / 2) + 1 or math.huge end
 
--- With nothing known of the model: the most that a request may come to, but not more than just above half
--- of a rate unless that much is probable. Two of these never go together, so a minute is over its limit by
--- one of them at most; and one does not wait for an empty minute, which may never come.
+-- For an unknown model: the upper bound of the estimate, but at most just above half of a rate unless more is probable.
+-- Two such requests never run in the same minute, so a minute exceeds its limit by one of them at most; and none has to
+-- wait for an empty minute, which may never come.
 local function pessimistic(made, rates)
   local both = above_half(rates[2])
   local input = math.max(made.input, math.min(made.most_input, above_half(rates[3]), both))
   return input, math.max(made.output, math.min(made.most_output, above_half(rates[4]), both - input))
 end
 
--- How much of a request is new to the prompt cache, as far as its conversation tells, and as others let
--- expect. A cache of more than the request is that of another prompt.
+-- The share of a request that is not in the prompt cache: by what is known of its conversation, and by what requests to
+-- the model usually have. A cache of more tokens than the request has belongs to another prompt.
 local function new_share(exchange, total, key)
   local provider = key and key.provider
   if provider and provider:counts_cache_reads(provider:map(exchange.model)) then return 1, 1 end
@@ -71,16 +72,15 @@ local function new_share(exchange, total, key)
   return share, share
 end
 
---- Tokens to reserve: input that counts towards limits, for what comes from a prompt cache does not
---- where the provider does not count it, and output. What the configuration says is never to be over, so
---- for a model of which nothing is known it is the most that the request may come to. What the provider
---- told it will see to itself, and there a guess does.
+--- Returns the tokens to reserve. Input from a prompt cache is left out if the provider does not count it. Configured
+--- limits must not be exceeded, so for an unknown model they get an upper bound. The provider enforces the limits that
+--- it has stated, so for these a likely value is enough.
 ---@param exchange ccrelay.Exchange
----@param key ccrelay.Key? where it would be sent; nil: wherever
----@param rates number[]? of the limit, if any is of tokens, as a key has them; the key's when nil
+---@param key ccrelay.Key? that would be used; nil: any
+---@param rates number[]? of the limit, as a key has them, if any is of tokens; nil: those of the key
 ---@return number input
 ---@return number output
----@return number told_input where only the provider told a limit
+---@return number told_input for limits that only the provider has stated
 ---@return number told_output
 function M.estimate(exchange, key, rates)
   rates = rates or key and key.token_rates
@@ -100,14 +100,14 @@ local wait = ffi.new 'double[1]'
 
 local function first_answer_due(model) return cell.number('first answer ' .. token_estimate.place(model)) end
 
---- When to ask a limit again that had no room. While the first answer of a model is under way the limit may be
---- held up by reservations that it will show to be too large: then soon, unless it is requests that there are
---- too many of.
+--- Returns how long to wait before asking a limit again that had no room. While the first answer of a model is under
+--- way, reservations may be too large, and that answer will correct them: then the wait is short, unless the limit is
+--- one of requests.
 ---@param exchange ccrelay.Exchange whose estimate had no room
 ---@param limit integer
 ---@param now number
----@param longest number ms until there is room if reservations turn out to be right
----@param ahead ffi.cdata*? struct cc_rates, what others will take first
+---@param longest number ms until there is room if the reservations are right
+---@param ahead ffi.cdata*? struct cc_rates: what exchanges ahead in the queue will take
 ---@return number milliseconds
 function M.soonest(exchange, limit, now, longest, ahead)
   local made = exchange.estimated
@@ -117,7 +117,7 @@ function M.soonest(exchange, limit, now, longest, ahead)
   return math.min(longest, math.max(C.cc_limit_wait(limit, now, 0, 0, requests_ahead), SOON_MS))
 end
 
---- An exchange has its reservation: if nothing is known of its model, its answer will tell.
+--- Notes that an exchange has its reservation: if its model is unknown, its answer will be the first one.
 ---@param exchange ccrelay.Exchange
 ---@param now number
 function M.expect(exchange, now)
@@ -131,8 +131,7 @@ local function configured_wait(exchange, key, now, ahead, input, output)
   return key.burst and math.max(longest, pacing.wait(key, now, ahead and ahead.requests)) or longest
 end
 
---- How long an attempt would have to wait for room in the configured limits of a key and its pacing: 0 when it
---- may go.
+--- Returns how long an attempt has to wait for room in the configured limits of a key and in its pacing; 0: not at all.
 ---@param exchange ccrelay.Exchange
 ---@param key ccrelay.Key
 ---@param now number
@@ -141,14 +140,14 @@ function M.configured_wait(exchange, key, now)
   return configured_wait(exchange, key, now, nil, M.estimate(exchange, key))
 end
 
---- The same for these limits and what the provider told of the class of models.
+--- The same for these limits and for those that the provider has stated for the class of models.
 ---@param exchange ccrelay.Exchange
 ---@param key ccrelay.Key
 ---@param model string? as the upstream knows it
 ---@param now number
----@param ahead ffi.cdata*? struct cc_rates, what others will take first
+---@param ahead ffi.cdata*? struct cc_rates: what exchanges ahead in the queue will take
 ---@return number milliseconds
----@return boolean of_class whether it is what the provider told of the class of models that has room last
+---@return boolean of_class whether the stated limits of the class need the longer wait
 function M.wait(exchange, key, model, now, ahead)
   local input, output, told_input, told_output = M.estimate(exchange, key)
   local longest = configured_wait(exchange, key, now, ahead, input, output)
@@ -157,67 +156,66 @@ function M.wait(exchange, key, model, now, ahead)
   return math.max(longest, of_class), of_class > longest
 end
 
---- Books an attempt at a key: two tickets, one for all its models and one for the class of this, and its
---- place in the pacing; nil when there is no room.
+--- Reserves room for an attempt: in the configured limits of the key, in the stated limits of the class of models, and
+--- in the pacing. Returns nil if there is no room.
 ---@param exchange ccrelay.Exchange
 ---@param key ccrelay.Key
 ---@param model string? as the upstream knows it
 ---@param now number
----@param force boolean? go beyond what the provider told: it will see to that itself
----@return ffi.cdata*? tickets struct cc_reservation[2]
+---@param force boolean? exceed limits that only the provider has stated, as it enforces them itself
+---@return ffi.cdata*? reserved struct cc_reservation[2]
 function M.reserve(exchange, key, model, now, force)
-  local tickets, input, output, told_input, told_output = pair(), M.estimate(exchange, key)
+  local reserved, input, output, told_input, told_output = pair(), M.estimate(exchange, key)
   local told = model_class.of(key, model).limit or -1
-  tickets[1].limit = -1
+  reserved[1].limit = -1
   if pacing.take(key, now) > 0 then return nil end
-  if C.cc_limit_reserve(key.limit or -1, now, input, output, tickets, wait) == C.CC_ELIMIT then
+  if C.cc_limit_reserve(key.limit or -1, now, input, output, reserved, wait) == C.CC_ELIMIT then
     pacing.give_back(key)
     return nil
   end
-  local room = C.cc_limit_reserve(told, now, told_input, told_output, tickets + 1, wait) ~= C.CC_ELIMIT
+  local room = C.cc_limit_reserve(told, now, told_input, told_output, reserved + 1, wait) ~= C.CC_ELIMIT
   if not room and not force then
-    M.release(key, tickets)
+    M.refund(key, reserved)
     return nil
   end
   M.expect(exchange, now)
-  return tickets
+  return reserved
 end
 
---- Puts what was really used in the place of the estimate.
----@param tickets ffi.cdata*
+--- Commits a reservation with the tokens that were used.
+---@param reserved ffi.cdata*
 ---@param input number tokens
 ---@param output number tokens
-function M.settle(tickets, input, output)
-  for index = 0, 1 do C.cc_limit_commit(tickets + index, C.cc_now(), input, output) end
+function M.commit(reserved, input, output)
+  for index = 0, 1 do C.cc_limit_commit(reserved + index, C.cc_now(), input, output) end
 end
 
---- Takes it all back.
+--- Refunds a reservation: nothing was used.
 ---@param key ccrelay.Key
----@param tickets ffi.cdata*
-function M.release(key, tickets)
-  for index = 0, 1 do C.cc_limit_refund(tickets + index, C.cc_now()) end
+---@param reserved ffi.cdata*
+function M.refund(key, reserved)
+  for index = 0, 1 do C.cc_limit_refund(reserved + index, C.cc_now()) end
   pacing.give_back(key)
 end
 
--- The probable use of a reservation. It is less than was reserved when nothing was known of the model.
-local function probable(exchange, ticket)
+-- The probable use of a reservation, which is less than it when the model was unknown.
+local function probable(exchange, reserved)
   local input, output = exchange:estimate()
-  return math.min(ticket.input_tokens, input), math.min(ticket.output_tokens, output)
+  return math.min(reserved.input_tokens, input), math.min(reserved.output_tokens, output)
 end
 
---- Settles what was booked for an attempt that was sent and given up, or broke off before it told
---- anything, with what it has probably used.
+--- Commits the reservation of an attempt that was given up, or broke off without usage, with its probable use.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
-function M.abandon(exchange, attempt)
+function M.commit_probable(exchange, attempt)
   for index = 0, 1 do
-    local ticket = attempt.reserved + index
-    C.cc_limit_commit(ticket, C.cc_now(), probable(exchange, ticket))
+    local reserved = attempt.reserved + index
+    C.cc_limit_commit(reserved, C.cc_now(), probable(exchange, reserved))
   end
 end
 
---- Tokens of output that an answer has had: as counted, of a stream that broke off at least by its bytes,
---- for it tells its output at the end only.
+--- Returns the output tokens of an answer: as counted by the provider; if a stream broke off, which is before it states
+--- its output, at least what its bytes amount to.
 ---@param report ffi.cdata* struct cc_report, with usage
 ---@param model string?
 ---@return number
@@ -236,30 +234,30 @@ function M.charged(usage, cache_reads)
   return usage.input + usage.cache_5m + usage.cache_1h + (cache_reads and usage.cache_read or 0), usage.output
 end
 
---- What an answer has used. Of one that broke off, or does not tell, not less than is probable.
+--- Returns what an answer has used; if it broke off or states no usage, at least the probable use.
 ---@param exchange ccrelay.Exchange
----@param ticket ffi.cdata* struct cc_reservation
+---@param reserved ffi.cdata* struct cc_reservation
 ---@param report ffi.cdata* struct cc_report, with usage
----@param key ccrelay.Key? who answered
+---@param key ccrelay.Key? that was used
 ---@param model string?
 ---@return number input
 ---@return number output
-function M.used(exchange, ticket, report, key, model)
+function M.used(exchange, reserved, report, key, model)
   local input, output = M.charged(report.usage, key and key.provider:counts_cache_reads(model))
   if report.usage_final then return input, output end
   local told = report.usage.input + report.usage.cache_read + report.usage.cache_5m + report.usage.cache_1h > 0
-  local likely_input, likely_output = probable(exchange, ticket)
+  local likely_input, likely_output = probable(exchange, reserved)
   return told and input or likely_input, math.max(likely_output, M.output(report, model))
 end
 
---- Settles what was booked for an attempt with what its answer has used.
+--- Commits the reservation of an attempt with what its answer has used.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 ---@param report ffi.cdata* struct cc_report, with usage
-function M.close(exchange, attempt, report)
+function M.commit_report(exchange, attempt, report)
   for index = 0, 1 do
-    local ticket = attempt.reserved + index
-    C.cc_limit_commit(ticket, C.cc_now(), M.used(exchange, ticket, report, attempt.key, attempt.upstream.model))
+    local reserved = attempt.reserved + index
+    C.cc_limit_commit(reserved, C.cc_now(), M.used(exchange, reserved, report, attempt.key, attempt.upstream.model))
   end
 end
 

@@ -92,7 +92,7 @@ end
 function M.learn(exchange, attempt, outcome)
   local limit = model_class.of(attempt.key, attempt.upstream.model).limit
   if not limit then return end
-  local ticket = attempt.reserved and attempt.reserved + 1 or nil
+  local reserved = attempt.reserved and attempt.reserved + 1 or nil
   for index, name in ipairs(names) do
     local rate = amount(exchange, attempt.number, name.limit)
     local remaining = amount(exchange, attempt.number, name.remaining)
@@ -101,7 +101,7 @@ function M.learn(exchange, attempt, outcome)
       local away, now = reset and seconds_until(exchange, attempt.number, reset), C.cc_now()
       away = sooner(away, remaining, outcome)
       C.cc_limit_learn(limit, index - 1, rate or 0, away and remaining or -1, now + (away or 0) * 1000, now,
-        ticket)
+        reserved)
     end
   end
 end

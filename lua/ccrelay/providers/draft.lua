@@ -214,7 +214,7 @@ end
 
 handle.define('request', Request, function(self, name)
   if shown[name] then return shown[name] end
-  if name == 'settings' then return self.upstream.key.provider.shown end
+  if name == 'settings' then return self.upstream.key.provider.visible end
   return SHOWN[name] and self[name] or nil
 end)
 

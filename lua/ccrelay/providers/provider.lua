@@ -28,7 +28,7 @@ local call = require 'ccrelay.script.call'
 ---@field limit integer? number of its limit
 ---@field uncounted boolean? it has limits, but the table of limits is full: the key is not used
 ---@field name string unique; depends on key and address, not on the place in the list
----@field quotas table<string, ccrelay.Quota> by class of models
+---@field classes table<string, ccrelay.ModelClass> what is kept of it for each class of models
 ---@field rates number[]? requests, tokens, input tokens, output tokens a minute
 ---@field token_rates number[]? the same, if any of them limits tokens
 ---@field burst integer? how many requests may be sent at once, if they are paced
@@ -141,8 +141,8 @@ local function new_key(provider, entry, order)
   local settings = entry or {}
   local key = {
     provider = provider, id = settings.id or provider.name, secret = settings.key, priority = settings.priority or 1,
-    weight = settings.weight or 1, order = order, org = settings.org, name = '', quotas = {},
-    suspended = -1, limited = -1, pace = -1, waited_for = -1, uncounted = false,
+    weight = settings.weight or 1, order = order, org = settings.org, name = '', classes = {},
+    suspended = -1, limited = -1, pacing = -1, waited_for = -1, uncounted = false,
   }
   key.org_tag = key.org and sha256.hex(key.org, 6)
   if entry then set_rates(key, entry) end
@@ -225,7 +225,7 @@ function M.new(settings, adapter, index, env)
     return nil, 'transparent is for types that take a key; type ' .. settings.type .. ' has other credentials'
   end
   local provider = setmetatable({
-    name = settings.name, type = settings.type, index = index, settings = settings, shown = seen, adapter = adapter,
+    name = settings.name, type = settings.type, index = index, settings = settings, visible = seen, adapter = adapter,
     base = base, passes = table.concat(adapter.passes or {}, ' '):lower(),
     transparent = transparent.of(settings, adapter),
     proxy = through, credentials = credentials, keys = {}, origins = setmetatable({}, { __mode = 'k' }),
@@ -252,7 +252,7 @@ end
 
 local function attach_key(key, place)
   local own = name_of(key, place)
-  key.name, key.quotas = own, {}
+  key.name, key.classes = own, {}
   key.suspended, key.limited = cell.number('key:' .. own), cell.number('limited:' .. own)
   key.waited_for = cell.number('queue:' .. own)
   if not key.rates then return end
@@ -260,7 +260,7 @@ local function attach_key(key, place)
   local limit = C.cc_limit(name, #name)
   key.limit = limit >= 0 and limit or nil
   key.uncounted = limit < 0 and is_bounded(key)
-  if key.burst then key.pace = cell.number('burst:' .. own) end
+  if key.burst then key.pacing = cell.number('burst:' .. own) end
   C.cc_limit_configure(limit, ffi.new('struct cc_rates', key.rates))
 end
 

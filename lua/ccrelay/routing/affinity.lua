@@ -1,34 +1,34 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Where a conversation, be it of a session or of an agent in it, was served last: its prompt caches are
--- there, and the signatures in its history are that organisation's. Conversations share places, so that
--- there are no more cells than those; one that lost its place to another is as good as new.
+-- Remembers which key served a conversation last: its prompt cache is there, and the signatures in its history belong
+-- to that organisation. An agent within a session is a conversation of its own. Conversations share a bounded number of
+-- cells (shared/hashed_cell.lua); one whose cell another has taken counts as new.
 local C = require 'ccrelay.c'
 local bit = require 'bit'
 local hashed_cell = require 'ccrelay.shared.hashed_cell'
 local memoize = require 'ccrelay.util.memoize'
 local sha256 = require 'ccrelay.util.sha256'
 
----@class ccrelay.Home
+---@class ccrelay.Affinity
 ---@field cell integer
----@field mark string which conversation it is
+---@field mark string of the conversation, in its cell
 ---@field key string? id of the key that served it last
 ---@field org string? tag of its organisation
 ---@field cached number? tokens that were in the prompt cache then
----@field cached_until number? moment at which they are gone
----@field cached_model string? tag of the model they are for
+---@field cached_until number? moment (cc_now) at which they expire
+---@field cached_model string? tag of the model that they belong to
 
 local M = {}
 
 local CELLS = 1024
-local SHORT_MS, LONG_MS = 300000, 3600000 -- that prompt caches keep what nobody asks for
+local SHORT_MS, LONG_MS = 300000, 3600000 -- lifetime of an unused entry of a prompt cache
 local BINDING = C.CC_HAS_SIGNATURES + C.CC_HAS_CACHE_CONTROL
 
--- exchange.affinity of an exchange that does not tell which conversation it is of.
+-- exchange.affinity of an exchange whose conversation is not known.
 local UNKNOWN = {}
 
---- The home of an exchange's conversation; nil when it does not tell which that is.
+--- Returns what is known of the conversation of an exchange; nil if the request does not name one.
 ---@param exchange ccrelay.Exchange
----@return ccrelay.Home?
+---@return ccrelay.Affinity?
 function M.of(exchange)
   local before = exchange.affinity
   if before then return before ~= UNKNOWN and before or nil end
@@ -39,48 +39,48 @@ function M.of(exchange)
   end
   local number, mark = hashed_cell.find('home', CELLS, session .. ' ' .. (exchange.agent or ''))
   if number < 0 then return nil end
-  local home, text = { cell = number, mark = mark, key = nil, org = nil }, hashed_cell.read(number, mark)
+  local known, text = { cell = number, mark = mark, key = nil, org = nil }, hashed_cell.read(number, mark)
   if text then
     local cached, till
-    home.key, home.org, cached, till, home.cached_model = string.match(text, '^(%S+) (%S*) (%d+) (%d+) (%S*)$')
-    home.cached, home.cached_until = tonumber(cached), tonumber(till)
+    known.key, known.org, cached, till, known.cached_model = string.match(text, '^(%S+) (%S*) (%d+) (%d+) (%S*)$')
+    known.cached, known.cached_until = tonumber(cached), tonumber(till)
   end
-  exchange.affinity = home
-  return home
+  exchange.affinity = known
+  return known
 end
 
 local function provider_of(key) return (string.match(key, '^[^/]+')) end
 
---- What it costs the conversation to be served by another key than last time: 'key', 'org' or
---- 'provider'; nil when it was not, or has nothing to lose.
+--- Returns what changes for the conversation when this key serves it: 'key', 'org' or 'provider'; nil if nothing
+--- changes, or if the request has neither signatures nor a cached prompt to lose.
 ---@param exchange ccrelay.Exchange
 ---@param key ccrelay.Key
 ---@return string?
 function M.switch(exchange, key)
-  local home = exchange.affinity
-  if not home or not home.key or home.key == key.id then return nil end
+  local known = exchange.affinity
+  if not known or not known.key or known.key == key.id then return nil end
   if bit.band(exchange.cache.feature_bits or 0, BINDING) == 0 then return nil end
-  if provider_of(home.key) ~= key.provider.name then return 'provider' end
-  return home.org ~= (key.org_tag or '') and 'org' or 'key'
+  if provider_of(known.key) ~= key.provider.name then return 'provider' end
+  return known.org ~= (key.org_tag or '') and 'org' or 'key'
 end
 
 local tag_of = memoize.results(function(model) return sha256.hex(model, 3) end)
 
---- Tokens of the conversation that a prompt cache holds; nil when it is not known which conversation
---- it is. Organisations have caches of their own.
+--- Returns how many tokens of the conversation a prompt cache holds; nil if the conversation is not known. Each
+--- organisation has a cache of its own.
 ---@param exchange ccrelay.Exchange
----@param key ccrelay.Key? where it would be served; nil: wherever it was
+---@param key ccrelay.Key? that would serve it; nil: the one that served it last
 ---@return number?
 function M.cached(exchange, key)
-  local home = M.of(exchange)
-  if not home then return nil end
-  if not home.cached or home.cached_until < C.cc_now() or home.cached_model ~= tag_of(exchange.model) then return 0 end
-  if not key or key.id == home.key then return home.cached end
-  return home.org ~= '' and home.org == key.org_tag and home.cached or 0
+  local known = M.of(exchange)
+  if not known then return nil end
+  local is_of_model = known.cached_model == tag_of(exchange.model)
+  if not known.cached or known.cached_until < C.cc_now() or not is_of_model then return 0 end
+  if not key or key.id == known.key then return known.cached end
+  return known.org ~= '' and known.org == key.org_tag and known.cached or 0
 end
 
--- What an answer has read from the cache and written to it, which is there until nobody has asked for it
--- for its time.
+-- The tokens that an answer has read from the cache and written to it, and when they expire.
 local function cached_now(exchange, usage)
   if bit.band(exchange.cache.feature_bits or 0, C.CC_HAS_CACHE_CONTROL) == 0 then return nil end
   local tokens = usage.cache_read + usage.cache_5m + usage.cache_1h
@@ -89,17 +89,17 @@ local function cached_now(exchange, usage)
   return string.format('%d %d %s', tokens, C.cc_now() + stays, tag_of(exchange.model))
 end
 
---- The conversation was served there.
+--- Records that a key has served the conversation.
 ---@param exchange ccrelay.Exchange
 ---@param key ccrelay.Key
 ---@param usage ffi.cdata*? struct cc_usage
-function M.settle(exchange, key, usage)
-  local home, org = exchange.affinity, key.org_tag or ''
-  if not home or home == UNKNOWN then return end
-  local same = home.key == key.id and home.org == org
+function M.record(exchange, key, usage)
+  local known, org = exchange.affinity, key.org_tag or ''
+  if not known or known == UNKNOWN then return end
+  local same = known.key == key.id and known.org == org
   local cached = usage and cached_now(exchange, usage)
   if same and not cached then return end
-  hashed_cell.write(home.cell, home.mark, key.id .. ' ' .. org .. ' ' .. (cached or '0 0 '))
+  hashed_cell.write(known.cell, known.mark, key.id .. ' ' .. org .. ' ' .. (cached or '0 0 '))
 end
 
 return M

@@ -172,7 +172,7 @@ end
 
 --- An exchange waits in these lines, for whichever key has room for it first, and in no others.
 ---@param exchange ccrelay.Exchange with a ticket
----@param full table<ccrelay.Key, { line: ccrelay.Key|ccrelay.Quota }>
+---@param full table<ccrelay.Key, { line: ccrelay.Key|ccrelay.ModelClass }>
 function M.join(exchange, full)
   local there, count = is_in(exchange.takes or {}, full)
   if there then return end
