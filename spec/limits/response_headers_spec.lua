@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
+local fake = require 'support.fake_c'
 local stage = require 'support.stage'
 local response_headers = require 'ccrelay.limits.response_headers'
 
@@ -39,4 +40,19 @@ describe('retry-after', function()
     assert.equal(7, seconds 'soon')
     assert.is_nil(response_headers.retry_after {})
   end)
+end)
+
+it('headers of an answer are learned beside the reservation of their own attempt', function()
+  local self, learn, reserved = stage.new {}, fake.C.cc_limit_learn, nil
+  fake.C.cc_limit_learn = function(limit, kind, rate, remaining, reset, now, own)
+    reserved = own
+    return learn(limit, kind, rate, remaining, reset, now, own)
+  end
+  self:reply('one', { headers = {
+    ['anthropic-ratelimit-requests-limit'] = '50', ['anthropic-ratelimit-requests-remaining'] = '49',
+    ['anthropic-ratelimit-requests-reset'] = '2100-01-01T00:00:00Z',
+  } })
+  self:request {}
+  fake.C.cc_limit_learn = learn
+  assert.is_truthy(reserved)
 end)
