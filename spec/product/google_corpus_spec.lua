@@ -39,10 +39,11 @@ describe('ccrelay.credentials.google: files of Google\'s tests', function()
 
   it('refuses unsupported files', function()
     for name, part in pairs {
-      service_account_non_gdu = 'universe_domain is not googleapis.com', es256_service_account = 'no private RSA key',
+      service_account_non_gdu = 'universe_domain is not googleapis.com',
+        es256_service_account = 'not a usable RSA private key',
       external_account_authorized_user_non_gdu = 'universe_domain is not',
         gdch_service_account = '"gdch_service_account"',
-      client_secrets = 'it holds an OAuth client', external_subject_token = 'type is missing',
+      client_secrets = 'it contains an OAuth client', external_subject_token = 'type is missing',
     } do
       local list = examined(assert(text_of(name), name))
       assert.equal(1, #list, name)

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-enum { BODY = 32 * 1024 * 1024, PAUSE_MS = 600, IDLE_MS = 100 };
+enum { BODY = 32 * 1024 * 1024, PAUSE_MS = 1600, IDLE_MS = 500 };
 
 static const char request[] = "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n"
                               "Connection: close\r\nContent-Length: 13\r\n\r\n{\"model\":\"m\"}";
