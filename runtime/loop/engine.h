@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A relay as the rooms see it that work in it: exchange, attempt, jobs, process. process/relay.c makes
-// it and adds what it needs itself.
+// The part of a relay that several rooms use. process/relay.c makes it and keeps the rest of the relay to
+// itself.
 #ifndef CC_ENGINE_H
 #define CC_ENGINE_H
 #include "api/loop.h"
@@ -40,7 +40,7 @@ struct cc_relay {
   struct cc_signal *signals;    // process/signals.c
 };
 
-// The time of the loop's present turn, in ms.
+// The loop's clock in ms: when this turn of the loop began.
 static inline uint64_t cc_relay_now(const struct cc_relay *relay) {
   return uv_now(&relay->loop);
 }

@@ -88,7 +88,7 @@ static void look_at_loop(struct cc_relay *relay) {
 
 // What scripts allocate in a stay counts for its exchange, if it is one's.
 static void begin_stay(struct cc_relay *relay, cc_id id) {
-  cc_watchdog_begin(cc_exchange_script_bytes(relay, id));
+  cc_watchdog_begin(id ? cc_exchange_script_bytes(relay, id) : NULL);
 }
 
 bool cc_next(struct cc_relay *relay, struct cc_event *event) {
