@@ -88,7 +88,7 @@ void cc_buffer_printf(struct cc_buffer *buffer, const char *format, ...) {
 }
 
 void cc_buffer_drop(struct cc_buffer *buffer, size_t size) {
-  if (!size) return; // not every memmove looks whether it has anything to do
+  if (!size) return; // data may be NULL then
   if (size >= buffer->size) {
     buffer->size = 0;
     return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A byte buffer that grows, and memory that is there or the process is not.
+// Byte buffers that grow, and slices. Allocation never fails: without memory the process aborts.
 #ifndef CC_BASE_BUFFER_H
 #define CC_BASE_BUFFER_H
 #include "api/types.h"
@@ -13,18 +13,18 @@ struct cc_buffer {
   size_t capacity;
 };
 
-// malloc, realloc and strndup that abort when there is no memory. Freed with free.
-void *cc_alloc(size_t size); // zeroed
+// malloc (zeroed), realloc and strndup that abort without memory. The caller frees with free.
+void *cc_alloc(size_t size);
 void *cc_realloc(void *memory, size_t size);
 char *cc_copy_text(const char *text, size_t size); // ends with NUL
 
-// Overwrites memory in a way the compiler keeps; for secrets.
+// Overwrites memory that held a secret; the compiler does not remove it.
 void cc_wipe(void *memory, size_t size);
 
-// A zeroed struct cc_buffer is an empty buffer. cc_buffer_free leaves one behind;
-// cc_buffer_wipe also overwrites what was held.
+// A zeroed struct cc_buffer is an empty buffer. cc_buffer_free frees its memory and leaves an empty
+// one; cc_buffer_wipe overwrites the memory first.
 void cc_buffer_reserve(struct cc_buffer *buffer, size_t extra);
-void cc_buffer_reserve_secret(struct cc_buffer *buffer, size_t extra); // wipes what it moves from
+void cc_buffer_reserve_secret(struct cc_buffer *buffer, size_t extra); // wipes the memory it leaves
 void cc_buffer_add(struct cc_buffer *buffer, const void *data, size_t size);
 void cc_buffer_add_text(struct cc_buffer *buffer, const char *text);
 void cc_buffer_add_number(struct cc_buffer *buffer, uint64_t number); // in decimal digits
@@ -43,13 +43,14 @@ static inline struct cc_slice cc_slice_text(const char *text) {
   return cc_slice(text, strlen(text));
 }
 
-bool cc_slice_is(struct cc_slice slice, const char *text); // equal
+// Equal byte for byte; equal but for ASCII case.
+bool cc_slice_is(struct cc_slice slice, const char *text);
 
 static inline bool cc_slice_same_nocase(struct cc_slice a, struct cc_slice b) {
   return a.size == b.size && (a.size == 0 || strncasecmp(a.data, b.data, a.size) == 0);
 }
 
-// Equal, ASCII case apart. Names of headers are compared to lists of them: the first byte decides most.
+// Equal but for ASCII case. Header names are compared with lists, where the first byte mostly decides.
 static inline bool cc_slice_is_nocase(struct cc_slice slice, const char *text) {
   if (slice.size && (slice.data[0] | 0x20) != (text[0] | 0x20)) return false;
   return cc_slice_same_nocase(slice, cc_slice_text(text));

@@ -6,8 +6,9 @@
 #include <unistd.h>
 
 enum {
-  RESERVED = 48, // an idle worker has about 20 open; the rest is for look-ups, files and what waits
-  SPAWN = 16,    // in use for a moment while a program starts
+  RESERVED =
+      48, // an idle worker has about 20 open; the rest is for DNS, files and the queue of listeners
+  SPAWN = 16, // in use for a moment while a program starts
   MOST_UPSTREAMS = 8192
 };
 
@@ -39,7 +40,7 @@ void cc_descriptors_restore(void) {
   if (original) set_soft(RLIM_INFINITY);
 }
 
-// Twice what clients, and upstreams, may have when both have the same.
+// Twice the share of clients, when clients and upstreams have the same.
 static uint32_t shared(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > UINT32_MAX) return UINT32_MAX;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The limit of file descriptors of the process: raised at the start, put back for programs, and
-// divided between clients and upstreams.
+// Raises the limit of file descriptors at the start, lowers it for child programs, and divides it between
+// clients and upstreams.
 #ifndef CC_BASE_DESCRIPTORS_H
 #define CC_BASE_DESCRIPTORS_H
 #include <stdint.h>
@@ -9,15 +9,15 @@
 // select(), which nothing here uses (systemd.exec(5), LimitNOFILE=).
 void cc_descriptors_raise(void);
 
-// Around the start of a program, which inherits limits and may use select(): puts the soft limit
-// back to what it was at the start, but not below what is open here; and raises it again.
+// Called around the start of a program, which inherits limits and may use select(). lower puts the soft
+// limit back to what it was at the start, but not below the descriptors that are open; restore raises it
+// again.
 void cc_descriptors_lower(void);
 void cc_descriptors_restore(void);
 
-// How many connections to upstreams, and how many of clients, the soft limit has room for: each has
-// half, so that every client can have its upstream; but upstreams no more than 8,192, for beyond
-// that many at a time most clients only wait. What is left over is for everything else: log,
-// look-ups, files that are read, the loop. At least 1.
+// The number of upstream connections and of client connections that the soft limit has room for, at least
+// 1. Each gets half, so that every client can have an upstream; upstreams at most 8,192, as with more
+// than that most clients only wait. Some descriptors are set aside for the log, DNS, files and the loop.
 uint32_t cc_descriptors_upstreams(void);
 uint32_t cc_descriptors_clients(void);
 #endif

@@ -26,7 +26,7 @@ static int open_error(const char *path) {
   return cc_fail_errno(error, path);
 }
 
-// Doubles the room without leaving a copy of the old bytes behind.
+// Doubles the capacity and wipes the old memory.
 static void grow(struct cc_buffer *buffer, size_t most) {
   size_t capacity = buffer->capacity * 2 < most ? buffer->capacity * 2 : most;
   struct cc_buffer larger = {cc_alloc(capacity), buffer->size, capacity};
@@ -35,7 +35,7 @@ static void grow(struct cc_buffer *buffer, size_t most) {
   *buffer = larger;
 }
 
-// Reads to the end; more than limit bytes are refused. There is always room for one byte more.
+// Reads to the end. CC_ELIMIT above limit bytes. There is always room for one byte more.
 static int read_all(int fd, const char *path, size_t limit, struct cc_buffer *buffer) {
   for (;;) {
     if (buffer->size + 1 >= buffer->capacity) grow(buffer, limit + 2);
@@ -93,7 +93,7 @@ static int by_bytes(const void *a, const void *b) {
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-// Adds the wanted names to texts, each with its NUL.
+// Appends the wanted names to texts, each with its NUL.
 static int collect(DIR *folder, const char *path, const char *suffix, struct cc_buffer *texts,
                    size_t *count) {
   for (;;) {

@@ -37,16 +37,16 @@ struct log {
   pthread_t thread;
   bool running, writing, quit, fresh;
   bool asleep;      // the writer waits for a line, however long
-  unsigned flushes; // who waits for all lines to be written
+  unsigned flushes; // callers that wait for all lines to be written
   struct sink sink; // replaced under the mutex by the writer only, while it runs
   struct sink next; // what cc_log_open asks for, when fresh
   char *ring;       // lines, each behind its size
   size_t head, used;
-  // the writer's own:
+  // used by the writer only:
   char *batch;           // lines being written
   struct cc_buffer ends; // where each of them ends, uint32_t
   double looked;
-  bool torn; // what the sink got last is no whole line
+  bool torn; // the sink got part of a line last
 };
 
 static struct log self = {.mutex = PTHREAD_MUTEX_INITIALIZER, .sink = {.fd = STDERR_FILENO}};
@@ -157,7 +157,7 @@ static void ring_add(const char *line, uint32_t size) {
   self.used += sizeof whole + whole;
 }
 
-// Moves whole lines from the ring to the batch: as many as fit, one at least.
+// Moves whole lines from the ring to the batch: as many as fit, at least one.
 static size_t ring_take(size_t most) {
   uint32_t taken = 0;
   cc_buffer_clear(&self.ends);
@@ -197,7 +197,7 @@ static void reopen_if_moved(void) {
   unlock();
 }
 
-// Waits until the sink takes bytes; false when another one is wanted, or the end while it is stuck.
+// Waits until the sink takes bytes. False when another sink was asked for, or the end while it is stuck.
 static bool await_sink(void) {
   for (;;) {
     lock();
@@ -228,7 +228,7 @@ static size_t write_from(size_t at, size_t size) {
   return at;
 }
 
-// Writes the batch, to another sink when one is asked for meanwhile; returns how many lines were
+// Writes the batch, to another sink if one is asked for meanwhile. Returns the number of lines that were
 // not written.
 static uint32_t write_batch(size_t size) {
   const uint32_t *ends = (const uint32_t *)self.ends.data;
@@ -257,7 +257,7 @@ static struct timespec moment(clockid_t clock, double wait_ms) {
   return until;
 }
 
-// After a batch the next lines gather for a moment: a busy process writes many at once.
+// After a batch it waits a moment for more lines, so that a busy process writes many at once.
 static void rest(void) {
   struct timespec until = moment(CLOCK_MONOTONIC, REST_MS);
   while (!self.quit && !self.fresh && !self.flushes && self.used < RING_BYTES / 2)

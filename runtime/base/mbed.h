@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What differs between mbedTLS 2.28 and 3.x. All else of mbedTLS that is used here is the same in
-// both.
+// Hides what differs between mbedTLS 2.28 and 3.x. The rest of mbedTLS that is used here is the same in both.
 #ifndef CC_BASE_MBED_H
 #define CC_BASE_MBED_H
 #include <mbedtls/version.h>
@@ -23,7 +22,7 @@
 #include <psa/crypto.h>
 #endif
 
-// The random source handed to mbedTLS: the system's. It has no state that a fork could double.
+// The random source for mbedTLS: the system's. It has no state that a fork could duplicate.
 static inline int cc_mbed_random(void *unused, unsigned char *out, size_t size) {
   (void)unused;
   while (size) {
@@ -37,7 +36,7 @@ static inline int cc_mbed_random(void *unused, unsigned char *out, size_t size) 
 
 #ifdef CC_MBED_3
 
-// TLS 1.3 draws its keys from PSA, whose generator must not live on in a forked process.
+// TLS 1.3 takes its keys from PSA, whose generator must be made anew in a forked process.
 static inline int cc_mbed_begin(void) {
   static pid_t owner;
   if (owner == getpid()) return 0;
@@ -59,7 +58,7 @@ static inline int cc_mbed_begin(void) {
   (mbedtls_pk_check_pair(certificate, key, cc_mbed_random, NULL) == 0)
 #define CC_MBED_BAD_VERSION MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION
 
-// The suites of TLS 1.3, to stand in front of a list of suites.
+// The suites of TLS 1.3, for the front of a list of suites.
 #define CC_MBED_SUITES_13                                                                          \
   MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256, MBEDTLS_TLS1_3_AES_128_GCM_SHA256,                      \
       MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
@@ -76,12 +75,12 @@ static inline void cc_mbed_strict(mbedtls_ssl_config *config) {
 #endif
 }
 
-// True for the answer of a read or write that means: a session ticket came, ask again.
+// Whether a result of a read or write means that a session ticket came and the call must be repeated.
 static inline bool cc_mbed_is_ticket(int result) {
   return result == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET;
 }
 
-// True when the session can be taken right after the handshake.
+// Whether the session can be taken right after the handshake.
 static inline bool cc_mbed_has_session(const mbedtls_ssl_context *ssl) {
   return mbedtls_ssl_get_version_number(ssl) <= MBEDTLS_SSL_VERSION_TLS1_2;
 }

@@ -86,8 +86,8 @@ static void look_at_loop(struct cc_relay *relay) {
   run_loop(relay, UV_RUN_NOWAIT);
 }
 
-// What scripts allocate in a stay counts for its exchange, if it is one's.
-static void begin_stay(struct cc_relay *relay, cc_id id) {
+// What scripts allocate in a turn counts for its exchange, if it is one's.
+static void begin_turn(struct cc_relay *relay, cc_id id) {
   cc_watchdog_begin(id ? cc_exchange_script_bytes(relay, id) : NULL);
 }
 
@@ -102,13 +102,13 @@ bool cc_next(struct cc_relay *relay, struct cc_event *event) {
     if (!run_loop(relay, UV_RUN_ONCE) && !relay->events.count) return false;
   if (event->type == CC_EVENT_FETCH) cc_job_notified(relay, event->id);
   if (event->type == CC_EVENT_DONE) *delivered = cc_ids_find(&relay->exchanges, event->id);
-  begin_stay(relay, event->type == CC_EVENT_FETCH ? 0 : event->id);
+  begin_turn(relay, event->type == CC_EVENT_FETCH ? 0 : event->id);
   return true;
 }
 
 void cc_watchdog_restart(struct cc_relay *relay, cc_id id) {
   cc_watchdog_end();
-  begin_stay(relay, id);
+  begin_turn(relay, id);
 }
 
 // ---- Settings ----------------------------------------------------------------------------------

@@ -15,32 +15,32 @@ enum {
   DEEPEST = 256 // frames of the library above those of a script
 };
 
-static bool greedy; // a script has taken all it may, and is to be stopped
+static bool greedy; // a script has taken all it may and must be stopped
 
 struct budget {
   size_t used, limit;
-  size_t script;      // what scripts may add in one stay; 0: no such bound
-  size_t stay_most;   // up to where they may get in a stay
-  unsigned stay;      // the one that stay_most was worked out for
-  lua_Alloc allocate; // LuaJIT's own: quicker than malloc, and apart from it
+  size_t script;      // what scripts may add in one turn; 0: no such bound
+  size_t turn_most;   // the memory that scripts may reach in this turn
+  unsigned turn;      // the one that turn_most is for
+  lua_Alloc allocate; // LuaJIT's own: faster than malloc
   void *data;
 };
 
-// Scripts may hold half of the limit in all. Above it those of an exchange that has taken little so
-// far go on, up to three quarters: whoever holds the memory is to end, not its neighbours. The rest
-// is the library's alone.
+// Scripts may hold half of the limit in all. Above it, those of an exchange that has taken little so far go
+// on, up to three quarters, so that the one that holds the memory ends, not others. The rest is for the
+// library alone.
 static size_t most_for_script(struct budget *budget, size_t taken) {
-  unsigned stay = cc_watchdog_turn();
-  if (stay != budget->stay) budget->stay_most = budget->used + budget->script;
-  budget->stay = stay;
+  unsigned turn = cc_watchdog_turn();
+  if (turn != budget->turn) budget->turn_most = budget->used + budget->script;
+  budget->turn = turn;
   size_t most = taken <= budget->script / 4 ? budget->limit / 4 * 3 : budget->limit / 2;
-  return budget->stay_most < most ? budget->stay_most : most;
+  return budget->turn_most < most ? budget->turn_most : most;
 }
 
-// What the library allocates for a script that called it counts as the script's. An allocation that
-// fails in the midst of compiled code may cost the process, so a script that goes on by small steps,
-// or by calls of the library, gets its error at its next instruction, like one that is overdue. So does
-// one that caught the failure of a large step.
+// What the library allocates for a script that called it counts as the script's. An allocation that fails
+// within compiled code may crash the process, so a script that grows in small steps, or by calls of the
+// library, gets its error at its next instruction, like one that is overdue. So does one that caught the
+// failure of a large step.
 static bool is_too_much(struct budget *budget, size_t growth) {
   size_t after = budget->used + growth;
   if (after > budget->limit) return true;
@@ -61,8 +61,8 @@ static void *allocate(void *data, void *memory, size_t old_size, size_t size) {
   return moved;
 }
 
-// Recursion through C functions (gsub callbacks) ends in "stack overflow" only when the C stack
-// is deep enough for LuaJIT's own limit to come first.
+// Recursion through C functions (callbacks of gsub) ends in "stack overflow" only if the C stack is so
+// deep that LuaJIT's own limit comes first.
 static void deepen_stack(void) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur >= C_STACK) return;
@@ -98,8 +98,7 @@ void cc_lua_state_memory(lua_State *L, size_t bytes) {
 static lua_State *guarded;
 static double limit_ms;
 
-// What sandbox.lua compiles has an environment that hides its metatable; nothing of the library
-// has.
+// What sandbox.lua compiles has an environment that hides its metatable; library code has none.
 static bool is_of_script(lua_State *L) {
   int top = lua_gettop(L);
   lua_getfenv(L, -1);
@@ -113,8 +112,8 @@ static bool is_of_script(lua_State *L) {
   return is;
 }
 
-// How far down the stack the script is that runs, or -1: the loop resumes scripts from another
-// coroutine, and an error there would end the process.
+// The stack level of the running script, or -1: the loop resumes scripts from another coroutine, and an
+// error there would end the process.
 static int level_of_script(lua_State *L) {
   lua_Debug frame;
   for (int level = 0; level < DEEPEST && lua_getstack(L, level, &frame); level++) {
@@ -126,9 +125,9 @@ static int level_of_script(lua_State *L) {
   return -1;
 }
 
-// The error is raised in the script alone: whoever in the library catches it must not meet it too.
-// A script that catches it is back in a script by its pcall, and meets it again. One that has
-// failed by itself has left its coroutine, but the library may not have been able to say so yet.
+// Raises the error in the script alone, as library code that catches it must not get it too. A script that
+// catches it is back in a script after its pcall, and gets it again. One that has failed by itself has
+// left its coroutine, though the library may not have called cc_watchdog_enter yet.
 static void stop_script(lua_State *L, lua_Debug *debug) {
   (void)debug;
   int level = cc_watchdog_in_script() ? level_of_script(L) : -1;
@@ -143,7 +142,7 @@ static void stop_script(lua_State *L, lua_Debug *debug) {
   lua_error(L);
 }
 
-// In a signal handler: lua_sethook is made for that. Once armed it looks at every instruction.
+// Runs in a signal handler, for which lua_sethook is made. Once armed, the hook runs at every instruction.
 static void arm(void) {
   lua_sethook(guarded, stop_script, LUA_MASKCOUNT, 1);
 }

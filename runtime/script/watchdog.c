@@ -15,12 +15,12 @@ static double limit;
 static void (*tell_overdue)(void);
 static void (*tell_over)(void);
 static bool watched;      // the timer of this process runs
-static atomic_uint stays; // odd: in a stay
-static atomic_int place;  // enum cc_place; of the staying thread and its signal handler alone
+static atomic_uint turns; // odd: within a turn
+static atomic_int place;  // enum cc_place; used by the thread that runs Lua and its signal handler
 static atomic_bool was_overdue;
 static size_t of_stay;
 static size_t *taken = &of_stay;
-static unsigned seen; // the handler's: the stay it met last, when, and what scripts had used
+static unsigned seen; // used by the handler: the turn it met last, when, and what scripts had used
 static double met_at, used;
 
 static double used_ms(void) {
@@ -34,9 +34,8 @@ void cc_watchdog_expire(void) {
   tell_overdue();
 }
 
-// What of the time since the last tick counts. It is taken for the time of what this tick finds
-// running: a sample, which is right in the long run, and asks no clock when a script calls the
-// library.
+// The part of the time since the last tick that counts. All of it is attributed to what runs at this
+// tick: a sample, which is right in the long run and needs no clock when a script calls the library.
 static double share(void) {
   switch (atomic_load(&place)) {
   case CC_SCRIPT:
@@ -50,7 +49,7 @@ static double share(void) {
 
 static void on_tick(int number) {
   (void)number;
-  unsigned now = atomic_load(&stays);
+  unsigned now = atomic_load(&turns);
   double at = used_ms();
   if (now != seen)
     used = 0;
@@ -63,7 +62,7 @@ static void on_tick(int number) {
   tell_overdue();
 }
 
-// Ticks only while this thread uses the processor, so an idle process is left alone.
+// It ticks only while this thread uses the processor, so an idle process is not woken.
 static void start(void) {
   struct sigaction action = {.sa_handler = on_tick, .sa_flags = SA_RESTART};
   struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
@@ -77,7 +76,7 @@ static void start(void) {
     timer_settime(timer, 0, &every, NULL);
 }
 
-// Timers are not inherited.
+// A forked child does not inherit timers.
 static void in_child(void) {
   watched = false;
 }
@@ -95,18 +94,18 @@ void cc_watchdog_init(double limit_ms, void (*overdue)(void), void (*over)(void)
 }
 
 void cc_watchdog_begin(size_t *counter) {
-  if (!tell_overdue || limit <= 0 || atomic_load(&stays) & 1) return;
+  if (!tell_overdue || limit <= 0 || atomic_load(&turns) & 1) return;
   if (!watched) start();
   of_stay = 0;
   taken = counter ? counter : &of_stay;
-  atomic_fetch_add(&stays, 1);
+  atomic_fetch_add(&turns, 1);
 }
 
 void cc_watchdog_end(void) {
   atomic_store_explicit(&place, CC_LIBRARY, memory_order_relaxed);
   taken = &of_stay;
-  if (!(atomic_load(&stays) & 1)) return;
-  atomic_fetch_add(&stays, 1);
+  if (!(atomic_load(&turns) & 1)) return;
+  atomic_fetch_add(&turns, 1);
   if (atomic_load(&was_overdue) && atomic_exchange(&was_overdue, false)) tell_over();
 }
 
@@ -115,7 +114,7 @@ size_t *cc_watchdog_allocated(void) {
 }
 
 unsigned cc_watchdog_turn(void) {
-  return atomic_load_explicit(&stays, memory_order_relaxed);
+  return atomic_load_explicit(&turns, memory_order_relaxed);
 }
 
 void cc_watchdog_enter(int where) {

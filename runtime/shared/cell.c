@@ -22,7 +22,7 @@ static int64_t whole(double value) {
   return (int64_t)value;
 }
 
-// Cells of policies take half of the table at most: the relay's own have to find room in it.
+// Cells of policies fill at most half of the table, so that there is room for the relay's own.
 static bool is_out_of_room(const char *name, uint32_t size) {
   static const char prefix[] = "policy:";
   if (size < sizeof prefix - 1 || memcmp(name, prefix, sizeof prefix - 1) != 0) return false;
@@ -113,7 +113,7 @@ static uint64_t claim(struct cc_shared_cell *cell) {
   }
 }
 
-// Where to cut a text that is too long: not within a UTF-8 character.
+// Where to cut a text that is too long, not within a UTF-8 character.
 static uint32_t cut(const char *text, uint32_t size) {
   if (size < CC_TEXT_BYTES) return size;
   uint32_t end = CC_TEXT_BYTES - 1;

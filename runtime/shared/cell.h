@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cells: what relay.h says about cc_cell and its kin, and nothing more. This page tells why it
-// holds between processes.
+// Cells in shared memory (api/cell.h), and why they hold whichever process dies.
 //
-// Numbers are one atomic word each.
+// A number is one atomic word.
 //
-// A text has two copies. A state word tells how many writes were published (the lowest bit of that
-// version names the copy to read) and whether a write is under way. A writer claims the state,
-// fills the other copy and publishes it with one compare-and-swap; readers copy words out and look
-// whether the version has stayed. So readers wait for nobody, and a writer that dies leaves the
-// published copy alone. A writer that finds the state claimed gives way a bounded number of times,
-// then takes the claim over; the deposed one can no longer publish. Should it still be alive and
-// write into what has become the published copy, then the hash beside the words tells: readers
-// see an empty text, never a mixed one, until the next write.
+// A text has two copies. A state word counts the writes published (the lowest bit of that version names the
+// copy to read) and says whether a write is under way. A writer claims the state, fills the other copy and
+// publishes it with one compare-and-swap. Readers copy words out and check that the version is the same. So
+// readers wait for nobody, and a writer that dies leaves the published copy intact. A writer that finds the
+// state claimed yields a bounded number of times, then takes the claim over; the former writer can no longer
+// publish. If that one is still alive and writes into what has become the published copy, the hash beside
+// the words reveals it: readers see an empty text, never a mixed one, until the next write.
 #ifndef CC_CELL_H
 #define CC_CELL_H
 #include "api/cell.h"

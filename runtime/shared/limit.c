@@ -24,7 +24,7 @@ struct amounts {
 
 static const struct amounts NOTHING;
 
-// A time of the caller on the limit's line; latest stands in for what makes no sense.
+// A time of the caller on the time line of the limit; latest instead of an invalid one.
 static uint64_t placed(double now_ms, int64_t skew, uint64_t latest) {
   if (!(now_ms >= 0) || now_ms > (double)LAST_MS) return latest;
   int64_t time = (int64_t)now_ms + skew;
@@ -72,7 +72,7 @@ static bool is_limited(struct cc_shared_limit *limit, unsigned kind) {
          rate_of(limit, kind == INPUT ? RATE_INPUT : RATE_OUTPUT) > 0;
 }
 
-// What the windows hold that a rate is in force for; the rest is of no consequence, and left at 0.
+// What the windows hold of the kinds that have a rate; the others do not matter and stay 0.
 static struct amounts measure(struct cc_shared_limit *limit, uint64_t now) {
   struct amounts sums = {{0}};
   for (unsigned kind = 0; kind < KINDS; kind++)
@@ -84,8 +84,8 @@ static bool fits(double rate, uint64_t others, uint64_t amount) {
   return rate <= 0 || others == 0 || (double)(others + amount) <= rate;
 }
 
-// What of one second stops counting towards a rate next after *end, and when: moves *end there.
-// 0 when nothing of it does.
+// The part of one second that is the next to stop counting towards a rate after *end, which is moved to
+// that time. 0 when there is none.
 static uint64_t ending_next(struct cc_shared_limit *limit, unsigned rate, uint64_t second,
                             uint64_t *end) {
   uint64_t held = 0, next = UINT64_MAX;
@@ -102,7 +102,7 @@ static uint64_t ending_next(struct cc_shared_limit *limit, unsigned rate, uint64
   return held;
 }
 
-// How long until an amount fits under a rate that it does not fit under now.
+// Milliseconds until an amount fits under a rate that it does not fit under now.
 static uint64_t wait_for(struct cc_shared_limit *limit, unsigned rate, uint64_t now,
                          uint64_t amount) {
   double most = rate_of(limit, rate);
@@ -120,8 +120,8 @@ static uint64_t wait_for(struct cc_shared_limit *limit, unsigned rate, uint64_t 
   return WINDOW_MS + 1;
 }
 
-// How many whole minutes pass before a rate has room for the last part of ahead and *amount; that part
-// is left in *amount. With nothing ahead there are none, however large *amount is.
+// The whole minutes until a rate has room for the last part of ahead and *amount; that part is left in
+// *amount. 0 when nothing is ahead, however large *amount is.
 static uint64_t minutes_before(double rate, uint64_t ahead, uint64_t *amount) {
   if (!ahead || rate < 1) return 0;
   uint64_t most = (uint64_t)rate;
@@ -131,7 +131,7 @@ static uint64_t minutes_before(double rate, uint64_t ahead, uint64_t *amount) {
   return minutes;
 }
 
-// 0 if the amounts fit on top of what is there and ahead; else the ms until they will.
+// 0 if the amounts fit on top of what is there and ahead, else the ms until they do.
 static uint64_t shortage(struct cc_shared_limit *limit, uint64_t now, const struct amounts *amounts,
                          const struct amounts *ahead) {
   struct amounts sums = measure(limit, now);
@@ -154,7 +154,7 @@ static bool is_now(struct cc_shared_limit *limit, uint64_t now) {
   return atomic_load(&limit->latest) / 1000 == now / 1000;
 }
 
-// Adds all the amounts, or none. What has no rate and would overflow its word is not counted.
+// Adds all the amounts or none. An amount without a rate that would overflow its word is not counted.
 static bool add_all(struct cc_shared_limit *limit, uint64_t now, struct amounts *amounts) {
   for (unsigned kind = 0; kind < KINDS; kind++) {
     if (!amounts->of[kind] || cc_window_add(limit->window[kind], now, amounts->of[kind])) continue;
@@ -293,7 +293,7 @@ int cc_limit_reserve_requests(int number, double now_ms, double requests,
   return reserve(number, now_ms, &wanted, reservation, wait_ms);
 }
 
-// Books whatever the windows say.
+// Reserves whatever the windows say.
 static void add_now(struct cc_shared_limit *limit, unsigned kind, double now_ms, double amount) {
   for (int i = 0; i < TRIES; i++)
     if (cc_window_add(limit->window[kind], move_clock(limit, now_ms), counted(amount))) return;

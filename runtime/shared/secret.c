@@ -16,8 +16,8 @@ static const uint64_t VOID = 1 << 8;
 static const uint64_t COPY = 0xff;
 enum { VERSION_SHIFT = 32 };
 
-// A lease: its end in ms (39 bits), the pid (24 bits). The owner word of a copy is FREE, a lease,
-// or PUBLISHED with the version, so that it is never the same twice.
+// A lease: its end in ms (39 bits), the pid (24 bits). The owner word of a copy is FREE, a lease, or
+// PUBLISHED with the version, so that it is never the same twice.
 enum { PID_BITS = 24 };
 static const uint64_t PID = (1 << PID_BITS) - 1;
 static const double TIME_LIMIT = 549755813887.0; // 2^39 - 1
@@ -105,7 +105,7 @@ static bool load_head(struct cc_shared_secret *secret, uint64_t state, uint64_t 
          head[2] <= CC_SECRET_BYTES;
 }
 
-// False when somebody wrote meanwhile, or the copy is damaged.
+// False when another process wrote meanwhile, or the copy is damaged.
 static bool load_text(struct cc_shared_secret *secret, uint64_t state, struct text *text) {
   struct cc_shared_copy *copy = &secret->copies[(state & COPY) % CC_SECRET_COPIES];
   if (!load_head(secret, state, text->words)) return false;
@@ -167,7 +167,7 @@ int cc_secret_read(int number, char *out, uint32_t capacity, uint32_t *version) 
 
 // ---- Writing -----------------------------------------------------------------------------------
 
-// All of it, unless its size is known: a published copy is whole.
+// Wipes all of it, unless its size is known: a published copy is whole.
 static void wipe(struct cc_shared_copy *copy, bool published) {
   uint64_t size = atomic_load(&copy->words[2]);
   size_t count = published && size < CC_SECRET_BYTES ? words_of(size) : WORDS;
@@ -176,7 +176,7 @@ static void wipe(struct cc_shared_copy *copy, bool published) {
       atomic_store_explicit(&copy->words[i], 0, memory_order_release);
 }
 
-// May the copy be taken from its owner? The state is looked at last: see secret.h.
+// Whether the copy may be taken from its owner. The state is read last: see secret.h.
 static bool is_left(struct cc_shared_secret *secret, int index, uint64_t owner, double now) {
   if (owner == FREE) return true;
   if (!(owner & PUBLISHED) && !is_over(owner, now)) return false;
@@ -184,7 +184,7 @@ static bool is_left(struct cc_shared_secret *secret, int index, uint64_t owner, 
   return !version_of(state) || (int)(state & COPY) != index;
 }
 
-// A free copy is blank, so that one just taken is.
+// A free copy is blank, so one that was just taken is blank too.
 static bool take(struct cc_shared_secret *secret, int index, uint64_t mine, double now) {
   struct cc_shared_copy *copy = &secret->copies[index];
   uint64_t before = atomic_load(&copy->owner);
@@ -214,8 +214,8 @@ static void store(struct cc_shared_copy *copy, const uint64_t *words, size_t fro
     atomic_store_explicit(&copy->words[i], words[i], memory_order_release);
 }
 
-// Publishes the text, which is in the copy but for its head, as the next version. Returns the
-// state that was replaced.
+// Publishes the text as the next version; the copy holds all but its head. Returns the state that was
+// replaced.
 static uint64_t publish(struct cc_shared_secret *secret, int index, struct text *text) {
   struct cc_shared_copy *copy = &secret->copies[index];
   uint64_t before = atomic_load(&secret->state), after;

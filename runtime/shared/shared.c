@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A table of names is an index of hashes into dense entries. An entry is claimed (its owner word
-// holds the claimant's pid), named, and then published by putting its number into the first empty
-// place of the index on the name's way. Nothing is ever removed from the index, so two processes
-// with the same new name meet at the same place: one wins, the other gives its entry back.
+// A table of names is an index of hashes into dense entries. An entry is claimed (its owner word holds the pid),
+// named, and then published by putting its number into the first empty place of the index on the probe path of
+// the name. Nothing is ever removed from the index, so two processes with the same new name meet at the same
+// place: one wins, the other gives its entry back.
 #include "shared/shared.h"
 #include "api/crypto.h"
 #include "api/process.h"
@@ -21,7 +21,7 @@
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
                "no locks in shared memory");
 
-enum { FREE = 0, READY = 1, CLAIM_SHIFT = 1 }; // an owner word: or pid << 1, of the claimant
+enum { FREE = 0, READY = 1, CLAIM_SHIFT = 1 }; // an owner word; or pid << 1 of the claimant
 enum { NUMBER_BITS = 20 };                     // an index word: hash above, number + 1 below
 
 struct counts {
@@ -148,7 +148,7 @@ static uint64_t index_word(uint64_t hash, uint32_t number) {
   return (hash >> NUMBER_BITS << NUMBER_BITS) | (number + 1);
 }
 
-// The number of a name, or -1 and the first empty place on its way.
+// The number of a name, or -1 and the first empty place on its probe path.
 static int find(const struct table *table, const uint64_t *name, uint64_t hash, uint32_t *place) {
   uint32_t mask = 2 * table->capacity - 1;
   for (uint32_t at = (uint32_t)hash & mask;; at = (at + 1) & mask) {
@@ -172,7 +172,7 @@ bool cc_shared_is_dead(int pid) {
   return pid != getpid() && kill(pid, 0) != 0 && errno == ESRCH;
 }
 
-// Takes an entry whose claimant died before it was published; finishes it if it was.
+// Takes an entry whose claimant died before publishing it; finishes it if it was published.
 static bool take_over(const struct table *table, uint32_t number, uint32_t claim) {
   uint32_t owner = atomic_load(&table->owners[number]);
   if (owner == FREE) return atomic_compare_exchange_strong(&table->owners[number], &owner, claim);

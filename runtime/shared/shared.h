@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The memory that the master and its workers share: one anonymous mapping made before the first
-// fork. It holds the worker slots with their ledgers and the tables of cells, limits and secrets.
+// The memory that the master and its workers share: one anonymous mapping made before the first fork. It holds
+// the worker slots with their reservations, and the tables of cells, limits and secrets.
 //
-// Death of a process: nothing here waits for another process. Every change that others rely on is
-// one atomic operation, so a process killed between any two instructions leaves at worst a name
-// entry that was claimed but not finished; the next one in need of room takes it back once its
-// owner is gone. A worker slot has one writer: the process that runs in it for what it is doing,
-// the master for who runs in it.
+// Processes that die: nothing here waits for another process. Every change that others rely on is one atomic
+// operation, so a process killed between any two instructions leaves at worst a name entry that is claimed
+// but not finished; the next process that needs room takes it back. A worker slot has one writer for each
+// field: the process that runs in it for what it is doing, the master for who runs in it.
 //
-// When cc_share was not called, the mapping is made at first use, without worker slots, so that
-// tools and tests have the tables too.
+// Without cc_share the mapping is made at first use, without worker slots, so that tools and tests have the
+// tables too.
 #ifndef CC_SHARED_H
 #define CC_SHARED_H
 #include "api/types.h"
@@ -23,13 +22,13 @@ enum {
   CC_LIMITS = 32768,
   CC_SECRETS = 1024,
   CC_ENTRIES = 4096,      // open reservations of one worker
-  CC_NAME_BYTES = 64,     // a name of up to 63 bytes, zeros, and its size in the last byte
-  CC_TEXT_BYTES = 192,    // a text of up to 191 bytes behind its size
+  CC_NAME_BYTES = 64,     // up to 63 bytes, zeros, and the size in the last byte
+  CC_TEXT_BYTES = 192,    // the size, and a text of up to 191 bytes
   CC_WINDOW_SECONDS = 61, // every second that a window of 60 s can touch
   CC_WINDOW_KINDS = 3,    // requests, input tokens, output tokens
   CC_RATE_KINDS = 4,      // requests, tokens, input tokens, output tokens
   CC_SECRET_BYTES = 12 * 1024,
-  CC_SECRET_COPIES = 4 // the one that is read, and those being written
+  CC_SECRET_COPIES = 4 // the one that is read, and those under way
 };
 
 struct cc_shared_slot {
@@ -84,10 +83,10 @@ struct cc_shared_secret {
 
 enum cc_shared_table { CC_TABLE_CELLS, CC_TABLE_LIMITS, CC_TABLE_SECRETS };
 
-// The number of the entry called name (1 to 63 bytes) in a table, made when new: 0 or more, or
-// CC_EINVAL for a bad name, CC_ELIMIT when the table is full. Numbers are given out from 0 on.
+// The number of the entry with this name (1 to 63 bytes) in a table, made when new: 0 or more. CC_EINVAL for
+// a bad name, CC_ELIMIT when the table is full. Numbers are given out from 0 on.
 int cc_shared_named(enum cc_shared_table table, const char *name, uint32_t size);
-// The number of a name that is there; CC_ENOTFOUND when it is not.
+// The same, but CC_ENOTFOUND instead of making one.
 int cc_shared_known(enum cc_shared_table table, const char *name, uint32_t size);
 // All numbers given out so far are below this one.
 int cc_shared_names(enum cc_shared_table table);
@@ -101,29 +100,29 @@ struct cc_shared_secret *cc_shared_secret(int number);
 // The CC_ENTRIES reservations of a worker slot, or NULL when there is no such slot.
 struct cc_shared_entry *cc_shared_reservations(int slot);
 
-// Has the process of this pid ended? A pid that is used again has not.
+// Whether the process with this pid has ended. A pid that is used again has not.
 bool cc_shared_is_dead(int pid);
 
-// A random number of the mapping: the same in all processes of a relay.
+// A random number, the same in all processes of a relay.
 uint64_t cc_shared_id(void);
 
 // A hash of words that differs from one mapping to the next.
 uint64_t cc_shared_hash(const uint64_t *words, size_t count);
 
-// Which worker slot this process runs in; -1, as at the start, for the master and tools.
+// Sets and returns the worker slot this process runs in; -1, as at the start, for the master and tools.
 void cc_shared_this(int slot);
 int cc_shared_own(void);
 
-// What the process in this slot is doing; nothing happens outside a slot.
+// Record what the process in this slot is doing. Outside a slot they do nothing.
 void cc_shared_busy(double since);
 void cc_shared_exchanges(int delta);
 void cc_shared_script(bool runs);
 
-// The master's words about a slot: a process was started in it, or has ended there. The end also
-// clears what the process was doing, but for the script it ran.
+// The master records that a process was started in a slot, or has ended. The end also clears what the process
+// was doing, but for the script it ran.
 void cc_shared_slot_started(uint32_t slot, int pid);
 void cc_shared_slot_ended(uint32_t slot, int status);
 
-// Unmaps it all in this process; the next use begins with a new, empty mapping.
+// Unmaps all of it in this process. The next use begins with a new, empty mapping.
 void cc_shared_close(void);
 #endif

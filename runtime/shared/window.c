@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A word is, from the top: the lap of the ring that it serves, the ms in its second at which something
-// was added last, and the amount.
+// A word has, from the top: the lap of the ring that it serves, the ms within its second at which something was
+// added last, and the amount.
 #include "shared/window.h"
 
 enum { AMOUNT_BITS = 27, MS_BITS = 10, SECONDS = CC_WINDOW_SECONDS };
@@ -23,7 +23,7 @@ static uint64_t word_of(uint64_t lap, uint64_t ms, uint64_t amount) {
   return (lap << MS_BITS | ms) << AMOUNT_BITS | amount;
 }
 
-// The first ms at which a word counts no more.
+// The first ms at which a word no longer counts.
 static uint64_t end_of(uint64_t word, unsigned place) {
   return second_of(word, place) * 1000 + ms_of(word) + CC_WINDOW_MS + 1;
 }

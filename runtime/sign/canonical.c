@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The service rebuilds this text from what it received and compares signatures, so every byte here
-// follows from the bytes of the wire and from nothing else.
+// The service rebuilds this text from what it received and compares signatures, so every byte here depends on
+// the bytes on the wire alone.
 #include "sign/canonical.h"
 #include <stdlib.h>
 #include <string.h>
@@ -66,9 +66,9 @@ void cc_canonical_path(struct cc_slice path, uint32_t options, struct cc_buffer 
 
 // ---- Query -------------------------------------------------------------------------------------
 
-struct parameter { // encoded text in a buffer
+struct parameter { // its encoded text is in a buffer
   const char *text;
-  size_t start, name, value; // sizes of name and value
+  size_t start, name, value; // start, and sizes of name and value
 };
 
 static int digit(char byte) {
@@ -77,7 +77,7 @@ static int digit(char byte) {
   return -1;
 }
 
-// Encodes text that may be encoded already, wholly or in part, and returns the size of the result.
+// Encodes a text that may be encoded already, in whole or in part. Returns the size of the result.
 static size_t add_query(struct cc_buffer *out, const char *text, size_t size) {
   size_t start = out->size;
   for (size_t i = 0; i < size; i++) {
@@ -156,7 +156,7 @@ static bool begins(struct cc_slice name, const char *with) {
   return name.size >= size && strncasecmp(name.data, with, size) == 0;
 }
 
-// Proxies on the way may change these.
+// Headers that proxies on the way may change.
 static bool is_unsigned(struct cc_slice name) {
   static const char *const names[] = {
       "connection",        "expect",     "keep-alive",     "te", "trailer", "upgrade",
@@ -192,7 +192,7 @@ static bool blank(char byte) {
   return byte == ' ' || byte == '\t';
 }
 
-// Without outer blanks, and one space for each run of inner ones.
+// Drops blanks at both ends and makes one space of each run within.
 static void add_folded(struct cc_buffer *out, struct cc_slice value) {
   bool gap = false, begun = false;
   for (uint32_t i = 0; i < value.size; i++) {
@@ -224,7 +224,7 @@ static void add_headers(const struct cc_header **list, size_t count, struct cc_b
   }
 }
 
-// The headers that the signer itself adds, and Host, to made: their number.
+// Fills made with Host and the headers that the signer adds. Returns their number.
 static size_t own_headers(const struct cc_sigv4 *request, const char *date,
                           struct cc_header made[4]) {
   size_t count = 0;

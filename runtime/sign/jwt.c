@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON Web Tokens signed with RS256 (RFC 7515, 7518), as token services take them from service
-// accounts. cc_jwt is in relay.h.
+// Signs JSON Web Tokens with RS256 (RFC 7515, 7518), the kind that token services take from service
+// accounts.
 #include "sign/jwt.h"
 #include "api/error.h"
 #include "api/json.h"
@@ -14,7 +14,7 @@ static bool is_usable(const mbedtls_pk_context *key) {
          mbedtls_pk_get_len(key) <= MBEDTLS_MPI_MAX_SIZE;
 }
 
-// The parser wants a NUL at the end, and reads nothing behind one.
+// The parser needs a NUL at the end and reads nothing behind it.
 static int read_key(mbedtls_pk_context *key, const char *text, uint32_t size) {
   char *copy = cc_copy_text(text, size);
   int result = CC_MBED_PARSE_KEY(key, (const unsigned char *)copy, (size_t)size + 1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signing as Lua sees it (relay.h): text lines in, text lines out.
+// Signs requests of the relay's own for Lua (api/sign.h): text lines in, text lines out.
 #include "api/error.h"
 #include "sign/digest.h"
 #include "sign/sigv4.h"
@@ -18,7 +18,7 @@ static bool read_line(const char *line, size_t size, struct cc_header *header) {
   return true;
 }
 
-// The lines of text as headers: CC_OK and a malloc'ed table, or CC_EINVAL.
+// Splits text lines into headers: CC_OK and a table that the caller frees, or CC_EINVAL.
 static int read_lines(const char *text, struct cc_header **out, size_t *count) {
   size_t most = 1;
   for (const char *at = text; *at; at++)

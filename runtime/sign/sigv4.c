@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a request to its signature: canonical request, string to sign, signing key of the day. The
-// key is made anew for each request (four HMACs) so that nothing secret outlives a call.
+// Makes of a request the canonical request, the string to sign, the signing key of the day, the signature.
+// The key is derived anew for each request (four HMACs), so that nothing secret outlives a call.
 #include "sign/sigv4.h"
 #include "api/error.h"
 #include "sign/canonical.h"
@@ -18,7 +18,7 @@ bool cc_sigv4_makes(struct cc_slice name) {
 
 // ---- Checks ------------------------------------------------------------------------------------
 
-// A part of the credential's scope, or the method: visible, and none of the separators.
+// A part of the credential scope, or the method: visible characters, none of the separators.
 static bool is_word(struct cc_slice text) {
   for (uint32_t i = 0; i < text.size; i++) {
     uint8_t byte = (uint8_t)text.data[i];
@@ -72,7 +72,7 @@ struct work {
   struct cc_buffer canonical, names, text;
 };
 
-// No text outgrows this, so that growing leaves no copy of the token behind.
+// No text is longer, so no buffer grows and leaves a copy of the token behind.
 static size_t room(const struct cc_sigv4 *request) {
   size_t size = 1024 + 3 * (size_t)request->target.size + request->method.size +
                 request->host.size + request->signer->session_token.size +
@@ -116,7 +116,7 @@ static void work_end(struct work *work) {
   cc_buffer_wipe(&work->text);
 }
 
-// Both texts of a request, or CC_EINVAL with nothing to end.
+// Makes both texts of a request. After CC_EINVAL there is nothing to end.
 static int work_begin(struct work *work, const struct cc_sigv4 *request) {
   *work = (struct work){.request = *request};
   if (!fits(request)) return CC_EINVAL;
