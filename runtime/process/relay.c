@@ -86,7 +86,7 @@ static void look_at_loop(struct cc_relay *relay) {
   run_loop(relay, UV_RUN_NOWAIT);
 }
 
-// What scripts allocate in a turn counts for its exchange, if it is one's.
+// What scripts allocate in a turn counts for the exchange of its event, if there is one.
 static void begin_turn(struct cc_relay *relay, cc_id id) {
   cc_watchdog_begin(id ? cc_exchange_script_bytes(relay, id) : NULL);
 }

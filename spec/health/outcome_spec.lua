@@ -335,7 +335,7 @@ describe('the client gets', function()
       ['{"code":500,"msg":"404 NOT_FOUND","success":false}'] = ': 404 NOT_FOUND$',
       ['{"base_resp":{"status_code":1004,"status_msg":"login fail"}}'] = ': login fail$',
       ['{"error":{"code":"1302","message":"slow down"}}'] = ': slow down$',
-      ['{"x":1}'] = 'no message$', ['{}'] = 'no message$',
+      ['{"x":1}'] = 'not a message$', ['{}'] = 'not a message$',
     } do
       local answer = answer_to { status = 200, error = 'CC_ENOMESSAGE', body = body }
       assert.equal(502, answer.status)
