@@ -112,8 +112,8 @@ static void *accept_all(void *data) {
     struct served *served = cc_alloc(sizeof *served);
     *served = (struct served){upstream, fd};
     upstream->fds[number] = fd;
+    atomic_fetch_add(&upstream->connections, 1); // before the peer can see an answer and ask
     pthread_create(&upstream->connection[number], NULL, serve, served);
-    atomic_fetch_add(&upstream->connections, 1);
   }
 }
 
