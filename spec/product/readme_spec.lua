@@ -400,6 +400,7 @@ end)
 
 it('what a credential scheme and its source have is listed, and no more', function()
   local expected = used('lua/ccrelay/exchange/attempt.lua', 'scheme')
+  for name in pairs(used('lua/ccrelay/exchange/compose.lua', 'scheme')) do expected[name] = true end
   for name in pairs(used('lua/ccrelay/generation/init.lua', 'scheme')) do expected[name] = true end
   for name in pairs(used('lua/ccrelay/credentials/cache.lua', 'source')) do expected[name] = true end
   assert.is_true(expected.examine and expected.mandatory_ms)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Candidates: which upstreams, in which order, and the answers when there is none.
 local stage = require 'support.stage'
+local selection = require 'ccrelay.routing.selection'
 local upstream = require 'ccrelay.routing.candidates'
 
 local TELL = [[
@@ -61,7 +62,7 @@ describe('candidates', function()
     local most, await, asked = 0, upstream.await, 0
     upstream.await = function(exchange, filter)
       local list = await(exchange, filter)
-      most, asked = math.max(most, #upstream.known(exchange)), asked + 1
+      most, asked = math.max(most, #selection.known(exchange)), asked + 1
       return list
     end
     local ask = 'for i = 1, 20 do relay.upstreams(exchange) relay.upstreams(exchange, { provider = "b" }) end'

@@ -11,6 +11,7 @@ local messages = require 'ccrelay.endpoints.messages'
 local count_coalescing = require 'ccrelay.exchange.count_coalescing'
 local call = require 'ccrelay.script.call'
 local candidates = require 'ccrelay.routing.candidates'
+local selection = require 'ccrelay.routing.selection'
 
 local M = { decodes = true }
 
@@ -30,7 +31,7 @@ local function able(exchange)
   local first = candidates.candidates(exchange)[1]
   if first and not first.key.provider:supports 'count_tokens' then return {} end
   local list = {}
-  for _, candidate in ipairs(candidates.known(exchange)) do
+  for _, candidate in ipairs(selection.known(exchange)) do
     if candidate.key.provider:supports 'count_tokens' then list[#list + 1] = candidate end
   end
   return list

@@ -7,11 +7,11 @@ local Outcome = require 'ccrelay.health.outcome'
 local respond = require 'ccrelay.exchange.respond'
 local clients = require 'ccrelay.limits.clients'
 local respond_upstream = require 'ccrelay.exchange.respond_upstream'
-local candidates = require 'ccrelay.routing.candidates'
 local content_encoding = require 'ccrelay.exchange.content_encoding'
 local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local model_lists = require 'ccrelay.routing.model_lists'
+local selection = require 'ccrelay.routing.selection'
 local wait = require 'ccrelay.sched.wait'
 
 -- The endpoint reads the body, so C has to decode its content-encoding.
@@ -57,7 +57,7 @@ function M.serve(exchange)
   if exchange.answered then return end
   local outcome = handle.object(result, 'outcome')
   if Outcome.is(outcome, exchange) then return respond_upstream.outcome(exchange, outcome) end
-  if result == nil and candidates.were_none(exchange) then return respond_upstream.no_candidate(exchange) end
+  if result == nil and selection.were_none(exchange) then return respond_upstream.no_candidate(exchange) end
   error('the policy returned ' .. (result == nil and 'nothing' or 'a ' .. type(result)) .. ', expected an outcome', 0)
 end
 

@@ -3,16 +3,16 @@
 -- an attempt that was not sent is refunded, and that no exchange makes more than MOST_ATTEMPTS.
 local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.health.outcome'
-local Request = require 'ccrelay.providers.draft'
 local Upstream = require 'ccrelay.routing.candidates'
 local reservation = require 'ccrelay.limits.reservation'
-local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
 local latency = require 'ccrelay.health.latency'
 local learn = require 'ccrelay.health.learn'
 local wait_queue = require 'ccrelay.routing.wait_queue'
 local response_headers = require 'ccrelay.limits.response_headers'
+local compose = require 'ccrelay.exchange.compose'
 local call = require 'ccrelay.script.call'
+local selection = require 'ccrelay.routing.selection'
 local wait = require 'ccrelay.sched.wait'
 local cache = require 'ccrelay.credentials.cache'
 
@@ -45,8 +45,6 @@ local M = {}
 
 local MOST_ATTEMPTS = 64 -- of an exchange
 
-local spec = ffi.new 'struct cc_attempt_spec'
-
 local function attempts_of(exchange)
   local own = exchange.attempts
   if not own then
@@ -76,9 +74,9 @@ end
 local function not_admitted(exchange, attempt, reason, pause)
   local ready = C.cc_now() + pause
   if reason == 'limited' then
-    Upstream.refuse(exchange, reason, ready, attempt.key.provider)
+    selection.refuse(exchange, reason, ready, attempt.key.provider)
   else
-    Upstream.leave_out(exchange, attempt.upstream, 'half_open', ready)
+    selection.leave_out(exchange, attempt.upstream, 'half_open', ready)
   end
   return Outcome.refused(exchange, attempt, reason, pause)
 end
@@ -117,62 +115,6 @@ end
 
 -- ---- Sending -----------------------------------------------------------------------------------
 
-local FRAMINGS = { eventstream = C.CC_FRAMING_EVENTSTREAM }
-
-local function framing_of(exchange, attempt)
-  if exchange.endpoint == 'passthrough' then
-    return exchange.held_bytes and C.CC_FRAMING_MESSAGES or C.CC_FRAMING_OPAQUE
-  end
-  return FRAMINGS[attempt.key.provider.adapter.framing] or C.CC_FRAMING_MESSAGES
-end
-
--- What counts as a success. An answer that the adapter reads itself may have any shape.
-local function success_of(exchange, attempt)
-  if exchange.held_bytes then return C.CC_SUCCESS_OBJECT end
-  if exchange.endpoint ~= 'count_tokens' then return C.CC_SUCCESS_MESSAGE end
-  return attempt.key.provider.adapter.count_tokens and C.CC_SUCCESS_OBJECT or C.CC_SUCCESS_COUNT
-end
-
-local function fill_spec(exchange, attempt)
-  local generation = exchange.generation
-  local configuration, gate = generation.configuration, generation.policy.gate
-  spec.framing, spec.success = framing_of(exchange, attempt), success_of(exchange, attempt)
-  spec.stream = exchange.endpoint == 'messages' and exchange.stream
-  spec.head_ms = attempt.patience or configuration.server.timeout_ms
-  spec.gate_bytes, spec.gate_ms = exchange.held_bytes or gate.bytes, exchange.held_bytes and 0 or gate.ms
-  spec.gate_opens = not attempt.more
-  local reserved = attempt.reserved
-  local admission = exchange.admission
-  spec.entries[0] = admission and admission.reserved and admission.reserved.entry or 0
-  spec.entries[1], spec.entries[2] = reserved and reserved[0].entry or 0, reserved and reserved[1].entry or 0
-  return spec
-end
-
-local function draft(exchange, origin, filled)
-  return (C.cc_attempt_begin(exchange.relay, exchange.handle, origin, filled))
-end
-
-local function apply_edits(exchange, request)
-  if not exchange.edits then return end
-  for _, edit in ipairs(exchange.edits) do
-    if edit.json then request:set_json(edit.name, edit.json) else request:remove(edit.name) end
-  end
-end
-
-local function prepare(exchange, attempt)
-  local adapter = attempt.key.provider.adapter
-  local request = Request.new(exchange, attempt.number, attempt.upstream)
-  if exchange.endpoint == 'messages' then apply_edits(exchange, request) end
-  local passes = attempt.key.provider.passes
-  C.cc_attempt_pass_headers(exchange.relay, exchange.handle, attempt.number, passes, #passes)
-  if adapter.prepare then
-    call.adapter(adapter.prepare, handle.new(request), handle.of(attempt.upstream))
-  else
-    request:pass()
-  end
-  return attempt.key.provider.scheme.apply(request, attempt.upstream, adapter)
-end
-
 --- Cancels an attempt before its outcome.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
@@ -190,7 +132,7 @@ local function unsent(exchange, attempt, reason, message, final)
 end
 
 local function send(exchange, attempt)
-  local ok, ready, message = call.pcall(prepare, exchange, attempt)
+  local ok, ready, message = call.pcall(compose.prepare, exchange, attempt)
   if not ok or not ready then
     M.cancel(exchange, attempt)
     give_back(attempt)
@@ -248,7 +190,7 @@ local function new(exchange, upstream, more)
   if Upstream.credential(key.provider, exchange.client) ~= upstream.credential then
     error('exchange:try: this upstream was a candidate for another client', 4)
   end
-  if more == nil then more = Upstream.remains(exchange, upstream) end
+  if more == nil then more = selection.remains(exchange, upstream) end
   return {
     upstream = upstream, key = key, counted = exchange.endpoint == 'messages', probes = false, probed = false,
     number = -1, open = false, more = more, patience = patience_for(exchange, upstream, more),
@@ -262,7 +204,7 @@ local function dispatch(exchange, attempt)
     give_back(attempt)
     return unsent(exchange, attempt, 'address', message)
   end
-  local number = draft(exchange, origin, fill_spec(exchange, attempt))
+  local number = compose.begin(exchange, attempt, origin)
   if number < 0 then
     give_back(attempt)
     if wait.is_over(number) then wait.vanish(exchange) end
@@ -286,7 +228,7 @@ function M.start(exchange, upstream, more, race)
   if not Upstream.is(upstream) then error('exchange:try takes one of relay.upstreams(exchange)', 3) end
   if M.is_spent(exchange) then return nil, one_more(exchange) end
   local attempt, key = new(exchange, upstream, more), upstream.key
-  Upstream.mark_tried(exchange, key)
+  selection.mark_tried(exchange, key)
   local beside = race and race.count > 0 -- then the timer of the exchange belongs to the race
   local there, lack, final = obtain(exchange, key, upstream.credential, not beside and attempt.patience or nil, beside)
   if lack == cache.INTERRUPTED then return nil, nil end
@@ -414,7 +356,7 @@ end
 -- Another exchange took the room in the limit: the last candidate waits in the queue.
 local function gives_way(exchange, upstream, more, outcome)
   if outcome.error ~= 'limited' or M.last_failure(exchange) or not wait_queue.wanted(exchange) then return false end
-  if more == nil then more = Upstream.remains(exchange, upstream) end
+  if more == nil then more = selection.remains(exchange, upstream) end
   wait_queue.note(exchange, upstream.key, upstream.model, C.cc_now() + outcome.retry_after * 1000, false)
   return not more and Upstream.wait_for_room(exchange)
 end

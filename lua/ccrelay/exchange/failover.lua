@@ -5,6 +5,7 @@ local Upstream = require 'ccrelay.routing.candidates'
 local attempt = require 'ccrelay.exchange.attempt'
 local learn = require 'ccrelay.health.learn'
 local most_telling = require 'ccrelay.health.most_telling'
+local selection = require 'ccrelay.routing.selection'
 local wait = require 'ccrelay.sched.wait'
 
 local M = {}
@@ -40,7 +41,7 @@ end
 -- Tries the candidates that health left out.
 local function try_spares(exchange, outcome)
   while goes_on(exchange, outcome) do
-    local spare = Upstream.spare(exchange)
+    local spare = selection.next_spare(exchange)
     if not spare then break end
     outcome = attempt.run(exchange, spare, false)
   end

@@ -16,6 +16,7 @@ local owners = require 'ccrelay.exchange.owners'
 local race = require 'ccrelay.exchange.race'
 local random = require 'ccrelay.util.random'
 local border = require 'ccrelay.util.slice'
+local request_header = require 'ccrelay.exchange.request_header'
 local wait = require 'ccrelay.sched.wait'
 
 ---@alias ccrelay.Stream fun(self: ccrelay.Exchange, produce: fun(writer: ccrelay.Writer), answer: table?): table
@@ -127,48 +128,16 @@ function views.id()
   return random.id()
 end
 
-local function request_header(self, name)
-  local code = C.cc_request_header(self.relay, self.handle, name, #name, slice)
-  return code == C.CC_OK and text(slice) or nil
-end
-
--- Headers that are lists: a client may send them in several lines (RFC 9110, section 5.3).
-local LISTS = { ['anthropic-beta'] = true }
-
-local line_name = ffi.new 'struct cc_slice'
-
-local function joined_lines(self, name)
-  local lines = {}
-  for index = 0, math.huge do
-    if C.cc_request_header_at(self.relay, self.handle, index, line_name, slice) ~= C.CC_OK then break end
-    if string.lower(text(line_name)) == name then lines[#lines + 1] = text(slice) end
-  end
-  return table.concat(lines, ',')
-end
-
-local Header = { __metatable = false }
-
-function Header.__index(self, name)
-  local exchange, wanted = rawget(self, 1), tostring(name)
-  local value = request_header(exchange, wanted)
-  local list = value and string.lower(wanted)
-  return list and LISTS[list] and joined_lines(exchange, list) or value
-end
-
-function Header.__newindex()
-  error('headers of the request are read-only', 2)
-end
-
 function views.header(self)
-  return (setmetatable({ self }, Header))
+  return (request_header.of(self))
 end
 
 for name, header in each(hints.HEADERS) do
-  views[name] = function(self) return request_header(self, header) end
+  views[name] = function(self) return request_header.first(self, header) end
 end
 
 function views.tool_durations(self)
-  local value = request_header(self, hints.TOOL_DURATIONS)
+  local value = request_header.first(self, hints.TOOL_DURATIONS)
   return value and hints.tool_durations(value)
 end
 
@@ -406,6 +375,6 @@ methods.respond = respond.respond
 methods.refuse = respond.refuse
 methods.abort = respond.abort
 
-exchange_handle.define { class = Exchange, header = Header, methods = methods, views = views }
+exchange_handle.define { class = Exchange, header = request_header.Header, methods = methods, views = views }
 
 return M

@@ -4,12 +4,12 @@
 local C = require 'ccrelay.c'
 local access = require 'ccrelay.log.access'
 local attempts = require 'ccrelay.exchange.attempt'
-local candidates = require 'ccrelay.routing.candidates'
 local respond = require 'ccrelay.exchange.respond'
 local each = require 'ccrelay.util.each'
 local api_error = require 'ccrelay.util.api_error'
 local most_telling = require 'ccrelay.health.most_telling'
 local retry_after = require 'ccrelay.limits.retry_after'
+local selection = require 'ccrelay.routing.selection'
 local spend_cap = require 'ccrelay.exchange.spend_cap'
 local stated_limit = require 'ccrelay.health.stated_limit'
 
@@ -125,7 +125,7 @@ end
 -- Whether no upstream will serve the request until a person has acted. The client should show the error at once, not
 -- retry.
 local function is_final(exchange)
-  local refusal = candidates.refusal(exchange)
+  local refusal = selection.refusal(exchange)
   if refusal and refusal.ready then return false end
   for _, outcome in ipairs(exchange.outcomes) do
     if not outcome.final then return false end
@@ -190,7 +190,7 @@ end
 ---@param exchange ccrelay.Exchange
 function M.no_candidate(exchange)
   access.note_refused(exchange)
-  local refusal = candidates.refusal(exchange)
+  local refusal = selection.refusal(exchange)
   respond.debug(exchange, nil)
   if refusal and refusal.ready then
     if refusal.kind == 'stated' and repeat_stated(exchange, refusal) then return end
@@ -228,9 +228,9 @@ end
 -- tells more. Nil: send that the limits have no room.
 local function worth_telling(exchange, outcome)
   if outcome.ok then return outcome end
-  if is_stated_before(candidates.refusal(exchange), outcome) then return nil end
+  if is_stated_before(selection.refusal(exchange), outcome) then return nil end
   if not most_telling.cannot_serve(outcome) then return outcome end
-  local best, refusal = most_telling.choose(exchange.outcomes), candidates.refusal(exchange)
+  local best, refusal = most_telling.choose(exchange.outcomes), selection.refusal(exchange)
   if best and not most_telling.cannot_serve(best) then return best end
   if refusal and refusal.ready then return nil end
   return outcome.refused and best or outcome

@@ -7,14 +7,13 @@ local handle = require 'ccrelay.script.handle'
 local features = require 'ccrelay.providers.features'
 local health = require 'ccrelay.health'
 local affinity = require 'ccrelay.routing.affinity'
-local learn = require 'ccrelay.health.learn'
 local owners = require 'ccrelay.routing.owners'
-local most_telling = require 'ccrelay.health.most_telling'
 local members = require 'ccrelay.script.members'
 local new_table = require 'table.new'
 local key_order = require 'ccrelay.routing.key_order'
 local wait_queue = require 'ccrelay.routing.wait_queue'
 local model_class = require 'ccrelay.limits.model_class'
+local selection = require 'ccrelay.routing.selection'
 local serving = require 'ccrelay.routing.serving'
 local unknown_models = require 'ccrelay.health.unknown_models'
 
@@ -85,79 +84,6 @@ function M.credential(provider, client)
   return client.kind ~= 'subscription' and provider.adapter.key_optional and 'adapter' or nil
 end
 
----@class ccrelay.Refusal why there was no candidate
----@field kind 'none'|'not_allowed'|'unsupported'|'limited'|'stated'|'overloaded'
----@field ready number? the soonest moment of recovery
----@field feature string?
----@field provider string?
----@field limit string? name of the limit whose end the provider stated
----@field key ccrelay.Key? whose limit that is
-
----@class ccrelay.Selection exchange.selection, written here only
----@field known ccrelay.Upstream[]|false the candidates so far, one a key; false before anybody asked
----@field tried table<ccrelay.Key, boolean>
----@field refusal ccrelay.Refusal|false
----@field spare ccrelay.LeftOut|false the best of those left out
----@field last_spare ccrelay.LeftOut|false the best of those left out for long
----@field filter table|false what the policy asked for last, when it waits for room
-
----@class ccrelay.LeftOut an upstream that is only tried when the others have failed
----@field upstream ccrelay.Upstream
----@field badness integer
----@field ready number moment (cc_now) at which it may be healthy again
-
-local function selection_of(exchange)
-  local own = exchange.selection
-  if not own then
-    own = { known = false, tried = new_table(0, 1), refusal = false, spare = false, last_spare = false, filter = false }
-    exchange.selection = own
-  end
-  return own
-end
-
-local WEAK = { none = true, not_allowed = true } -- they say less than any other
-
-local function refuse(exchange, kind, ready, provider, feature, limit, key)
-  local own = selection_of(exchange)
-  local refusal = own.refusal
-  if not refusal or not refusal.ready and (ready or WEAK[refusal.kind]) or ready and ready < refusal.ready then
-    own.refusal = {
-      kind = kind, ready = ready, provider = provider.name, feature = feature, limit = limit, key = key,
-    }
-  end
-end
-
-M.refuse = refuse
-
---- Why there was no candidate, as far as that is known.
----@param exchange ccrelay.Exchange
----@return ccrelay.Refusal?
-function M.refusal(exchange)
-  return exchange.selection and exchange.selection.refusal or nil
-end
-
---- Whether the policy asked for candidates and there were none.
----@param exchange ccrelay.Exchange
----@return boolean
-function M.were_none(exchange)
-  local known = exchange.selection and exchange.selection.known
-  return known and #known == 0
-end
-
---- All candidates of an exchange so far.
----@param exchange ccrelay.Exchange
----@return ccrelay.Upstream[]
-function M.known(exchange)
-  return exchange.selection and exchange.selection.known or {}
-end
-
---- An attempt is made at a key.
----@param exchange ccrelay.Exchange
----@param key ccrelay.Key
-function M.mark_tried(exchange, key)
-  selection_of(exchange).tried[key] = true
-end
-
 local NO_ROOM_MS = 30000
 
 -- Whether limits leave room; refuses if not. What a provider told of its limits is a guess of what it will do:
@@ -165,7 +91,7 @@ local NO_ROOM_MS = 30000
 local function has_room(exchange, upstream, now)
   local key, model = upstream.key, upstream.model
   if key.uncounted then
-    refuse(exchange, 'overloaded', now + NO_ROOM_MS, key.provider)
+    selection.refuse(exchange, 'overloaded', now + NO_ROOM_MS, key.provider)
     return false
   end
   if not key.rates then return true end
@@ -174,36 +100,12 @@ local function has_room(exchange, upstream, now)
   local ready = now + delay
   if of_class and not wait_queue.waits_until(exchange, ready)
     and reservation.configured_wait(exchange, key, now) == 0 then
-    M.leave_out(exchange, upstream, 'limited', ready)
+    selection.leave_out(exchange, upstream, 'limited', ready)
     return false
   end
   wait_queue.note(exchange, key, model, ready, of_class)
-  refuse(exchange, 'limited', ready, key.provider)
+  selection.refuse(exchange, 'limited', ready, key.provider)
   return false
-end
-
--- How bad it is to be left out for a reason: the least bad is tried when nobody is healthy.
-local BADNESS = { limited = 1, cooling = 2, half_open = 3, open = 4, aside = 5, no_model = 6 }
-
-local function is_less_bad(a, b)
-  if a.badness ~= b.badness then return a.badness < b.badness end
-  if a.ready ~= b.ready then return a.ready < b.ready end
-  return a.upstream.key.priority > b.upstream.key.priority
-end
-
--- Out for minutes or an hour, and well again as soon as a person has acted.
-local LASTING = { aside = true, no_model = true }
-
---- Leaves an upstream out while others can serve. The best of those left out is kept, and apart from it the best
---- of those that are out for long.
----@param exchange ccrelay.Exchange
----@param upstream ccrelay.Upstream
----@param why ccrelay.UpstreamState|'no_model'
----@param ready number moment (cc_now) at which it may be healthy again
-function M.leave_out(exchange, upstream, why, ready)
-  local own, place = selection_of(exchange), LASTING[why] and 'last_spare' or 'spare'
-  local candidate = { upstream = upstream, badness = BADNESS[why], ready = ready }
-  if not own[place] or is_less_bad(candidate, own[place]) then own[place] = candidate end
 end
 
 ---@class ccrelay.Search for the candidates of one provider
@@ -219,7 +121,7 @@ local function refuse_stated(search, upstream, ready)
   local room = upstream.credential == 'own' and now + wait_queue.delay(exchange, key, model, now) or 0
   wait_queue.note(exchange, key, model, math.max(ready, room), ready >= room)
   ready = math.max(ready, room)
-  refuse(exchange, 'stated', ready, key.provider, nil, model_class.of(key, model).name, key)
+  selection.refuse(exchange, 'stated', ready, key.provider, nil, model_class.of(key, model).name, key)
 end
 
 -- Adds an upstream if it may be tried: limits of the configuration are never exceeded, and what a provider has
@@ -230,8 +132,8 @@ local function add(search, upstream)
   if upstream.credential ~= 'client' then state, ready, stated = health.key_limit(key, model, now) end
   if stated then return refuse_stated(search, upstream, ready) end
   if upstream.credential == 'own' and not has_room(exchange, upstream, now) then return end
-  if state then return M.leave_out(exchange, upstream, state, ready) end
-  if search.ready then return M.leave_out(exchange, upstream, search.state, search.ready) end
+  if state then return selection.leave_out(exchange, upstream, state, ready) end
+  if search.ready then return selection.leave_out(exchange, upstream, search.state, search.ready) end
   search.list[#search.list + 1] = upstream
 end
 
@@ -291,9 +193,9 @@ end
 local function consider(exchange, list, entry, now, only)
   local provider = entry.provider
   local feature = features.missing(provider, exchange:features())
-  if feature then return refuse(exchange, 'unsupported', nil, provider, feature) end
+  if feature then return selection.refuse(exchange, 'unsupported', nil, provider, feature) end
   local credential = M.credential(provider, exchange.client)
-  if not credential then return refuse(exchange, 'none', nil, provider) end
+  if not credential then return selection.refuse(exchange, 'none', nil, provider) end
   return add_all(exchange, list, entry, credential, now, only)
 end
 
@@ -318,51 +220,6 @@ local function order_for_conversation(exchange, list)
   if known and known.org and known.org ~= '' and exchange.has_signatures then prefer(list, known.org) end
 end
 
-local function take_spare(exchange)
-  local own = selection_of(exchange)
-  local place = own.spare and 'spare' or 'last_spare'
-  local spare = own[place]
-  own[place] = false
-  return spare
-end
-
--- One that does not have the model would only say so again: that is for clients to whom nobody has said more.
-local function may_tell(exchange, spare)
-  local tried = selection_of(exchange).tried
-  if tried[spare.upstream.key] or learn.is_given_up(exchange, spare.upstream) then return false end
-  if spare.badness ~= BADNESS.no_model then return true end
-  local failure = most_telling.choose(exchange.outcomes)
-  return failure ~= nil and most_telling.cannot_serve(failure)
-end
-
---- The best candidate that health left out; the next time the best of those that are out for long; then none. For
---- an exchange in which all others failed.
----@param exchange ccrelay.Exchange
----@return ccrelay.Upstream?
-function M.spare(exchange)
-  local spare = take_spare(exchange)
-  if not spare then return nil end
-  if not may_tell(exchange, spare) then return M.spare(exchange) end
-  spare.upstream.is_spare = true
-  return spare.upstream
-end
-
--- Candidates are kept once a key, however often a script asks for them: the latest counts.
-local function place_of(known, key)
-  for index, upstream in ipairs(known) do
-    if upstream.key == key then return index end
-  end
-  return #known + 1
-end
-
-local function keep(exchange, list)
-  local own = selection_of(exchange)
-  local before, known = own.known, own.known or new_table(#list, 0)
-  for index, upstream in ipairs(list) do known[before and place_of(known, upstream.key) or index] = upstream end
-  own.known = known
-  return list
-end
-
 --- The candidates of an exchange, best first: the healthy ones, or the least bad one when none is. Remembers them
 --- on the exchange.
 ---@param exchange ccrelay.Exchange
@@ -373,16 +230,15 @@ function M.candidates(exchange, filter)
   local model = exchange.model
   if not model then return list end
   local entries = serving.of(exchange.generation, model, filter)
-  local own = selection_of(exchange)
-  if entries.forbidden then own.refusal = own.refusal or { kind = 'not_allowed' } end
-  own.spare, own.last_spare = false, false
+  selection.begin(exchange, entries.forbidden)
   local having, only = owners.having_file(exchange, entries, M.credential)
   for _, entry in ipairs(having) do consider(exchange, list, entry, now, only) end
-  local spare = #list == 0 and take_spare(exchange)
+  local spare = #list == 0 and selection.take_spare(exchange)
   if spare then list[1] = spare.upstream end
   if #list > 1 then table.sort(list, comes_before) end
   order_for_conversation(exchange, list)
-  return (keep(exchange, list))
+  selection.keep(exchange, list)
+  return list
 end
 
 --- Waits until a key that had no room for the exchange may have some; false at once when that is too late.
@@ -390,7 +246,7 @@ end
 ---@return boolean
 function M.wait_for_room(exchange)
   local waited = wait_queue.wait(exchange)
-  if waited then selection_of(exchange).refusal = false end
+  if waited then selection.clear_refusal(exchange) end
   return waited
 end
 
@@ -412,7 +268,7 @@ end
 function M.await(exchange, filter)
   local list = M.candidates(exchange, filter)
   local waits = wait_queue.wanted(exchange) and not (filter and filter.wait == false)
-  selection_of(exchange).filter = waits and (filter or EVERY)
+  selection.set_filter(exchange, waits and (filter or EVERY))
   if #list > 0 or not waits then return list end
   return wait_for_some(exchange, filter)
 end
@@ -420,7 +276,7 @@ end
 local function untried(exchange, list)
   local rest = {}
   for _, upstream in ipairs(list) do
-    if not selection_of(exchange).tried[upstream.key] then rest[#rest + 1] = upstream end
+    if not selection.is_tried(exchange, upstream.key) then rest[#rest + 1] = upstream end
   end
   return rest
 end
@@ -430,24 +286,12 @@ end
 ---@param exchange ccrelay.Exchange
 ---@return ccrelay.Upstream[]
 function M.later(exchange)
-  local list, filter = {}, selection_of(exchange).filter
+  local list, filter = {}, selection.filter(exchange)
   while filter and #list == 0 and M.wait_for_room(exchange) do
     list = untried(exchange, M.candidates(exchange, filter))
   end
   if #list == 0 then wait_queue.leave(exchange) end
   return list
-end
-
---- Whether an untried candidate of another provider remains beside the one at hand.
----@param exchange ccrelay.Exchange
----@param current ccrelay.Upstream
----@return boolean
-function M.remains(exchange, current)
-  for _, other in ipairs(M.known(exchange)) do
-    local elsewhere = other.key.provider ~= current.key.provider and not exchange.selection.tried[other.key]
-    if elsewhere and not learn.is_given_up(exchange, other) then return true end
-  end
-  return false
 end
 
 --- An upstream at a given provider for endpoints that have no model.

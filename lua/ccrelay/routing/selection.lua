@@ -1,0 +1,217 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Keeps what the selection of upstreams finds out for an exchange: the candidates, which keys were tried, why there was
+-- none, and which upstreams were left out because others are healthier.
+local learn = require 'ccrelay.health.learn'
+local most_telling = require 'ccrelay.health.most_telling'
+local new_table = require 'table.new'
+
+---@class ccrelay.Selection exchange.selection, written here only
+---@field known ccrelay.Upstream[]|false the candidates so far, one a key; false before anybody asked
+---@field tried table<ccrelay.Key, boolean>
+---@field refusal ccrelay.Refusal|false
+---@field spare ccrelay.LeftOut|false the best of those left out
+---@field last_spare ccrelay.LeftOut|false the best of those left out for long
+---@field filter table|false what the policy asked for last, when it waits for room
+
+---@class ccrelay.Refusal why there was no candidate
+---@field kind 'none'|'not_allowed'|'unsupported'|'limited'|'stated'|'overloaded'
+---@field ready number? the soonest moment of recovery
+---@field feature string?
+---@field provider string?
+---@field limit string? name of the limit whose end the provider stated
+---@field key ccrelay.Key? whose limit that is
+
+---@class ccrelay.LeftOut an upstream that is only tried when the others have failed
+---@field upstream ccrelay.Upstream
+---@field badness integer
+---@field ready number moment (cc_now) at which it may be healthy again
+
+local M = {}
+
+local function selection_of(exchange)
+  local own = exchange.selection
+  if not own then
+    own = { known = false, tried = new_table(0, 1), refusal = false, spare = false, last_spare = false, filter = false }
+    exchange.selection = own
+  end
+  return own
+end
+
+--- Begins a search for candidates: forgets the upstreams that were left out before.
+---@param exchange ccrelay.Exchange
+---@param forbidden boolean? whether no provider may serve the model
+function M.begin(exchange, forbidden)
+  local own = selection_of(exchange)
+  if forbidden then own.refusal = own.refusal or { kind = 'not_allowed' } end
+  own.spare, own.last_spare = false, false
+end
+
+-- ---- Refusals ----------------------------------------------------------------------------------
+
+local WEAK = { none = true, not_allowed = true } -- they say less than any other
+
+--- Notes why an upstream is no candidate. What says when there is room again is kept before what does not, the soonest
+--- first.
+---@param exchange ccrelay.Exchange
+---@param kind string of a ccrelay.Refusal
+---@param ready number? moment (cc_now) of recovery
+---@param provider ccrelay.Provider
+---@param feature string?
+---@param limit string?
+---@param key ccrelay.Key?
+function M.refuse(exchange, kind, ready, provider, feature, limit, key)
+  local own = selection_of(exchange)
+  local refusal = own.refusal
+  if not refusal or not refusal.ready and (ready or WEAK[refusal.kind]) or ready and ready < refusal.ready then
+    own.refusal = {
+      kind = kind, ready = ready, provider = provider.name, feature = feature, limit = limit, key = key,
+    }
+  end
+end
+
+--- Why there was no candidate, as far as that is known.
+---@param exchange ccrelay.Exchange
+---@return ccrelay.Refusal?
+function M.refusal(exchange)
+  return exchange.selection and exchange.selection.refusal or nil
+end
+
+--- Forgets the refusal: the exchange has waited, and asks again.
+---@param exchange ccrelay.Exchange
+function M.clear_refusal(exchange)
+  selection_of(exchange).refusal = false
+end
+
+-- ---- Candidates --------------------------------------------------------------------------------
+
+-- Candidates are kept once a key, however often a script asks for them: the latest counts.
+local function place_of(known, key)
+  for index, upstream in ipairs(known) do
+    if upstream.key == key then return index end
+  end
+  return #known + 1
+end
+
+--- Keeps the candidates that a search has found.
+---@param exchange ccrelay.Exchange
+---@param list ccrelay.Upstream[]
+function M.keep(exchange, list)
+  local own = selection_of(exchange)
+  local before, known = own.known, own.known or new_table(#list, 0)
+  for index, upstream in ipairs(list) do known[before and place_of(known, upstream.key) or index] = upstream end
+  own.known = known
+end
+
+--- All candidates of an exchange so far.
+---@param exchange ccrelay.Exchange
+---@return ccrelay.Upstream[]
+function M.known(exchange)
+  return exchange.selection and exchange.selection.known or {}
+end
+
+--- Whether the policy asked for candidates and there were none.
+---@param exchange ccrelay.Exchange
+---@return boolean
+function M.were_none(exchange)
+  local known = exchange.selection and exchange.selection.known
+  return known and #known == 0
+end
+
+--- Keeps what the policy asked for, for later searches.
+---@param exchange ccrelay.Exchange
+---@param filter table|false false: it does not wait for room
+function M.set_filter(exchange, filter)
+  selection_of(exchange).filter = filter
+end
+
+--- What the policy asked for last.
+---@param exchange ccrelay.Exchange
+---@return table|false filter
+function M.filter(exchange)
+  return exchange.selection and exchange.selection.filter
+end
+
+--- An attempt is made at a key.
+---@param exchange ccrelay.Exchange
+---@param key ccrelay.Key
+function M.mark_tried(exchange, key)
+  selection_of(exchange).tried[key] = true
+end
+
+--- Whether an attempt was made at a key.
+---@param exchange ccrelay.Exchange
+---@param key ccrelay.Key
+---@return boolean
+function M.is_tried(exchange, key)
+  return exchange.selection and exchange.selection.tried[key] or false
+end
+
+--- Whether an untried candidate of another provider remains beside the one at hand.
+---@param exchange ccrelay.Exchange
+---@param current ccrelay.Upstream
+---@return boolean
+function M.remains(exchange, current)
+  for _, other in ipairs(M.known(exchange)) do
+    local elsewhere = other.key.provider ~= current.key.provider and not M.is_tried(exchange, other.key)
+    if elsewhere and not learn.is_given_up(exchange, other) then return true end
+  end
+  return false
+end
+
+-- ---- Upstreams that are left out ---------------------------------------------------------------
+
+-- How bad it is to be left out for a reason: the least bad is tried when nobody is healthy.
+local BADNESS = { limited = 1, cooling = 2, half_open = 3, open = 4, aside = 5, no_model = 6 }
+
+-- Out for minutes or an hour, and well again as soon as a person has acted.
+local LASTING = { aside = true, no_model = true }
+
+local function is_less_bad(a, b)
+  if a.badness ~= b.badness then return a.badness < b.badness end
+  if a.ready ~= b.ready then return a.ready < b.ready end
+  return a.upstream.key.priority > b.upstream.key.priority
+end
+
+--- Leaves an upstream out while others can serve. The best of those left out is kept, and apart from it the best
+--- of those that are out for long.
+---@param exchange ccrelay.Exchange
+---@param upstream ccrelay.Upstream
+---@param why ccrelay.UpstreamState|'no_model'
+---@param ready number moment (cc_now) at which it may be healthy again
+function M.leave_out(exchange, upstream, why, ready)
+  local own, place = selection_of(exchange), LASTING[why] and 'last_spare' or 'spare'
+  local candidate = { upstream = upstream, badness = BADNESS[why], ready = ready }
+  if not own[place] or is_less_bad(candidate, own[place]) then own[place] = candidate end
+end
+
+--- Takes the best upstream that was left out, the next time the best of those that are out for long.
+---@param exchange ccrelay.Exchange
+---@return ccrelay.LeftOut|false
+function M.take_spare(exchange)
+  local own = selection_of(exchange)
+  local place = own.spare and 'spare' or 'last_spare'
+  local spare = own[place]
+  own[place] = false
+  return spare
+end
+
+-- An upstream without the model would only say so again: it is tried when no failure has told the client more.
+local function is_worth_trying(exchange, spare)
+  if M.is_tried(exchange, spare.upstream.key) or learn.is_given_up(exchange, spare.upstream) then return false end
+  if spare.badness ~= BADNESS.no_model then return true end
+  local failure = most_telling.choose(exchange.outcomes)
+  return failure ~= nil and most_telling.cannot_serve(failure)
+end
+
+--- Takes an upstream that was left out and is worth trying, for an exchange in which all others failed.
+---@param exchange ccrelay.Exchange
+---@return ccrelay.Upstream?
+function M.next_spare(exchange)
+  local spare = M.take_spare(exchange)
+  if not spare then return nil end
+  if not is_worth_trying(exchange, spare) then return M.next_spare(exchange) end
+  spare.upstream.is_spare = true
+  return spare.upstream
+end
+
+return M
