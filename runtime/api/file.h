@@ -22,6 +22,12 @@ int cc_file_read(const char *path, uint32_t limit, struct cc_file *out);
 // it is no link, CC_ENOTFOUND, CC_ELIMIT when it has capacity bytes or more, CC_ESYSTEM.
 int cc_file_link(const char *path, char *out, uint32_t capacity);
 
+// Makes data the whole text of the file at path, in one step: who reads it meanwhile gets the old text or
+// the new one. Symbolic links are followed. A file that is there keeps its owner, group and mode; a new one
+// gets mode, and its folder is made (mode 0700) if only the last part of its path is missing. CC_ENOTFOUND
+// when the folder or what a link leads to is missing, CC_EINVAL when it is no regular file, CC_ESYSTEM.
+int cc_file_write(const char *path, const char *data, uint32_t size, uint32_t mode);
+
 // The names in the folder at path that end in suffix, joined by NUL, allocated for the caller.
 // CC_ENOTFOUND, CC_ESYSTEM.
 int cc_folder(const char *path, const char *suffix, char **out, uint32_t *out_size);

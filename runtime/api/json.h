@@ -22,6 +22,20 @@ int cc_json_without(const char *text, uint32_t size, const char *path, uint32_t 
 // when there is no array, CC_EJSON, CC_EJSON_DEPTH or CC_EJSON_OBJECT when the text is no JSON object.
 int cc_json_count(const char *text, uint32_t size, const char *path, uint32_t path_size);
 
+// The offsets of a member in its text, and the sizes with quotes.
+struct cc_json_place {
+  uint32_t key;
+  uint32_t key_size;
+  uint32_t value;
+  uint32_t value_size;
+};
+
+// Finds the member at a dotted path of a JSON object, the last one of a doubled name. CC_ENOTFOUND;
+// CC_EJSON or CC_EJSON_DEPTH with value at the first byte that does not fit; CC_EJSON_OBJECT when the text
+// is no JSON object.
+int cc_json_place(const char *text, uint32_t size, const char *path, uint32_t path_size,
+                  struct cc_json_place *out);
+
 // Parses TOML 1.0 (https://toml.io/en/v1.0.0) into JSON in which every value has its line (0: unknown):
 // {"line":n,"table":{name:value}}, {"line":n,"list":[value]} or {"line":n,"type":t,"text":"..."}, where t
 // is string, integer (exact decimal), float, boolean or date. CC_EINVAL, or CC_ELIMIT for more than 65536

@@ -285,6 +285,25 @@ int cc_json_find(const char *text, size_t size, struct cc_slice path, struct cc_
   }
 }
 
+static uint32_t first_wrong(const char *text, uint32_t size) {
+  struct cc_json json;
+  cc_json_init(&json, text, size);
+  finish(&json);
+  return (uint32_t)json.at;
+}
+
+int cc_json_place(const char *text, uint32_t size, const char *path, uint32_t path_size,
+                  struct cc_json_place *out) {
+  struct cc_json_member member;
+  *out = (struct cc_json_place){0};
+  int status = cc_json_find(text, size, cc_slice(path, path_size), &member);
+  if (status == CC_EJSON || status == CC_EJSON_DEPTH) out->value = first_wrong(text, size);
+  if (status != CC_OK) return status;
+  *out = (struct cc_json_place){(uint32_t)(member.key.data - text), member.key.size,
+                                (uint32_t)(member.value.data - text), member.value.size};
+  return CC_OK;
+}
+
 bool cc_json_valid(const char *text, uint32_t size) {
   struct cc_json json;
   cc_json_init(&json, text, size);

@@ -202,11 +202,71 @@ static void too_many_names_are_refused(void **state) {
   assert_null(names);
 }
 
+// The text of a file, and its mode.
+static void assert_file(const char *name, const char *text, uint32_t mode) {
+  struct cc_file file;
+  assert_int_equal(cc_file_read(in_folder(name), 100, &file), CC_OK);
+  assert_string_equal(file.data, text);
+  assert_int_equal(file.mode, mode);
+  cc_free(file.data);
+}
+
+static uint32_t count_entries(void) {
+  char *names;
+  uint32_t size, count = 0;
+  assert_int_equal(cc_folder(folder, "", &names, &size), CC_OK);
+  for (uint32_t i = 0; i < size; i++)
+    count += !names[i];
+  cc_free(names);
+  return count + !!size;
+}
+
+static void a_file_is_written_whole_and_keeps_its_mode(void **state) {
+  (void)state;
+  assert_int_equal(cc_file_write(in_folder("new"), "one", 3, 0600), CC_OK);
+  assert_file("new", "one", 0600);
+  put("there", "a longer text", 13, 0664);
+  assert_int_equal(cc_file_write(in_folder("there"), "two", 3, 0600), CC_OK);
+  assert_file("there", "two", 0664);
+  assert_int_equal(cc_file_write(in_folder("sub/new"), "", 0, 0640), CC_OK);
+  assert_file("sub/new", "", 0640);
+  struct stat facts;
+  assert_int_equal(stat(in_folder("sub"), &facts), 0);
+  assert_int_equal(facts.st_mode & 07777, 0700);
+  assert_int_equal(count_entries(), 3);
+}
+
+static void a_link_stays_a_link_when_written_through(void **state) {
+  (void)state;
+  struct stat facts;
+  put("target", "old", 3, 0640);
+  assert_int_equal(symlink("target", in_folder("link")), 0);
+  assert_int_equal(cc_file_write(in_folder("link"), "new", 3, 0600), CC_OK);
+  assert_int_equal(lstat(in_folder("link"), &facts), 0);
+  assert_true(S_ISLNK(facts.st_mode));
+  assert_file("target", "new", 0640);
+}
+
+static void what_cannot_be_written_is_refused_and_leaves_nothing(void **state) {
+  (void)state;
+  assert_int_equal(symlink("nowhere", in_folder("dangling")), 0);
+  assert_int_equal(cc_file_write(in_folder("dangling"), "x", 1, 0600), CC_ENOTFOUND);
+  assert_int_equal(cc_file_write(in_folder("no/such/file"), "x", 1, 0600), CC_ENOTFOUND);
+  assert_int_equal(mkdir(in_folder("folder"), 0700), 0);
+  assert_int_equal(cc_file_write(in_folder("folder"), "x", 1, 0600), CC_EINVAL);
+  put("plain", "x", 1, 0600);
+  assert_int_equal(cc_file_write(in_folder("plain/file"), "x", 1, 0600), CC_ESYSTEM);
+  assert_int_equal(count_entries(), 3);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      TEST(a_file_is_read_with_its_facts), TEST(the_limit_holds),
+      TEST(a_file_is_read_with_its_facts),
+      TEST(a_file_is_written_whole_and_keeps_its_mode),
+      TEST(a_link_stays_a_link_when_written_through),
+      TEST(what_cannot_be_written_is_refused_and_leaves_nothing), TEST(the_limit_holds),
       TEST(a_file_without_a_size_is_read), TEST(a_link_is_followed_and_its_target_judged),
       TEST(what_a_link_says_is_told),      TEST(what_is_no_file_is_refused),
       TEST(a_file_of_others_is_refused),   TEST(a_folder_lists_names_by_suffix),

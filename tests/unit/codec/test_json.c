@@ -403,8 +403,24 @@ static void finds_members(void **state) {
   }
 }
 
+static void tells_the_place_of_a_member_and_of_an_error(void **state) {
+  (void)state;
+  static const char text[] = "{\"a\":1, \"env\": {\"B\" : \"x\"}}";
+  struct cc_json_place place;
+  assert_int_equal(cc_json_place(text, sizeof text - 1, "env.B", 5, &place), CC_OK);
+  assert_memory_equal(text + place.key, "\"B\" : \"x\"", 9);
+  assert_int_equal(place.key_size, 3);
+  assert_int_equal(place.value, place.key + 6);
+  assert_int_equal(place.value_size, 3);
+  assert_int_equal(cc_json_place(text, sizeof text - 1, "env.C", 5, &place), CC_ENOTFOUND);
+  assert_int_equal(cc_json_place("{\"a\": tru}", 10, "a", 1, &place), CC_EJSON);
+  assert_int_equal(place.value, 9);
+  assert_int_equal(cc_json_place("[1]", 3, "a", 1, &place), CC_EJSON_OBJECT);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(tells_the_place_of_a_member_and_of_an_error),
       cmocka_unit_test(accepts_values),
       cmocka_unit_test(tells_where_it_breaks),
       cmocka_unit_test(knows_every_byte),
