@@ -156,18 +156,16 @@ describe('the lines of README', function()
       if secret and given then with_key = rest end
     end
     assert.equal('ANTHROPIC_AUTH_TOKEN=' .. secret .. ' ', with_key)
-    local settings = require('ccrelay.util.json').decode(table.concat(lines 'json', '\n'))
-    assert.equal(address, settings.env.ANTHROPIC_BASE_URL)
   end)
 end)
 
 -- Only comments are in another language.
-local COMMENT = { sh = '%s*#[^\n]*', yaml = '%s*#[^\n]*', lua = '%s*%-%-[^\n]*', json = false }
+local COMMENT = { sh = '%s*#[^\n]*', yaml = '%s*#[^\n]*', lua = '%s*%-%-[^\n]*' }
 
 local function code(path, language)
   local list = {}
   for _, block in ipairs(blocks(path, language)) do
-    list[#list + 1] = COMMENT[language] and block.text:gsub(COMMENT[language], '') or block.text
+    list[#list + 1] = block.text:gsub(COMMENT[language], '')
   end
   return list
 end

@@ -140,7 +140,10 @@ function M.is_open(path)
   return facts ~= nil and bit.band(facts.mode, OTHERS_READ) ~= 0
 end
 
-local function is_there(path)
+--- Whether there is something at a path, even if it cannot be read.
+---@param path string
+---@return boolean
+function M.exists(path)
   local file = ffi.new 'struct cc_file'
   local status = C.cc_file_read(path, 0, file)
   if status == C.CC_OK then C.cc_free(file.data) end
@@ -183,7 +186,7 @@ function M.find(path, env)
   if path then return path end
   local places, named = M.places(env)
   for _, place in ipairs(places) do
-    if place == named or is_there(place) then return place end
+    if place == named or M.exists(place) then return place end
   end
 end
 

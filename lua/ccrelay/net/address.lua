@@ -166,6 +166,19 @@ function M.listen(text)
   return { host = host, port = port, loopback = M.reach(host) == 'loopback' }
 end
 
+--- The URL at which a client on this machine reaches a listener.
+---@param where string "host:port" or "[v6]:port"
+---@param tls boolean whether it serves https
+---@return string? url nil when it has no port, as a unix socket
+function M.client_url(where, tls)
+  local place = M.listen(where)
+  if not place or not place.host then return nil end
+  local host = place.host
+  if host == '0.0.0.0' then host = '127.0.0.1' elseif host == '::' then host = '::1' end
+  if host:find(':', 1, true) then host = '[' .. host .. ']' end
+  return ('%s://%s:%d'):format(tls and 'https' or 'http', host, place.port)
+end
+
 local function host_name(host)
   if #host > LONGEST_HOST or host:find '%.%.' or host:find '^[.-]' then return false end
   local last = host:match '([^.]+)%.?$'

@@ -36,18 +36,8 @@ local function left_out(generation, seen)
   return names
 end
 
--- Nobody connects to an address that stands for all of a machine.
-local function url_of(generation, where)
-  local place = address.listen(where)
-  if not place or not place.host then return nil end
-  local host = place.host
-  if host == '0.0.0.0' or host == '' then host = '127.0.0.1' elseif host == '::' then host = '::1' end
-  if host:find(':', 1, true) then host = '[' .. host .. ']' end
-  return ('%s://%s:%d'):format(generation.configuration.server.tls and 'https' or 'http', host, place.port)
-end
-
 local function command(generation, where)
-  local url = url_of(generation, where)
+  local url = address.client_url(where, generation.configuration.server.tls ~= nil)
   if not url then return nil end
   if #generation.auth.entries == 0 then return ('to use it: ANTHROPIC_BASE_URL=%s claude'):format(url) end
   return ('to use it: ANTHROPIC_BASE_URL=%s ANTHROPIC_AUTH_TOKEN=KEY claude, KEY being one of server.auth'):format(url)

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from '../support/test.mjs';
 import { program, runClaude, scratch } from '../support/claude.mjs';
-import { Relay, pair, patience, provider, root, secret } from '../support/relay.mjs';
+import { Relay, pair, patience, provider, root, run, secret } from '../support/relay.mjs';
 import { Upstream, faults, healthy, refusing } from '../support/upstream.mjs';
 import { azureFaults } from '../support/cloud/azure.mjs';
 import { bedrockFaults } from '../support/cloud/bedrock.mjs';
@@ -40,11 +40,11 @@ const reader = (file) => healthy(reading(file));
 const claude = (url, { folder, file }) =>
   runClaude(url, folder, `Read the file ${file} and tell me its word.`, { args: ['--allowedTools', 'Read'], env: { ANTHROPIC_API_KEY: clientKey } });
 
-function finished(run, word) {
-  assert.equal(run.code, 0, `${run.stdout}\n${run.stderr}`);
-  const result = JSON.parse(run.stdout);
-  assert.equal(result.is_error, false, run.stdout);
-  assert.ok(result.result.includes(word), run.stdout);
+function finished(ended, word) {
+  assert.equal(ended.code, 0, `${ended.stdout}\n${ended.stderr}`);
+  const result = JSON.parse(ended.stdout);
+  assert.equal(result.is_error, false, ended.stdout);
+  assert.ok(result.result.includes(word), ended.stdout);
 }
 
 test('the program is there', () => {
@@ -77,6 +77,16 @@ test('Claude Code reads a file through the relay', async (t) => {
     assert.match(turn.headers['anthropic-beta'], /claude-code-/);
     assert.match(turn.headers['x-claude-code-session-id'], /./);
   }
+});
+
+test('Claude Code finds the relay and its key by what config cc init wrote', async (t) => {
+  const here = scene(t);
+  const upstream = await Upstream.start(t, 'main', reader(here.file));
+  const relay = await relayed(t, here, null, upstream);
+  const init = await run(['config', 'cc', 'init', '--config', relay.configPath, '--url', relay.url], { HOME: path.join(here.folder, 'home') });
+  assert.equal(init.code, 0, init.output);
+  finished(await runClaude(undefined, here.folder, `Read the file ${here.file} and tell me its word.`, { args: ['--allowedTools', 'Read'] }), here.word);
+  assert.equal(upstream.requests[0].headers['x-api-key'], secret('main'));
 });
 
 const matrix = {

@@ -266,11 +266,16 @@ int main(void) {
       TEST(a_file_is_read_with_its_facts),
       TEST(a_file_is_written_whole_and_keeps_its_mode),
       TEST(a_link_stays_a_link_when_written_through),
-      TEST(what_cannot_be_written_is_refused_and_leaves_nothing), TEST(the_limit_holds),
-      TEST(a_file_without_a_size_is_read), TEST(a_link_is_followed_and_its_target_judged),
-      TEST(what_a_link_says_is_told),      TEST(what_is_no_file_is_refused),
-      TEST(a_file_of_others_is_refused),   TEST(a_folder_lists_names_by_suffix),
-      TEST(a_missing_folder_is_not_found), TEST(too_many_names_are_refused),
+      TEST(what_cannot_be_written_is_refused_and_leaves_nothing),
+      TEST(the_limit_holds),
+      TEST(a_file_without_a_size_is_read),
+      TEST(a_link_is_followed_and_its_target_judged),
+      TEST(what_a_link_says_is_told),
+      TEST(what_is_no_file_is_refused),
+      TEST(a_file_of_others_is_refused),
+      TEST(a_folder_lists_names_by_suffix),
+      TEST(a_missing_folder_is_not_found),
+      TEST(too_many_names_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
