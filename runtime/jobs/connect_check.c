@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether an origin lets itself be connected to: name, address, proxy, TLS, and no byte of a message.
+// Checks that an origin accepts connections: DNS, address, proxy, TLS. Sends no byte of a message.
 #include "api/error.h"
 #include "api/job.h"
 #include "jobs/job.h"

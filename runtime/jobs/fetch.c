@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP requests the relay makes for itself: few and far between, so each has a connection of its own,
-// and none meets one that died in the pool.
+// HTTP requests of the relay itself. They are rare, so each has a new connection, and none meets one that died in
+// the pool.
 #include "api/error.h"
 #include "api/job.h"
 #include "jobs/job.h"

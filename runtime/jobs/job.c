@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Credentials are smaller: they are not moved about, and so wiped.
+// Credentials are smaller, so their memory never moves and is wiped.
 enum { AT_ONCE = 16 * 1024 };
 
 void cc_job_finish(struct cc_job *job, int error) {

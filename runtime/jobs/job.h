@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A request of the relay's own: an HTTP request (fetch.c) or a program (run.c). One deadline, one
-// bound on what comes back, one FETCH event, always; nothing is retried here.
+// A job of the relay itself: an HTTP request (fetch.c), a program (run.c) or a connect check. Each has one
+// deadline, one bound on what comes back, and always one FETCH event; nothing is repeated here.
 #ifndef CC_JOB_H
 #define CC_JOB_H
 #include "attempt/headers.h"
@@ -8,7 +8,7 @@
 
 enum { CC_JOB_DETAIL = 400 };
 
-struct cc_job { // first member of what it serves
+struct cc_job { // first member of the struct of each kind
   struct cc_job *next;
   struct cc_relay *relay;
   cc_id id;
@@ -22,14 +22,14 @@ struct cc_job { // first member of what it serves
   bool notified; // and returned to Lua, or about to be
   uint32_t detail_size;
   char detail[CC_JOB_DETAIL];
-  void (*stop)(struct cc_job *job); // ends what is under way; may come twice
-  void (*wipe)(struct cc_job *job); // frees what it was made of
+  void (*stop)(struct cc_job *job); // ends what is under way; may be called twice
+  void (*wipe)(struct cc_job *job); // frees what the kind holds
 };
 
-// Gives a job, zeroed but for stop and wipe, its id and its place in the relay, which frees it.
+// Starts a job that is zeroed but for stop and wipe: returns its id. The relay frees it.
 cc_id cc_job_start(struct cc_job *job, struct cc_relay *relay, uint32_t timeout_ms, uint32_t limit);
 
-// A piece of the answer: the job is over when it is too much.
+// Adds a piece of the answer. The job ends with CC_EBODY_SIZE when it is too large.
 void cc_job_add(struct cc_job *job, struct cc_slice piece);
 void cc_job_detail(struct cc_job *job, struct cc_slice text);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Programs of the user's that the relay runs for itself.
+// Runs programs that the configuration names, for credentials.
 #include "api/error.h"
 #include "api/job.h"
 #include "jobs/job.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The numbered timers of a process: cc_timer starts one, a TIMER event tells that it is over.
+// The numbered timers of a process: cc_timer starts one, which ends with a TIMER event.
 #ifndef CC_TIMERS_H
 #define CC_TIMERS_H
 #include "loop/events.h"
@@ -18,9 +18,9 @@ struct cc_timers {
 
 void cc_timers_init(struct cc_timers *timers, struct cc_events *events);
 
-// As cc_timer in relay.h.
+// See cc_timer (api/loop.h).
 int cc_timers_set(struct cc_timers *timers, int number, double delay_ms);
 
-// Closes all handles; the memory may go when the loop has run.
+// Closes all handles; the memory may be freed when the loop has run.
 void cc_timers_close(struct cc_timers *timers);
 #endif

@@ -37,7 +37,7 @@ bool cc_address_same(const union cc_address *a, const union cc_address *b) {
          IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr);
 }
 
-// Moves *at on to the next address that is of the family, or is not; false when there is none.
+// Moves *at to the next address that is, or is not, of the family. False when there is none.
 static bool find_family(const union cc_address *from, int count, int family, bool same, int *at) {
   while (*at < count && (from[*at].any.sa_family == family) != same)
     ++*at;

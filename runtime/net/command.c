@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// stdout and stderr are plain pipes made here: the library would make sockets, which a script
-// cannot open as /dev/stdout.
+// stdout and stderr are plain pipes made here. libuv would make sockets, which a script cannot open as
+// /dev/stdout.
 #include "net/command.h"
 #include "api/error.h"
 #include "base/buffer.h"
@@ -63,7 +63,7 @@ static void keep_words(struct cc_program *program, const char *text, size_t size
   program->words_size += size;
 }
 
-// What it wrote to stderr before it ended has been read by now: the loop takes signals last.
+// What it wrote to stderr before it ended has been read by now: the loop handles signals last.
 static void look_for_the_end(struct cc_program *program) {
   if (program->running || !program->out_done || program->notified) return;
   program->notified = true;
@@ -130,7 +130,7 @@ static void free_list(char **list, struct cc_slice arguments) {
   free(list);
 }
 
-// The reading end becomes stream's; returns the other one, or an error of the loop.
+// Makes a pipe whose reading end belongs to stream. Returns the other end, or an error of libuv.
 static int open_pipe(uv_pipe_t *stream, uv_read_cb on_read) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return uv_translate_sys_error(errno);

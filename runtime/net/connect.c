@@ -52,7 +52,7 @@ void cc_connector_close(struct cc_connector *connector) {
   uv_close((uv_handle_t *)&connector->timer, timer_closed);
 }
 
-// "Could not connect" says less than a refusal of another address.
+// A refusal by one address says more than "could not connect" to another.
 static void note(struct cc_connector *connector, int error, const char *detail) {
   if (error == CC_ECONNECT && connector->error) return;
   connector->error = error;
@@ -61,7 +61,7 @@ static void note(struct cc_connector *connector, int error, const char *detail) 
 
 static void start_next(struct cc_connector *connector);
 
-// Without a descriptor left, an address gets that of the attempt that has waited longest.
+// Without a descriptor left, an address gets that of the oldest attempt.
 static bool make_room(struct cc_connector *connector) {
   if (TAILQ_EMPTY(&connector->attempts)) return false;
   give_up(TAILQ_FIRST(&connector->attempts));

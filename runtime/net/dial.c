@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Makes a connection: name, addresses (net/connect.c), proxy tunnel, TLS, all within one deadline.
-// The address that worked last for an origin is tried first the next time.
+// Makes a connection: DNS, addresses (net/connect.c), proxy tunnel, TLS, all within one deadline. The
+// address that worked last for an origin is tried first the next time.
 #include "api/error.h"
 #include "net/outbound_internal.h"
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static void select_permitted(const struct cc_outbound *out, const struct cc_addr
 
 // ---- The address that worked -------------------------------------------------------------------
 
-// Puts the address that worked last first; forgets it when the name no longer has it.
+// Moves the address that worked last to the front; forgets it when the name no longer has it.
 static void prefer_worked(struct cc_pool_origin *origin, struct cc_addresses *addresses) {
   union cc_address *list = addresses->list;
   for (int i = 0; i < addresses->count; i++) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reading side of a client connection: its requests, its deadlines, its end. A request is read
-// up to the first pause; the rest of its body waits until somebody has looked at the head. While
-// an answer is under way reading goes on, because only so is a client that leaves noticed.
+// The reading side of a client connection: its requests, its deadlines, its end. A request is read up to
+// the first pause; the rest of its body waits until the server has seen the head. Reading goes on while
+// an answer is under way, as only reading shows that a client has left.
 #include "api/error.h"
 #include "net/inbound_internal.h"
 #include <stdlib.h>
@@ -52,7 +52,7 @@ void cc_inbound_close(struct cc_inbound *in, bool reset) {
     cc_stream_close(&in->stream);
 }
 
-// The client has left, or takes nothing: tells whoever works for it.
+// The client has left or reads nothing: notifies the server.
 static void connection_lost(struct cc_inbound *in, int error) {
   bool open = in->phase == CC_INBOUND_BODY || in->phase == CC_INBOUND_WHOLE;
   cc_inbound_close(in, in->stream.queued > 0);
@@ -77,8 +77,7 @@ static void end_sending(struct cc_inbound *in) {
   if (uv_shutdown(request, &in->stream.uv.stream, shutdown_done)) free(request);
 }
 
-// Our end of the connection is closed, theirs may still send: closing both now would destroy the
-// answer on its way.
+// Closes our end only; the client may still send. Closing both now would destroy the answer on its way.
 static void linger(struct cc_inbound *in) {
   in->phase = CC_INBOUND_LINGER;
   cc_buffer_free(&in->ahead);
@@ -121,7 +120,7 @@ static void got_all(struct cc_inbound *in, const char *rest, size_t size) {
   in->events->complete(in);
 }
 
-// All bytes at hand are used and the body is not whole.
+// All bytes at hand are used, and the body is not complete.
 static void body_pause(struct cc_inbound *in) {
   if (in->admitted) {
     cc_timer_set(&in->timer, in->settings->body_ms);
@@ -185,7 +184,7 @@ static void on_read(struct cc_stream *stream, const char *data, size_t size) {
     parse(in, data, size);
 }
 
-// What came before its time is looked at from the loop, never from within cc_inbound_end.
+// The next request is read from the loop, never from within cc_inbound_end.
 static void parse_ahead(struct cc_inbound *in) {
   struct cc_buffer ahead = in->ahead;
   in->ahead = (struct cc_buffer){0};
@@ -272,7 +271,7 @@ void cc_inbound_watch_writes(struct cc_inbound *in) {
   cc_timer_set(&in->timer, limit / 16 + 1);
 }
 
-// Looks sixteen times as often as the deadline is long, so that it is met closely.
+// Checks sixteen times within the deadline, so that it is met closely.
 static void look_at_writes(struct cc_inbound *in) {
   uint32_t limit = in->settings->write_ms;
   double out = gone_out(in);

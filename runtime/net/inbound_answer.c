@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The writing side of a client connection: heads of our own, one framing for each answer, and no
-// clean end for an answer that is not whole.
+// The writing side of a client connection: writes every head itself, with one framing for each answer, and
+// never ends an incomplete answer cleanly.
 #include "api/error.h"
 #include "net/inbound_internal.h"
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 enum { PARTS = 14, GATHER = 16384 };
 
-// What gathers, for one connection at a time.
+// What is gathered, for one connection at a time.
 static _Thread_local struct {
   struct cc_inbound *in;
   struct cc_buffer bytes;
@@ -125,7 +125,7 @@ static void choose_framing(struct cc_inbound *in, int status, double length) {
              !cc_inbound_is_crowded(in);
 }
 
-// The rest of the body is of no interest; it is read so that the client comes to read the answer.
+// The rest of the body is read and dropped, so that the client comes to read the answer.
 static void drop_body(struct cc_inbound *in) {
   if (in->phase != CC_INBOUND_BODY) return;
   in->unread = true;

@@ -5,10 +5,10 @@
 #include "net/inbound.h"
 
 void cc_inbound_close(struct cc_inbound *in, bool reset);
-// True while a client waits until another connection has closed.
+// Whether a client waits for another connection to close.
 bool cc_inbound_is_crowded(struct cc_inbound *in);
-// Everything has been written: the next request, or the end.
+// All is written: goes on to the next request, or closes.
 void cc_inbound_proceed(struct cc_inbound *in);
-// Bytes were written: the write deadline runs while any are queued.
+// To be called after writing: the write deadline runs while bytes are queued.
 void cc_inbound_watch_writes(struct cc_inbound *in);
 #endif

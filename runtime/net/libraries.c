@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which version of us and of the libraries is running.
+// The versions of ccrelay and of its libraries.
 #include "api/util.h"
 #include "base/mbed.h"
 #include <stdio.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sockets are bound before workers exist and accepted on by them, so a listener keeps plain
-// descriptors and lends libuv a duplicate: that can be closed and made anew when the process has
-// run out of descriptors, while connections go on waiting in the kernel.
+// Sockets are bound before workers exist and accepted on by them, so a listener keeps plain descriptors and
+// gives libuv a duplicate. When the process has run out of descriptors, the duplicate can be closed and
+// made again while clients go on waiting in the kernel.
 #include "net/listener.h"
 #include "base/error.h"
 #include "net/listener_socket.h"
@@ -121,7 +121,7 @@ static bool is_crowded(struct cc_inbound *in) {
   return somebody_waits(listeners_of(in));
 }
 
-// The one that has been idle longest gives its place to a client that waits.
+// Closes the connection that has been idle longest for a client that waits.
 static void close_idle(struct cc_listeners *listeners) {
   struct cc_inbound *longest = NULL;
   for (struct cc_inbound *in = listeners->connections; in; in = in->next)
@@ -129,7 +129,7 @@ static void close_idle(struct cc_listeners *listeners) {
   if (longest) cc_inbound_drain(longest);
 }
 
-// A place has become free: those that libuv holds come in.
+// A place has become free: takes the connections that libuv holds.
 static void fill_places(struct cc_listeners *listeners) {
   for (uint32_t i = 0; i < listeners->count && !is_full(listeners); i++) {
     struct accepting *accepting = listeners->list[i]->accepting;
@@ -172,7 +172,7 @@ static void close_socket(struct accepting *accepting) {
   uv_close(&accepting->uv.handle, handle_closed);
 }
 
-// libuv tries again at once, and for ever, while there is no descriptor for a connection.
+// Without a descriptor for a connection, libuv would try again at once, for ever.
 static void connected(uv_stream_t *server, int status) {
   struct accepting *accepting = server->data;
   if (!accepting->open) return;

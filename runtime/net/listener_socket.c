@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An address is tried alone before it is shared: with SO_REUSEPORT a second relay of the same user
-// would otherwise take half of the first one's connections without a word.
+// Binds without SO_REUSEPORT first, to see that the address is free. Otherwise a second relay of the same
+// user would silently take half of the connections of the first.
 #include "net/listener_socket.h"
 #include "base/error.h"
 #include <arpa/inet.h>
@@ -75,7 +75,7 @@ static uint32_t port_of(int fd) {
   return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 }
 
-// Is it free for us alone? Tells the port when the system was to choose.
+// Whether the address is free. Fills in the port when the system chose it.
 static int try_alone(union address *address) {
   int fd;
   int error = open_one(address, false, &fd);

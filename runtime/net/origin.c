@@ -16,7 +16,7 @@ static bool same_key(const struct cc_origin_key *a, const struct cc_origin_key *
          same_text(a->proxy_auth, b->proxy_auth);
 }
 
-// A name or an address that may stand in a head: no blanks, controls, or marks of other parts.
+// Whether a name or address may stand in a head: no blanks, control characters or delimiters.
 static bool valid_host(const char *host) {
   size_t size = strlen(host);
   union cc_address address;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A connection that stands: requests out, responses in. Callbacks may give the connection away or
-// up at any moment, so after each of them the phase is looked at before anything else; the memory
-// stays until the loop has closed the last handle.
+// A connection in use: requests out, responses in. Callbacks may release or drop the connection at any
+// moment, so the phase is checked after each of them; the memory stays until the loop has closed the last
+// handle.
 #include "api/error.h"
 #include "net/outbound_internal.h"
 #include <stdio.h>
@@ -121,7 +121,7 @@ static void ended(struct cc_outbound *out, bool spent) {
   out->events->end(out);
 }
 
-// Tells what the parser makes of the bytes, which move. True: paused in the middle.
+// Parses bytes and calls back; *data and *size move. True when paused in the middle.
 static bool deliver(struct cc_outbound *out, const char **data, size_t *size) {
   struct cc_slice piece;
   while (out->phase == CC_PHASE_MESSAGE) {
@@ -156,7 +156,7 @@ static void keep(struct cc_outbound *out, const char *data, size_t size) {
   out->held = true;
 }
 
-// The response goes on with what was kept when it was paused.
+// Goes on with the bytes that were kept while it was paused.
 static void go_on(struct cc_outbound *out) {
   if (out->held) {
     const char *data = out->kept.data ? out->kept.data + out->kept_used : "";
@@ -181,7 +181,7 @@ static void stream_ready(struct cc_stream *stream, int error) {
   if (out->phase == CC_PHASE_SECURING) cc_dial_secured(out, error);
 }
 
-// Nobody has asked for anything: the peer is done with this connection.
+// Bytes without a request: the peer is done with this connection.
 static void unasked(struct cc_outbound *out) {
   if (out->phase == CC_PHASE_POOLED) {
     cc_outbound_close(out, false);

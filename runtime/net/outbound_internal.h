@@ -49,10 +49,10 @@ void cc_outbound_on_idle(struct cc_outbound *out); // the loop's turn after cc_p
 void cc_outbound_ready(struct cc_outbound *out);
 // Takes a connected stream over: its events are the outbound's from here on.
 void cc_outbound_adopt(struct cc_outbound *out, struct cc_stream *stream);
-// Closes it without a word: at once, or in order (what is queued and close_notify still go out).
+// Closes it without callbacks: at once, or in order (what is queued and close_notify still go out).
 void cc_outbound_close(struct cc_outbound *out, bool at_once);
 void cc_outbound_fail(struct cc_outbound *out, int error);
-// Copies the words for a failure, up to 119 bytes.
+// Copies the text for a failure, up to 119 bytes.
 void cc_outbound_set_detail(struct cc_outbound *out, const char *words);
 // dial.c
 void cc_dial(struct cc_outbound *out);
@@ -73,7 +73,7 @@ void cc_pool_move(struct cc_outbound *out, struct cc_outbounds *list);
 void cc_pool_notify_later(struct cc_outbound *out); // cc_outbound_on_idle from the loop
 void cc_pool_cancel_notify(struct cc_outbound *out);
 void cc_pool_keep(struct cc_outbound *out);   // into the idle list, within the limits
-void cc_pool_unlist(struct cc_outbound *out); // its memory goes
+void cc_pool_unlist(struct cc_outbound *out); // before its memory is freed
 void cc_pool_release(struct cc_pool *pool);
 bool cc_pool_too_old(const struct cc_outbound *out);
 #endif

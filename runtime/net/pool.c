@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who has a connection: a user, the idle list of its origin, or the loop that closes it.
+// Keeps track of connections: with a user, in the idle list of its origin, or being closed by the loop.
 #include "net/outbound_internal.h"
 #include <stdlib.h>
 
@@ -87,8 +87,8 @@ static struct cc_outbound *take_idle(struct cc_pool_origin *origin) {
   return out;
 }
 
-// A new connection at the limit takes the place of the one that has been idle longest at the origin
-// that keeps most. With none idle the limit is passed: the number of clients bounds those in use.
+// At the limit, a new connection replaces the one that has been idle longest at the origin with most idle
+// ones. With none idle it goes over the limit: the number of clients bounds those in use.
 static void make_room(struct cc_pool *pool) {
   const uint32_t most = pool->settings.most, open = pool->references - 1;
   struct cc_pool_origin *richest = NULL;

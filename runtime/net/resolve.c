@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The system's resolver blocks, for minutes when a name server is silent, and libuv's own threads
-// are few and shared with files. So every look-up has a detached thread of its own; what it shares
-// with the loop is counted, because a thread may come back long after the resolver has gone.
+// The system's resolver blocks, for minutes when a name server is silent, and libuv's threads are few and
+// shared with files. So every look-up has a detached thread of its own. What it shares with the loop is
+// reference-counted, as a thread may return long after the resolver was freed.
 #include "net/resolve.h"
 #include "api/error.h"
 #include "base/buffer.h"

@@ -123,7 +123,7 @@ static void close_handle(struct cc_stream *stream) {
   if (!uv_is_closing(&stream->uv.handle)) uv_close(&stream->uv.handle, closed);
 }
 
-// Bytes that nobody has read would turn the close into a reset, which destroys what was sent.
+// Closing with unread bytes would send a reset, which destroys what was sent before.
 static void discard_unread(struct cc_stream *stream) {
   int fd;
   if (uv_fileno(&stream->uv.handle, &fd) != 0) return;
@@ -163,7 +163,7 @@ static void give_space(uv_handle_t *handle, size_t hint, uv_buf_t *out) {
   *out = uv_buf_init(read_space, sizeof read_space);
 }
 
-// libuv may show the end of file where data and a reset came at once; the socket knows better.
+// libuv may report the end of file where data and a reset came together; the socket tells.
 static int true_end(const struct cc_stream *stream, int status) {
   int fd, error = 0;
   socklen_t size = sizeof error;

@@ -4,12 +4,11 @@
 #define CC_NET_STREAM_INTERNAL_H
 #include "net/stream.h"
 
-// What a layer (TLS) does for a stream.
+// What a layer (TLS) does for a stream. write without parts: go on with what waits in the layer.
+// input: raw bytes came; with size 0, bytes held back while reading was off may be used now.
 struct cc_layer {
   int (*start)(struct cc_stream *stream);
-  // No parts: goes on with what waits in the layer.
   int (*write)(struct cc_stream *stream, const struct cc_slice *parts, unsigned count);
-  // Raw bytes came, or (size 0) the bytes held back while reading was off may be used now.
   void (*input)(struct cc_stream *stream, const char *data, size_t size);
   void (*eof)(struct cc_stream *stream);    // the peer sent FIN
   void (*finish)(struct cc_stream *stream); // orderly end of sending (close_notify)
@@ -19,9 +18,9 @@ struct cc_layer {
 
 int cc_stream_raw_write(struct cc_stream *stream, const struct cc_slice *parts, unsigned count);
 void cc_stream_raw_read(struct cc_stream *stream, bool on);
-// The handshake is done: tells ready and goes on as the owner wishes.
+// The handshake is done: calls ready and goes on as the owner wants.
 void cc_stream_stands(struct cc_stream *stream);
-// Nothing more will come: tells end (ready before the connection stands), once.
+// Nothing more will come: calls end once (ready, before it was connected).
 void cc_stream_over(struct cc_stream *stream, int error);
 // The same, later from the loop; writing fails at once.
 void cc_stream_fail_later(struct cc_stream *stream, int error);
@@ -30,6 +29,6 @@ void cc_stream_fail_later(struct cc_stream *stream, int error);
 
 // CC_ERESET or CC_ESYSTEM for a status of libuv.
 int cc_stream_error_of(int status);
-// Closes now. Bytes that came are read and dropped first, so that the peer gets no reset.
+// Closes now. Bytes that have come are read and dropped first, so that the peer gets no reset.
 void cc_stream_close_orderly(struct cc_stream *stream);
 #endif

@@ -18,7 +18,7 @@ static void count_queued(struct cc_stream *stream) {
   stream->queued = uv_stream_get_write_queue_size(&stream->uv.stream) + stream->waiting;
 }
 
-// A peer may answer and then break the connection: its answer is still there to be read.
+// A peer may answer and then break the connection: its answer can still be read.
 static void write_failed(struct cc_stream *stream, int status) {
   if (stream->failure) return;
   stream->system = status;
@@ -91,8 +91,8 @@ static void queue(struct cc_stream *stream, const struct cc_slice *parts, unsign
   }
 }
 
-// Returns how many bytes the system took at once. An error shows again when the rest is queued,
-// and is then told from the loop.
+// Returns the number of bytes that the system took at once. An error comes again when the rest is queued, and
+// is then reported from the loop.
 static size_t try_write(struct cc_stream *stream, const struct cc_slice *parts, unsigned count) {
   size_t taken = 0;
   while (count) {

@@ -10,13 +10,13 @@ static void on_timer(uv_timer_t *handle) {
     return;
   }
   timer->due = 0;
-  timer->ring(timer);
+  timer->fire(timer);
 }
 
-void cc_timer_init(struct cc_timer *timer, uv_loop_t *loop, void (*ring)(struct cc_timer *)) {
+void cc_timer_init(struct cc_timer *timer, uv_loop_t *loop, void (*fire)(struct cc_timer *)) {
   uv_timer_init(loop, &timer->handle);
   timer->due = 0;
-  timer->ring = ring;
+  timer->fire = fire;
 }
 
 void cc_timer_set(struct cc_timer *timer, uint64_t ms) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// TLS between a stream and its owner. mbedTLS reads from the bytes at hand and writes into a space
-// shared by the thread, from which whole flights go to the socket; while the peer is slow, plain
-// bytes wait here and are sealed as the socket takes them.
+// The TLS layer of a stream. mbedTLS reads from the bytes at hand and writes into a space that the thread
+// shares, from which whole flights go to the socket. While the peer is slow, plain bytes wait here and
+// are sealed as the socket takes them.
 #include "net/tls.h"
 #include "base/error.h"
 #include "net/stream_internal.h"
@@ -110,7 +110,7 @@ static void keep_session(struct tls *tls) {
                         tls->check.asked ? 0 : tls->born);
 }
 
-// Seals what the socket can be expected to take soon; returns how much that was, or an error.
+// Seals what the socket is likely to take soon. Returns how much that was, or an error.
 static int seal(struct cc_stream *stream, const char *data, size_t size) {
   struct tls *tls = stream->tls;
   size_t done = 0;
@@ -220,8 +220,8 @@ static void shake(struct cc_stream *stream) {
   }
 }
 
-// False when no more can be read for now. mbedTLS may want to read where bytes are left, or a
-// ticket is only to be told: it does so only after it took some.
+// Whether more can be read now. mbedTLS may want to read although bytes are left, or only report a ticket,
+// but only after it took some.
 static bool pull(struct cc_stream *stream) {
   struct tls *tls = stream->tls;
   size_t before = tls->raw_size;
@@ -260,7 +260,7 @@ static void digest(struct cc_stream *stream) {
   }
 }
 
-// Bytes not used now, because reading was switched off, are held.
+// Holds bytes that are not used now because reading was switched off.
 static void hold_rest(struct cc_stream *stream, size_t from_held) {
   struct tls *tls = stream->tls;
   if (!alive(stream))
@@ -345,7 +345,7 @@ static uint16_t peer_port(const struct cc_stream *stream) {
   return ntohs(((struct sockaddr_in *)&address)->sin_port);
 }
 
-// No server name is sent for an address (RFC 6066); the check of names is ours in any case.
+// No server name is sent for an address (RFC 6066 section 3). Names are checked in tls_trust.c in any case.
 static int set_up_client(struct tls *tls) {
   int result = mbedtls_ssl_setup(&tls->ssl, &tls->config->ssl);
   bool address = cc_tls_is_address(tls->host);

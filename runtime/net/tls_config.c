@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Configurations of TLS, counted; those of clients are found again by their CA file.
+// TLS configurations, reference-counted; those of clients are found again by their CA file.
 #include "api/file.h"
 #include "api/listen.h"
 #include "api/util.h"
@@ -141,7 +141,7 @@ static void free_pair(struct pair *pair) {
   cc_free(pair->key.data);
 }
 
-// Never waits for a FIFO, as the functions of mbedTLS that take names do.
+// Does not block on a FIFO, as the functions of mbedTLS that take names would.
 static int read_pair(const char *cert_file, const char *key_file, struct pair *pair) {
   *pair = (struct pair){0};
   if (cc_file_read(cert_file, FILE_BYTES, &pair->cert)) return CC_ETLS;
@@ -168,7 +168,7 @@ int cc_tls_digest(const char *cert_file, const char *key_file, uint8_t *out) {
   return CC_OK;
 }
 
-// mbedTLS takes PEM with its final NUL, and DER without.
+// mbedTLS wants PEM with a final NUL, DER without.
 static size_t size_of(const struct cc_file *file) {
   return file->size + (strstr(file->data, "-----BEGIN ") != NULL);
 }

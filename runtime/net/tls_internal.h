@@ -23,18 +23,18 @@ struct cc_tls_config {
   struct cc_tls_config *next; // of the clients in this process
 };
 
-// What the verification of a server's chain is about and what it found.
+// Input and result of verifying the chain of a server.
 struct cc_tls_check {
   const char *host; // as the certificate must name it
-  bool asked;       // a certificate was looked at: this is no resumed session
+  bool asked;       // a certificate was checked: this is no resumed session
   bool unnamed;     // it names nothing by subjectAltName
   bool self_signed;
 };
 
 extern const mbedtls_x509_crt_profile cc_tls_profile;
 
-// Fills config->chain with what a client trusts: ca_file (may be NULL) and the system's store,
-// which is read once a process and shared.
+// Fills config->chain with what a client trusts: ca_file (may be NULL) and the store of the system, which each
+// process reads once and shares.
 int cc_tls_trust_load(struct cc_tls_config *config);
 void cc_tls_trust_free(struct cc_tls_config *config);
 
@@ -43,17 +43,16 @@ int cc_tls_check_certificate(void *data, mbedtls_x509_crt *certificate, int dept
 
 enum { CC_TLS_TAIL = 7 }; // bytes of a record with an alert in the clear
 
-// Writes to out why a call of mbedTLS failed with result. tail: the last bytes read before the
-// handshake was done, where an alert in the clear shows.
+// Writes to out why a call of mbedTLS failed with result. tail: the last bytes read before the handshake was
+// done, which may be an alert in the clear.
 void cc_tls_failure_text(const mbedtls_ssl_context *ssl, const struct cc_tls_check *check,
                          const uint8_t tail[CC_TLS_TAIL], int result, char *out, size_t capacity);
 
-// Is host an IP address literal?
+// Whether host is an IP address literal.
 bool cc_tls_is_address(const char *host);
 
-// Sessions of a client by server: offered to a handshake (returns the second it was born in, 0 when
-// there is none), kept after it (born: of the session that was resumed, or 0), forgotten when it
-// fails.
+// Sessions of a client by server: offer one to a handshake (returns the second in which it was born, 0 when
+// there is none), keep one after it (born: of the session that was resumed, or 0), forget it when it fails.
 uint64_t cc_tls_session_offer(struct cc_tls_config *config, mbedtls_ssl_context *ssl,
                               const char *host, uint16_t port);
 void cc_tls_session_keep(struct cc_tls_config *config, const mbedtls_ssl_context *ssl,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sessions that a client can resume. A resumed handshake looks at no certificate, so a session
-// lives for an hour at most and only under the name it was verified for.
+// Sessions that a client can resume. A resumed handshake checks no certificate, so a session lives for an hour
+// at most, and only for the name it was verified for.
 #include "net/tls_internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ static void drop_beyond(struct cc_tls_config *config, int limit) {
     drop(link);
 }
 
-// A session that was resumed keeps the hour it was born in.
+// A resumed session keeps its time of birth.
 void cc_tls_session_keep(struct cc_tls_config *config, const mbedtls_ssl_context *ssl,
                          const char *host, uint16_t port, uint64_t born) {
   struct cc_tls_session *session = cc_alloc(sizeof *session);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whom a client trusts and whether a certificate names the host. The two lines of mbedTLS match
-// names differently (2.28 knows no iPAddress, both fall back to the common name), so the names are
-// read here, from the raw extension, and theirs is overruled both ways.
+// Loads the CAs that a client trusts, and checks that a certificate names the host. mbedTLS 2.28 and 3.x
+// match names differently (2.28 has no iPAddress, both fall back to the common name), so names are read
+// here, from the raw extension, and their verdict is overruled both ways.
 #include "base/error.h"
 #include "net/tls_internal.h"
 #include <arpa/inet.h>
@@ -77,7 +77,7 @@ static mbedtls_x509_crt *last(mbedtls_x509_crt *chain) {
   return chain;
 }
 
-// An own CA is enough where there is no system store.
+// With a CA file, a missing system store is no error.
 int cc_tls_trust_load(struct cc_tls_config *config) {
   if (config->ca_file) {
     int error = read_certificates(&config->chain, config->ca_file);
@@ -111,7 +111,8 @@ bool cc_tls_is_address(const char *host) {
   return address_bytes(host, bytes) != 0;
 }
 
-// A wildcard stands for exactly one whole leftmost label, of a name with two more at least.
+// A wildcard stands for exactly one whole leftmost label, followed by at least two others (RFC 9525 section
+// 6.3).
 static bool name_matches(const char *name, size_t size, const char *host) {
   size_t host_size = strlen(host);
   if (host_size && host[host_size - 1] == '.') host_size--;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells in words why TLS failed, for logs and for the answer to the client.
+// Says why TLS failed, for logs and for the answer to the client.
 #include "net/tls_internal.h"
 #include <stdio.h>
 
@@ -71,7 +71,7 @@ static const char *alert_text(int alert) {
   }
 }
 
-// A record that holds a fatal alert in the clear: type 21, size 2, level and number.
+// A record with a fatal alert in the clear: type 21, size 2, level and number (RFC 8446 section 6).
 static bool is_alert(const uint8_t tail[CC_TLS_TAIL]) {
   return tail[0] == 21 && tail[3] == 0 && tail[4] == 2;
 }

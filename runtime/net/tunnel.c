@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The way through an HTTP proxy for https: CONNECT, and an answer of 2xx with nothing behind it.
+// Opens a tunnel through an HTTP proxy for https: CONNECT (RFC 9110 section 9.3.6), and a 2xx answer with
+// nothing behind it.
 #include "api/error.h"
 #include "net/outbound_internal.h"
 #include <stdio.h>

@@ -34,7 +34,7 @@ static uint32_t size_at(const struct cc_buffer *buffer, size_t offset) {
   return size;
 }
 
-// Offset behind the message that begins at offset; 0 when it is not whole.
+// The offset behind the message that begins at offset; 0 when it is incomplete.
 static size_t message_end(const struct cc_buffer *in, size_t offset) {
   if (in->size - offset < sizeof(uint32_t)) return 0;
   size_t end = offset + sizeof(uint32_t) + size_at(in, offset);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A process of its own for what may never come back, or end its process: new files are loaded there
-// first. It is a fork of the master without exec, as workers are (worker.c), and lives for moments.
+// Forks a child for code that may hang or crash: changed files are loaded there first. Like a worker (worker.c) it
+// is a fork of the master without exec; it lives for moments.
 #include "api/process.h"
 #include "base/error.h"
 #include "jobs/job.h"
@@ -62,7 +62,7 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
   *buffer = uv_buf_init(outlet->read, sizeof outlet->read);
 }
 
-// Only the child holds the other end: when that is closed, the child is gone or just going.
+// Only the child holds the other end: when that is closed, the child has ended or is about to.
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer) {
   struct preflight *preflight = ((struct outlet *)stream)->preflight;
   if (size > 0) cc_job_add(&preflight->job, cc_slice(buffer->base, (size_t)size));

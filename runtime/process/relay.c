@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double LOOK_MS = 5; // how long events in Lua may keep the loop waiting
+static const double LOOK_MS = 5; // longest time that the loop waits while events go to Lua
 
 static const struct cc_settings defaults = {
     .body_bytes = 32 * 1024 * 1024,
@@ -76,8 +76,8 @@ static bool run_loop(struct cc_relay *relay, uv_run_mode mode) {
   return alive;
 }
 
-// Many events may wait while Lua takes long for each: bytes are to flow in between. What Lua posts
-// stops the next run before it begins, so there is a second one.
+// Many events may wait while Lua takes long for each, so the loop runs in between and bytes flow. What Lua
+// posts stops the next run before it begins, so there is a second one.
 static void look_at_loop(struct cc_relay *relay) {
   double now = cc_now();
   cc_shared_busy(now);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Forks workers.
-//
-// A worker is a fork of the master without exec: it goes on with the same library, configuration
-// and generation, so a worker that replaces a dead one cannot meet newer files than the others.
+// Forks workers. A worker is a fork of the master without exec: it has the same library, configuration and
+// generation, so a worker that replaces a dead one does not read newer files than the others.
 #include "api/process.h"
 #include "base/error.h"
 #include "net/listener.h"
