@@ -377,7 +377,7 @@ describe('a client that wants a stream', function()
     for _, case in ipairs {
       { '{ status = 418, body = "no\\ntea" }', 'invalid_request_error', 'no\ntea' },
       { '{ status = 200, body = { type = "message" } }', 'api_error',
-        'the policy gave an answer with status 200 when the stream had begun' },
+        'the policy answered with status 200 after the stream had begun' },
     } do
       local self = limited({ policy = answering('return exchange:respond(' .. case[1] .. ')') }, key)
       local _, second = self:requests({}, { at = 10, body = wants })

@@ -43,8 +43,8 @@ end
 
 -- Unedited, the answer would make the client send its credential to another host.
 local function unreadable(exchange, outcome)
-  respond.error(exchange, 502, string.format('provider "%s" answered with a batch in an encoding nobody asked for, '
-    .. 'or of more than %d bytes: its addresses cannot be made the relay\'s', outcome.upstream.provider, HELD_BYTES),
+  respond.error(exchange, 502, string.format('provider "%s" answered with a batch that is encoded or over '
+    .. '%d bytes: its addresses cannot be rewritten', outcome.upstream.provider, HELD_BYTES),
     { failure = 'unreadable' })
 end
 

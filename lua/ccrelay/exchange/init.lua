@@ -274,7 +274,7 @@ local function edit(self, name, value)
   for index = #edits, 1, -1 do
     if edits[index].name == name then table.remove(edits, index) end
   end
-  if #edits == MOST_EDITS then error('an exchange takes edits of up to ' .. MOST_EDITS .. ' members', 3) end
+  if #edits == MOST_EDITS then error('an exchange can edit up to ' .. MOST_EDITS .. ' members', 3) end
   edits[#edits + 1] = { name = name, json = value }
   self.edits = edits
 end
@@ -283,9 +283,9 @@ local function check_edit(self, action, name)
   wait.check(self, action)
   if type(name) ~= 'string' or name == '' then error('exchange:' .. action .. ' takes the name of a member', 3) end
   if HISTORY[string.match(name, '^[^.%[]*')] then
-    error('"' .. name .. '" is part of the history: exchange:rewrite changes it, and breaks prompt caches', 3)
+    error('"' .. name .. '" is part of the history: use exchange:rewrite, which breaks prompt caches', 3)
   end
-  if name == 'stream' then error('"stream" is the client\'s decision', 3) end
+  if name == 'stream' then error('"stream" cannot be changed: the client decides it', 3) end
 end
 
 --- Sets a top-level member of the body for later attempts.
@@ -295,7 +295,7 @@ function methods:set(name, value)
   check_edit(self, 'set', name)
   if name == 'model' then
     if type(value) ~= 'string' or value == '' or #value > LONGEST_MODEL then
-      error('the model is a text of 1 to ' .. LONGEST_MODEL .. ' bytes', 2)
+      error('the model is a string of 1 to ' .. LONGEST_MODEL .. ' bytes', 2)
     end
     self:inspect()
     self.cache.model = value

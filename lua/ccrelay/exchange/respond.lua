@@ -46,7 +46,7 @@ end
 local function as_error(exchange, status, body)
   local decoded = json.decode(body)
   if api_error.shaped(decoded) then return body end
-  local message = status < 400 and 'the policy gave an answer with status ' .. status .. ' when the stream had begun'
+  local message = status < 400 and 'the policy answered with status ' .. status .. ' after the stream had begun'
     or api_error.message_of(decoded, body)
   return api_error.body(api_error.type_of(status < 400 and 500 or status), message, M.request_id(exchange))
 end
@@ -145,7 +145,7 @@ local function set_headers(exchange, headers, level)
   local size = 0
   for name, value in each(headers or {}) do
     if type(name) ~= 'string' or type(value) ~= 'string' and type(value) ~= 'number' then
-      error('headers of an answer are texts by name', level + 1)
+      error('the headers of an answer are strings by name', level + 1)
     end
     size = size + #name + #tostring(value)
   end
@@ -171,7 +171,7 @@ function M.plain(answer)
   if type(answer) ~= 'table' then error('exchange:respond takes a table', 0) end
   local body = rawget(answer, 'body') or ''
   if type(body) == 'table' then body = json.encode_for_script(body) end
-  if type(body) ~= 'string' then error('the body of an answer is a text or a table', 0) end
+  if type(body) ~= 'string' then error('the body of an answer is a string or a table', 0) end
   return { status = rawget(answer, 'status'), headers = deep_copy.plain(rawget(answer, 'headers')), body = body }
 end
 
@@ -199,7 +199,7 @@ function M.refuse(exchange, message)
 end
 
 local function bytes_of(value, what)
-  if type(value) ~= 'string' and type(value) ~= 'number' then error(what .. ' is a text', 0) end
+  if type(value) ~= 'string' and type(value) ~= 'number' then error(what .. ' is a string', 0) end
   return tostring(value)
 end
 
@@ -235,7 +235,7 @@ end
 ---@param bytes string
 function Writer:write(bytes)
   local exchange = check_open(self, 'write')
-  bytes = bytes_of(bytes, 'what writer:write takes')
+  bytes = bytes_of(bytes, 'the argument of writer:write')
   local code = C.cc_answer_write(exchange.relay, exchange.handle, bytes, #bytes)
   if code == C.CC_ELIMIT then
     wait.await(exchange, wait.WRITABLE)

@@ -57,7 +57,7 @@ local function take_body(exchange)
   if code == C.CC_ESTATE then
     wait.await(exchange, wait.BODY)
   elseif code ~= C.CC_OK then
-    error('the body cannot be taken: ' .. ffi.string(C.cc_error_text(code)), 0)
+    error('the body cannot be accepted: ' .. ffi.string(C.cc_error_text(code)), 0)
   end
 end
 
