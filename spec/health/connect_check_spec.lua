@@ -2,7 +2,7 @@
 local fake = require 'support.fake_c'
 local breaker = require 'ccrelay.health.breaker'
 local evidence = require 'ccrelay.health.evidence'
-local health = require 'ccrelay.health'
+local circuits_of = require 'ccrelay.health.circuits'
 local connect_check = require 'ccrelay.health.connect_check'
 local metrics = require 'ccrelay.log.metrics'
 local stage = require 'support.stage'
@@ -88,7 +88,7 @@ describe('a provider that could not be connected to', function()
     local self = watched()
     open(self)
     self.state.connect_checks['a.test'] = { function()
-      local circuits = health.circuits(self.current.providers[1], 'claude-sonnet-4-5')
+      local circuits = circuits_of.of(self.current.providers[1], 'claude-sonnet-4-5')
       breaker.open_until(circuits.failure, fake.C.cc_now() + 2 * OPEN)
       evidence.explain(circuits.failure)
       return {}

@@ -659,7 +659,7 @@ describe('a key', function()
     local self, options = one_key { status = 429 }
     local after = stage.build(options)
     after:cure()
-    health.suspend(after.providers[1].keys[1], 'unauthorized')
+    require('ccrelay.health.suspension').suspend(after.providers[1].keys[1], 'unauthorized')
     self.current = after
     assert.equal(0, tried(self))
   end)

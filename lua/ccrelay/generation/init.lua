@@ -8,7 +8,7 @@ local host = require 'ccrelay.credentials.host'
 local deep_copy = require 'ccrelay.script.deep_copy'
 local fault = require 'ccrelay.util.fault'
 local cloud = require 'ccrelay.providers.cloud'
-local health = require 'ccrelay.health'
+local suspension = require 'ccrelay.health.suspension'
 local logger = require 'ccrelay.log.logger'
 local json = require 'ccrelay.util.json'
 local relay = require 'ccrelay.init'
@@ -343,7 +343,7 @@ end
 --- once for all processes, before any of them swaps.
 function Generation:cure()
   self:attach()
-  health.forget(self)
+  suspension.forget(self)
 end
 
 --- Takes the place of another in force, in this process.

@@ -3,7 +3,7 @@
 -- without a byte of a request: it costs nothing.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
-local health = require 'ccrelay.health'
+local circuits = require 'ccrelay.health.circuits'
 local fetch = require 'ccrelay.net.fetch'
 local task = require 'ccrelay.sched.task'
 
@@ -25,7 +25,7 @@ local function check_provider(relay, provider, journal)
   under_way[provider.name] = nil
   cell.add('count:probes:' .. provider.name, 1)
   if not stands then return cell.add('count:probe_failures:' .. provider.name, 1) end
-  if health.reachable(provider, now) then
+  if circuits.reachable(provider, now) then
     journal:line('info', 'provider takes connections again', { 'provider', provider.name })
   end
 end
@@ -51,7 +51,7 @@ function M.look(relay, generation)
   generation:attach()
   local now = C.cc_now()
   for _, provider in ipairs(generation.providers) do
-    local waits = health.is_unreachable(provider, now) and not under_way[provider.name]
+    local waits = circuits.is_unreachable(provider, now) and not under_way[provider.name]
     if waits and is_told_by_connections(provider) then
       under_way[provider.name] = true
       task.start(check_provider, relay, provider, generation.journal)

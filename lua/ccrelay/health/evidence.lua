@@ -5,6 +5,7 @@
 -- The text of a breaker's cell is "REASON DIGEST DIGEST ...": why it is open ("-": nothing to add), and the
 -- requests that counted last.
 local C = require 'ccrelay.c'
+local breaker = require 'ccrelay.health.breaker'
 local sha256 = require 'ccrelay.util.sha256'
 local ffi = require 'ffi'
 
@@ -82,6 +83,19 @@ function M.add(exchange, number, bytes)
   digests = digests .. known.digest .. ' '
   write(number, reason, string.sub(digests, -MOST * 9))
   return true
+end
+
+--- Counts a failure that the request may be to blame for: once, however often the request comes.
+---@param exchange ccrelay.Exchange
+---@param number integer the breaker's cell
+---@param rules ccrelay.BreakerRules
+---@param probe any whether the attempt is or was a probe
+---@param bytes number? size of the request's body, once its answer has begun
+---@return boolean opened whether this opened the breaker
+function M.count(exchange, number, rules, probe, bytes)
+  if M.add(exchange, number, bytes) then return breaker.failure(number, probe, rules, C.cc_now()) end
+  if type(probe) == 'number' then breaker.withdraw(number, probe) end
+  return false
 end
 
 --- The exchange was served after all: the same request, when it comes again, is no repetition of a failure.

@@ -1,9 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Health learns from attempts: from the outcome of each, and from the end of the answer that a client got.
 local C = require 'ccrelay.c'
+local circuits = require 'ccrelay.health.circuits'
+local cooldown = require 'ccrelay.health.cooldown'
 local evidence = require 'ccrelay.health.evidence'
 local health = require 'ccrelay.health'
+local probes_of = require 'ccrelay.health.probes'
 local slice = require 'ccrelay.util.slice'
+local suspension = require 'ccrelay.health.suspension'
 local unknown_models = require 'ccrelay.health.unknown_models'
 
 local M = {}
@@ -30,7 +34,7 @@ end
 --- The attempt has told nothing of health.
 ---@param attempt ccrelay.Attempt
 function M.withdraw(attempt)
-  if attempt.probes then health.withdraw(attempt.probes) end
+  if attempt.probes then probes_of.withdraw(attempt.probes) end
   attempt.probes = false
 end
 
@@ -52,11 +56,11 @@ function by_verdict.failed(exchange, attempt, outcome, probes)
 end
 
 function by_verdict.overloaded(_, attempt, outcome, probes)
-  health.overloaded(attempt.upstream, probes, outcome.retry_after)
+  cooldown.overloaded(attempt.upstream, probes, outcome.retry_after)
 end
 
 function by_verdict.exhausted(exchange, attempt, outcome, probes)
-  health.exhausted(exchange, attempt.upstream, probes, outcome)
+  cooldown.exhausted(exchange, attempt.upstream, probes, outcome)
 end
 
 function by_verdict.no_model(_, attempt)
@@ -68,7 +72,7 @@ local function suspend(reason)
   return function(exchange, attempt, outcome)
     M.withdraw(attempt)
     local detail = outcome.account_fault or outcome.type
-    health.suspend(attempt.key, reason, detail)
+    suspension.suspend(attempt.key, reason, detail)
     exchange.generation.journal:line('warn', 'key suspended',
       { 'key', attempt.key.id, 'status', outcome.status, 'reason', detail })
   end
@@ -82,7 +86,7 @@ local OF_PROVIDERS = { failed = true, overloaded = true }
 
 local function give_up(exchange, upstream)
   local given_up = exchange.given_up or {}
-  given_up[health.circuits(upstream.key.provider, upstream.model)] = true
+  given_up[circuits.of(upstream.key.provider, upstream.model)] = true
   exchange.given_up = given_up
 end
 
@@ -92,7 +96,7 @@ end
 ---@return boolean
 function M.is_given_up(exchange, upstream)
   local given_up = exchange.given_up
-  return given_up and given_up[health.circuits(upstream.key.provider, upstream.model)] or false
+  return given_up and given_up[circuits.of(upstream.key.provider, upstream.model)] or false
 end
 
 -- ---- Requests that are repeated at once ---------------------------------------------------------

@@ -2,9 +2,10 @@
 -- The states of providers and keys as status, metrics and lists show them, without a secret.
 local C = require 'ccrelay.c'
 local breaker = require 'ccrelay.health.breaker'
-local health = require 'ccrelay.health'
+local circuits = require 'ccrelay.health.circuits'
 local connect_check = require 'ccrelay.health.connect_check'
 local model_class = require 'ccrelay.limits.model_class'
+local suspension = require 'ccrelay.health.suspension'
 local cache = require 'ccrelay.credentials.cache'
 
 local M = {}
@@ -13,8 +14,8 @@ local ORDER = { closed = 0, half_open = 1, open = 2 }
 
 local function worst(provider, now, which)
   local state, ready = 'closed', nil
-  for _, circuits in ipairs(health.every_circuit(provider)) do
-    local one, at = breaker.state(circuits[which], now)
+  for _, pair in ipairs(circuits.every(provider)) do
+    local one, at = breaker.state(pair[which], now)
     if ORDER[one] > ORDER[state] then state, ready = one, at end
   end
   return state, ready
@@ -35,8 +36,8 @@ end
 ---@return ccrelay.UpstreamState state
 ---@return number? ready
 function M.key_state(key, now)
-  local suspended, limited = C.cc_cell_get(key.suspended), C.cc_cell_get(key.limited)
-  if suspended > now then return 'aside', suspended end
+  local suspended, limited = suspension.ends(key, now), C.cc_cell_get(key.limited)
+  if suspended then return 'aside', suspended end
   if limited > now then return 'limited', limited end
   local overload, ready = worst(key.provider, now, 'overload')
   if overload == 'open' then return 'cooling', ready end
@@ -50,7 +51,7 @@ local function describe(key, now)
   local state, ready = M.key_state(key, now)
   return {
     id = key.id, org = key.org, priority = key.priority, weight = key.weight, state = state,
-    headroom = model_class.headroom(key, nil, now), reason = state == 'aside' and health.reason(key) or nil,
+    headroom = model_class.headroom(key, nil, now), reason = state == 'aside' and suspension.reason(key) or nil,
     ready_in_ms = ready and math.max(math.ceil(ready - now), 0) or nil,
   }
 end

@@ -5,6 +5,7 @@ local reservation = require 'ccrelay.limits.reservation'
 local each = require 'ccrelay.util.each'
 local handle = require 'ccrelay.script.handle'
 local features = require 'ccrelay.providers.features'
+local circuits = require 'ccrelay.health.circuits'
 local health = require 'ccrelay.health'
 local affinity = require 'ccrelay.routing.affinity'
 local owners = require 'ccrelay.routing.owners'
@@ -150,7 +151,7 @@ local function comes_before(a, b)
 end
 
 local function search_in(exchange, list, entry, now)
-  local state, ready = health.circuit_state(entry.provider, entry.model, now)
+  local state, ready = circuits.state(entry.provider, entry.model, now)
   if unknown_models.has(entry.provider, entry.model, now) then state, ready = 'no_model', now end
   return { exchange = exchange, list = list, now = now, state = state, ready = ready }
 end

@@ -41,6 +41,18 @@ function M.add(name, value)
   C.cc_cell_add(M.number(name), value)
 end
 
+--- Sets a moment in a cell, and the reason for it, unless the moment there is later.
+---@param number integer
+---@param until_ms number
+---@param why string
+function M.extend(number, until_ms, why)
+  for _ = 1, 16 do
+    local known = C.cc_cell_get(number)
+    if known >= until_ms then return end
+    if C.cc_cell_swap(number, known, math.floor(until_ms)) then return C.cc_cell_write(number, why, #why) end
+  end
+end
+
 ---@class ccrelay.Cell
 local Cell = {}
 

@@ -52,7 +52,7 @@ local PUBLIC = {
   { 'ccrelay.testing', 'ccrelay.TestAnswer' },
   { 'ccrelay.testing', 'ccrelay.TestTry' },
 }
-local ALIASES = { { 'ccrelay.health', 'ccrelay.UpstreamState' }, { 'ccrelay.exchange', 'ccrelay.Stream' } }
+local ALIASES = { { 'ccrelay.health.circuits', 'ccrelay.UpstreamState' }, { 'ccrelay.exchange', 'ccrelay.Stream' } }
 local MODULES = {
   ccrelay = 'ccrelay.Relay', ['ccrelay.fit'] = 'ccrelay.Fit', ['ccrelay.json'] = 'ccrelay.Json',
   ['ccrelay.testing'] = 'ccrelay.Testing',
