@@ -53,7 +53,7 @@ end)
 show('race', function(self, list, options)
   members.check('what exchange:race takes', options, RACE)
   local after = handle.member(options, 'after_ms')
-  if after ~= nil and (type(after) ~= 'number' or not (after >= 0 and after < 2 ^ 31)) then
+  if after ~= nil and not members.is_milliseconds(after) then
     error('after_ms of exchange:race is a number of milliseconds', 0)
   end
   return handle.of(race.run(self, upstreams_of(list, 'race'), { after_ms = after }))

@@ -11,6 +11,7 @@ local failover = require 'ccrelay.exchange.failover'
 local ffi = require 'ffi'
 local hints = require 'ccrelay.exchange.hints'
 local json = require 'ccrelay.util.json'
+local members = require 'ccrelay.script.members'
 local new_table = require 'table.new'
 local owners = require 'ccrelay.exchange.owners'
 local race = require 'ccrelay.exchange.race'
@@ -356,9 +357,7 @@ end
 ---@param milliseconds number
 function methods:sleep(milliseconds)
   wait.check(self, 'sleep')
-  if type(milliseconds) ~= 'number' or not (milliseconds >= 0 and milliseconds < 2 ^ 31) then
-    error('exchange:sleep takes milliseconds', 2)
-  end
+  if not members.is_milliseconds(milliseconds) then error('exchange:sleep takes milliseconds', 2) end
   wait.sleep(self, milliseconds)
 end
 

@@ -248,9 +248,7 @@ end
 ---@param milliseconds number
 function Writer:sleep(milliseconds)
   local exchange = check_open(self, 'sleep')
-  if type(milliseconds) ~= 'number' or not (milliseconds >= 0 and milliseconds < 2 ^ 31) then
-    error('writer:sleep takes milliseconds', 0)
-  end
+  if not members.is_milliseconds(milliseconds) then error('writer:sleep takes milliseconds', 0) end
   wait.sleep(exchange, milliseconds)
 end
 

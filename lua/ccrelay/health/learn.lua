@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local circuits = require 'ccrelay.health.circuits'
 local cooldown = require 'ccrelay.health.cooldown'
+local error_codes = require 'ccrelay.util.error_codes'
 local evidence = require 'ccrelay.health.evidence'
 local health = require 'ccrelay.health'
 local probes_of = require 'ccrelay.health.probes'
@@ -12,11 +13,10 @@ local unknown_models = require 'ccrelay.health.unknown_models'
 
 local M = {}
 
--- Ends of an answer that are nobody's fault, or the client's.
-local INNOCENT = {
-  [C.CC_OK] = true, [C.CC_ECANCELLED] = true, [C.CC_ECLIENT_GONE] = true, [C.CC_EWRITE_TIMEOUT] = true,
-  [C.CC_ETOTAL_TIMEOUT] = true, [C.CC_ECONTENT_TIMEOUT] = true,
-}
+-- Errors with which an answer may end by the client's fault, or nobody's.
+local INNOCENT = { [C.CC_OK] = true, [C.CC_EWRITE_TIMEOUT] = true, [C.CC_ECONTENT_TIMEOUT] = true }
+
+local function is_innocent(code) return INNOCENT[code] or error_codes.is_neutral(code) end
 
 --- Takes the probes that an attempt is. Where others have them, it says when to ask again, unless forced.
 ---@param exchange ccrelay.Exchange
@@ -150,7 +150,8 @@ end
 ---@param report ffi.cdata* struct cc_report
 function M.from_end(exchange, attempt, report)
   local kind = slice.text(report.stream_error)
-  if kind == 'overloaded_error' or kind == 'rate_limit_error' or kind == 'api_error' or not INNOCENT[report.error] then
+  local is_failure = kind == 'overloaded_error' or kind == 'rate_limit_error' or kind == 'api_error'
+  if is_failure or not is_innocent(report.error) then
     health.broke(exchange, attempt.upstream, kind, attempt.probed, report.request_bytes)
   elseif report.error == C.CC_OK and report.status < 300 then
     health.succeeded(exchange, attempt.upstream)

@@ -4,6 +4,7 @@ local C = require 'ccrelay.c'
 local account_faults = require 'ccrelay.health.account_faults'
 local each = require 'ccrelay.util.each'
 local api_error = require 'ccrelay.util.api_error'
+local error_codes = require 'ccrelay.util.error_codes'
 local deep_copy = require 'ccrelay.script.deep_copy'
 local handle = require 'ccrelay.script.handle'
 local ffi = require 'ffi'
@@ -44,11 +45,6 @@ local Outcome = {}
 
 local M = {}
 
-local NEUTRAL = { [C.CC_ECANCELLED] = true, [C.CC_ECLIENT_GONE] = true, [C.CC_ETOTAL_TIMEOUT] = true }
-local TIMEOUTS = {
-  [C.CC_ECONNECT_TIMEOUT] = true, [C.CC_EHEAD_TIMEOUT] = true, [C.CC_EIDLE_TIMEOUT] = true,
-  [C.CC_EWRITE_TIMEOUT] = true, [C.CC_ETOTAL_TIMEOUT] = true, [C.CC_EGATE_TIMEOUT] = true,
-}
 local RETRYABLE = { [401] = true, [402] = true, [403] = true, [408] = true, [409] = true, [429] = true }
 local VERDICTS = {
   [401] = 'refused', [402] = 'spent', [403] = 'refused', [408] = 'neutral', [409] = 'neutral', [429] = 'exhausted',
@@ -215,10 +211,10 @@ end
 
 local function judge_error(outcome, code)
   outcome.error = ffi.string(C.cc_error_name(code))
-  outcome.timeout = TIMEOUTS[code] or false
+  outcome.timeout = error_codes.is_timeout(code)
   outcome.type = outcome.timeout and 'timeout_error' or 'api_error'
-  outcome.retryable = not NEUTRAL[code]
-  outcome.verdict = (NEUTRAL[code] or code == C.CC_EROOM) and 'neutral' or 'failed'
+  outcome.retryable = not error_codes.is_neutral(code)
+  outcome.verdict = (not outcome.retryable or code == C.CC_EROOM) and 'neutral' or 'failed'
   outcome.reason = ffi.string(C.cc_error_text(code))
   local words = type(outcome.decoded) == 'table' and api_error.message_of(outcome.decoded, '') or ''
   if words ~= '' then outcome.reason = outcome.reason .. ': ' .. words end

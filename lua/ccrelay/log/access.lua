@@ -4,6 +4,7 @@
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
 local slice = require 'ccrelay.util.slice'
+local error_codes = require 'ccrelay.util.error_codes'
 
 ---@class ccrelay.LogNotes exchange.log, written here only
 ---@field failure string|false name of what went wrong
@@ -127,11 +128,10 @@ local function put_answer(exchange, at, report)
   return put(at, 'response_bytes', report.response_bytes)
 end
 
-local LEFT = { [C.CC_OK] = true, [C.CC_ECANCELLED] = true, [C.CC_ECLIENT_GONE] = true }
-
 -- An answer that broke off, but not because its client left, is a warning.
 local function level_of(exchange, upstream, report)
-  if upstream and (report.stream_error.size > 0 or not LEFT[report.error]) then return 'warn' end
+  local is_broken = report.error ~= C.CC_OK and not error_codes.is_by_client(report.error)
+  if upstream and (report.stream_error.size > 0 or is_broken) then return 'warn' end
   return exchange.log and exchange.log.minor and 'debug' or 'info'
 end
 

@@ -34,6 +34,13 @@ function M.unknown(what, name, known)
   return ('%s has no "%s"%s'):format(what, fault.printable(tostring(name)), M.suggestion(name, known))
 end
 
+--- Tells whether a value that a script gave is a time in milliseconds, from 0 to 2^31.
+---@param value any
+---@return boolean
+function M.is_milliseconds(value)
+  return type(value) == 'number' and value >= 0 and value < 2 ^ 31
+end
+
 -- Where the script is that called the library: the innermost function with an environment of its own.
 local function place()
   for level = 3, math.huge do
