@@ -52,15 +52,11 @@ local function pass(exchange, outcome)
   exchange:free_early()
 end
 
-local function travels(name)
-  return name == 'x-should-retry' or string.sub(name, 1, 10) == 'anthropic-'
-end
-
 local function headers_of(exchange, outcome)
   local headers = retry_after.headers(outcome)
   for name, value in each(outcome.headers) do
     local hidden = spend_cap.hides(exchange, outcome.upstream.credential, name)
-    if travels(name) and not hidden then headers[name] = value end
+    if api_error.travels(name) and not hidden then headers[name] = value end
   end
   return headers
 end

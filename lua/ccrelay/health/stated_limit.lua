@@ -52,14 +52,10 @@ local function place_for(name)
   return places[1]
 end
 
-local function travels(name)
-  return name == 'x-should-retry' or string.sub(name, 1, 10) == 'anthropic-'
-end
-
 local function headers_of(outcome)
   local headers = {}
   for name, value in each(outcome.headers) do
-    if travels(name) then headers[name] = value end
+    if api_error.travels(name) then headers[name] = value end
   end
   return headers
 end

@@ -85,6 +85,13 @@ function M.message_of(value, text)
   return html_text.words(texts.trim(text))
 end
 
+--- Tells whether a response header of an upstream's error is passed on to the client.
+---@param name string in lower case
+---@return boolean
+function M.travels(name)
+  return name == 'x-should-retry' or string.sub(name, 1, 10) == 'anthropic-'
+end
+
 --- Tells whether a body has a Content-Encoding, so that its text cannot be read here.
 ---@param headers table<string, string?> names in lower case
 ---@return boolean
