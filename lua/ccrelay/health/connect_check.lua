@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Whether providers that could not be connected to can be again. The master asks for all workers,
--- without a byte of a request: it costs nothing.
+-- Active health check: connects to providers that could not be reached, and sends nothing. The master does it for all
+-- workers.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local circuits = require 'ccrelay.health.circuits'

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Which failures count as evidence against a provider. A request that its client repeats because it failed is
--- one piece of evidence, however often it fails: one client's poisoned prompt opens no circuit.
+-- Decides which failures count against a provider. A request that a client repeats because it has failed counts once,
+-- however often it fails, so one client's bad prompt opens no circuit.
 --
 -- The text of a breaker's cell is "REASON DIGEST DIGEST ...": why it is open ("-": nothing to add), and the
 -- requests that counted last.

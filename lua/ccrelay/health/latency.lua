@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- How long the slowest of usual streams take to their first content: the 95th percentile for each model
--- at each provider, learned over all workers.
+-- Learns the time to first content of streams: the 95th percentile for each model at each provider, over all workers.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local sha256 = require 'ccrelay.util.sha256'

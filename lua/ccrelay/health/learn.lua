@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Health learns from attempts: from the outcome of each, and from the end of the answer that a client got.
+-- Updates health from attempts: from the outcome of each, and from how the answer ended that a client got.
 local C = require 'ccrelay.c'
 local circuits = require 'ccrelay.health.circuits'
 local cooldown = require 'ccrelay.health.cooldown'

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Answers of providers that said until when a key is at its limit. They are kept for all workers, so that
--- until then the relay can repeat the answer instead of asking again.
+-- Keeps answers in which a provider has stated until when a key is at its limit, for all workers. Until then the relay
+-- repeats the answer instead of asking again.
 local C = require 'ccrelay.c'
 local sha256 = require 'ccrelay.util.sha256'
 local each = require 'ccrelay.util.each'

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What each client has spent today (UTC), over all workers, and what it may.
+-- Daily budgets of clients (UTC): what each has spent, over all workers, and what it may spend.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 

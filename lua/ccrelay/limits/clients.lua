@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What each named client may use: requests and tokens a minute, and exchanges at a time, over all
--- workers.
+-- Limits of named clients: requests and tokens a minute, and concurrent exchanges. They hold over all workers.
 local C = require 'ccrelay.c'
 local reservation = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Providers limit each class of models apart: what one key has left of Opus says nothing of Haiku. So what
--- is learned of a key is kept for each class; what the configuration says of a key is for all together.
+-- Classes of models. Providers limit each class separately: what a key has left for Opus says nothing about Haiku. So
+-- what is learned of a key is kept per class; the configured limits of a key apply to all classes together.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local sha256 = require 'ccrelay.util.sha256'
@@ -9,25 +9,25 @@ local memoize = require 'ccrelay.util.memoize'
 ---@class ccrelay.ModelClass
 ---@field name string of the key and the class
 ---@field class string
----@field limit integer? number of its limit, which has no rates but learned ones
----@field exhausted integer cell of a breaker: the key is at its limit of this class
+---@field limit integer? number of its limit, all of whose rates are learned
+---@field exhausted integer cell of a breaker, open while the key is at its limit for this class
 
 local M = {}
 
 local LINES = { 'opus', 'sonnet', 'haiku' }
-local OTHERS = 5 -- that all other names share, so that a key has no more classes than these
+local OTHERS = 5 -- classes that all other names share, so that the number of classes is bounded
 
 --- Every class there is.
 ---@type string[]
 M.CLASSES = { unpack(LINES) }
 for number = 0, OTHERS - 1 do M.CLASSES[#M.CLASSES + 1] = 'other ' .. number end
 
--- The name without numbers and marks, which versions differ in.
+-- The name without digits and punctuation, in which versions differ.
 local function bare(model)
   return (string.gsub(string.lower(model), '%A+', ' '))
 end
 
---- The line a model is of.
+--- Returns the class of a model.
 ---@param model string
 ---@return string
 M.class_of = memoize.results(function(model)
@@ -42,7 +42,7 @@ local function name_of(key, class) return cell.fit(key.name .. ' ' .. class) end
 
 local BREAKER = 'exhausted:'
 
---- The breakers of a key for every class of models.
+--- Returns the breakers of a key for every class of models.
 ---@param key ccrelay.Key
 ---@return integer[] cells
 function M.breakers(key)
@@ -57,7 +57,7 @@ local function new(key, class)
   return { name = name, class = class, limit = limit >= 0 and limit or nil, exhausted = cell.number(BREAKER .. name) }
 end
 
---- What is kept of a key for a model.
+--- Returns what is kept of a key for the class of a model.
 ---@param key ccrelay.Key
 ---@param model string?
 ---@return ccrelay.ModelClass
@@ -71,7 +71,7 @@ function M.of(key, model)
   return found
 end
 
---- The least free share of a key's limits, 0 to 1: for a model, or as far as the configuration goes.
+--- Returns the smallest free share of a key's limits, 0 to 1. Without a model only configured limits count.
 ---@param key ccrelay.Key
 ---@param model string?
 ---@param now number

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Smoothing: so many requests of a key may go at once, each further one when its share of the minute
--- has passed. One number a key, shared by all processes: the moment up to which shares are given away.
+-- Pacing of the requests of a key with the generic cell rate algorithm (GCRA): a burst may be sent at once, each
+-- further request when its share of the minute has passed. The state is one number per key, shared by all processes:
+-- the moment up to which shares have been taken.
 local C = require 'ccrelay.c'
 
 local M = {}
@@ -19,10 +20,10 @@ local function look(key, now, ahead)
   return value, from + share, math.max(from - (key.burst - 1) * share - now_us, 0) / 1000
 end
 
---- How long a request would have to wait: 0 when it may go.
+--- Returns how long a request has to wait; 0: not at all.
 ---@param key ccrelay.Key
 ---@param now number
----@param ahead number? of requests that go first
+---@param ahead number? requests that go first
 ---@return number milliseconds
 function M.wait(key, now, ahead)
   if not key.burst then return 0 end
@@ -30,7 +31,7 @@ function M.wait(key, now, ahead)
   return wait
 end
 
---- Takes a share: 0, or how long to wait when there is none.
+--- Takes a share. Returns 0, or how long to wait if none is free.
 ---@param key ccrelay.Key
 ---@param now number
 ---@return number milliseconds
@@ -44,7 +45,7 @@ function M.take(key, now)
   return 1
 end
 
---- What was taken was not used.
+--- Gives a share back that was not used.
 ---@param key ccrelay.Key
 function M.give_back(key)
   if key.burst then C.cc_cell_add(key.pacing, -share_of(key)) end

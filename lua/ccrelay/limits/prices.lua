@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What tokens cost, by routing.prices: what a request may come to, and what an exchange has come to.
+-- Costs of tokens by routing.prices: what a request may cost at most, and what an exchange has cost.
 local each = require 'ccrelay.util.each'
 local patterns = require 'ccrelay.util.patterns'
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What response headers tell of a key's limits, and of times to come back.
+-- Reads the response headers of upstreams: the limits of a key, and when to try again.
 local C = require 'ccrelay.c'
 local date = require 'ccrelay.util.date'
 local ffi = require 'ffi'

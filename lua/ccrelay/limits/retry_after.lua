@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- retry-after of answers: says when trying again makes sense; never less than what an upstream said, and
--- exactly what a policy said (RFC 9110, 10.2.3: whole seconds).
+-- Decides the retry-after header of answers. It is never less than what the upstream has stated, and exactly what a
+-- policy has set (RFC 9110, section 10.2.3: whole seconds).
 local response_headers = require 'ccrelay.limits.response_headers'
 
 local M = {}
@@ -8,7 +8,7 @@ local M = {}
 -- For a 429 that does not say. Without the header clients back off from half a second on.
 local UNSAID = 1
 
---- Refusals that end when another request does: soon, but nobody knows when.
+--- Seconds, for refusals that end as soon as another request does.
 M.SOON = 2
 
 --- The value of the header.

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What requests to a model come to, learned from what providers count, over all workers: how many bytes
--- make a token, how much of a request is new to its prompt cache, how much output there is.
+-- Estimates the tokens of requests, learned per model from the usage that providers state, over all workers: bytes per
+-- token, the share of a request that is not in its prompt cache, and the length of answers.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local sha256 = require 'ccrelay.util.sha256'

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The wait queue's lines: who waits for which key, over all workers. It guarantees that an exchange finds out
--- who began to wait before it and what they will take, and that a worker that has died or hangs keeps the
--- others waiting no longer than LEASE_MS.
+-- The lines of the wait queue: which exchanges wait for which key, over all workers. It guarantees that an exchange
+-- learns what those ahead of it will take, and that a worker that has died or hangs delays the others by LEASE_MS at
+-- most.
 --
 -- Each exchange has a ticket, in the order in which they began to wait. A key has one line for its own limits
 -- and one for each class of models, for exchanges that only the class's limits keep out. Each worker keeps its
