@@ -69,7 +69,7 @@ local cache = require 'ccrelay.credentials.cache'
 ---@field journal ccrelay.Journal
 ---@field built number cc_now()
 ---@field choices integer upstreams in all
----@field counts table of tokens, asked for lately: tally.lua
+---@field counts table recent answers to count_tokens (exchange/count_coalescing.lua)
 local Generation = {}
 Generation.__index = Generation
 
