@@ -8,7 +8,7 @@ static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 
 enum { NO_DIGIT = 1 << 24 };
 
-// What a byte comes to in each place of a group of four digits; NO_DIGIT: it is none.
+// The value of a byte at each place of a group of four digits; NO_DIGIT: it is none.
 static uint32_t places[4][256];
 
 __attribute__((constructor)) static void fill_places(void) {
@@ -20,13 +20,13 @@ __attribute__((constructor)) static void fill_places(void) {
   }
 }
 
-// Four digits to 24 bits, NO_DIGIT among them when one is none.
+// Makes 24 bits of four digits; NO_DIGIT is among them when one is none.
 static inline uint32_t read_group(const char *text) {
   const uint8_t *at = (const uint8_t *)text;
   return places[0][at[0]] | places[1][at[1]] | places[2][at[2]] | places[3][at[3]];
 }
 
-// Three bytes; the fourth is overwritten by the group that follows.
+// Writes three bytes; the fourth is overwritten by the next group.
 static inline void write_group(char *out, uint32_t bits) {
   bits <<= 8;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -35,7 +35,7 @@ static inline void write_group(char *out, uint32_t bits) {
   memcpy(out, &bits, sizeof bits);
 }
 
-// The last group, whose missing digits are padding; false when it is not canonical.
+// Decodes the last group, which may be padded. False when it is not canonical.
 static bool read_last(const char *text, size_t padding, char *out) {
   char digits[] = "AAAA";
   memcpy(digits, text, 4 - padding);

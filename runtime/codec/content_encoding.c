@@ -124,8 +124,8 @@ static bool step_brotli(struct cc_decoder *decoder, struct cc_slice *in, struct 
   return result != BROTLI_DECODER_RESULT_ERROR;
 }
 
-// The library also reads frames of its drafts, in which the window has no limit. The first byte of a
-// frame tells them from those of RFC 8878 (section 3.1).
+// The library also reads frames of its drafts, whose window has no limit. The first byte of a frame tells
+// them from those of RFC 8878 (section 3.1).
 static bool begin_zstd(struct cc_decoder *decoder, char first) {
   if (!decoder->begun) {
     decoder->zstd = ZSTD_createDCtx();
@@ -156,7 +156,7 @@ static bool step(struct cc_decoder *decoder, struct cc_slice *in, struct cc_buff
   return step_zlib(decoder, in, out);
 }
 
-// The byte above the limit is room for the one that tells of too many.
+// One byte above the limit shows that there is too much.
 static void make_room(struct cc_buffer *out, size_t limit) {
   if (out->size < out->capacity) return;
   size_t capacity = out->capacity < FIRST_ROOM ? FIRST_ROOM : out->capacity * 2;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every byte of a framed stream is summed up, so sixteen are taken at a time: table k knows what a
-// byte comes to with k bytes behind it.
+// Every byte of a framed stream passes here, so sixteen are taken at a time: table k has the CRC of a byte with
+// k bytes behind it.
 #include "codec/crc32.h"
 
 enum { SLICES = 16 };

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// CRC-32 (IEEE 802.3, reflected), as gzip and event streams use it.
+// Computes CRC-32 (IEEE 802.3, reflected), which gzip and event streams use.
 #ifndef CC_CODEC_CRC32_H
 #define CC_CODEC_CRC32_H
 #include <stddef.h>
 #include <stdint.h>
 
-// The sum of data. crc is 0, or the sum of what goes before it.
+// The CRC of data. crc is 0, or the CRC of what precedes it.
 uint32_t cc_crc32(uint32_t crc, const void *data, size_t size);
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Most messages lie whole in the piece that was read and are handed out where they are. Only one
-// that is cut is put together here, and its memory is given back when it was a large one: there is
-// a decoder in every stream, and most of the time it waits.
+// Most messages are complete in the piece that was read and are returned in place. Only a message that is cut
+// is copied, and large memory is freed afterwards: every stream has a decoder, which waits most of the
+// time.
 #include "codec/eventstream.h"
 #include "api/error.h"
 #include "codec/crc32.h"
@@ -104,7 +104,7 @@ static const char *take(struct cc_slice *piece, uint32_t size) {
   return data;
 }
 
-// Has size bytes held, as far as there are; tells whether there were.
+// Holds size bytes, or as many as there are. Whether there were enough.
 static bool hold(struct cc_eventstream *stream, struct cc_slice *piece, uint32_t size) {
   uint32_t missing = size - (uint32_t)stream->held.size;
   uint32_t taken = missing < piece->size ? missing : piece->size;

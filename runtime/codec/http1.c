@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A head is gathered whole, looked at by our own scanner, then handed to llhttp in one piece, so
-// that its spans are slices of one buffer. Bodies with a length are counted without touching a
-// byte; chunks go through both scanners, which must agree.
+// A head is collected, checked by our own scanner, then given to llhttp in one piece, so that its spans are
+// slices of one buffer. Bodies with a length are counted without touching a byte. Chunks go through both
+// scanners, which must agree.
 #include "codec/http1.h"
 #include "api/error.h"
 #include "codec/http1_internal.h"
@@ -13,7 +13,7 @@ enum { INTERIM_MAX = 16, PIECE_MAX = 1 << 30 };
 
 enum phase { HEAD, TOLD, LENGTH, UNTIL_CLOSE, CHUNK_SIZE, CHUNK_DATA, TRAILERS, WHOLE, DONE, DEAD };
 
-// Besides the steps of the interface: another phase has begun, go on.
+// Besides the steps of the interface: another phase has begun, continue.
 enum { AGAIN = 100 };
 
 struct cc_http1 {
@@ -145,7 +145,7 @@ static void trim(struct cc_slice *value) {
     value->size--;
 }
 
-// A head may hold credentials: it is moved about as little as can be, and wiped where it was.
+// A head may hold credentials: it is moved as little as possible, and wiped where it was.
 static void add_text(struct cc_http1 *parser, const char *data, size_t size, size_t behind) {
   cc_buffer_reserve_secret(&parser->text, size + behind);
   cc_buffer_add(&parser->text, data, size);
@@ -157,7 +157,7 @@ static size_t table_size(const struct cc_http1 *parser) {
   return ALIGN + parser->lines.count * sizeof(struct cc_header);
 }
 
-// llhttp over the whole of the head, behind which there is room for the table.
+// Runs llhttp over the whole head, behind which there is room for the table.
 static int tokenise(struct cc_http1 *parser) {
   struct cc_buffer *text = &parser->text;
   size_t start = (text->size + ALIGN - 1) / ALIGN * ALIGN;
@@ -172,7 +172,7 @@ static int tokenise(struct cc_http1 *parser) {
   return CC_OK;
 }
 
-// llhttp must have understood the framing as we did.
+// llhttp must have found the same framing.
 static bool agrees(const struct cc_http1 *parser) {
   const struct cc_http1_head *head = &parser->head;
   bool chunked = parser->llhttp.flags & F_CHUNKED;
@@ -194,7 +194,7 @@ static int conclude(struct cc_http1 *parser) {
   return CC_HTTP1_HEAD;
 }
 
-// Vets the first line as soon as it has ended; the slices are taken later, when text stays put.
+// Checks the first line as soon as it has ended; the slices are taken later, when the text moves no more.
 static int first_line(struct cc_http1 *parser, const char *data, size_t size) {
   struct cc_http1_head unused = {0};
   if (parser->text.size) {
@@ -227,18 +227,18 @@ static int gather(struct cc_http1 *parser, const char **data, size_t *size) {
   return whole ? conclude(parser) : CC_HTTP1_MORE;
 }
 
-// What follows a head that has been told.
+// What follows a head that was returned.
 static int after_head(struct cc_http1 *parser) {
-  const struct cc_http1_head *told = &parser->head;
-  if (told->status && told->status < 200) {
+  const struct cc_http1_head *head = &parser->head;
+  if (head->status && head->status < 200) {
     begin(parser);
-  } else if (!told->has_body) {
+  } else if (!head->has_body) {
     parser->phase = WHOLE;
-  } else if (told->chunked) {
+  } else if (head->chunked) {
     llhttp_resume(&parser->llhttp);
     parser->phase = CHUNK_SIZE;
   } else {
-    parser->phase = told->until_close ? UNTIL_CLOSE : LENGTH;
+    parser->phase = head->until_close ? UNTIL_CLOSE : LENGTH;
   }
   return AGAIN;
 }
@@ -269,7 +269,7 @@ static int close_body(const char **data, size_t *size, struct cc_slice *body) {
   return take(data, size, piece_size(*size, PIECE_MAX), body);
 }
 
-// Hands vetted bytes to llhttp; it must take exactly body of them for body.
+// Gives checked bytes to llhttp, which must take exactly body of them as body.
 static int agree(struct cc_http1 *parser, const char *data, size_t size, size_t body) {
   parser->piece = cc_slice(NULL, 0);
   llhttp_errno_t error = llhttp_execute(&parser->llhttp, data, size);
@@ -375,8 +375,8 @@ bool cc_http1_busy(const struct cc_http1 *parser) {
   return parser->begun && parser->phase < WHOLE;
 }
 
-const struct cc_header *cc_http1_find(const struct cc_http1_head *told, struct cc_slice name) {
-  for (uint32_t i = 0; i < told->headers; i++)
-    if (cc_slice_same_nocase(told->header[i].name, name)) return &told->header[i];
+const struct cc_header *cc_http1_find(const struct cc_http1_head *head, struct cc_slice name) {
+  for (uint32_t i = 0; i < head->headers; i++)
+    if (cc_slice_same_nocase(head->header[i].name, name)) return &head->header[i];
   return NULL;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a head means: its first line, its one framing, its one host. llhttp leaves these questions
-// open, and two servers that answer them differently can be played against each other.
+// Reads what a head means: its first line, framing, host. llhttp leaves these open, and two servers that
+// decide them differently can be attacked by request smuggling (RFC 9112 section 11.2).
 #include "api/error.h"
 #include "codec/http1_internal.h"
 #include <string.h>
@@ -82,7 +82,7 @@ static bool is_host(struct cc_slice text) {
   return at > text.data && is_port(at, end);
 }
 
-// The number in a Content-Length, or -1. Above 2^53 a double would lie.
+// The number in a Content-Length, or -1, also above 2^53, where a double is not exact.
 static double length_value(struct cc_slice text) {
   double value = 0;
   if (!text.size || text.size > 15 || (text.size > 1 && text.data[0] == '0')) return -1;
@@ -141,7 +141,7 @@ static int request_header(struct conclusion *to, const struct cc_header *header)
   return CC_OK;
 }
 
-// Only names of these lengths mean something here.
+// Only names of these lengths matter here.
 static int one_header(struct conclusion *to, const struct cc_header *header) {
   switch (header->name.size) {
   case sizeof "host" - 1:
@@ -158,7 +158,7 @@ static int one_header(struct conclusion *to, const struct cc_header *header) {
   }
 }
 
-// A malformed framing is told before an expectation that cannot be met.
+// A malformed framing is reported before an expectation that cannot be met.
 static int all_headers(struct conclusion *to) {
   int expect = CC_OK;
   for (uint32_t i = 0; i < to->head->headers; i++) {
@@ -203,7 +203,7 @@ static bool has_scheme(struct cc_slice target, const char *scheme) {
   return target.size > size && cc_slice_is_nocase(cc_slice(target.data, size), scheme);
 }
 
-// %00, %0d and %0a are bytes nobody wants decoded further on.
+// %00, %0d and %0a must not be decoded by a server behind this one.
 static bool has_bad_escape(struct cc_slice target) {
   for (uint32_t i = 0; i + 2 < target.size; i++) {
     const char *at = target.data + i;
@@ -236,7 +236,7 @@ static int response_framing(struct cc_http1_head *head, bool bodyless) {
   return status == 101 ? CC_EUPGRADE : CC_OK;
 }
 
-// A name with '_' reads as one with '-' in many a program; it never gets that far.
+// Many programs read '_' in a name as '-', so such headers are dropped.
 static void drop_underscores(struct cc_http1_head *head, struct cc_header *table) {
   uint32_t kept = 0;
   for (uint32_t i = 0; i < head->headers; i++)

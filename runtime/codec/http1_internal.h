@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the files of the HTTP/1.1 codec share: http1_scan.c checks raw bytes strictly before llhttp sees
-// them, http1_head.c reads the meaning of a head after it.
+// What the files of the HTTP/1.1 codec share. http1_scan.c checks raw bytes strictly before llhttp gets them;
+// http1_head.c then reads what the head means.
 #ifndef CC_CODEC_HTTP1_INTERNAL_H
 #define CC_CODEC_HTTP1_INTERNAL_H
 #include "codec/http1.h"
 
 enum cc_http1_scanned {
-  CC_HTTP1_SCAN_MORE = 0,  // all bytes looked at
+  CC_HTTP1_SCAN_MORE = 0,  // all bytes are used
   CC_HTTP1_SCAN_FIRST = 1, // the first line has ended
   CC_HTTP1_SCAN_END = 2    // the section (head, trailers, size line) has ended
 };
@@ -23,15 +23,14 @@ struct cc_http1_lines {
 // Sets the scanner to the start of trailers.
 void cc_http1_lines_trailers(struct cc_http1_lines *lines);
 
-// Looks at bytes until something ends and says how many were used. CR stands only before LF, LF
-// only after CR, no other control but tab, no line begins with white space. CC_EHTTP,
-// CC_EHEAD_SIZE, CC_ETARGET_SIZE at the first byte that shows it, so the verdict does not depend
-// on how the bytes are cut.
+// Scans bytes until something ends; *used says how many. CR may stand only before LF, LF only after CR, no
+// other control character but tab, and no line may begin with white space. CC_EHTTP, CC_EHEAD_SIZE,
+// CC_ETARGET_SIZE at the first byte at fault, so the result does not depend on how the bytes are cut.
 int cc_http1_scan_lines(struct cc_http1_lines *lines, const struct cc_http1_limits *limits,
                         const char *data, size_t size, size_t *used);
 
-// The scanner of a chunk's size line with the line end of the chunk before it. line keeps it
-// without extensions, about which llhttp 8.1 and 9.x disagree.
+// The scanner of the size line of a chunk, and of the line end of the chunk before it. line holds it without
+// extensions, about which llhttp 8.1 and 9.x disagree.
 enum { CC_HTTP1_EXTENSION = 1024, CC_HTTP1_EXTENSIONS = 16384 };
 struct cc_http1_chunk {
   uint8_t state; // zero: at the start of a size line
@@ -49,11 +48,11 @@ int cc_http1_scan_size(struct cc_http1_chunk *chunk, const char *data, size_t si
 int cc_http1_first_line(enum cc_http1_kind kind, const char *line, size_t size,
                         struct cc_http1_head *head);
 
-// Draws the conclusions from the header table: framing, Host, target, persistence. Removes
-// headers that must not be seen. bodyless: no body whatever the head says.
+// Reads framing, Host, target and persistence from the header table, and removes headers that must not be
+// seen. bodyless: no body follows whatever the head says.
 int cc_http1_conclude(enum cc_http1_kind kind, bool bodyless, struct cc_http1_head *head,
                       struct cc_header *table);
 
-// Trailers are whole: every name a token, none that would frame a message.
+// Checks complete trailers: every name is a token, and none would frame a message.
 int cc_http1_check_trailers(const char *data, size_t size);
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// llhttp 8.1 and 9.x disagree about stray CR, folded lines and chunk extensions. These scanners
-// accept only what both read alike, byte by byte and in order.
+// llhttp 8.1 and 9.x disagree about stray CR, folded lines and chunk extensions. These scanners accept only what
+// both read alike.
 #include "api/error.h"
 #include "codec/http1_internal.h"
 #include <string.h>
@@ -41,7 +41,7 @@ bool cc_http1_is_target(struct cc_slice text) {
   return text.size > 0 && text.data[0] == '/';
 }
 
-// The first byte at or after at that may be a control: eight at a time while there is none.
+// The first byte at or after at that may be a control character; takes eight at a time.
 static const char *next_control(const char *at, const char *end) {
   while (end - at >= 8) {
     uint64_t word, ones = 0x0101010101010101u, rubout;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The reader. Request bodies are megabytes of history of which the relay needs a dozen words, so
-// it walks the text once, keeps a bit for each open container, and hands out spans.
+// Request bodies are megabytes of history of which the relay needs a dozen words, so the reader walks the text
+// once, keeps one bit for each open container, and returns spans.
 #include "api/json.h"
 #include "api/error.h"
 #include "codec/json.h"
@@ -74,7 +74,7 @@ static bool is_hex(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-// Behind the escape whose backslash is at at; *good is false when at the byte that does not fit.
+// The end of the escape whose backslash is at at; *good is false at a byte at fault.
 static const char *skip_escape(const char *at, const char *end, bool *good) {
   static const uint8_t digits[256] = {['"'] = 1, ['\\'] = 1, ['/'] = 1, ['b'] = 1, ['f'] = 1,
                                       ['n'] = 1, ['r'] = 1,  ['t'] = 1, ['u'] = 5};
@@ -87,7 +87,7 @@ static const char *skip_escape(const char *at, const char *end, bool *good) {
   return at;
 }
 
-// Behind the characters beyond ASCII at at; *good is false when at one that is no UTF-8.
+// The end of the characters beyond ASCII at at; *good is false at one that is no UTF-8.
 static const char *skip_wide(const char *at, const char *end, bool *good) {
   while (at < end && (uint8_t)*at >= 0x80) {
     size_t size = cc_utf8_size(at, (size_t)(end - at));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads JSON in place (RFC 8259, strict UTF-8): tokens and spans, never a tree, never a copy.
+// Reads JSON (RFC 8259, strict UTF-8) in place: tokens and spans, no tree, no copies. Edits it by splices.
 #ifndef CC_CODEC_JSON_H
 #define CC_CODEC_JSON_H
 #include "base/buffer.h"
@@ -24,37 +24,37 @@ enum cc_json_token {
 struct cc_json {
   const char *text;
   size_t size;
-  size_t at;           // next byte; after an error: the first byte that does not fit
+  size_t at;           // next byte; after an error the first byte at fault
   struct cc_slice raw; // the token just returned, strings with their quotes
   uint32_t depth;      // containers open after it
   uint8_t state;
   uint8_t nesting[(CC_JSON_DEPTH + 8) / 8]; // a bit per level: object or array
 };
 
-// Texts of 4 GiB and more are refused by the first cc_json_next.
+// Starts to read a text. For 4 GiB and more the first cc_json_next fails.
 void cc_json_init(struct cc_json *json, const char *text, size_t size);
 
-// The next token (enum cc_json_token), or CC_EJSON, CC_EJSON_DEPTH. An error, and END, are
-// returned again when asked again.
+// The next token (enum cc_json_token), or CC_EJSON, CC_EJSON_DEPTH. After an error or END it returns the same
+// again.
 int cc_json_next(struct cc_json *json);
 
-// Skips the value whose first token has just been returned, with all inside. raw becomes its
-// whole span. Returns CC_OK or an error; a token that is an error is returned as it is.
+// Skips the value whose first token has just been returned; raw becomes its span. Returns CC_OK or an error; a
+// token that is an error is returned as it is.
 int cc_json_skip(struct cc_json *json, int token);
 
-// Does the raw string or key (with quotes) mean text, escapes decoded? A lone surrogate equals
-// nothing. cc_json_is is for words: text is not "".
+// Whether a raw string or key (with quotes), decoded, equals text. A lone surrogate equals nothing. cc_json_is
+// is for words: its text must not be "".
 bool cc_json_same(struct cc_slice raw, struct cc_slice text);
 static inline bool cc_json_is(struct cc_slice raw, const char *text) {
   bool starts = raw.size > 2 && (raw.data[1] == *text || raw.data[1] == '\\');
   return starts && cc_json_same(raw, (struct cc_slice){text, (uint32_t)strlen(text)});
 }
 
-// Decodes a raw string (with quotes, as the reader returned it) into out, as many whole characters
-// as fit, without NUL. Returns the size of the whole. A lone surrogate becomes U+FFFD.
+// Decodes a raw string (with quotes, as the reader returned it) into out, as many whole characters as fit,
+// without NUL. Returns the decoded size of all of it. A lone surrogate becomes U+FFFD.
 size_t cc_json_text(struct cc_slice raw, char *out, size_t capacity);
 
-// The value of a raw number that is whole and lies within 0 to 2^53; false for all others.
+// The value of a raw number that is a whole number from 0 to 2^53. False for all others.
 bool cc_json_whole(struct cc_slice raw, double *out);
 
 // A member of an object with its spans.
@@ -63,16 +63,14 @@ struct cc_json_member {
   struct cc_slice value;
 };
 
-// Within an object: the next member, its value skipped. CC_JSON_KEY, CC_JSON_OBJECT_END, or an
-// error.
+// Within an object: the next member, with its value skipped. CC_JSON_KEY, CC_JSON_OBJECT_END, or an error.
 int cc_json_next_member(struct cc_json *json, struct cc_json_member *out);
 
-// A member found by decoded name; of doubled ones the last. The whole text is validated.
-// CC_OK, CC_ENOTFOUND, CC_EJSON*. path is dotted ("metadata.user_id"); only objects are entered.
+// Finds the member at a dotted path ("metadata.user_id") by decoded names; of a doubled name the last one. Only
+// objects are entered. Validates the whole text. CC_OK, CC_ENOTFOUND, CC_EJSON, CC_EJSON_DEPTH.
 int cc_json_find(const char *text, size_t size, struct cc_slice path, struct cc_json_member *out);
 
-// Appends text as a JSON string with quotes and the escapes it needs; bytes that are not UTF-8
-// become U+FFFD, one for each.
+// Appends text as a JSON string, quoted and escaped. Each byte that is not UTF-8 becomes U+FFFD.
 void cc_json_quote(struct cc_buffer *out, const char *text, size_t size);
 
 // One edit of a text, and the list that makes the edited view. Positions are of the original.
@@ -84,8 +82,8 @@ struct cc_edit {
   size_t view; // where insert begins in the edited view
 };
 
-// What was asked for one field, and the first top-level members of the text, so that later edits
-// need not read it again. Both are the list's own business.
+// The edit asked for one field, and the first top-level members of the text, so that later edits need not read
+// it again. Private to the list.
 struct cc_edit_field;
 struct cc_edit_path;
 struct cc_edit_member {
@@ -112,29 +110,26 @@ struct cc_edits {
   bool stale;    // items are not what was asked for last
 };
 
-// Zeroed is an empty list. All calls for one list are made with one and the same text, which
-// stays where it is.
-// cc_edits_set adds the edit that sets the top-level member field to json (added as the last
-// member when absent; of doubled ones the first is set, the others are removed), cc_edits_remove
-// one that removes it, all of doubled ones, each with one comma; nothing happens when it is
-// absent. Doing either again for the same field replaces the earlier edit. Valid text stays
-// valid. CC_EJSON when json is no JSON value, CC_EJSON_DEPTH when it would be too deep inside
-// text, CC_EINVAL when text is no JSON object or field is "" or not UTF-8.
+// Zeroed is an empty list. All calls for one list get the same text, which must not move.
+// cc_edits_set sets the top-level member field to json: an absent one is added as the last member; of a
+// doubled name the first is set and the others are removed. cc_edits_remove removes it, all of a doubled name,
+// each with one comma; an absent one changes nothing. Either replaces an earlier edit of the same field. Valid
+// text stays valid. CC_EJSON when json is no JSON value, CC_EJSON_DEPTH when it would be too deep inside text,
+// CC_EINVAL when text is no JSON object or field is "" or not UTF-8.
 int cc_edits_set(struct cc_edits *edits, const char *text, size_t size, struct cc_slice field,
                  struct cc_slice json);
 int cc_edits_remove(struct cc_edits *edits, const char *text, size_t size, struct cc_slice field);
 
-// The same for members deeper down. path is names joined by ".", with "[]" behind a name for every
-// item of that array: "output_config.task_budget", "messages[].content[].cache_control.scope". What
-// the path does not lead to is left alone. A top-level member that was set before is edited in what
-// it was set to; one that is set later stays as it is set. CC_EINVAL also for a path that is none
-// (an empty name, more than 16 steps, "[]" at its end), CC_ELIMIT for the 65th.
+// Removes members deeper down. path is names joined by "."; "[]" behind a name stands for every item of that
+// array: "output_config.task_budget", "messages[].content[].cache_control.scope". If a top-level member was
+// set before, its new value is edited; one that is set later stays as it is set. CC_EINVAL also for a
+// malformed path (an empty name, more than 16 steps, "[]" at its end), CC_ELIMIT for the 65th path.
 int cc_edits_remove_path(struct cc_edits *edits, const char *text, size_t size,
                          struct cc_slice path);
 void cc_edits_free(struct cc_edits *edits);
 
-// The size of the edited view, the number of bytes that differ (removed + inserted), and its part
-// that begins at offset: the longest piece that is contiguous in memory, empty at the end.
+// The size of the edited view; the number of bytes that differ (removed and inserted); the longest piece of the
+// view at offset that is contiguous in memory, empty at the end.
 size_t cc_edits_size(struct cc_edits *edits, size_t size);
 size_t cc_edits_changed(struct cc_edits *edits);
 struct cc_slice cc_edits_piece(struct cc_edits *edits, const char *text, size_t size,

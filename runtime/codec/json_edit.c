@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Splices. Which comma goes with a removed member depends on which of its neighbours stay, so the
-// list keeps what was asked for each field and lays out all splices when the view is wanted.
+// Edits JSON by splices. Which comma goes with a removed member depends on which of its neighbours stay, so the
+// list keeps what was asked for each field and computes all splices when the view is needed.
 #include "api/error.h"
 #include "api/json.h"
 #include "codec/json_edit_internal.h"
@@ -171,7 +171,7 @@ struct cc_edit_field *cc_edit_find(struct cc_edits *edits, struct cc_slice name)
   return NULL;
 }
 
-// The field's entry, made when new, without its text.
+// The entry of a field, made when new, without its text.
 static struct cc_edit_field *claim(struct cc_edits *edits, struct cc_slice name) {
   struct cc_edit_field *field = cc_edit_find(edits, name);
   if (field) {
@@ -187,7 +187,7 @@ static struct cc_edit_field *claim(struct cc_edits *edits, struct cc_slice name)
   return field;
 }
 
-// Is json a value that may stand one level down?
+// Whether json is a value that may stand one level down.
 static int check_value(struct cc_slice value) {
   struct cc_json json;
   cc_json_init(&json, value.data, value.size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the two halves of cc_edits share: json_edit.c lays out top-level members, json_edit_nested.c
-// what is removed inside of them.
+// What the two files of cc_edits share: json_edit.c makes the splices of top-level members, json_edit_nested.c
+// those inside them.
 #ifndef CC_CODEC_JSON_EDIT_INTERNAL_H
 #define CC_CODEC_JSON_EDIT_INTERNAL_H
 #include "codec/json.h"
@@ -34,14 +34,13 @@ struct cc_edit_object {
   bool kept;
 };
 
-// Reads the text once, remembering its members if they are not too many. CC_EINVAL when it is no
-// JSON object.
+// Reads the text once and keeps its members if they are few enough. CC_EINVAL when it is no JSON object.
 int cc_edit_prepare(struct cc_edits *edits, const char *text, size_t size);
 
 // What was asked for a top-level member, or NULL.
 struct cc_edit_field *cc_edit_find(struct cc_edits *edits, struct cc_slice name);
 
-// True for valid UTF-8 of at least one byte.
+// Whether it is valid UTF-8 of at least one byte.
 bool cc_edit_is_name(struct cc_slice name);
 
 // Adds a splice behind all others.
@@ -55,7 +54,7 @@ void cc_edit_member(struct cc_edits *edits, struct cc_edit_object *object, size_
 // To be called after the last member.
 void cc_edit_close(struct cc_edits *edits, const struct cc_edit_object *object);
 
-// True for a path as cc_edits_remove_path takes it.
+// Whether cc_edits_remove_path accepts the path.
 bool cc_edit_is_path(struct cc_slice path);
 
 // Lays out what paths remove inside the value of a top-level member.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Removes members deep inside a text, by paths. All paths are followed in one pass over the members
-// they begin with, so that neighbours that both go take the right commas with them.
+// Removes members deep inside a text, by paths. All paths are followed in one pass over the members they begin
+// with, so that neighbours that are both removed take the right commas with them.
 #include "api/error.h"
 #include "codec/json_edit_internal.h"
 #include <stdlib.h>

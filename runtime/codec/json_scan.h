@@ -10,7 +10,7 @@
 #include <emmintrin.h>
 #endif
 
-// True for ASCII that stands for itself inside a JSON string.
+// Whether it is ASCII that stands for itself inside a JSON string.
 static inline bool cc_json_is_plain(uint8_t byte) {
   return byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
 }
@@ -53,8 +53,8 @@ static inline bool cc_utf8_tail(uint8_t byte) {
   return (byte & 0xc0) == 0x80;
 }
 
-// The size of the UTF-8 character at the start of left bytes (at least one), or 0: no overlong
-// forms, no surrogates, nothing beyond U+10FFFF.
+// The size of the UTF-8 character (RFC 3629) at the start of left bytes (at least one), or 0: overlong forms,
+// surrogates and what is beyond U+10FFFF are no characters.
 static inline size_t cc_utf8_size(const char *text, size_t left) {
   const uint8_t *at = (const uint8_t *)text;
   if (at[0] < 0x80) return 1;

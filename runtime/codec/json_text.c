@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What JSON strings mean: decoding, comparing and writing them.
+// Decodes, compares and writes JSON strings.
 #include "api/error.h"
 #include "api/json.h"
 #include "codec/json.h"

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One pass over a request body. A place says what an open container is to the Messages API;
-// whatever has no place (tool inputs, schemas, unknown fields) is only validated, so that words in
-// them mean nothing.
+// Scans a request body in one pass. A place says what an open container is in the Messages API. What has no
+// place (tool inputs, schemas, unknown fields) is only validated, so that words in it mean nothing.
 #include "api/error.h"
 #include "codec/messages.h"
 #include <string.h>
@@ -74,7 +73,7 @@ static const uint8_t first_of_size[] = {
     [7] = KEY_CONTENT,     [8] = KEY_MESSAGES,     [9] = KEY_SIGNATURE,
     [10] = KEY_MAX_TOKENS, [11] = KEY_TOOL_CHOICE, [13] = KEY_CACHE_CONTROL};
 
-// What an open block has shown so far, in any order.
+// What is known of an open block so far, in any order.
 enum {
   SEEN_THINKING = 1,
   SEEN_DOCUMENT = 2,
@@ -157,7 +156,7 @@ static uint8_t source_type(struct cc_slice raw) {
   return cc_json_is(raw, "url") ? SEEN_URL : SEEN_OTHER;
 }
 
-// The value of "type" where its text tells something.
+// The value of "type" where it matters.
 static void type_value(struct scan *scan, struct level *level, int token) {
   struct cc_slice raw = token == CC_JSON_STRING ? scan->json.raw : cc_slice("\"\"", 2);
   uint32_t *features = &scan->out->features;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every byte of an answer passes here, so line ends are looked for eight bytes at a time: a byte
-// below 14 is rare in JSON lines, and only such a byte is looked at by itself.
+// Every byte of an answer passes here, so line ends are searched eight bytes at a time: a byte below 14 is rare
+// in JSON lines, and only such a byte is checked by itself.
 #include "codec/sse.h"
 #include <string.h>
 
@@ -77,7 +77,7 @@ static void add_data(struct cc_buffer *joined, struct cc_sse_fields *out, struct
   out->data = cc_slice(joined->data, joined->size);
 }
 
-// The first byte behind what belongs to no line: the LF of a CR that ended the event before, a BOM.
+// Skips what belongs to no line: the LF of a CR that ended the event before, a BOM.
 static const char *first_line(const char *at, const char *end) {
   if (at < end && *at == '\n') at++;
   if (end - at < 3 || memcmp(at, "\xef\xbb\xbf", 3) != 0) return at;

@@ -4,29 +4,28 @@
 #define CC_CODEC_SSE_H
 #include "base/buffer.h"
 
-// State between two pieces of a stream. Zeroed is the start.
+// The state between two pieces of a stream. Zeroed is the start.
 struct cc_sse {
-  size_t scanned;  // bytes of the pending event already looked at
+  size_t scanned;  // bytes of the pending event that were scanned
   bool line_begun; // the current line has a byte
   bool after_cr;   // the last byte was CR
 };
 
-// The end of the first whole event in data, given that data begins at the start of an event and
-// that the first sse->scanned bytes were seen before: returns its size with the blank line that
-// ends it, or 0 when the event is not whole yet. LF, CR and CRLF end lines, also mixed; a CR as
-// the last byte of data is decided only when the next byte is known, unless it ends an event by
-// itself (then a following LF belongs to the next event's start and is skipped there).
+// Finds the end of the first event in data, which begins at the start of an event and whose first sse->scanned
+// bytes were seen before. Returns the size of the event with the blank line that ends it, or 0 when it is
+// incomplete. LF, CR and CRLF end lines, also mixed. A CR at the end of data is decided when the next byte is
+// known, unless it ends an event by itself; then an LF that follows is skipped at the start of the next event.
 size_t cc_sse_event(struct cc_sse *sse, const char *data, size_t size);
 
 struct cc_sse_fields {
   struct cc_slice event; // last "event:" value, or empty
   size_t name_at;        // where an "event:" line may be put in, so that it counts
   struct cc_slice data;  // the value of the only "data:" line, or of all joined by LF in joined
-  bool comment_only;     // neither an event nor a data field: no client sees anything of it
+  bool comment_only;     // neither an event nor a data field: clients ignore it
 };
 
-// Reads the fields of one whole event. A BOM at its start is skipped (the standard skips only that
-// of the stream). joined is overwritten when there are several data lines.
+// Reads the fields of one complete event. A BOM at its start is skipped (the standard skips only that of the
+// stream). joined is overwritten when there are several data lines.
 void cc_sse_fields(const char *event, size_t size, struct cc_buffer *joined,
                    struct cc_sse_fields *out);
 #endif

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The only C++ file: Debian has no TOML parser for C. toml++ bounds no sizes, frees what it built
-// recursively and searches its tables one by one, so the text is measured first. Some of its
-// assertions fail on malformed text that it refuses a little later.
+// Parses TOML (api/json.h). The only C++ file: Debian has no TOML parser for C. toml++ has no bounds, frees
+// recursively and searches tables linearly, so the text is measured first. Some of its assertions fail on
+// malformed text that it refuses a little later, so they are off.
 extern "C" {
 #include "api/error.h"
 #include "api/json.h"
@@ -24,7 +24,7 @@ extern "C" {
 #else
 #include <toml++/impl/preprocessor.h>
 #endif
-// Its test for blanks takes some letters (Greek, Cyrillic) for unreachable; they are no blanks.
+// Its test for blanks treats some letters (Greek, Cyrillic) as unreachable; they are no blanks.
 #pragma push_macro("TOML_UNREACHABLE")
 #undef TOML_UNREACHABLE
 #define TOML_UNREACHABLE return false

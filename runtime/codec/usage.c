@@ -2,7 +2,7 @@
 #include "codec/usage.h"
 #include "api/error.h"
 
-// What one usage object says; a figure is there when its bit is set.
+// The figures of one usage object; a figure is present when its bit is set.
 struct figures {
   unsigned known;
   double value[6];
@@ -85,7 +85,7 @@ static void apply(const struct figures *figures, struct cc_usage *usage) {
   if (!split || usage->cache_5m + usage->cache_1h < made) usage->cache_5m = made - usage->cache_1h;
 }
 
-// What the members at the top of an answer say.
+// The members at the top of an answer.
 struct answer {
   struct figures figures;
   struct cc_slice type; // a text with quotes, or empty
@@ -135,7 +135,7 @@ static bool is_error(const struct answer *answer) {
   return answer->type.size && cc_json_is(answer->type, "error");
 }
 
-// Other gateways leave the type out of a message; clients do not look at it.
+// Some gateways leave the type out of a message; clients do not need it.
 static bool is_asked_for(const struct answer *answer, enum cc_success success) {
   if (success == CC_SUCCESS_OBJECT) return true;
   if (success == CC_SUCCESS_COUNT) return answer->count;
