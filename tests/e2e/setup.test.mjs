@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from './support/test.mjs';
-import { run } from './support/relay.mjs';
+import { run, secret } from './support/relay.mjs';
 
 /** A folder with a configuration and, in `claude`, the settings of Claude Code. */
 function place(t, server, settings) {
@@ -75,4 +75,14 @@ test('config cc refuses what it cannot do, and says where', async (t) => {
   await refused(['init', '--config', here.config, '--url', 'http://r', '--client', 'c'], 64, /has no "c"/);
   await refused(['init', '--config', here.config, '--url', 'http://r', '--client', 'a'], 1, /settings\.json:3: this is not valid JSON; unexpected "}"/);
   await refused(['init', '--config', '/none.yaml'], 78, /no such file/);
+});
+
+test('config init writes the providers that the environment has, without a secret', async (t) => {
+  const here = place(t, {});
+  const env = { ZAI_API_KEY: secret('zai'), AWS_PROFILE: 'work' };
+  const file = path.join(here.folder, 'new.yaml');
+  const { code, output } = await run(['config', 'init', '--output', file], env); // fails if it prints a secret
+  assert.deepEqual([code, output], [0, 'found ZAI_API_KEY: zai\nAWS_PROFILE is set, but bedrock is left out: set AWS_REGION too\n']);
+  assert.match(readFileSync(file, 'utf8'), /name: zai\n.*\n.*\n.*key: "\$\{ZAI_API_KEY\}"/);
+  assert.equal((await run(['config', 'validate', '--config', file], env)).code, 0);
 });

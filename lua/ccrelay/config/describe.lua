@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The schema told to others: a JSON Schema for editors, the reference page, the starter file.
 local complete = require 'ccrelay.config.complete'
+local discover = require 'ccrelay.config.discover'
 local json = require 'ccrelay.util.json'
 local schema = require 'ccrelay.config.schema'
 local starter = require 'ccrelay.config.starter'
@@ -115,11 +116,21 @@ function M.reference(adapters)
   return table.concat(lines(complete.schema(adapters).fields, '', out), '\n') .. '\n'
 end
 
---- A commented configuration to start from.
+local function nothing() end
+
+--- A commented configuration to start from, with the providers whose variables are set.
 ---@param format 'yaml'|'toml'
----@return string
-function M.init_text(format)
-  return starter[format](schema)
+---@param env (fun(name: string): string?)? no variables unless given
+---@return string text it names variables and has no value of them
+---@return string[] notes what was found, and what was left out
+function M.init_text(format, env)
+  local providers, left_out = discover.providers(env or nothing)
+  local notes = {}
+  for _, provider in ipairs(providers) do
+    if provider.from then notes[#notes + 1] = ('found %s: %s'):format(provider.from, provider.name) end
+  end
+  for _, note in ipairs(left_out) do notes[#notes + 1] = note end
+  return starter[format](schema, providers), notes
 end
 
 return M

@@ -11,12 +11,6 @@ local INTRODUCTION = [[
 # ${NAME} and ${NAME:-default} in strings are replaced with environment variables.
 ]]
 
-local providers = {
-  { name = 'anthropic', type = 'anthropic', key = '${ANTHROPIC_API_KEY}', priority = 2, whole = true },
-  { name = 'zai', type = 'zai', key = '${ZAI_API_KEY}', priority = 1 },
-  { name = 'ollama', type = 'ollama', key = 'ollama', priority = 0 },
-}
-
 local function literal(value, equals)
   if type(value) == 'string' then return json.quote(value) end
   if type(value) ~= 'table' then return tostring(value) end
@@ -97,28 +91,40 @@ local function key_fields(fields)
   end
 end
 
-local function yaml_providers(row, out)
+-- The settings of a provider that was found, with an example of model_mapping behind a '#'.
+local function settings_of(provider, style, indent, out)
+  for _, setting in ipairs(provider.settings) do
+    out[#out + 1] = indent .. setting[1] .. style.equals .. literal(setting[2], style.equals)
+  end
+  if not provider.mapping then return end
+  out[#out + 1] = ('%s#model_mapping%s%s  # this provider has model ids of its own'):format(indent, style.equals,
+    literal(provider.mapping, style.equals))
+end
+
+local function yaml_providers(row, providers, out)
   local fields = row.item.fields
   out[#out + 1] = row[1] .. ':'
-  for _, provider in ipairs(providers) do
+  for index, provider in ipairs(providers) do
     out[#out + 1] = ('  - name: %s'):format(provider.name)
     out[#out + 1] = ('    type: %s'):format(provider.type)
+    settings_of(provider, yaml, '    ', out)
     if provider.whole then yaml_rows(optional(fields), '    ', false, out) end
     out[#out + 1] = '    keys:'
     out[#out + 1] = ('      - key: "%s"'):format(provider.key)
-    out[#out + 1] = ('        priority: %d  # highest is tried first'):format(provider.priority)
+    out[#out + 1] = ('        priority: %d  # highest is tried first'):format(#providers - index)
     if provider.whole then yaml_rows(limits(key_fields(fields)), '        ', false, out) end
   end
 end
 
 ---@param schema table
+---@param providers ccrelay.Discovered[] those to be tried first first
 ---@return string
-function M.yaml(schema)
+function M.yaml(schema, providers)
   local out = {}
   for _, row in ipairs(sections(schema)) do
     out[#out + 1] = '\n# ' .. row.doc
     if row.type == 'list' then
-      yaml_providers(row, out)
+      yaml_providers(row, providers, out)
     else
       local open = begun(row.fields)
       out[#out + 1] = (open and '' or '#') .. row[1] .. ':'
@@ -145,16 +151,17 @@ local function toml_rows(rows, path, active, out)
   end
 end
 
-local function toml_providers(row, out)
+local function toml_providers(row, providers, out)
   local fields = row.item.fields
-  for _, provider in ipairs(providers) do
+  for index, provider in ipairs(providers) do
     out[#out + 1] = '[[providers]]'
     out[#out + 1] = ('name = "%s"'):format(provider.name)
     out[#out + 1] = ('type = "%s"'):format(provider.type)
+    settings_of(provider, toml, '', out)
     if provider.whole then toml_rows(optional(fields), 'providers', false, out) end
     out[#out + 1] = '[[providers.keys]]'
     out[#out + 1] = ('key = "%s"'):format(provider.key)
-    out[#out + 1] = ('priority = %d  # highest is tried first'):format(provider.priority)
+    out[#out + 1] = ('priority = %d  # highest is tried first'):format(#providers - index)
     if provider.whole then toml_rows(limits(key_fields(fields)), 'providers.keys', false, out) end
     out[#out + 1] = ''
   end
@@ -162,13 +169,14 @@ local function toml_providers(row, out)
 end
 
 ---@param schema table
+---@param providers ccrelay.Discovered[] those to be tried first first
 ---@return string
-function M.toml(schema)
+function M.toml(schema, providers)
   local out = {}
   for _, row in ipairs(sections(schema)) do
     out[#out + 1] = '\n# ' .. row.doc
     if row.type == 'list' then
-      toml_providers(row, out)
+      toml_providers(row, providers, out)
     else
       local open = begun(row.fields)
       out[#out + 1] = ('%s[%s]'):format(open and '' or '#', row[1])

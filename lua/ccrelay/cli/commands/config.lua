@@ -31,6 +31,10 @@ built-in configuration is used.
 
   --insecure-permissions   accept a file that others can write to
 
+init writes anthropic, ollama, and the providers whose variables are set: ZAI_API_KEY, MINIMAX_API_KEY; of AWS
+credentials and AWS_REGION; GOOGLE_CLOUD_PROJECT or ANTHROPIC_VERTEX_PROJECT_ID; credentials of Azure and
+ANTHROPIC_FOUNDRY_RESOURCE. It names the variables as ${NAME} and never writes their values.
+
 cc init edits settings.json in $CLAUDE_CONFIG_DIR (or ~/.claude): it sets env.ANTHROPIC_BASE_URL, and leaves
 everything else as it is. A copy from before is kept beside it as settings.json.before-ccrelay. cc remove
 takes out what init wrote and puts back what stood there; what you have changed since is kept. If nothing
@@ -79,7 +83,8 @@ end
 
 function verbs.init(values)
   local by_name = values.output and values.output:match '%.toml$' and 'toml'
-  local text = config.init_text(values.format or by_name or 'yaml')
+  local text, notes = config.init_text(values.format or by_name or 'yaml', os.getenv)
+  for _, note in ipairs(notes) do io.stderr:write(note, '\n') end
   if not values.output then
     io.stdout:write(text)
     return codes.ok
