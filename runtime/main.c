@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starts Lua and hands it the command line; what the words mean is in lua/ccrelay/cli.
+// Starts Lua with the command line, which lua/ccrelay/cli reads.
 #include "base/descriptors.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -31,7 +31,8 @@ static const char *installed_root(void) {
   return path;
 }
 
-// $CCRELAY_ROOT, else where it was installed, else the source tree it was built from.
+// The folder with lua/, providers/ and policies/: $CCRELAY_ROOT, else where ccrelay is installed, else the source tree
+// it was built from.
 static const char *find_root(void) {
   const char *set = getenv("CCRELAY_ROOT");
   if (set && *set) return set;
@@ -71,7 +72,7 @@ static double setting(const char *name, double usual) {
   return value > 0 && value <= UINT32_MAX ? value : usual;
 }
 
-// CCRELAY_SCRIPT_MS is for slow machines and for tools that slow everything down.
+// CCRELAY_SCRIPT_MS and CCRELAY_SCRIPT_MB (policies/README.md) are for slow machines and for tests.
 static void bound_scripts(lua_State *L) {
   cc_lua_state_deadline(L, setting("CCRELAY_SCRIPT_MS", SCRIPT_MS));
   cc_lua_state_memory(L, (size_t)(setting("CCRELAY_SCRIPT_MB", SCRIPT_MB) * 1024 * 1024));
@@ -82,7 +83,10 @@ int main(int argc, char **argv) {
   cc_descriptors_raise();
   const char *root = find_root();
   if (!holds_library(root)) {
-    fprintf(stderr, "ccrelay: no library in %s/lua (CCRELAY_ROOT names its folder)\n", root);
+    fprintf(
+        stderr,
+        "ccrelay: no Lua library in %s/lua; set CCRELAY_ROOT to the folder that contains lua/\n",
+        root);
     return EXIT_SOFTWARE;
   }
   lua_State *L = cc_lua_state_open(LUA_MEMORY);

@@ -110,10 +110,10 @@ void cc_dial_secured(struct cc_outbound *out, int error) {
 
 void cc_dial_timeout(struct cc_outbound *out) {
   static const char *const words[] = {
-      [CC_PHASE_RESOLVING] = "no answer about the host name",
+      [CC_PHASE_RESOLVING] = "the DNS look-up took too long",
       [CC_PHASE_CONNECTING] = "no answer from the address",
       [CC_PHASE_TUNNELLING] = "no answer from the proxy",
-      [CC_PHASE_SECURING] = "no end of the TLS handshake",
+      [CC_PHASE_SECURING] = "the TLS handshake did not finish",
   };
   cc_outbound_set_detail(out, words[out->phase]);
   cc_outbound_fail(out, CC_ECONNECT_TIMEOUT);

@@ -117,7 +117,7 @@ static bool is_answered(const union address *address) {
 static int clear_path(const char *path, const union address *address) {
   struct stat found;
   if (lstat(path, &found) != 0) return errno == ENOENT ? CC_OK : cc_fail_errno(CC_EADDRESS, path);
-  if (!S_ISSOCK(found.st_mode)) return cc_fail(CC_EADDRESS, "%s is there and no socket", path);
+  if (!S_ISSOCK(found.st_mode)) return cc_fail(CC_EADDRESS, "%s exists and is not a socket", path);
   if (is_answered(address)) return cc_fail(CC_EADDRESS, "%s is in use", path);
   return unlink(path) == 0 ? CC_OK : cc_fail_errno(CC_EADDRESS, path);
 }

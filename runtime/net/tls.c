@@ -360,7 +360,7 @@ static int begin(struct cc_stream *stream, int result) {
   if (!result) result = cc_mbed_begin();
   if (result) {
     release(stream);
-    return cc_fail(CC_ETLS, "TLS cannot begin (-0x%04x)", (unsigned)-result);
+    return cc_fail(CC_ETLS, "TLS cannot start (-0x%04x)", (unsigned)-result);
   }
   stream->layer = &layer;
   return layer.start(stream);

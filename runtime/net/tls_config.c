@@ -108,7 +108,8 @@ int cc_tls_client_new(const char *ca_file, struct cc_tls_config **out) {
   struct stat stamp;
   memset(&stamp, 0, sizeof stamp);
   if (ca_file && stat(ca_file, &stamp) != 0) return cc_fail_errno(CC_ETLS, ca_file);
-  if (ca_file && !S_ISREG(stamp.st_mode)) return cc_fail(CC_ETLS, "%s is no file", ca_file);
+  if (ca_file && !S_ISREG(stamp.st_mode))
+    return cc_fail(CC_ETLS, "%s is not a regular file", ca_file);
   struct cc_tls_config *config = find_client(ca_file, &stamp);
   if (config) {
     config->references++;
@@ -178,7 +179,8 @@ static int parse_pair(struct cc_tls_config *config, const struct pair *pair, con
   const unsigned char *cert = (unsigned char *)pair->cert.data;
   const unsigned char *key = (unsigned char *)pair->key.data;
   int result = mbedtls_x509_crt_parse(&config->chain, cert, size_of(&pair->cert));
-  if (result > 0) return cc_fail(CC_ETLS, "%s: %d certificates cannot be read", cert_file, result);
+  if (result > 0)
+    return cc_fail(CC_ETLS, "%s: number of unreadable certificates: %d", cert_file, result);
   if (result) return fail(cert_file, result);
   result = CC_MBED_PARSE_KEY(&config->key, key, size_of(&pair->key));
   if (result) return fail(key_file, result);

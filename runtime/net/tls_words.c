@@ -84,7 +84,7 @@ void cc_tls_failure_text(const mbedtls_ssl_context *ssl, const struct cc_tls_che
   } else if (result == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE && is_alert(tail)) {
     snprintf(out, capacity, "the peer refused TLS: %s (alert %d)", alert_text(tail[6]), tail[6]);
   } else if (result == CC_MBED_BAD_VERSION) {
-    snprintf(out, capacity, "the peer offers no TLS 1.2 or later");
+    snprintf(out, capacity, "the peer does not offer TLS 1.2 or later");
   } else {
     char words[100];
     mbedtls_strerror(result, words, sizeof words);
