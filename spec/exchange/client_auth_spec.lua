@@ -131,7 +131,7 @@ describe('with a key', function()
   end)
 
   it('no key is asked for at the doors of probes', function()
-    for _, path in ipairs { '/', '/health', '/api/hello' } do
+    for _, path in ipairs { '/', '/health', '/health/ready', '/api/hello' } do
       local self = stage.new { providers = PROVIDERS, server = { auth = rules } }
       assert.equal(200, (self:request { method = 'GET', path = path }).status)
       assert.equal(200, (self:request { method = 'HEAD', path = path }).status)

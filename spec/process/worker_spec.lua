@@ -5,6 +5,7 @@ local ipc = require 'ccrelay.process.ipc'
 local loop = require 'ccrelay.server.loop'
 local bundle = require 'ccrelay.generation.bundle'
 local stage = require 'support.stage'
+local ready = require 'ccrelay.endpoints.ready'
 local worker = require 'ccrelay.process.worker'
 
 local C = fake.C
@@ -29,7 +30,7 @@ for _, name in ipairs { 'cc_process', 'cc_signal', 'cc_accept', 'cc_log_flush', 
   'cc_abandon', 'cc_tls_commit', 'cc_configure' } do
   own[name] = function() calls[name] = (calls[name] or 0) + 1 end
 end
-local before, run, build = {}, loop.run, bundle.build
+local before, run, build, set_draining = {}, loop.run, bundle.build, ready.set_draining
 
 before_each(function()
   told, calls = {}, { open = 0 }
@@ -38,7 +39,7 @@ end)
 
 after_each(function()
   for name in pairs(own) do C[name] = before[name] end
-  loop.run, bundle.build = run, build
+  loop.run, bundle.build, ready.set_draining = run, build, set_draining
 end)
 
 -- Runs a worker whose loop is the function: its exit code.
@@ -120,6 +121,7 @@ it('ends when told to and nothing is open, at SIGTERM too, and not by Ctrl-C', f
     function(_, message) message { type = 'drain' } end, function(self) self:on_signal(SIGTERM) end,
   } do
     calls = { open = 1 }
+    ready.set_draining = function(value) calls.not_ready = value and 1 end
     assert.equal(0, with(function(self, message)
       self:on_signal(SIGINT)
       self:on_signal(SIGHUP)
@@ -127,6 +129,7 @@ it('ends when told to and nothing is open, at SIGTERM too, and not by Ctrl-C', f
       begin(self, message)
       begin(self, message)
       assert.equal(1, calls.cc_drain)
+      assert.equal(1, calls.not_ready)
       assert.is_false(self:on_timer())
       calls.open = 0
       assert.is_true(self:on_timer())

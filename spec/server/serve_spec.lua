@@ -7,7 +7,8 @@ describe('a path', function()
   for path, allow in pairs {
     ['/v1/messages'] = 'POST', ['/v1/messages/count_tokens'] = 'POST', ['/v1/models'] = 'GET, HEAD',
     ['/v1/models/x'] = 'GET, HEAD', ['/v1/providers'] = 'GET, HEAD', ['/health'] = 'GET, HEAD', ['/'] = 'GET, HEAD',
-    ['/api/hello'] = 'GET, HEAD', ['/v1/files'] = 'GET, HEAD, POST, DELETE',
+    ['/health/ready'] = 'GET, HEAD', ['/api/hello'] = 'GET, HEAD',
+    ['/v1/files'] = 'GET, HEAD, POST, DELETE',
   } do
     it(path .. ' allows ' .. allow, function()
       local self = stage.new()

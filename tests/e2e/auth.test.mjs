@@ -89,7 +89,7 @@ test('missing, empty and wrong credentials get the same refusal', async (t) => {
 
 test('health probes need no key, everything else does', async (t) => {
   const { relay } = await set(t, { api_key: key });
-  for (const [method, path] of [['GET', '/health'], ['HEAD', '/health'], ['HEAD', '/'], ['GET', '/'], ['HEAD', '/api/hello'], ['GET', '/api/hello']]) {
+  for (const [method, path] of [['GET', '/health'], ['HEAD', '/health'], ['GET', '/health/ready'], ['HEAD', '/'], ['GET', '/'], ['HEAD', '/api/hello'], ['GET', '/api/hello']]) {
     assert.equal((await send(relay.url + path, { method })).status, 200, `${method} ${path}`);
   }
   for (const path of ['/v1/models', '/v1/providers', '/v1/unknown', '/v1/messages/batches', '//v1/messages', '/V1/messages']) {

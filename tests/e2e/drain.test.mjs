@@ -83,3 +83,28 @@ test('an idle connection does not delay the end', async (t) => {
   assert.equal((await relay.exited).code, 0);
   await ended;
 });
+
+// A connection on which a request arrives when the drain begins is the last to be answered.
+test('from SIGTERM on /health/ready is 503, with "connection: close"', async (t) => {
+  const { relay, running, finish } = await set(t, 1);
+  const socket = net.connect(relay.port, '127.0.0.1');
+  let text = '';
+  socket.on('data', (bytes) => { text += bytes; });
+  const ended = new Promise((done) => { socket.on('close', done); });
+  await new Promise((done) => { socket.on('connect', done); });
+  socket.write('GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  while (!text.includes('"ready"')) await sleep(10);
+  assert.match(text, /^HTTP\/1.1 200 /);
+  text = '';
+  socket.write('GET /health/ready HTTP/1.1\r\nHost: local');
+  await sleep(200 * patience);
+  relay.child.kill('SIGTERM');
+  await relay.printed(/no new requests/);
+  for (let n = 0; n < 200 && !(await refused(relay.port)); n += 1) await sleep(20 * patience);
+  socket.write('host\r\n\r\n');
+  await ended;
+  assert.match(text, /^HTTP\/1.1 503 [\s\S]*connection: close[\s\S]*"type":"api_error"[\s\S]*stopping/i);
+  finish();
+  await Promise.all(running);
+  assert.equal((await relay.exited).code, 0);
+});

@@ -25,6 +25,7 @@ local exact = {
   ['/v1/models'] = route('GET, HEAD', 'models'),
   ['/v1/providers'] = route('GET, HEAD', 'providers'),
   ['/health'] = route('GET, HEAD', 'health', true),
+  ['/health/ready'] = route('GET, HEAD', 'ready', true),
   ['/api/hello'] = route('GET, HEAD', 'hello', true),
   ['/api/oauth/usage'] = route('GET', 'oauth_usage'),
   ['/'] = route('GET, HEAD', 'root', true),
@@ -37,6 +38,7 @@ exact['/v1/messages/batches'] = batches
 exact['/v1/files'] = files
 
 exact['/health'].minor = true
+exact['/health/ready'].minor = true
 
 -- Ids are sent to a provider, so no server on the way may read one as another path: they have the unreserved characters
 -- of RFC 3986, section 2.3, no escapes, and no dot at either end.

@@ -6,6 +6,7 @@ local ipc = require 'ccrelay.process.ipc'
 local clients = require 'ccrelay.limits.clients'
 local config = require 'ccrelay.config'
 local health = require 'ccrelay.health'
+local ready = require 'ccrelay.endpoints.ready'
 local loop = require 'ccrelay.server.loop'
 local wait_lines = require 'ccrelay.routing.wait_lines'
 local bounds = require 'ccrelay.config.bounds'
@@ -48,6 +49,7 @@ end
 function Worker:drain()
   if self.draining then return end
   self.draining = true
+  ready.set_draining(true)
   C.cc_drain(self.relay)
   C.cc_timer(self.relay, TIMER_DRAIN, 0)
 end
