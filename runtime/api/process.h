@@ -49,6 +49,11 @@ int cc_kill(uint32_t slot, int number);
 // no such channel, CC_ERESET when the other end is gone.
 int cc_send(struct cc_relay *relay, int slot, const char *data, uint32_t size);
 
+// Tells the service manager the state of this process, as sd_notify(3) does: lines such as "READY=1". Does
+// not wait. CC_OK, CC_ENOTFOUND without NOTIFY_SOCKET in the environment, CC_EINVAL when that is neither a
+// path nor an abstract socket ("@NAME"), CC_ESYSTEM.
+int cc_notify(const char *state);
+
 // The bytes of the MESSAGE event just returned.
 int cc_message(struct cc_relay *relay, struct cc_slice *out);
 

@@ -3,6 +3,7 @@
 local fake = require 'support.fake_c'
 local ipc = require 'ccrelay.process.ipc'
 local policy_quarantine = require 'ccrelay.process.policy_quarantine'
+local service = require 'ccrelay.process.service'
 local reload = require 'ccrelay.process.reload'
 local stage = require 'support.stage'
 
@@ -37,7 +38,7 @@ local function new()
   local old, other = stage.new().current, assert(stage.build { routing = { strategy = 'failover' } })
   local bundle = { scripts = {}, policy = { path = 'p.lua', text = '' } }
   local master = { generation = old, bundle = bundle, number = 1, turn = 0, reloads = 0, failed = 0, said = {},
-    workers = 2, fallback = policy_quarantine.new() }
+    workers = 2, fallback = policy_quarantine.new(), service = service.new(2) }
   function master.say(_, level, text) master.said[#master.said + 1] = level .. ' ' .. text end
   function master.living() return { 0, 1 } end
   function master.follow() end

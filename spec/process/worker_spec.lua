@@ -47,6 +47,7 @@ local function with(go)
   local current = stage.new().current
   current.number = 1
   function loop.run(_, self)
+    assert.same({ type = 'serving' }, table.remove(told))
     go(self, function(message)
       inbox = ipc.pack(message)
       self:on_message()

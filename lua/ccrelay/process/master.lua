@@ -10,6 +10,7 @@ local policy_quarantine = require 'ccrelay.process.policy_quarantine'
 local connect_check = require 'ccrelay.health.connect_check'
 local reload = require 'ccrelay.process.reload'
 local bounds = require 'ccrelay.config.bounds'
+local service = require 'ccrelay.process.service'
 local source = require 'ccrelay.generation.bundle'
 local start_lines = require 'ccrelay.process.start_lines'
 local task = require 'ccrelay.sched.task'
@@ -40,6 +41,7 @@ local RESPAWN_MS = 1000   -- a worker that dies younger than this is replaced th
 ---@field again ('forced'|'changed')? a reload that is to follow
 ---@field tried ccrelay.Bundle what was saved when it was last taken over, or refused
 ---@field watch ccrelay.Watch
+---@field service ccrelay.Service
 local Master = {}
 Master.__index = Master
 
@@ -180,6 +182,11 @@ function Master:kill_stuck()
       policy_quarantine.killed(self, facts.pid, now - facts.busy)
     end
   end
+end
+
+function Master:check()
+  self.service:beat()
+  self:kill_stuck()
   C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
 end
 
@@ -201,6 +208,7 @@ Master.prepare = reload.prepare
 function Master:message(slot)
   local message = ipc.receive(self.relay)
   if not message then return end
+  if message.type == 'serving' then return self.service:serving(self, slot) end
   if message.type == 'fault' then return policy_quarantine.fault(self, message.number, message.why, false) end
   reload.answered(self, slot, message)
 end
@@ -216,6 +224,7 @@ function Master:drain(signal)
   self.draining = true
   self:say('info', ('signal %d: no new requests; waiting for %s'):format(signal,
     texts.count(#self:living(), 'worker')))
+  self.service.stopping()
   C.cc_drain(self.relay)
   self:tell { type = 'drain' }
   local limit = self.generation.configuration.server.timeout_ms
@@ -227,7 +236,7 @@ end
 function Master:timer(number)
   if number == watch.TIMER and self.watch:due(self.tried, C.cc_now()) then reload.request(self, false) end
   if number == reload.TIMER then reload.overdue(self) end
-  if number == TIMER_CHECK then self:kill_stuck() end
+  if number == TIMER_CHECK then self:check() end
   if number == TIMER_DRAIN then self:drain(SIGTERM) end
   if number == connect_check.TIMER then connect_check.look(self.relay, self.generation) end
   return number == TIMER_RESPAWN and self:respawn()
@@ -279,6 +288,7 @@ function Master:prepare_process()
   self.workers = count_of(configuration.server.workers)
   local result = C.cc_share(self.workers)
   if result ~= C.CC_OK then return nil, ffi.string(C.cc_system_error()) end
+  self.service = service.new(self.workers)
   C.cc_process 'ccrelay: master'
   self.relay = C.cc_open()
   task.attach(self.relay)

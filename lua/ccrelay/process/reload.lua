@@ -36,7 +36,8 @@ end
 
 local function go_on(master)
   local again = master.again
-  if not again or master.trying or master.waiting then return end
+  if master.trying or master.waiting then return end
+  if not again then return master.service:reloaded(master) end
   master.again = nil
   M.request(master, again == 'forced')
 end
@@ -49,6 +50,7 @@ end
 ---@param ... any
 function M.apart(master, work, ...)
   master.trying = true
+  master.service:reloading()
   task.start(function(...)
     local ok, message = xpcall(work, debug.traceback, master, ...)
     master.trying = false

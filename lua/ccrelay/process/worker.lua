@@ -108,6 +108,7 @@ function M.run(master)
   clients.attach(self.slot, self.current.configuration)
   health.attach(self.slot, self.current)
   wait_lines.attach(self.slot)
+  self:send { type = 'serving' }
   loop.run(self.relay, self)
   C.cc_log_flush(FLUSH_MS)
   C.cc_close(self.relay)
