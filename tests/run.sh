@@ -213,12 +213,18 @@ do_claude() {
   timeout 400 node --test --test-reporter=tap "$from"/*.test.mjs
 }
 
+systemd_analyze_is_here() { command -v systemd-analyze >/dev/null; }
+
 do_package() {
   cd "$build/plain" && rm -f ./*.deb && timeout 120 cpack -G DEB || return 1
   dpkg-deb --info ./*.deb && dpkg-deb --contents ./*.deb || return 1
   rm -rf unpacked && dpkg-deb -x ./*.deb unpacked || return 1
   (cd / && env -u CCRELAY_ROOT CCRELAY_ROOT="$build/plain/unpacked/usr/share/ccrelay" \
-    "$build/plain/unpacked/usr/bin/ccrelay" version)
+    "$build/plain/unpacked/usr/bin/ccrelay" version) || return 1
+  test -f unpacked/usr/lib/systemd/system/ccrelay.service && test -f unpacked/etc/ccrelay/config.yaml &&
+    dpkg-deb --ctrl-tarfile ./*.deb | tar -xOf - ./conffiles | grep -qx /etc/ccrelay/config.yaml &&
+    CCRELAY_ROOT="$build/plain/unpacked/usr/share/ccrelay" "$build/plain/unpacked/usr/bin/ccrelay" \
+      config validate --config unpacked/etc/ccrelay/config.yaml
 }
 
 do_valgrind() {
@@ -294,6 +300,13 @@ if wanted format; then
 fi
 if wanted layers; then step layers count_lines in_root tests/layers.sh; fi
 if wanted walls; then step walls count_lines in_root luajit tests/walls.lua; fi
+if wanted systemd; then
+  if systemd_analyze_is_here; then
+    step systemd count_lines in_root tests/systemd.sh
+  else
+    left_out systemd "systemd-analyze is not installed (package systemd)"
+  fi
+fi
 if wanted clients; then step clients count_node do_clients; fi
 if wanted claude; then
   if [ $claude = yes ]; then
