@@ -8,10 +8,7 @@
 #include "exchange/client.h"
 #include <string.h>
 
-enum {
-  LAST_MS = 2000,    // from the last event to the end of the answer
-  LARGE = 256 * 1024 // memory for events that are not whole yet, more than which is given back
-};
+enum { LARGE = 256 * 1024 }; // bytes; larger memory of incomplete events is freed when empty
 
 static bool last_seen(const struct cc_attempt *attempt) {
   return attempt->kind == CC_BODY_SSE && (attempt->stop_seen || attempt->error_seen);
@@ -19,8 +16,10 @@ static bool last_seen(const struct cc_attempt *attempt) {
 
 static void stay_alive(struct cc_attempt *attempt) {
   struct cc_exchange *exchange = attempt->exchange;
-  cc_timer_set(&attempt->timer, last_seen(attempt) ? LAST_MS : attempt->relay->settings.idle_ms);
-  uint32_t ping_ms = attempt->relay->bounds.ping_ms;
+  const struct cc_relay *relay = attempt->relay;
+  cc_timer_set(&attempt->timer,
+               last_seen(attempt) ? relay->bounds.last_ms : relay->settings.idle_ms);
+  uint32_t ping_ms = relay->bounds.ping_ms;
   bool pings = attempt->kind == CC_BODY_SSE && !attempt->stop_seen && ping_ms;
   exchange->ping_due = pings ? cc_relay_now(exchange->relay) + ping_ms : 0;
 }

@@ -22,7 +22,8 @@ enum {
 struct cc_bounds {      // constants, but for tests
   uint32_t event_bytes; // one event of a stream
   uint32_t write_ms;    // a peer that reads nothing
-  uint32_t ping_ms;
+  uint32_t last_ms;     // from the last event of a stream to the end of the answer
+  uint32_t ping_ms;     // silence of a stream before the client gets a ping
 };
 
 struct cc_relay {

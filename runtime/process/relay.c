@@ -28,6 +28,7 @@ static const struct cc_settings defaults = {
 static const struct cc_bounds bounds = {
     .event_bytes = 24 * 1024 * 1024,
     .write_ms = 60 * 1000,
+    .last_ms = 2000,
     .ping_ms = CC_PING_MS,
 };
 

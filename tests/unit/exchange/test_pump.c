@@ -117,6 +117,7 @@ static void a_stream_that_has_ended_gets_no_pings(void **state) {
   stage_open(&stage, &reply, 1, &unused, 1);
   settings = stage.relay->settings;
   stage.relay->bounds.ping_ms = 20;
+  stage.relay->bounds.last_ms = 100;
   settings.idle_ms = 200;
   cc_configure(stage.relay, &settings);
   bool complete;
@@ -358,6 +359,7 @@ static void a_stream_is_over_soon_after_its_last_event(void **state) {
   stage_open(&stage, &reply, 1, &unused, 1);
   struct cc_settings settings = stage.relay->settings;
   settings.total_ms = settings.idle_ms = 0;
+  stage.relay->bounds.last_ms = 100;
   cc_configure(stage.relay, &settings);
   alarm(60); // else it would go on for ever
   const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
