@@ -8,7 +8,7 @@
 #include "exchange/client.h"
 #include <string.h>
 
-enum { LARGE = 256 * 1024 }; // bytes; larger memory of incomplete events is freed when empty
+enum { LARGE = 256 * 1024 }; // bytes for incomplete events; above it, unused memory is given back
 
 static bool last_seen(const struct cc_attempt *attempt) {
   return attempt->kind == CC_BODY_SSE && (attempt->stop_seen || attempt->error_seen);
