@@ -9,6 +9,26 @@ install(FILES README.md README.ja.md OPERATIONS.md GLOSSARY.md CHANGELOG.md SECU
   DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 install(FILES packaging/ccrelay.service DESTINATION lib/systemd/system)
 
+# The manual page and the completion scripts are made from the help texts.
+set(made ${CMAKE_BINARY_DIR}/made)
+file(MAKE_DIRECTORY ${made})
+file(GLOB cli CONFIGURE_DEPENDS lua/ccrelay/cli/*.lua lua/ccrelay/cli/commands/*.lua)
+function(make name)
+  add_custom_command(OUTPUT ${made}/${name}
+    COMMAND ${CMAKE_COMMAND} -E env CCRELAY_ROOT=${CMAKE_SOURCE_DIR} ASAN_OPTIONS=detect_leaks=0
+      $<TARGET_FILE:ccrelay> ${ARGN} > ${made}/${name}
+    DEPENDS ccrelay ${cli} VERBATIM)
+endfunction()
+make(ccrelay.1 help --man)
+make(ccrelay.bash completion bash)
+make(_ccrelay completion zsh)
+make(ccrelay.fish completion fish)
+add_custom_target(made ALL DEPENDS ${made}/ccrelay.1 ${made}/ccrelay.bash ${made}/_ccrelay ${made}/ccrelay.fish)
+install(FILES ${made}/ccrelay.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${made}/ccrelay.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ccrelay)
+install(FILES ${made}/_ccrelay DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+install(FILES ${made}/ccrelay.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME ccrelay)
 set(CPACK_PACKAGE_CONTACT "The ccrelay project <ccrelay@localhost>")

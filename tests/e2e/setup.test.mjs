@@ -86,3 +86,17 @@ test('config init writes the providers that the environment has, without a secre
   assert.match(readFileSync(file, 'utf8'), /name: zai\n.*\n.*\n.*key: "\$\{ZAI_API_KEY\}"/);
   assert.equal((await run(['config', 'validate', '--config', file], env)).code, 0);
 });
+
+test('the program prints completion scripts and its manual page', async () => {
+  for (const [shell, expected] of [['bash', /\ncomplete -o default -F _ccrelay ccrelay\n$/], ['zsh', /^#compdef ccrelay\n/], ['fish', /\ncomplete -c ccrelay /]]) {
+    const { code, output } = await run(['completion', shell]);
+    assert.deepEqual([code, expected.test(output)], [0, true], output);
+  }
+  const page = await run(['help', '--man']);
+  assert.equal(page.code, 0);
+  assert.match(page.output, /\n\.TH CCRELAY 1 [^]*\n\.SS run\n[^]*\n\.SS version\n/);
+  for (const words of [['completion'], ['completion', 'tcsh']]) {
+    const { code, output } = await run(words);
+    assert.deepEqual([code, /bash, zsh or fish/.test(output)], [64, true], output);
+  }
+});

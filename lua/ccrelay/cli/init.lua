@@ -12,6 +12,9 @@ local aliases = { serve = 'run', ['--version'] = 'version', ['-v'] = 'version', 
 ---@class ccrelay.Verb
 ---@field summary string one line for the list of commands
 ---@field usage string the help text
+---@field options ccrelay.Option[]? what it takes besides --help
+---@field verbs table<string, table>? sub-commands by name: a list of options, or sub-commands by name
+---@field takes (fun(): string[])? values of its plain argument, for completion
 ---@field run fun(arguments: string[]): integer takes the arguments after the command, returns the exit code
 
 local function load_verb(name)

@@ -22,8 +22,7 @@ of them are healthy. Opens no socket and contacts no provider.
 A fault of the policy with a made-up request is a warning: a start accepts the policy.
 ]]
 
-local OPTIONS = { { name = 'model', type = 'text' } }
-for _, option in ipairs(config_loader.options) do OPTIONS[#OPTIONS + 1] = option end
+M.options = { config_loader.options[1], { name = 'model', type = 'text' }, config_loader.options[2] }
 
 local function build(wanted)
   local source = require 'ccrelay.generation.bundle'
@@ -55,7 +54,7 @@ local function tell_table(generation)
 end
 
 function M.run(arguments)
-  local values, rest = options.parse(arguments, OPTIONS, 1)
+  local values, rest = options.parse(arguments, M.options, 1)
   if not values then return options.misuse('check', rest) end
   local wanted = { config = values.config, policy = rest[1], insecure = values.insecure_permissions or false,
     watch = false }

@@ -19,6 +19,8 @@ Needs no key and no network. Ctrl-C stops everything.
   --listen ADDRESS         address of the relay (default 127.0.0.1:8787)
 ]]
 
+M.options = { { name = 'listen', type = 'text' } }
+
 local MOCKS = {
   { listen = '127.0.0.1:8791', schedule = 'status=529 | | status=429;retry-after=1' },
   { listen = '127.0.0.1:8792', schedule = '' },
@@ -67,7 +69,7 @@ or with Claude Code:
 end
 
 function M.run(arguments)
-  local values, rest = options.parse(arguments, { { name = 'listen', type = 'text' } }, 0)
+  local values, rest = options.parse(arguments, M.options, 0)
   if not values then return options.misuse('demo', rest) end
   local listen = values.listen or '127.0.0.1:8787'
   for _, mock in ipairs(MOCKS) do

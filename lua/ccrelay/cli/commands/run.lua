@@ -35,7 +35,12 @@ SIGTERM or Ctrl-C: finish running requests, then stop; a second one stops at onc
 Exit codes: 0 stopped, 1 failure, 64 usage, 69 address in use, 78 configuration.
 ]]
 
-local specs = {
+-- The names of strategies.
+function M.takes()
+  return file.scripts(config.root() .. '/policies')
+end
+
+M.options = {
   { name = 'config', type = 'text' },
   { name = 'listen', type = 'text', many = true },
   { name = 'log-level', type = 'choice', of = { 'debug', 'info', 'warn', 'error' } },
@@ -85,7 +90,7 @@ end
 local CONFIGURATIONS = { yaml = true, yml = true, toml = true }
 
 local function strategy_of(name)
-  local names = file.scripts(config.root() .. '/policies')
+  local names = M.takes()
   for _, known in ipairs(names) do
     if known == name then return { strategy = name } end
   end
@@ -114,7 +119,7 @@ function M.what(argument, given)
 end
 
 function M.run(arguments)
-  local values, rest = options.parse(arguments, specs, 1)
+  local values, rest = options.parse(arguments, M.options, 1)
   if not values then return options.misuse('run', rest) end
   local what, message = M.what(rest[1], values.config)
   if not what then return options.misuse('run', message) end

@@ -20,9 +20,10 @@ variables in other sections need not be set.
   --config F               the configuration; else the first file found, see ccrelay help config
   --admin ADDRESS          host:port of the admin listener, instead of admin.listen
   --format json            everything, for programs
+  --insecure-permissions   accept a file that others can write to
 ]]
 
-local specs = {
+M.options = {
   { name = 'config', type = 'text' },
   { name = 'admin', type = 'text' },
   { name = 'format', type = 'choice', of = { 'text', 'json' } },
@@ -88,7 +89,7 @@ local function lines_of(status)
 end
 
 function M.run(arguments)
-  local values, rest = options.parse(arguments, specs, 0)
+  local values, rest = options.parse(arguments, M.options, 0)
   if not values then return options.misuse('status', rest) end
   local configuration = config_loader.load(values, { only = { 'admin' } })
   if not configuration then return options.codes.configuration end

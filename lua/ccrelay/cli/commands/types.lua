@@ -28,6 +28,8 @@ examples/luarc.json to .luarc.json beside the script and run there:
   --reference              print all names with their types in Markdown
 ]]
 
+M.options = { { name = 'reference', type = 'flag' } }
+
 -- The classes that scripts can use, and the module that each is annotated in.
 local PUBLIC = {
   { 'ccrelay.init', 'ccrelay.Relay' },
@@ -58,6 +60,11 @@ local MODULES = {
   ['ccrelay.testing'] = 'ccrelay.Testing',
 }
 local ORDER = { 'ccrelay', 'ccrelay.fit', 'ccrelay.json', 'ccrelay.testing' }
+
+-- The names of modules.
+function M.takes()
+  return ORDER
+end
 
 local function open(module)
   local folder = config.root() .. '/lua/'
@@ -119,7 +126,7 @@ function M.text(module)
 end
 
 function M.run(arguments)
-  local values, rest = options.parse(arguments, { { name = 'reference', type = 'flag' } }, 1)
+  local values, rest = options.parse(arguments, M.options, 1)
   if not values then return options.misuse('types', rest) end
   if values.reference and rest[1] then
     return options.misuse('types', '--reference covers all modules and takes no MODULE')
