@@ -205,7 +205,7 @@ static void only_silence_counts_behind_the_first_content(void **state) {
   for (int i = 0; i < 2; i++) {
     struct stage stage;
     struct peer_reply reply = {rows[i].bytes, 0, PEER_HANG};
-    expect_body(ask_within(&stage, &reply, true, 150, 400, 0), rows[i].body, false);
+    expect_body(ask_within(&stage, &reply, true, 500, 900, 0), rows[i].body, false);
     assert_int_equal(stage.report.error, rows[i].error);
     stage_close(&stage);
   }
@@ -223,7 +223,7 @@ static void a_json_body_has_content_with_its_first_byte(void **state) {
     char bytes[200];
     snprintf(bytes, sizeof bytes, "%s%s", head, rows[i].body);
     struct peer_reply reply = {bytes, 0, PEER_HANG};
-    expect_body(ask_within(&stage, &reply, false, 150, 400, 0), rows[i].body, false);
+    expect_body(ask_within(&stage, &reply, false, 500, 900, 0), rows[i].body, false);
     assert_int_equal(stage.report.error, rows[i].error);
     stage_close(&stage);
   }
