@@ -20,7 +20,7 @@ return function() end
 
 /** Process ids of those in which files are tried. */
 const trials = (relay) => relay.processes().filter((pid) => {
-  try { return readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('ccrelay: trial'); } catch { return false; }
+  try { return readFileSync(`/proc/${pid}/cmdline`, 'latin1').startsWith('ccrelay: preflight'); } catch { return false; }
 });
 
 /** Answers to requests over connections of their own; null where none came in time. */

@@ -18,7 +18,7 @@ end
 
 -- Runs in the child.
 local function load_apart(work)
-  C.cc_process 'ccrelay: trial'
+  C.cc_process 'ccrelay: preflight'
   C.cc_log_open '/dev/null' -- what scripts say at their beginning will be said by who keeps them
   script_file.on_load(function(file) say(file .. END) end)
   local ok, built, faults = pcall(work)
