@@ -233,7 +233,7 @@ static void a_total_time_ends_even_a_stream(void **state) {
   (void)state;
   struct stage stage;
   static const struct peer_reply reply = {SSE_HEAD START CONTENT HALF, 0, PEER_HANG};
-  expect_body(ask_within(&stage, &reply, true, 50, 60000, 150), START CONTENT, false);
+  expect_body(ask_within(&stage, &reply, true, 700, 60000, 800), START CONTENT, false);
   assert_int_equal(stage.report.error, CC_ETOTAL_TIMEOUT);
   stage_close(&stage);
 }
