@@ -145,7 +145,7 @@ describe('the parts of an exchange', function()
   for _, words in ipairs {
     'exchange.answered = true', '  exchange.queue.full = false', 'if gone then exchange.attempts = false end',
     'local x = 1\n  local attempts = exchange.attempts\n  attempts.last = x', 'exchange.wait.kinds, x = 1, 2',
-    'x, exchange.log = 1, {}', "exchange.takes['a'] = {}", 'exchange.outcomes[#exchange.outcomes + 1] = x',
+    'x, exchange.log = 1, {}', "exchange.demands['a'] = {}", 'exchange.outcomes[#exchange.outcomes + 1] = x',
     'table.insert(exchange.outcomes, x)', 'other.exchange.evidence = {}', 'exchange.unheard_of = 1',
     'local function own_of(exchange)\n  local own = exchange.selection\n  return own\nend\n'
       .. 'local function f(exchange)\n  local own = own_of(exchange)\n  own.spare = 1\nend',

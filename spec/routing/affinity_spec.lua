@@ -45,21 +45,21 @@ local FOUR = { key('a1', 'a'), key('a2', 'a'), key('b1', 'b'), key('b2', 'b') }
 describe('a conversation with signatures', function()
   before_each(function() strategy = 'round_robin' end)
 
-  it('stays with the organisation that served it last', function()
+  it('is sent to the organisation that served it last', function()
     local self = new(FOUR)
     local first = served(self)
     local org = first:match '%-(%l)'
     assert.equal(('sk-%s1 sk-%s2'):format(org, org), servants(self, 8, SIGNED))
   end)
 
-  it('is known by metadata.user_id without a session header', function()
+  it('is identified by metadata.user_id if there is no session header', function()
     local self = new(FOUR)
     local body = { body = { metadata = { user_id = 'u-1' } } }
     local org = served(self, nil, false, body):match '%-(%l)'
     assert.equal(('sk-%s1 sk-%s2'):format(org, org), servants(self, 8, SIGNED, false, body))
   end)
 
-  it('crosses providers of one organisation', function()
+  it('may change between providers of one organisation', function()
     local self = new({ key('b1', 'b') }, { key('a1', 'a') }, { key('b2', 'b') })
     self:reply('p1', { status = 500, body = '{}' })
     self:reply('p2', { status = 500, body = '{}' }, { status = 200 })
@@ -69,7 +69,7 @@ describe('a conversation with signatures', function()
     assert.equal(0, self:count 'switched')
   end)
 
-  it('minds priority before', function()
+  it('goes to keys of higher priority first', function()
     local self = new { key('a1', 'a', { priority = 2 }), key('b1', 'b', { priority = 1 }) }
     self.replies['p1.test'] = { { status = 429, body = '{}', headers = { ['retry-after'] = '5' } }, { status = 200 } }
     assert.equal('sk-b1', served(self))
@@ -77,7 +77,7 @@ describe('a conversation with signatures', function()
     assert.equal('sk-a1', served(self, SIGNED))
   end)
 
-  it('is another when its session is another', function()
+  it('is told from another by its session', function()
     local self, seen = new(FOUR), {}
     served(self)
     for index = 1, 12 do seen[served(self, SIGNED, 's-' .. index + 10)] = true end
@@ -94,14 +94,14 @@ describe('a conversation with signatures', function()
   end)
 end)
 
-it('without signatures, or without org, all keys take their turn', function()
+it('without signatures, or without org, requests go to all keys in turn', function()
   strategy = 'round_robin'
   local self = new(FOUR)
   assert.equal('sk-a1 sk-a2 sk-b1 sk-b2', servants(self, 8))
   assert.equal('sk-1 sk-2', servants(new { key '1', key '2' }, 6, SIGNED))
 end)
 
-it('policies see whose key it is', function()
+it('policies can read the organisation of a key', function()
   local self = stage.new {
     providers = { { name = 'p', type = 'anthropic', keys = { key('1', 'Research Inc.'), key '2' } } },
     policy = [[local relay = require 'ccrelay'
@@ -132,17 +132,17 @@ describe('the log line', function()
     org = { { { key('1', 'a'), key('2', 'b') } }, { p1 = fail } },
     provider = { { { key('1', 'a') }, { key('2', 'a') } }, { p1 = fail } },
   } do
-    it('says what a switch of the ' .. what .. ' cost', function()
+    it('names a switch of the ' .. what .. ', and what it cost', function()
       assert.equal(what, switch(case[1], SIGNED, case[2]))
       assert.equal(what, switch(case[1], CACHED, case[2]))
     end)
 
-    it('says nothing of the ' .. what .. ' when there is nothing to lose', function()
+    it('does not name a switch of the ' .. what .. ' if nothing is lost', function()
       assert.is_nil(switch(case[1], nil, case[2]))
     end)
   end
 
-  it('says nothing when the key is the same, or the answer an error', function()
+  it('names no switch if the key is the same, or the answer is an error', function()
     local self = new({ key('1', 'a') }, { key('2', 'b') })
     served(self)
     served(self, SIGNED)
@@ -159,7 +159,7 @@ describe('the log line', function()
   end)
 end)
 
-it('two conversations at one place take turns at it, and none is served as the other', function()
+it('two conversations that share a cell replace each other, and neither is taken for the other', function()
   strategy = 'round_robin'
   local self = new { key('a1', 'a'), key('b1', 'b') }
   local function place(session) return affinity.of({ session = session, affinity = false }).cell end
@@ -180,7 +180,7 @@ it('two conversations at one place take turns at it, and none is served as the o
   assert.is_nil(affinity.of({ session = other, affinity = false }).key)
 end)
 
-it('conversations share 1024 places, and none is taken for another', function()
+it('conversations share 1024 cells, and none is taken for another', function()
   local C, names = stage.C, {}
   local self = new(FOUR)
   for index = 1, 3000 do

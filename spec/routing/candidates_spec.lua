@@ -37,7 +37,7 @@ end
 local function model(name) return { body = { model = name } } end
 
 describe('candidates', function()
-  it('are put in order in a time that grows about as their number', function()
+  it('are sorted in about linear time', function()
     local function instructions(count)
       local providers, steps = {}, 0
       for place = 1, 2 do
@@ -58,7 +58,7 @@ describe('candidates', function()
     assert.is_true(many < 9 * few, ('%d instructions for 30 keys, %d for 300'):format(few, many))
   end)
 
-  it('are kept once for each key, however often a script asks', function()
+  it('are kept once for each key, however often a script searches', function()
     local most, await, asked = 0, upstream.await, 0
     upstream.await = function(exchange, filter)
       local list = await(exchange, filter)
@@ -73,37 +73,37 @@ describe('candidates', function()
     assert.same({ 2, 41 }, { most, asked })
   end)
 
-  it('are those that name nothing when none has the model', function()
+  it('are the providers that name no model when none has the model', function()
     assert.equal('a/1=m', candidates({ provider 'a', provider('b', { models = { 'other' } }) }, model 'm'))
   end)
 
-  it('are all when nobody is left', function()
+  it('are all providers when none is left', function()
     local list = { provider('a', { models = { 'x' } }), provider('b', { models = { 'other' } }) }
     assert.equal('a/1=m b/1=m', candidates(list, model 'm'))
   end)
 
-  it('are those that name a foreign model, alone', function()
+  it('are only the providers that name a foreign model', function()
     assert.equal('b/1=m', candidates({ provider 'a', provider('b', { models = { 'm' } }) }, model 'm'))
   end)
 
-  it('are those that map a foreign model, alone, exactly or by prefix', function()
+  it('are only the providers that map a foreign model, exactly or by prefix', function()
     local b = provider('b', { model_mapping = { m = 'x', ['n-*'] = 'y' } })
     assert.equal('b/1=x', candidates({ provider 'a', b }, model 'm'))
     assert.equal('b/1=y', candidates({ provider 'a', b }, model 'n-1'))
   end)
 
-  it('are no fewer for a Claude model because one maps it', function()
+  it('are not fewer for a Claude model because one provider maps it', function()
     local b = provider('b', { type = 'zai', model_mapping = { ['claude-opus*'] = 'y' } })
     local list = { provider('a', { models = { 'claude-haiku-4-5' } }), b, provider('c', { type = 'zai' }) }
     assert.equal('a/1=claude-opus-5 b/1=y c/1=claude-opus-5', candidates(list, model 'claude-opus-5'))
     assert.equal('a/1=claude-haiku c/1=claude-haiku', candidates(list, model 'claude-haiku'))
   end)
 
-  it('have a model by no name without a star that is but a prefix', function()
+  it('match a name without a star only as a whole, not as a prefix', function()
     assert.equal('a/1=m-1', candidates({ provider 'a', provider('b', { model_mapping = { m = 'x' } }) }, model 'm-1'))
   end)
 
-  it('map the exact name first, then the longest prefix', function()
+  it('map by the exact name first, then by the longest prefix', function()
     local mapping = { ['claude*'] = 'short', ['claude-opus*'] = 'long', ['claude-opus-5'] = 'exact', ['*'] = 'any' }
     local list = { provider('a', { model_mapping = mapping }) }
     assert.equal('a/1=exact', candidates(list, model 'claude-opus-5'))
@@ -120,7 +120,7 @@ describe('candidates', function()
     assert.equal('a/2=m b/2=m b/1=m a/1=m b/3=m', candidates(list, model 'm'))
   end)
 
-  it('leave disabled providers out', function()
+  it('do not include disabled providers', function()
     assert.equal('b/1=m', candidates({ provider('a', { enabled = false }), provider 'b' }, model 'm'))
   end)
 
@@ -131,7 +131,7 @@ describe('candidates', function()
     assert.equal('', candidates(list, model 'm', { filter = '{ type = "ollama" }' }))
   end)
 
-  it('are only those whose serves names the model, where it is set', function()
+  it('are only those whose serves setting, if any, names the model', function()
     local list = { provider('a', { serves = { 'claude-haiku-*', 'exact' } }), provider 'b' }
     assert.equal('a/1=claude-haiku-4-5 b/1=claude-haiku-4-5', candidates(list, model 'claude-haiku-4-5'))
     assert.equal('a/1=exact b/1=exact', candidates(list, model 'exact'))
@@ -139,7 +139,7 @@ describe('candidates', function()
     assert.equal('b/1=claude-opus-5', candidates(list, model 'claude-opus-5'))
   end)
 
-  it('are served by the name that clients use, and chosen among those that may serve', function()
+  it('are matched by the name that clients use, among the providers that may serve it', function()
     local list = {
       provider('a', { serves = { 'other' }, models = { 'claude-opus-5' } }),
       provider('b', { serves = { 'claude-*' }, model_mapping = { ['claude-*'] = 'GLM' } }), provider 'c',
@@ -148,7 +148,7 @@ describe('candidates', function()
     assert.equal('c/1=GLM', candidates(list, model 'GLM'))
   end)
 
-  it('use the first key alone without pooling', function()
+  it('use only the first key without pooling', function()
     local list = { provider('a', { keys = { { key = 'k1' }, { key = 'k2' } }, pooling = { enabled = false } }) }
     assert.equal('a/1=m', candidates(list, model 'm'))
   end)
@@ -159,7 +159,7 @@ describe('a model', function()
     return stage.new({ providers = list, policy = policy }):request(model(name))
   end
 
-  it('that serves of every provider leaves out is refused with 400 and asks nobody', function()
+  it('that the serves settings of all providers exclude is refused with 400, and nothing is sent', function()
     local list = { provider('a', { serves = { 'claude-haiku-*' } }), provider('b', { serves = { 'GLM-*' } }) }
     local answer, exchange = answer_to('claude-opus-5', list)
     assert.same({ 400, 'invalid_request_error', 0 }, { answer.status, answer.json.error.type, #exchange.tries })
@@ -167,14 +167,14 @@ describe('a model', function()
     assert.equal(200, answer_to('claude-haiku-4-5', list).status)
   end)
 
-  it('that serves leaves out at the providers a policy asks for is, too', function()
+  it('that the serves settings of the providers a policy selects exclude is refused, too', function()
     local list = { provider('a', { serves = { 'claude-haiku-*' } }), provider 'b' }
     local policy = [[local relay = require 'ccrelay'
       return function(exchange) return exchange:first(relay.upstreams(exchange, { provider = 'a' })) end]]
     assert.equal(400, answer_to('claude-opus-5', list, policy).status)
   end)
 
-  it('that a provider may serve but cannot now is no 400', function()
+  it('that a provider may serve, but not now, is not refused with 400', function()
     local list = { provider('a', { serves = { 'claude-haiku-*' } }), provider('b', { keys = { { key = 'k',
       rpm_limit = 1 } } }) }
     local self = stage.new { providers = list }
@@ -182,7 +182,7 @@ describe('a model', function()
     assert.equal(429, self:request(model 'claude-opus-5').status)
   end)
 
-  it('that nobody has stays 404', function()
+  it('that no provider has is refused with 404', function()
     local policy = [[local relay = require 'ccrelay'
       return function(exchange) return exchange:first(relay.upstreams(exchange, { type = 'zai' })) end]]
     assert.equal(404, answer_to('claude-opus-5', { provider 'a' }, policy).status)
@@ -190,7 +190,7 @@ describe('a model', function()
 end)
 
 describe('an upstream', function()
-  it('shows what a policy may want to know, and is read-only', function()
+  it('has fields that a policy can read but not write', function()
     local self = stage.new { providers = { provider('a', { keys = { { key = 'k', priority = 4, weight = 7 } } }) },
       policy = [[
       local relay = require 'ccrelay'
@@ -207,7 +207,7 @@ describe('an upstream', function()
   end)
 end)
 
-describe('whose credential is used', function()
+describe('the credential', function()
   local bearer = { authorization = 'Bearer theirs' }
   local subscription = { authorization = 'Bearer sk-ant-oat01-x' }
   local both = { provider('a', { transparent = true }), provider('z', { type = 'zai', keys = { { key = 'sk-z' } } }) }
@@ -215,7 +215,7 @@ describe('whose credential is used', function()
     provider('o', { type = 'ollama', keys = {} }) }
   local pages = { ['o.test/api/tags'] = '{"models":[{"name":"claude-m"}]}' }
 
-  it('is the provider\'s without one from the client', function()
+  it('is the provider\'s if the client brings none', function()
     assert.equal('a/1=m z/1=m', candidates(both, model 'm'))
     assert.equal('o=claude-m', candidates(bare, model 'claude-m', { pages = pages }))
   end)
@@ -226,7 +226,7 @@ describe('whose credential is used', function()
       { pages = pages }))
   end)
 
-  it('is that of a subscription at a transparent provider; others need keys of their own', function()
+  it('of a subscription is used at a transparent provider; other providers need keys of their own', function()
     local options = { server = { auth = { allow_subscription = true } } }
     assert.equal('a=m z/1=m', candidates(both, { body = { model = 'm' }, headers = subscription }, options))
     options.pages = pages
@@ -236,13 +236,13 @@ describe('whose credential is used', function()
     assert.equal('b=m', candidates(cloud, { body = { model = 'm' }, headers = subscription }, options))
   end)
 
-  it('never is the client\'s when it is a key of the relay', function()
+  it('is never the client\'s if that is a key of the relay', function()
     local options = { server = { auth = { api_key = 'relay-key' } } }
     assert.equal('a/1=m z/1=m', candidates(both, { body = { model = 'm' }, headers = { ['x-api-key'] = 'relay-key' } },
       options))
   end)
 
-  it('has the priority of the provider\'s best key', function()
+  it('of a client has the priority of the provider\'s best key', function()
     local list = { provider('a', { keys = { { key = 'k', priority = 5 } }, transparent = true }),
       provider('z', { type = 'zai' }) }
     assert.equal('a=m z/1=m', candidates(list, { body = { model = 'm' }, headers = bearer }))
@@ -268,7 +268,7 @@ describe('pooling', function()
     assert.same({ 'k1', 'k2', 'k3', 'k1', 'k2', 'k3' }, order('least_loaded', 6, keys))
   end)
 
-  it('takes turns', function()
+  it('uses keys in turn', function()
     local list = order('round_robin', 6)
     local counts = {}
     for index, key in ipairs(list) do
@@ -278,7 +278,7 @@ describe('pooling', function()
     assert.same({ k1 = 2, k2 = 2, k3 = 2 }, counts)
   end)
 
-  it('takes turns of messages alone, and among keys of one priority', function()
+  it('uses keys in turn for messages only, and among keys of one priority', function()
     local self = stage.new { providers = { { name = 'turns', type = 'anthropic', pooling = { strategy = 'round_robin' },
       keys = { { key = 'sk-1', priority = 2 }, { key = 'sk-2', priority = 2 }, { key = 'sk-3' } } } } }
     self:reply('turns', { status = 200, body = '{"input_tokens":5}' })
@@ -293,13 +293,13 @@ describe('pooling', function()
     assert.is_true(list[1] ~= list[2] and list[1] ~= 'sk-3' and list[2] ~= 'sk-3')
   end)
 
-  it('takes keys at random', function()
+  it('chooses keys at random', function()
     local seen = {}
     for _, key in ipairs(order('random', 60)) do seen[key] = true end
     assert.same({ k1 = true, k2 = true, k3 = true }, seen)
   end)
 
-  it('takes keys by weight', function()
+  it('chooses keys by weight', function()
     local counts = { k1 = 0, k2 = 0 }
     for _, key in ipairs(order('weighted', 200, { { key = 'k1', weight = 9 }, { key = 'k2', weight = 1 } })) do
       counts[key] = counts[key] + 1
@@ -314,7 +314,7 @@ describe('limits', function()
     return { provider(name, { keys = { fields }, transparent = true }) }
   end
 
-  it('of requests turn the rest away until the window has moved', function()
+  it('of requests refuse the rest until the window has moved', function()
     local self = stage.new { providers = limited('rpm', { rpm_limit = 2 }) }
     assert.equal(200, self:request().status)
     assert.equal(200, self:request().status)
@@ -336,7 +336,7 @@ describe('limits', function()
     assert.equal('k2', second.tries[1].headers['x-api-key'])
   end)
 
-  it('of tokens count the estimate at first, then what was really used', function()
+  it('of tokens count the estimate first, then the actual usage', function()
     local self = stage.new { providers = limited('tpm', { itpm_limit = 1000 }) }
     self:reply('tpm', { status = 200, usage = { input = 900, output = 5 } })
     assert.equal(200, self:request { body = { x = ('y'):rep(3500) } }.status)
@@ -347,7 +347,7 @@ describe('limits', function()
     for _ = 1, 5 do assert.equal(200, self:request { body = { x = ('y'):rep(3000) } }.status) end
   end)
 
-  it('do not count what was never sent', function()
+  it('do not count requests that were never sent', function()
     local self = stage.new { providers = limited('dead', { rpm_limit = 1 }) }
     self:reply('dead', { error = 'CC_EREFUSED' })
     assert.equal(502, self:request().status)
@@ -362,7 +362,7 @@ describe('limits', function()
     assert.equal(429, self:request().status)
   end)
 
-  it('are learned from the headers of answers', function()
+  it('are learned from response headers', function()
     local first, second = limited('learn', { priority = 2 })[1], provider 'other'
     local self = stage.new { providers = { first, second } }
     self:reply('other', { status = 203 })
@@ -375,12 +375,12 @@ describe('limits', function()
     assert.equal(200, self:request().status)
   end)
 
-  it('are for the relay\'s own keys only', function()
+  it('apply to the relay\'s own keys only', function()
     local self = stage.new { providers = limited('own', { rpm_limit = 1 }) }
     for _ = 1, 3 do assert.equal(200, self:request { headers = { authorization = 'Bearer theirs' } }.status) end
   end)
 
-  it('that stop a try half way leave the last real answer to the client', function()
+  it('that stop further attempts leave the last real answer to the client', function()
     local self = stage.new { providers = {
       provider('fails', { keys = { { key = 'k', priority = 2 } } }),
       provider('small', { keys = { { key = 'k', priority = 1, itpm_limit = 2000 } } }) } }
@@ -394,20 +394,20 @@ describe('limits', function()
   end)
 end)
 
-describe('no candidate', function()
-  it('is 404 for a name that nobody can serve', function()
+describe('a request without candidates', function()
+  it('is answered with 404 if no provider can serve the name', function()
     local answer = stage.new { providers = { provider('z', { type = 'zai', keys = {} }) } }:request()
     assert.equal(404, answer.status)
     assert.equal('not_found_error', answer.json.error.type)
   end)
 
-  it('is 404 when the only claimer is not for this client', function()
+  it('is answered with 404 if the only provider that names the model is not for this client', function()
     local self = stage.new { providers = { provider 'a', provider('z',
       { type = 'zai', keys = {}, models = { 'glm' } }) } }
     assert.equal(404, self:request(model 'glm').status)
   end)
 
-  it('names the soonest of several recoveries', function()
+  it('is told the earliest of several recoveries', function()
     local self = stage.new { providers = { provider 'a', provider 'b' } }
     self:reply('a', { status = 429, headers = { ['retry-after'] = '20' }, body = '{}' })
     self:reply('b', { status = 429, headers = { ['retry-after'] = '12' }, body = '{}' })
@@ -418,7 +418,7 @@ describe('no candidate', function()
   end)
 
   for feature, words in pairs { pdf = 'PDF', image_url = 'images by URL', tool_forced = 'tool_choice' } do
-    it('is 400 when the only provider cannot take ' .. feature, function()
+    it('is answered with 400 if the only provider does not support ' .. feature, function()
       local self = stage.new { providers = { provider('o', { type = 'ollama' }) } }
       local answer = self:request { features = { feature } }
       assert.equal(400, answer.status)
@@ -440,7 +440,7 @@ describe('no candidate', function()
   end
 
   for type in pairs(TYPES) do
-    it('is 400 about safeguards when there is only ' .. type .. ', before anything is sent', function()
+    it('is answered with 400 about safeguards if there is only ' .. type .. ', before anything is sent', function()
       local answer, exchange = stage.new { providers = { of_type(type) } }:request(CHECKED)
       assert.equal(400, answer.status)
       assert.equal('invalid_request_error', answer.json.error.type)
@@ -448,7 +448,7 @@ describe('no candidate', function()
       assert.equal(0, #exchange.tries)
     end)
 
-    it('passes over ' .. type .. ' for safeguards while Anthropic can', function()
+    it('does not exist for safeguards while Anthropic serves beside ' .. type, function()
       local self = stage.new { providers = { of_type(type), provider 'a' } }
       local answer, exchange = self:request(CHECKED)
       assert.equal(200, answer.status)
@@ -457,7 +457,7 @@ describe('no candidate', function()
     end)
   end
 
-  it('does not arise for safeguards where allowed_betas says that the cloud knows them', function()
+  it('does not exist for safeguards if allowed_betas says that the cloud supports them', function()
     local self = stage.new { env = function(name) return name:find '^AWS_' and 'x' end,
       providers = { of_type('bedrock', { allowed_betas = { 'dangerous-tool-use-2026-09-03' } }) } }
     local answer, exchange = self:request { body = CHECKED.body,
@@ -468,7 +468,7 @@ describe('no candidate', function()
   end)
 
   for status, kind in pairs { [429] = 'rate_limit_error', [529] = 'overloaded_error' } do
-    it('about safeguards never stands in place of a ' .. status, function()
+    it('for lack of safeguards does not replace a ' .. status, function()
       local self = stage.new { providers = { of_type 'zai', provider 'a' } }
       self:reply('a', { status = status, headers = { ['retry-after'] = '20' },
         body = '{"type":"error","error":{"type":"' .. kind .. '","message":"m"}}' })
@@ -480,7 +480,7 @@ describe('no candidate', function()
     end)
   end
 
-  it('does not arise while another provider can', function()
+  it('does not exist while another provider supports the feature', function()
     local first = provider('o', { type = 'ollama', models = { 'm' }, keys = { { key = 'k', priority = 9 } } })
     assert.equal('a/1=m', candidates({ first, provider('a', { models = { 'm' } }) },
       { body = { model = 'm' }, features = { 'pdf' } }))

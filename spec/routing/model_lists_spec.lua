@@ -52,7 +52,7 @@ local function candidates(self, model)
 end
 
 describe('a provider that lists its models', function()
-  it('is no candidate for others, and is for these', function()
+  it('is a candidate for these models only', function()
     local self = set({ anthropic(), ollama() }, { tags('qwen3:8b', 'claude-copy:latest') })
     assert.equal('a', candidates(self, 'claude-opus-5'))
     assert.equal('a', candidates(self, 'unknown'))
@@ -61,7 +61,7 @@ describe('a provider that lists its models', function()
     assert.equal(1, asked(self))
   end)
 
-  it('does not take a name over that is another one\'s own', function()
+  it('does not replace another provider that has the model', function()
     local self = set({ anthropic(), ollama() }, { tags 'claude-copy:latest' })
     assert.equal('a o', candidates(self, 'claude-copy'))
     assert.equal('a o', candidates(self, 'claude-copy:latest'))
@@ -69,7 +69,7 @@ describe('a provider that lists its models', function()
       { tags 'claude-copy' }), 'claude-copy'))
   end)
 
-  it('is the first request\'s candidate too, however many come at once', function()
+  it('is a candidate from the first request on, however many come at once', function()
     local self = set({ anthropic(), ollama() }, { tags('qwen3:8b') })
     self.state.pages[TAGS][1].after = 400
     local requests = {}
@@ -80,7 +80,7 @@ describe('a provider that lists its models', function()
     for index = 1, 5 do assert.equal('o', exchanges[index].answer.body) end
   end)
 
-  it('is none while it does not run, and is not asked for by every request', function()
+  it('is no candidate while it does not run, and not every request asks it for the list', function()
     local self = set { anthropic(), ollama() }
     for _ = 1, 10 do assert.equal('a', candidates(self, 'qwen3:8b')) end
     assert.equal(1, asked(self))
@@ -91,7 +91,7 @@ describe('a provider that lists its models', function()
     assert.equal('o', candidates(self, 'qwen3:8b'))
   end)
 
-  it('is asked again in the background, by which a model that was pulled becomes known and another unknown', function()
+  it('is asked again in the background, so that new models become known and removed ones unknown', function()
     local self = set({ anthropic(), ollama() }, { tags 'old', tags('old', 'new'), tags 'new' })
     self.state.pages[TAGS][2].after = 500
     assert.equal('o', candidates(self, 'old'))
@@ -112,7 +112,7 @@ describe('a provider that lists its models', function()
     ['no models'] = { body = '{"models":null}' }, ['models without names'] = { body = '{"models":[{},7]}' },
     ['a redirect'] = { status = 302, headers = { location = '/' } },
   } do
-    it('keeps its last list over ' .. what, function()
+    it('keeps its last list after ' .. what, function()
       local self = set({ anthropic(), ollama() }, { tags 'qwen3:8b', reply })
       assert.equal('o', candidates(self, 'qwen3:8b'))
       stage.advance(10001)
@@ -130,31 +130,31 @@ describe('a provider that lists its models', function()
     assert.equal(0, asked(self))
   end)
 
-  it('is asked when only another one is named for the model', function()
+  it('is asked if the configuration names the model only for another provider', function()
     local self = set({ anthropic { models = { 'claude-*' } }, ollama() }, { tags 'claude-copy' })
     assert.equal('a o', candidates(self, 'claude-copy'))
     assert.equal(1, asked(self))
   end)
 
-  it('is not asked for a model that its serves leaves out', function()
+  it('is not asked for a model that its serves setting excludes', function()
     local self = set({ anthropic(), ollama { serves = { 'qwen3:8b' } } }, { tags 'qwen3:8b' })
     assert.equal('a', candidates(self, 'claude-opus-5'))
     assert.equal(0, asked(self))
   end)
 
-  it('is all there is: it gets every name, and answers itself', function()
+  it('gets every name if it is the only provider, and answers itself', function()
     assert.equal('o', candidates(set { ollama() }, 'unknown'))
     assert.equal('o', candidates(set({ ollama() }, { tags 'other' }), 'unknown'))
     assert.equal('o', candidates(set({ anthropic(), ollama() }, { tags 'other' }, '{ provider = "o" }'), 'unknown'))
   end)
 
-  it('is bound by serves', function()
+  it('is no candidate for a model that its serves setting excludes', function()
     local self = set({ anthropic(), ollama { serves = { 'qwen3:8b' } } }, { tags('qwen3:8b', 'qwen3:32b') })
     assert.equal('o', candidates(self, 'qwen3:8b'))
     assert.equal('a', candidates(self, 'qwen3:32b'))
   end)
 
-  it('is asked with its first key, behind the path of its address', function()
+  it('is asked with its first key, at a path below that of its base URL', function()
     local self = set { anthropic(), ollama { base_url = 'http://[::1]:11434/behind/' } }
     self.state.pages['GET http://::1:11434/behind/api/tags'] = { tags 'qwen3:8b' }
     assert.equal('o', candidates(self, 'qwen3:8b'))
@@ -168,7 +168,7 @@ describe('a provider that lists its models', function()
     assert.equal(0, #exchange.tries)
   end)
 
-  it('has them in /v1/models', function()
+  it('has its models in /v1/models', function()
     local self = set({ anthropic { models = { 'claude-opus-5' } }, ollama() }, { tags('qwen3:8b', 'a:latest') })
     local ids = {}
     local answer = self:request { method = 'GET', path = '/v1/models' }
@@ -178,7 +178,7 @@ describe('a provider that lists its models', function()
     assert.equal(1, asked(self))
   end)
 
-  it('keeps its list over a reload', function()
+  it('keeps its list across a reload', function()
     local self = set({ anthropic(), ollama() }, { tags 'qwen3:8b' })
     assert.equal('o', candidates(self, 'qwen3:8b'))
     self:use { providers = { anthropic(), ollama() }, policy = (TELL:gsub('FILTER', 'nil')) }
@@ -195,7 +195,7 @@ describe('list_models of an adapter', function()
     return adapters and 'none' or faults[1].message
   end
 
-  it('has a path and a function that reads', function()
+  it('must have a path and a function that reads the answer', function()
     assert.equal('none', fault '{ path = "/models", read = function() end }')
     for _, members in ipairs { '', 'path = "/x"', 'read = function() end', 'path = "x", read = function() end' } do
       local text = '{' .. members .. '}'

@@ -38,8 +38,8 @@ local function maker(self, id)
   return key and key.secret
 end
 
-describe('the key that made a file', function()
-  it('is remembered, by what it is', function()
+describe('the key that created a file', function()
+  it('is remembered by its provider and secret', function()
     local self = stage.new { providers = { provider('a', { 'sk-1', 'sk-2' }) } }
     local keys = attached(self).providers[1].keys
     assert.is_nil(maker(self, 'file_made_1'))
@@ -55,7 +55,7 @@ describe('the key that made a file', function()
     assert.is_nil(maker(self, 'file_made_1'))
   end)
 
-  it('is forgotten when other ids have taken its place', function()
+  it('is forgotten when other ids have taken its cell', function()
     local self = stage.new { providers = { provider('a', { 'sk-1' }) } }
     local key = attached(self).providers[1].keys[1]
     owners.note('file_lost', key)
@@ -63,7 +63,7 @@ describe('the key that made a file', function()
     assert.is_nil(maker(self, 'file_lost'))
   end)
 
-  it('alone gets messages that name the file, whatever fails there', function()
+  it('is the only one that gets messages that name the file, whatever fails there', function()
     local self = stage.new { providers = { provider('a', { 'sk-1', 'sk-2' }), provider('b', { 'sk-3' }) } }
     upload(self, 'a', 'file_alone')
     self:use { providers = { provider('b', { 'sk-3' }), provider('a', { 'sk-2', 'sk-1' }) } }
@@ -77,7 +77,7 @@ describe('the key that made a file', function()
     assert.equal('sk-1', keys_of(exchange))
   end)
 
-  it('of an unknown file is the first of the first provider with files', function()
+  it('is taken to be the first key of the first provider with files if the file is unknown', function()
     local self = stage.new { providers = { { name = 'z', type = 'zai', keys = { { key = 'sk-z', priority = 9 } } },
       provider('a', { 'sk-1', 'sk-2' }) } }
     local _, exchange = self:request { body = naming 'file_unknown' }
@@ -86,7 +86,7 @@ describe('the key that made a file', function()
     assert.equal('sk-z', keys_of(exchange))
   end)
 
-  it('says nothing where that provider does not serve the model', function()
+  it('does not matter if its provider does not serve the model', function()
     local self = stage.new { providers = { provider('a', { 'sk-1' }, { serves = { 'claude-y' } }),
       { name = 'z', type = 'zai', keys = { { key = 'sk-z' } } } } }
     upload(self, 'a', 'file_other')
@@ -94,7 +94,7 @@ describe('the key that made a file', function()
     assert.equal('z.test', exchange.tries[1].origin.host)
   end)
 
-  it('is of no consequence for clients with a credential of their own', function()
+  it('does not matter for clients with a credential of their own', function()
     local self = stage.new { providers = { provider('a', { 'sk-1' }, { transparent = true }) } }
     upload(self, 'a', 'file_own')
     local _, exchange = self:request { body = naming 'file_own', headers = { authorization = 'Bearer theirs' } }

@@ -56,7 +56,7 @@ local function table_of(what, providers, rows)
   describe(what, function()
     for _, row in ipairs(rows) do
       local model, expected = row[1], row[2]
-      it('has for ' .. model .. ' ' .. expected, function()
+      it('serve ' .. model .. ' by ' .. expected, function()
         local self = stage.new { providers = copy(providers), policy = TELL }
         assert.equal(expected, self:request({ body = { model = model } }).body)
         assert.equal(expected, planned(self, model))
@@ -126,7 +126,7 @@ end
 describe('the providers above', function()
   local text = helper.read(PAGE)
   for _, ours in ipairs { anthropic, zai, ollama, bedrock, azure, vertex } do
-    it('are as the page has them: ' .. ours.name, function()
+    it('are those of the documentation: ' .. ours.name, function()
       if not text then pending('the page is not there') return end
       local theirs = of_page(text)[ours.name]
       for name, value in pairs(ours) do

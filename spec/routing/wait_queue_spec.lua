@@ -34,7 +34,7 @@ local function statuses(...)
   return table.concat(list, ' ')
 end
 
--- By an answer to one that is under way the room there should be comes to nothing.
+-- This answer to a request under way takes away the room that was expected.
 local NO_LONGER = { status = 429, body = '{}', headers = { ['retry-after'] = '50' }, after = 55000 }
 
 describe('when all keys are at their limits', function()
@@ -48,14 +48,14 @@ describe('when all keys are at their limits', function()
     assert.equal(1, metrics.counters().queued)
   end)
 
-  it('it is refused at once by default', function()
+  it('an exchange is refused at once by default', function()
     local self = limited { routing = {} }
     assert.equal('200 200 429', statuses(self:requests({}, {}, { at = 1000 })))
     assert.is_true(fake.C.cc_now() - self.served[2].at < 2000)
     assert.is_nil(self:line().queued_ms)
   end)
 
-  it('it is refused at once when room comes too late', function()
+  it('an exchange is refused at once when room comes too late', function()
     local self = limited { routing = { queue_ms = 30000 } }
     local _, _, third = self:requests({}, {}, { at = 1000 })
     assert.equal(429, third.answer.status)
@@ -63,7 +63,7 @@ describe('when all keys are at their limits', function()
     assert.is_true(tonumber(third.answer.headers['retry-after']) >= 29)
   end)
 
-  it('it is refused at once when those ahead take the room that comes in time', function()
+  it('an exchange is refused at once when those ahead take the room that comes in time', function()
     local self = limited({ routing = { queue_ms = MINUTE + 2000 } }, { key = 'sk-q', rpm_limit = 2 })
     local list = { self:requests({}, {}, { at = 10 }, { at = 20 }, { at = 30 }) }
     assert.equal('200 200 200 200 429', statuses(unpack(list)))
@@ -71,7 +71,7 @@ describe('when all keys are at their limits', function()
     assert.is_true(tonumber(list[5].answer.headers['retry-after']) >= 119)
   end)
 
-  it('and when those ahead will use up the tokens', function()
+  it('an exchange is refused at once when those ahead will use up the tokens', function()
     local self = limited({ routing = { queue_ms = MINUTE + 2000 } }, { key = 'sk-q', otpm_limit = 1000 })
     local function of(tokens) return { max_tokens = tokens } end
     local list = { self:requests({ body = of(900) }, { at = 10, body = of(500) }, { at = 20, body = of(700) },
@@ -80,7 +80,7 @@ describe('when all keys are at their limits', function()
     assert.equal(20, list[3].over_at - list[1].at)
   end)
 
-  it('those who wait for several keys take one of them', function()
+  it('exchanges that wait for several keys count for one key each', function()
     local keys = {}
     for index = 1, 3 do keys[index] = { key = 'sk-' .. index, rpm_limit = 1 } end
     local self = limited { routing = { queue_ms = MINUTE + 2000 }, providers = { {
@@ -93,7 +93,7 @@ describe('when all keys are at their limits', function()
     for index = 2, 6 do assert.is_true(list[index].tries[1].sent_at >= list[index - 1].tries[1].sent_at) end
   end)
 
-  it('those whose class of models is exhausted keep no other class waiting', function()
+  it('exchanges that wait for one class of models do not delay those of another', function()
     local self = limited({ routing = { queue_ms = MINUTE } }, { key = 'sk-q', rpm_limit = 60, burst = 1 })
     local opus, haiku = { model = 'claude-opus-4-5' }, { model = 'claude-haiku-4-5' }
     self.replies['q.test'] = { { status = 429, body = '{}', headers = { ['retry-after'] = '40' } }, { after = 10 } }
@@ -107,7 +107,7 @@ describe('when all keys are at their limits', function()
     assert.is_true(list[2].over_at < list[3].over_at and list[3].over_at < list[4].over_at)
   end)
 
-  it('it waits in vain no longer than queue_ms', function()
+  it('an exchange waits no longer than queue_ms', function()
     local self = limited({ routing = { queue_ms = MINUTE + 2000 } })
     self.replies['q.test'] = { { status = 200 }, NO_LONGER }
     local list = { self:requests({}, { at = 10 }, { at = 20 }) }
@@ -117,7 +117,7 @@ describe('when all keys are at their limits', function()
     assert.is_true(waited >= 50000 and waited <= MINUTE + 2000, waited)
   end)
 
-  it('no newcomer takes the room of those who wait', function()
+  it('a new exchange does not take the room of those that wait', function()
     local self, list = limited({ routing = { queue_ms = 5000 } }, { key = 'sk-q', rpm_limit = 60, burst = 1 }), {}
     for index = 1, 4 do list[index] = { at = index * 10 } end
     for index = 5, 8 do list[index] = { at = (index - 3) * 1000 } end -- about when there is room for one
@@ -128,7 +128,7 @@ describe('when all keys are at their limits', function()
     end
   end)
 
-  it('nor that of those who wait in another worker, unless it has not been heard of for a second', function()
+  it('a new exchange does not take the room of those in another worker, unless that was silent for a second', function()
     local self = limited({ routing = { queue_ms = 2 * MINUTE } }, { key = 'sk-q', rpm_limit = 60 })
     wait_lines.attach(1)
     finally(function() wait_lines.attach(0) end)
@@ -144,7 +144,7 @@ describe('when all keys are at their limits', function()
     assert.is_true(waited >= 1000 and waited <= 1200, waited)
   end)
 
-  it('they go on in the order they came', function()
+  it('exchanges go on in the order in which they came', function()
     local self, list = limited({ routing = { queue_ms = 10 * MINUTE } }), {}
     for index = 1, 8 do list[index] = { at = index * 7 } end
     list = { self:requests(unpack(list)) }
@@ -158,14 +158,14 @@ describe('when all keys are at their limits', function()
     assert.is_true(self.served[8].at - self.served[1].at < 3 * MINUTE + 5000)
   end)
 
-  it('those with large estimates too', function()
+  it('exchanges with large estimates keep that order', function()
     local self = limited({ routing = { queue_ms = 2 * MINUTE } }, { key = 'sk-q', otpm_limit = 1000 })
     assert.equal('200 200', statuses(self:requests({ body = { max_tokens = 900 } },
       { at = 100, body = { max_tokens = 900 } })))
     assert.is_true(self.served[2].at - self.served[1].at >= MINUTE)
   end)
 
-  it('the key that has room first is the one', function()
+  it('an exchange gets the key that has room first', function()
     local self = limited { providers = { { name = stage.fresh('two'):gsub(' ', '-'), type = 'anthropic',
       base_url = 'http://q.test', keys = { { key = 'sk-1', otpm_limit = 1000, priority = 2 },
         { key = 'sk-2', otpm_limit = 1000 } } } } }
@@ -176,7 +176,7 @@ describe('when all keys are at their limits', function()
     assert.is_true(self.served[3].at - self.served[2].at < 31500)
   end)
 
-  it('one that leaves is forgotten, and takes no room', function()
+  it('an exchange that ends while it waits takes no room', function()
     local function run(count)
       local self, list = limited(), { {}, {} }
       for index = 1, count do list[index + 2] = { at = index, gone_after = 5000 } end
@@ -190,14 +190,14 @@ describe('when all keys are at their limits', function()
     assert.equal(run(0), run(40))
   end)
 
-  it('the time of the whole exchange holds', function()
+  it('an exchange waits no longer than its total time-out', function()
     local self = limited { server = { timeout_ms = 30000 } }
     local _, _, third = self:requests({}, {}, { at = 10 })
     assert.equal(429, third.answer.status)
     assert.is_true(fake.C.cc_now() - third.at < 30000)
   end)
 
-  it('a key that the provider rests is waited for as well', function()
+  it('an exchange also waits for a key whose limit ends at a time that the provider has stated', function()
     local self = limited({}, { key = 'sk-q' })
     self.replies['q.test'] = { { status = 429, body = '{}', headers = { ['retry-after'] = '20' } }, { status = 200 } }
     local first, second = self:requests({}, { at = 100 })
@@ -213,7 +213,7 @@ describe('when all keys are at their limits', function()
     assert.is_true(self.served[2].at - self.served[1].at < 100)
   end)
 
-  it('an open circuit is not waited for', function()
+  it('an exchange does not wait for an open circuit', function()
     local self = stage.new {
       providers = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-a' } } } },
       routing = { queue_ms = MINUTE },
@@ -226,7 +226,7 @@ describe('when all keys are at their limits', function()
     assert.is_true(fake.C.cc_now() - before < 100)
   end)
 
-  it('a limit is waited for when the other provider has just failed', function()
+  it('an exchange waits for a limit when the other provider has just failed', function()
     local slow = stage.fresh('slow'):gsub(' ', '-')
     local self = limited { routing = { queue_ms = 5000 }, providers = {
       { name = 'failing', type = 'anthropic', keys = { { key = 'sk-f', priority = 2 } } },
@@ -240,7 +240,7 @@ describe('when all keys are at their limits', function()
     assert.is_true(self.served[2].at - self.served[1].at >= 99)
   end)
 
-  it('but not longer than queue_ms, and not for who asks elsewhere only', function()
+  it('it does so no longer than queue_ms, and not for a policy that selects another provider', function()
     for _, case in ipairs { { 50, 'relay.upstreams(exchange)', 'status=429', 1 },
       { 5000, 'relay.upstreams(exchange, { provider = "failing" })', 'status=502', 2 } } do
       local slow = stage.fresh('slow'):gsub(' ', '-')
@@ -256,7 +256,7 @@ describe('when all keys are at their limits', function()
     end
   end)
 
-  it('a limit is waited for although the other provider is down', function()
+  it('an exchange waits for a limit although the other provider is down', function()
     local self = limited { providers = {
       { name = 'down', type = 'anthropic', keys = { { key = 'sk-d', priority = 1 } } },
       { name = stage.fresh('up'):gsub(' ', '-'), type = 'anthropic', base_url = 'http://q.test',
@@ -277,7 +277,7 @@ describe('a client that wants a stream', function()
     return json.decode(assert(exchange.answer.body:match '^event: error\ndata: (.*)\n\n$', exchange.answer.body))
   end
 
-  it('has its stream with pings when it has waited for 15 s, and the answer comes in it', function()
+  it('gets a stream with pings after a wait of 15 s, and then the answer in it', function()
     local self = limited({}, key)
     local first, second = self:requests({ body = wants }, { at = 10, body = wants })
     assert.is_nil(first.answer.early)
@@ -289,7 +289,7 @@ describe('a client that wants a stream', function()
     assert.is_true(tonumber(self:line().queued_ms) >= 58000)
   end)
 
-  it('a shorter wait begins nothing', function()
+  it('gets no early stream in a shorter wait', function()
     local self = limited({}, { key = 'sk-q' })
     self.replies['q.test'] = { { status = 429, body = '{}', headers = { ['retry-after'] = '14' } }, { status = 200 } }
     local _, second = self:requests({ body = wants }, { at = 100, body = wants })
@@ -297,13 +297,13 @@ describe('a client that wants a stream', function()
     assert.equal(200, second.answer.status)
   end)
 
-  it('nor does the wait of a client that wants no stream', function()
+  it('is the only one that gets pings: others get none', function()
     local _, second = limited({}, key):requests({}, { at = 10 })
     assert.is_nil(second.answer.early)
     assert.equal(200, second.answer.status)
   end)
 
-  it('is told that it waited in vain', function()
+  it('gets an error if the wait was in vain', function()
     local self = limited({ routing = { queue_ms = MINUTE + 2000 } })
     local refusal = { status = 429, headers = NO_LONGER.headers, after = NO_LONGER.after,
       body = '{"message":"used up"}' }
@@ -316,7 +316,7 @@ describe('a client that wants a stream', function()
     assert.equal(1, self:count 'status=200 .*error=limited')
   end)
 
-  it('is told what the upstream refused, in the upstream\'s words', function()
+  it('gets the refusal of the upstream in the upstream\'s words', function()
     local self = limited({}, key)
     local shaped = '{"type":"error","error":{"type":"invalid_request_error","message":"a b"}}'
     self.replies['q.test'] = { { status = 200 }, { status = 400, body = shaped } }
@@ -340,7 +340,7 @@ describe('a client that wants a stream', function()
     assert.equal('no_stream', self:line().error)
   end)
 
-  it('is told of a fault in the policy', function()
+  it('gets an error about a fault in the policy', function()
     local self = limited({ policy = [[
       local relay = require 'ccrelay'
       return function(exchange)
@@ -365,7 +365,7 @@ describe('a client that wants a stream', function()
     ]]
   end
 
-  it('has a policy\'s own stream in it', function()
+  it('gets a policy\'s own stream in it', function()
     local own = [[return exchange:stream(function(writer) writer:write 'data: {}\n\n' end)]]
     local self = limited({ policy = answering(own) }, key)
     local _, second = self:requests({}, { at = 10, body = wants })
@@ -373,7 +373,7 @@ describe('a client that wants a stream', function()
     assert.equal(15000, second.answer.early - second.at)
   end)
 
-  it('has a policy\'s own answer as an error', function()
+  it('gets a policy\'s own answer as an error', function()
     for _, case in ipairs {
       { '{ status = 418, body = "no\\ntea" }', 'invalid_request_error', 'no\ntea' },
       { '{ status = 200, body = { type = "message" } }', 'api_error',
@@ -391,13 +391,13 @@ describe('a policy', function()
     return "local relay = require 'ccrelay'\nreturn function(exchange) " .. text .. ' end'
   end
 
-  it('may go without waiting', function()
+  it('may decline to wait', function()
     local self = limited { policy = policy 'return exchange:first(relay.upstreams(exchange, { wait = false }))' }
     assert.equal('200 200 429', statuses(self:requests({}, {}, { at = 1000 })))
     assert.is_true(fake.C.cc_now() - self.served[2].at < 2000)
   end)
 
-  it('is not told that the room it saw went to another: it waits once more', function()
+  it('waits once more when another exchange has taken the room', function()
     local self = limited({ policy = policy [[
       local list = relay.upstreams(exchange)
       exchange:sleep(100)
@@ -407,7 +407,7 @@ describe('a policy', function()
     assert.is_true(self.served[2].at - self.served[1].at >= MINUTE)
   end)
 
-  it('is back in its own script after the wait, with its bounds', function()
+  it('runs under its script limits again after the wait', function()
     local self = limited { policy = policy [[
       local list = relay.upstreams(exchange)
       local ok, message = pcall(function() return ('x'):rep(2 * 1024 * 1024) end)

@@ -87,8 +87,9 @@ end
 
 local NO_ROOM_MS = 30000
 
--- Whether limits leave room; refuses if not. What a provider told of its limits is a guess of what it will do:
--- where an exchange does not wait for it, the upstream is only left out for others.
+-- Returns whether the limits have room for the exchange; if not, notes why. Limits that were learned from response
+-- headers are only a guess: where an exchange does not wait for them, the upstream is left out only while others can
+-- serve.
 local function has_room(exchange, upstream, now)
   local key, model = upstream.key, upstream.model
   if key.uncounted then
@@ -109,14 +110,14 @@ local function has_room(exchange, upstream, now)
   return false
 end
 
----@class ccrelay.Search for the candidates of one provider
+---@class ccrelay.Search a search for candidates at one provider
 ---@field exchange ccrelay.Exchange
 ---@field list ccrelay.Upstream[]
 ---@field now number
 ---@field state ccrelay.UpstreamState of the provider, for the model
----@field ready number?
+---@field ready number? moment (cc_now) at which the provider may be healthy again; nil: it is healthy
 
--- The provider stated when a limit of the key is over; the exchange may wait for that.
+-- The provider has stated when a limit of the key ends. The exchange may wait for that.
 local function refuse_stated(search, upstream, ready)
   local exchange, key, model, now = search.exchange, upstream.key, upstream.model, search.now
   local room = upstream.credential == 'own' and now + wait_queue.delay(exchange, key, model, now) or 0
@@ -125,8 +126,8 @@ local function refuse_stated(search, upstream, ready)
   selection.refuse(exchange, 'stated', ready, key.provider, nil, model_class.of(key, model).name, key)
 end
 
--- Adds an upstream if it may be tried: limits of the configuration are never exceeded, and what a provider has
--- stated is honoured. Health leaves one out only for others.
+-- Adds an upstream if it may be tried. Configured limits are never exceeded, and an end of a limit that the provider
+-- has stated is honoured. Poor health leaves an upstream out only while others can serve.
 local function add(search, upstream)
   local exchange, key, model, now = search.exchange, upstream.key, upstream.model, search.now
   local state, ready, stated
@@ -167,15 +168,15 @@ local function add_all(exchange, list, entry, credential, now, only)
   end
 end
 
---- Whether there is a credential for the provider with some client or other: its own, or theirs.
+--- Whether the provider can be used by at least some clients: with its own credential or with theirs.
 ---@param provider ccrelay.Provider
 ---@return boolean
 function M.is_usable(provider)
   return M.credential(provider, { kind = 'none' }) ~= nil or provider.transparent == true
 end
 
---- Everybody who is asked for a model, in the order of failover while all are healthy and have room. For telling
---- people; what a provider lists itself counts as far as it is known to this process.
+--- Returns all upstreams that serve a model, in the order of failover when all are healthy and have room. It is for
+--- display. Of the models that a provider lists, those that this process knows count.
 ---@param generation ccrelay.Generation
 ---@param model string
 ---@return { key: ccrelay.Key, model: string }[] with the name the model is sent under; empty where serves forbids it
@@ -202,7 +203,7 @@ end
 
 local function moment() return (C.cc_now()) end
 
--- Within a priority the keys of one organisation first.
+-- Moves the keys of one organisation to the front within each priority.
 local function prefer(list, org)
   local first, priority = 1, nil
   for index, upstream in ipairs(list) do
@@ -214,15 +215,15 @@ local function prefer(list, org)
   end
 end
 
--- Signatures are worth something only to the organisation that made them.
+-- Only the organisation that made a signature accepts it.
 local function order_for_conversation(exchange, list)
   if exchange.endpoint ~= 'messages' or exchange.generation.choices < 2 then return end
   local known = affinity.of(exchange)
   if known and known.org and known.org ~= '' and exchange.has_signatures then prefer(list, known.org) end
 end
 
---- The candidates of an exchange, best first: the healthy ones, or the least bad one when none is. Remembers them
---- on the exchange.
+--- Returns the candidates of an exchange, best first: the healthy ones, or the least unhealthy one if none is healthy.
+--- Keeps them in the exchange.
 ---@param exchange ccrelay.Exchange
 ---@param filter { provider: string?, type: string? }?
 ---@return ccrelay.Upstream[]
@@ -258,11 +259,12 @@ local function wait_for_some(exchange, filter)
   repeat
     list = M.wait_for_room(exchange) and M.candidates(exchange, filter)
   until not list or #list > 0
-  if not list then wait_queue.leave(exchange) end -- else with its attempt: nobody is to take its room before that
+  -- With candidates it leaves when its attempt begins, so that nobody takes its room before that.
+  if not list then wait_queue.leave(exchange) end
   return list or {}
 end
 
---- The same for a policy, which waits when limits alone stand against all of them, and not for long.
+--- Does the same for a policy, and waits for room if only limits exclude all upstreams and the wait is short enough.
 ---@param exchange ccrelay.Exchange
 ---@param filter { provider: string?, type: string?, wait: boolean? }?
 ---@return ccrelay.Upstream[]
@@ -282,8 +284,8 @@ local function untried(exchange, list)
   return rest
 end
 
---- Candidates that a limit kept out when the policy last asked for some and that have not been tried, once
---- there is room. None when that would be too late, or the policy wants no waiting. Outside of scripts.
+--- Waits for room and returns the untried candidates that a limit excluded when the policy last asked. Returns none if
+--- room would come too late, or if the policy does not wait. Must be called outside of scripts.
 ---@param exchange ccrelay.Exchange
 ---@return ccrelay.Upstream[]
 function M.later(exchange)
@@ -295,7 +297,7 @@ function M.later(exchange)
   return list
 end
 
---- An upstream at a given provider for endpoints that have no model.
+--- Returns an upstream of a given provider, for endpoints without a model.
 ---@param provider ccrelay.Provider
 ---@param client ccrelay.Client
 ---@param key ccrelay.Key? which of its keys; nil: the first

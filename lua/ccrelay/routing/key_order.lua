@@ -12,7 +12,7 @@ local ranks = {
   round_robin = function(key, _, turn_number) return (key.place - turn_number) % key.peers end,
 }
 
--- An exchange takes one turn at a provider, however often it asks for candidates.
+-- An exchange advances the round robin of a provider once, however often it asks for candidates.
 local function turn_at(exchange, provider)
   if exchange.endpoint ~= 'messages' then return provider:turn() end
   local turns = exchange.turns or {}
@@ -21,10 +21,10 @@ local function turn_at(exchange, provider)
   return turns[provider]
 end
 
---- How the keys of a provider are put in order for an exchange: by the least of what the function returns.
+--- Returns the function that ranks the keys of a provider for an exchange; the lowest rank comes first.
 ---@param exchange ccrelay.Exchange
 ---@param provider ccrelay.Provider
----@return (fun(key: table, now: number, turn_number: integer?, model: string?): number)? rank nil: as they stand
+---@return (fun(key: table, now: number, turn_number: integer?, model: string?): number)? rank nil: as configured
 ---@return integer? turn_number of round_robin
 function M.rank(exchange, provider)
   local pooling = provider.settings.pooling or {}

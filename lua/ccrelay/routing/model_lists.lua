@@ -1,31 +1,31 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Keeps the lists of models of providers whose adapter has list_models: asking costs nothing. Each worker asks
--- for itself, keeps the list, and has it asked again in the background while requests depend on it.
+-- Caches the model lists of providers whose adapter has list_models, where a request for the list is free. Each worker
+-- fetches the lists for itself, and refreshes them in the background while requests depend on them.
 local C = require 'ccrelay.c'
 local call = require 'ccrelay.script.call'
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
 local fetch = require 'ccrelay.net.fetch'
 local task = require 'ccrelay.sched.task'
-local turn = require 'ccrelay.sched.wait'
+local wait = require 'ccrelay.sched.wait'
 
 local M = {}
 
--- Grows whenever a list is another one than before.
+-- Grows whenever a list changes.
 M.version = 0
 
 local REFRESH_MS = 10000
 local FETCH_MS, MOST_BYTES = 1000, 1024 * 1024
 
 ---@class ccrelay.Listing
----@field names table<string, boolean> empty until the provider has told them; kept when it fails later
----@field text string the same, to compare
----@field known boolean it has been asked, whatever came of it
----@field due number cc_now() from which on it is to be asked again
----@field waiting ccrelay.Exchange[]? while it is being asked
+---@field names table<string, boolean> empty until the first fetch succeeds; a later failure keeps them
+---@field text string the names as one text, to compare
+---@field known boolean whether a fetch has ended, with or without success
+---@field due number moment (cc_now) of the next fetch
+---@field waiting ccrelay.Exchange[]? exchanges that wait for the fetch under way
 
-local entries, owner = {}, nil -- by name and address, of this relay
-local found = setmetatable({}, { __mode = 'k' }) -- the same by provider; a reload makes new ones
+local entries, owner = {}, nil -- by provider name and address, of the relay `owner`
+local found = setmetatable({}, { __mode = 'k' }) -- the same entries by provider object; a reload creates new objects
 
 local function url_of(provider)
   return provider:base_url() .. provider.adapter.list_models.path
@@ -40,13 +40,13 @@ local function entry_of(provider)
   return entry
 end
 
--- What another relay of this process has asked for is forgotten.
+-- Lists of another relay in this process are dropped.
 local function attach(relay)
   if owner == relay then return end
   entries, owner, found = {}, relay, setmetatable({}, { __mode = 'k' })
 end
 
--- ---- Asking ------------------------------------------------------------------------------------
+-- ---- Fetching ----------------------------------------------------------------------------------
 
 local function headers_of(provider)
   local headers, key = { accept = 'application/json' }, provider.keys[1]
@@ -91,22 +91,22 @@ local function keep(entry, names)
   M.version = M.version + 1
 end
 
-local function work(provider, entry, relay, journal)
+local function update(provider, entry, relay, logger)
   local names, problem = fetch_names(provider, relay)
   if names then
     keep(entry, names)
   else
-    journal:say('debug', 'the models of a provider cannot be listed', { 'provider', provider.name, 'reason', problem })
+    logger:say('debug', 'the models of a provider cannot be listed', { 'provider', provider.name, 'reason', problem })
   end
   local waiting = entry.waiting
   entry.known, entry.waiting = true, nil
-  for _, exchange in ipairs(waiting) do turn.post(exchange, turn.SHARED) end
+  for _, exchange in ipairs(waiting) do wait.post(exchange, wait.SHARED) end
 end
 
-local function ask(exchange, provider, entry)
+local function fetch_again(exchange, provider, entry)
   if entry.waiting then return end
   entry.waiting, entry.due = {}, C.cc_now() + REFRESH_MS
-  task.start(work, provider, entry, exchange.relay, exchange.generation.journal)
+  task.start(update, provider, entry, exchange.relay, exchange.generation.journal)
 end
 
 -- ---- Before candidates are chosen --------------------------------------------------------------
@@ -123,7 +123,7 @@ local function listers(generation)
   return list
 end
 
--- Whether what the provider lists decides if it is a candidate for the model: always without a model.
+-- Whether the provider's list decides if it is a candidate for the model; always true without a model.
 local function depends(provider, model)
   return not model or provider:serves(model) and not provider:claims(model)
 end
@@ -139,15 +139,14 @@ local function any_due(providers, model, now)
   return false
 end
 
-local function wait(exchange, entry)
+local function await_first_fetch(exchange, entry)
   if entry.known then return end
   table.insert(entry.waiting, exchange)
-  turn.await(exchange, turn.SHARED)
+  wait.await(exchange, wait.SHARED)
 end
 
---- Has the lists ready that the candidates of the exchange depend on; all of them when it has no model.
---- Waits only for a list that nobody has asked for yet, and a second at most. In the coroutine of an
---- exchange, before its script.
+--- Fetches the lists that the candidates of the exchange depend on; all of them if it has no model. Waits only for
+--- lists that were never fetched before, one second at most. Runs in the coroutine of an exchange, before its script.
 ---@param exchange ccrelay.Exchange
 function M.prepare(exchange)
   attach(exchange.relay)
@@ -156,14 +155,14 @@ function M.prepare(exchange)
   if not any_due(list, model, now) then return end
   for _, provider in ipairs(list) do
     local entry = entry_of(provider)
-    if is_due(entry, now) then ask(exchange, provider, entry) end
+    if is_due(entry, now) then fetch_again(exchange, provider, entry) end
   end
-  for _, provider in ipairs(list) do wait(exchange, entry_of(provider)) end
+  for _, provider in ipairs(list) do await_first_fetch(exchange, entry_of(provider)) end
 end
 
--- ---- What is known -----------------------------------------------------------------------------
+-- ---- Reading -----------------------------------------------------------------------------------
 
---- Whether the provider has listed the model to this worker.
+--- Whether the provider's list, as this worker knows it, has the model.
 ---@param provider ccrelay.Provider
 ---@param model string
 ---@return boolean
@@ -171,7 +170,7 @@ function M.lists(provider, model)
   return provider.adapter.list_models ~= nil and entry_of(provider).names[model] == true
 end
 
---- The names that a provider has listed to this worker, sorted; empty for one that has no list.
+--- Returns the names in a provider's list, sorted, as this worker knows it; empty for a provider without a list.
 ---@param provider ccrelay.Provider
 ---@return string[]
 function M.names(provider)

@@ -1,22 +1,22 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Remembers which key made a file or a batch, for all workers and over reloads: only that key's workspace has it.
+-- Remembers which key created a file or a batch, for all workers and across reloads: only that key's workspace has it.
 local hashed_cell = require 'ccrelay.shared.hashed_cell'
 
 local M = {}
 
 local CELLS = 4096
 
---- A key has made what has this id.
----@param id string
----@param key ccrelay.Key of a generation in force
+--- Records that a key created a file or a batch.
+---@param id string of the file or batch
+---@param key ccrelay.Key
 function M.note(id, key)
   local number, mark = hashed_cell.find('maker', CELLS, id)
   hashed_cell.write(number, mark, key.name)
 end
 
---- The key that made what has this id; nil when that is not known, or the key is not configured any more.
+--- Returns the key that created a file or a batch; nil if that is unknown, or if the key is no longer configured.
 ---@param generation ccrelay.Generation
----@param id string
+---@param id string of the file or batch
 ---@return ccrelay.Key?
 function M.find(generation, id)
   local name = hashed_cell.read(hashed_cell.find('maker', CELLS, id))
@@ -30,13 +30,13 @@ end
 
 ---@alias ccrelay.CredentialOf fun(provider: ccrelay.Provider, client: ccrelay.Client): string? as upstream.credential
 
---- Who has a batch or file: the key that made it; where that is not known, or there is none yet, the first key of the
---- first provider that has such.
+--- Returns the owner of a batch or file: the key that created it. If that is unknown, or without an id, it is the first
+--- key of the first provider that supports the feature.
 ---@param exchange ccrelay.Exchange
 ---@param feature 'batches'|'files'
 ---@param id string? of the batch or file
 ---@param credential_of ccrelay.CredentialOf
----@return ccrelay.Provider? provider nil when nobody has such
+---@return ccrelay.Provider? provider nil if no provider supports the feature
 ---@return ccrelay.Key? key nil when the provider has no keys
 function M.keeper(exchange, feature, id, credential_of)
   local generation, client = exchange.generation, exchange.client
@@ -48,8 +48,8 @@ function M.keeper(exchange, feature, id, credential_of)
   return nil
 end
 
---- Of the providers that serve a model only the one that has the file which a message names, if it is one of them:
---- every other would answer that there is no such file.
+--- Narrows the providers that serve a model to the one that has the file a message refers to, if it is among them. Any
+--- other would answer that the file does not exist.
 ---@param exchange ccrelay.Exchange
 ---@param entries { provider: ccrelay.Provider, model: string }[]
 ---@param credential_of ccrelay.CredentialOf

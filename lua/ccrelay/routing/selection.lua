@@ -1,21 +1,21 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Keeps what the selection of upstreams finds out for an exchange: the candidates, which keys were tried, why there was
--- none, and which upstreams were left out because others are healthier.
+-- Keeps the state of an exchange's upstream selection: the candidates, the keys that were tried, why there was no
+-- candidate, and the upstreams that were left out because others are healthier.
 local learn = require 'ccrelay.health.learn'
 local most_telling = require 'ccrelay.health.most_telling'
 local new_table = require 'table.new'
 
 ---@class ccrelay.Selection exchange.selection, written here only
----@field known ccrelay.Upstream[]|false the candidates so far, one a key; false before anybody asked
+---@field known ccrelay.Upstream[]|false the candidates so far, one for each key; false before the first search
 ---@field tried table<ccrelay.Key, boolean>
 ---@field refusal ccrelay.Refusal|false
 ---@field spare ccrelay.LeftOut|false the best of those left out
----@field last_spare ccrelay.LeftOut|false the best of those left out for long
----@field filter table|false what the policy asked for last, when it waits for room
+---@field last_spare ccrelay.LeftOut|false the best of those left out for a long time
+---@field filter table|false filter of the policy's last search, if it waits for room
 
 ---@class ccrelay.Refusal why there was no candidate
 ---@field kind 'none'|'not_allowed'|'unsupported'|'limited'|'stated'|'overloaded'
----@field ready number? the soonest moment of recovery
+---@field ready number? earliest moment (cc_now) of recovery
 ---@field feature string?
 ---@field provider string?
 ---@field limit string? name of the limit whose end the provider stated
@@ -48,10 +48,9 @@ end
 
 -- ---- Refusals ----------------------------------------------------------------------------------
 
-local WEAK = { none = true, not_allowed = true } -- they say less than any other
+local WEAK = { none = true, not_allowed = true } -- any other reason replaces these
 
---- Notes why an upstream is no candidate. What says when there is room again is kept before what does not, the soonest
---- first.
+--- Notes why an upstream is not a candidate. Keeps one reason: the one with the earliest recovery, else the first.
 ---@param exchange ccrelay.Exchange
 ---@param kind string of a ccrelay.Refusal
 ---@param ready number? moment (cc_now) of recovery
@@ -69,14 +68,14 @@ function M.refuse(exchange, kind, ready, provider, feature, limit, key)
   end
 end
 
---- Why there was no candidate, as far as that is known.
+--- Returns why there was no candidate, if that is known.
 ---@param exchange ccrelay.Exchange
 ---@return ccrelay.Refusal?
 function M.refusal(exchange)
   return exchange.selection and exchange.selection.refusal or nil
 end
 
---- Forgets the refusal: the exchange has waited, and asks again.
+--- Forgets the refusal, because the exchange has waited and searches again.
 ---@param exchange ccrelay.Exchange
 function M.clear_refusal(exchange)
   selection_of(exchange).refusal = false
@@ -84,7 +83,7 @@ end
 
 -- ---- Candidates --------------------------------------------------------------------------------
 
--- Candidates are kept once a key, however often a script asks for them: the latest counts.
+-- One candidate is kept for each key, however often a script searches: the latest.
 local function place_of(known, key)
   for index, upstream in ipairs(known) do
     if upstream.key == key then return index end
@@ -92,7 +91,7 @@ local function place_of(known, key)
   return #known + 1
 end
 
---- Keeps the candidates that a search has found.
+--- Keeps the candidates that a search found.
 ---@param exchange ccrelay.Exchange
 ---@param list ccrelay.Upstream[]
 function M.keep(exchange, list)
@@ -102,14 +101,14 @@ function M.keep(exchange, list)
   own.known = known
 end
 
---- All candidates of an exchange so far.
+--- Returns all candidates of an exchange so far.
 ---@param exchange ccrelay.Exchange
 ---@return ccrelay.Upstream[]
 function M.known(exchange)
   return exchange.selection and exchange.selection.known or {}
 end
 
---- Whether the policy asked for candidates and there were none.
+--- Whether the policy searched for candidates and found none.
 ---@param exchange ccrelay.Exchange
 ---@return boolean
 function M.were_none(exchange)
@@ -117,28 +116,28 @@ function M.were_none(exchange)
   return known and #known == 0
 end
 
---- Keeps what the policy asked for, for later searches.
+--- Keeps the policy's filter for later searches.
 ---@param exchange ccrelay.Exchange
----@param filter table|false false: it does not wait for room
+---@param filter table|false false: the policy does not wait for room
 function M.set_filter(exchange, filter)
   selection_of(exchange).filter = filter
 end
 
---- What the policy asked for last.
+--- Returns the filter of the policy's last search.
 ---@param exchange ccrelay.Exchange
 ---@return table|false filter
 function M.filter(exchange)
   return exchange.selection and exchange.selection.filter
 end
 
---- An attempt is made at a key.
+--- Records that a key is tried.
 ---@param exchange ccrelay.Exchange
 ---@param key ccrelay.Key
 function M.mark_tried(exchange, key)
   selection_of(exchange).tried[key] = true
 end
 
---- Whether an attempt was made at a key.
+--- Whether a key was tried.
 ---@param exchange ccrelay.Exchange
 ---@param key ccrelay.Key
 ---@return boolean
@@ -146,7 +145,7 @@ function M.is_tried(exchange, key)
   return exchange.selection and exchange.selection.tried[key] or false
 end
 
---- Whether an untried candidate of another provider remains beside the one at hand.
+--- Whether an untried candidate of another provider remains.
 ---@param exchange ccrelay.Exchange
 ---@param current ccrelay.Upstream
 ---@return boolean
@@ -160,10 +159,10 @@ end
 
 -- ---- Upstreams that are left out ---------------------------------------------------------------
 
--- How bad it is to be left out for a reason: the least bad is tried when nobody is healthy.
+-- How bad each reason is. The least bad upstream is tried when none is healthy.
 local BADNESS = { limited = 1, cooling = 2, half_open = 3, open = 4, aside = 5, no_model = 6 }
 
--- Out for minutes or an hour, and well again as soon as a person has acted.
+-- These reasons last for minutes or an hour, but end as soon as an operator mends them.
 local LASTING = { aside = true, no_model = true }
 
 local function is_less_bad(a, b)
@@ -172,8 +171,8 @@ local function is_less_bad(a, b)
   return a.upstream.key.priority > b.upstream.key.priority
 end
 
---- Leaves an upstream out while others can serve. The best of those left out is kept, and apart from it the best
---- of those that are out for long.
+--- Leaves an upstream out while others can serve. Keeps the best of those left out and, separately, the best of those
+--- left out for a long time.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream
 ---@param why ccrelay.UpstreamState|'no_model'
@@ -184,7 +183,7 @@ function M.leave_out(exchange, upstream, why, ready)
   if not own[place] or is_less_bad(candidate, own[place]) then own[place] = candidate end
 end
 
---- Takes the best upstream that was left out, the next time the best of those that are out for long.
+--- Takes the best upstream that was left out; if there is none, the best of those left out for a long time.
 ---@param exchange ccrelay.Exchange
 ---@return ccrelay.LeftOut|false
 function M.take_spare(exchange)
@@ -195,7 +194,7 @@ function M.take_spare(exchange)
   return spare
 end
 
--- An upstream without the model would only say so again: it is tried when no failure has told the client more.
+-- An upstream without the model would only say so again. It is tried only if no failure so far tells the client more.
 local function is_worth_trying(exchange, spare)
   if M.is_tried(exchange, spare.upstream.key) or learn.is_given_up(exchange, spare.upstream) then return false end
   if spare.badness ~= BADNESS.no_model then return true end
@@ -203,7 +202,7 @@ local function is_worth_trying(exchange, spare)
   return failure ~= nil and most_telling.cannot_serve(failure)
 end
 
---- Takes an upstream that was left out and is worth trying, for an exchange in which all others failed.
+--- Takes an upstream that was left out and is worth trying, once all others have failed in the exchange.
 ---@param exchange ccrelay.Exchange
 ---@return ccrelay.Upstream?
 function M.next_spare(exchange)

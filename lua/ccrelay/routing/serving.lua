@@ -1,17 +1,18 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Says which providers are candidates for a model, and the name that each is sent. It is the only place of that rule,
--- which providers/README.md tells under "Which provider serves a model".
+-- Decides which providers are candidates for a model, and the name under which each gets it. This rule has no other
+-- place; providers/README.md documents it under "Which provider serves a model".
 local model_lists = require 'ccrelay.routing.model_lists'
 
 local M = {}
 
-local MOST_REMEMBERED = 512
+local MOST_REMEMBERED = 512 -- models
 
--- What any Claude provider has, and others that name it or name nothing; every other name is foreign.
+-- Every Claude provider has models with this prefix; so do others that name the model or name none at all. All other
+-- models are foreign.
 local CLAUDE = 'claude-'
 
----@class ccrelay.Serving: { provider: ccrelay.Provider, model: string }[] with the name the model is sent under
----@field forbidden boolean there are providers, and serves of all of them leaves the model out
+---@class ccrelay.Serving: { provider: ccrelay.Provider, model: string }[] model: the name that is sent
+---@field forbidden boolean there are providers, but the serves setting of each of them excludes the model
 
 local function has(provider, model)
   return provider:claims(model) or provider:is_native(model) or model_lists.lists(provider, model)
@@ -29,8 +30,9 @@ local function those(providers, model, test)
   return some
 end
 
--- Those that have the model (their models or model_mapping name it, its name is of their adapter's own form, or they
--- list it) and those that name nothing; of a foreign model only those that have it, if any do. All when nobody is left.
+-- Returns the providers that have the model (models or model_mapping names it, the adapter recognizes the form of its
+-- name, or the provider lists it) and those that name no model. For a foreign model it returns only those that have it,
+-- if any do. If none is left, it returns all.
 local function having(providers, model)
   local is_claude = string.sub(model, 1, #CLAUDE) == CLAUDE
   local some = is_claude and {} or those(providers, model, has)
@@ -48,7 +50,7 @@ local function among(providers, model)
   return list
 end
 
--- Remembered per generation, until a provider lists other models than before.
+-- Results are kept per generation, until the list of a provider changes.
 local function remembered(generation, model)
   if generation.serving_lists ~= model_lists.version then
     generation.serving, generation.serving_count, generation.serving_lists = {}, 0, model_lists.version
@@ -67,8 +69,8 @@ local function passes(provider, filter)
   return filter.type == nil or filter.type == provider.type
 end
 
---- The candidates for a model in the order of the configuration. A filter asks for certain providers, and gets those
---- of them that can serve the model, whoever else has it.
+--- Returns the candidates for a model in the order of the configuration. With a filter, only the providers that it
+--- selects are considered.
 ---@param generation ccrelay.Generation
 ---@param model string as the client or the policy names it
 ---@param filter { provider: string?, type: string? }?

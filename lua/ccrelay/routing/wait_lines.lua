@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The lines of the wait queue: which exchanges wait for which key, over all workers. It guarantees that an exchange
--- learns what those ahead of it will take, and that a worker that has died or hangs delays the others by LEASE_MS at
--- most.
+-- The lines of the wait queue: which exchanges wait for which key, over all workers. They guarantee that an exchange
+-- learns how much of the limits those ahead of it will use, and that a worker that has died or hangs delays the others
+-- by LEASE_MS at most.
 --
--- Each exchange has a ticket, in the order in which they began to wait. A key has one line for its own limits
--- and one for each class of models, for exchanges that only the class's limits keep out. Each worker keeps its
--- own part of a line and publishes, in a cell, its first ticket and the sum of what its part will take. That
--- is valid for LEASE_MS; the first exchange of the part renews it.
+-- Each exchange has a ticket, numbered in the order in which they began to wait. A key has one line for its own limits,
+-- and one for each class of models, for exchanges that wait for a limit of the class only. Each worker keeps its own
+-- part of a line. It publishes, in a cell, the first ticket of its part and the sum of the demands of its exchanges. A
+-- publication is valid for LEASE_MS; the first exchange of the part renews it.
 local C = require 'ccrelay.c'
 local reservation = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
@@ -16,31 +16,31 @@ local model_class = require 'ccrelay.limits.model_class'
 
 local M = {}
 
---- How long what a worker publishes is valid, in ms.
+--- How long a worker's publication is valid, in ms.
 M.LEASE_MS = 1000
 
----@class ccrelay.Line the exchanges of this worker in a line, those with lower tickets first
+---@class ccrelay.Line the exchanges of this worker in a line, lower tickets first
 ---@field name string
----@field waited_for integer cell that says until when anybody waits in it
----@field key_waited_for integer the same of all lines of the key
----@field own integer cell of this worker: until when what it publishes is valid; its text is what it publishes
----@field takes number[] requests, input and output tokens of all of them
+---@field waited_for integer cell: moment until which somebody waits in this line
+---@field key_waited_for integer cell: moment until which somebody waits in any line of the key
+---@field own integer cell of this worker: moment until which its publication is valid; its text is the publication
+---@field demand number[] sum of the requests, input tokens and output tokens of its exchanges
 
----@alias ccrelay.Takes table<string, number[]> exchange.takes, written here only: by the name of each line it is in
+---@alias ccrelay.Demands table<string, number[]> exchange.demands, written here only: by name of each line it is in
 
 local lines = {} -- by name
 local own_slot, workers = 0, 1
 local ahead, worker_facts = ffi.new 'struct cc_rates', ffi.new 'struct cc_worker'
 local text = ffi.new 'char[192]'
 
---- A worker begins.
----@param slot integer of the worker
+--- Sets the slot of this worker, when it starts.
+---@param slot integer
 function M.attach(slot)
   own_slot, workers = slot, slot + 1
   while C.cc_worker(workers, worker_facts) == C.CC_OK do workers = workers + 1 end
 end
 
---- A ticket, higher than all before it.
+--- Returns a new ticket, higher than all before it.
 ---@return number
 function M.ticket()
   return C.cc_cell_add(cell.number 'queue tickets', 1)
@@ -50,9 +50,9 @@ local function waited_for(where) return cell.number('queue:' .. where.name) end
 local function cell_of(worker, name) return cell.number('queue ' .. worker .. ' ' .. name) end
 
 local function publish(line)
-  local first, takes = line[1], line.takes
+  local first, demand = line[1], line.demand
   if not first then return C.cc_cell_set(line.own, 0) end
-  local words = string.format('%.0f %.3f %.0f %.0f', first.queue.ticket, takes[1], takes[2], takes[3])
+  local words = string.format('%.0f %.3f %.0f %.0f', first.queue.ticket, demand[1], demand[2], demand[3])
   local until_ms = C.cc_now() + M.LEASE_MS
   C.cc_cell_write(line.own, words, #words)
   C.cc_cell_set(line.own, until_ms)
@@ -73,8 +73,8 @@ local function add(requests, input, output)
   ahead.input_tokens, ahead.output_tokens = ahead.input_tokens + input, ahead.output_tokens + output
 end
 
--- Adds what those with lower tickets in a line will take: whether there are any. Of a worker's part of the
--- line all counts if its first is one of them.
+-- Adds the demand of the exchanges with lower tickets in a line, and returns whether there are any. The whole part of a
+-- worker counts if its first ticket is lower.
 local function add_line(where, own, now)
   if C.cc_cell_get(waited_for(where)) <= now then return false end
   local any = false
@@ -88,12 +88,12 @@ local function add_line(where, own, now)
   return any
 end
 
---- What those who came before an exchange will take of a key: nil when nobody waits before it.
+--- Returns the demand, on a key, of those who wait ahead of an exchange; nil if nobody does.
 ---@param exchange ccrelay.Exchange
 ---@param key ccrelay.Key
 ---@param model string? as the upstream knows it
 ---@param now number
----@return ffi.cdata*? ahead struct cc_rates, until the next call
+---@return ffi.cdata*? ahead struct cc_rates, valid until the next call
 function M.ahead(exchange, key, model, now)
   local own = exchange.queue and exchange.queue.ticket or math.huge
   ahead.requests, ahead.input_tokens, ahead.output_tokens = 0, 0, 0
@@ -105,7 +105,7 @@ end
 
 local function whole(rate) return rate > 0 and rate or math.huge end
 
--- What an exchange that waits for so many keys takes of one of them: more than a minute's worth is one.
+-- The demand on one key of an exchange that waits for `count` keys. It is bounded by what a key gives in a minute.
 local function share_of(exchange, key, count)
   local input, output = reservation.estimate(exchange, key)
   local rates = key.token_rates or { 0, 0, 0, 0 }
@@ -119,33 +119,33 @@ local function line_of(key, where)
   if not line then
     line = {
       name = where.name, own = cell_of(own_slot, where.name), waited_for = waited_for(where),
-      key_waited_for = key.waited_for, takes = { 0, 0, 0 },
+      key_waited_for = key.waited_for, demand = { 0, 0, 0 },
     }
     lines[where.name] = line
   end
   return line
 end
 
-local function change(line, takes, sign)
-  for index, amount in ipairs(takes) do line.takes[index] = math.max(line.takes[index] + sign * amount, 0) end
+local function change(line, demand, sign)
+  for index, amount in ipairs(demand) do line.demand[index] = math.max(line.demand[index] + sign * amount, 0) end
 end
 
-local function insert(line, exchange, takes)
+local function insert(line, exchange, demand)
   local place = #line + 1
   while place > 1 and line[place - 1].queue.ticket > exchange.queue.ticket do place = place - 1 end
   table.insert(line, place, exchange)
-  change(line, takes, 1)
+  change(line, demand, 1)
   publish(line)
 end
 
-local function remove(line, exchange, takes)
+local function remove(line, exchange, demand)
   for index, other in ipairs(line) do
     if other == exchange then
       table.remove(line, index)
       break
     end
   end
-  change(line, takes, -1)
+  change(line, demand, -1)
   publish(line)
   local first = line[1]
   if not first then
@@ -155,43 +155,43 @@ local function remove(line, exchange, takes)
   end
 end
 
---- An exchange waits no more; who is first behind it is woken.
+--- Takes an exchange out of its lines, and wakes the next in each.
 ---@param exchange ccrelay.Exchange
 function M.leave(exchange)
-  for name, takes in each(exchange.takes or {}) do remove(lines[name], exchange, takes) end
-  exchange.takes = false
+  for name, demand in each(exchange.demands or {}) do remove(lines[name], exchange, demand) end
+  exchange.demands = false
 end
 
--- Whether it is in these lines and no others; and how many they are.
-local function is_in(takes, full)
+-- Returns whether an exchange is in exactly the wanted lines, and how many those are.
+local function is_in(demands, full)
   local all, count, held = true, 0, 0
-  for _, wanted in each(full) do all, count = all and takes[wanted.line.name] ~= nil, count + 1 end
-  for _ in each(takes) do held = held + 1 end
+  for _, wanted in each(full) do all, count = all and demands[wanted.line.name] ~= nil, count + 1 end
+  for _ in each(demands) do held = held + 1 end
   return all and held == count, count
 end
 
---- An exchange waits in these lines, for whichever key has room for it first, and in no others.
+--- Puts an exchange into these lines and takes it out of all others. It waits for whichever key has room first.
 ---@param exchange ccrelay.Exchange with a ticket
 ---@param full table<ccrelay.Key, { line: ccrelay.Key|ccrelay.ModelClass }>
 function M.join(exchange, full)
-  local there, count = is_in(exchange.takes or {}, full)
+  local there, count = is_in(exchange.demands or {}, full)
   if there then return end
   M.leave(exchange)
-  exchange.takes = {}
+  exchange.demands = {}
   for key, wanted in each(full) do
-    local takes = share_of(exchange, key, count)
-    exchange.takes[wanted.line.name] = takes
-    insert(line_of(key, wanted.line), exchange, takes)
+    local demand = share_of(exchange, key, count)
+    exchange.demands[wanted.line.name] = demand
+    insert(line_of(key, wanted.line), exchange, demand)
   end
 end
 
---- Whether an exchange is the first of this worker at a key that it waits for, or the one that is has not
---- renewed its line for LEASE_MS. Renews what is published of the lines that it is the first of.
+--- Whether an exchange is the first of this worker in one of its lines, or the first has not renewed the line for
+--- LEASE_MS. Renews the lines in which the exchange is the first.
 ---@param exchange ccrelay.Exchange
 ---@return boolean
 function M.leads(exchange)
   local leads, now = false, C.cc_now()
-  for name in each(exchange.takes) do
+  for name in each(exchange.demands) do
     local line = lines[name]
     if line[1] == exchange then publish(line) end
     leads = leads or line[1] == exchange or C.cc_cell_get(line.own) <= now

@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The wait queue: exchanges wait for room in the limits of keys, none longer than routing.queue_ms. It
--- guarantees that room goes to those who came first, over all workers, and that an exchange which cannot be
--- served in time, by what is known, is refused at once. A client that wants a stream gets pings while it
--- waits, as it would within its stream.
+-- guarantees that room goes to those who came first, over all workers, and that an exchange is refused at once if it is
+-- known that it cannot be served in time. A client that wants a stream gets pings while it waits.
 local C = require 'ccrelay.c'
 local reservation = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
@@ -13,17 +12,17 @@ local model_class = require 'ccrelay.limits.model_class'
 local wait = require 'ccrelay.sched.wait'
 
 ---@class ccrelay.Queue exchange.queue, written here only
----@field full table<ccrelay.Key, { ready: number, line: table }>|false keys that have no room for it, and until when
----@field deadline number|false moment (cc_now) at which it waits no more
----@field ticket number|false its place among all that wait, once it has waited
----@field since number|false when it began to wait; false: it does not
+---@field full table<ccrelay.Key, { ready: number, line: table }>|false keys without room for it, and until when
+---@field deadline number|false moment (cc_now) at which it stops waiting
+---@field ticket number|false its place among all that wait, once it has begun to wait
+---@field since number|false moment at which it began to wait; false: it does not wait
 ---@field asleep boolean whether its timer may be set
----@field waited_ms number so far
+---@field waited_ms number how long it has waited so far
 
 local M = {}
 
-local LOOK_MS = 100 -- how often the first of a line looks: answers that took less than reserved make room
-local NEXT_MS = 10  -- the same while there is room, and an exchange of another worker is to take it first
+local RETRY_MS = 100     -- how often the first of a line looks for room: answers that used less than reserved make some
+local RETRY_SOON_MS = 10 -- the same while there is room, but an exchange of another worker comes first
 
 local request = ffi.new 'struct cc_request'
 
@@ -40,21 +39,21 @@ local function queue_of(exchange)
   return own
 end
 
---- Whether an exchange would wait for room at all.
+--- Whether an exchange may wait for room.
 ---@param exchange ccrelay.Exchange
 ---@return boolean
 function M.wanted(exchange)
   return (configuration_of(exchange).routing.queue_ms or 0) > 0
 end
 
---- How long an exchange would have to wait for a key, 0 when it may go: until there is room for it beside
---- those who came before it. Who waits already has been let in, and is told only what its own room takes.
+--- Returns how long an exchange would have to wait for a key, until there is room for it and for those ahead of it. An
+--- exchange that waits already was admitted to the queue, so it gets the time for its own room only.
 ---@param exchange ccrelay.Exchange
 ---@param key ccrelay.Key
 ---@param model string? as the upstream knows it
 ---@param now number
----@return number milliseconds
----@return boolean of_class whether it is the class of models that has room last
+---@return number milliseconds 0: there is room
+---@return boolean of_class whether the limit of the model class is what it waits for
 function M.delay(exchange, key, model, now)
   local own, of_class = reservation.wait(exchange, key, model, now)
   if C.cc_cell_get(key.waited_for) <= now then return own, of_class end
@@ -62,15 +61,15 @@ function M.delay(exchange, key, model, now)
   if not ahead then return own, of_class end
   local behind, behind_class = reservation.wait(exchange, key, model, now, ahead)
   if behind == 0 or not (exchange.queue and exchange.queue.ticket) then return behind, behind_class end
-  return math.max(own, NEXT_MS), of_class
+  return math.max(own, RETRY_SOON_MS), of_class
 end
 
---- Remembers that a key has no room for an exchange until then: M.wait waits for the first of these. Where it
---- is a class of models that has none, others do not have to wait behind this one.
+--- Notes until when a key has no room for an exchange: M.wait waits for the earliest of these moments. If only a model
+--- class is at its limit, exchanges for other models do not wait behind this one.
 ---@param exchange ccrelay.Exchange
 ---@param key ccrelay.Key
 ---@param model string? as the upstream knows it
----@param ready number
+---@param ready number moment (cc_now)
 ---@param of_class boolean
 function M.note(exchange, key, model, ready, of_class)
   if not M.wanted(exchange) then return end
@@ -79,7 +78,7 @@ function M.note(exchange, key, model, ready, of_class)
   own.full[key] = { ready = ready, line = of_class and model_class.of(key, model) or key }
 end
 
--- When an exchange waits no more: after routing.queue_ms, or when server.timeout_ms of the whole exchange is over.
+-- When an exchange stops waiting: after routing.queue_ms, or when server.timeout_ms of the whole exchange is over.
 local function deadline_of(exchange)
   local own = queue_of(exchange)
   if own.deadline then return own.deadline end
@@ -92,15 +91,15 @@ local function deadline_of(exchange)
   return latest_ms
 end
 
---- Whether an exchange would wait until then.
+--- Whether an exchange may wait until a moment.
 ---@param exchange ccrelay.Exchange
----@param ready number
+---@param ready number moment (cc_now)
 ---@return boolean
 function M.waits_until(exchange, ready)
   return M.wanted(exchange) and ready <= deadline_of(exchange)
 end
 
---- It waits no more.
+--- Takes an exchange out of the queue.
 ---@param exchange ccrelay.Exchange
 function M.leave(exchange)
   local own = exchange.queue
@@ -120,8 +119,8 @@ local function line_up(exchange)
   own.since, own.asleep = C.cc_now(), false
 end
 
--- When the client has to hear something; never for one that wants no stream.
-local function silent_until(exchange)
+-- When the client has to get a ping; never if it wants no stream.
+local function ping_due(exchange)
   if exchange.early or not exchange.stream then return math.huge end
   return exchange.queue.since + C.CC_PING_MS
 end
@@ -134,14 +133,14 @@ local function sleep_until(exchange, due)
   own.asleep = false
 end
 
--- Until it is worth looking for room: the first of a line does so when there should be some, and each LOOK_MS;
--- others when they have become the first.
+-- Waits until it is worth looking for room. The first of a line looks when room is expected, and every RETRY_MS; the
+-- others look when they have become the first.
 local function wait_in_line(exchange, ready)
   repeat
-    local leads, now, silent = wait_lines.leads(exchange), C.cc_now(), silent_until(exchange)
-    local due = leads and math.min(math.max(ready, now + 1), now + LOOK_MS) or now + wait_lines.LEASE_MS
-    sleep_until(exchange, math.min(due, silent, deadline_of(exchange)))
-    if C.cc_now() >= silent then exchange:begin_early() end
+    local leads, now, ping = wait_lines.leads(exchange), C.cc_now(), ping_due(exchange)
+    local due = leads and math.min(math.max(ready, now + 1), now + RETRY_MS) or now + wait_lines.LEASE_MS
+    sleep_until(exchange, math.min(due, ping, deadline_of(exchange)))
+    if C.cc_now() >= ping then exchange:begin_early() end
   until leads or C.cc_now() >= deadline_of(exchange) or wait_lines.leads(exchange)
 end
 
@@ -151,8 +150,8 @@ local function soonest(full)
   return soonest_ms
 end
 
---- Waits until one of the keys that had no room for the exchange may have some; false at once when that is
---- too late. In the exchange's coroutine, outside of scripts.
+--- Waits until one of the keys without room may have some. Returns false at once if that is too late. Runs in the
+--- exchange's coroutine, outside of scripts.
 ---@param exchange ccrelay.Exchange
 ---@return boolean
 function M.wait(exchange)
