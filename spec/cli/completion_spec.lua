@@ -2,6 +2,7 @@
 -- The scripts run in the shells they are for. What is asked stands on the line that is being typed.
 local command_tree = require 'ccrelay.cli.command_tree'
 local completion = require 'ccrelay.cli.completion'
+local each = require 'ccrelay.util.each'
 local helper = require 'support.config_helper'
 
 local BASH = [==[
@@ -16,7 +17,7 @@ echo "${COMPREPLY[@]}"
 local ZSH = [==[
 compdef() { }
 compadd() { shift; for word in "$@"; do [[ $word == $PREFIX* ]] && found+=($word); done }
-_files() { }
+_files() { [[ -n $PREFIX ]] || found+=(FILES) }
 source %s
 words=(ccrelay %s) found=()
 CURRENT=$#words PREFIX=$words[-1]
@@ -85,6 +86,36 @@ for shell, harness in pairs(SHELLS) do
     end)
   end)
 end
+
+it('fish completes files only where one is expected', function()
+  if os.execute 'command -v fish >/dev/null' ~= 0 then return pending 'fish is not installed' end
+  local folder = helper.folder()
+  helper.write(folder .. '/script', completion.fish(command_tree.nodes()))
+  local cases = { ['config init --output da'] = 'data.txt\n', ['test da'] = 'data.txt\n', ['demo da'] = '' }
+  for line, expected in each(cases) do
+    helper.write(folder .. '/data.txt', '')
+    helper.write(folder .. '/test', FISH:format(folder .. '/script', line))
+    local pipe = io.popen(('cd %s && HOME=%s fish test 2>&1'):format(folder, folder))
+    local out = pipe:read '*a'
+    pipe:close()
+    assert.equal(expected, (out:gsub('^\n$', '')), line)
+  end
+  helper.remove(folder)
+end)
+
+it('zsh completes files where a file is expected, and nothing for other values', function()
+  if os.execute 'command -v zsh >/dev/null' ~= 0 then return pending 'zsh is not installed' end
+  local folder = helper.folder()
+  helper.write(folder .. '/script', completion.zsh(command_tree.nodes()))
+  for line, expected in each { ['run --config ""'] = 'FILES\n', ['run --listen ""'] = '\n', ['test ""'] = 'FILES\n' } do
+    helper.write(folder .. '/test', ZSH:format(folder .. '/script', line))
+    local pipe = io.popen('zsh ' .. folder .. '/test 2>&1')
+    local out = pipe:read '*a'
+    pipe:close()
+    assert.equal(expected, out, line)
+  end
+  helper.remove(folder)
+end)
 
 it('bash completes a value behind "="', function()
   local folder = helper.folder()

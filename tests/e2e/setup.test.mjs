@@ -38,6 +38,10 @@ test('config cc init names a command for the key, never the key', async (t) => {
   const init = await here.cc(['init', '--config', here.config], { ...env, ANTHROPIC_API_KEY: 'other' });
   assert.equal(init.code, 0, init.output);
   assert.match(init.output, /ANTHROPIC_API_KEY is set in this environment/);
+  writeFileSync(here.settings, '{"env":{"ANTHROPIC_AUTH_TOKEN":"other"}}');
+  const { output: warned } = await here.cc(['init', '--config', here.config], env);
+  assert.match(warned, /ANTHROPIC_AUTH_TOKEN is set in .*settings\.json; Claude Code uses it/);
+  rmSync(here.settings);
   for (const [more, key] of [[[], 'key-of-all'], [['--client', 'alice'], 'key-of-alice']]) {
     const { code, output } = await here.cc(['init', '--config', here.config, '--url', 'https://relay.example/', ...more], env);
     assert.equal(code, 0, output);

@@ -147,6 +147,15 @@ function M.init(path, members)
   return done and replaced, message
 end
 
+--- Whether the settings have a member.
+---@param path string of the settings file
+---@param member string names joined by dots
+---@return boolean
+function M.has(path, member)
+  local text = settings_at(path)
+  return text ~= nil and json_edit.get(text, member) ~= nil
+end
+
 --- Takes out what init wrote.
 ---@param path string of the settings file
 ---@return boolean? removed false when init has written nothing; nil after a fault

@@ -10,6 +10,7 @@ local M = {}
 ---@field summary string? of a command
 ---@field usage string? the help text of a command
 ---@field options ccrelay.Option[]
+---@field takes_files boolean? its plain argument may be a file
 ---@field words string[] what may follow: sub-commands, or values of a plain argument
 
 local add
@@ -43,8 +44,9 @@ function M.nodes()
   local nodes = { { path = '', options = {}, words = names } }
   for _, name in ipairs(names) do
     local verb = assert(cli.verb(name))
-    add(nodes, { path = ' ' .. name, summary = verb.summary, usage = verb.usage, options = verb.options or {} },
-      verb.verbs, verb.takes)
+    local node = { path = ' ' .. name, summary = verb.summary, usage = verb.usage, options = verb.options or {},
+      takes_files = verb.takes_files }
+    add(nodes, node, verb.verbs, verb.takes)
   end
   return nodes
 end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Writes completion scripts for bash, zsh and fish. They are made from the options of the commands, and complete
--- without running ccrelay. Where nothing is known, the shell completes names of files.
+-- without running ccrelay. Names of files are completed where one is expected; in bash also where nothing else fits.
 local M = {}
 
 -- Options whose value is the name of a file.
@@ -42,8 +42,8 @@ local function cases(nodes, out)
   end
   out[#out + 1] = '    *) case "$at" in'
   for _, node in ipairs(nodes) do
-    out[#out + 1] = ('      %s) _ccrelay_give %s; _ccrelay_files ;;'):format(quoted(node.path),
-      table.concat(node.words, ' '))
+    out[#out + 1] = ('      %s) _ccrelay_give %s%s ;;'):format(quoted(node.path), table.concat(node.words, ' '),
+      node.takes_files and '; _ccrelay_files' or '')
   end
   out[#out + 1] = '    esac ;;\n  esac\n}'
 end
@@ -147,6 +147,7 @@ function M.fish(nodes)
     end
     for _, option in ipairs(node.options) do out[#out + 1] = head .. ' ' .. fish_option(option) end
     out[#out + 1] = head .. ' -l help'
+    if not node.takes_files then out[#out + 1] = head .. ' -f' end
   end
   return table.concat(out, '\n') .. '\n'
 end

@@ -100,22 +100,24 @@ local function settings_path()
   return path, 'neither CLAUDE_CONFIG_DIR nor HOME is set'
 end
 
+-- Claude Code prefers these to apiKeyHelper.
+local function warn(path)
+  for _, name in ipairs { 'ANTHROPIC_AUTH_TOKEN', 'ANTHROPIC_API_KEY' } do
+    local where = claude_settings.has(path, 'env.' .. name) and path
+      or (os.getenv(name) or '') ~= '' and 'this environment'
+    if where then
+      io.stdout:write(('warning: %s is set in %s; Claude Code uses it instead of apiKeyHelper\n'):format(name, where))
+    end
+  end
+end
+
 local function tell(path, members, replaced, auth)
-  io.stdout:write(path, ': set ')
-  for index, member in ipairs(members) do io.stdout:write(index > 1 and ' and ' or '', member.path) end
-  io.stdout:write('\n')
+  io.stdout:write(path, ': set ', URL, members[2] and ' and ' .. HELPER or '', '\n')
   for _, name in ipairs(replaced) do
     io.stdout:write(name, ' had another value; ccrelay config cc remove puts it back\n')
   end
-  if members[2] then
-    for _, name in ipairs { 'ANTHROPIC_AUTH_TOKEN', 'ANTHROPIC_API_KEY' } do
-      if (os.getenv(name) or '') ~= '' then
-        io.stdout:write('warning: ', name, ' is set in this environment; Claude Code uses it instead of apiKeyHelper\n')
-      end
-    end
-  elseif asks_for_key(auth) then
-    io.stdout:write('no key was set: Claude Code sends its own credential\n')
-  end
+  if members[2] then return warn(path) end
+  if asks_for_key(auth) then io.stdout:write('no key was set: Claude Code sends its own credential\n') end
 end
 
 function M.init(values)

@@ -15,6 +15,7 @@ local aliases = { serve = 'run', ['--version'] = 'version', ['-v'] = 'version', 
 ---@field options ccrelay.Option[]? what it takes besides --help
 ---@field verbs table<string, table>? sub-commands by name: a list of options, or sub-commands by name
 ---@field takes (fun(): string[])? values of its plain argument, for completion
+---@field takes_files boolean? its plain argument may be a file
 ---@field run fun(arguments: string[]): integer takes the arguments after the command, returns the exit code
 
 local function load_verb(name)

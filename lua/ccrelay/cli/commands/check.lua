@@ -22,6 +22,7 @@ of them are healthy. Opens no socket and contacts no provider.
 A fault of the policy with a made-up request is a warning: a start accepts the policy.
 ]]
 
+M.takes_files = true
 M.options = { config_loader.options[1], { name = 'model', type = 'text' }, config_loader.options[2] }
 
 local function build(wanted)

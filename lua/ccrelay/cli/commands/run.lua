@@ -35,6 +35,8 @@ SIGTERM or Ctrl-C: finish running requests, then stop; a second one stops at onc
 Exit codes: 0 stopped, 1 failure, 64 usage, 69 address in use, 78 configuration.
 ]]
 
+M.takes_files = true
+
 -- The names of strategies.
 function M.takes()
   return file.scripts(config.root() .. '/policies')

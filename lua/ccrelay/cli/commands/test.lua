@@ -19,6 +19,8 @@ plain Lua without the bounds of policies.
 Exit codes: 0 all passed, 1 failure, 64 usage, 69 busted is missing.
 ]]
 
+M.takes_files = true
+
 local function tell(text)
   io.stderr:write('ccrelay test: ', text, '\n')
 end
