@@ -94,7 +94,8 @@ describe('variables', function()
 
   for _, text in ipairs { '${}', '${A-b}', '${1A}', 'x${A', '${A:-${B}}', '${A:-}${' } do
     it('must be well-formed: ' .. text, function()
-      refused(one('ca_file: \'' .. text .. '\''), 'expected ${NAME} or ${NAME:-default}')
+      refused(one('ca_file: \'' .. text .. '\''),
+        'expected ${NAME}, ${NAME:-default}, ${file:/PATH} or ${credential:NAME}')
     end)
   end
 end)

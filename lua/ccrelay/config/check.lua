@@ -6,6 +6,7 @@ local each = require 'ccrelay.util.each'
 local expand = require 'ccrelay.config.expand'
 local fault = require 'ccrelay.util.fault'
 local file = require 'ccrelay.config.file'
+local secret_file = require 'ccrelay.config.secret_file'
 local types = require 'ccrelay.config.types'
 
 local M = {}
@@ -16,13 +17,14 @@ local SHORTEST_KEY = 8 -- what is shorter stands in for one, as "ollama" does
 ---@field file string?
 ---@field format 'yaml'|'toml'|'table'
 ---@field env fun(name: string): string?
+---@field lack fun(name: string): string why a variable or file has no value
 ---@field faults ccrelay.Fault[]
 ---@field warnings ccrelay.Fault[]
 ---@field lines table<string, integer> where each path stands
 ---@field more integer faults beyond the first thousand
 ---@field guards boolean? whether files that others could have written are refused
 ---@field literals string[] paths of secrets that are written out
----@field skip string? the unset variable that makes the list member at hand be skipped
+---@field skip string? the variable or file without a value that makes the list member at hand be skipped
 ---@field idle boolean? the provider at hand is not enabled: what it lacks is no fault
 local Check = {}
 Check.__index = Check
@@ -85,9 +87,10 @@ function Check:unset(variable, row, path)
   if row.unset == 'skip' then
     self.skip = variable
   elseif row.unset == 'absent' or self.idle then
-    self:warn(path, ('the variable %s is not set, so this key is ignored'):format(variable))
+    self:warn(path, self.lack(variable) .. ', so this key is ignored')
   else
-    self:fault { path = path, message = ('the variable %s is not set (or empty) and has no default'):format(variable) }
+    local rest = secret_file.is_reference(variable) and '' or ' (or empty) and has no default'
+    self:fault { path = path, message = self.lack(variable) .. rest }
   end
 end
 
@@ -100,7 +103,7 @@ end
 function Check:scalar(node, row, path)
   local text, unset, malformed = node.text, nil, nil
   if node.type == 'string' then text, unset, malformed = expand.expand(node.text, self.env) end
-  if malformed then return self:fault { path = path, found = malformed, expected = '${NAME} or ${NAME:-default}' } end
+  if malformed then return self:fault { path = path, found = malformed, expected = expand.FORMS } end
   if unset then return self:unset(unset, row, path) end
   if types.beside(text, node, row) then return text end
   local value, expected, hint = types.readers[row.type](text, node, row, text ~= node.text)
@@ -174,7 +177,7 @@ function Check:members(node, row, path)
     self.lines[at], self.skip = item.line, nil
     local value = self:value(item, row.item, at)
     if self.skip then
-      self:warn(at, ('skipped because the variable %s is not set'):format(self.skip))
+      self:warn(at, 'skipped because ' .. self.lack(self.skip))
       values.skipped = values.skipped or {}
       table.insert(values.skipped, item)
     elseif value ~= nil then

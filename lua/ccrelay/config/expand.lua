@@ -1,11 +1,22 @@
 -- SPDX-License-Identifier: Apache-2.0
--- ${NAME} and ${NAME:-default} in text values. Runs after parsing and only once over a text, so what
--- a variable holds can neither add structure nor name further variables.
+-- ${NAME}, ${NAME:-default}, ${file:/PATH} and ${credential:NAME} in text values. Runs after parsing and only once over
+-- a text, so what a variable or file holds can neither add structure nor name further variables.
+local secret_file = require 'ccrelay.config.secret_file'
+
 local M = {}
+
+M.FORMS = '${NAME}, ${NAME:-default}, ${file:/PATH} or ${credential:NAME}'
+
+-- The name in what stands between the braces, and its default.
+local function parse(inside)
+  if secret_file.is_reference(inside) then return inside end
+  local name, default = inside:match '^([%a_][%w_]*):%-(.*)$'
+  return name or inside:match '^[%a_][%w_]*$', default
+end
 
 --- Expands text. An empty variable counts as unset.
 ---@param text string
----@param env fun(name: string): string?
+---@param env fun(name: string): string? of variables, and of files by what names them
 ---@return string? expanded, string? unset name of the first variable without value and default, string? malformed
 function M.expand(text, env)
   if not text:find('${', 1, true) then return text end
@@ -15,9 +26,8 @@ function M.expand(text, env)
     if not open then break end
     out[#out + 1] = text:sub(at, open - 1)
     local inside, close = text:match('^([^{}]*)}()', open + 2)
-    local name, default = (inside or ''):match '^([%a_][%w_]*):%-(.*)$'
-    name = name or (inside or ''):match '^[%a_][%w_]*$'
-    if not name then return nil, nil, 'a "${" that is not ${NAME} or ${NAME:-default}' end
+    local name, default = parse(inside or '')
+    if not name then return nil, nil, 'a "${" that is not ' .. M.FORMS end
     local value = env(name)
     if value == nil or value == '' then value = default end
     if not value then return nil, name end

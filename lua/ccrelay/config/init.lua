@@ -10,6 +10,7 @@ local file = require 'ccrelay.config.file'
 local json = require 'ccrelay.util.json'
 local rules = require 'ccrelay.config.rules'
 local schema = require 'ccrelay.config.schema'
+local secret_file = require 'ccrelay.config.secret_file'
 local slips = require 'ccrelay.config.slips'
 local show = require 'ccrelay.config.show'
 require 'ccrelay.config.providers'
@@ -102,6 +103,7 @@ end
 ---@field data table? configuration as plain Lua tables, by the same schema
 ---@field name string? what data is called in faults
 ---@field env (fun(name: string): string?)? os.getenv unless given
+---@field files table<string, ccrelay.SecretFile>? those that the text names; read when asked for unless given
 ---@field check_permissions boolean? false: whoever may have written the file, and links are followed
 ---@field adapters table<string, table>? adapters by type; their schema and defaults count
 ---@field only string[]? the sections that count; the others are as if they were not written
@@ -116,13 +118,20 @@ local function keep(map, names)
   end
 end
 
+-- Tables may come from a script, which must not read files.
+local function files_of(options)
+  if options.data then return false end
+  return options.files
+end
+
 local function load(options)
-  local env = options.env or os.getenv
+  local env, lack = secret_file.beside(options.env or os.getenv, files_of(options),
+    options.check_permissions == false)
   local root, format, name = read(options, env)
   if not root then return nil, format end
   if options.only then keep(root, options.only) end
   local dir, adapters = options.dir or M.root(), options.adapters or {}
-  local self = check.new { file = name, format = format, env = env, adapters = adapters,
+  local self = check.new { file = name, format = format, env = env, lack = lack, adapters = adapters,
     types = known_types(dir, adapters), policies = file.scripts(dir .. '/policies'), join = check.join,
     guards = options.check_permissions ~= false }
   if not root.values.providers then

@@ -8,7 +8,7 @@ local M = {}
 
 local INTRODUCTION = [[
 # ccrelay configuration. Lines that begin with # and no space show a default or an example.
-# ${NAME} and ${NAME:-default} in strings are replaced with environment variables.
+# ${NAME} and ${NAME:-default} in strings are replaced with environment variables, ${file:/PATH} with what a file holds.
 ]]
 
 local function literal(value, equals)

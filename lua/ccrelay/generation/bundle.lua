@@ -8,6 +8,7 @@ local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local file = require 'ccrelay.config.file'
 local generation = require 'ccrelay.generation'
+local secret_file = require 'ccrelay.config.secret_file'
 
 local M = {}
 
@@ -17,6 +18,7 @@ local MUCH_KB = 8192
 
 ---@class ccrelay.Bundle
 ---@field config {path: string, text: string}? nil: data, or the embedded default
+---@field secrets table<string, ccrelay.SecretFile>? files that the configuration names
 ---@field data table? a configuration as tables
 ---@field policy ccrelay.Script? nil: routing.strategy names it
 ---@field instead ccrelay.Script? the policy that serves while that one is put aside
@@ -90,6 +92,7 @@ local function read(options)
     local text, reason = file.read(path, { insecure = options.insecure })
     if not text then return fault(path, reason) end
     bundle.config = { path = path, text = text }
+    bundle.secrets = secret_file.read_all(text, os.getenv, options.insecure)
   end
   if options.policy then
     local text, reason = file.read(options.policy, { insecure = options.insecure })
@@ -136,6 +139,7 @@ local function build(bundle, options)
     path = bundle.config and bundle.config.path,
     text = bundle.config and bundle.config.text,
     data = bundle.data,
+    files = bundle.secrets,
     adapters = adapters,
     override = overrides(options),
     check_permissions = not options.insecure,
@@ -210,7 +214,8 @@ end
 ---@return boolean
 function M.same(a, b)
   if not M.same_file(a.config, b.config) or not M.same_file(a.policy, b.policy) then return false end
-  if a.tls ~= b.tls or M.text(a.faults or {}) ~= M.text(b.faults or {}) then return false end
+  if a.tls ~= b.tls or not secret_file.same(a.secrets, b.secrets) then return false end
+  if M.text(a.faults or {}) ~= M.text(b.faults or {}) then return false end
   for path, text in each(a.scripts) do
     if b.scripts[path] ~= text then return false end
   end
@@ -230,6 +235,7 @@ local function files(options, bundle)
   for _, path in each { bundle.config and bundle.config.path, options.policy, tls.cert, tls.key } do
     list[#list + 1] = path
   end
+  for _, secret in each(bundle.secrets or {}) do list[#list + 1] = secret.path end
   return list
 end
 
