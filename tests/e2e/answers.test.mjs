@@ -117,7 +117,7 @@ const noMessage = {
   'a code and a message': [{ error: { code: '1302', message: 'High concurrency, slow down' } }, /slow down/],
   'success: false': [{ code: 500, msg: '404 NOT_FOUND', success: false }, /404 NOT_FOUND/],
   'base_resp': [{ base_resp: { status_code: 1004, status_msg: 'login fail' } }, /login fail/],
-  'nothing': [{}, /no message/],
+  'nothing': [{}, /not a message/],
 };
 for (const [what, [body, words]] of Object.entries(noMessage)) {
   for (const stream of [false, true]) {
