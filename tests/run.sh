@@ -260,7 +260,7 @@ do_bare() { # SUITE
   case $1 in bookworm | trixie) ;; *) components=main,universe ;; esac
   rm -rf "$folder" && mkdir -p "$folder" || return 1
   debootstrap --variant=minbase --components="$components" "$1" "$folder" &&
-    timeout 1800 "$root/tests/bare.sh" "$folder"
+    { [ "$1" != trixie ] || timeout 1800 "$root/tests/image.sh" "$folder"; } && timeout 1800 "$root/tests/bare.sh" "$folder"
   status=$?
   rm -rf "$folder"
   return $status
