@@ -4,3 +4,4 @@ max_line_length = 120
 max_cyclomatic_complexity = 15
 files['spec'] = { std = 'luajit+busted' }
 files['policies/tests'] = { std = 'luajit+busted' }
+files['examples/*/*_test.lua'] = { std = 'luajit+busted' }
