@@ -26,7 +26,7 @@ local function keys_used(self)
   return table.concat(list, ' '), answer
 end
 
-describe('a fault of the account told as 400', function()
+describe('a fault of the account reported as 400', function()
   for message, case in pairs {
     ['Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade or '
       .. 'purchase credits.'] = { 3600, 'credit balance is too low' },
@@ -47,17 +47,17 @@ describe('a fault of the account told as 400', function()
     end)
   end
 
-  it('is known in another shape', function()
+  it('is recognized in another shape', function()
     assert.equal('sk-a sk-b', (keys_used(two { status = 400,
       body = '{"error":{"code":1,"message":"Your credit balance is too low to access the Anthropic API."}}' })))
   end)
 
-  it('is known as the first event of a stream', function()
+  it('is recognized as the first event of a stream', function()
     assert.equal('sk-a sk-b', (keys_used(two { error = 'CC_ESTREAM_ERROR', status = 200,
       body = 'event: error\ndata: ' .. shaped 'Your credit balance is too low to access it.' .. '\n\n' })))
   end)
 
-  it('reaches the client as it came when nobody else can serve it', function()
+  it('reaches the client unchanged if no other upstream can serve', function()
     local self, body = stage.new(), shaped 'Your credit balance is too low to access the Anthropic API.'
     self:reply('one', { status = 400, body = body })
     local answer = self:request()
@@ -86,7 +86,7 @@ describe('a fault of the request', function()
     'Unexpected value(s) `your credit balance is too low` for the `anthropic-beta` header.',
     'This organization has been disabled.x: Extra inputs are not permitted',
   } do
-    it('stays one: ' .. message, function()
+    it('suspends no key: ' .. message, function()
       local self = two { status = 400, body = shaped(message) }
       local used, answer = keys_used(self)
       assert.equal('sk-a', used)
@@ -99,7 +99,7 @@ end)
 describe('a 403', function()
   local page = '<html><head><title>Request blocked</title></head></html>'
 
-  it('that is a page of a firewall goes on, and is no verdict on the key', function()
+  it('that is a page of a firewall leads to the next upstream and suspends no key', function()
     for _, reply in ipairs {
       { status = 403, body = page, headers = { ['content-type'] = 'text/html' } },
       { status = 403, body = page },
@@ -110,7 +110,7 @@ describe('a 403', function()
     end
   end)
 
-  it('of a firewall goes on with a client\'s own credential too', function()
+  it('of a firewall leads to the next upstream with a client\'s own credential too', function()
     local _, exchange = two { status = 403, body = page }:request { headers = { authorization = 'Bearer theirs' } }
     assert.equal(2, #exchange.tries)
   end)
@@ -121,7 +121,7 @@ describe('a 403', function()
     ['somebody who says nothing'] = { body = '' },
     ['somebody whose body broke off'] = { body = '{"type":', headers = { ['content-type'] = 'application/json' } },
   } do
-    it('of ' .. what .. ' is a verdict', function()
+    it('of ' .. what .. ' suspends the key', function()
       reply.status = 403
       local self = two(reply)
       assert.equal('sk-a sk-b', (keys_used(self)))

@@ -24,7 +24,7 @@ describe('the learned latency', function()
     assert.equal(300, latency.of(one))
   end)
 
-  it('comes near the time that 95 of 100 are below, and stays there', function()
+  it('approaches the 95th percentile and stays there', function()
     local one = at 'a'
     for number = 1, 300 do latency.learn(one, spread(number)) end
     local slower = 0
@@ -36,14 +36,14 @@ describe('the learned latency', function()
     assert.is_true(slower > 40 and slower < 60, slower)
   end)
 
-  it('does not go by a single slow one', function()
+  it('is hardly changed by a single slow stream', function()
     local one = at 'a'
     learn(one, 100, 300)
     learn(one, 1, 60000)
     assert.is_true(latency.of(one) < 400, latency.of(one))
   end)
 
-  it('follows a provider that becomes slow, and one that becomes quick', function()
+  it('follows a provider that becomes slower or faster', function()
     local one = at 'a'
     learn(one, 20, 300)
     learn(one, 30, 6000)
@@ -52,14 +52,14 @@ describe('the learned latency', function()
     assert.is_true(latency.of(one) < 400, latency.of(one))
   end)
 
-  it('is each model\'s and each provider\'s own', function()
+  it('is separate for each model and each provider', function()
     local one = at 'a'
     learn(one, 20, 300)
     assert.is_nil(latency.of { provider = one.provider, model = 'n' })
     assert.is_nil(latency.of(at 'b'))
   end)
 
-  it('counts streams that were given up as slow, if they were', function()
+  it('counts streams that were given up, if they were slow', function()
     local one, other = at 'a', at 'a'
     for number = 1, 600 do
       latency.learn(one, spread(number))
@@ -77,7 +77,7 @@ describe('the learned latency', function()
   end)
 end)
 
-describe('what is learned from', function()
+describe('the learned latency of exchanges', function()
   local POLICY = [[
     local relay = require 'ccrelay'
     return { route = function(exchange)
@@ -100,18 +100,18 @@ describe('what is learned from', function()
     end
   end
 
-  it('are streams, over all of a worker\'s exchanges', function()
+  it('is learned from the streams of all exchanges', function()
     assert.equal('nil', known({ status = 200, after = 700 }, true, 20))
     assert.equal('700', known({ status = 200, after = 700 }, true))
   end)
 
-  it('are no whole answers and no failures but timeouts', function()
+  it('is not learned from whole answers or failures, except time-outs', function()
     assert.equal('nil', known({ status = 200, after = 700 }, false))
     assert.equal('nil', known({ status = 400, body = '{}', after = 700 }, true))
     assert.equal('700', known({ error = 'CC_EGATE_TIMEOUT', after = 700 }, true))
   end)
 
-  it('is asked of an upstream only', function()
+  it('can be read for an upstream only', function()
     local self = stage.new { policy = "local relay = require 'ccrelay' return function() relay.latency {} end" }
     assert.equal(500, self:request().status)
     assert.equal(1, self:count 'relay.latency takes one of relay.upstreams')

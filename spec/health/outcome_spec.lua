@@ -43,7 +43,7 @@ describe('retryable', function()
 
   it('is a redirect', function() assert.is_true(goes_on { error = 'CC_EREDIRECT', status = 302 }) end)
 
-  it('is an error as the first event, unless the request is at fault', function()
+  it('is an error event as the first event, unless the request is at fault', function()
     local function event(kind) return { error = 'CC_ESTREAM_ERROR', status = 200, body = 'event: error\ndata: '
       .. shaped(kind) .. '\n\n' } end
     assert.is_true(goes_on(event 'overloaded_error'))
@@ -51,7 +51,7 @@ describe('retryable', function()
     assert.is_false(goes_on(event 'invalid_request_error'))
   end)
 
-  it('is not the refusal of a credential the client brought', function()
+  it('is not the refusal of the client\'s own credential', function()
     assert.is_false(goes_on({ status = 401, body = shaped 'authentication_error' },
       { authorization = 'Bearer theirs' }))
     assert.is_false(goes_on({ status = 403, body = shaped 'permission_error' }, { authorization = 'Bearer theirs' }))
@@ -77,7 +77,7 @@ describe('an outcome', function()
     assert.equal(1, self:count 'body {"type":"error"')
   end)
 
-  it('of success shows headers and what is held of the body', function()
+  it('of success shows headers and the part of the body that is held', function()
     local self = stage.new { policy = [[
       local relay = require 'ccrelay'
       return function(exchange)
@@ -99,7 +99,7 @@ describe('the client gets', function()
     return answer, self
   end
 
-  it('an upstream\'s error as it came', function()
+  it('an upstream\'s error unchanged', function()
     local body = '{"type":"error","error":{"type":"invalid_request_error","message":"m"},"request_id":"req_1"}'
     local answer = answer_to { status = 400, body = body, headers = {
       ['request-id'] = 'req_1', ['x-should-retry'] = 'false', ['anthropic-ratelimit-unified-status'] = 'allowed' } }
@@ -235,7 +235,7 @@ describe('the client gets', function()
     end
   end)
 
-  it('retry-after-ms beside retry-after, both as they came', function()
+  it('retry-after-ms beside retry-after, both unchanged', function()
     local answer = answer_to { status = 429, body = shaped 'rate_limit_error',
       headers = { ['retry-after'] = '120', ['retry-after-ms'] = '119500' } }
     assert.equal('120 119500', answer.headers['retry-after'] .. ' ' .. answer.headers['retry-after-ms'])
@@ -267,7 +267,7 @@ describe('the client gets', function()
     assert.is_nil(answer.headers['retry-after-ms'])
   end)
 
-  it('other shapes in Anthropic\'s, with the message word for word', function()
+  it('errors of other shapes in Anthropic\'s, with the same message', function()
     for body, message in pairs {
       ['{"message":"Too many \\"tokens\\""}'] = 'Too many "tokens"',
         ['{"error":{"code":8,"message":"quota"}}'] = 'quota',
@@ -291,12 +291,12 @@ describe('the client gets', function()
     end
   end)
 
-  it('a message that is no UTF-8 as valid JSON', function()
+  it('a message that is not UTF-8 as valid JSON', function()
     local answer = answer_to { status = 500, body = 'caf\233 \240\159' }
     assert.equal('caf\239\191\189 \239\191\189\239\191\189', answer.json.error.message)
   end)
 
-  it('words of the relay when the error has none', function()
+  it('a message of the relay if the error has none', function()
     local answer = answer_to { status = 503, body = '' }
     assert.equal(503, answer.status)
     assert.equal('provider "one" answered 503 without a body', answer.json.error.message)
@@ -394,7 +394,7 @@ describe('the client gets', function()
     assert.equal(data, answer.body)
   end)
 
-  it('success as it came, with a request id', function()
+  it('success unchanged, with a request id', function()
     local answer = answer_to { status = 200, body = 'raw', headers = { ['retry-after'] = '99', ['x-any'] = 'thing' } }
     assert.equal('raw', answer.body)
     assert.equal('99', answer.headers['retry-after'])
@@ -402,7 +402,7 @@ describe('the client gets', function()
     assert.is_truthy(answer.headers['request-id']:find '^req_ccr_')
   end)
 
-  it('what routing.debug shows, and nothing of it otherwise', function()
+  it('the headers of routing.debug only if that is on', function()
     local self = two({ status = 500, body = shaped 'api_error' }, { routing = { debug = true } })
     local headers = self:request().headers
     assert.equal('failover', headers['x-cc-relay-strategy'])

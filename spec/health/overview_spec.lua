@@ -2,7 +2,7 @@
 local stage = require 'support.stage'
 
 describe('overview.describe', function()
-  it('shows the state of every key, and no secret', function()
+  it('shows the state of every key, and no secrets', function()
     local self = stage.new { providers = { { name = 'a', type = 'anthropic',
       models = { 'claude-*' }, keys = { { key = 'CANARY-1', priority = 3 } } },
       { name = 'o', type = 'ollama', models = { 'claude-*' }, keys = {} } } }

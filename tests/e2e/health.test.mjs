@@ -41,7 +41,7 @@ test('a provider that listens again is used within one interval, and gets no req
   assert.match(await figures(), /ccrelay_circuit\{provider="first"\} 2\nccrelay_circuit\{provider="second"\} 0\n/);
   const first = await Upstream.start(t, 'first', undefined, away.port);
   const back = performance.now();
-  await relay.printed(/provider takes connections again/, 2 * INTERVAL * patience);
+  await relay.printed(/provider accepts connections again/, 2 * INTERVAL * patience);
   assert.ok(performance.now() - back < 2 * INTERVAL * patience);
   assert.equal(first.requests.length, 0);
   assert.ok(first.connections >= 1);

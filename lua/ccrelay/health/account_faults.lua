@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Recognizes errors whose status misleads: faults of an account that are told as a bad request (400), and
--- pages of a firewall (403) that say nothing about a key.
+-- Recognizes errors with a misleading status: faults of an account that a provider reports as a bad request (400), and
+-- pages of a firewall (403), which say nothing about a key.
 local api_error = require 'ccrelay.util.api_error'
 
 local M = {}
 
 ---@class ccrelay.AccountFault
 ---@field [1] string Lua pattern for the message in lower case
----@field [2] 'spent'|'refused' what health makes of it
+---@field [2] 'spent'|'refused' the verdict
 ---@field [3] string the reason in the log
 
--- A message has to begin with one of these. Further on it may quote the request: the text of an unknown
--- beta, for one, must not suspend a key.
+-- A message must begin with one of these. Its remainder may quote the request, and text from a request, such as the
+-- name of an unknown beta, must not suspend a key.
 ---@type ccrelay.AccountFault[]
 local FAULTS = {
   { '^your credit balance is too low', 'spent', 'credit balance is too low' },
@@ -21,7 +21,7 @@ local FAULTS = {
   { '^your organization has been disabled', 'refused', 'organization has been disabled' },
 }
 
--- "NAME: what is wrong with it" is about a member of the body, whatever its name reads like.
+-- "NAME: what is wrong with it" is about a member of the body, whatever that is called.
 local ABOUT_A_MEMBER = ': '
 
 local function fault_of(outcome)
@@ -33,16 +33,15 @@ local function fault_of(outcome)
   return nil
 end
 
--- Neither Anthropic nor a cloud answers an API request with anything but JSON.
+-- Anthropic and the clouds answer API requests only with JSON.
 local function is_page(outcome)
   if type(outcome.decoded) == 'table' or (outcome.body or '') == '' then return false end
   local kind = outcome.headers and outcome.headers['content-type'] or ''
   return not string.find(string.lower(kind), 'json', 1, true)
 end
 
---- Corrects the judgement of an error by what its body says. A fault of the account told as 400 is worth
---- another upstream, and its key is suspended: outcome.account_fault says why. A 403 that is a page of a
---- firewall is worth another upstream too, and is no verdict on the key.
+--- Corrects the verdict on an error by its body. A fault of the account with status 400 is retryable and suspends the
+--- key; outcome.account_fault says why. A 403 that is a page of a firewall is retryable and does not suspend the key.
 ---@param outcome ccrelay.Outcome with status, headers, body and decoded
 function M.judge(outcome)
   if outcome.status == 400 then

@@ -1,27 +1,27 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Circuit breaker, shared by all processes: it counts failures in a row, opens for a time that may double
--- while the failures go on, then lets one probe through at a time until it closes.
+-- A circuit breaker, shared by all processes. It counts consecutive failures, opens for a time that may double while
+-- failures continue, and then lets one probe through at a time until it closes.
 --
--- It is one number in a cell, so that one compare-and-swap moves it:
+-- Its state is one number in a cell, so that one compare-and-swap changes it:
 --   0 ... HALF_OPEN - 1            closed: times * FAILURES + failures in a row
 --   below 0                        open: -(the moment it ends * TIMES + times)
---   HALF_OPEN + probe * 1000 + n   half open: n = times * 100 + probes that went well; probe tells of the one
---                                  under way: the second it began * SLOTS + the slot of its worker; 0: none
--- times is how often in a row it has opened. It closes on probation: the next failure opens it again, the next
--- success sets it to 0.
+--   HALF_OPEN + probe * 1000 + n   half open: n = times * 100 + successful probes; probe is the one under way:
+--                                  the second in which it began * SLOTS + the slot of its worker; 0: none
+-- times is how often in a row it has opened. After it closes, the next failure opens it again at once, and the next
+-- success sets the number to 0.
 local C = require 'ccrelay.c'
 
 local M = {}
 
 local HALF_OPEN = 1000000
 local FAILURES, TIMES, SLOTS = 10000, 16, 256
-local LEASE_MS = 120000 -- after which a probe that nobody has told the end of counts as lost
-local SWAPS = 16        -- tries at a cell that other processes change meanwhile
+local LEASE_MS = 120000 -- after which a probe without a result counts as lost
+local SWAPS = 16        -- tries to change a cell that other processes change at the same time
 
 ---@class ccrelay.BreakerRules
 ---@field threshold integer failures in a row that open it
 ---@field first_ms number how long it is open the first time; each time in a row doubles that
----@field longest_ms number the bound of that
+---@field longest_ms number upper bound of that
 ---@field probes integer successful probes that close it
 
 ---@alias ccrelay.BreakerState 'closed'|'open'|'half_open'
@@ -32,13 +32,13 @@ local function open_value(until_ms, times)
   return -(math.max(math.floor(until_ms), 1) * TIMES + times)
 end
 
--- The parts of a number below 0.
+-- The parts of a negative number: the end, and times.
 local function open_parts(value)
   local times = -value % TIMES
   return (-value - times) / TIMES, times
 end
 
--- The parts of a number from HALF_OPEN on.
+-- The parts of a number from HALF_OPEN on: probe, times, successful probes.
 local function half_open_parts(value)
   local rest = value - HALF_OPEN
   local count = rest % 1000
@@ -62,7 +62,7 @@ function M.is_closed(cell)
   return value >= 0 and value < HALF_OPEN
 end
 
---- The state of a breaker and, while it lets nothing through, the moment (cc_now) at which it may.
+--- Returns the state of a breaker and, while it lets nothing through, the moment (cc_now) at which it may again.
 ---@param cell integer
 ---@param now number
 ---@return ccrelay.BreakerState state
@@ -79,20 +79,19 @@ function M.state(cell, now)
   return 'half_open'
 end
 
--- How often in a row a breaker that is not closed has opened, and the probes that went well since.
-local function rest_of(value)
+-- How often in a row a breaker that is not closed has opened, and its successful probes since then.
+local function counts_of(value)
   if value >= HALF_OPEN then return select(2, half_open_parts(value)) end
   local _, times = open_parts(value)
   return times, 0
 end
 
 local function probe_now(value, now)
-  local times, good = rest_of(value)
+  local times, good = counts_of(value)
   return half_open_value(math.max(math.floor(now / 1000), 1) * SLOTS + own_slot, times, good)
 end
 
---- Asks for an attempt to be let through. A forced one always is: the probe then only says what the breaker
---- was when it began.
+--- Asks to let an attempt through. A forced attempt always passes; its probe is then the breaker's number at that time.
 ---@param cell integer
 ---@param now number
 ---@param force boolean
@@ -113,7 +112,7 @@ function M.admit(cell, now, force)
   return force, not force and now + 1000
 end
 
---- A probe has told nothing: another may take its place.
+--- Withdraws a probe that showed nothing, so that another may take its place.
 ---@param cell integer
 ---@param probe number
 function M.withdraw(cell, probe)
@@ -122,7 +121,7 @@ function M.withdraw(cell, probe)
   C.cc_cell_swap(cell, probe, half_open_value(0, times, good))
 end
 
---- An attempt went well. A probe counts towards closing; without one, failures in a row begin at 0 again.
+--- Records a success. That of a probe counts towards closing; any other resets the count of consecutive failures.
 ---@param cell integer
 ---@param probe number|false
 ---@param rules ccrelay.BreakerRules
@@ -132,7 +131,7 @@ function M.success(cell, probe, rules)
   if value >= 0 and value < HALF_OPEN then
     if value > 0 and not probe then C.cc_cell_swap(cell, value, 0) end
   elseif value == probe then
-    local times, good = rest_of(value)
+    local times, good = counts_of(value)
     good = value < 0 and rules.probes or good + 1
     local closed = times * FAILURES + math.min(rules.threshold, FAILURES) - 1
     local enough = good >= math.min(rules.probes, 99)
@@ -146,7 +145,7 @@ local function opened(times, rules, now)
   return open_value(now + pause, math.min(times + 1, TIMES - 1))
 end
 
--- The number after one more failure; nil when the failure changes nothing.
+-- The number after one more failure; nil if the failure changes nothing.
 local function after_failure(value, probe, rules, now)
   if value < 0 then return nil end
   if value >= HALF_OPEN then
@@ -160,12 +159,12 @@ local function after_failure(value, probe, rules, now)
   return math.min(value + 1, times * FAILURES + FAILURES - 1)
 end
 
---- An attempt failed. True when this opened the breaker.
+--- Records a failure.
 ---@param cell integer
 ---@param probe any whether it is or was a probe
 ---@param rules ccrelay.BreakerRules
 ---@param now number
----@return boolean opened
+---@return boolean opened whether this opened the breaker
 function M.failure(cell, probe, rules, now)
   for _ = 1, SWAPS do
     local value = C.cc_cell_get(cell)
@@ -176,11 +175,11 @@ function M.failure(cell, probe, rules, now)
   return false
 end
 
---- Opens the breaker until a moment. True unless it was open as long already, and is to stay so.
+--- Opens the breaker until a moment.
 ---@param cell integer
----@param until_ms number
----@param exactly boolean? also when it was to be open for longer
----@return boolean
+---@param until_ms number moment (cc_now)
+---@param exactly boolean? also shortens the time of a breaker that is open for longer
+---@return boolean changed false if it was open for as long already
 function M.open_until(cell, until_ms, exactly)
   for _ = 1, SWAPS do
     local value = C.cc_cell_get(cell)
@@ -200,13 +199,13 @@ function M.end_wait(cell, now)
   return C.cc_cell_swap(cell, value, open_value(now, select(2, open_parts(value))))
 end
 
---- A worker begins in a slot: probes of the one that had it are over.
+--- Sets the slot of this worker, when it starts.
 ---@param slot integer
 function M.attach(slot)
   own_slot = slot
 end
 
---- Ends the probe of a cell if it is one of this process's slot.
+--- Ends the probe of a cell if it belongs to the slot of this process.
 ---@param cell integer
 function M.end_own_probe(cell)
   local value = C.cc_cell_get(cell)

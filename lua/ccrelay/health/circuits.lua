@@ -92,8 +92,8 @@ function M.is_unreachable(provider, now)
   return false
 end
 
---- The provider takes connections: circuits that are open for want of one let a request through now. Returns false if
---- there are none.
+--- The provider accepts connections again: circuits that are open because none could be made let a request through now.
+--- Returns false if there are no such circuits.
 ---@param provider ccrelay.Provider
 ---@param now number
 ---@return boolean

@@ -9,33 +9,33 @@ local task = require 'ccrelay.sched.task'
 
 local M = {}
 
-M.TIMER = 14 -- the process's timer that says when
+M.TIMER = 14 -- number of the process's timer for the next check
 
-local PATIENCE_MS = 5000
+local CONNECT_MS = 5000 -- time-out of a connection
 
-local last = {} -- by the provider's name: { at =, reason = }
+local last = {} -- result of the last check by provider name: { at =, reason = }
 local under_way = {}
 
-local function check_provider(relay, provider, journal)
+local function check_provider(relay, provider, logger)
   local origin, reason = provider:origin(relay)
-  local stands = false
-  if origin then stands, reason = fetch.connect(origin, PATIENCE_MS) end
+  local connected = false
+  if origin then connected, reason = fetch.connect(origin, CONNECT_MS) end
   local now = C.cc_now()
-  last[provider.name] = { at = now, reason = reason and journal.clean(reason) }
+  last[provider.name] = { at = now, reason = reason and logger.clean(reason) }
   under_way[provider.name] = nil
   cell.add('count:probes:' .. provider.name, 1)
-  if not stands then return cell.add('count:probe_failures:' .. provider.name, 1) end
+  if not connected then return cell.add('count:probe_failures:' .. provider.name, 1) end
   if circuits.reachable(provider, now) then
-    journal:line('info', 'provider takes connections again', { 'provider', provider.name })
+    logger:line('info', 'provider accepts connections again', { 'provider', provider.name })
   end
 end
 
--- A proxy that relays plain http would answer for everybody.
-local function is_told_by_connections(provider)
+-- A connection to a proxy for plain http says nothing about the provider behind it.
+local function can_be_checked(provider)
   return not (provider.proxy and provider.base.scheme == 'http')
 end
 
---- Has the timer ring after the interval of a generation, if it wants to be looked after.
+--- Starts the timer for the next check, if the generation has health checks enabled.
 ---@param relay ffi.cdata*
 ---@param generation ccrelay.Generation
 function M.later(relay, generation)
@@ -43,7 +43,7 @@ function M.later(relay, generation)
   C.cc_timer(relay, M.TIMER, check.enabled and check.interval_ms or -1)
 end
 
---- The timer rang: begins to connect to every provider whose circuit is open because it could not be
+--- Runs when the timer fires: begins to connect to every provider whose circuit is open because it could not be
 --- reached.
 ---@param relay ffi.cdata*
 ---@param generation ccrelay.Generation
@@ -52,7 +52,7 @@ function M.look(relay, generation)
   local now = C.cc_now()
   for _, provider in ipairs(generation.providers) do
     local waits = circuits.is_unreachable(provider, now) and not under_way[provider.name]
-    if waits and is_told_by_connections(provider) then
+    if waits and can_be_checked(provider) then
       under_way[provider.name] = true
       task.start(check_provider, relay, provider, generation.journal)
     end
@@ -60,7 +60,7 @@ function M.look(relay, generation)
   M.later(relay, generation)
 end
 
---- What the last connection to a provider came to: how long ago, and what hindered it, if anything.
+--- Returns the result of the last check of a provider: how long ago it was, and why it failed, if it did.
 ---@param provider ccrelay.Provider
 ---@param now number
 ---@return { ago_ms: number, reason: string? }?

@@ -14,7 +14,7 @@ local stated_limit = require 'ccrelay.health.stated_limit'
 local M = {}
 
 local LONGEST_MS = 30000
-local LONGEST_STATED_MS = 3600000 -- until a limit is asked again, whatever the provider has stated
+local LONGEST_STATED_MS = 3600000 -- after which a key is tried again, whatever the provider has stated
 local STATED = 'stated'
 
 --- The rules of the breakers for overload and for limits.
@@ -39,13 +39,13 @@ function M.overloaded(upstream, probes, retry_after)
   probes_of.withdraw(probes)
 end
 
--- Status shows with a key the class of models that is at its limit for longest.
+-- /status shows for a key the class of models whose limit ends last.
 local function show_limit(key, limit)
   local _, ready = breaker.state(limit.exhausted, C.cc_now())
   if ready then cell.extend(key.limited, ready, limit.class) end
 end
 
--- Of two stated times the later one counts; a stated time replaces one of the relay's own.
+-- Of two stated times the later one counts. A stated time replaces one that the relay chose.
 local function apply_stated(number, limit, outcome, wait_ms)
   local until_ms = C.cc_now() + math.min(wait_ms, LONGEST_STATED_MS)
   if not breaker.open_until(number, until_ms, evidence.reason(number) ~= STATED) then return end

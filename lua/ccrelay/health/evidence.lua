@@ -11,14 +11,14 @@ local ffi = require 'ffi'
 
 local M = {}
 
-local PART = 65536  -- bytes at each end of a body that tell it from others, with its size
+local PART = 65536  -- bytes at each end of a body that go into its digest, together with its size
 local MOST = 16     -- digests kept; 8 hex digits each
 local NO_REASON = '-'
 
 local slice = ffi.new 'struct cc_slice'
 local buffer = ffi.new 'char[192]'
 
--- Nothing once the answer has begun, for the body may be gone then.
+-- Empty once the answer has begun, because the body may be freed by then.
 local function body_of(exchange)
   if C.cc_request_body(exchange.relay, exchange.handle, slice) ~= C.CC_OK or slice.size == 0 then return '' end
   local part = math.min(slice.size, PART)
@@ -31,7 +31,7 @@ local function client_of(exchange)
   return header['x-api-key'] or header.authorization or ''
 end
 
--- The digest of the client and its request. Of a body that is gone the size tells.
+-- The digest of the client and its request. For a body that is freed only its size counts.
 local function digest_of(exchange, bytes)
   local parts = { client_of(exchange), exchange.model or '', bytes or exchange.body_bytes, body_of(exchange) }
   return sha256.hex(table.concat(parts, '\0'), 4)
@@ -51,14 +51,14 @@ local function write(number, reason, digests)
   C.cc_cell_write(number, text, #text)
 end
 
---- The reason of a breaker, as given to M.explain; '-' without one.
+--- Returns the reason of a breaker, as given to M.explain; '-' without one.
 ---@param number integer the breaker's cell
 ---@return string
 function M.reason(number)
   return (parts_of(number))
 end
 
---- Writes down why a breaker is open.
+--- Records why a breaker is open.
 ---@param number integer
 ---@param reason string? one word
 function M.explain(number, reason)
@@ -66,7 +66,7 @@ function M.explain(number, reason)
   write(number, reason or NO_REASON, digests)
 end
 
---- Takes the failure of an exchange down against a breaker. False when the same request already counts.
+--- Records that the request of an exchange failed at a breaker. Returns false if the same request counts already.
 ---@param exchange ccrelay.Exchange
 ---@param number integer the breaker's cell
 ---@param bytes number? size of the request's body, once its answer has begun
@@ -85,7 +85,7 @@ function M.add(exchange, number, bytes)
   return true
 end
 
---- Counts a failure that the request may be to blame for: once, however often the request comes.
+--- Counts a failure that the request may have caused: once, however often the request is repeated.
 ---@param exchange ccrelay.Exchange
 ---@param number integer the breaker's cell
 ---@param rules ccrelay.BreakerRules
@@ -98,7 +98,7 @@ function M.count(exchange, number, rules, probe, bytes)
   return false
 end
 
---- The exchange was served after all: the same request, when it comes again, is no repetition of a failure.
+--- Forgets the failures of an exchange that was served in the end: if the same request comes again, it counts anew.
 ---@param exchange ccrelay.Exchange
 function M.drop(exchange)
   if not exchange.evidence then return end

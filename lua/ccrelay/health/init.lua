@@ -94,7 +94,7 @@ function M.failed(exchange, upstream, probes, sent)
   return opened
 end
 
--- ---- Streams that break off -------------------------------------------------------------------------
+-- ---- Streams that break off --------------------------------------------------------------------
 
 --- A stream has ended with an error event, or broken off, after its first content.
 ---@param exchange ccrelay.Exchange
@@ -143,7 +143,7 @@ function M.state(upstream, now)
   return circuits.state(upstream.key.provider, upstream.model, now)
 end
 
--- ---- Workers ----------------------------------------------------------
+-- ---- Workers -----------------------------------------------------------------------------------
 
 --- A worker starts in a slot: the probes of the worker that died there are over.
 ---@param slot integer

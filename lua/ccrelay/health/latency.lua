@@ -7,14 +7,14 @@ local memoize = require 'ccrelay.util.memoize'
 
 local M = {}
 
-local SHARE = 0.95   -- of the streams that are quicker
-local ENOUGH = 20    -- streams; until then the slowest of them is what is known
+local SHARE = 0.95   -- share of the streams that are faster
+local ENOUGH = 20    -- streams; until then the figure is the slowest of them
 local STEP = 0.2     -- how far one stream moves the figure
 local UP, DOWN = math.exp(STEP * SHARE), math.exp(-STEP * (1 - SHARE))
 local LEAST, MOST = 1, 600000
-local SCALE = 1000   -- cells hold whole numbers: microseconds,
-local COUNTS = 32    -- and in the rest how many streams there were
-local PLACES = 1024  -- that models share, so that there are no more cells than that
+local SCALE = 1000   -- cells hold integers: microseconds * COUNTS + number of streams
+local COUNTS = 32
+local PLACES = 1024  -- the models share this many cells
 
 local place_of = memoize.results(function(name)
   return cell.number('latency ' .. sha256.number(name, 3) % PLACES)
@@ -30,7 +30,7 @@ local function read(number)
   return (value - count) / COUNTS / SCALE, count
 end
 
--- A stream was slower than the figure, or it was not: in balance one in twenty is.
+-- Moves the figure up after a slower stream, down after a faster one. It is in balance when one in twenty is slower.
 local function move(number, milliseconds, slower)
   local figure, count = read(number)
   if count < ENOUGH then
@@ -42,7 +42,7 @@ local function move(number, milliseconds, slower)
   C.cc_cell_set(number, math.floor(figure * SCALE) * COUNTS + count)
 end
 
---- A stream showed its first content.
+--- Records the time to first content of a stream.
 ---@param upstream ccrelay.Upstream
 ---@param milliseconds number from sending
 function M.learn(upstream, milliseconds)
@@ -50,8 +50,8 @@ function M.learn(upstream, milliseconds)
   move(number, milliseconds, milliseconds > read(number))
 end
 
---- A stream was given up before it showed any. That tells something only if it was slow: without it
---- the slow ones that are given up would be missing, and the figure would fall and fall.
+--- Records a stream that was given up before its first content. It counts only if it took longer than the figure. If
+--- such streams did not count, the figure would sink further and further.
 ---@param upstream ccrelay.Upstream
 ---@param milliseconds number from sending
 function M.exceeded(upstream, milliseconds)
@@ -59,8 +59,8 @@ function M.exceeded(upstream, milliseconds)
   if milliseconds >= read(number) then move(number, milliseconds, true) end
 end
 
---- Milliseconds within which 95 of 100 streams of this model at this provider show their first
---- content; nil until enough of them have been seen.
+--- Returns the milliseconds within which 95 of 100 streams of this model at this provider bring their first content;
+--- nil until enough streams were seen.
 ---@param upstream ccrelay.Upstream
 ---@return number?
 function M.of(upstream)

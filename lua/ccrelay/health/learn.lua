@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Updates health from attempts: from the outcome of each, and from how the answer ended that a client got.
+-- Updates health from attempts: from the outcome of each, and from how the answer to the client ended.
 local C = require 'ccrelay.c'
 local circuits = require 'ccrelay.health.circuits'
 local cooldown = require 'ccrelay.health.cooldown'
@@ -13,16 +13,16 @@ local unknown_models = require 'ccrelay.health.unknown_models'
 
 local M = {}
 
--- Errors with which an answer may end by the client's fault, or nobody's.
+-- Errors at the end of an answer that are not the provider's fault.
 local INNOCENT = { [C.CC_OK] = true, [C.CC_EWRITE_TIMEOUT] = true, [C.CC_ECONTENT_TIMEOUT] = true }
 
 local function is_innocent(code) return INNOCENT[code] or error_codes.is_neutral(code) end
 
---- Takes the probes that an attempt is. Where others have them, it says when to ask again, unless forced.
+--- Asks the breakers of an upstream to let an attempt through, as a probe where one is half open.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
----@param force boolean
----@return number? ready moment (cc_now); nil: the attempt may begin
+---@param force boolean let it through in any case
+---@return number? ready moment (cc_now) to ask again; nil: the attempt may begin
 function M.take_probes(exchange, attempt, force)
   if health.is_calm(attempt.upstream) then return nil end
   local probes, ready = health.admit(exchange, attempt.upstream, force)
@@ -31,7 +31,7 @@ function M.take_probes(exchange, attempt, force)
   return nil
 end
 
---- The attempt has told nothing of health.
+--- Withdraws the probes of an attempt that says nothing about health.
 ---@param attempt ccrelay.Attempt
 function M.withdraw(attempt)
   if attempt.probes then probes_of.withdraw(attempt.probes) end
@@ -80,7 +80,7 @@ end
 
 by_verdict.refused, by_verdict.spent = suspend 'unauthorized', suspend 'billing'
 
--- What a provider says to a client's own credential holds for that client alone: nothing is learned of it.
+-- What a provider says about a client's own credential applies to that client only, so nothing is learned from it.
 local OF_KEYS = { exhausted = true, refused = true, spent = true, no_model = true }
 local OF_PROVIDERS = { failed = true, overloaded = true }
 
@@ -99,7 +99,7 @@ function M.is_given_up(exchange, upstream)
   return given_up and given_up[circuits.of(upstream.key.provider, upstream.model)] or false
 end
 
--- ---- Requests that are repeated at once ---------------------------------------------------------
+-- ---- Requests that are repeated at once --------------------------------------------------------
 
 local AT_ONCE_MS = 300 -- clients that back off wait longer
 local MOST = 256       -- requests remembered
@@ -116,8 +116,8 @@ local function remember(exchange, key)
   failed_at[digest][key.name] = C.cc_now()
 end
 
---- Whether the same request failed at an upstream a moment ago. For an exchange that has failed elsewhere already: a
---- client that repeats its request at once, when all are down, gets one attempt, not one at every upstream.
+--- Whether the same request failed at an upstream a moment ago. It matters once an exchange has failed elsewhere: if
+--- all upstreams are down, a client that repeats its request at once gets one attempt, not one at every upstream.
 ---@param exchange ccrelay.Exchange
 ---@param upstream ccrelay.Upstream
 ---@return boolean

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Tells from a provider's error that it does not have the model that was asked for. Providers say so in words of
--- their own; what is not listed here is an error like any other.
+-- Recognizes errors that say that the provider does not have the requested model. Each provider words them differently;
+-- wordings that are not listed here are treated like any other error.
 local M = {}
 
 -- Lower-case patterns of the message, by status.
@@ -19,10 +19,10 @@ local PATTERNS = {
     'could not resolve the foundation model',              -- Bedrock
     'deployment .*does not exist', 'deployment .*not found', -- Azure
   },
-  [503] = { 'no available channel for model' },            -- new-api and its kin
+  [503] = { 'no available channel for model' },            -- new-api and similar relays
 }
 
-local LONGEST = 512 -- bytes of a message that are looked at
+local LONGEST = 512 -- bytes of a message that are searched
 
 local CODES = { DeploymentNotFound = true, model_not_found = true, ModelNotFound = true }
 

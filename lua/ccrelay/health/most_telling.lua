@@ -4,7 +4,7 @@ local M = {}
 
 local PROVIDER_SPOKE, KEY_SUSPENDED, CANNOT_SERVE, NOT_TRIED = 3, 2, 1, 0
 
--- How much a failure tells a client.
+-- How much a failure tells the client.
 local function rank_of(outcome)
   if outcome.refused then return NOT_TRIED end
   local status, own = outcome.status, outcome.upstream.credential ~= 'client'
@@ -15,8 +15,8 @@ local function rank_of(outcome)
   return suspended and KEY_SUSPENDED or PROVIDER_SPOKE
 end
 
---- Whether a failure only says that the request could not be served there: no connection, no such model, a
---- key of the relay's that is not accepted.
+--- Whether a failure only says that the upstream could not serve the request: no connection, no such model, or a key of
+--- the relay that is not accepted.
 ---@param outcome ccrelay.Outcome
 ---@return boolean
 function M.cannot_serve(outcome)
@@ -32,15 +32,16 @@ function M.precedes(a, b)
   return a.provider.index < b.provider.index
 end
 
--- Among equals the first is told; the words of one that health had put behind others have its place in the order.
+-- Whether an outcome of equal rank replaces an earlier one: it does if it answered, and if it was tried later only
+-- because health had moved it behind the other.
 local function comes_before(outcome, other)
   local moved = outcome.upstream.is_spare and outcome.status
   return moved and M.precedes(outcome.upstream.key, other.upstream.key)
 end
 
---- The failure that tells most: what a provider said of the request or of its own state comes before what only
---- says that it could not be served there; of equals the first, which is what the client would have had without
---- a fallback.
+--- Returns the failure that tells the client most. What a provider said about the request or about its own state comes
+--- before a failure that only says that the upstream could not serve. Of equal failures the first is chosen, which is
+--- what the client would have got without a fallback.
 ---@param outcomes ccrelay.Outcome[]
 ---@param from integer? index to begin with
 ---@return ccrelay.Outcome?

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What an attempt came to. Whether trying another upstream makes sense is decided here and nowhere else.
+-- The outcome of an attempt: its status, error, headers and body, whether another upstream may succeed (retryable), and
+-- what health learns (verdict). Both are decided here only.
 local C = require 'ccrelay.c'
 local account_faults = require 'ccrelay.health.account_faults'
 local each = require 'ccrelay.util.each'
@@ -19,22 +20,22 @@ local slice = require 'ccrelay.util.slice'
 ---@class ccrelay.Outcome
 ---@field ok boolean success so far
 ---@field status integer? HTTP status, or that of an error event's type
----@field error string? what failed below HTTP ("CC_EREFUSED"), or limited, overloaded, credentials, address
+---@field error string? error below HTTP ("CC_EREFUSED"), or limited, overloaded, credentials, address
 ---@field type string? error type of the Messages API
 ---@field message string? message of an error in Anthropic's format
 ---@field retryable boolean whether another upstream may succeed
 ---@field reason string? the failure in words
 ---@field detail string? what TLS or the system reported
 ---@field timeout boolean? whether it timed out
----@field package event boolean? the error came inside a success
+---@field package event boolean? whether the error came inside an answer with a success status
 ---@field upstream ccrelay.Upstream the upstream tried
----@field package attempt integer number of the try, 0 or 1
----@field retry_after number? seconds; if a policy sets it, the client gets that
+---@field package attempt integer number of the attempt, 0 or 1
+---@field retry_after number? seconds; if a policy sets it, the client gets that value
 ---@field reset_after number? seconds until the used-up limit resets
 ---@field headers table<string, string?> response headers by name, in any case
----@field body string? all of a failure; of a success, what is held so far
----@field package complete boolean all of the body is held
----@field package sent boolean the request may have reached the upstream
+---@field body string? whole body of a failure; the part held so far of a success
+---@field package complete boolean whether the whole body is held
+---@field package sent boolean whether the request may have reached the upstream
 ---@field reused boolean? whether a pooled connection was used
 ---@field connect_ms number? time until connected
 ---@field head_ms number? time until the response head
@@ -82,7 +83,7 @@ end
 
 local function no_headers() return setmetatable({}, Kept) end
 
--- What most outcomes are takes no place in each.
+-- Usual values are kept here once, not in each outcome.
 local USUAL = {
   ok = false, retryable = false, verdict = 'neutral', sent = false, used_input = 0, used_output = 0, changed_bytes = 0,
 }
@@ -113,7 +114,7 @@ function Outcome.__index(self, name)
   return USUAL[name]
 end
 
--- ---- What scripts hold --------------------------------------------------------------------------
+-- ---- The handle for scripts --------------------------------------------------------------------
 
 local SHOWN = {}
 for _, name in ipairs {
@@ -123,7 +124,7 @@ for _, name in ipairs {
 local READABLE = { upstream = true, headers = true, decoded = true }
 for name in each(SHOWN) do READABLE[name] = true end
 
--- What scripts may set, and to what.
+-- What scripts may set, and the type of the value.
 local SETTABLE = {
   retryable = 'boolean', type = 'string', reason = 'string', message = 'string', verdict = 'string',
   retry_after = 'number',
@@ -166,9 +167,9 @@ handle.define('outcome', Outcome, show, set)
 handle.define('live headers', Live, header_of)
 handle.define('kept headers', Kept, header_of)
 
--- ---- Judgement ---------------------------------------------------------------------------------
+-- ---- Classification ----------------------------------------------------------------------------
 
---- The data of the error event in the held part of a stream, else the text itself.
+--- Returns the data of the error event in the held part of a stream, else the text itself.
 ---@param body string
 ---@return string
 local function error_data(body)
@@ -220,7 +221,7 @@ local function judge_error(outcome, code)
   if words ~= '' then outcome.reason = outcome.reason .. ': ' .. words end
 end
 
--- A failure is kept whole: the attempt's place may be needed for another.
+-- Copies the whole failure, because the attempt's memory may be used for another attempt.
 local function keep_failure(exchange, attempt, outcome)
   local body = error_data(text(raw.body))
   outcome.body, outcome.complete, outcome.detail = body, raw.complete, text(raw.detail)
@@ -241,7 +242,7 @@ local function judge(exchange, attempt, outcome)
     outcome.status = api_error.status_of(outcome.type)
     judge_status(outcome, client_credential)
   elseif code ~= C.CC_OK and status >= 400 then
-    outcome.cut = true -- the status says what the rest of the body would have
+    outcome.cut = true -- the status suffices without the rest of the body
     judge_status(outcome, client_credential)
   elseif code ~= C.CC_OK then
     if success then outcome.status = nil end
@@ -284,18 +285,18 @@ local function bad(exchange, attempt)
   return outcome
 end
 
---- Reads what came of an attempt.
+--- Reads the outcome of an attempt.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 ---@return ccrelay.Outcome? outcome nil when the exchange is over
 function M.new(exchange, attempt)
   local code = C.cc_outcome(exchange.relay, exchange.handle, attempt.number, raw)
   if code ~= C.CC_OK then return nil end
-  local well = raw.error == C.CC_OK and raw.status >= 200 and raw.status < 300
-  return ((well and good or bad)(exchange, attempt))
+  local is_success = raw.error == C.CC_OK and raw.status >= 200 and raw.status < 300
+  return ((is_success and good or bad)(exchange, attempt))
 end
 
--- What make(name, value) returns for each header of an answer that is still held.
+-- Returns the list of make(name, value) for each header of an answer that is still held.
 local function each_header(outcome, make)
   local exchange, list = outcome.exchange, {}
   for index = 0, math.huge do
@@ -307,21 +308,21 @@ local function each_header(outcome, make)
   return list
 end
 
---- All headers of an outcome, one to a line.
+--- Returns all headers of an outcome, one per line.
 ---@param outcome ccrelay.Outcome
 ---@return string
 function M.header_lines(outcome)
   return table.concat(each_header(outcome, function(name, value) return name .. ': ' .. value end), '\n')
 end
 
---- The names of all headers of an outcome, in small letters.
+--- Returns the names of all headers of an outcome, in lower case.
 ---@param outcome ccrelay.Outcome
 ---@return string[]
 function M.header_names(outcome)
   return each_header(outcome, function(name) return string.lower(name) end)
 end
 
---- The outcome of an attempt that limits ('limited') or a breaker ('overloaded') did not let begin.
+--- Returns the outcome of an attempt that was not started because of a limit ('limited') or a breaker ('overloaded').
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 ---@param reason 'limited'|'overloaded'
@@ -335,12 +336,12 @@ function M.refused(exchange, attempt, reason, pause)
   return outcome
 end
 
---- The outcome of an attempt that had no credential or no usable address.
+--- Returns the outcome of an attempt without a credential or a usable address.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 ---@param reason 'credentials'|'address'
 ---@param message string?
----@param final boolean? somebody has to act before there is one
+---@param final boolean? whether waiting does not help: an operator has to act first
 ---@return ccrelay.Outcome
 function M.unsent(exchange, attempt, reason, message, final)
   local outcome = new(exchange, attempt)
@@ -349,7 +350,7 @@ function M.unsent(exchange, attempt, reason, message, final)
   return outcome
 end
 
---- The failure says nothing of the upstream's health, and the same upstream is worth another attempt.
+--- Marks a failure that says nothing about the upstream's health, after which the same upstream is tried again.
 ---@param outcome ccrelay.Outcome
 function M.try_again(outcome)
   outcome.again, outcome.verdict = true, 'neutral'

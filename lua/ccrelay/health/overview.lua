@@ -21,7 +21,7 @@ local function worst(provider, now, which)
   return state, ready
 end
 
---- The state of a provider's circuit: that of the class of models for which it is worst.
+--- Returns the state of a provider's circuit: the worst of all classes of models.
 ---@param provider ccrelay.Provider
 ---@param now number
 ---@return ccrelay.BreakerState state
@@ -30,7 +30,7 @@ function M.provider_state(provider, now)
   return worst(provider, now, 'failure')
 end
 
---- The state of a key, of whatever class of models it is worst.
+--- Returns the state of a key: the worst of all classes of models.
 ---@param key ccrelay.Key
 ---@param now number
 ---@return ccrelay.UpstreamState state
@@ -56,7 +56,7 @@ local function describe(key, now)
   }
 end
 
---- Every provider with its keys and their states, without a secret: for status and lists.
+--- Describes every provider with its keys and their states, without secrets, for status and lists.
 ---@param generation ccrelay.Generation
 ---@return table[]
 function M.describe(generation)

@@ -31,7 +31,7 @@ function M.take(probes, number)
   return false
 end
 
---- The attempt has shown nothing: others may be the probes.
+--- Withdraws the probes of an attempt that showed nothing, so that others may take their place.
 ---@param probes ccrelay.Probes
 function M.withdraw(probes)
   for _, one in ipairs(probes) do breaker.withdraw(one.cell, one.probe) end

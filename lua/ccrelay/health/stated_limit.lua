@@ -11,7 +11,7 @@ local json = require 'ccrelay.util.json'
 ---@class ccrelay.StatedLimit
 ---@field name string of the limit: which key, which class of models
 ---@field status integer
----@field body string? as it came, in the shape of the Messages API
+---@field body string? as received, in the shape of the Messages API
 ---@field type string of the error
 ---@field message string
 ---@field headers table<string, string> those that pass to a client
@@ -19,8 +19,9 @@ local json = require 'ccrelay.util.json'
 
 local M = {}
 
-local PLACES = 128          -- that limits share: each has two to choose from; one without is told in the relay's words
-local MOST_BODY = 4 * 1024  -- longer ones are told in the relay's words
+-- The limits share this many places; each has two to choose from. A limit without a place gets a message of the relay.
+local PLACES = 128
+local MOST_BODY = 4 * 1024 -- a longer body is replaced by a message of the relay
 local BUFFER = 12 * 1024
 
 local buffer = ffi.new('char[?]', BUFFER)
@@ -35,14 +36,14 @@ local function places_of(name)
   return list
 end
 
--- What is kept at a place and not over yet.
+-- Returns the answer at a place, unless its limit has ended.
 local function read(place)
   local size = C.cc_secret_read(place, buffer, BUFFER, version)
   local kept = size > 0 and json.decode(ffi.string(buffer, size))
   return type(kept) == 'table' and kept.until_ms > C.cc_time() and kept or nil
 end
 
--- The first that is free or holds an earlier answer of the limit.
+-- Returns the first place that is free or holds an earlier answer of the same limit.
 local function place_for(name)
   local places = places_of(name)
   for _, place in ipairs(places) do
@@ -60,7 +61,7 @@ local function headers_of(outcome)
   return headers
 end
 
---- Keeps the answer that said it.
+--- Keeps the answer that stated the end of a limit.
 ---@param name string of the limit
 ---@param outcome ccrelay.Outcome
 ---@param wait_ms number until the limit is over
@@ -74,7 +75,7 @@ function M.keep(name, outcome, wait_ms)
   C.cc_secret_write(place_for(name), text, #text, ends)
 end
 
---- The answer kept for a limit that is not over yet, or nil.
+--- Returns the answer kept for a limit that has not ended yet, or nil.
 ---@param name string
 ---@return ccrelay.StatedLimit?
 function M.find(name)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Suspends keys that a provider does not accept (401, 403) or whose account has to pay (402). All processes share it.
+-- Suspends keys that a provider does not accept (401, 403), or whose account must pay first (402). All processes share
+-- the suspensions.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'
@@ -35,16 +36,17 @@ function M.reason(key)
   return ffi.string(text, C.cc_cell_text(key.suspended, text, 192))
 end
 
-local function pardon(key)
+local function end_if_unauthorized(key)
   if string.find(M.reason(key), '^unauthorized') then C.cc_cell_set(key.suspended, 0) end
 end
 
---- Ends the suspension of keys that were not accepted, as a reload may bring what they lacked. Those for billing stay.
+--- Ends the suspension of keys that were not accepted, because a reload may have mended the cause. Suspensions for
+--- billing stay.
 ---@param generation ccrelay.Generation
 function M.forget(generation)
   for _, provider in ipairs(generation.providers) do
-    pardon(provider.keyless)
-    for _, key in ipairs(provider.keys) do pardon(key) end
+    end_if_unauthorized(provider.keyless)
+    for _, key in ipairs(provider.keys) do end_if_unauthorized(key) end
   end
 end
 

@@ -7,8 +7,8 @@ local M = {}
 local KEPT_MS = 600000
 local MOST = 1000 -- names of a provider
 
---- The provider does not have the model under the name it was sent.
----@param upstream ccrelay.Upstream
+--- Records that a provider does not have a model.
+---@param upstream ccrelay.Upstream with the name of the model that was sent
 function M.add(upstream)
   local provider, model = upstream.key.provider, upstream.model
   local known = provider.unknown_models
@@ -18,7 +18,7 @@ function M.add(upstream)
   provider.unknown_models = known
 end
 
---- Whether a provider said lately that it does not have a model.
+--- Whether a provider said recently that it does not have a model.
 ---@param provider ccrelay.Provider
 ---@param model string as it is sent
 ---@param now number
