@@ -18,8 +18,8 @@ local function midnight()
   stage.advance(budget.remains())
 end
 
-describe('what is spent', function()
-  it('adds up for each client by itself', function()
+describe('the amount a client has spent', function()
+  it('adds up for each client separately', function()
     local one, other = of(stage.fresh 'x'), of(stage.fresh 'x')
     assert.equal(0, budget.spent(one))
     budget.spend(one, 0.25)
@@ -28,7 +28,7 @@ describe('what is spent', function()
     assert.equal(0, budget.spent(other))
   end)
 
-  it('is that of the day, and nothing on the next', function()
+  it('is that of the day, and 0 on the next', function()
     local one = of(stage.fresh 'x')
     midnight()
     budget.spend(one, 3)
@@ -41,7 +41,7 @@ describe('what is spent', function()
     assert.equal(2, budget.spent(one))
   end)
 
-  it('is nothing after any number of days without a request', function()
+  it('is 0 after any number of days without a request', function()
     local one = of(stage.fresh 'x')
     for days = 1, 1023 do
       budget.spend(one, 3)
@@ -50,7 +50,7 @@ describe('what is spent', function()
     end
   end)
 
-  it('has room for large amounts, and ends there', function()
+  it('is bounded at a large amount', function()
     local one = of(stage.fresh 'x')
     budget.spend(one, 4000000.5)
     assert.equal(4000000.5, budget.spent(one))
@@ -71,11 +71,11 @@ describe('what is spent', function()
   end)
 end)
 
-describe('the bound', function()
+describe('the budget', function()
   local configuration = { routing = { budget_per_day = 5 }, server = { auth = { clients = {
     { name = 'own', budget_per_day = 20.5 }, { name = 'free', budget_per_day = 0 }, { name = 'usual' } } } } }
 
-  it('is the client\'s own, else that of all; 0 is none', function()
+  it('is the client\'s own, else that of all clients; 0 means unlimited', function()
     local function bound(client) return budget.of(of(client, configuration)) end
     assert.same({ 20.5, 5, 5 }, { bound 'own', bound 'usual', bound(nil) })
     assert.is_nil(bound 'free')
@@ -102,14 +102,14 @@ describe('budget_per_day', function()
     assert.equal('', words_of(CLIENTS .. 'routing: {strategy: budget, ' .. PRICES .. '}'))
   end)
 
-  it('tells when no policy goes by it', function()
+  it('gives a warning if the policy does not use it', function()
     local configuration, words = load(CLIENTS .. 'routing: {' .. PRICES .. '}')
     assert.equal(2, configuration.server.auth.clients[2].budget_per_day)
     assert.is_truthy(words:find('clients[1].budget_per_day: has no effect without routing.strategy: budget', 1, true),
       words)
   end)
 
-  it('is a number that can be counted to', function()
+  it('must be a number that can be counted to', function()
     for _, value in ipairs { '-1', 'much', '4000001' } do
       local _, words = load('routing: {strategy: budget, budget_per_day: ' .. value .. ', ' .. PRICES .. '}')
       assert.is_truthy(words:find('expected a number from 0 to 4000000', 1, true), words)
@@ -117,7 +117,7 @@ describe('budget_per_day', function()
   end)
 end)
 
-it('a policy spends amounts only', function()
+it('a policy can spend numbers only', function()
   for _, cost in ipairs { '-1', '0/0', '1/0', '"1"', 'nil' } do
     local self = stage.new { policy = "local relay = require 'ccrelay' return function(exchange) relay.spend(exchange, "
       .. cost .. ') end' }

@@ -29,7 +29,7 @@ local function statuses(list)
   return table.concat(text, ' ')
 end
 
-it('so many go at once, the others a share of the minute apart', function()
+it('a burst is sent at once, further requests a share of the minute apart', function()
   local self = new { key = 'k', rpm_limit = 60, burst = 3 }
   local start = fake.C.cc_now()
   assert.equal('200 200 200 200 200 200', statuses(at_once(self, 6)))
@@ -39,14 +39,14 @@ it('so many go at once, the others a share of the minute apart', function()
   end
 end)
 
-it('they are refused when nothing may wait, with the time of the next', function()
+it('further requests are refused without a queue, with the time of the next share', function()
   local self = new({ key = 'k', rpm_limit = 6, burst = 2 }, {})
   local list = at_once(self, 3)
   assert.equal('200 200 429', statuses(list))
   assert.equal('10', list[3].answer.headers['retry-after'])
 end)
 
-it('a refusal tells when the limits have room too, if that is later', function()
+it('a refusal states when the limits have room, if that is later', function()
   local self = new({ key = 'k', rpm_limit = 60, burst = 1, otpm_limit = 1000 }, {})
   local big = { max_tokens = 900 }
   local _, second = self:requests({ body = big }, { at = 50, body = big })
@@ -62,7 +62,7 @@ it('another key serves meanwhile', function()
   assert.equal('other.test', list[2].answer.origin)
 end)
 
-it('of several keys the one whose share comes first is waited for', function()
+it('a request waits for the key whose share comes first', function()
   local self = new({ key = 'k', rpm_limit = 60, burst = 1, priority = 2 }, nil,
     { name = 'slow', type = 'anthropic', keys = { { key = 's', rpm_limit = 2, burst = 1 } } })
   local list = at_once(self, 3)
@@ -70,18 +70,18 @@ it('of several keys the one whose share comes first is waited for', function()
   assert.is_true(self.sent[2] - self.sent[1] < 1010)
 end)
 
-it('rest gives shares back, as many as may go at once', function()
+it('idle time restores shares, up to the burst', function()
   local self = new({ key = 'k', rpm_limit = 60, burst = 2 }, {})
   assert.equal('200 200 429', statuses(at_once(self, 3)))
   stage.advance(30000)
   assert.equal('200 200 429', statuses(at_once(self, 3)))
 end)
 
-it('without it all go at once', function()
+it('without burst all requests are sent at once', function()
   assert.equal('200 200 200 200 200 429', statuses(at_once(new({ key = 'k', rpm_limit = 5 }, {}), 6)))
 end)
 
-it('what was never sent gives its share back', function()
+it('a request that was never sent gives its share back', function()
   local self = new({ key = 'k', rpm_limit = 60, burst = 1 }, {})
   local answer = self.replies['b.test']
   self.replies['b.test'] = { { error = 'CC_EREFUSED' } }
@@ -91,7 +91,7 @@ it('what was never sent gives its share back', function()
   assert.equal(429, self:request().status)
 end)
 
-it('what the limits refuse gives its share back', function()
+it('a request that the limits refuse gives its share back', function()
   local self = new({ key = 'k', rpm_limit = 60, otpm_limit = 1000, burst = 3 }, {})
   local function ask(tokens) return self:request { body = { max_tokens = tokens } }.status end
   assert.equal(200, ask(900))
@@ -100,7 +100,7 @@ it('what the limits refuse gives its share back', function()
   assert.equal(200, ask(40))
 end)
 
-it('what the provider told refuses gives back its share and what was reserved', function()
+it('a request refused by a learned limit gives back its share and its reservation', function()
   local self = new { key = 'k', rpm_limit = 60, otpm_limit = 1000, burst = 3 }
   self.replies['b.test'] = { { headers = { ['anthropic-ratelimit-output-tokens-limit'] = '100',
     ['anthropic-ratelimit-output-tokens-remaining'] = '0',
@@ -118,7 +118,7 @@ it('what the provider told refuses gives back its share and what was reserved', 
   assert.are_not.same(before, room())
 end)
 
-it('is warned of without rpm_limit, and has no effect', function()
+it('burst without rpm_limit has no effect and gives a warning', function()
   local _, warnings = config.load { data = { providers = { { name = 'a', type = 'anthropic',
     keys = { { key = 'k' }, { key = 'l', burst = 3 } } } } }, env = function() end,
     adapters = { anthropic = { defaults = { base_url = 'http://a.test' } } } }

@@ -23,7 +23,7 @@ describe('a price', function()
     ['free/*'] = { input = 0, output = 0 },
   }
 
-  it('is that of the exact name, else of the longest prefix; that of the provider goes before', function()
+  it('is that of the exact name, else of the longest prefix; one that names the provider comes first', function()
     local function input(...) return (book:of(at(...)) or {}).input end
     assert.same({ 1, 2, 3, 4, 0 }, { input 'claude-haiku', input 'claude-opus-4', input 'claude-opus-5',
       input('claude-opus-5', 'zai'), input('qwen', 'free') })
@@ -55,7 +55,7 @@ describe('the cost', function()
     assert.equal(7, cost('cache_write_tokens', { cache_write_1h_tokens = 200000 }))
   end)
 
-  it('of caches is that of input where they have no price', function()
+  it('of cached tokens is that of input if they have no price', function()
     local upstream = at 'plain'
     for _, name in ipairs { 'input_tokens', 'cache_read_tokens', 'cache_write_tokens' } do
       assert.equal(2, book:cost(report { upstream = upstream, [name] = 1000000 }))
@@ -64,7 +64,7 @@ describe('the cost', function()
       cache_write_1h_tokens = 1000000 }))
   end)
 
-  it('is the model\'s, not what stands for any, unless that names the provider', function()
+  it('is that of the model rather than of a wildcard, unless that names the provider', function()
     local any, own = { input = 1, output = 1 }, { input = 9, output = 9 }
     local rows = { ['*'] = any, ['claude-opus-5'] = OPUS, ['glm*'] = any, ['b/*'] = own }
     assert.equal(OPUS, prices.new(rows):of(at 'claude-opus-5'))
@@ -79,12 +79,12 @@ describe('the cost', function()
     assert.is_nil(book:cost(report { upstream = at 'other', input_tokens = 5 }))
   end)
 
-  it('is nothing for an error', function()
+  it('is 0 for an error', function()
     assert.equal(0, book:cost(report { usage_known = false, status = 429 }))
     assert.equal(5, book:cost(report { input_tokens = 1000000, status = 529 }))
   end)
 
-  it('is nothing for an answer of the relay\'s own', function()
+  it('is 0 for an answer of the relay itself', function()
     local fields = report { usage_known = false }
     fields.upstream = nil
     assert.equal(0, book:cost(fields))
@@ -119,7 +119,7 @@ describe('a policy', function()
     return self, answer
   end
 
-  it('is told what a request may cost and what it has', function()
+  it('can read what a request may cost and what it has cost', function()
     local usage = { input = 100000, output = 10000, cache_read = 1000000, cache_5m = 200000, cache_1h = 100000 }
     local self = run({ ['claude-*'] = OPUS }, { a = { status = 200, usage = usage } })
     assert.equal(1, self:count 'cost 3.5')
@@ -129,7 +129,7 @@ describe('a policy', function()
     assert.is_true(math.abs(price - (math.ceil(input) * 5 + 100 * 25) / 1000000) < 2e-5, self.lines[1])
   end)
 
-  it('is told of losers with the cost', function()
+  it('can read the losers of a race with their cost', function()
     local usage = { input = 1000000, output = 0 }
     local rows = { ['b/*'] = { input = 1, output = 0 }, ['a/*'] = { input = 100000, output = 0 } }
     local self = run(rows, { a = { status = 200, after = 5000 }, b = { status = 200, usage = usage } })
@@ -138,7 +138,7 @@ describe('a policy', function()
     assert.is_true(tonumber(text) > 2.5 and tonumber(text) < 4, text)
   end)
 
-  it('may not ask for anything else', function()
+  it('can read nothing else', function()
     for words, message in pairs {
       ['relay.price({}, exchange)'] = 'relay.price takes one of relay.upstreams',
       ['relay.price(relay.upstreams(exchange)[1])'] = 'relay.price takes an exchange',
@@ -157,7 +157,7 @@ describe('routing.prices', function()
     assert.is_truthy(faults:find(what, 1, true), ('"%s" not in "%s"'):format(what, faults))
   end
 
-  it('takes numbers with and without a fraction, in both formats', function()
+  it('accepts numbers with and without a fraction, in both formats', function()
     local expected = { ['x*'] = { input = 0.25, output = 3, cache_read = 0 } }
     assert.same(expected, helper.good('routing: {prices: {"x*": {input: 0.25, output: 3, cache_read: 0.0}}}')
       .routing.prices)
@@ -167,7 +167,7 @@ describe('routing.prices', function()
       'yaml', { P = '0.25' }).routing.prices)
   end)
 
-  it('refuses what is no price', function()
+  it('rejects values that are not prices', function()
     local expected = 'expected a number from 0 to 2147483647, in plain decimal digits'
     for _, text in ipairs { '-1', '1e3', '.5', '1.', '"1"', '07', 'x', '.inf', '.nan', '99999999999', '1_000' } do
       refused('{m: {input: ' .. text .. ', output: 1}}', 'routing.prices.m.input: found')

@@ -63,14 +63,14 @@ local function turn_of(session, model, more)
   return { body = body, headers = { ['x-claude-code-session-id'] = session } }
 end
 
-describe('what a prompt cache holds of a conversation', function()
-  it('takes nothing of the limit that the provider told', function()
+describe('the cached part of a conversation', function()
+  it('does not count towards a learned limit', function()
     local self = single {}
     self:answers { usage = CACHED, headers = told('input-tokens', 50000, 49000, in_seconds(2)) }
     assert.equal('200 200 200 200', statuses(self, 4, turn_of(fresh 'session'), 5000))
   end)
 
-  it('takes nothing of a client\'s limit', function()
+  it('does not count towards a client\'s limit', function()
     local self = single({}, { server = { auth = { clients = { { name = fresh 'client', key = 'alice',
       tpm_limit = 65000 } } } } })
     self:answers { usage = CACHED }
@@ -79,7 +79,7 @@ describe('what a prompt cache holds of a conversation', function()
     assert.equal('200 200 200', statuses(self, 3, request, 5000))
   end)
 
-  it('is what the last answer had, of the same model, for its time, at the same organisation', function()
+  it('is that of the last answer, for the same model and organisation, until it expires', function()
     local self = single { itpm_limit = 60300 }
     self:answers { usage = CACHED }
     local session = fresh 'session'
@@ -98,7 +98,7 @@ describe('what a prompt cache holds of a conversation', function()
     assert.equal('200 429', statuses(self, 2, turn_of(fresh 'session', 'claude-3-5-haiku-20241022'), 100))
   end)
 
-  it('is guessed for who names no conversation, where only the provider told a limit', function()
+  it('is estimated for a request without a conversation, if the limit was only learned', function()
     local self = preferred {}
     self:answers({ usage = CACHED, headers = told('input-tokens', 61000, 60000, in_seconds(50)) }, { usage = CACHED })
     local request = turn_of(nil, 'cached-4')
@@ -110,7 +110,7 @@ describe('what a prompt cache holds of a conversation', function()
     assert.equal('200 429', statuses(self, 2, turn_of(nil, 'cached-4'), 100))
   end)
 
-  it('is nothing of another prompt in the same session, nor of another agent', function()
+  it('is 0 for another prompt in the same session, and for another agent', function()
     local session = fresh 'session'
     local self = single { itpm_limit = 70000 }
     self:answers({ usage = { input = 100, output = 5, cache_5m = 60000 } }, { usage = { input = 20000, output = 5 } })
@@ -126,7 +126,7 @@ describe('what a prompt cache holds of a conversation', function()
     assert.equal(429, self:request(large).status)
   end)
 
-  it('is looked for once when nobody names the conversation', function()
+  it('is looked up once if the request names no conversation', function()
     local keys = {}
     for index = 1, 30 do keys[index] = { key = 'k' .. index } end
     local self = stage.new { providers = { { name = fresh 'many', type = 'anthropic', keys = keys } } }
@@ -138,8 +138,8 @@ describe('what a prompt cache holds of a conversation', function()
   end)
 end)
 
-describe('a look at a key', function()
-  it('takes nothing of what the provider says remains', function()
+describe('a check of a key', function()
+  it('reserves nothing of the remainder that the provider stated', function()
     for _, queue_ms in ipairs { 0, 5 } do
       local self = preferred({}, { routing = { queue_ms = queue_ms } })
       self:answers({ headers = told('requests', 1000, 6, in_seconds(50)) }, { status = 200 })
@@ -148,8 +148,8 @@ describe('a look at a key', function()
   end)
 end)
 
-describe('what remains by the provider', function()
-  it('is nothing until retry-after of a 429 only, though it is all there again later', function()
+describe('the remainder that the provider stated', function()
+  it('is 0 only until the retry-after of a 429, though the reset is later', function()
     local self = single {}
     local headers = told('requests', 50, 0, in_seconds(58))
     headers['retry-after'] = '2'
@@ -157,13 +157,13 @@ describe('what remains by the provider', function()
     assert.equal('429 200', statuses(self, 2, nil, 3000))
   end)
 
-  it('leaves a key out only for others: the provider itself says when it wants no more', function()
+  it('leaves a key out only while others can serve: the provider itself refuses if it has to', function()
     local self = single {}
     self:answers({ headers = told('requests', 50, 0, in_seconds(50)) }, { status = 200 })
     assert.equal('200 200', statuses(self, 2))
   end)
 
-  it('counts by the provider\'s clock', function()
+  it('is timed by the provider\'s clock', function()
     for _, ahead in ipairs { 600, -600 } do
       local self = preferred {}
       local headers = told('requests', 50, 0, in_seconds(ahead + 5))
@@ -175,7 +175,7 @@ describe('what remains by the provider', function()
     end
   end)
 
-  it('is what it says, not what was estimated', function()
+  it('is the stated number, not the estimate', function()
     local self, reset, remaining = single {}, in_seconds(55), 100000
     self:answers(function()
       remaining = remaining - 2000
@@ -184,7 +184,7 @@ describe('what remains by the provider', function()
     assert.equal('200 200 200 200 200', statuses(self, 5, { body = { x = ('y'):rep(160000) } }))
   end)
 
-  it('is not less for connections that failed', function()
+  it('is not reduced by connections that failed', function()
     local self = preferred({}, { health = { circuit_breaker = { failure_threshold = 100 } } })
     self:answers({ headers = told('requests', 1000, 3, in_seconds(1800)) }, { error = 'CC_EREFUSED' },
       { error = 'CC_EREFUSED' }, { error = 'CC_EREFUSED' }, { status = 200 })
@@ -192,7 +192,7 @@ describe('what remains by the provider', function()
   end)
 end)
 
-describe('of a model of which nothing is known', function()
+describe('with a model of which nothing is known', function()
   local SLOW = { after = 30000, usage = { input = 10, output = 100 } }
 
   local function stranger(most, more)
@@ -211,7 +211,7 @@ describe('of a model of which nothing is known', function()
     return table.concat(got, ' '), list
   end
 
-  it('all first requests go at once where there is room', function()
+  it('all first requests are sent at once if there is room', function()
     for _, kind in ipairs { 'tpm_limit', 'itpm_limit', 'otpm_limit' } do
       local self = single { [kind] = 100000000 }
       self:answers(SLOW)
@@ -219,7 +219,7 @@ describe('of a model of which nothing is known', function()
     end
   end)
 
-  it('max_tokens are reserved, and what answers have had from the first one on', function()
+  it('max_tokens are reserved, and from the first answer on the length of answers', function()
     for _, kind in ipairs { 'tpm_limit', 'otpm_limit' } do
       local self, body = single { [kind] = 20000 }, stranger(9000)
       self:answers(SLOW)
@@ -230,14 +230,14 @@ describe('of a model of which nothing is known', function()
     end
   end)
 
-  it('half of the bytes are reserved as input, and what the provider counts from the first answer on', function()
+  it('half of the bytes are reserved as input, and from the first answer on what the provider counted', function()
     local self, body = single { itpm_limit = 52000 }, stranger(10, { x = ('y'):rep(40000) })
     self:answers { after = 30000, usage = { input = 10000, output = 10 } }
     assert.equal('200 200 429', (together(self, 3, body)))
     assert.equal('200 200 200 429', (together(self, 4, body)))
   end)
 
-  it('a request above the whole limit goes, two of them not together', function()
+  it('one request above the whole limit is sent, but not two at once', function()
     for _, kind in ipairs { 'tpm_limit', 'otpm_limit' } do
       local self, body = single { [kind] = 10000 }, stranger(128000)
       self:answers(SLOW)
@@ -255,14 +255,14 @@ describe('of a model of which nothing is known', function()
     assert.equal(200, self:request { body = stranger(128000) }.status)
   end)
 
-  it('is told when requests, not tokens, have room', function()
+  it('a client is told when requests, not tokens, have room', function()
     local self = single { rpm_limit = 1, tpm_limit = 20000 }
     self:answers(SLOW)
     local _, list = together(self, 2, stranger(100))
     assert.is_true(tonumber(list[2].answer.headers['retry-after']) >= 30)
   end)
 
-  it('those who queue go on with the first answer', function()
+  it('queued requests go on with the first answer', function()
     local self = single({ otpm_limit = 20000 }, { routing = { queue_ms = 60000 } })
     self:answers { after = 5000, usage = { input = 1, output = 100 } }
     local got, list = together(self, 6, stranger(15000))
@@ -270,7 +270,7 @@ describe('of a model of which nothing is known', function()
     assert.is_true(C.cc_now() - list[1].at < 30000)
   end)
 
-  it('a failure, a client that leaves and an answer without usage keep nobody waiting', function()
+  it('a failure, a client that disconnects and an answer without usage make no request wait', function()
     local big = { body = stranger(128000) }
     local self = single { otpm_limit = 10000 }
     self:answers({ status = 500, body = '{}' }, { after = 5000 }, { status = 200 })
@@ -283,7 +283,7 @@ describe('of a model of which nothing is known', function()
     assert.equal(200, self:request({ body = big }).status)
   end)
 
-  it('a client\'s limit is held in the same way', function()
+  it('a client\'s limit works in the same way', function()
     local self = single({}, { server = { auth = { clients = { { name = fresh 'client', key = 'alice',
       tpm_limit = 10000 } } } } })
     self:answers(SLOW)
@@ -296,13 +296,13 @@ describe('of a model of which nothing is known', function()
 end)
 
 describe('output', function()
-  it('is less of it where only the provider told a limit', function()
+  it('is reserved in part if the limit was only learned', function()
     local self = single {}
     self:answers({ headers = told('output-tokens', 8000, 7000, in_seconds(50)) }, { status = 200 })
     assert.equal('200 200 200 200', statuses(self, 4, { body = { model = 'told-stranger', max_tokens = 32000 } }))
   end)
 
-  it('is reserved as the model\'s answers have had it', function()
+  it('is reserved by the length of the model\'s answers', function()
     local self = single { otpm_limit = 20000 }
     token_estimate.learn_output('talker', 9000)
     self:answers { after = 30000, usage = { input = 1, output = 9000 } }
@@ -314,7 +314,7 @@ describe('output', function()
     assert.same({ 200, 200, 429 }, got)
   end)
 
-  it('that one answer had leaves room under what the provider told', function()
+  it('of one answer leaves room under a learned limit', function()
     local self = single {}
     self:answers { usage = { input = 10, output = 300 }, headers = told('output-tokens', 16000, 15000, in_seconds(2)) }
     local request = { model = 'orator', max_tokens = 32000 }
@@ -323,21 +323,21 @@ describe('output', function()
     assert.equal('200 200 200 200', statuses(self, 4, { body = request }, 2000))
   end)
 
-  it('that broke off is settled with what was booked where', function()
+  it('that broke off is committed where it was reserved', function()
     local self = single {}
     self:answers({ usage = { input = 5, output = 1 }, ending = { error = 'CC_ECLIENT_GONE', events = 3 }, body = 'x',
       headers = told('output-tokens', 16000, 15000, in_seconds(50)) }, { status = 200 })
     assert.equal('200 200 200', statuses(self, 3, { body = { model = 'mumbler', stream = true, max_tokens = 32000 } }))
   end)
 
-  it('is not learned beyond what was asked for', function()
+  it('is not learned beyond max_tokens', function()
     local self = single {}
     self:answers { usage = { input = 5, output = 900000 } }
     self:request { body = { model = 'liar', max_tokens = 100 } }
     assert.equal(100, token_estimate.output 'liar')
   end)
 
-  it('that grows is learned at once, output that shrinks by and by', function()
+  it('that grows is learned at once, output that shrinks gradually', function()
     stage.new {}
     token_estimate.learn_output('grower', 1000)
     token_estimate.learn_output('grower', 3000)
@@ -356,15 +356,15 @@ describe('output', function()
     assert.equal('200 200 429', statuses(self, 3, { body = { model = 'broken', stream = true, max_tokens = 900 } }))
   end)
 
-  it('says nothing of input that was not told yet', function()
+  it('does not count as input that was not reported yet', function()
     local self = single { itpm_limit = 1000 }
     self:answers({ usage = { input = 0, output = 0 }, ending = { error = 'CC_ERESET' } }, { status = 200 })
     assert.equal('200 429', statuses(self, 2, { body = { stream = true, x = ('y'):rep(3200) } }))
   end)
 end)
 
-describe('what was sent and broke off', function()
-  it('stays booked', function()
+describe('a request that was sent and broke off', function()
+  it('stays reserved', function()
     local slow, other = fresh 'slow', fresh 'other'
     local self = stage.new { providers = {
       { name = slow, type = 'anthropic', keys = { { key = 'slow', priority = 2, itpm_limit = 1000 } } },
@@ -381,29 +381,29 @@ describe('what was sent and broke off', function()
     assert.equal(1, at_slow)
   end)
 
-  it('and was refused has used nothing', function()
+  it('and was refused used nothing', function()
     local self = single { itpm_limit = 1000 }
     self:answers { status = 400, body = '{}' }
     assert.equal('400 400 400', statuses(self, 3, { body = { x = ('y'):rep(3200) } }))
   end)
 end)
 
-describe('what was never sent', function()
-  it('comes back when the client goes', function()
+describe('a request that was never sent', function()
+  it('is refunded when the client disconnects', function()
     local self = single { rpm_limit = 2 }
     self:answers({ hang = true, sent = false }, { hang = true, sent = false }, { status = 200 })
     local _, _, third = self:requests({ gone_after = 100 }, { gone_after = 100 }, { at = 500 })
     assert.equal(200, third.answer.status)
   end)
 
-  it('stays booked when it was', function()
+  it('is not refunded if it was sent after all', function()
     local self = single { rpm_limit = 2 }
     self:answers({ hang = true }, { hang = true }, { status = 200 })
     local _, _, third = self:requests({ gone_after = 100 }, { gone_after = 100 }, { at = 500 })
     assert.equal(429, third.answer.status)
   end)
 
-  it('costs a race nothing', function()
+  it('costs nothing in a race', function()
     local fast, mute = fresh 'fast', fresh 'mute'
     local self = stage.new { policy = [[
       local relay = require 'ccrelay'
@@ -432,21 +432,21 @@ describe('a client\'s limit', function()
   end
   local headers = { ['x-api-key'] = 'alice' }
 
-  it('takes nothing for what was never sent', function()
+  it('counts nothing for a request that was never sent', function()
     local self = client { rpm_limit = 2 }
     self:answers { error = 'CC_EREFUSED' }
     assert.equal('502 502 502', statuses(self, 3, { headers = headers }))
   end)
 
-  it('takes the request alone for what was refused', function()
+  it('counts only the request, no tokens, if it was refused', function()
     local self = client { tpm_limit = 5000, rpm_limit = 3 }
     self:answers { status = 400, body = '{}' }
     assert.equal('400 400 400 429', statuses(self, 4, { headers = headers, body = { x = ('y'):rep(12000) } }))
   end)
 end)
 
-describe('what a provider says of a model', function()
-  it('takes no more places for names that are made up', function()
+describe('a limit that a provider states for a model', function()
+  it('takes no more memory for invented names', function()
     local self = single {}
     self:answers { status = 404, body = '{}' }
     for index = 1, 240 do
@@ -461,7 +461,7 @@ describe('what a provider says of a model', function()
   local function opus() return { body = { model = 'claude-opus-4-5' } } end
   local function haiku() return { body = { model = 'claude-haiku-4-5-20251001' } } end
 
-  it('is of its class alone', function()
+  it('applies to its class of models only', function()
     local self = preferred {}
     self:answers({ headers = told('requests', 50, 0, in_seconds(40)) }, { status = 200 })
     assert.equal('200 203', statuses(self, 2, opus()))
@@ -469,7 +469,7 @@ describe('what a provider says of a model', function()
     assert.equal('203', statuses(self, 1, { body = { model = 'claude-opus-4-1-20250805' } }))
   end)
 
-  it('so is the rest after a 429', function()
+  it('applies to its class of models only after a 429, too', function()
     local self = single {}
     self:answers({ status = 429, body = '{}', headers = { ['retry-after'] = '40' } }, { status = 200 })
     assert.equal('429 429', statuses(self, 2, opus()))
@@ -479,13 +479,13 @@ describe('what a provider says of a model', function()
     assert.equal('200', statuses(self, 1, opus()))
   end)
 
-  it('and what the configuration says of a key is for all', function()
+  it('differs from a configured limit, which applies to all models', function()
     local self = single { rpm_limit = 2 }
     assert.equal('200', statuses(self, 1, opus()))
     assert.equal('200 429', statuses(self, 2, haiku()))
   end)
 
-  it('leaves nothing booked of a key that had no room for the class', function()
+  it('leaves nothing reserved at a key that had no room for the class', function()
     local self = preferred { rpm_limit = 3 }
     self:answers({ headers = told('input-tokens', 50, 50, in_seconds(40)) }, { status = 200 })
     assert.equal('200', statuses(self, 1, opus()))
@@ -512,7 +512,7 @@ describe('a reload', function()
     return table.concat(list, ' ')
   end
 
-  it('that reorders the keys leaves to each what it has used', function()
+  it('that reorders the keys keeps the usage of each', function()
     local name = fresh 'order'
     local self = stage.new(keys(name, 'F', 'G'))
     assert.equal('F F F', served(self, 3))
@@ -520,7 +520,7 @@ describe('a reload', function()
     assert.equal('G G G 429', served(self, 4))
   end)
 
-  it('that adds a key in front of them does too', function()
+  it('that adds a key in front of them keeps it, too', function()
     local name = fresh 'added'
     local self = stage.new(keys(name, 'G', 'H'))
     assert.equal('G G G H H H', served(self, 6))
@@ -528,7 +528,7 @@ describe('a reload', function()
     assert.equal('F F F 429', served(self, 4))
   end)
 
-  it('that replaces a key teaches the new one nothing of the old one', function()
+  it('that replaces a key does not pass the usage of the old one on', function()
     local name = fresh 'replaced'
     local function with(key)
       return { providers = { { name = name, type = 'anthropic', keys = { { key = key, priority = 2 } } },
@@ -543,7 +543,7 @@ describe('a reload', function()
   end)
 end)
 
-describe('without room to count for limits', function()
+describe('without shared memory to count for limits', function()
   local full, limit
 
   before_each(function()
@@ -552,26 +552,26 @@ describe('without room to count for limits', function()
   end)
   after_each(function() C.cc_limit = limit end)
 
-  it('a key that has some is not used, loudly', function()
+  it('a key with limits is not used, and an error is logged', function()
     local self = single { rpm_limit = 5 }
     assert.equal('529 529', statuses(self, 2))
     assert.equal('false', self:request().headers['x-should-retry'])
-    assert.equal(1, self:count 'no room to count for the limits of key')
+    assert.equal(1, self:count 'no shared memory left to count for the limits of key')
   end)
 
-  it('a key without is', function()
+  it('a key without limits is used', function()
     local self = single {}
     assert.equal('200 200', statuses(self, 2))
     assert.equal(0, self:count 'no room')
     assert.is_true(full > 0)
   end)
 
-  it('a client that has some is refused', function()
+  it('a client with limits is refused', function()
     local self = single({}, { server = { auth = { clients = { { name = fresh 'client', key = 'alice',
       rpm_limit = 9 } } } } })
     local answer = self:request { headers = { ['x-api-key'] = 'alice' } }
     assert.equal(429, answer.status)
-    assert.is_truthy(answer.json.error.message:find 'no room to count')
+    assert.is_truthy(answer.json.error.message:find 'no shared memory left to count')
     assert.equal('false', answer.headers['x-should-retry'])
   end)
 end)
@@ -582,20 +582,20 @@ describe('images', function()
       { type = kind, source = { type = 'base64', media_type = 'image/png', data = ('A'):rep(bytes) } } } } } }
   end
 
-  it('are few tokens, however large', function()
+  it('count as few tokens, however large', function()
     local self = single { itpm_limit = 2000 }
     self:answers { usage = { input = 1500, output = 1 } }
     assert.equal('200 429', statuses(self, 2, { body = body('image', 1500000) }))
     assert.equal(4, token_estimate.bytes_per_token 'seer-image')
   end)
 
-  it('that are small are fewer', function()
+  it('that are small count as fewer', function()
     local self = single { itpm_limit = 400 }
     self:answers { usage = { input = 150, output = 1 } }
     assert.equal('200 200', statuses(self, 2, { body = body('image', 400) }))
   end)
 
-  it('elsewhere teach nothing of the size of tokens', function()
+  it('by URL do not change the learned bytes per token', function()
     local self = single {}
     self:answers { usage = { input = 5000, output = 1 } }
     statuses(self, 3, { body = { model = 'seer-far', messages = { { role = 'user', content = {
@@ -603,7 +603,7 @@ describe('images', function()
     assert.equal(4, token_estimate.bytes_per_token 'seer-far')
   end)
 
-  it('and documents teach nothing of the size of tokens', function()
+  it('and documents do not change the learned bytes per token', function()
     local self = single {}
     self:answers { usage = { input = 50000, output = 1 } }
     statuses(self, 2, { body = body('document', 800000) })

@@ -31,7 +31,7 @@ describe('retry-after', function()
     assert.equal(0, response_headers.seconds 'Sun, 06 Nov 1994 08:49:37 GMT')
   end)
 
-  it('counts after retry-after-ms, unless that cannot be read', function()
+  it('is used after retry-after-ms, unless that cannot be read', function()
     local function seconds(milliseconds)
       return response_headers.retry_after { ['retry-after'] = '7', ['retry-after-ms'] = milliseconds }
     end
@@ -42,7 +42,7 @@ describe('retry-after', function()
   end)
 end)
 
-it('headers of an answer are learned beside the reservation of their own attempt', function()
+it('headers of an answer are learned without counting the attempt\'s own reservation twice', function()
   local self, learn, reserved = stage.new {}, fake.C.cc_limit_learn, nil
   fake.C.cc_limit_learn = function(limit, kind, rate, remaining, reset, now, own)
     reserved = own

@@ -20,12 +20,12 @@ end
 
 local LONG = { messages = { { role = 'user', content = ('word '):rep(400) } } }
 
-it('are 4 until something is known', function()
+it('bytes per token are 4 until something is known', function()
   local estimate, bytes = estimates(stage.new { policy = POLICY }, LONG)
   assert.equal(math.ceil(bytes / 4), estimate)
 end)
 
-it('are what the provider counted, cached or not', function()
+it('bytes per token follow what the provider counted, cached or not', function()
   local self = stage.new { policy = POLICY }
   self:reply('one', { usage = { input = 100, cache_read = 700, cache_5m = 100, cache_1h = 100, output = 5 } })
   estimates(self, LONG)
@@ -33,7 +33,7 @@ it('are what the provider counted, cached or not', function()
   assert.equal(1000, estimate)
 end)
 
-it('follow a change little by little', function()
+it('bytes per token follow a change gradually', function()
   stage.new {}
   token_estimate.learn('m', 4000, 1000)
   token_estimate.learn('m', 8000, 1000)
@@ -42,7 +42,7 @@ it('follow a change little by little', function()
   assert.is_true(token_estimate.bytes_per_token 'm' > 7.9)
 end)
 
-it('learn nothing from tiny requests, nor anything absurd', function()
+it('bytes per token are not learned from tiny requests, and stay within bounds', function()
   stage.new {}
   token_estimate.learn('m', 4000, 10)
   assert.equal(4, token_estimate.bytes_per_token 'm')
@@ -50,7 +50,7 @@ it('learn nothing from tiny requests, nor anything absurd', function()
   assert.equal(12, token_estimate.bytes_per_token 'm')
 end)
 
-it('are the models\' own', function()
+it('bytes per token are learned for each model', function()
   stage.new {}
   token_estimate.learn('one', 2000, 1000)
   assert.equal(2, token_estimate.bytes_per_token 'one')

@@ -39,8 +39,8 @@ local function no_room(exchange, count, rate, whose)
 end
 
 local function no_counter(exchange, whose)
-  respond.error(exchange, 529, 'there is no room to count for the limits of ' .. whose .. '; a restart of the relay '
-    .. 'makes room', { failure = 'overloaded', should_retry = false })
+  respond.error(exchange, 529, 'there is no shared memory left to count for the limits of ' .. whose .. '; restart the '
+    .. 'relay to free some', { failure = 'overloaded', should_retry = false })
   return false
 end
 

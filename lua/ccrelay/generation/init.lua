@@ -332,8 +332,8 @@ function Generation:attach()
     self.choices = self.choices + math.max(#provider.keys, 1)
     for _, key in ipairs(provider.keys) do
       if key.uncounted then
-        self.journal:say('error', 'there is no room to count for the limits of key "' .. key.id
-          .. '": it is not used until a restart')
+        self.journal:say('error', 'there is no shared memory left to count for the limits of key "' .. key.id
+          .. '": it is not used until the relay is restarted')
       end
     end
   end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Settles an exchange that is over: its reservations are committed with what it really used, or refunded, and the token
--- estimator learns from the usage.
+-- Accounts for an exchange that has ended: its reservations are committed with the actual usage, or refunded, and the
+-- token estimator learns from the usage.
 local C = require 'ccrelay.c'
 local bit = require 'bit'
 local clients = require 'ccrelay.limits.clients'
@@ -9,7 +9,7 @@ local token_estimate = require 'ccrelay.limits.token_estimate'
 
 local M = {}
 
--- Whether the tokens that the provider counted are those of the bytes of the request.
+-- Whether the provider counted tokens for the bytes of the request only: not for content elsewhere, such as images.
 local function is_text(exchange)
   local elsewhere = bit.band(exchange.cache.feature_bits or 0, C.CC_HAS_IMAGE_URL + C.CC_HAS_PDF) ~= 0
   return not (elsewhere or exchange.media or exchange.edits)
@@ -25,7 +25,7 @@ local function learn_input(exchange, report, model)
   end
 end
 
--- A whole answer without usage counts as one of the usual size: then the model is known, and nothing waits for more.
+-- A whole answer without usage counts as one of usual length, so that the model counts as known.
 local function learn(exchange, report, chosen)
   local model = exchange.endpoint == 'messages' and chosen and exchange.cache.model
   if not model or report.status ~= 200 then return end
@@ -36,10 +36,10 @@ local function learn(exchange, report, chosen)
   token_estimate.learn_output(model, most > 0 and math.min(output, most) or output)
 end
 
---- Settles an exchange, after its attempts have ended.
+--- Commits or refunds the reservations of an exchange, after its attempts have ended.
 ---@param exchange ccrelay.Exchange
 ---@param report ffi.cdata* struct cc_report
----@param chosen ccrelay.Attempt|false|nil whose answer the client got
+---@param chosen ccrelay.Attempt|false|nil attempt whose answer the client got
 function M.settle(exchange, report, chosen)
   if chosen and chosen.reserved then reservation.commit_report(exchange, chosen, report) end
   clients.leave(exchange, report)

@@ -1,17 +1,16 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Daily budgets of clients (UTC): what each has spent, over all workers, and what it may spend.
+-- Daily budgets of clients (UTC): how much each has spent, over all workers, and how much it may spend.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 
 local M = {}
 
 local DAY = 86400000
-local DAYS = 1024      -- one number holds the amount and the day it is of, so that both change at once
-local SCALE = 1000000  -- of whole parts of the currency: cells hold whole numbers
+local DAYS = 1024      -- one number holds the amount and its day, so that both change at once
+local SCALE = 1000000  -- cells hold integers: millionths of the currency
 local MOST = 2 ^ 42
 
--- Names are those of the configuration, so there are no more cells than clients; all who have no name
--- share one.
+-- Names come from the configuration, so there are no more cells than clients; clients without a name share one.
 local function number_of(exchange)
   return cell.number('spent:' .. (exchange.client.name or ''))
 end
@@ -24,7 +23,7 @@ local function amount(value, day)
   return value % DAYS == day and (value - day) / DAYS or 0
 end
 
--- The bounds of a configuration by client, found once.
+-- The budgets of a configuration by client, computed once.
 local bounds = setmetatable({}, { __mode = 'k' })
 
 local function bounds_of(configuration)
@@ -39,9 +38,9 @@ local function bounds_of(configuration)
   return found
 end
 
---- What the client of an exchange may spend a day.
+--- Returns the daily budget of an exchange's client.
 ---@param exchange ccrelay.Exchange
----@return number? nil: without bound
+---@return number? nil: unlimited
 function M.of(exchange)
   local configuration = exchange.generation.configuration
   local name = exchange.client.name
@@ -50,14 +49,14 @@ function M.of(exchange)
   return bound > 0 and bound or nil
 end
 
---- What the client of an exchange has spent today.
+--- Returns how much the client of an exchange has spent today.
 ---@param exchange ccrelay.Exchange
 ---@return number
 function M.spent(exchange)
   return amount(C.cc_cell_get(number_of(exchange)), today()) / SCALE
 end
 
---- Adds to what the client of an exchange has spent today.
+--- Adds a cost to the amount that the client of an exchange has spent today.
 ---@param exchange ccrelay.Exchange
 ---@param cost number
 function M.spend(exchange, cost)
@@ -71,7 +70,7 @@ function M.spend(exchange, cost)
   until C.cc_cell_swap(number, before, after)
 end
 
---- Milliseconds until the day is over.
+--- Returns the milliseconds until the day ends.
 ---@return number
 function M.remains()
   return DAY - C.cc_time() % DAY

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Limits of named clients: requests and tokens a minute, and concurrent exchanges. They hold over all workers.
+-- Limits of named clients: requests and tokens per minute, and concurrent exchanges. They apply across all workers.
 local C = require 'ccrelay.c'
 local reservation = require 'ccrelay.limits.reservation'
 local cell = require 'ccrelay.shared.cell'
@@ -11,17 +11,17 @@ local M = {}
 
 ---@class ccrelay.Allowance
 ---@field name string of the client
----@field requests number a minute, 0: unlimited
----@field tokens number a minute
----@field open number exchanges at a time
+---@field requests number per minute; 0: unlimited
+---@field tokens number per minute; 0: unlimited
+---@field open number concurrent exchanges; 0: unlimited
 
 local reservation_type = ffi.typeof 'struct cc_reservation'
 local rates = ffi.new 'struct cc_rates'
 local wait = ffi.new 'double[1]'
 local facts = ffi.new 'struct cc_worker'
 
----@class ccrelay.Admission exchange.admission, written here only: what the exchange takes of its client's limits
----@field open string|false name of the client whose open exchanges it is one of
+---@class ccrelay.Admission exchange.admission, written here only: how it counts towards its client's limits
+---@field open string|false name of the client for which it counts as an open exchange
 ---@field reserved ffi.cdata*|false its reservation
 
 local function admission_of(exchange)
@@ -35,7 +35,7 @@ end
 
 local own_slot = 0
 
---- What a client of the configuration may use; nil when nothing is bounded.
+--- Returns the limits of a client of the configuration; nil if it has none.
 ---@param client table
 ---@return ccrelay.Allowance?
 function M.allowance(client)
@@ -44,13 +44,12 @@ function M.allowance(client)
   return { name = client.name, requests = requests, tokens = tokens, open = open }
 end
 
--- A worker that dies cannot count down, so each counts in a cell of its own, which its replacement
--- sets back.
+-- A worker that dies cannot count down, so each counts in a cell of its own, which its replacement resets.
 local function counter(name, slot)
   return cell.number('open:' .. slot .. ':' .. name)
 end
 
---- A worker begins: nothing is open in it.
+--- Resets the counters of this worker's slot, when it starts.
 ---@param slot integer
 ---@param configuration table
 function M.attach(slot, configuration)
@@ -77,9 +76,9 @@ local function refusal(message, seconds)
   return { message = message, retry_after = seconds }
 end
 
---- The limit that counts what a client sends.
+--- Returns the limit that counts a client's requests and tokens.
 ---@param allowance ccrelay.Allowance
----@return integer limit negative when there is no room for one
+---@return integer limit negative if shared memory has no room for one
 function M.limit(allowance)
   local name = cell.fit('client:' .. allowance.name)
   local limit = C.cc_limit(name, #name)
@@ -92,8 +91,8 @@ local function reserve(exchange, allowance)
   if allowance.requests + allowance.tokens == 0 then return nil end
   local limit = M.limit(allowance)
   if limit < 0 then
-    return refusal(string.format('there is no room to count for the limits of client "%s"; a restart of the '
-      .. 'relay makes room', allowance.name))
+    return refusal(string.format('there is no shared memory left to count for the limits of client "%s"; restart '
+      .. 'the relay to free some', allowance.name))
   end
   local reserved = reservation_type()
   local now = C.cc_now()
@@ -104,13 +103,13 @@ local function reserve(exchange, allowance)
     return nil
   end
   local seconds = math.max(math.ceil(reservation.soonest(exchange, limit, now, wait[0]) / 1000), 1)
-  return refusal(string.format('client "%s" is at its limit a minute; there is room again in %d s', allowance.name,
+  return refusal(string.format('client "%s" has reached its limit per minute; try again in %d s', allowance.name,
     seconds), seconds)
 end
 
 --- Counts an exchange towards the limits of its client.
 ---@param exchange ccrelay.Exchange
----@return ccrelay.ClientRefusal? refusal nil: it may go on; else nothing of it is counted
+---@return ccrelay.ClientRefusal? refusal nil: it may go on; a refused exchange does not count
 function M.enter(exchange)
   local allowance = exchange.client.allowance
   if not allowance then return nil end
@@ -119,8 +118,8 @@ function M.enter(exchange)
     admission_of(exchange).open = allowance.name
     if open_of(allowance.name) > allowance.open then
       M.leave(exchange, nil)
-      return refusal(string.format('client "%s" has %s open, as many as it may', allowance.name,
-        text.count(allowance.open, 'exchange')), retry_after.SOON)
+      return refusal(string.format('client "%s" has reached its limit of %s at a time', allowance.name,
+        text.count(allowance.open, 'request')), retry_after.SOON)
     end
   end
   local refused = reserve(exchange, allowance)
@@ -128,7 +127,7 @@ function M.enter(exchange)
   return refused
 end
 
---- The exchange is open no more.
+--- Stops counting an exchange as open.
 ---@param exchange ccrelay.Exchange
 function M.close(exchange)
   local own = exchange.admission
@@ -137,8 +136,8 @@ function M.close(exchange)
   own.open = false
 end
 
---- The exchange is over: what it really used takes the place of the estimate. All comes back when
---- nothing was sent, the tokens when all that was sent was refused.
+--- Accounts for an exchange that has ended: the actual usage replaces the estimate. If nothing was sent, everything is
+--- refunded; if everything that was sent was refused, only the tokens are.
 ---@param exchange ccrelay.Exchange
 ---@param report ffi.cdata*? struct cc_report
 function M.leave(exchange, report)

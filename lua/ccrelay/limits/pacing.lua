@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Pacing of the requests of a key with the generic cell rate algorithm (GCRA): a burst may be sent at once, each
 -- further request when its share of the minute has passed. The state is one number per key, shared by all processes:
--- the moment up to which shares have been taken.
+-- the theoretical arrival time of the next request, in microseconds.
 local C = require 'ccrelay.c'
 
 local M = {}
@@ -11,9 +11,8 @@ local TRIES = 64
 
 local function share_of(key) return math.ceil(MINUTE_US / key.rates[1]) end
 
--- The number as it is, what it would be with one request more than those ahead, and the wait before that
--- in ms.
-local function look(key, now, ahead)
+-- Returns the number, its value after those ahead and one more request, and how long that request has to wait (ms).
+local function peek(key, now, ahead)
   local value, now_us = C.cc_cell_get(key.pacing), math.floor(now * 1000)
   local share = share_of(key)
   local from = math.max(value, now_us) + ahead * share
@@ -27,7 +26,7 @@ end
 ---@return number milliseconds
 function M.wait(key, now, ahead)
   if not key.burst then return 0 end
-  local _, _, wait = look(key, now, ahead or 0)
+  local _, _, wait = peek(key, now, ahead or 0)
   return wait
 end
 
@@ -38,14 +37,14 @@ end
 function M.take(key, now)
   if not key.burst then return 0 end
   for _ = 1, TRIES do
-    local value, after, wait = look(key, now, 0)
+    local value, after, wait = peek(key, now, 0)
     if wait > 0 then return wait end
     if C.cc_cell_swap(key.pacing, value, after) then return 0 end
   end
   return 1
 end
 
---- Gives a share back that was not used.
+--- Gives back a share that was not used.
 ---@param key ccrelay.Key
 function M.give_back(key)
   if key.burst then C.cc_cell_add(key.pacing, -share_of(key)) end

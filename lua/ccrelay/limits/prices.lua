@@ -3,7 +3,7 @@
 local each = require 'ccrelay.util.each'
 local patterns = require 'ccrelay.util.patterns'
 
----@class ccrelay.Price of a million tokens
+---@class ccrelay.Price for a million tokens
 ---@field input number
 ---@field output number
 ---@field cache_read number? as input unless given
@@ -13,7 +13,7 @@ local patterns = require 'ccrelay.util.patterns'
 ---@class ccrelay.Prices
 ---@field exact table<string, ccrelay.Price>
 ---@field prefixes table[]
----@field own_exact table<string, ccrelay.Price> those that name a provider
+---@field own_exact table<string, ccrelay.Price> prices that name a provider
 ---@field own_prefixes table[]
 local Prices = {}
 Prices.__index = Prices
@@ -22,7 +22,7 @@ local M = {}
 
 local MILLION = 1000000
 
---- The prices of a configuration.
+--- Makes the prices of a configuration.
 ---@param rows table<string, ccrelay.Price>? by MODEL or PROVIDER/MODEL, which may end in *
 ---@return ccrelay.Prices
 function M.new(rows)
@@ -34,7 +34,7 @@ function M.new(rows)
     Prices)
 end
 
---- What tokens cost at an upstream; a price of its provider goes before one of the model alone.
+--- Returns the price at an upstream. A price that names its provider comes before one of the model alone.
 ---@param upstream ccrelay.Upstream
 ---@return ccrelay.Price?
 function Prices:of(upstream)
@@ -43,7 +43,7 @@ function Prices:of(upstream)
     or patterns.find(self.exact, self.prefixes, model)
 end
 
---- What a request may cost, with nothing of it in a cache.
+--- Returns what a request may cost if nothing of it is in a prompt cache.
 ---@param upstream ccrelay.Upstream
 ---@param input number tokens
 ---@param output number tokens
@@ -67,8 +67,7 @@ local function of_answer(price, report)
     + hour * (price.cache_write_1h or price.input)
 end
 
---- What an exchange has cost: its answer, and the input of attempts that lost a race. Errors are not
---- charged for.
+--- Returns what an exchange has cost: its answer, and the input of attempts that lost a race. Errors cost nothing.
 ---@param report ccrelay.Report
 ---@return number? nil when its usage or price is not known
 function Prices:cost(report)

@@ -32,7 +32,7 @@ local function amount(exchange, number, name)
   return text and tonumber(text)
 end
 
---- Seconds since 1970 of an RFC 3339 time, or nil.
+--- Returns the seconds since 1970 of an RFC 3339 time, or nil.
 ---@param text string
 ---@return number?
 function M.rfc3339(text)
@@ -40,7 +40,7 @@ function M.rfc3339(text)
   return at and at / 1000
 end
 
--- The answer's own date tells what time it is for who made it: clocks differ.
+-- Times in an answer are relative to its own date header, because clocks differ.
 local function time_of(date_text)
   return date_text and date.http(date_text) or C.cc_time()
 end
@@ -52,7 +52,7 @@ local function decimal(text)
   return nil
 end
 
---- Seconds to wait by a retry-after header: digits or a date; nil for anything else.
+--- Returns the seconds to wait by a retry-after header: digits or a date; nil for anything else.
 ---@param text string?
 ---@param date_text string? the answer's date header
 ---@return number?
@@ -64,8 +64,8 @@ function M.seconds(text, date_text)
   return at and math.max(at - time_of(date_text), 0) / 1000 or nil
 end
 
---- Seconds to wait by the headers of an answer. retry-after-ms goes before retry-after, as it does for
---- Anthropic's SDKs.
+--- Returns the seconds to wait by the headers of an answer. retry-after-ms comes before retry-after, as in Anthropic's
+--- SDKs.
 ---@param headers table<string, string?>
 ---@return number?
 function M.retry_after(headers)
@@ -78,14 +78,15 @@ local function seconds_until(exchange, number, text)
   return at and at - time_of(header(exchange, number, 'date')) / 1000
 end
 
--- Limits that fill up again by and by tell when they will be full; retry-after, when there is some.
+-- The reset header of a limit that refills gradually states when it will be full; retry-after states when it has some
+-- room.
 local function sooner(away, remaining, outcome)
   local pause = outcome.status == 429 and outcome.retry_after
   if not away or not pause or remaining ~= 0 then return away end
   return math.min(away, math.max(pause, 1))
 end
 
---- Tells the key's limit what the answer's headers say of it.
+--- Updates the key's limit from the headers of an answer.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 ---@param outcome ccrelay.Outcome
@@ -106,9 +107,9 @@ function M.learn(exchange, attempt, outcome)
   end
 end
 
---- Seconds until what is used up is there again, by the reset headers; nil when they do not say.
+--- Returns the seconds until the used-up limit resets, by the reset headers; nil if they do not state it.
 ---@param exchange ccrelay.Exchange
----@param number integer
+---@param number integer of the attempt
 ---@return number?
 function M.reset_after(exchange, number)
   local longest
@@ -120,7 +121,7 @@ function M.reset_after(exchange, number)
   end
   if longest then return longest end
   local status = header(exchange, number, UNIFIED .. 'status')
-  if status and status ~= 'rejected' then return nil end -- another limit was hit, and its reset is not told
+  if status and status ~= 'rejected' then return nil end -- another limit was hit, and its reset is not stated
   local unified = header(exchange, number, UNIFIED .. 'reset')
   local away = unified and seconds_until(exchange, number, unified)
   return away and away > 0 and away or nil

@@ -8,16 +8,16 @@ local memoize = require 'ccrelay.util.memoize'
 
 local M = {}
 
-M.USUAL_OUTPUT = 1024 -- tokens of an answer of which nothing is known
+M.USUAL_OUTPUT = 1024 -- tokens of an answer while nothing is known of the model
 
-local TYPICAL = 4
+local TYPICAL = 4       -- bytes per token
 local LEAST, MOST = 0.1, 12
-local LEAST_TOKENS = 50 -- below that the frame of a request outweighs its text
-local PART = 8          -- how much of the figure a new one makes up
-local SCALE = 1000000   -- cells hold whole numbers
-local PLACES = 256      -- that models share, so that there are no more cells than that
+local LEAST_TOKENS = 50 -- in smaller requests the JSON around the text outweighs it
+local PART = 8          -- a new value counts as one part in so many
+local SCALE = 1000000   -- cells hold integers
+local PLACES = 256      -- the models share this many cells
 
---- The place of a model, a whole number below 256.
+--- Returns the number of a model's cell, below 256.
 ---@param model string
 ---@return integer
 M.place = memoize.results(function(model) return sha256.number(model, 2) % PLACES end)
@@ -39,53 +39,53 @@ local function learn(place, found, rises)
   C.cc_cell_set(place, math.floor((at_once and found or before + (found - before) / PART) * SCALE))
 end
 
---- Whether an answer has told what requests to this model come to.
+--- Whether anything was learned about this model.
 ---@param model string
 ---@return boolean
 function M.is_known(model)
   return C.cc_cell_get(output_of(model)) > 0
 end
 
---- Bytes of a request body that make a token of this model.
+--- Returns the bytes of a request body per token of this model.
 ---@param model string
 ---@return number
 function M.bytes_per_token(model)
   return value_of(size_of(model), TYPICAL)
 end
 
---- The share of a request with cache marks that is new to the prompt cache, 0 to 1.
+--- Returns the share of a request with cache_control that is not in the prompt cache yet, 0 to 1.
 ---@param model string
 ---@return number
 function M.new_share(model)
   return value_of(share_of(model), 1)
 end
 
---- Tokens of output that an answer may have: about the most there was lately.
+--- Returns the tokens of output to expect: about the most that recent answers had.
 ---@param model string
 ---@return number
 function M.output(model)
   return math.ceil(value_of(output_of(model), M.USUAL_OUTPUT))
 end
 
---- What was counted of a request with cache marks.
+--- Learns the share of a request with cache_control that was not in the prompt cache.
 ---@param model string
----@param new number tokens
+---@param new number tokens that were not in the cache
 ---@param all number tokens
 function M.learn_new(model, new, all)
   if all >= LEAST_TOKENS then learn(share_of(model), math.max(new / all, 1 / SCALE)) end
 end
 
---- What a whole answer had of output.
+--- Learns the output tokens of a whole answer.
 ---@param model string
 ---@param tokens number
 function M.learn_output(model, tokens)
   learn(output_of(model), math.max(tokens, 1), true)
 end
 
---- What a provider has counted of a request: all of its input, cached or not.
+--- Learns the bytes per token from the input that a provider counted.
 ---@param model string
 ---@param bytes number of the body
----@param tokens number
+---@param tokens number all of the input, cached or not
 function M.learn(model, bytes, tokens)
   if tokens < LEAST_TOKENS then return end
   learn(size_of(model), math.min(math.max(bytes / tokens, LEAST), MOST))
