@@ -12,7 +12,7 @@ describe('a message between processes', function()
       ipc.unpack(ipc.pack { type = 'prepare', turn = 7, bundle = bundle }))
   end)
 
-  it('that is none is nil', function()
+  it('is nil if the text is not one', function()
     for _, text in ipairs { '', '{', '5', 'null' } do assert.is_nil(ipc.unpack(text)) end
   end)
 end)

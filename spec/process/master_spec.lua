@@ -123,7 +123,7 @@ it('replaces a worker that has lived for a while at once', function()
   assert.equal('0 1 0', forks(run { ends(0, RESPAWN_MS, 3) }))
 end)
 
-it('replaces one that dies young a second later, each time', function()
+it('replaces a worker that ends early after a second, each time', function()
   local young = RESPAWN_MS - 1
   local self = run { ends(1, young) }
   assert.equal('0 1', forks(self))
@@ -135,12 +135,12 @@ it('replaces one that dies young a second later, each time', function()
   assert.equal('0 1 1 1', forks(self))
 end)
 
-it('replaces all that died young, each once', function()
+it('replaces all workers that ended early, each once', function()
   local self = run { ends(0, 10), ends(1, 10), rings(TIMER_RESPAWN, RESPAWN_MS), rings(TIMER_RESPAWN, RESPAWN_MS) }
   assert.equal('0 1 0 1', forks(self))
 end)
 
-it('tries again later where it cannot fork', function()
+it('tries again later if it cannot fork', function()
   local self = run { function(self)
     self.fails = true
     return ends(0, 5000)(self)
@@ -160,7 +160,7 @@ it('kills a worker that has been busy in a script for too long, and no other', f
   assert.same({ '1 ' .. SIGKILL }, run({ is_busy }).killed)
 end)
 
-it('ends when its workers have, and replaces none meanwhile', function()
+it('stops when all workers have ended, and replaces none meanwhile', function()
   local self = run { signal(SIGINT), ends(0, 10, 0), ends(1, 5000, 0), rings(TIMER_RESPAWN) }
   assert.equal('0 1', forks(self))
   assert.equal(0, self.code)
@@ -168,23 +168,23 @@ it('ends when its workers have, and replaces none meanwhile', function()
   assert.equal(1, run({ signal(SIGINT), ends(0, 10, 1), ends(1, 10, 0) }).code)
 end)
 
-it('does not replace one that died young before the end', function()
+it('does not replace a worker that ended early before the drain', function()
   assert.equal('0 1', forks(run { ends(0, 10), signal(SIGINT), rings(TIMER_RESPAWN, RESPAWN_MS) }))
 end)
 
-it('has those that go on abandon it at a second signal', function()
+it('makes workers abort their requests at a second signal', function()
   local self = run { signal(SIGINT), signal(SIGINT), ends(0, 10, 0), ends(1, 10, 0) }
   assert.same({ 1, 4 }, { self.code, self.sent })
 end)
 
-it('does not start where it cannot listen', function()
+it('does not start if it cannot listen', function()
   local self = run({}, function(self) self.refuses = 8787 end)
   assert.equal(69, self.code)
   assert.matches('^127%.0%.0%.1:8787: ', self.reason)
   assert.equal('', forks(self))
 end)
 
-it('goes without the admin listener only where nobody has asked for it', function()
+it('starts without the admin listener only if that is not configured', function()
   local function taken(listen)
     return function(self, configuration)
       self.refuses = 8788

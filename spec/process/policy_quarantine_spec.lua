@@ -21,7 +21,7 @@ describe('the faults of a policy', function()
     assert.is_false(policy_quarantine.new():count(1, MINUTE, false))
   end)
 
-  it('begin at none in another generation', function()
+  it('are counted anew for another generation', function()
     local state = policy_quarantine.new()
     for generation = 1, 5 do
       assert.is_false(state:count(generation, generation, false))
@@ -30,7 +30,7 @@ describe('the faults of a policy', function()
     assert.is_true(state:count(5, 6, false))
   end)
 
-  it('are too many at the second worker killed', function()
+  it('are too many when the second worker is killed', function()
     local state = policy_quarantine.new()
     assert.is_false(state:count(1, 0, true))
     assert.is_true(state:count(1, MINUTE - 1, true))
@@ -47,14 +47,14 @@ describe('the faults of a policy', function()
     assert.is_true(state:count(1, 2, false))
   end)
 
-  it('go on being too many, without end and without growing', function()
+  it('stay too many, and the list does not grow', function()
     local state = policy_quarantine.new()
     for time = 1, 1000 do state:count(1, time, false) end
     assert.is_true(state:count(1, 1001, false))
     assert.is_true(#state.faults <= 6)
   end)
 
-  it('can be more, or without a limit', function()
+  it('can have another limit, or none', function()
     local state = policy_quarantine.new(5)
     for _ = 1, 4 do assert.is_false(state:count(1, 0, false)) end
     assert.is_true(state:count(1, 0, false))
@@ -75,7 +75,7 @@ describe('instead of a policy', function()
     assert.same({ last }, state:candidates(own, good, last))
   end)
 
-  it('never serves what has failed', function()
+  it('is never a policy that has failed', function()
     local state = policy_quarantine.new()
     state.before = { path = 'other.lua', text = 'own' }
     assert.same({ last }, state:candidates(own, own, last))
@@ -85,7 +85,7 @@ describe('instead of a policy', function()
   end)
 end)
 
-describe('the policy before one', function()
+describe('the previous policy', function()
   local generation = { configuration = { routing = { strategy = 'failover' } } }
   local master
 
@@ -99,44 +99,44 @@ describe('the policy before one', function()
   end
 
   before_each(function()
-    master = { fallback = policy_quarantine.new(), bundle = bundle 'one', generation = generation }
+    master = { quarantine = policy_quarantine.new(), bundle = bundle 'one', generation = generation }
   end)
 
-  it('is the last that had another text', function()
+  it('is the last one with another text', function()
     swap(bundle 'one')
-    assert.is_nil(master.fallback.before)
+    assert.is_nil(master.quarantine.before)
     swap(bundle 'two')
-    assert.equal('one', master.fallback.before.text)
+    assert.equal('one', master.quarantine.before.text)
     swap(bundle 'two')
-    assert.equal('one', master.fallback.before.text)
+    assert.equal('one', master.quarantine.before.text)
     swap(bundle 'three')
-    assert.equal('two', master.fallback.before.text)
+    assert.equal('two', master.quarantine.before.text)
   end)
 
-  it('is never one that was put aside', function()
+  it('is never a quarantined one', function()
     swap(bundle 'two')
-    swap(bundle('two', master.fallback.before), { policy = 'p.lua' })
-    assert.equal('p.lua', master.fallback.aside.policy)
+    swap(bundle('two', master.quarantine.before), { policy = 'p.lua' })
+    assert.equal('p.lua', master.quarantine.aside.policy)
     swap(bundle 'three')
-    assert.is_nil(master.fallback.aside)
-    assert.equal('one', master.fallback.before.text)
+    assert.is_nil(master.quarantine.aside)
+    assert.equal('one', master.quarantine.before.text)
   end)
 
-  it('is none when that was put aside in its turn', function()
+  it('is none if that was quarantined, too', function()
     swap(bundle 'two')
-    swap(bundle('two', master.fallback.before), { policy = 'p.lua' })
+    swap(bundle('two', master.quarantine.before), { policy = 'p.lua' })
     swap(bundle('two', { path = 'policies/failover.lua', text = 'last' }), { policy = 'p.lua' })
-    assert.is_nil(master.fallback.before)
+    assert.is_nil(master.quarantine.before)
   end)
 
-  it('and what was put aside stay over a reload of something else', function()
+  it('and the quarantined one stay across a reload of something else', function()
     swap(bundle 'two')
-    local one = master.fallback.before
+    local one = master.quarantine.before
     swap(bundle('two', one), { policy = 'p.lua' })
     swap(bundle('two', one))
-    assert.equal('p.lua', master.fallback.aside.policy)
-    assert.equal(one, master.fallback.before)
+    assert.equal('p.lua', master.quarantine.aside.policy)
+    assert.equal(one, master.quarantine.before)
     swap(bundle 'two')
-    assert.is_nil(master.fallback.aside)
+    assert.is_nil(master.quarantine.aside)
   end)
 end)

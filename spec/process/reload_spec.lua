@@ -38,7 +38,7 @@ local function new()
   local old, other = stage.new().current, assert(stage.build { routing = { strategy = 'failover' } })
   local bundle = { scripts = {}, policy = { path = 'p.lua', text = '' } }
   local master = { generation = old, bundle = bundle, number = 1, turn = 0, reloads = 0, failed = 0, said = {},
-    workers = 2, fallback = policy_quarantine.new(), service = service.new(2) }
+    workers = 2, quarantine = policy_quarantine.new(), service = service.new(2) }
   function master.say(_, level, text) master.said[#master.said + 1] = level .. ' ' .. text end
   function master.living() return { 0, 1 } end
   function master.follow() end
@@ -52,7 +52,7 @@ end
 
 local function all_sent() return table.concat(sent, ', ') end
 
-it('all swap when the last has built it', function()
+it('all workers swap when the last has built the generation', function()
   local master, other = new()
   assert.equal('0 prepare, 1 prepare', all_sent())
   ready(master, 0)
@@ -63,7 +63,7 @@ it('all swap when the last has built it', function()
   assert.equal(other, master.generation)
 end)
 
-it('a fault that one finds keeps all with what they have', function()
+it('no worker swaps if one finds a fault', function()
   local master, other = new()
   ready(master, 0, nil, 'p.lua:1: no')
   assert.equal(0, master.failed)
@@ -74,7 +74,7 @@ it('a fault that one finds keeps all with what they have', function()
   assert.are_not.equal(other, master.generation)
 end)
 
-it('an answer to an earlier reload is none to this', function()
+it('an answer to an earlier reload does not count', function()
   local master = new()
   ready(master, 0, nil, 'p.lua:1: no')
   ready(master, 1)
@@ -89,7 +89,7 @@ it('an answer to an earlier reload is none to this', function()
   assert.same({ 2, 1, 1 }, { master.number, master.reloads, master.failed })
 end)
 
-it('an answer after the end changes nothing', function()
+it('an answer after the reload has ended changes nothing', function()
   local master = new()
   ready(master, 0)
   ready(master, 1)
@@ -104,25 +104,25 @@ it('a worker that has ended is not waited for', function()
   assert.equal(2, master.number)
 end)
 
-it('a worker that is silent is killed, and the reload has failed', function()
+it('a worker that does not answer is killed, and the reload fails', function()
   local master = new()
   ready(master, 1)
   reload.overdue(master)
   assert.same({ '0 ' .. SIGKILL }, killed)
   assert.same({ 1, 1 }, { master.number, master.failed })
-  assert.equal('worker 0 has not answered to a reload for 10 s', master.last_fault)
+  assert.equal('worker 0 has not answered a reload for 10 s', master.last_fault)
 end)
 
-it('what does not fit a message is refused, and what cannot be told costs the worker', function()
+it('files that do not fit a message are refused, and a worker that cannot be told is replaced', function()
   function C.cc_send() return C.CC_ELIMIT end
   local master = new()
-  assert.matches('^the files are too large together: %d+ bytes to tell workers of$', master.last_fault)
+  assert.matches('^the files are too large together: %d+ bytes to send to the workers$', master.last_fault)
   function C.cc_send() return C.CC_ESTATE end
   new()
   assert.same({ '0 9', '1 9' }, { killed[1], killed[2] })
 end)
 
-it('what is saved meanwhile is looked at when this one is over, once', function()
+it('files that are saved during a reload are loaded after it, once', function()
   local master, looked = new(), 0
   local apart = reload.apart
   function reload.apart() looked = looked + 1 end

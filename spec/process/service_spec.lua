@@ -43,7 +43,7 @@ it('is ready when the last worker serves, and says so once', function()
   assert.equal(1, #told)
 end)
 
-it('tells of a reload with its moment, and of its end', function()
+it('reports the begin of a reload with its time, and its end', function()
   local master, self = serving()
   C.cc_now = function() return 1234567.5 end
   self:reloading()
@@ -60,7 +60,7 @@ it('says in the status that a reload was refused', function()
   assert.matches('^READY=1\n.*the last reload was refused, see the log$', told[2])
 end)
 
-it('is not ready by a reload while a worker does not serve, nor while it stops', function()
+it('does not become ready by a reload while a worker does not serve, or while it stops', function()
   local master, self = new()
   self:reloading()
   self:reloaded(master)
@@ -87,7 +87,7 @@ it('feeds the watchdog of its own process, and only if there is one', function()
   end
 end)
 
-it('is told when a reload begins and when it is over, whatever came of it', function()
+it('is told when a reload begins and ends, with or without success', function()
   stage.new()
   local master = serving()
   master.say = function() end

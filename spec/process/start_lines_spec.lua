@@ -17,18 +17,18 @@ local function providers()
   }
 end
 
-describe('the lines of a start', function()
-  it('are who is asked in order, who is not and why, and what to type', function()
+describe('the lines at the start', function()
+  it('name the providers that are tried, in order, those that are not and why, and the command to use', function()
     assert.same({
-      'asked for claude-sonnet-4-5, in order: first, late (as GLM-4.7)',
-      'not asked for claude-sonnet-4-5: empty (no key), other (does not serve it), off (enabled: false)',
+      'tried for claude-sonnet-4-5, in this order: first, late (as GLM-4.7)',
+      'not tried for claude-sonnet-4-5: empty (no key), other (does not serve it), off (enabled: false)',
       'to use it: ANTHROPIC_BASE_URL=http://127.0.0.1:8787 claude',
     }, lines { providers = providers() })
   end)
 
-  it('say it when nobody is asked', function()
+  it('say that no provider is tried', function()
     local list = { { name = 'other', type = 'anthropic', keys = { { key = 'k' } }, serves = { 'gpt-*' } } }
-    assert.equal('asked for claude-sonnet-4-5, in order: nobody', lines({ providers = list })[1])
+    assert.equal('tried for claude-sonnet-4-5, in this order: none', lines({ providers = list })[1])
   end)
 
   for where, url in pairs {
@@ -40,13 +40,13 @@ describe('the lines of a start', function()
     end)
   end
 
-  it('name no address for a socket of a file', function()
-    assert.same({ 'asked for claude-sonnet-4-5, in order: one' }, lines({}, { 'unix:/run/ccrelay.sock' }))
+  it('name no address for a Unix socket', function()
+    assert.same({ 'tried for claude-sonnet-4-5, in this order: one' }, lines({}, { 'unix:/run/ccrelay.sock' }))
   end)
 
-  it('tell that a key is needed, and not the key', function()
+  it('say that a key is needed, without the key', function()
     local list = lines { server = { auth = { api_key = 'CANARY-own' } } }
     assert.equal('to use it: ANTHROPIC_BASE_URL=http://127.0.0.1:8787 ANTHROPIC_AUTH_TOKEN=KEY claude, '
-      .. 'KEY being one of server.auth', list[#list])
+      .. 'with a KEY of server.auth', list[#list])
   end)
 end)

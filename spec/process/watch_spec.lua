@@ -4,7 +4,7 @@ local helper = require 'support.config_helper'
 local bundle = require 'ccrelay.generation.bundle'
 local watch = require 'ccrelay.process.watch'
 
-describe('files that are watched', function()
+describe('watched files', function()
   local folder, options, relay, self, tried
 
   local function path(name) return folder .. '/' .. name end
@@ -35,14 +35,14 @@ describe('files that are watched', function()
     return answers
   end
 
-  it('are due when they have been the same for 100 ms', function()
+  it('are due when they have not changed for 100 ms', function()
     assert.same({ false, false }, look(0, 500))
     save 'return 2'
     assert.same({ false, false, true }, look(1000, 1050, 1100))
     assert.same({ false }, look(1150))
   end)
 
-  it('are waited for while they change, but not for ever', function()
+  it('are not due while they change, up to a limit', function()
     save 'return 2'
     assert.same({ false, false }, look(0, 50))
     save 'return 3'
@@ -55,7 +55,7 @@ describe('files that are watched', function()
     assert.same({ true }, look(1300))
   end)
 
-  it('are not waited for because of others beside them', function()
+  it('are not delayed by other files in the folder', function()
     save 'return 2'
     for now = 0, 50, 10 do
       save(tostring(now), 'relay.log')
@@ -65,14 +65,14 @@ describe('files that are watched', function()
     assert.same({ true }, look(100))
   end)
 
-  it('are not due when they are as they were again', function()
+  it('are not due when a change was undone', function()
     save 'return 2'
     assert.same({ false }, look(0))
     save 'return 1'
     assert.same({ false, false }, look(50, 400))
   end)
 
-  it('are due when they cannot be read any more, once', function()
+  it('are due once when they can no longer be read', function()
     shell 'chmod 666 policy.lua'
     assert.same({ false, true }, look(0, 100))
     tried = bundle.saved(options)
@@ -82,7 +82,7 @@ describe('files that are watched', function()
     assert.same({ false, true }, look(400, 500))
   end)
 
-  it('are watched on while they cannot be read', function()
+  it('are still watched while they cannot be read', function()
     shell 'mkdir etc'
     save('providers: []', 'etc/config.yaml')
     options.data, options.config = nil, path 'etc/config.yaml'
@@ -95,7 +95,7 @@ describe('files that are watched', function()
     assert.is_number(self.numbers[path 'etc'])
   end)
 
-  it('are watched where links lead, also after they lead elsewhere', function()
+  it('are watched through symbolic links, also after those change', function()
     shell 'mkdir ..1 ..2 && rm policy.lua && ln -s ..1 ..data && ln -s ..data/policy.lua policy.lua'
     save('return 1', '..1/policy.lua')
     save('return 2', '..2/policy.lua')
@@ -110,7 +110,7 @@ describe('files that are watched', function()
     assert.is_number(self.numbers[path '..2'])
   end)
 
-  it('are watched on when their folder goes and comes', function()
+  it('are still watched after their folder was removed and made again', function()
     shell 'mkdir sub && mv policy.lua sub'
     options.policy = path 'sub/policy.lua'
     tried = bundle.saved(options)
@@ -122,7 +122,7 @@ describe('files that are watched', function()
     assert.equal(number, self.numbers[path 'sub'])
   end)
 
-  it('are those of server.tls too', function()
+  it('include those of server.tls', function()
     save('a', 'cert.pem')
     save('b', 'key.pem')
     options.tls = { cert = path 'cert.pem', key = path 'key.pem' }
@@ -134,7 +134,7 @@ describe('files that are watched', function()
     assert.is_truthy(bundle.text(bundle.saved(options).faults):find('server.tls: .*cert.pem'))
   end)
 
-  it('are left alone with --watch no', function()
+  it('are not watched with --watch no', function()
     options.watch = false
     local other = watch.new(relay, options)
     assert.same({}, other:follow(tried))

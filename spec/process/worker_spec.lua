@@ -61,12 +61,12 @@ local function takes(self, message, turn)
   return self:generation()
 end
 
-it('serves what it was forked with, on every listener', function()
+it('serves the generation it was forked with, on every listener', function()
   with(function(self) assert.equal(1, self:generation().number) end)
   assert.equal(2, calls.cc_accept)
 end)
 
-it('builds apart and swaps when told to', function()
+it('builds a generation and swaps when told to', function()
   with(function(self, message)
     local other = assert(stage.build {})
     function bundle.build() return other, {} end
@@ -78,7 +78,7 @@ it('builds apart and swaps when told to', function()
   end)
 end)
 
-it('swaps to nothing but what was built last', function()
+it('swaps only to the generation that was built last', function()
   with(function(self, message)
     function bundle.build() return assert(stage.build {}), {} end
     takes(self, message, 7)
@@ -94,7 +94,7 @@ it('swaps to nothing but what was built last', function()
   end)
 end)
 
-it('says what is wrong with what it cannot build, and stays', function()
+it('reports why it cannot build a generation, and keeps the current one', function()
   with(function(self, message)
     function bundle.build() return nil, { { path = 'providers[0].name', message = 'is missing' } } end
     takes(self, message, 7)
@@ -105,7 +105,7 @@ it('says what is wrong with what it cannot build, and stays', function()
   end)
 end)
 
-it('tells of three faults a second of the generation in force', function()
+it('reports at most three faults a second, of the current generation only', function()
   with(function(self)
     for _ = 1, 10 do self:on_fault(self:generation(), 'p.lua:1: no') end
     self:on_fault({ number = 0 }, 'old')
@@ -117,7 +117,7 @@ it('tells of three faults a second of the generation in force', function()
   end)
 end)
 
-it('ends when told to and nothing is open, at SIGTERM too, and not by Ctrl-C', function()
+it('ends when told to and nothing is open, also at SIGTERM, but not by Ctrl-C', function()
   for _, begin in ipairs {
     function(_, message) message { type = 'drain' } end, function(self) self:on_signal(SIGTERM) end,
   } do
@@ -138,7 +138,7 @@ it('ends when told to and nothing is open, at SIGTERM too, and not by Ctrl-C', f
   end
 end)
 
-it('ends with 1 when it had to abandon what was open', function()
+it('ends with code 1 when it had to abort requests', function()
   assert.equal(1, with(function(_, message) message { type = 'abandon' } end))
   assert.equal(1, calls.cc_abandon)
 end)

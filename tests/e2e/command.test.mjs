@@ -88,8 +88,8 @@ test('the start prints which providers are tried in order, which are not and why
   ];
   const relay = await Relay.start(t, { config: { providers, logging: { format: 'text' } } });
   await relay.printed(/to use it: /);
-  assert.match(relay.output, /asked for claude-sonnet-4-5, in order: first, second\n/);
-  assert.match(relay.output, /not asked for claude-sonnet-4-5: keyless \(all of its keys were skipped\)\n/);
+  assert.match(relay.output, /tried for claude-sonnet-4-5, in this order: first, second\n/);
+  assert.match(relay.output, /not tried for claude-sonnet-4-5: keyless \(all of its keys were skipped\)\n/);
   assert.ok(relay.output.includes(`to use it: ANTHROPIC_BASE_URL=${relay.url} claude\n`), relay.output);
 });
 

@@ -132,7 +132,7 @@ test('a worker that does not answer makes the reload fail, and is replaced', asy
   await sleep(1100); // old enough to be replaced at once
   process.kill(workers[0].pid, 'SIGSTOP');
   relay.savePolicy(says('two'));
-  await relay.printed(/"level":"warn","message":"worker 0 has not answered to a reload for 10 s/, 15_000 * patience);
+  await relay.printed(/"level":"warn","message":"worker 0 has not answered a reload for 10 s/, 15_000 * patience);
   assert.ok(await until(async () => (await status(relay)).restarts === 1));
   const now = await status(relay);
   assert.equal(now.reloads.refused, 1);

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Messages between the processes of one relay. Texts arrive byte for byte, whatever they hold: files
--- need not be UTF-8, and every worker has to load the very bytes that the master has.
+-- Sends messages between the master and its workers. It guarantees that texts arrive byte for byte: files need not be
+-- UTF-8, and every worker has to load the same bytes as the master.
 local C = require 'ccrelay.c'
 local cjson = require 'cjson'
 local ffi = require 'ffi'
@@ -15,22 +15,22 @@ function M.pack(message)
 end
 
 ---@param text string
----@return table? message nil when it is none
+---@return table? message nil if the text is not a message
 function M.unpack(text)
   local ok, message = pcall(cjson.decode, text)
   return ok and type(message) == 'table' and message or nil
 end
 
---- Sends a packed message: from the master to a worker's slot, from a worker to -1.
+--- Sends a packed message: from the master to the slot of a worker, from a worker to -1, the master.
 ---@param relay ffi.cdata*
 ---@param slot integer
 ---@param text string
----@return integer code of C
+---@return integer code CC_OK or a negative enum cc_error
 function M.send(relay, slot, text)
   return C.cc_send(relay, slot, text, #text)
 end
 
---- The message of the MESSAGE event just returned.
+--- Returns the message of the MESSAGE event that was just returned.
 ---@param relay ffi.cdata*
 ---@return table? message
 function M.receive(relay)

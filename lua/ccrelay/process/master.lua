@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The process that starts and watches the workers, builds and checks every generation first, and
--- answers on the admin listener.
+-- The master process: it starts and watches the workers, builds and checks every generation first, and serves the admin
+-- listener.
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
@@ -22,12 +22,12 @@ local M = {}
 
 local EXIT_UNAVAILABLE = 69
 local SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGCHLD = 1, 2, 9, 15, 17
-local TIMER_CHECK, TIMER_DRAIN, TIMER_RESPAWN = 1, 2, 3 -- beside those of reload, watch and connect_check
+local TIMER_CHECK, TIMER_DRAIN, TIMER_RESPAWN = 1, 2, 3 -- reload, watch and connect_check have timers of their own
 local CHECK_MS = 500
 local FLUSH_MS = 1000
 local DEFAULT_ADMIN = '127.0.0.1:8788'
-local STUCK_MS = 5000     -- in Lua without a look at the loop
-local RESPAWN_MS = 1000   -- a worker that dies younger than this is replaced that much later
+local STUCK_MS = 5000     -- a worker that is in a script for longer is killed
+local RESPAWN_MS = 1000   -- a worker that ends sooner than this is replaced after this delay
 
 ---@class ccrelay.Master
 ---@field relay ffi.cdata*
@@ -35,11 +35,11 @@ local RESPAWN_MS = 1000   -- a worker that dies younger than this is replaced th
 ---@field bundle ccrelay.Bundle
 ---@field generation table
 ---@field number integer of the generation in force
----@field turn integer counts what workers were asked to build
----@field trying boolean? new files are being loaded apart
----@field waiting ccrelay.Reload? what workers build
----@field again ('forced'|'changed')? a reload that is to follow
----@field tried ccrelay.Bundle what was saved when it was last taken over, or refused
+---@field turn integer number of the last reload
+---@field trying boolean? whether new files are being loaded in a child process
+---@field waiting ccrelay.Reload? the reload that workers have not answered yet
+---@field again ('forced'|'changed')? a reload that follows this one
+---@field tried ccrelay.Bundle the files at the last reload, whether it succeeded or was refused
 ---@field watch ccrelay.Watch
 ---@field service ccrelay.Service
 local Master = {}
@@ -108,7 +108,7 @@ end
 
 -- ---- Workers ----------------------------------------------------------------------------------
 
---- Starts a worker: true in the worker itself.
+--- Starts a worker. Returns true in the worker itself.
 function Master:spawn(slot)
   local box = ffi.new('struct cc_relay *[1]', self.relay)
   C.cc_log_flush(FLUSH_MS)
@@ -132,7 +132,7 @@ function Master:spawn_later(slot)
   C.cc_timer(self.relay, TIMER_RESPAWN, RESPAWN_MS)
 end
 
---- The slots whose workers live.
+--- Returns the slots of the workers that are alive.
 ---@return integer[]
 function Master:living()
   local list, facts = {}, ffi.new 'struct cc_worker'
@@ -142,7 +142,7 @@ function Master:living()
   return list
 end
 
---- A worker has ended. True in the process that replaces it.
+--- Handles the end of a worker. Returns true in the worker that replaces it.
 function Master:child_ended(slot)
   local facts = ffi.new 'struct cc_worker'
   C.cc_worker(slot, facts)
@@ -197,7 +197,7 @@ end
 
 -- ---- Reload -----------------------------------------------------------------------------------
 
---- Watches the folders of what is in force.
+--- Watches the folders of the current files.
 function Master:follow()
   for _, folder in ipairs(self.watch:follow(self.bundle)) do self:say('warn', 'cannot watch ' .. folder) end
 end
@@ -217,7 +217,7 @@ end
 
 function Master:drain(signal)
   if self.draining then
-    self:say('warn', 'second signal: ending what is still going')
+    self:say('warn', 'second signal: aborting the requests under way')
     self.code = 1
     return self:tell { type = 'abandon' }
   end
@@ -247,7 +247,7 @@ function Master:signal(number)
   self:drain(number)
 end
 
---- Handles one event. True in a process that has become a worker by it.
+--- Handles one event. Returns true in a new worker.
 function Master:event(event)
   local kind = event.type
   if kind == C.CC_EVENT_CHILD then return self:child_ended(event.detail) end
@@ -307,16 +307,17 @@ function Master:start()
   return true
 end
 
---- Runs until told to end: the process's exit code. In a worker it returns the worker's.
+--- Runs the relay until it is told to stop. Returns in the master and in each worker.
 ---@param options ccrelay.RunOptions
 ---@param bundle ccrelay.Bundle
 ---@param generation table
----@return integer code, string? reason
+---@return integer code exit code of this process
+---@return string? reason why the relay could not start
 function M.run(options, bundle, generation)
   local self = setmetatable({
     options = options, bundle = bundle, tried = bundle, generation = generation,
     number = 1, turn = 0, reloads = 0, failed = 0, restarts = 0, late = {}, code = 0,
-    fallback = policy_quarantine.new(tonumber(os.getenv 'CCRELAY_SCRIPT_FAULTS')),
+    quarantine = policy_quarantine.new(tonumber(os.getenv 'CCRELAY_SCRIPT_FAULTS')),
     loaded = C.cc_time(), started = C.cc_time(),
   }, Master)
   generation.number = 1

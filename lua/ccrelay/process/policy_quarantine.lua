@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A policy that fails again and again is put aside: the last one that was good serves, else failover.
--- The master counts what its workers tell, and swaps as for a reload.
+-- Quarantines a policy that keeps failing: the last good policy serves instead, or failover if there is none. The
+-- master counts the faults that its workers report, and swaps the policy as in a reload.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local each = require 'ccrelay.util.each'
@@ -14,35 +14,35 @@ local MOST_FAULTS = 3
 local MOST_KILLS = 2
 local LAST_RESORT = 'policies/failover.lua'
 
----@class ccrelay.Aside
----@field policy string the file that was put aside
+---@class ccrelay.Quarantined
+---@field policy string the quarantined file
 ---@field why string its last fault
----@field instead string what serves
----@field time integer cc_time
+---@field instead string the policy that serves
+---@field time integer moment (cc_time)
 
----@class ccrelay.Fallback
----@field most integer faults within a minute; 0: a policy is never put aside
----@field number integer the generation that is counted
+---@class ccrelay.Quarantine
+---@field most integer faults within a minute; 0: a policy is never quarantined
+---@field number integer the generation whose faults are counted
 ---@field faults { at: number, killed: boolean }[]
----@field before ccrelay.Script? the policy that was in force before this one, when it was good
----@field aside ccrelay.Aside?
----@field pid integer? of the worker killed last
----@field hopeless integer? the generation for which nothing was found
-local Fallback = {}
-Fallback.__index = Fallback
+---@field before ccrelay.Script? the policy that was in force before this one, if it was good
+---@field aside ccrelay.Quarantined?
+---@field pid integer? of the worker that was killed last
+---@field hopeless integer? the generation for which no substitute was found
+local Quarantine = {}
+Quarantine.__index = Quarantine
 
 ---@param most integer? 3 unless given
----@return ccrelay.Fallback
+---@return ccrelay.Quarantine
 function M.new(most)
-  return setmetatable({ most = most or MOST_FAULTS, number = 0, faults = {} }, Fallback)
+  return setmetatable({ most = most or MOST_FAULTS, number = 0, faults = {} }, Quarantine)
 end
 
---- Counts a fault: true when the generation has had too many within a minute.
+--- Counts a fault.
 ---@param number integer the generation
 ---@param now number cc_now
----@param killed boolean the worker had to be killed for it
----@return boolean
-function Fallback:count(number, now, killed)
+---@param killed boolean whether the worker had to be killed
+---@return boolean too_many whether the generation has had too many within a minute
+function Quarantine:count(number, now, killed)
   local kept, kills = { { at = now, killed = killed } }, killed and 1 or 0
   for _, fault in ipairs(number == self.number and self.faults or {}) do
     if now - fault.at < MINUTE_MS and #kept < MOST_FAULTS + self.most then
@@ -54,12 +54,12 @@ function Fallback:count(number, now, killed)
   return self.most > 0 and (#kept >= self.most or kills >= MOST_KILLS)
 end
 
---- What may serve in place of a policy, the best first.
----@param own ccrelay.Script the policy that was asked for
+--- Returns the policies that may serve instead, best first.
+---@param own ccrelay.Script the configured policy
 ---@param serving ccrelay.Script the one that fails
 ---@param last_resort ccrelay.Script?
 ---@return ccrelay.Script[]
-function Fallback:candidates(own, serving, last_resort)
+function Quarantine:candidates(own, serving, last_resort)
   local list = {}
   for _, script in ipairs { self.before or false, last_resort or false } do
     local known = not script or script.text == own.text or script.text == serving.text
@@ -80,7 +80,7 @@ local function with(bundle, instead)
   return changed
 end
 
-local function take(master, script, changed, generation, why)
+local function replace_policy(master, script, changed, generation, why)
   local own = source.policy(master.bundle, master.generation.configuration)
   local serving = master.bundle.instead or own
   local which = serving == own and own.path or name_of(serving, own)
@@ -91,8 +91,8 @@ local function take(master, script, changed, generation, why)
   master:prepare(changed, generation, aside)
 end
 
-local function put_aside(master, why)
-  local self, bundle = master.fallback, master.bundle
+local function quarantine(master, why)
+  local self, bundle = master.quarantine, master.bundle
   local own = source.policy(bundle, master.generation.configuration)
   local text = bundle.scripts[LAST_RESORT]
   local last_resort = text and { path = LAST_RESORT, text = text }
@@ -100,52 +100,52 @@ local function put_aside(master, why)
     local changed = with(bundle, script)
     local generation = preflight.build(function() return source.build(changed, master.options) end)
     if master.draining then return end
-    if generation then return take(master, script, changed, generation, why) end
+    if generation then return replace_policy(master, script, changed, generation, why) end
   end
   self.hopeless = master.number
   master:say('error', ('policy %s fails again and again, and nothing can serve instead: %s'):format(own.path, why))
 end
 
---- A policy has failed in a worker.
+--- Handles a fault of the policy in a worker.
 ---@param master ccrelay.Master
 ---@param number integer the generation
 ---@param why string with file and line, if known
----@param killed boolean
+---@param killed boolean whether the worker had to be killed
 function M.fault(master, number, why, killed)
-  local self = master.fallback
+  local self = master.quarantine
   if number ~= master.number then return end
   local too_many = self:count(number, C.cc_now(), killed)
   local busy = master.trying or master.waiting or master.draining
   if not too_many or busy or self.hopeless == number then return end
-  master:apart(put_aside, why)
+  master:apart(quarantine, why)
 end
 
---- A worker is killed because it does not come back from Lua; told until it is gone.
+--- Handles a worker that is killed because a script does not return. May be called repeatedly until it has ended.
 ---@param master ccrelay.Master
 ---@param pid integer
----@param milliseconds number
+---@param milliseconds number how long the script has run
 function M.killed(master, pid, milliseconds)
-  local self = master.fallback
+  local self = master.quarantine
   if self.pid == pid then return end
   self.pid = pid
-  local why = ('a worker was killed that had not come back from Lua for %d ms'):format(milliseconds)
+  local why = ('a worker was killed because a script had run for %d ms'):format(milliseconds)
   M.fault(master, master.number, why, true)
 end
 
---- A worker has ended by itself while a script ran in it.
+--- Handles a worker that ended by itself while a script ran in it.
 ---@param master ccrelay.Master
----@param how string
+---@param how string how it ended, for a message
 function M.died(master, how)
   M.fault(master, master.number, 'a worker ' .. how .. ' while a script ran', true)
 end
 
---- What was to serve instead could not be taken over by all workers.
+--- Records that not all workers could load the substitute.
 ---@param master ccrelay.Master
 function M.failed(master)
-  master.fallback.hopeless = master.number
+  master.quarantine.hopeless = master.number
 end
 
---- Keeps a policy put aside over a reload that did not change it.
+--- Keeps a policy quarantined across a reload that did not change it.
 ---@param master ccrelay.Master
 ---@param bundle ccrelay.Bundle
 ---@param generation ccrelay.Generation
@@ -160,13 +160,13 @@ function M.keep(master, bundle, generation, notes)
   return changed, source.build(changed, master.options)
 end
 
---- Another generation is about to be in force.
----@param master ccrelay.Master still with the one before
+--- Updates the quarantine before another generation comes into force.
+---@param master ccrelay.Master still with the previous generation
 ---@param bundle ccrelay.Bundle
 ---@param generation ccrelay.Generation
----@param aside ccrelay.Aside?
+---@param aside ccrelay.Quarantined?
 function M.swap(master, bundle, generation, aside)
-  local self, old = master.fallback, master.bundle
+  local self, old = master.quarantine, master.bundle
   if aside then
     if self.before and source.same_file(self.before, old.instead) then self.before = nil end
     self.aside = aside

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- New files are loaded in a process of their own first. One that never comes back, or takes the
--- process with it, is a fault like any other, and whoever asked goes on meanwhile.
+-- Loads new files in a child process first. It guarantees that a file that never returns, or that ends its process, is
+-- only a fault like any other, and that the caller's loop goes on meanwhile.
 local C = require 'ccrelay.c'
 local ipc = require 'ccrelay.process.ipc'
 local script_file = require 'ccrelay.script.file'
@@ -8,9 +8,9 @@ local task = require 'ccrelay.sched.task'
 
 local M = {}
 
-local PATIENCE_MS = 5000
+local LOAD_MS = 5000
 local MOST_BYTES = 4 * 1024 * 1024
-local END = '\0' -- of the name of each file that is about to run; the faults follow the last
+local END = '\0' -- ends the name of each file that is about to run; the faults follow the last one
 
 local function say(text)
   C.cc_preflight_write(text, #text)
@@ -19,18 +19,18 @@ end
 -- Runs in the child.
 local function load_apart(work)
   C.cc_process 'ccrelay: preflight'
-  C.cc_log_open '/dev/null' -- what scripts say at their beginning will be said by who keeps them
+  C.cc_log_open '/dev/null' -- what scripts log while they load is logged by the process that uses them
   script_file.on_load(function(file) say(file .. END) end)
   local ok, built, faults = pcall(work)
   if not ok then faults = { { path = '', message = tostring(built) } } end
   say(ipc.pack { faults = not (ok and built) and faults or {} })
 end
 
-local function how_it_ended(result)
+local function reason_of(result)
   if result.error == C.CC_ETOTAL_TIMEOUT then
-    return ('the file took longer than %d s to load'):format(PATIENCE_MS / 1000)
+    return ('the file took longer than %d s to load'):format(LOAD_MS / 1000)
   end
-  if result.error == C.CC_EBODY_SIZE then return 'loading the file told of too many faults' end
+  if result.error == C.CC_EBODY_SIZE then return 'loading the file reported too many faults' end
   if result.status < 0 then return ('loading the file ended with signal %d'):format(-result.status) end
   return ('loading the file ended with code %d'):format(result.status)
 end
@@ -40,22 +40,22 @@ local function faults_of(result)
   local told = result.error == C.CC_OK and result.status == 0 and ipc.unpack(rest or result.body)
   if told then return told.faults end
   local file = names and names:match '([^%z]*)$'
-  return { { file = file, path = '', message = how_it_ended(result) } }
+  return { { file = file, path = '', message = reason_of(result) } }
 end
 
---- Builds what work builds, once another process has done so and lived. Within a task only.
+--- Runs `work` in a child process and, if that succeeds, in this one. Must be called within a task.
 ---@param work fun(): any, ccrelay.Fault[] what was built and warnings, or nil and faults
 ---@return any built
 ---@return ccrelay.Fault[] warnings_or_faults
 function M.build(work)
-  local result, message = task.apart(load_apart, PATIENCE_MS, MOST_BYTES, work)
+  local result, message = task.apart(load_apart, LOAD_MS, MOST_BYTES, work)
   if not result then return nil, { { path = '', message = 'no process to load the files in: ' .. message } } end
   local faults = faults_of(result)
   if #faults > 0 then return nil, faults end
   return work()
 end
 
---- The same for a process that has no loop, or none yet.
+--- Does the same in a process that has no loop, or none yet.
 ---@param work fun(): any, ccrelay.Fault[]
 ---@return any built
 ---@return ccrelay.Fault[] warnings_or_faults
@@ -66,16 +66,16 @@ end
 --- Runs a policy against made-up requests in a process of its own, as the scripted C side takes the place of the real
 --- one there. For a process that has no loop, or none yet.
 ---@param rehearse fun(): boolean, ccrelay.Fault[]
----@return ccrelay.Fault[] faults what failed, and whether all of it came to an end
+---@return ccrelay.Fault[] faults
 function M.rehearse_first(rehearse)
   return (task.run_alone(function()
-    local result, message = task.apart(load_apart, PATIENCE_MS, MOST_BYTES, rehearse)
+    local result, message = task.apart(load_apart, LOAD_MS, MOST_BYTES, rehearse)
     if not result then return { { path = '', message = 'no process to run the policy in: ' .. message } } end
     local told = result.error == C.CC_OK and result.status == 0 and ipc.unpack(result.body:match '([^%z]*)$')
     if told then return told.faults end
     local over_time = result.error == C.CC_ETOTAL_TIMEOUT
     return { { path = '', message = over_time and ('the made-up requests took longer than %d s'):format(
-      PATIENCE_MS / 1000) or 'the made-up requests ended the process that ran them' } }
+      LOAD_MS / 1000) or 'the made-up requests ended the process that ran them' } }
   end))
 end
 

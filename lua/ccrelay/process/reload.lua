@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- How the master takes over what has been saved. It is read, loaded in a process of its own, then
--- built; then every worker builds it apart, and when all have, all swap.
+-- Reloads saved files in the master, in two phases. The files are read, loaded in a child process, and built; then
+-- every worker builds the new generation, and when all have succeeded, all swap. It guarantees that either all workers
+-- swap or none.
 local C = require 'ccrelay.c'
 local ipc = require 'ccrelay.process.ipc'
 local config = require 'ccrelay.config'
@@ -13,20 +14,20 @@ local preflight = require 'ccrelay.process.preflight'
 
 local M = {}
 
-M.TIMER = 4 -- the process's timer that says when a worker has been silent for too long
+M.TIMER = 4 -- number of the process's timer for workers that do not answer
 
 local SIGKILL = 9
-local PATIENCE_MS = 10000
+local ANSWER_MS = 10000
 
 ---@class ccrelay.Reload under way, once the master has built the generation
 ---@field bundle ccrelay.Bundle
 ---@field generation ccrelay.Generation
----@field aside ccrelay.Aside? when it is to serve in place of a policy that fails
+---@field aside ccrelay.Quarantined? set if the generation replaces a failing policy
 ---@field number integer of the generation
----@field turn integer tells its answers from those to others
+---@field turn integer number of the reload, to recognize its answers
 ---@field text string the message that asks workers to build it
 ---@field left table<integer, true> slots of workers that have not answered
----@field fault string? why it cannot be
+---@field fault string? why the reload fails
 
 local function refuse(master, text)
   master.failed = master.failed + 1
@@ -44,7 +45,7 @@ end
 
 -- ---- Reading and building ----------------------------------------------------------------------
 
---- Does work that may take a while, as a task, and lets no other reload begin meanwhile.
+--- Runs work that may take a while as a task. No other reload begins meanwhile.
 ---@param master ccrelay.Master
 ---@param work fun(master: ccrelay.Master, ...)
 ---@param ... any
@@ -74,13 +75,13 @@ local function warn(master, generation, notes)
   end
 end
 
-local function look(master, forced)
+local function load_saved(master, forced)
   local saved = source.saved(master.options)
   if not forced and source.same(saved, master.tried) then return end
   master.tried = saved
   if saved.faults then return refuse(master, source.text(saved.faults)) end
   if not forced and source.same(saved, master.bundle) then
-    master.last_fault = nil -- what was at fault is as it was
+    master.last_fault = nil -- the faulty file was restored
     return
   end
   local built, notes = preflight.build(function() return build(master, saved, forced) end)
@@ -90,26 +91,26 @@ local function look(master, forced)
   M.prepare(master, built.bundle, built.generation)
 end
 
---- Something has changed; forced: takes over what is there even when nothing has.
+--- Requests a reload of the saved files.
 ---@param master ccrelay.Master
----@param forced boolean
+---@param forced boolean whether to reload even if nothing has changed
 function M.request(master, forced)
   if master.draining then return end
   if master.trying or master.waiting then
     master.again = forced and 'forced' or master.again or 'changed'
     return
   end
-  M.apart(master, look, forced)
+  M.apart(master, load_saved, forced)
 end
 
--- ---- The two steps -----------------------------------------------------------------------------
+-- ---- The two phases ----------------------------------------------------------------------------
 
 local function replace(master, slot, why)
   master:say('warn', ('worker %d %s: it is killed and replaced'):format(slot, why))
   C.cc_kill(slot, SIGKILL)
 end
 
---- Asks a worker to build what is under way, if anything is.
+--- Asks a worker to build the new generation, if a reload is under way.
 ---@param master ccrelay.Master
 ---@param slot integer
 function M.tell(master, slot)
@@ -119,17 +120,17 @@ function M.tell(master, slot)
   if code == C.CC_OK then
     waiting.left[slot] = true
   elseif code == C.CC_ELIMIT then
-    waiting.fault = ('the files are too large together: %d bytes to tell workers of'):format(#waiting.text)
+    waiting.fault = ('the files are too large together: %d bytes to send to the workers'):format(#waiting.text)
   else
     replace(master, slot, 'cannot be told of a reload')
   end
 end
 
---- First step: every worker builds the generation apart.
+--- First phase: every worker builds the generation but does not use it yet.
 ---@param master ccrelay.Master
 ---@param bundle ccrelay.Bundle
 ---@param generation ccrelay.Generation
----@param aside ccrelay.Aside?
+---@param aside ccrelay.Quarantined?
 function M.prepare(master, bundle, generation, aside)
   local faults = source.prepare_tls(master.relay, bundle)
   if faults then return refuse(master, source.text(faults)) end
@@ -139,7 +140,7 @@ function M.prepare(master, bundle, generation, aside)
     bundle = bundle, generation = generation, aside = aside, number = number, turn = turn, left = {},
     text = ipc.pack { type = 'prepare', number = number, turn = turn, bundle = bundle },
   }
-  C.cc_timer(master.relay, M.TIMER, PATIENCE_MS)
+  C.cc_timer(master.relay, M.TIMER, ANSWER_MS)
   for _, slot in ipairs(master:living()) do M.tell(master, slot) end
   M.settle(master)
 end
@@ -164,7 +165,7 @@ local function commit(master, waiting)
   source.collect()
 end
 
---- Second step, when all have answered: all swap, or none.
+--- Second phase, when all workers have answered: all swap, or none.
 ---@param master ccrelay.Master
 function M.settle(master)
   local waiting = master.waiting
@@ -180,7 +181,7 @@ function M.settle(master)
   go_on(master)
 end
 
---- A worker has built the generation, or found a fault in it.
+--- Handles the answer of a worker: it has built the generation, or found a fault in it.
 ---@param master ccrelay.Master
 ---@param slot integer
 ---@param message { turn: integer, fault: string? }
@@ -192,7 +193,7 @@ function M.answered(master, slot, message)
   M.settle(master)
 end
 
---- A worker has ended: its answer is not waited for.
+--- Stops waiting for the answer of a worker that has ended.
 ---@param master ccrelay.Master
 ---@param slot integer
 function M.ended(master, slot)
@@ -201,13 +202,13 @@ function M.ended(master, slot)
   M.settle(master)
 end
 
---- The timer rang. Workers that are silent are replaced: by such as begin with what is to serve in
---- place of a failing policy, else the reload has failed.
+--- Runs when the timer fires: replaces workers that have not answered. The reload fails, unless it replaces a failing
+--- policy: then the new workers start with the substitute.
 ---@param master ccrelay.Master
 function M.overdue(master)
   local waiting = master.waiting
   if not waiting or master.draining then return end
-  local why = ('has not answered to a reload for %d s'):format(PATIENCE_MS / 1000)
+  local why = ('has not answered a reload for %d s'):format(ANSWER_MS / 1000)
   for slot in each(waiting.left) do
     replace(master, slot, why)
     if not waiting.aside then waiting.fault = waiting.fault or ('worker %d %s'):format(slot, why) end

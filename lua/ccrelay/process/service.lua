@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Tells the service manager (systemd) how the relay is, by the protocol of sd_notify(3): ready when all workers serve,
--- reloading, stopping, a line of status, and that the master's loop runs. Without a manager nothing happens.
+-- Reports the state of the relay to the service manager (systemd) by the protocol of sd_notify(3): ready when all
+-- workers serve, reloading, stopping, a status line, and the watchdog. Without a service manager it does nothing.
 local C = require 'ccrelay.c'
 local texts = require 'ccrelay.util.text'
 
@@ -8,7 +8,7 @@ local M = {}
 
 ---@class ccrelay.Service
 ---@field waiting table<integer, true> slots of workers that do not serve yet
----@field watched boolean the manager wants to hear that the loop runs
+---@field watched boolean whether the manager expects watchdog messages
 local Service = {}
 Service.__index = Service
 
@@ -18,7 +18,7 @@ local function is_watched(env)
   return (tonumber(env 'WATCHDOG_USEC') or 0) > 0 and (pid == nil or tonumber(pid) == C.cc_getpid())
 end
 
----@param workers integer whose slots are counted from 0
+---@param workers integer number of workers; their slots are numbered from 0
 ---@param env (fun(name: string): string?)? os.getenv unless given
 ---@return ccrelay.Service
 function M.new(workers, env)
@@ -34,7 +34,7 @@ local function ready(master)
   C.cc_notify('READY=1\nSTATUS=' .. status)
 end
 
---- A worker serves: the relay is ready when all do.
+--- Records that a worker serves, and reports that the relay is ready when all do.
 ---@param master ccrelay.Master
 ---@param slot integer
 function Service:serving(master, slot)
@@ -43,24 +43,24 @@ function Service:serving(master, slot)
   if not next(self.waiting) and not master.draining then ready(master) end
 end
 
---- A reload begins. The moment is for units of Type=notify-reload.
+--- Reports that a reload begins. Units of Type=notify-reload need the time.
 function Service:reloading()
   if next(self.waiting) then return end
   C.cc_notify(('RELOADING=1\nMONOTONIC_USEC=%.0f\nSTATUS=reloading'):format(C.cc_now() * 1000))
 end
 
---- A reload is over, done or refused.
+--- Reports that a reload has ended, with or without success.
 ---@param master ccrelay.Master
 function Service:reloaded(master)
   if not next(self.waiting) and not master.draining then ready(master) end
 end
 
---- The relay begins to drain.
+--- Reports that the relay begins to drain.
 function Service.stopping()
   C.cc_notify 'STOPPING=1\nSTATUS=finishing the requests under way'
 end
 
---- The loop runs.
+--- Reports that the master's loop runs.
 function Service:beat()
   if self.watched then C.cc_notify 'WATCHDOG=1' end
 end

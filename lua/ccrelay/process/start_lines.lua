@@ -1,13 +1,14 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What a relay says of itself when it starts: who is asked, who is not and why, and what to type next.
+-- Makes the lines that the relay logs when it starts: which providers are tried and in which order, which are not and
+-- why, and the command that uses the relay.
 local address = require 'ccrelay.net.address'
 local candidates = require 'ccrelay.routing.candidates'
 
 local M = {}
 
-local MODEL = 'claude-sonnet-4-5' -- stands for what most clients ask for
+local MODEL = 'claude-sonnet-4-5' -- an example: what most clients ask for
 
-local function asked(generation)
+local function tried(generation)
   local names, seen = {}, {}
   for _, one in ipairs(candidates.plan(generation, MODEL)) do
     local name = one.key.provider.name
@@ -24,7 +25,7 @@ local function reason(provider)
   return 'does not serve it'
 end
 
-local function left_out(generation, seen)
+local function not_tried(generation, seen)
   local names = {}
   for _, provider in ipairs(generation.providers) do
     if not seen[provider.name] then names[#names + 1] = ('%s (%s)'):format(provider.name, reason(provider)) end
@@ -40,18 +41,19 @@ local function command(generation, where)
   local url = address.client_url(where, generation.configuration.server.tls ~= nil)
   if not url then return nil end
   if #generation.auth.entries == 0 then return ('to use it: ANTHROPIC_BASE_URL=%s claude'):format(url) end
-  return ('to use it: ANTHROPIC_BASE_URL=%s ANTHROPIC_AUTH_TOKEN=KEY claude, KEY being one of server.auth'):format(url)
+  return ('to use it: ANTHROPIC_BASE_URL=%s ANTHROPIC_AUTH_TOKEN=KEY claude, with a KEY of server.auth'):format(url)
 end
 
---- The lines, without what is secret.
+--- Returns the lines, without secrets.
 ---@param generation ccrelay.Generation
 ---@param listens string[] addresses that it listens on
 ---@return string[]
 function M.of(generation, listens)
-  local names, seen = asked(generation)
-  local absent = left_out(generation, seen)
-  local lines = { ('asked for %s, in order: %s'):format(MODEL, #names > 0 and table.concat(names, ', ') or 'nobody') }
-  if #absent > 0 then lines[#lines + 1] = ('not asked for %s: %s'):format(MODEL, table.concat(absent, ', ')) end
+  local names, seen = tried(generation)
+  local others = not_tried(generation, seen)
+  local order = #names > 0 and table.concat(names, ', ') or 'none'
+  local lines = { ('tried for %s, in this order: %s'):format(MODEL, order) }
+  if #others > 0 then lines[#lines + 1] = ('not tried for %s: %s'):format(MODEL, table.concat(others, ', ')) end
   lines[#lines + 1] = command(generation, listens[1])
   return lines
 end

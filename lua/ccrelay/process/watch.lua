@@ -1,27 +1,27 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Decides when files that were saved are taken over. Whatever happens in a folder only leads to a look
--- at the files a generation is made from: a log that is written beside them delays nothing, and what a
--- symbolic link has come to lead to is noticed.
+-- Decides when saved files are reloaded. An event in a watched folder only triggers a check of the files that a
+-- generation is made from: a log that is written in the same folder delays nothing, and a changed symbolic link is
+-- noticed.
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local source = require 'ccrelay.generation.bundle'
 
 local M = {}
 
-M.TIMER = 0 -- the process's timer for the next look
+M.TIMER = 0 -- number of the process's timer for the next check
 
-local LOOK_MS = 50
-local QUIET_MS = 100   -- a save is often several changes: files that stay the same for so long are whole
-local LONGEST_MS = 300 -- files that go on changing are tried after this
+local CHECK_MS = 50
+local QUIET_MS = 100   -- a save is often several changes: files that stay the same for this time are complete
+local LONGEST_MS = 300 -- files that keep changing are loaded after this time
 
 ---@class ccrelay.Watch
 ---@field relay ffi.cdata*
 ---@field options ccrelay.RunOptions
 ---@field bundle ccrelay.Bundle the last one that could be read
----@field numbers table<string, integer> of the folders that are watched
----@field failed table<string, true> folders that cannot be
----@field armed boolean a look is to come
----@field pending { saved: ccrelay.Bundle, since: number, first: number }? what waits to be quiet
+---@field numbers table<string, integer> numbers of the watched folders
+---@field failed table<string, true> folders that cannot be watched
+---@field armed boolean whether the timer for a check is set
+---@field pending { saved: ccrelay.Bundle, since: number, first: number }? changed files that are not quiet yet
 local Watch = {}
 Watch.__index = Watch
 
@@ -34,17 +34,17 @@ end
 
 --- Watches the folders that the files of a bundle are in now, and no others.
 ---@param bundle ccrelay.Bundle
----@return string[] failed folders that cannot be watched, and could before
+---@return string[] lost folders that cannot be watched, but could before
 function Watch:follow(bundle)
-  local numbers, kept, failed, news = {}, {}, {}, {}
+  local numbers, kept, failed, lost = {}, {}, {}, {}
   self.bundle = bundle
-  if not self.options.watch then return news end
+  if not self.options.watch then return lost end
   for _, folder in ipairs(source.folders(self.options, bundle)) do
     local number = C.cc_watch(self.relay, folder)
     if number < 0 then
       failed[folder] = true
-      if not self.failed[folder] then news[#news + 1] = folder end
-      number = self.numbers[folder] -- one that has gone is waited for
+      if not self.failed[folder] then lost[#lost + 1] = folder end
+      number = self.numbers[folder] -- keep the watch of a folder that was removed: it may come back
     end
     if number then numbers[folder], kept[number] = number, true end
   end
@@ -52,23 +52,23 @@ function Watch:follow(bundle)
     if not kept[number] then C.cc_unwatch(self.relay, number) end
   end
   self.numbers, self.failed = numbers, failed
-  return news
+  return lost
 end
 
 local function arm(self)
   self.armed = true
-  C.cc_timer(self.relay, M.TIMER, LOOK_MS)
+  C.cc_timer(self.relay, M.TIMER, CHECK_MS)
 end
 
---- Something has happened in one of the folders.
+--- Handles an event in one of the folders.
 function Watch:event()
   if not self.armed then arm(self) end
 end
 
---- The timer rang: true when what is saved is to be taken over now.
----@param tried ccrelay.Bundle what was saved when it was last taken over, or refused
+--- Runs when the timer fires: checks the files.
+---@param tried ccrelay.Bundle the files at the last reload, whether it succeeded or was refused
 ---@param now number cc_now()
----@return boolean
+---@return boolean due whether the files are to be reloaded now
 function Watch:due(tried, now)
   self.armed = false
   local saved, pending = source.saved(self.options), self.pending

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A process that relays: it runs the loop with the generation it was given, and swaps it when the
--- master says so.
+-- A worker process: it serves requests with the current generation, and swaps the generation when the master tells it
+-- to.
 local C = require 'ccrelay.c'
 local ipc = require 'ccrelay.process.ipc'
 local clients = require 'ccrelay.limits.clients'
@@ -16,9 +16,9 @@ local M = {}
 
 local SIGINT, SIGTERM, SIGHUP = 2, 15, 1
 local TIMER_DRAIN = 0
-local LOOK_MS = 50
+local DRAIN_CHECK_MS = 50
 local FLUSH_MS = 1000
-local TELLINGS, TELLINGS_MS = 3, 1000
+local FAULT_REPORTS, FAULT_REPORTS_MS = 3, 1000 -- at most so many in so long
 
 local Worker = {}
 Worker.__index = Worker
@@ -66,28 +66,28 @@ function Worker:on_message()
   messages[message.type](self, message)
 end
 
--- A signal sent to the whole group (Ctrl-C) is the master's to handle.
+-- A signal sent to the whole process group (Ctrl-C) is handled by the master.
 function Worker:on_signal(number)
   if number == SIGTERM then self:drain() end
 end
 
---- True when the worker has nothing left to do.
+--- Returns true when the worker has nothing left to do.
 function Worker:on_timer()
   if C.cc_exchanges(self.relay) == 0 and C.cc_connections(self.relay) == 0 then return true end
-  C.cc_timer(self.relay, TIMER_DRAIN, LOOK_MS)
+  C.cc_timer(self.relay, TIMER_DRAIN, DRAIN_CHECK_MS)
   return false
 end
 
---- Tells the master, but not of each one in a flood.
+--- Reports a fault to the master, but not each one of a flood.
 function Worker:on_fault(generation, why)
   if generation ~= self.current then return end
   local told, now = self.told, C.cc_now()
-  if generation.number ~= told.number or now - told.since > TELLINGS_MS then
+  if generation.number ~= told.number or now - told.since > FAULT_REPORTS_MS then
     told = { number = generation.number, since = now, count = 0 }
     self.told = told
   end
   told.count = told.count + 1
-  if told.count <= TELLINGS then self:send { type = 'fault', number = told.number, why = why } end
+  if told.count <= FAULT_REPORTS then self:send { type = 'fault', number = told.number, why = why } end
 end
 
 function Worker:generation()
