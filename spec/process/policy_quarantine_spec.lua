@@ -63,11 +63,11 @@ describe('the faults of a policy', function()
   end)
 end)
 
-describe('instead of a policy', function()
+describe('the substitute for a policy', function()
   local own, good = { path = 'p.lua', text = 'own' }, { path = 'p.lua', text = 'good' }
   local last = { path = 'policies/failover.lua', text = 'last' }
 
-  it('serves the one before it, else failover', function()
+  it('is the policy before it, else failover', function()
     local state = policy_quarantine.new()
     assert.same({ last }, state:candidates(own, own, last))
     state.before = good

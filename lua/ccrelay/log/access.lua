@@ -1,15 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Writes the access log line of an exchange that is over. What other modules note of an exchange for the line and for
--- the counters is kept here, in exchange.log.
+-- Writes the access log line of an exchange that has ended. In exchange.log it keeps what other modules note about the
+-- exchange, for the line and for the counters.
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
 local slice = require 'ccrelay.util.slice'
 local error_codes = require 'ccrelay.util.error_codes'
 
 ---@class ccrelay.LogNotes exchange.log, written here only
----@field failure string|false name of what went wrong
----@field refused boolean whether it was refused before any upstream
----@field malformed boolean whether the request was no valid one
+---@field failure string|false name of the failure
+---@field refused boolean whether the request was refused without an attempt
+---@field malformed boolean whether the request was invalid
 ---@field minor boolean whether the line is of level debug
 
 local M = {}
@@ -23,33 +23,33 @@ local function notes_of(exchange)
   return own
 end
 
---- Notes what went wrong; the last note counts.
+--- Notes a failure. The last note counts.
 ---@param exchange ccrelay.Exchange
 ---@param name string
 function M.note_failure(exchange, name)
   notes_of(exchange).failure = name
 end
 
---- What went wrong, as noted.
+--- Returns the failure that was noted.
 ---@param exchange ccrelay.Exchange
 ---@return string?
 function M.failure(exchange)
   return exchange.log and exchange.log.failure or nil
 end
 
---- Notes that the relay refused the request without asking an upstream.
+--- Notes that the relay refused the request without an attempt.
 ---@param exchange ccrelay.Exchange
 function M.note_refused(exchange)
   notes_of(exchange).refused = true
 end
 
---- Notes that the request was no valid one.
+--- Notes that the request was invalid.
 ---@param exchange ccrelay.Exchange
 function M.note_malformed(exchange)
   notes_of(exchange).malformed = true
 end
 
---- Gives the line the level debug.
+--- Lowers the level of the line to debug.
 ---@param exchange ccrelay.Exchange
 function M.mark_minor(exchange)
   notes_of(exchange).minor = true
@@ -57,7 +57,7 @@ end
 
 local text = slice.text
 
---- The name of the error that an exchange ended with.
+--- Returns the name of the error with which an exchange ended.
 ---@param exchange ccrelay.Exchange
 ---@param report ffi.cdata* struct cc_report
 ---@return string?
@@ -78,7 +78,7 @@ local function tried(exchange)
   return #parts > 0 and table.concat(parts, ',') or nil
 end
 
--- Keys of the attempts that were cancelled because another was quicker.
+-- Keys of the attempts that were cancelled because another was faster.
 local function raced(exchange)
   if not exchange.losers then return nil end
   local keys = {}
@@ -86,7 +86,7 @@ local function raced(exchange)
   return table.concat(keys, ',')
 end
 
--- What TLS or the system said of the first attempt that failed because of it.
+-- The message of TLS or the system for the first attempt that failed with one.
 local function detail_of(exchange)
   for _, outcome in ipairs(exchange.outcomes) do
     if not outcome.ok and outcome.detail and outcome.detail ~= '' then return outcome.detail end
@@ -128,7 +128,7 @@ local function put_answer(exchange, at, report)
   return put(at, 'response_bytes', report.response_bytes)
 end
 
--- An answer that broke off, but not because its client left, is a warning.
+-- An answer that broke off is a warning, unless the client disconnected.
 local function level_of(exchange, upstream, report)
   local is_broken = report.error ~= C.CC_OK and not error_codes.is_by_client(report.error)
   if upstream and (report.stream_error.size > 0 or is_broken) then return 'warn' end
@@ -138,7 +138,7 @@ end
 --- Writes the line.
 ---@param exchange ccrelay.Exchange
 ---@param report ffi.cdata* struct cc_report
----@param upstream ccrelay.Upstream? whose answer the client got
+---@param upstream ccrelay.Upstream? the one whose answer the client got
 ---@param switched string? what changed since the conversation's last request: 'key', 'org' or 'provider'
 function M.write(exchange, report, upstream, switched)
   local journal, cache, level = exchange.generation.journal, exchange.cache, level_of(exchange, upstream, report)

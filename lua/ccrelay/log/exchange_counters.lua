@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Counts an exchange that is over: the counters of /metrics and /status, over all workers.
+-- Counts an exchange that has ended, in the counters of /metrics and /status, over all workers.
 local cell = require 'ccrelay.shared.cell'
 
 local M = {}
@@ -9,7 +9,7 @@ for class = 1, 9 do STATUS[class] = 'count:status_' .. class .. 'xx' end
 
 local names = {}
 
--- The names of a provider's counters, put together once.
+-- The names of a provider's counters, built once.
 local function names_of(provider)
   local found = names[provider]
   if not found then
@@ -41,7 +41,7 @@ end
 --- Counts an exchange.
 ---@param exchange ccrelay.Exchange
 ---@param report ffi.cdata* struct cc_report
----@param provider string? name of the one whose answer the client got
+---@param provider string? name of the provider whose answer the client got
 function M.add(exchange, report, provider)
   cell.add('count:exchanges', 1)
   cell.add(STATUS[math.floor(report.status / 100)] or 'count:status_none', 1)

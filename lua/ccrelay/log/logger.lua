@@ -1,19 +1,20 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What the log says: one line an exchange, and whatever else the relay has to tell.
+-- Formats and writes log lines as text, as JSON or for a terminal. It guarantees that lines written with `say` hold no
+-- secrets, and that no message or value brings control characters into a line.
 local C = require 'ccrelay.c'
 local json = require 'ccrelay.util.json'
 local redact = require 'ccrelay.log.redact'
 local memoize = require 'ccrelay.util.memoize'
 
----@class ccrelay.Journal
+---@class ccrelay.Logger
 ---@field level integer
 ---@field json boolean
 ---@field options table logging.debug_options
 ---@field colour boolean
----@field narrow boolean lines go to a terminal: they are short, and folded to fit it
+---@field narrow boolean whether lines are shortened and folded for a terminal
 ---@field clean fun(text: string): string
-local Journal = {}
-Journal.__index = Journal
+local Logger = {}
+Logger.__index = Logger
 
 local M = {}
 
@@ -23,10 +24,10 @@ local PADDED = { 'debug', 'info ', 'warn ', 'error' }
 local COLOURS = { '\27[2m', '\27[32m', '\27[33m', '\27[31m' }
 local LONGEST_LINE = 16 * 1024
 
---- A journal for a configuration.
+--- Makes a logger for a configuration.
 ---@param configuration table
 ---@param terminal boolean? whether the lines go to a terminal
----@return ccrelay.Journal
+---@return ccrelay.Logger
 function M.new(configuration, terminal)
   local logging = configuration.logging or {}
   local pretty = logging.pretty
@@ -38,13 +39,13 @@ function M.new(configuration, terminal)
     colour = pretty and logging.format ~= 'json',
     narrow = terminal and logging.format ~= 'json' or false,
     clean = redact.new(configuration),
-  }, Journal)
+  }, Logger)
 end
 
 local last_second, last_text = -1, ''
 local last_moment, last_stamp = -1, ''
 
---- A wall-clock time as RFC 3339 text in UTC.
+--- Formats a wall-clock time as RFC 3339 text in UTC.
 ---@param milliseconds number
 ---@return string
 function M.stamp(milliseconds)
@@ -79,7 +80,7 @@ end)
 
 local label = memoize.results(function(name) return ' ' .. name .. '=' end)
 
-local line = {} -- the parts of the one in the making
+local line = {} -- the parts of the line that is being built
 
 local function coloured(self, level)
   return self.colour and COLOURS[level] .. PADDED[level] .. '\27[0m' or PADDED[level]
@@ -100,24 +101,24 @@ end
 
 -- ---- Terminals ---------------------------------------------------------------------------------
 
--- Of an exchange, what a person at a terminal looks for. Files and JSON have all of it.
+-- The fields of an exchange that are shown at a terminal. Files and JSON have all fields.
 local BRIEF = {
   'status', 'model', 'client', 'key', 'tried', 'error', 'detail', 'total_ms', 'output_tokens', 'id',
 }
-local BRIEF_ELSE = { 'status', 'method', 'path', 'error', 'total_ms', 'id' }
+local BRIEF_WITHOUT_MODEL = { 'status', 'method', 'path', 'error', 'total_ms', 'id' }
 local COLUMNS, INDENT = 120, '    '
 
 local function brief(fields, count)
   local values, short = {}, {}
   for index = 1, count, 2 do values[fields[index]] = fields[index + 1] end
   if values.attempts == 1 then values.tried = nil end
-  for _, name in ipairs(values.model and BRIEF or BRIEF_ELSE) do
+  for _, name in ipairs(values.model and BRIEF or BRIEF_WITHOUT_MODEL) do
     if values[name] ~= nil then short[#short + 1], short[#short + 2] = name, values[name] end
   end
   return short, #short
 end
 
--- Where a text is broken: behind the last blank that fits, else before the character that does not.
+-- Where to break a text: behind the last blank that fits, else before the first character that does not fit.
 local function break_of(text, most)
   local blank = string.match(string.sub(text, 1, most), '^.+() ')
   if blank and blank > most / 2 then return blank end
@@ -155,23 +156,22 @@ local function json_line(level, message, fields, count)
   return json.visible('{' .. table.concat(parts, ',') .. '}')
 end
 
--- Apart from what is seldom compiled.
+-- A function of its own, so that it is compiled.
 local function write(text) C.cc_log(text, #text) end
 
 --- Whether lines of this level are written.
 ---@param level string
 ---@return boolean
-function Journal:writes(level)
+function Logger:writes(level)
   return LEVELS[level] >= self.level
 end
 
---- Writes a line of fields that hold nothing secret: names and values in turn, count of both
---- together; nil values are left out.
+--- Writes a line whose fields hold no secrets.
 ---@param level string
 ---@param message string
----@param fields any[]?
----@param count integer?
-function Journal:line(level, message, fields, count)
+---@param fields any[]? names and values in turn; fields with a nil value are left out
+---@param count integer? number of names and values together; #fields by default
+function Logger:line(level, message, fields, count)
   local number = LEVELS[level]
   if number < self.level then return end
   fields = fields or {}
@@ -181,12 +181,12 @@ function Journal:line(level, message, fields, count)
   write(text_line(M.stamp(C.cc_time()), coloured(self, number), message, fields, count))
 end
 
---- Writes a line whose words may hold a secret: it passes the filter first.
+--- Writes a line that may hold secrets: they are removed first.
 ---@param level string
 ---@param message string
----@param fields any[]?
----@param count integer?
-function Journal:say(level, message, fields, count)
+---@param fields any[]? as for Logger:line
+---@param count integer? as for Logger:line
+function Logger:say(level, message, fields, count)
   if LEVELS[level] < self.level then return end
   local safe = {}
   count = count or #(fields or {})
@@ -199,19 +199,19 @@ end
 
 -- ---- logging.debug_options ---------------------------------------------------------------------
 
---- Shows the beginning of a request's body, if that is wanted.
+--- Logs the beginning of a request's body, if log_request_body is set.
 ---@param exchange ccrelay.Exchange
-function Journal:body(exchange)
+function Logger:body(exchange)
   if not self.options.log_request_body then return end
   local most = self.options.max_body_log_size or 1000
   self:say('debug', 'request body', { 'id', exchange.id, 'body', string.sub(exchange:body(), 1, most) })
 end
 
---- Shows of an outcome what is wanted.
+--- Logs the parts of an outcome that logging.debug_options selects.
 ---@param exchange ccrelay.Exchange
 ---@param outcome ccrelay.Outcome
----@param header_lines fun(outcome: ccrelay.Outcome): string called only if the headers are wanted
-function Journal:outcome(exchange, outcome, header_lines)
+---@param header_lines fun(outcome: ccrelay.Outcome): string called only if the headers are logged
+function Logger:outcome(exchange, outcome, header_lines)
   local key = outcome.upstream.key_id
   if self.options.log_response_headers then
     self:say('debug', 'response headers',

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Figures of all processes in the text format of Prometheus (exposition format 0.0.4).
+-- Writes the metrics of all processes in the text format of Prometheus (exposition format 0.0.4).
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
@@ -11,29 +11,29 @@ M.TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
 local HELP = {
   exchanges = 'client requests that have ended',
-  attempts = 'tries at upstreams',
+  attempts = 'attempts at upstreams',
   queued = 'requests that waited for room in limits',
   refused = 'requests that no upstream could take: none serves them, or all are limited or suspended',
   malformed = 'requests that could not be read: faulty or too large, or too slow to arrive',
-  policies_put_aside = 'policies that failed too often and were put aside',
-  shared_counts = 'token counts answered by what another request asked',
+  policies_put_aside = 'policies that failed too often and were replaced',
+  shared_counts = 'token counts answered with the result of another request',
   script_errors = 'errors of policies and adapters',
   status = 'answers by class of their status',
-  provider_attempts = 'tries at a provider',
-  provider_failures = 'tries at a provider that came to nothing',
-  provider_probes = 'connections to see whether a provider is back',
-  provider_probe_failures = 'of them those that could not be made',
+  provider_attempts = 'attempts at a provider',
+  provider_failures = 'failed attempts at a provider',
+  provider_probes = 'connections made to check whether a provider is reachable again',
+  provider_probe_failures = 'such connections that failed',
   provider_tokens = 'tokens as the provider counted them',
 }
 
---- A text as the value of a label.
+--- Escapes a text for the value of a label.
 ---@param text string
 ---@return string
 function M.label(text)
   return (string.gsub(text, '[\\"\n]', { ['\\'] = '\\\\', ['"'] = '\\"', ['\n'] = '\\n' }))
 end
 
--- A counter's name as metric and labels: status_2xx, attempts:zai, tokens_input:zai, exchanges.
+-- Splits a counter's name into metric and labels. Names are: status_2xx, attempts:zai, tokens_input:zai, exchanges.
 local function metric_of(name)
   local class = string.match(name, '^status_(%w+)$')
   if class then return 'status', ('{class="%s"}'):format(class) end
@@ -58,7 +58,7 @@ local function families(counters)
   return found, names
 end
 
---- All counters, by name.
+--- Returns all counters by name.
 ---@return table<string, number>
 function M.counters()
   local all, name = {}, ffi.new 'struct cc_slice'
@@ -74,9 +74,9 @@ end
 ---@class ccrelay.Gauge
 ---@field name string
 ---@field help string
----@field value number? when it is one
----@field by string? name of the label when it is several
----@field values { label: string, value: number }[]?
+---@field value number? of a gauge without a label
+---@field by string? name of the label
+---@field values { label: string, value: number }[]? of a gauge with a label
 
 local function add_gauge(lines, gauge)
   if gauge.values and #gauge.values == 0 then return end
@@ -89,7 +89,7 @@ local function add_gauge(lines, gauge)
   end
 end
 
---- The text of counters, and of gauges.
+--- Returns the text of counters and gauges.
 ---@param counters table<string, number>
 ---@param gauges ccrelay.Gauge[]
 ---@return string

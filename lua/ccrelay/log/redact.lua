@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Takes secrets out of text that goes to a log or an error: those of the configuration, and
--- whatever looks like one.
+-- Removes secrets from text that goes to a log or an error: those of the configuration, and whatever looks like one.
 local each = require 'ccrelay.util.each'
 local memoize = require 'ccrelay.util.memoize'
 
@@ -25,7 +24,7 @@ local function collect(value, name, secrets)
   end
 end
 
--- Longest first: a secret that begins another must not leave the other's end behind.
+-- Longest first: if one secret is the beginning of another, the end of the longer one must not remain.
 local function by_size(a, b)
   return #a > #b
 end
@@ -45,7 +44,7 @@ local function scheme(word, space)
   return word .. space .. HIDDEN
 end
 
---- Replaces whatever has the looks of a secret.
+--- Replaces whatever looks like a secret.
 ---@param text string
 ---@return string
 function M.looks(text)
@@ -65,7 +64,7 @@ local function is_clean(text, result)
   return text == result
 end
 
---- A filter that knows the secrets of a configuration. It remembers texts without any.
+--- Makes a filter that removes the secrets of a configuration. It caches texts that have none.
 ---@param configuration table
 ---@return fun(text: string): string
 function M.new(configuration)
