@@ -162,7 +162,7 @@ local function log(journal, level, message)
 end
 
 ---@class ccrelay.Context what a script is loaded into
----@field journal ccrelay.Journal
+---@field journal ccrelay.Logger
 ---@field routing table
 ---@field declared table[]? providers the script declares; nil when it has been loaded
 

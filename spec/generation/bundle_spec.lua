@@ -12,10 +12,10 @@ local function bundle_of(changes)
   return bundle
 end
 
-describe('what a generation is made from', function()
+describe('a bundle', function()
   local run = { insecure = true, watch = false }
 
-  it('is the same only byte for byte', function()
+  it('equals another only byte for byte', function()
     assert.is_true(source.same(bundle_of {}, bundle_of {}))
     local other = bundle_of {}
     other.scripts['providers/zai.lua'] = other.scripts['providers/zai.lua'] .. ' '
@@ -23,7 +23,7 @@ describe('what a generation is made from', function()
     assert.is_false(source.same(bundle_of {}, bundle_of { policy = { path = 'p.lua', text = 'x' } }))
   end)
 
-  it('tells the warnings of providers that a script declares', function()
+  it('reports the warnings of providers that a script declares', function()
     local built, notes = source.build(bundle_of { policy = { path = 'mine.lua', text = POLICY } }, run)
     assert.is_table(built)
     local texts = {}
@@ -32,7 +32,7 @@ describe('what a generation is made from', function()
   end)
 
   -- A trace would keep tables and parsers of the generation it was recorded with.
-  it('is read and built without a trace being recorded', function()
+  it('is read and built without JIT traces', function()
     local recorded, on = {}, jit.status()
     local function note(what, _, func)
       if what == 'start' then recorded[#recorded + 1] = func end
@@ -57,11 +57,11 @@ describe('what a generation is made from', function()
     end
   end)
 
-  it('has the adapters with their schemas', function()
+  it('holds the adapters with their schemas', function()
     assert.is_table(source.adapters(true).ollama)
   end)
 
-  it('is refused with a fault by what nobody has foreseen', function()
+  it('turns an unexpected error into a fault', function()
     local policy = { path = 'mine.lua', text = POLICY }
     local built, faults = source.build({ policy = policy }, run)
     assert.is_nil(built)
@@ -72,7 +72,7 @@ describe('what a generation is made from', function()
     assert.truthy(unread[1].message:find('cannot be loaded', 1, true))
   end)
 
-  it('names the file whose fault it is', function()
+  it('names the file with the fault', function()
     local built, faults = source.build(bundle_of { policy = { path = 'mine.lua', text = '\nreturn (' } }, run)
     assert.is_nil(built)
     assert.equal('mine.lua', faults[1].file)

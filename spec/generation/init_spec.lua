@@ -45,7 +45,7 @@ describe('a policy', function()
     end)
   end
 
-  it('whose time is over just when it fails is refused like any other', function()
+  it('that fails just when its time is over is refused like any other', function()
     local sandbox = require 'ccrelay.script.sandbox'
     local compile, leave, due = sandbox.compile, sandbox.leave, false
     finally(function() sandbox.compile, sandbox.leave = compile, leave end)
@@ -63,12 +63,12 @@ describe('a policy', function()
     assert.equal('policy.lua: the script ran for more than 50 ms', faults)
   end)
 
-  it('is found by routing.strategy, and named so', function()
+  it('is found by routing.strategy, and has that name', function()
     assert.equal('round_robin', stage.build({ routing = { strategy = 'round_robin' } }).strategy)
     assert.equal('policy', stage.build({ policy = 'return function() end' }).strategy)
   end)
 
-  it('loaded with a long path still tells its line', function()
+  it('with a long path still reports its line', function()
     local long = 'policies/' .. ('deep/'):rep(30) .. 'failover.lua'
     local generation = require 'ccrelay.generation'
     local built, faults = generation.build {
@@ -122,7 +122,7 @@ describe('an adapter', function()
     assert.equal('PUT', attempt.method)
   end)
 
-  it('may make its base address from the settings', function()
+  it('may derive its base address from the settings', function()
     local options = with('return { base_url = function(settings) return settings.name and nil, "no region" end }',
       { providers = { { name = 'o', type = 'odd', base_url = false } } })
     assert.is_truthy(fault_of(options):find 'providers.o: no region')
@@ -131,7 +131,7 @@ describe('an adapter', function()
     assert.equal('o.example', stage.build(options).providers[1].base.host)
   end)
 
-  it('may judge an outcome again', function()
+  it('may change the verdict on an outcome', function()
     local self = stage.new { scripts = { ['providers/odd.lua'] = [[
       return { classify = function(outcome)
         if outcome.status == 424 then outcome.retryable, outcome.type = true, 'overloaded_error' end
@@ -142,7 +142,7 @@ describe('an adapter', function()
     assert.equal(2, #exchange.tries)
   end)
 
-  it('that fails costs its exchange, and its reservation is taken back', function()
+  it('that fails ends its exchange, and the reservation is refunded', function()
     local self = stage.new {
       scripts = { ['providers/odd.lua'] = 'return { prepare = function() error("adapter") end }' },
       providers = { { name = 'odd1', type = 'odd', keys = { { key = 'k', rpm_limit = 1 } } } } }
@@ -185,13 +185,13 @@ describe('a script that declares providers', function()
     assert.equal(1, #answer.json.data)
   end)
 
-  it('is held to the same schema', function()
+  it('is checked by the same schema', function()
     local faults = fault_of { policy = declaring "relay.provider { name = 'x', type = 'zai', kees = {} }" }
     assert.is_truthy(faults:find 'kees', faults)
     assert.is_truthy(faults:find 'policy.lua', faults)
   end)
 
-  it('does so while it is loaded only', function()
+  it('can do so only while it is loaded', function()
     local self = stage.new { policy = "local relay = require 'ccrelay' return function() relay.provider {} end" }
     assert.equal(500, self:request().status)
     assert.equal(1, self:count 'relay.provider is for the time a script is loaded')
@@ -206,7 +206,7 @@ describe('a script that declares providers', function()
 end)
 
 describe('a build', function()
-  it('names every provider that cannot be', function()
+  it('names every faulty provider', function()
     local function variables(name) return name == 'https_proxy' and 'socks5://x' or nil end
     local faults = fault_of { env = variables, providers = {
       { name = 'a', type = 'anthropic', base_url = 'https://a.test' },
@@ -215,7 +215,7 @@ describe('a build', function()
     assert.is_truthy(faults:find 'providers.b')
   end)
 
-  it('does nothing to what is in force', function()
+  it('does not change the current generation', function()
     local self = stage.new()
     stage.build { policy = 'error("x")' }
     stage.build { routing = { strategy = 'shuffle' } }
@@ -238,7 +238,7 @@ describe('relay', function()
     return nil, table.concat(self.lines, '\n')
   end
 
-  it('has shared numbers, apart from the relay\'s own', function()
+  it('has shared numbers, separate from the relay\'s own', function()
     assert.equal('1 3 3 true 7 text', told [[
       local cell = relay.cell('spec one')
       return cell:add() .. ' ' .. cell:add(2) .. ' ' .. cell:get() .. ' ' .. tostring(cell:swap(3, 7)) .. ' '
@@ -246,7 +246,7 @@ describe('relay', function()
     assert.equal('0', told 'return relay.cell("count:exchanges"):get()')
   end)
 
-  it('has time and randomness of the host', function()
+  it('has the time and random numbers of the host', function()
     assert.equal('true', told 'return relay.now() < relay.time()')
     assert.equal('true', told 'local x = relay.random() return x >= 0 and x < 1')
     assert.equal('true', told [[
@@ -258,7 +258,7 @@ describe('relay', function()
     assert.is_nil(told 'return relay.random(0)')
   end)
 
-  it('has the routing of the configuration, to read', function()
+  it('has the routing section of the configuration, read-only', function()
     assert.equal('z 5000', told('return relay.routing.model_mapping.glm .. " " .. relay.routing.failover_timeout',
       { routing = { model_mapping = { glm = 'z' } }, providers = { { name = 'z', type = 'zai',
         keys = { { key = 'k' } } } } }))
@@ -278,12 +278,12 @@ describe('relay', function()
     assert.equal(0, self:count 'quiet')
   end)
 
-  it('takes an exchange for upstreams', function()
+  it('needs an exchange for upstreams', function()
     assert.is_nil(told 'return relay.upstreams({})')
   end)
 end)
 
-it('a provider that needs keys and has none is warned of', function()
+it('a provider that needs keys and has none gives a warning', function()
   local adapters = Generation.adapters {
     ['providers/plain.lua'] = "return { defaults = { base_url = 'http://p.test' } }",
     ['providers/free.lua'] = "return { key_optional = true, defaults = { base_url = 'http://f.test' } }",
@@ -298,7 +298,7 @@ it('a provider that needs keys and has none is warned of', function()
   assert.is_truthy(tostring(warnings[1]):find('providers.a: it has no keys', 1, true))
 end)
 
-it('what lies beside the credential schemes is none', function()
+it('a file beside the credential schemes is not one', function()
   local adapters = Generation.adapters {
     ['providers/plain.lua'] = "return { credentials = 'form', defaults = { base_url = 'http://p.test' } }",
   }

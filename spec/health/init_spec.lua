@@ -607,7 +607,7 @@ describe('a key', function()
   it('that was refused after a reload stays so for a worker that was idle until then', function()
     local self, options = one_key { status = 429 }
     local after = stage.build(options)
-    after:cure()
+    after:forgive_keys()
     require('ccrelay.health.suspension').suspend(after.providers[1].keys[1], 'unauthorized')
     self.current = after
     assert.equal(0, tried(self))

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The texts a generation is made from, read together: the master reads and checks them, and hands
--- the same bytes to every worker, so that all of them run the same or none runs the new.
+-- Reads the files a generation is made from, and builds the generation. The master reads and checks them and sends the
+-- same bytes to every worker. It guarantees that either all workers run the new files or none does.
 local C = require 'ccrelay.c'
 local call = require 'ccrelay.script.call'
 local config = require 'ccrelay.config'
@@ -12,7 +12,7 @@ local secret_file = require 'ccrelay.config.secret_file'
 
 local M = {}
 
-local MUCH_KB = 8192
+local LARGE_HEAP_KB = 8192
 
 ---@alias ccrelay.Script { path: string, text: string }
 
@@ -21,18 +21,18 @@ local MUCH_KB = 8192
 ---@field secrets table<string, ccrelay.SecretFile>? files that the configuration names
 ---@field data table? a configuration as tables
 ---@field policy ccrelay.Script? nil: routing.strategy names it
----@field instead ccrelay.Script? the policy that serves while that one is put aside
+---@field instead ccrelay.Script? the policy that serves while that one is quarantined
 ---@field scripts table<string, string> text of providers/NAME.lua and policies/NAME.lua by that name
 ---@field tls string? digest of the files of server.tls
----@field faults ccrelay.Fault[]? why the files cannot be read; then there is nothing else
+---@field faults ccrelay.Fault[]? why the files cannot be read; then all other fields are empty
 
 ---@class ccrelay.RunOptions
 ---@field config string? path
----@field data table? a configuration as tables, in place of any file
+---@field data table? a configuration as tables, instead of a file
 ---@field policy string? path
----@field strategy string? in place of routing.strategy
----@field listen string[]?
----@field logging table? values in place of those of logging
+---@field strategy string? overrides routing.strategy
+---@field listen string[]? overrides server.listen
+---@field logging table? overrides values of logging
 ---@field insecure boolean
 ---@field watch boolean
 ---@field tls {cert: string, key: string}? the files that listeners use
@@ -41,8 +41,8 @@ local function fault(path, message)
   return nil, { { file = path, path = '', message = message } }
 end
 
--- What no check has foreseen is a fault of the file all the same. Nothing is compiled meanwhile: a
--- trace keeps what it was recorded with, here parsers and tables of one generation, for good.
+-- Runs work that loads a file; an unexpected error becomes a fault of the file. The JIT is off meanwhile, because a
+-- trace would keep the parsers and tables of this generation alive for ever.
 local function protected(path, work, ...)
   local compiles = jit.status()
   jit.off()
@@ -61,7 +61,7 @@ local function read_folder(root, folder, scripts, insecure)
   end
 end
 
---- The adapters of providers/, whose schemas belong to the configuration's.
+--- Loads the adapters of providers/. Their schemas are part of the configuration's schema.
 ---@param insecure boolean
 ---@return table<string, table>? adapters, table? faults
 function M.adapters(insecure)
@@ -75,7 +75,7 @@ local function tls_faults()
   return { { path = 'server.tls', message = ffi.string(C.cc_system_error()) } }
 end
 
---- A digest of the files of server.tls: nil when one cannot be read, and for none.
+--- Returns a digest of the files of server.tls; nil without files, or if one cannot be read.
 ---@param tls {cert: string, key: string}?
 ---@return string?
 function M.tls_digest(tls)
@@ -116,7 +116,7 @@ function M.read(options)
   return protected(options.policy or options.config, read, options)
 end
 
---- The same, with the faults in place of what cannot be read.
+--- Reads everything a generation is made from. If something cannot be read, the bundle holds the faults.
 ---@param options ccrelay.RunOptions
 ---@return ccrelay.Bundle
 function M.saved(options)
@@ -167,22 +167,22 @@ function M.build(bundle, options)
   return protected(main and main.path, build, bundle, options)
 end
 
---- Collects what building a generation has left, and the one before it. A large heap is left to the
---- collector, which takes it in small steps; this takes a few milliseconds at most.
+--- Collects the garbage of a build and of the previous generation. Takes a few milliseconds at most: a large heap is
+--- left to the incremental collector.
 function M.collect()
-  if collectgarbage 'count' < MUCH_KB then collectgarbage() end
+  if collectgarbage 'count' < LARGE_HEAP_KB then collectgarbage() end
 end
 
---- Has the certificate and key of a bundle ready for a commit: none, or why it cannot be.
+--- Prepares the certificate and key of a bundle for a commit.
 ---@param relay ffi.cdata*
 ---@param bundle ccrelay.Bundle
----@return ccrelay.Fault[]?
+---@return ccrelay.Fault[]? faults nil on success
 function M.prepare_tls(relay, bundle)
   if not bundle.tls or C.cc_tls_prepare(relay, bundle.tls) == C.CC_OK then return nil end
   return tls_faults()
 end
 
---- The policy that is asked for, whatever serves instead of it.
+--- Returns the configured policy, even if another serves instead of it.
 ---@param bundle ccrelay.Bundle
 ---@param configuration table the one built from it
 ---@return ccrelay.Script
@@ -199,7 +199,7 @@ function M.same_file(a, b)
   return a == b or a ~= nil and b ~= nil and a.path == b.path and a.text == b.text
 end
 
---- The faults of files, a line each.
+--- Returns the faults of files, one per line.
 ---@param faults ccrelay.Fault[]
 ---@return string
 function M.text(faults)
@@ -208,7 +208,7 @@ function M.text(faults)
   return table.concat(lines, '\n')
 end
 
---- Are two bundles the same, byte for byte?
+--- Whether two bundles are the same, byte for byte.
 ---@param a ccrelay.Bundle
 ---@param b ccrelay.Bundle
 ---@return boolean
@@ -239,8 +239,8 @@ local function files(options, bundle)
   return list
 end
 
---- The folders in which an entry changes when a bundle does: those of scripts, of its files, and of
---- every symbolic link on the way to one.
+--- Returns the folders to watch for changes of a bundle: those of its scripts and files, and of every symbolic link on
+--- the path to one.
 ---@param options ccrelay.RunOptions
 ---@param bundle ccrelay.Bundle
 ---@return string[] sorted

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- One loaded set of configuration, adapters and policy: built aside, and complete or not at all.
+-- A generation: one loaded set of configuration, adapters and policy. It guarantees that building one changes nothing
+-- in the current one, and that a generation is complete or is not made.
 local C = require 'ccrelay.c'
 local Auth = require 'ccrelay.exchange.client_auth'
 local each = require 'ccrelay.util.each'
@@ -16,11 +17,11 @@ local sandbox = require 'ccrelay.script.sandbox'
 local script_file = require 'ccrelay.script.file'
 local cache = require 'ccrelay.credentials.cache'
 
----@class ccrelay.Report what on_done is told
+---@class ccrelay.Report the argument of on_done
 ---@field status integer status sent to the client, 0 for none
 ---@field error string? name of the failure
 ---@field attempts integer number of attempts
----@field upstream ccrelay.Upstream? who answered; nil for the relay itself
+---@field upstream ccrelay.Upstream? the one that answered; nil for the relay itself
 ---@field first_byte_ms number time until the client got the first byte
 ---@field total_ms number time until the exchange was over
 ---@field usage_known boolean whether the provider reported usage
@@ -61,14 +62,14 @@ local cache = require 'ccrelay.credentials.cache'
 ---@class ccrelay.Generation
 ---@field configuration table
 ---@field providers ccrelay.Provider[] the enabled ones
----@field provider_names table<string, boolean> of all, those that are switched off too
+---@field provider_names table<string, boolean> names of all providers, also disabled ones
 ---@field policy ccrelay.Policy
 ---@field strategy string name of the policy
----@field number integer? set when it is in force
+---@field number integer? set when it comes into force
 ---@field auth ccrelay.Auth
----@field journal ccrelay.Journal
----@field built number cc_now()
----@field choices integer upstreams in all
+---@field journal ccrelay.Logger
+---@field built number moment (cc_now) of the build
+---@field choices integer number of upstreams
 ---@field counts table recent answers to count_tokens (exchange/count_coalescing.lua)
 local Generation = {}
 Generation.__index = Generation
@@ -118,7 +119,7 @@ local function load_adapter(text, file)
   return adapter
 end
 
---- The adapters among texts of scripts, by their type.
+--- Loads the adapters among the texts of scripts, by their type.
 ---@param scripts table<string, string> by name: "providers/NAME.lua"
 ---@return table<string, ccrelay.Adapter>? adapters
 ---@return ccrelay.Fault[] faults
@@ -201,7 +202,7 @@ local function load_text(self, file, text)
   return declared, nil, file
 end
 
--- A policy that is put aside still declares the providers, unless what serves instead has its own.
+-- A quarantined policy still declares the providers, unless the policy that serves instead declares its own.
 local function load_policy(self, options)
   local file, text, missing = policy_source(options)
   if missing then return nil, missing end
@@ -236,9 +237,9 @@ local function no_scheme(name)
   return 'there is no credential scheme ' .. (named and '"' .. name .. '"' or 'that is a ' .. type(name))
 end
 
--- What the scheme can tell of the provider's credentials without asking anybody, and where it will
--- ask; nil and what is wrong.
-local function tie_credentials(provider, context, warn)
+-- Checks the provider's credentials as far as is possible without a request, and sets their source. Returns nil and a
+-- message if they are wrong.
+local function set_credentials(provider, context, warn)
   local scheme = provider.scheme
   for _, note in ipairs(scheme.examine and scheme.examine(provider, context) or {}) do
     if note.severity == 'fault' then return nil, note.message end
@@ -266,9 +267,9 @@ local function add_provider(self, settings, options, faults, warnings)
   if not provider then return wrong(message) end
   provider.scheme = scheme_of(provider.credentials)
   if not provider.scheme then return wrong(no_scheme(provider.credentials)) end
-  local tied, lack = tie_credentials(provider, host.new(options.env or os.getenv),
+  local has_credentials, problem = set_credentials(provider, host.new(options.env or os.getenv),
     function(text) note(warnings, text) end)
-  if not tied then return wrong(lack) end
+  if not has_credentials then return wrong(problem) end
   self.providers[provider.index] = provider
 end
 
@@ -287,14 +288,14 @@ end
 
 ---@class ccrelay.BuildOptions
 ---@field configuration table complete, as ccrelay.config loads it
----@field adapters table<string, table> as M.adapters gives them
+---@field adapters table<string, table> from M.adapters
 ---@field scripts table<string, string>? texts by name, for the policy that routing.strategy names
 ---@field policy_path string?
----@field policy_text string? the policy itself, in place of routing.strategy
----@field instead ccrelay.Script? the policy that serves while that one is put aside
+---@field policy_text string? the policy itself, instead of that of routing.strategy
+---@field instead ccrelay.Script? the policy that serves while that one is quarantined
 ---@field env (fun(name: string): string?)?
 
---- Builds a generation: nothing in force changes by it.
+--- Builds a generation. The current one does not change.
 ---@param options ccrelay.BuildOptions
 ---@return ccrelay.Generation?
 ---@return ccrelay.Fault[] faults_or_warnings
@@ -323,7 +324,7 @@ function M.build(options)
   return self, warnings
 end
 
---- Ties the generation to what processes share; once, when it is first used in a process.
+--- Connects the generation to shared memory, when it is first used in a process. Further calls do nothing.
 function Generation:attach()
   if self.attached then return end
   self.attached = true
@@ -339,15 +340,15 @@ function Generation:attach()
   end
 end
 
---- Is to take the place of another by a reload, which may have cured what keys were refused for: said
---- once for all processes, before any of them swaps.
-function Generation:cure()
+--- Ends the suspension of keys that were not accepted, because a reload may have mended the cause. Called once for all
+--- processes, before any of them swaps.
+function Generation:forgive_keys()
   self:attach()
   suspension.forget(self)
 end
 
---- Takes the place of another in force, in this process.
----@param before ccrelay.Generation?
+--- Replaces the current generation in this process.
+---@param before ccrelay.Generation? the current one
 function Generation:succeed(before)
   self:attach()
   if not before or before == self then return end

@@ -146,7 +146,7 @@ function M.prepare(master, bundle, generation, aside)
 end
 
 local function commit(master, waiting)
-  if not waiting.aside then waiting.generation:cure() end
+  if not waiting.aside then waiting.generation:forgive_keys() end
   local text = ipc.pack { type = 'commit', turn = waiting.turn }
   for _, slot in ipairs(master:living()) do
     local told = ipc.send(master.relay, slot, text) == C.CC_OK

@@ -103,7 +103,7 @@ end
 --- Puts a generation in force, as a reload does: it serves the requests that come in from now on.
 ---@param built ccrelay.Generation
 function Stage:put_in_force(built)
-  if self.current then built:cure() end
+  if self.current then built:forgive_keys() end
   self.current = built
 end
 
