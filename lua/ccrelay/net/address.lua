@@ -1,19 +1,19 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Addresses as text: what to listen on, and base URLs.
+-- Parses and compares addresses: those to listen on, and base URLs.
 local bit = require 'bit'
 
 local M = {}
 
 ---@class ccrelay.Address
----@field host string? without brackets; "localhost" has become 127.0.0.1
+---@field host string? without brackets; "localhost" is replaced by 127.0.0.1
 ---@field port integer?
 ---@field path string? of a unix socket
----@field loopback boolean not reachable from other machines
+---@field loopback boolean whether it cannot be reached from other machines
 
 local LONGEST_HOST = 253
 local LONGEST_SOCKET = 107
 
---- The four bytes of a dotted address, or nil.
+--- Returns the four bytes of a dotted IPv4 address, or nil.
 ---@param text string
 ---@return integer[]?
 function M.ipv4(text)
@@ -42,7 +42,7 @@ local function groups(text, out)
   return true
 end
 
---- The eight groups of an IPv6 address, or nil.
+--- Returns the eight groups of an IPv6 address, or nil.
 ---@param text string
 ---@return integer[]?
 function M.ipv6(text)
@@ -58,7 +58,7 @@ function M.ipv6(text)
   return left
 end
 
--- A literal in groups of 16 bits, IPv4 as IPv4-mapped IPv6 (RFC 4291, section 2.5.5.2); and whether it is IPv4.
+-- Returns a literal as groups of 16 bits, IPv4 as IPv4-mapped IPv6 (RFC 4291, section 2.5.5.2), and whether it is IPv4.
 local function bits_of(text)
   local four = M.ipv4(text)
   if four then return { 0, 0, 0, 0, 0, 0xffff, four[1] * 256 + four[2], four[3] * 256 + four[4] }, true end
@@ -67,7 +67,7 @@ local function bits_of(text)
 end
 
 --- Whether an address is in a range in CIDR notation (RFC 4632, section 3.1; RFC 4291, section 2.3). IPv4 addresses
---- are in ranges of IPv4 alone.
+--- are only in IPv4 ranges.
 ---@param host string a literal without brackets; a name is in no range
 ---@param range string such as "10.0.0.0/8" or "fd00::/8"
 ---@return boolean
@@ -96,7 +96,7 @@ local function private4(a, b)
   return 'public'
 end
 
---- 'loopback', 'private' or 'public' for a literal, nil for a name.
+--- Returns 'loopback', 'private' or 'public' for a literal, nil for a name.
 ---@param host string
 ---@return string?
 function M.reach(host)
@@ -111,7 +111,7 @@ function M.reach(host)
   return 'public'
 end
 
--- An address as its numbers, so that two spellings of one are equal; nil for a name.
+-- Returns the numbers of an address, so that two spellings of the same address are equal; nil for a name.
 local function numbers(host)
   local four, six = M.ipv4(host), M.ipv6(host)
   if six and six[1] + six[2] + six[3] + six[4] + six[5] == 0 and six[6] == 0xffff then
@@ -127,7 +127,7 @@ local function is_localhost(name)
   return name == 'localhost' or name:find '%.localhost$' ~= nil
 end
 
---- Whether connecting to a URL surely leads to a listener. Other names of this machine and addresses of its
+--- Whether a connection to a URL certainly reaches a listener. Other names of this machine and the addresses of its
 --- interfaces are not known here.
 ---@param url ccrelay.Url
 ---@param listen ccrelay.Address
@@ -147,7 +147,7 @@ end
 
 --- Reads "host:port", "[v6]:port" or "unix:/path".
 ---@param text string
----@return ccrelay.Address? address nil when it is none of these
+---@return ccrelay.Address? address nil if it is none of these
 function M.listen(text)
   local path = text:match '^unix:(.+)$'
   if path then
@@ -166,10 +166,10 @@ function M.listen(text)
   return { host = host, port = port, loopback = M.reach(host) == 'loopback' }
 end
 
---- The URL at which a client on this machine reaches a listener.
+--- Returns the URL at which a client on this machine reaches a listener.
 ---@param where string "host:port" or "[v6]:port"
 ---@param tls boolean whether it serves https
----@return string? url nil when it has no port, as a unix socket
+---@return string? url nil if it has no port, like a Unix socket
 function M.client_url(where, tls)
   local place = M.listen(where)
   if not place or not place.host then return nil end
@@ -189,11 +189,11 @@ end
 ---@field scheme string
 ---@field host string without brackets
 ---@field port integer
----@field path string without a slash at its end
+---@field path string without a trailing slash
 
 local PORTS = { http = 80, https = 443 }
 
---- Writes a URL, without a port that goes without saying.
+--- Formats a URL, without the default port of its scheme.
 ---@param url ccrelay.Url
 ---@return string
 function M.text(url)

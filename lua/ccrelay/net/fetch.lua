@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Sends HTTP requests of the relay's own, for credentials and lists of models, and checks whether an origin takes
--- connections. Within tasks only (sched/task.lua): a task waits while the loop goes on.
+-- Sends the relay's own HTTP requests, for credentials and lists of models, and checks whether an origin accepts
+-- connections. Must be called within tasks (sched/task.lua): a task waits while the loop goes on.
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local each = require 'ccrelay.util.each'
@@ -43,20 +43,20 @@ end
 
 ---@class ccrelay.FetchSpec
 ---@field url string with path and query
----@field method string? GET
+---@field method string? GET by default
 ---@field headers table<string, string>?
 ---@field body string?
----@field timeout_ms number? 5000
----@field answer_bytes number? 65536
+---@field timeout_ms number? 5000 by default
+---@field answer_bytes number? largest answer; 65536 by default
 ---@field signer ccrelay.Signer?
----@field direct boolean? by no proxy
+---@field direct boolean? without a proxy
 ---@field ca_file string?
----@field origin integer? of a provider, in place of what url, direct and ca_file make
+---@field origin integer? origin of a provider, instead of one made from url, direct and ca_file
 
 ---@class ccrelay.Fetched
 ---@field status integer
 ---@field body string
----@field header fun(name: string): string? until the task waits again
+---@field header fun(name: string): string? valid until the task waits again
 
 local function split(text)
   local base, query = string.match(text, '^([^?#]*)(.*)$')
@@ -66,7 +66,7 @@ local function split(text)
   return url, path .. string.gsub(query, '#.*$', '')
 end
 
--- The header lines of a request, those of its signature included; nil and a message when it cannot be signed.
+-- Returns the header lines of a request, including its signature; nil and a message if it cannot be signed.
 local function head_of(spec, url, target, method)
   local lines = lines_of(spec.headers)
   if not spec.signer then return lines end
@@ -76,7 +76,8 @@ local function head_of(spec, url, target, method)
   return lines .. signed
 end
 
---- Sends a request and waits for its answer, whatever its status. Redirects are not followed. Within a task only.
+--- Sends a request and waits for its answer, whatever its status. Does not follow redirects. Must be called within a
+--- task.
 ---@param spec ccrelay.FetchSpec
 ---@return ccrelay.Fetched? answer
 ---@return string? message
@@ -105,7 +106,7 @@ function M.send(spec)
   end }
 end
 
---- Connects to an origin, sends nothing and closes. Within a task only.
+--- Connects to an origin, sends nothing and closes. Must be called within a task.
 ---@param number integer of the origin
 ---@param timeout_ms number
 ---@return boolean connected

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Tells C of an origin: a host and port to connect to, with or without TLS, directly or through a proxy.
+-- Registers an origin with C: a host and port to connect to, with or without TLS, directly or through a proxy.
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
 local slice = require 'ccrelay.util.slice'
@@ -12,10 +12,10 @@ local spec = ffi.new 'struct cc_origin'
 
 ---@class ccrelay.OriginOptions
 ---@field proxy ccrelay.Proxy? nil: directly
----@field ca_file string? certificates to trust in place of the system's
----@field allow_public_http boolean? plain HTTP to an address that is not private
+---@field ca_file string? certificates to trust instead of the system's
+---@field allow_public_http boolean? whether plain HTTP to a public address is allowed
 
---- The number of an origin in this process; the same origin has the same number.
+--- Returns the number of an origin in this process. The same origin always has the same number.
 ---@param relay ffi.cdata*
 ---@param url ccrelay.Url
 ---@param options ccrelay.OriginOptions

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Which HTTP proxy an upstream is reached through, by the usual variables and curl's rules.
+-- Chooses the HTTP proxy for an upstream, by the usual environment variables and curl's rules.
 local address = require 'ccrelay.net.address'
 local base64 = require 'ccrelay.util.base64'
 local texts = require 'ccrelay.util.text'
@@ -59,7 +59,7 @@ local function is_exempt(env, host, port)
   return false
 end
 
---- The proxy for an upstream: nil when there is none, nil and a message when it is named wrongly.
+--- Returns the proxy for an upstream: nil if there is none, nil and a message if the variable is malformed.
 ---@param url ccrelay.Url
 ---@param env fun(name: string): string?
 ---@return ccrelay.Proxy?

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Signs requests of the relay's own with AWS Signature Version 4; C computes the signature.
+-- Signs the relay's own requests with AWS Signature Version 4. C computes the signature.
 local C = require 'ccrelay.c'
 local ffi = require 'ffi'
 local slice = require 'ccrelay.util.slice'
@@ -16,7 +16,7 @@ local M = {}
 
 local spec = ffi.new 'struct cc_signer'
 
---- Fills the border's form of a signer; the texts must live as long as it is used.
+--- Fills the C structure of a signer. Its texts must stay alive as long as the structure is used.
 ---@param into ffi.cdata* struct cc_signer
 ---@param signer ccrelay.Signer
 function M.fill(into, signer)
@@ -28,11 +28,11 @@ function M.fill(into, signer)
   into.skew_ms = signer.skew_ms or 0
 end
 
---- The header lines that sign a request.
+--- Returns the header lines that sign a request.
 ---@param signer ccrelay.Signer
 ---@param now number milliseconds since 1970
 ---@param request { method: string, host: string, target: string, lines: string, body: string }
----@return string? lines nil when it cannot be signed
+---@return string? lines nil if it cannot be signed
 ---@return integer? code error of C
 function M.sign(signer, now, request)
   M.fill(spec, signer)

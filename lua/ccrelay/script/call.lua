@@ -28,7 +28,7 @@ function M.adapter(script, ...)
   return leave(script(...))
 end
 
---- pcall for library code that may call scripts: after an error the library's state is restored.
+--- Is pcall for library code that may call scripts: after an error the library's state is restored.
 ---@param work function
 ---@param ... any its arguments
 ---@return boolean ok
@@ -37,7 +37,7 @@ function M.pcall(work, ...)
   return leave(pcall(work, ...))
 end
 
---- xpcall for library code that may call scripts, as M.pcall.
+--- Is xpcall for library code that may call scripts, like M.pcall.
 ---@param work function
 ---@param handler fun(message: any): any
 ---@param ... any arguments of work
@@ -47,7 +47,7 @@ function M.xpcall(work, handler, ...)
   return leave(xpcall(work, handler, ...))
 end
 
---- coroutine.resume for a coroutine that may run scripts, as M.pcall.
+--- Is coroutine.resume for a coroutine that may run scripts, like M.pcall.
 ---@param thread thread
 ---@param ... any
 ---@return boolean ok
@@ -61,7 +61,7 @@ local function back(adapter, ...)
   return ...
 end
 
---- Wraps a library function that scripts call: the watchdog's clock all but stops while it runs.
+--- Wraps a library function that scripts call: while it runs, hardly any time counts for the watchdog.
 ---@param inner function
 ---@return function
 function M.library(inner)

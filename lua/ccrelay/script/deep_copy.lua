@@ -16,7 +16,7 @@ local LENIENT = { deepest = 100, most = 100000, plain = false }
 local NO_KEYS = { table = true, ['function'] = true, userdata = true, thread = true }
 
 local copy
-local count = 0 -- of members in the copy at hand
+local count = 0 -- members copied so far
 
 local function check_table(value, path, rules, depth)
   if rules.plain and debug.getmetatable(value) ~= nil then error({ path .. ' has a metatable' }, 0) end
@@ -47,8 +47,8 @@ local function run(value, what, rules)
   return nil, type(result) == 'table' and result[1] or tostring(result)
 end
 
---- Copies a value that has to be plain: it may have no metatables, and no tables or functions as keys. What is not a
---- table is returned as it is.
+--- Copies a value that must be plain: without metatables, and without tables or functions as keys. A value that is not
+--- a table is returned unchanged.
 ---@param value any
 ---@param what string its name in the message
 ---@return any copy

@@ -10,11 +10,11 @@ local M = {}
 local MUCH_KB = 32 * 1024
 local LONGEST_REASON, LONGEST_MESSAGE = 300, 16 * 1024
 
--- Whether there were errors since the last M.clean_up, and those of them that are a policy's own.
+-- Whether there were errors since the last M.clean_up, and which of them were raised by a policy.
 M.any = false
 M.of_policies = {} ---@type { generation: ccrelay.Generation, why: string }[]
 
--- Where in the policy an exchange was, from the traceback.
+-- The place in the policy where an exchange was, from the traceback.
 local function place_of(exchange, traceback)
   local strategy = exchange.generation.strategy
   for place in string.gmatch(traceback, '%f[%S]%S+%.lua:%d+') do
@@ -45,7 +45,7 @@ function M.note(exchange, value, traceback)
     { 'id', exchange.id, 'traceback', traceback }, 4)
 end
 
---- Forgets the errors and collects what the scripts left. To be called when their coroutines are gone.
+--- Forgets the errors and collects the garbage of the scripts. Must be called after their coroutines have ended.
 function M.clean_up()
   M.any, M.of_policies = false, {}
   if collectgarbage 'count' > MUCH_KB then collectgarbage() end

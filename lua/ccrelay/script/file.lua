@@ -9,14 +9,14 @@ local sandbox = require 'ccrelay.script.sandbox'
 
 local M = {}
 
--- Lua shortens long names of chunks; a deadline may strike in a line of the library's.
+-- Lua shortens long chunk names, and a deadline may expire in a line of the library.
 local function is_of(place, file)
   return place == file or string.sub(place, 1, 3) == '...' and string.sub(file, 3 - #place) == string.sub(place, 4)
 end
 
---- A fault in a file.
+--- Makes the fault of a file.
 ---@param file string
----@param message string with the line, if Lua says it
+---@param message string with the line, if Lua reports it
 ---@return ccrelay.Fault
 function M.failed(file, message)
   local place, line, rest = string.match(message, '^([^\n]-):(%d+): (.*)$')
@@ -28,7 +28,7 @@ local function traceback(message)
   return type(message) == 'string' and message or 'an error that is a ' .. type(message)
 end
 
--- A deadline that is due when the script ends may strike behind it, before the library is told so.
+-- A deadline that expires just as the script ends may raise its error after the script, so the call is protected here.
 local function protected(script, ...)
   local whole, ok, result, message = call.pcall(call.xpcall, script, traceback, ...)
   if whole then return ok, result, message end
@@ -37,7 +37,7 @@ end
 
 local tell = function() end
 
---- Has the name of a file told before any code of it runs.
+--- Sets a function that is called with the name of each file before its code runs.
 ---@param told fun(file: string)
 function M.on_load(told)
   tell = told
@@ -70,7 +70,7 @@ function M.run(text, file, environment)
   return result
 end
 
---- A copy of what a file returned, without metatables.
+--- Copies the value that a file returned, without metatables.
 ---@param file string
 ---@param what string for messages
 ---@param value any

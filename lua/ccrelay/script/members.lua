@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Tells scripts of names that do not exist, with the nearest one that does; so a slip is an error where it is made.
+-- Makes errors for names that do not exist, with the nearest name that does. So a misspelt name is an error at the line
+-- where it is written.
 local each = require 'ccrelay.util.each'
 local fault = require 'ccrelay.util.fault'
 
@@ -14,7 +15,7 @@ local function names_of(known)
   return list
 end
 
---- What follows a message about a name that does not exist: the nearest that does, or all if they are few.
+--- Returns the end of a message about a name that does not exist: the nearest name that does, or all if they are few.
 ---@param name any
 ---@param known table<string, any> by the names that exist
 ---@return string
@@ -25,7 +26,7 @@ function M.suggestion(name, known)
   return #list > 0 and #list <= FEW and '; expected ' .. fault.either(list) or ''
 end
 
---- What to say of a name that something does not have.
+--- Returns the message about a name that something does not have.
 ---@param what string "an outcome"
 ---@param name any
 ---@param known table<string, any> by the names that it has
@@ -41,7 +42,7 @@ function M.is_milliseconds(value)
   return type(value) == 'number' and value >= 0 and value < 2 ^ 31
 end
 
--- Where the script is that called the library: the innermost function with an environment of its own.
+-- Returns the place in the script that called the library: the innermost function with an environment of its own.
 local function place()
   for level = 3, math.huge do
     local info = debug.getinfo(level, 'fSl')
@@ -58,7 +59,7 @@ function M.raise(message)
   error(place() .. message, 0)
 end
 
---- Raises such an error when a script's table has a name that means nothing.
+--- Raises an error at the line of the script if its table has an unknown name.
 ---@param what string "what exchange:race takes"
 ---@param given any nil is fine, anything but a table is not
 ---@param known table<string, any> by the names it may have

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- os.date of scripts: that of Lua with a time zone, and with nothing but the conversions that C99 has.
+-- Provides os.date for scripts: that of Lua, with time zones, restricted to the conversions of C99.
 local C = require 'ccrelay.c'
 
 local M = {}
@@ -19,7 +19,7 @@ local function check(format)
   end
 end
 
--- Seconds east of Greenwich, and the zone as %z shows it.
+-- Returns the offset of a zone in seconds east of UTC, and the zone as %z shows it.
 local function offset_of(zone)
   if zone == 'UTC' or zone == 'Z' then return 0, '+0000' end
   local sign, hours, minutes = string.match(tostring(zone), '^([+-])(%d%d):?(%d%d)$')
@@ -31,14 +31,14 @@ local function offset_of(zone)
   return sign == '+' and seconds or -seconds, sign .. hours .. minutes
 end
 
--- The zone in place of %z and %Z, which C would tell as Greenwich's.
+-- Replaces %z and %Z by the zone, because C would print that of UTC.
 local function with_zone(format, shown)
   local marked = string.gsub(format, '%%(.)', { z = shown, Z = shown })
   return marked
 end
 
---- A date: os.date(format, time, zone). Without a format "%c"; "*t" gives a table. Without a time now. Without a
---- zone that of the machine (TZ), or UTC where the format begins with "!".
+--- Formats a date, as os.date of Lua with a time zone. The default format is "%c"; "*t" gives a table. The default time
+--- is now. The default zone is that of the machine (TZ), or UTC if the format begins with "!".
 ---@param format string?
 ---@param time number? seconds since 1970
 ---@param zone string? "UTC" or an offset such as "+02:00"

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- How long a pattern of Lua may take at worst. What is repeated may try every place of the text again
--- for each try of what is repeated before it, unless what follows tells at once where it has to end: as
--- in "%s*:", whose parts have no byte in common.
+-- Estimates the worst-case time of a Lua pattern. A repeated part may try every position of the text again for each try
+-- of the repeated part before it, unless the next part fixes where it has to end: as in "%s*:", whose parts have no
+-- byte in common.
 local bit = require 'bit'
 
 local M = {}
@@ -14,7 +14,7 @@ local bytes = {}
 for byte = 0, 255 do bytes[byte + 1] = string.char(byte) end
 local ALL = table.concat(bytes)
 
--- The bytes a part of one class matches, a bit each.
+-- Returns the bytes that a part of one class matches, as a bit set.
 local function bits_of(part)
   if part.bits then return part.bits end
   local bits = { 0, 0, 0, 0, 0, 0, 0, 0 }
@@ -44,7 +44,7 @@ local function set_end(pattern, index)
   return place
 end
 
--- The item at index: its last byte, whether it stands for one byte of a class, whether it may take long.
+-- Returns the last byte of the item at index, whether it matches one byte of a class, and whether it may be slow.
 local function item_at(pattern, index)
   local first, second = string.sub(pattern, index, index), string.sub(pattern, index + 1, index + 1)
   if first == '[' then return set_end(pattern, index), true, false end
@@ -55,8 +55,8 @@ local function item_at(pattern, index)
   return index + 1, not string.find(second, '%d'), string.find(second, '%d') ~= nil
 end
 
--- The parts of a pattern: { class =, mark = } for what matches one byte or several, { slow = true }
--- for back references and balanced texts.
+-- Splits a pattern into parts: { class =, mark = } for a class that may be repeated, { slow = true } for back
+-- references and balanced texts.
 local function parts_of(pattern)
   local list, index = {}, string.byte(pattern) == 94 and 2 or 1
   while index <= #pattern do
@@ -73,8 +73,8 @@ local function parts_of(pattern)
   return list
 end
 
--- Whether only one end of a repeated part can lead on.
-local function is_told(list, index, last)
+-- Whether a repeated part can end at one position only.
+local function has_fixed_end(list, index, last)
   for place = index + 1, last do
     local part = list[place]
     if part.slow or have_common(list[index], part) then return false end
@@ -83,14 +83,14 @@ local function is_told(list, index, last)
   return true
 end
 
--- How often the size of the text is a factor for the parts from first to last, and 2. In what nothing
--- has to follow, the last parts never fail.
+-- Returns the exponents of the size of the text and of 2 for the parts from first to last. If nothing has to follow
+-- them, the last parts never fail.
 local function weigh(list, first, last, has_to_end)
   local many, twice, long = 0, 0, 0
   while not has_to_end and last > first and OPTIONAL[list[last].mark] do last, long = last - 1, 1 end
   for index = first, last do
     local part, is_end = list[index], index == last and not has_to_end
-    local is_free = not part.slow and (is_end or is_told(list, index, last))
+    local is_free = not part.slow and (is_end or has_fixed_end(list, index, last))
     if is_free then
       if REPEATS[part.mark] and not is_end then long = 1 end
     elseif part.slow or REPEATS[part.mark] then
@@ -102,7 +102,7 @@ local function weigh(list, first, last, has_to_end)
   return many + long, twice
 end
 
--- The place of the part that takes whatever is left: "." repeated, and nothing has to come after it.
+-- Returns the index of a part that matches the rest of the text: a repeated ".", after which nothing has to follow.
 local function place_of_rest(list)
   for index = #list, 1, -1 do
     local part = list[index]
@@ -127,7 +127,7 @@ end
 
 local known, count = {}, 0
 
---- About how many bytes are looked at when a pattern is tried on a text of this size, at worst.
+--- Returns about how many bytes are examined, in the worst case, when a pattern is matched on a text of this size.
 ---@param pattern string
 ---@param size integer
 ---@return number

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The world a policy or adapter runs in: no way out, nothing it can change for others, and no
--- string function that can run for minutes where no deadline reaches it.
+-- Makes the environment in which a policy or adapter runs. It guarantees that a script reaches nothing outside of it,
+-- changes nothing for other scripts, and cannot run a string function for minutes where no deadline stops it.
 local C = require 'ccrelay.c'
 local bit = require 'bit'
 local pattern_cost = require 'ccrelay.script.pattern_cost'
@@ -38,8 +38,7 @@ bounded.dump = nil
 
 ffi.cdef 'void *memmem(const void *text, size_t text_size, const void *wanted, size_t wanted_size);'
 
--- string.find tries the whole of what is wanted at every place; memmem of the C library takes a time that grows
--- with the sum of both sizes.
+-- string.find compares the whole needle at every position; memmem of the C library takes linear time.
 local function find_plain(text, wanted, init)
   local first = init < 0 and math.max(#text + init, 0) or math.max(init - 1, 0)
   if first > #text then return nil end
@@ -70,7 +69,7 @@ function bounded.gmatch(subject, pattern)
 end
 bounded.gfind = nil
 
--- Functions of C that call a script which calls them again take from a stack that Lua does not bound.
+-- C functions that call a script which calls them again use the C stack, which Lua does not bound.
 local function nested(name, inner, ...)
   if depth >= DEEPEST then error(name .. ' within ' .. name .. ', too deep', 3) end
   depth = depth + 1
@@ -105,7 +104,7 @@ end
 local tables = {}
 for name, value in each(table) do tables[name] = value end
 
--- In Lua and not compiled, so that a deadline can stop it between two comparisons.
+-- Written in Lua and not compiled, so that a deadline can stop a sort between two comparisons.
 local function is_less(a, b) return a < b end
 jit.off(is_less)
 
@@ -132,7 +131,7 @@ end
 local methods = debug.getmetatable('')
 local unbounded = methods.__index
 
---- A script goes on that has called the library.
+--- Enters the script again after a call into the library.
 ---@param wide boolean?
 function M.resume(wide)
   M.wide = wide or false
@@ -140,27 +139,27 @@ function M.resume(wide)
   C.cc_watchdog_enter(C.CC_SCRIPT)
 end
 
---- Script code begins to run: methods of strings are the bounded ones until M.leave.
----@param wide boolean? an adapter's code, which has the unbounded ones
+--- Enters script code: string methods are the bounded ones until M.leave.
+---@param wide boolean? whether the code is an adapter's, which has the unbounded methods
 function M.enter(wide)
   depth = 0
   M.resume(wide)
 end
 
---- The library goes on.
+--- Leaves script code: the library goes on.
 function M.leave()
   C.cc_watchdog_enter(C.CC_LIBRARY)
   methods.__index = unbounded
 end
 
---- The library goes on because the script called it.
+--- Leaves script code that calls the library.
 function M.call()
   C.cc_watchdog_enter(C.CC_CALLED)
   methods.__index = unbounded
 end
 
--- An error of the library leaves the library's world in force; a script that catches it goes on in
--- its own. The handler of xpcall runs when the stack is unwound: within an error no deadline counts.
+-- After an error in the library its state is still in force; a script that catches the error has to get its own back.
+-- The handler of xpcall runs after the stack is unwound, because no deadline applies inside an error.
 local function catching(wide)
   local function go_on(...)
     M.resume(wide)
@@ -184,7 +183,7 @@ local function refuse_write(_, name)
   error('globals are read-only; write "local ' .. tostring(name) .. '"', 2)
 end
 
---- A view of a table that cannot be written to.
+--- Returns a read-only view of a table.
 ---@param source table
 ---@param complain (fun(self: table, name: any))?
 ---@return table
@@ -218,7 +217,7 @@ local function requirer(modules)
   end
 end
 
---- The keys of a table as text, in order.
+--- Returns the keys of a table as text, sorted.
 ---@param set table
 ---@return string
 function M.names(set)
@@ -236,9 +235,9 @@ local function time(date)
   return date and os.time(date) or math.floor(C.cc_time() / 1000)
 end
 
---- An environment of its own for one script.
+--- Makes the environment of one script.
 ---@param modules table<string, any> what require finds
----@param wide boolean? for adapters: string functions without bounds, and the environment's variables
+---@param wide boolean? for adapters: unbounded string functions, and environment variables
 ---@return table
 function M.environment(modules, wide)
   local protected, handled = catching(wide)

@@ -24,7 +24,7 @@ local function workers(master)
   return list
 end
 
---- The state of the relay, as a table for JSON.
+--- Returns the state of the relay, as a table for JSON.
 ---@param master table
 ---@return table
 function M.status(master)
@@ -86,11 +86,11 @@ local function figures(master)
   for _, one in ipairs(workers(master)) do open = open + one.exchanges end
   local gauges = {
     { name = 'exchanges_open', help = 'client requests under way', value = open },
-    { name = 'generation', help = 'number of the generation in force', value = master.number },
+    { name = 'generation', help = 'number of the current generation', value = master.number },
     { name = 'reloads', help = 'reloads done', value = master.reloads },
     { name = 'reloads_refused', help = 'reloads refused for a fault', value = master.failed },
     { name = 'worker_restarts', help = 'workers replaced', value = master.restarts },
-    { name = 'log_lines_dropped', help = 'log lines lost to a slow sink', value = C.cc_log_dropped() },
+    { name = 'log_lines_dropped', help = 'log lines lost to a slow output', value = C.cc_log_dropped() },
   }
   for _, gauge in ipairs(of_providers(master)) do gauges[#gauges + 1] = gauge end
   return metrics.text(metrics.counters(), gauges)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The event loop of a worker: takes one event after the other from C and resumes the coroutine of its exchange.
+-- Runs the event loop of a worker: it takes one event after the other from C and resumes the coroutine of its exchange.
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local Exchange = require 'ccrelay.exchange'
@@ -111,7 +111,7 @@ end
 
 handlers[C.CC_EVENT_FETCH] = function(_, id) task.fetched(id) end
 
--- Resumes exchanges that tasks have news for: they must not run inside a task.
+-- Resumes exchanges that a task has woken. They must not run inside the task.
 function Loop:resume_posted()
   while #wait.posted > 0 do
     local list = wait.posted
@@ -153,7 +153,7 @@ end
 
 local function next_event(relay, event) return (C.cc_next(relay, event)) end
 
---- Serves until no event can come any more, or a handler of the worker returns true.
+--- Serves until no more events can come, or a handler of the worker returns true.
 ---@param relay ffi.cdata*
 ---@param worker ccrelay.Worker
 function M.run(relay, worker)

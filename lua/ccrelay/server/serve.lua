@@ -15,7 +15,7 @@ local M = {}
 
 local DENIED = { should_retry = false }
 
--- Identifies the client; false when it was refused.
+-- Identifies the client. Returns false if it was refused.
 local function enter(exchange)
   local rules, header = exchange.generation.auth, exchange.header
   if rules.open and exchange.peer ~= 'unix' and not client_auth.is_local(header.host, header.origin) then
@@ -44,7 +44,7 @@ local function is_full(exchange)
   return count > most
 end
 
--- Whether this relay has sent the request itself; answers 508 then.
+-- Whether this relay has sent the request itself; if so, answers 508.
 local function has_come_back(exchange)
   if not C.cc_request_loops(exchange.relay, exchange.handle) then return false end
   respond.error(exchange, 508, 'this request has come back to the relay that sent it (CDN-Loop): '
