@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
--- From configuration to the bounds and deadlines of the C side.
+-- Passes the bounds and deadlines of the configuration to C.
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 
 local M = {}
 
---- Puts the configuration's bounds in force for all that starts later.
+--- Applies the configuration's bounds to everything that starts from now on.
 ---@param relay ffi.cdata*
 ---@param configuration table
 function M.apply(relay, configuration)

@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Walks a document along the schema: values with defaults filled in on one side, every fault and
--- warning on the other.
+-- Checks a document by the schema. It makes the values, with defaults filled in, and collects every fault and warning.
 local document = require 'ccrelay.config.document'
 local each = require 'ccrelay.util.each'
 local expand = require 'ccrelay.config.expand'
@@ -11,7 +10,7 @@ local types = require 'ccrelay.config.types'
 
 local M = {}
 
-local SHORTEST_KEY = 8 -- what is shorter stands in for one, as "ollama" does
+local SHORTEST_KEY = 8 -- a shorter value is a placeholder, such as "ollama"
 
 ---@class ccrelay.Check
 ---@field file string?
@@ -20,12 +19,12 @@ local SHORTEST_KEY = 8 -- what is shorter stands in for one, as "ollama" does
 ---@field lack fun(name: string): string why a variable or file has no value
 ---@field faults ccrelay.Fault[]
 ---@field warnings ccrelay.Fault[]
----@field lines table<string, integer> where each path stands
+---@field lines table<string, integer> line of each path
 ---@field more integer faults beyond the first thousand
----@field guards boolean? whether files that others could have written are refused
----@field literals string[] paths of secrets that are written out
----@field skip string? the variable or file without a value that makes the list member at hand be skipped
----@field idle boolean? the provider at hand is not enabled: what it lacks is no fault
+---@field guards boolean? whether files that others may write to are refused
+---@field literals string[] paths of secrets that are written as plain text
+---@field skip string? the variable or file without a value for which the current list member is skipped
+---@field idle boolean? whether the current provider is disabled: then missing values are no faults
 local Check = {}
 Check.__index = Check
 
@@ -36,7 +35,7 @@ function M.new(fields)
   return setmetatable(fields, Check)
 end
 
---- Adds a fault; its line is that of the path unless given.
+--- Adds a fault. Its line is that of the path by default.
 function Check:fault(fields)
   if #self.faults >= fault.MOST then
     self.more = self.more + 1
@@ -46,7 +45,7 @@ function Check:fault(fields)
   self.faults[#self.faults + 1] = fault.new(fields)
 end
 
---- All faults, sorted; a thousand at most, then how many more.
+--- Returns all faults, sorted: a thousand at most, then the number of the others.
 ---@return ccrelay.Fault[]
 function Check:refusal()
   local list = fault.sorted(self.faults)
@@ -61,7 +60,7 @@ function Check:warn(path, message, line)
   self.warnings[#self.warnings + 1] = fault.new(fields)
 end
 
---- The path of a member of a mapping.
+--- Returns the path of a member of a mapping.
 ---@param path string
 ---@param name string
 ---@return string
@@ -76,7 +75,7 @@ local function names(rows)
   return list
 end
 
---- The row called name.
+--- Returns the row of a name.
 function M.find(rows, name)
   for _, row in ipairs(rows) do
     if row[1] == name then return row end
@@ -117,13 +116,13 @@ function Check:scalar(node, row, path)
   return value
 end
 
--- A file that decides whom to trust must obey the rule for configurations.
+-- A file that decides whom to trust must be as protected as a configuration.
 function Check:guard(name, path)
   local reason = file.refused(name)
   if reason then self:fault { path = path, message = ('"%s" is %s'):format(fault.printable(name), reason) } end
 end
 
---- A deep copy of plain data.
+--- Makes a deep copy of plain data.
 function M.copy(value)
   if type(value) ~= 'table' then return value end
   local result = {}
@@ -143,7 +142,7 @@ function Check:unknown(name, line, rows, path)
   self:fault { path = M.join(path, name), line = line, message = 'there is no such key', hint = hint }
 end
 
---- Checks a mapping against rows; every row without a key gets its default.
+--- Checks a mapping against rows. Absent keys get their default.
 ---@param node ccrelay.Node
 ---@param rows table[]
 ---@param path string
@@ -208,7 +207,7 @@ function Check:list(node, row, path)
   return self:members({ items = items }, row, path)
 end
 
--- A name that is nearly a usual one is most likely a slip.
+-- A name that is almost a usual one is most likely a typing error.
 local function is_slip(name, row)
   for _, usual in ipairs(row.usual or {}) do
     if name == usual then return nil end
@@ -238,7 +237,7 @@ function Check:unused(row, path)
   self:warn(path, 'accepted for compatibility, not used' .. (row.instead and '; ' .. row.instead or ''))
 end
 
---- Checks any value against its row; nil when it is faulty, skipped or absent.
+--- Checks a value against its row. Returns nil if it is faulty, skipped or absent.
 ---@param node ccrelay.Node
 ---@param row table
 ---@param path string

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The schema with the keys that adapters declare for entries of their type, for what tells of it.
+-- Adds to the schema the keys that adapters declare for providers of their type, for documentation and editors.
 local each = require 'ccrelay.util.each'
 local schema = require 'ccrelay.config.schema'
 local types = require 'ccrelay.config.types'
@@ -13,7 +13,8 @@ local function with(row, changes)
   return copy
 end
 
--- A key that several declare: secret when one of them says so, of any form when they differ in it.
+-- Merges a key that several adapters declare: it is secret if it is so in one of them, and of any type if the types
+-- differ.
 local function add(rows, places, kind, field)
   local name = field[1]
   local place, form = places[name], field.type or field[2]
@@ -47,7 +48,7 @@ local function provider_rows(fields, adapters)
   return rows
 end
 
---- The root row, with what these adapters add to an entry of providers.
+--- Returns the root row, with the keys that these adapters add to providers.
 ---@param adapters table<string, table>? by type
 ---@return table
 function M.schema(adapters)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The schema told to others: a JSON Schema for editors, the reference page, the starter file.
+-- Generates documents from the schema: a JSON Schema for editors, the reference page, the starter file.
 local complete = require 'ccrelay.config.complete'
 local discover = require 'ccrelay.config.discover'
 local json = require 'ccrelay.util.json'
@@ -58,7 +58,7 @@ function of_type(row)
   return maker and maker(row) or { type = 'string' }
 end
 
---- A JSON Schema (draft 2020-12) for editors, as a table for ccrelay.json.
+--- Returns a JSON Schema (draft 2020-12) for editors, as a table for ccrelay.json.
 ---@param adapters table<string, table>? by type, for the keys they declare
 ---@return table
 function M.json_schema(adapters)
@@ -108,7 +108,7 @@ local function lines(rows, path, out)
   return out
 end
 
---- The reference of all keys, in Markdown.
+--- Returns the reference of all keys, in Markdown.
 ---@param adapters table<string, table>? by type, for the keys they declare
 ---@return string
 function M.reference(adapters)
@@ -118,11 +118,11 @@ end
 
 local function nothing() end
 
---- A commented configuration to start from, with the providers whose variables are set.
+--- Returns a commented configuration to start from, with the providers whose variables are set.
 ---@param format 'yaml'|'toml'
 ---@param env (fun(name: string): string?)? no variables unless given
----@return string text it names variables and has no value of them
----@return string[] notes what was found, and what was left out
+---@return string text it names variables, but holds none of their values
+---@return string[] notes which providers were found, and which were left out
 function M.init_text(format, env)
   local providers, left_out = discover.providers(env or nothing)
   local notes = {}

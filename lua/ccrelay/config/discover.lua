@@ -6,11 +6,11 @@ local M = {}
 ---@class ccrelay.Discovered
 ---@field name string
 ---@field type string
----@field from string? the variable that it was found by; nil for those that are always there
+---@field from string? the variable by which it was found; nil for providers that are always included
 ---@field settings { [1]: string, [2]: string }[] names and values of settings
 ---@field mapping table<string, string>? an example of model_mapping
 ---@field key string
----@field whole boolean? the starter file shows all settings of this one
+---@field whole boolean? whether the starter file shows all of its settings
 
 -- The first of the variables that is set and not empty.
 local function first(env, names)
@@ -80,11 +80,11 @@ end
 
 local SEARCHES = { bedrock, vertex, azure, keyed('zai', 'ZAI_API_KEY'), keyed('minimax', 'MINIMAX_API_KEY') }
 
---- Returns the providers for a starter file, those to be tried first first. Without any variable these are anthropic,
---- zai and ollama, as in the built-in configuration; otherwise anthropic, those found, and ollama.
+--- Returns the providers for a starter file, in the order in which they are tried. Without any variable these are
+--- anthropic, zai and ollama, as in the built-in configuration; otherwise anthropic, those found, and ollama.
 ---@param env fun(name: string): string?
 ---@return ccrelay.Discovered[] providers
----@return string[] notes what was left out although a variable of it is set
+---@return string[] notes providers that were left out although one of their variables is set
 function M.providers(env)
   local list, notes, found = {
     { name = 'anthropic', type = 'anthropic', from = first(env, { 'ANTHROPIC_API_KEY' }), settings = {},

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The tree that every format is read into: values with the line they stand on, nothing resolved that
--- only the schema can decide.
+-- The document tree into which every format is parsed: values with their line numbers, uninterpreted where only the
+-- schema can decide.
 local each = require 'ccrelay.util.each'
 local fault = require 'ccrelay.util.fault'
 
@@ -11,11 +11,11 @@ local M = {}
 ---@field line integer?
 ---@field names string[]? of a map: its keys, in order
 ---@field values table<string, ccrelay.Node>? of a map
----@field lines table<string, integer>? of a map: where each key stands
+---@field lines table<string, integer>? of a map: line of each key
 ---@field items ccrelay.Node[]? of a list
 ---@field type 'string'|'integer'|'float'|'boolean'|'null'|'date'? of a scalar
 ---@field text string? of a scalar: as written
----@field plain boolean? of a scalar: written without quotes in YAML, so text is what counts
+---@field plain boolean? of a scalar: written without quotes in YAML, so that only its text counts
 
 M.MOST_VALUES = 65536
 M.MOST_MEMBERS = 16384
@@ -33,7 +33,7 @@ function M.scalar(type, text, line)
   return { kind = 'scalar', type = type, text = text, line = line }
 end
 
---- Adds name to a map; false when it is there already.
+--- Adds a name to a map. Returns false if the map has it already.
 function M.put(map, name, node, line)
   if map.values[name] then return false end
   map.names[#map.names + 1] = name
@@ -41,7 +41,7 @@ function M.put(map, name, node, line)
   return true
 end
 
---- Takes name out of a map and returns what it held.
+--- Removes a name from a map and returns its value.
 function M.take(map, name)
   local node = map.values[name]
   map.values[name], map.lines[name] = nil, nil
@@ -90,7 +90,7 @@ function from(value, depth, path)
   return #value > 0 and from_list(value, depth, path) or from_map(value, depth, path)
 end
 
---- The tree of plain Lua tables, for configuration that a script writes. An empty table is a map.
+--- Makes the tree of plain Lua tables, for a configuration from a script. An empty table is a map.
 ---@param value table
 ---@return ccrelay.Node? document
 ---@return string? message
@@ -106,7 +106,7 @@ local articles = {
   integer = 'the number ', float = 'the number ', boolean = '', date = 'the date ', string = 'the string ',
 }
 
---- What a node is, in words. Of a secret only its size is told.
+--- Describes a node in words. For a secret only its size is given.
 ---@param node ccrelay.Node
 ---@param secret boolean?
 ---@return string

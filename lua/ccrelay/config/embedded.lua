@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What runs when there is no configuration file.
+-- The built-in configuration, for a relay without a configuration file.
 local M = {}
 
 local function is_set(env, name)
@@ -7,7 +7,7 @@ local function is_set(env, name)
   return value ~= nil and value ~= ''
 end
 
---- The configuration as if it had been written; zai is there only with its key.
+--- Returns the configuration as a table. It has zai only if the key of zai is set.
 ---@param env fun(name: string): string?
 ---@return table
 function M.data(env)

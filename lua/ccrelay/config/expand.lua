@@ -1,22 +1,22 @@
 -- SPDX-License-Identifier: Apache-2.0
--- ${NAME}, ${NAME:-default}, ${file:/PATH} and ${credential:NAME} in text values. Runs after parsing and only once over
--- a text, so what a variable or file holds can neither add structure nor name further variables.
+-- Expands ${NAME}, ${NAME:-default}, ${file:/PATH} and ${credential:NAME} in text values. It runs after parsing and
+-- only once on each text, so the value of a variable or file can neither add structure nor name further variables.
 local secret_file = require 'ccrelay.config.secret_file'
 
 local M = {}
 
 M.FORMS = '${NAME}, ${NAME:-default}, ${file:/PATH} or ${credential:NAME}'
 
--- The name in what stands between the braces, and its default.
+-- Splits the text between the braces into the name and its default.
 local function parse(inside)
   if secret_file.is_reference(inside) then return inside end
   local name, default = inside:match '^([%a_][%w_]*):%-(.*)$'
   return name or inside:match '^[%a_][%w_]*$', default
 end
 
---- Expands text. An empty variable counts as unset.
+--- Expands a text. An empty variable counts as unset.
 ---@param text string
----@param env fun(name: string): string? of variables, and of files by what names them
+---@param env fun(name: string): string? returns the value of a variable, or of a file by its reference
 ---@return string? expanded, string? unset name of the first variable without value and default, string? malformed
 function M.expand(text, env)
   if not text:find('${', 1, true) then return text end

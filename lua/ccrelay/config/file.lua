@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Files that hold or decide over secrets: where to look for the configuration, who may have written
--- it, and its bytes.
+-- Reads files that hold secrets or decide who may use them: finds the configuration, and refuses a file that others may
+-- have written.
 local bit = require 'bit'
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 
 local M = {}
 
-local MOST_LINKS = 40 -- as the kernel
+local MOST_LINKS = 40 -- as in the Linux kernel
 local PATH_BYTES = 4096
 local OTHERS_READ = 4
 local OTHERS_WRITE = 2
@@ -15,11 +15,11 @@ local GROUP_WRITE = 16
 
 M.MOST_BYTES = 4 * 1024 * 1024
 
---- Why a file must not be trusted, and what to do about it, or nil. Judges the file alone, not its
+--- Returns why a file must not be trusted, and how to change that; nil if it may be. Checks only the file, not its
 --- folders.
 ---@param facts {owner: integer, group: integer, mode: integer}
----@param user integer? the running user unless given
----@param group integer? and its primary group
+---@param user integer? the current user by default
+---@param group integer? the primary group of the current user by default
 ---@return string? reason
 ---@return string? remedy
 function M.distrust(facts, user, group)
@@ -43,21 +43,21 @@ local reasons = {
 
 local link = ffi.new('char[?]', PATH_BYTES)
 
--- What the symbolic link at path says, or nil.
+-- Returns the target of the symbolic link at path, or nil.
 local function link_at(path)
   local size = C.cc_file_link(path, link, PATH_BYTES)
   return size >= 0 and ffi.string(link, size) or nil
 end
 
--- The folder above one on whose way there are no links; both end with "/", but for the current one: "".
+-- Returns the parent of a folder whose path has no links. Both end with "/", except the current folder, which is "".
 local function above(folder)
   local name = folder:match '([^/]+)/$'
   if folder == '/' then return folder end
   return name and name ~= '..' and folder:sub(1, -#name - 2) or folder .. '../'
 end
 
---- The symbolic links on the way to a file, and last the file itself: whenever what path leads to is
---- replaced, an entry of one of their folders changes.
+--- Returns the symbolic links on the path to a file, and last the file itself. Whenever the file is replaced, an entry
+--- in the folder of one of them changes.
 ---@param path string
 ---@return string[]
 function M.way(path)
@@ -79,7 +79,7 @@ function M.way(path)
   return way
 end
 
--- A link is judged by the file it leads to, so a complaint names that one too.
+-- A link is checked by its target, so the message names the target too.
 local function complaint(path, words)
   local way = M.way(path)
   return #way == 1 and words or words .. '; this is a link to ' .. way[#way]
@@ -90,7 +90,7 @@ local function refusal(facts)
   return reason and ('refused: %s (%s, or start with --insecure-permissions)'):format(reason, remedy)
 end
 
--- A file that has been read, for C.cc_free, and what is known of it; or nil and why it cannot be read.
+-- Returns the bytes of a file, to be freed with C.cc_free, and its facts; or nil and why it cannot be read.
 local function take(path, limit)
   if path:find '%z' then return nil, 'there is no such file' end
   local file = ffi.new 'struct cc_file'
@@ -100,7 +100,7 @@ local function take(path, limit)
   return nil, complaint(path, reason and reason(limit) or ffi.string(C.cc_error_text(status)))
 end
 
--- What is known of a file, or nil. Its bytes, which may be a key, are wiped.
+-- Returns the facts of a file, or nil. Wipes its bytes, which may be a key.
 local function facts_of(path)
   local file, facts = take(path, M.MOST_BYTES)
   if not file then return nil end
@@ -108,8 +108,8 @@ local function facts_of(path)
   return facts
 end
 
---- Reads a file whole. Unless insecure is set, one that someone else could have written is refused;
---- a symbolic link is judged by the file it leads to.
+--- Reads a whole file. Unless insecure is set, a file that others may have written is refused; a symbolic link is
+--- checked by its target.
 ---@param path string
 ---@param options {limit: integer?, insecure: boolean?}?
 ---@return string? text, string? reason
@@ -123,7 +123,7 @@ function M.read(path, options)
   return text
 end
 
---- Why a file is refused that someone else could have written, or nil; nil too for one that cannot be read.
+--- Returns why a file is refused because others may have written it; nil if it is not, or if it cannot be read.
 ---@param path string
 ---@return string? reason
 function M.refused(path)
@@ -140,7 +140,7 @@ function M.is_open(path)
   return facts ~= nil and bit.band(facts.mode, OTHERS_READ) ~= 0
 end
 
---- Whether there is something at a path, even if it cannot be read.
+--- Whether a path exists, even if it cannot be read.
 ---@param path string
 ---@return boolean
 function M.exists(path)
@@ -160,11 +160,11 @@ local function add(places, folder)
   places[#places + 1] = folder .. '/config.toml'
 end
 
---- The places where a configuration is looked for, in order. The last ones are those of cc-relay, whose
---- configurations can be used as they are.
+--- Returns the places where a configuration is searched, in order. The last ones are those of cc-relay, whose
+--- configurations can be used unchanged.
 ---@param env fun(name: string): string?
 ---@return string[] places
----@return string? named the one of them that CC_RELAY_CONFIG names
+---@return string? named the place that CC_RELAY_CONFIG names
 function M.places(env)
   local places, home, named = {}, variable(env, 'HOME'), variable(env, 'CC_RELAY_CONFIG')
   local shared = variable(env, 'XDG_CONFIG_HOME') or home and home .. '/.config'
@@ -176,9 +176,8 @@ function M.places(env)
   return places, named
 end
 
---- The path given, or the first place that has a file; nil when none has. What CC_RELAY_CONFIG names is
---- taken even if it is not there, so that a wrong name is told and does not start the built-in
---- configuration.
+--- Returns the given path, or the first place that has a file; nil if none has. The file that CC_RELAY_CONFIG names is
+--- returned even if it does not exist, so that a wrong name is an error and does not start the built-in configuration.
 ---@param path string?
 ---@param env fun(name: string): string?
 ---@return string?
@@ -190,7 +189,7 @@ function M.find(path, env)
   end
 end
 
---- Names of the files in folder that end in .lua, without it, sorted.
+--- Returns the names of the .lua files in a folder, without the extension, sorted.
 ---@param folder string
 ---@return string[]
 function M.scripts(folder)

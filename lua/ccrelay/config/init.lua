@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The configuration: found, read, checked and filled in, or refused with every fault it has.
+-- Loads the configuration: finds, reads and checks it, and fills in defaults. It guarantees that a faulty configuration
+-- is refused, with all of its faults.
 local check = require 'ccrelay.config.check'
 local describe = require 'ccrelay.config.describe'
 local document = require 'ccrelay.config.document'
@@ -23,7 +24,7 @@ local parsers = {
 }
 parsers.yml = parsers.yaml
 
---- The folder that holds lua/, providers/ and policies/.
+--- Returns the folder that holds lua/, providers/ and policies/.
 ---@return string
 function M.root()
   return debug.getinfo(1, 'S').source:match '^@(.*)/lua/ccrelay/config' or '.'
@@ -98,17 +99,17 @@ end
 
 ---@class ccrelay.LoadOptions
 ---@field path string? the file; without path, text and data the embedded default is loaded
----@field text string? in place of reading the file
----@field format 'yaml'|'yml'|'toml'? else by the name of the file
+---@field text string? the text of the file, instead of reading it
+---@field format 'yaml'|'yml'|'toml'? by the name of the file by default
 ---@field data table? configuration as plain Lua tables, by the same schema
----@field name string? what data is called in faults
----@field env (fun(name: string): string?)? os.getenv unless given
----@field files table<string, ccrelay.SecretFile>? those that the text names; read when asked for unless given
----@field check_permissions boolean? false: whoever may have written the file, and links are followed
----@field adapters table<string, table>? adapters by type; their schema and defaults count
----@field only string[]? the sections that count; the others are as if they were not written
----@field override table? values in place of those written, for options of the command line
----@field dir string? the folder of providers/ and policies/, M.root() unless given
+---@field name string? name of data in faults
+---@field env (fun(name: string): string?)? os.getenv by default
+---@field files table<string, ccrelay.SecretFile>? files that the text refers to; by default they are read when needed
+---@field check_permissions boolean? false: a file that others may write to is accepted
+---@field adapters table<string, table>? adapters by type, for their schema and defaults
+---@field only string[]? the sections to load; the others count as absent
+---@field override table? values that replace those of the file, for options of the command line
+---@field dir string? the folder of providers/ and policies/; M.root() by default
 
 local function keep(map, names)
   local wanted = {}
@@ -147,9 +148,9 @@ local function load(options)
   return configuration, fault.sorted(self.warnings)
 end
 
---- Loads a configuration: plain tables with every default filled in, by the names of the schema.
---- server.listen and server.auth.api_key are lists, whatever was written. Every provider has keys (maybe
---- empty), each with an id "NAME/NUMBER" by its place in the file. source tells where it came from.
+--- Loads a configuration as plain tables with every default filled in, by the names of the schema. server.listen and
+--- server.auth.api_key are always lists. Every provider has a list of keys, which may be empty; each key has an id
+--- "NAME/NUMBER" by its position in the file. The field source names the origin of the configuration.
 ---@param options ccrelay.LoadOptions?
 ---@return table? configuration, ccrelay.Fault[] warnings_or_faults
 function M.load(options)
@@ -159,22 +160,22 @@ function M.load(options)
   return configuration, list
 end
 
---- The file to load: path itself when given, else the first of the search order that exists.
+--- Returns the file to load: the given path, else the first file of the search order that exists.
 ---@param path string?
 ---@param env (fun(name: string): string?)?
----@return string? path nil: there is none, the embedded default is due
+---@return string? path nil: there is none, so the built-in configuration applies
 function M.find(path, env)
   return file.find(path, env or os.getenv)
 end
 
---- The configuration without any file.
+--- Returns the configuration that applies without a file.
 ---@param env (fun(name: string): string?)?
 ---@return table? configuration, ccrelay.Fault[] warnings_or_faults
 function M.embedded(env)
   return M.load { env = env }
 end
 
---- One JSON text of the configuration in force, secrets masked, keys in alphabetical order.
+--- Returns a configuration as JSON text, with secrets masked and keys in alphabetical order.
 ---@param configuration table
 ---@param adapters table<string, table>? by type, for the keys they declare
 ---@return string

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- One entry of providers: which keys its type has, what TOML's grammar misplaced, and what follows
--- from the values.
+-- Checks one entry of providers: the keys that its type has, keys that TOML's grammar misplaced, and rules between its
+-- values.
 local address = require 'ccrelay.net.address'
 local check = require 'ccrelay.config.check'
 local document = require 'ccrelay.config.document'
@@ -23,7 +23,7 @@ local function text_of(node)
   return node and node.kind == 'scalar' and node.text or nil
 end
 
--- Behind [[providers.keys]] or [providers.model_mapping] TOML puts models into that table.
+-- After [[providers.keys]] or [providers.model_mapping] TOML puts `models` into that table.
 local function adopt(self, node, from, at, path)
   local models = from and from.kind == 'map' and from.values.models
   if not models or models.kind ~= 'list' then return end
@@ -52,7 +52,7 @@ local function without_demand(row)
   return copy
 end
 
--- A copy of a row that an adapter declares, or nil when it is none. Only scalars can be declared.
+-- Copies a row that an adapter declares; nil if it is not a row. Only scalars can be declared.
 local function adapter_row(field)
   local row = type(field) == 'table' and check.copy(field) or {}
   row.type = row.type or row[2]
@@ -129,10 +129,10 @@ local function check_azure(self, _, node, path)
   end
 end
 
--- What is checked for types that have a key.
+-- Checks for the keys of one type.
 local checks = { aws_access_key_id = check_aws, azure_resource_name = check_azure }
 
--- The highest priority that was written for keys which were skipped: what clients bring has it in their place.
+-- The highest priority of the keys that were skipped: clients' credentials have it instead.
 local function priority_of(items)
   local most
   for _, item in ipairs(items) do
@@ -143,7 +143,7 @@ local function priority_of(items)
   return most
 end
 
--- No key of its own is left to a provider: it is for clients' own credentials then, or for nobody.
+-- All keys of a provider were skipped: it serves clients with their own credentials, or is disabled.
 local function without_keys(self, values, adapter, skipped, node, path)
   if adapter and transparent.of(values, adapter) then
     values.client_priority = priority_of(skipped)

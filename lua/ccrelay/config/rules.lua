@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What no single key can say: names that refer to each other, addresses that need authentication,
--- sums over all providers.
+-- Checks rules between keys: names that refer to each other, addresses that need authentication, sums over all
+-- providers.
 local address = require 'ccrelay.net.address'
 local each = require 'ccrelay.util.each'
 local fault = require 'ccrelay.util.fault'
@@ -84,7 +84,7 @@ local function clients(self, auth)
   end
 end
 
--- Where the configuration bounds what is spent.
+-- The paths of budgets in the configuration.
 local function budgets(configuration)
   local paths = {}
   for i, client in ipairs((configuration.server.auth or {}).clients or {}) do
@@ -124,7 +124,7 @@ local function entrances(self, configuration)
   end
 end
 
--- Providers whose address is the relay's own.
+-- Refuses providers whose address is the relay's own.
 local function loops(self, configuration)
   for i, provider in ipairs(configuration.providers or {}) do
     local url = provider.enabled and provider.base_url and address.url(provider.base_url)
@@ -138,7 +138,7 @@ local function loops(self, configuration)
   end
 end
 
--- Providers that serve a subscription's caller with the relay's own credentials.
+-- The providers that serve clients with a subscription by the relay's own credentials.
 local function paid_by_relay(self, configuration)
   local names = {}
   for _, provider in ipairs(configuration.providers or {}) do
@@ -170,7 +170,7 @@ local function takes_foreign_credentials(auth)
   return not guarded or auth.allow_subscription
 end
 
--- Providers to which clients' credentials once went unasked.
+-- Warns of providers to which earlier versions passed clients' credentials without a setting.
 local function passing_on(self, configuration)
   if not takes_foreign_credentials(configuration.server.auth or {}) then return end
   for i, provider in ipairs(configuration.providers or {}) do
@@ -194,7 +194,7 @@ local function compatibility(self, configuration)
   if configuration.providers and not enabled then self:warn('providers', 'no provider is enabled') end
 end
 
---- Adds the faults that only the whole configuration shows.
+--- Adds the faults of the configuration as a whole.
 ---@param self ccrelay.Check with policies, the known strategy names
 ---@param configuration table
 function M.apply(self, configuration)

@@ -4,22 +4,22 @@
 --
 -- A row is { name, type, ... }:
 --   default    value when the key is absent (a text may hold ${NAME:-default})
---   required   absent is a fault
---   min, max   of an integer; 0 to 2147483647 unless said
---   of         the texts a choice allows;  also: texts allowed beside the type's own values
+--   required   it is a fault if the key is absent
+--   min, max   of an integer; 0 to 2147483647 by default
+--   of         the texts of a choice;  also: texts allowed in addition to the type's own values
 --   fields     rows of a section;  optional: an absent section stays absent
 --   item       row of the members of a list or of the values of a map;  most: how many at most
---   usual      names of a map that are known: one that is nearly one of them gets a warning
+--   usual      usual names in a map: a name that is almost one of them gets a warning
 --   single     one value may stand for a list of one
 --   filled     an empty list or text is a fault
 --   secret     never shown
---   guarded    the path of a file that nobody else may write to
---   strict     decides who may enter: nothing written behind the key is a fault
+--   guarded    the path of a file that no other user may write to
+--   strict     decides who has access: a key without a value is a fault
 --   unset      an unset ${NAME}: 'skip' skips the list member, 'absent' the key; else it is a fault
 --   only       provider types that have this key
---   reload     'restart' when a change needs one; every other key changes with a reload
---   start      the starter file shows it, not commented out;  example: shown there for the default
---   instead    what to use in place of a key that is accepted, but not used
+--   reload     'restart' if a change needs one; all other keys change with a reload
+--   start      the starter file shows it, not commented out;  example: shown there instead of the default
+--   instead    what to use instead of a key that is accepted, but not used
 --   doc        one line
 local each = require 'ccrelay.util.each'
 

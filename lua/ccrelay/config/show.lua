@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A configuration for the eye: a copy with every secret masked; and what a change of it needs.
+-- Makes a copy of a configuration for display, with every secret masked, and finds the changes that need a restart.
 local complete = require 'ccrelay.config.complete'
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
@@ -39,7 +39,7 @@ function show(value, row)
   return value
 end
 
---- A copy that can be shown and encoded: secrets masked, empty lists marked as such.
+--- Returns a copy for display: secrets are masked, and empty lists are marked, so that they are encoded as lists.
 ---@param configuration table
 ---@param adapters table<string, table>? by type, for the keys they declare
 ---@return table
@@ -71,7 +71,7 @@ local function restarts(old, new, rows, path, out)
   return out
 end
 
---- The paths whose change takes effect only with a restart.
+--- Returns the paths of changes that take effect only after a restart.
 ---@param old table
 ---@param new table
 ---@return string[]

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Warns of values that are allowed and hardly ever meant: forms that other tools have, taken for ours.
+-- Warns of values that are valid but most likely a mistake, such as notations of other tools.
 local each = require 'ccrelay.util.each'
 
 local M = {}
@@ -27,7 +27,7 @@ local function check_clients(self, configuration)
   check_key(self, admin.token, 'admin.token')
 end
 
--- Of providers that do not authenticate with keys, a key only names what limits and priority belong to.
+-- If a provider does not authenticate with keys, a key only carries limits and a priority.
 local function is_sent(self, configuration, path)
   local number = path:match '^providers%[(%d+)%]%.keys%['
   local provider = number and configuration.providers[tonumber(number) + 1]
@@ -48,7 +48,7 @@ function M.check_literals(self, configuration)
   end
 end
 
--- What an adapter makes its base address from may end as it likes.
+-- An adapter that derives its base address from base_url may accept any path.
 local function check_url(self, provider, path)
   local base = (provider.base_url or ''):gsub('/+$', '')
   local ending = base:match '/v1/messages$' or base:match '/v1$'
@@ -73,7 +73,7 @@ local function check_names(self, provider, path)
   for _, name in ipairs(names) do check_name(self, name, path .. '.model_mapping') end
 end
 
---- Adds warnings of likely slips.
+--- Adds warnings of likely mistakes.
 ---@param self ccrelay.Check
 ---@param configuration table
 function M.apply(self, configuration)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The starter file, in both formats, from the schema. What stands behind a bare '#' is the default or
--- an example and may be uncommented line by line; prose stands behind '# '.
+-- Generates the starter file from the schema, in both formats. A line after a bare '#' is a default or an example, and
+-- can be uncommented by itself; prose follows '# '.
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
 
@@ -46,7 +46,7 @@ local function line(row, value, style, active)
   return ('%s%s  # %s'):format(active and '' or '#', text, row.doc)
 end
 
--- The sections of the file, without those that are accepted only.
+-- The sections of the file, without those that are only accepted for compatibility.
 local function sections(schema)
   local rows = {}
   for _, row in ipairs(schema.fields) do
@@ -91,7 +91,7 @@ local function key_fields(fields)
   end
 end
 
--- The settings of a provider that was found, with an example of model_mapping behind a '#'.
+-- The settings of a provider that was found, with an example of model_mapping after a '#'.
 local function settings_of(provider, style, indent, out)
   for _, setting in ipairs(provider.settings) do
     out[#out + 1] = indent .. setting[1] .. style.equals .. literal(setting[2], style.equals)

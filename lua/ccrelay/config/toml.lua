@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- TOML into a document tree, through cc_toml.
+-- Parses TOML into a document tree, with cc_toml.
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local json = require 'cjson'
@@ -37,7 +37,7 @@ local function node(value)
   return document.scalar(value.type, value.text, line)
 end
 
---- Reads TOML 1.0.
+--- Parses TOML 1.0.
 ---@param text string
 ---@return ccrelay.Node? document, {line: integer?, message: string}? fault
 function M.parse(text)

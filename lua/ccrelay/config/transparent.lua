@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Whether a client's own credential may go to a provider: to Anthropic's API itself, or where the
--- configuration says so. Every other provider gets its own credential, never the client's.
+-- Decides whether a client's own credential may be sent to a provider: only to Anthropic's API itself, or if the
+-- configuration says so. All other providers get their own credential, never the client's.
 local address = require 'ccrelay.net.address'
 
 local M = {}
 
---- Whether a base address leads to Anthropic's API: its name, over TLS, at the usual port.
+--- Whether a base URL is that of Anthropic's API: its host, over TLS, at the default port.
 ---@param base_url string?
 ---@return boolean
 function M.is_anthropic(base_url)
@@ -26,7 +26,7 @@ function M.of(entry, adapter)
   return adapter.transparent == true and M.is_anthropic(base_of(entry, adapter))
 end
 
---- Whether a provider would pass them on if it were at Anthropic's own address, and its entry says nothing.
+--- Whether clients' credentials would be passed on if the provider had Anthropic's address, and its entry does not say.
 ---@param entry table
 ---@param adapter table
 ---@return boolean

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- From the text of a scalar to the value the schema wants, or what was expected instead. YAML 1.1 and
--- 1.2 read some plain scalars differently; those are taken as text where text is due, else refused.
+-- Converts the text of a scalar to the type of the schema, or says what was expected. YAML 1.1 and 1.2 read some plain
+-- scalars differently; those are accepted where the schema wants text, and refused elsewhere.
 local address = require 'ccrelay.net.address'
 local fault = require 'ccrelay.util.fault'
 
@@ -119,7 +119,7 @@ function M.readers.url(text, node)
   return (text:gsub('/+$', ''))
 end
 
---- Is the text one of those allowed beside the type's own values?
+--- Whether the text is one of those that the schema allows in addition to the type's own values.
 ---@param text string
 ---@param node ccrelay.Node
 ---@param row table
@@ -132,7 +132,7 @@ function M.beside(text, node, row)
   return false
 end
 
---- What a row takes, in words, for a value of another kind.
+--- Describes in words what a row accepts, for an error about a value of another kind.
 ---@param row table
 ---@return string
 function M.expected(row)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
--- YAML events into a document tree. The events come from libyaml, which speaks YAML 1.1; values get
--- their meaning here, by the core schema of YAML 1.2, and what those two read differently is kept
--- as written until the schema says what is due.
+-- Parses YAML into a document tree. The events come from libyaml, which implements YAML 1.1; values are interpreted
+-- here by the core schema of YAML 1.2. Values that the two versions read differently are kept as text until the schema
+-- decides their type.
 local yaml = require 'yaml'
 local document = require 'ccrelay.config.document'
 
@@ -143,7 +143,7 @@ function Builder:document()
   return root
 end
 
--- lyaml cuts a value at a NUL, so what would make one is refused wherever it stands.
+-- lyaml cuts a value at a NUL, so an escape that makes one is refused everywhere.
 local function nul_escape(text)
   local bare = text:gsub('\\\\', '  ')
   for _, escape in ipairs { '\\0', '\\x00', '\\u0000', '\\U00000000' } do
@@ -155,7 +155,7 @@ local function nul_escape(text)
   end
 end
 
---- Reads one YAML document.
+--- Parses one YAML document.
 ---@param text string
 ---@return ccrelay.Node? document, {line: integer?, message: string}? fault
 function M.parse(text)
