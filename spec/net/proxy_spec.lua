@@ -9,7 +9,7 @@ local function through(url, variables)
 end
 
 describe('the proxy of an upstream', function()
-  it('is named by the variable of its scheme, small letters first', function()
+  it('is named by the variable of its scheme, lower case first', function()
     assert.same({ host = 'p', port = 3128, auth = '' }, through('https://api.x', { https_proxy = 'http://p:3128' }))
     assert.same({ host = 'p', port = 3128, auth = '' }, through('http://api.x', { HTTP_PROXY = 'p:3128' }))
     assert.equal('small', through('https://api.x', { https_proxy = 'small:1', HTTPS_PROXY = 'LARGE:2' }).host)
@@ -31,7 +31,7 @@ describe('the proxy of an upstream', function()
     assert.equal('Basic dXNAZXI6cGE6c3M=', auth)
   end)
 
-  it('is http, or the start is refused', function()
+  it('is an http proxy, else the start is refused', function()
     for _, value in ipairs { 'socks5://p:1', 'https://p:1', 'http://p:x', 'http://p:1/path', 'http://' } do
       local found, message = through('https://api.x', { https_proxy = value })
       assert.is_nil(found)
@@ -90,7 +90,7 @@ describe('the proxy of an upstream', function()
     end
   end
 
-  it('is told to the C side', function()
+  it('is passed to C', function()
     local self = stage.new { env = function(name) return name == 'http_proxy' and 'http://u:p@proxy.test:3128'
       or nil end }
     local _, exchange = self:request()

@@ -17,12 +17,12 @@ describe('ccrelay.script.call', function()
     assert.is_false(is_bounded())
   end)
 
-  it('gives an adapter the unbounded ones', function()
+  it('gives an adapter the unbounded string methods', function()
     assert.is_false(call.adapter(is_bounded))
     assert.is_true(call.was_adapter())
   end)
 
-  it('passes arguments and results on', function()
+  it('passes arguments and results', function()
     local function both(...) return select('#', ...), ... end
     for _, caller in each { call.policy, call.adapter } do
       assert.same({ 3, 1, nil, 3 }, { caller(both, 1, nil, 3) })
@@ -49,7 +49,7 @@ describe('ccrelay.script.call', function()
     end
   end)
 
-  it('goes back to the script from the library', function()
+  it('returns from the library to the script', function()
     local seen = call.library(function(given) return given, is_bounded() end)
     assert.same({ 7, false, true }, { call.policy(function()
       local given, inside = seen(7)

@@ -13,7 +13,7 @@ describe('a plain copy', function()
     assert.equal(call, copy[true])
   end)
 
-  it('of what is no table is the value', function()
+  it('of a value that is not a table is that value', function()
     for _, value in ipairs { 5, 'x', false, print } do assert.equal(value, (deep_copy.copy(value, 'it'))) end
     assert.is_nil((deep_copy.copy(nil, 'it')))
   end)

@@ -178,8 +178,8 @@ local function spy_on(self, see)
   end
 end
 
-describe('what scripts are given', function()
-  it('leads to no secret, to nothing of C and to no table of the library that can be written to', function()
+describe('the objects that scripts get', function()
+  it('lead to no secret, no C object and no writable table of the library', function()
     local self, found, scripts = new_stage(), {}, {}
     for index, provider in ipairs(self.current.providers) do scripts[index] = provider.visible end
     local own = library({ self.current, string, table, math, bit, os, getmetatable '' }, scripts)
@@ -198,7 +198,7 @@ describe('what scripts are given', function()
     assert.same({ route = {}, on_done = {}, prepare = {}, classify = {} }, found)
   end)
 
-  it('is found to be more when it is', function()
+  it('are searched thoroughly: a leak is found', function()
     local own = library({}, {})
     local Exchange = package.loaded['ccrelay.exchange']
     assert.equal(1, #walk({ Exchange }, {}, own, {}))
@@ -208,7 +208,7 @@ describe('what scripts are given', function()
 end)
 
 describe('a script', function()
-  it('patches no class for those that come after it', function()
+  it('cannot change a class for later scripts', function()
     local self = stage.new { policy = [[
       local relay = require 'ccrelay'
       return function(exchange)
@@ -256,7 +256,7 @@ describe('a script', function()
     end)
   end
 
-  it('cannot set of an outcome but what is its to set', function()
+  it('can set only the settable fields of an outcome', function()
     for words, told in pairs {
       ['outcome.ok = false'] = 'outcome.ok cannot be assigned', ['outcome.key = 1'] = 'cannot be assigned',
       ['outcome.headers = {}'] = 'cannot be assigned', ['outcome.verdict = "bad"'] = 'cannot be this string',
@@ -270,7 +270,7 @@ describe('a script', function()
     end
   end)
 
-  it('has the same handle of an object each time', function()
+  it('gets the same handle of an object each time', function()
     local text = [[
       local relay = require 'ccrelay'
       return function(exchange)

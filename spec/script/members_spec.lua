@@ -31,11 +31,11 @@ describe('a name that does not exist', function()
     end)
   end
 
-  it('is an error of a report', function()
+  it('is an error in a report, too', function()
     assert.equal('a report has no "totl_ms"; did you mean "total_ms"?', fault_of('', 'local x = report.totl_ms'))
   end)
 
-  it('is told from names without a value', function()
+  it('differs from a name without a value', function()
     assert.equal('none', fault_of([[
       local one, outcome = list[1], exchange:try(list[1])
       local values = { one.org, outcome.error, outcome.detail, outcome.retry_after, outcome.decoded,

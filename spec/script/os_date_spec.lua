@@ -20,7 +20,7 @@ describe('os.date of scripts', function()
     it('takes ' .. arguments, function() assert.equal(expected, date(arguments)) end)
   end
 
-  it('gives a table, and is on the clock of the stage', function()
+  it('gives a table, by the simulated clock', function()
     local hour = ("return exchange:respond { body = tostring(os.date('*t', %s, '-03:00').hour) }"):format(AT)
     assert.equal('22', run(hour).body)
     assert.equal(true, run([[

@@ -48,8 +48,8 @@ describe('a policy has no', function()
   end)
 end)
 
-describe('what is shared', function()
-  it('is not to be written by a policy', function()
+describe('a shared table', function()
+  it('cannot be written by a policy', function()
     for _, words in ipairs {
       'leak = 1', '_G.leak = 1', 'string.find = nil', 'table.insert = nil', 'math.floor = nil', 'os.time = nil',
       'getmetatable("").__index = {}', 'setmetatable(_G, {})', 'setmetatable(string, {})', 'string.extra = 1',
@@ -63,13 +63,13 @@ describe('what is shared', function()
     assert.equal(2, ('a.b'):find('.', 1, true))
   end)
 
-  it('is not visible behind a metatable', function()
+  it('cannot be reached through a metatable', function()
     assert.equal('nil', run 'return getmetatable("")')
     assert.equal('false', run 'return getmetatable(_G)')
     assert.equal('false', run 'return getmetatable(exchange)')
   end)
 
-  it('leaves each generation its own world', function()
+  it('is separate for each generation', function()
     local text = "local count = 0 return function(exchange) count = count + 1 "
       .. 'return exchange:respond { body = tostring(count) } end'
     local self = stage.new { policy = text }
@@ -87,7 +87,7 @@ describe('strings of a policy', function()
         .. ('ab'):rep(2) .. ' ' .. ('a-b'):gsub('a', string.upper):gsub('A', 'X') .. ' ' .. ('a'):find('a', 1, true)]])
   end)
 
-  it('take patterns on 4 KiB at most, in both ways of calling', function()
+  it('match patterns on 4 KiB at most, in both ways of calling', function()
     for _, words in ipairs {
       'return s:find("b")', 'return string.find(s, "b")', 'return s:match("b")', 'return s:gsub("b", "c")',
       'for x in s:gmatch("b") do end', 'return string.gmatch(s, "b")',
@@ -98,7 +98,7 @@ describe('strings of a policy', function()
     assert.equal('5000', run 'local s = ("a"):rep(4999) .. "b" return (s:find("b", 1, true))')
   end)
 
-  it('take no pattern that could run for minutes', function()
+  it('refuse a pattern that could run for minutes', function()
     local _, message = run 'return ("a"):rep(4000):find(".-.-.-.-.-b")'
     assert.is_truthy(message:find 'too costly')
     assert.equal('v', run 'return (" key: v "):match("^%s*(%w+)%s*:%s*(%w+)%s*$") and "v"')
@@ -112,7 +112,7 @@ describe('strings of a policy', function()
     assert.equal('1000000', run 'return #("x"):rep(1000000)')
   end)
 
-  it('do not take gsub within gsub without end', function()
+  it('bound gsub within gsub', function()
     local _, message = run [[
       local function again(s) return (s:gsub('.', again)) end
       return again('a')]]
@@ -138,7 +138,7 @@ describe('strings of a policy', function()
     end)
   end
 
-  it('are the library\'s again outside', function()
+  it('are unbounded again in the library', function()
     run 'return 1'
     run 'error("x")'
     assert.equal(6000, #(('a'):rep(6000):gsub('a', 'b')))
@@ -146,7 +146,7 @@ describe('strings of a policy', function()
     assert.equal(6000, #(('a'):rep(6000):gsub('a', 'b')))
   end)
 
-  it('stay bounded after the script has waited', function()
+  it('stay bounded after a wait of the script', function()
     local self = stage.new { policy = [[
       local relay = require 'ccrelay'
       return function(exchange)

@@ -30,7 +30,7 @@ local function ask(master, path, headers, method)
 end
 
 describe('an admin listener without a token', function()
-  it('answers names of this machine', function()
+  it('answers requests for names of this machine', function()
     for _, host in ipairs { 'localhost:8788', 'LOCALHOST', '127.0.0.1:8788', '[::1]:8788' } do
       assert.equal(200, (ask(new(), '/status', { host = host })), host)
     end
@@ -52,14 +52,14 @@ describe('an admin listener without a token', function()
 end)
 
 describe('an admin listener with a token', function()
-  it('answers who has it, under any name', function()
+  it('answers requests with the token, under any name', function()
     local master = new(TOKEN)
     for _, scheme in ipairs { 'Bearer ', 'bearer ' } do
       assert.equal(200, (ask(master, '/status', { host = 'relay.example', authorization = scheme .. TOKEN })))
     end
   end)
 
-  it('refuses everybody else, and says nothing of it', function()
+  it('refuses all others, and does not show the token', function()
     local master = new(TOKEN)
     for _, given in ipairs { '', TOKEN, 'Bearer ', 'Bearer x', 'Bearer ' .. TOKEN .. 'x', 'Basic ' .. TOKEN } do
       local status, answer = ask(master, '/status', { host = 'localhost', authorization = given })
@@ -71,7 +71,7 @@ describe('an admin listener with a token', function()
 end)
 
 describe('the pages', function()
-  it('tell of the relay, and show no key', function()
+  it('show the state of the relay, and no keys', function()
     local _, answer = ask(new())
     local told = json.decode(answer.body)
     assert.same({ 3, 2, 1 }, { told.generation.number, told.reloads.done, told.reloads.refused })
@@ -80,14 +80,14 @@ describe('the pages', function()
     assert.is_nil(answer.body:find('sk-one', 1, true))
   end)
 
-  it('have metrics unless these are off', function()
+  it('include metrics unless they are disabled', function()
     local status, answer = ask(new(), '/metrics')
     assert.equal(200, status)
     assert.matches('ccrelay_reloads_refused 1\n', answer.body)
     assert.equal(404, (ask(new('', false), '/metrics')))
   end)
 
-  it('are read only, and named where there is none', function()
+  it('are read-only, and are listed for an unknown path', function()
     local status, answer = ask(new(), '/health', nil, 'POST')
     assert.same({ 405, 'GET, HEAD' }, { status, answer.headers.allow })
     assert.equal(200, (ask(new(), '/health', nil, 'HEAD')))

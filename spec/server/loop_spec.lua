@@ -8,7 +8,7 @@ describe('an error in a script', function()
     return stage.new { policy = 'return function(exchange) ' .. words .. ' end' }
   end
 
-  it('costs its exchange and nothing else', function()
+  it('ends its exchange and nothing else', function()
     local self = broken 'if exchange.model == "bad" then error("oh no") end return exchange:respond { body = "fine" }'
     local one, two, three = self:requests({ body = { model = 'bad' } }, {}, {})
     assert.equal(500, one.answer.status)
@@ -16,7 +16,7 @@ describe('an error in a script', function()
     assert.equal('fine', three.answer.body)
   end)
 
-  it('tells the client an id, and the log why, where and under which id', function()
+  it('gives the client an id, and logs the cause, the place and that id', function()
     local self = broken '\n\nerror("oh no")'
     local answer = self:request()
     assert.equal('api_error', answer.json.error.type)
@@ -28,7 +28,7 @@ describe('an error in a script', function()
     assert.equal('script', fields.error)
   end)
 
-  it('is told without secrets', function()
+  it('is logged without secrets', function()
     local self = stage.new { providers = { { name = 'a', type = 'anthropic',
       keys = { { key = 'correct-horse-battery' } } } },
       policy = 'return function() error("sk-ant-abc123 Bearer xyz token=tok correct-horse-battery") end' }
@@ -54,7 +54,7 @@ describe('an error in a script', function()
     assert.equal(2, stage.C.cc_cell_get(require('ccrelay.shared.cell').number 'count:script_errors'))
   end)
 
-  it('in on_done leaves the answer and the line', function()
+  it('in on_done does not affect the answer and the log line', function()
     local self = stage.new { policy = "return { route = function(exchange) return exchange:respond {} end, "
       .. "on_done = function() error('late') end }" }
     assert.equal(200, self:request().status)
@@ -64,7 +64,7 @@ describe('an error in a script', function()
 end)
 
 describe('on_done', function()
-  it('hears what became of the exchange', function()
+  it('gets a report of the exchange', function()
     local self = stage.new { policy = [[
       local relay = require 'ccrelay'
       return {
@@ -81,7 +81,7 @@ describe('on_done', function()
 end)
 
 describe('the loop', function()
-  it('uses coroutines again', function()
+  it('reuses coroutines', function()
     local self = stage.new { policy = [[
       local relay = require 'ccrelay'
       return function(exchange) return exchange:try(relay.upstreams(exchange)[1]) end]] }
@@ -91,7 +91,7 @@ describe('the loop', function()
     assert.spy(create).was.called(1)
   end)
 
-  it('gives every exchange the generation in force at its beginning', function()
+  it('gives every exchange the generation that is current at its start', function()
     local function answering(word)
       return { policy = 'return function(exchange) exchange:sleep(100) return exchange:respond { body = "' .. word
         .. '" } end' }
@@ -109,7 +109,7 @@ describe('the loop', function()
     assert.equal('new', second.answer.body)
   end)
 
-  it('hands other events to the worker, and ends when a handler says so', function()
+  it('passes other events to the worker, and ends when a handler returns true', function()
     local self = stage.new()
     local heard = {}
     local worker = { generation = function() return self.current end }
@@ -131,7 +131,7 @@ describe('the loop', function()
     assert.same({ 'on_file1', 'on_child2', 'on_message-1', 'on_signal15', 'on_timer3' }, heard)
   end)
 
-  it('does without handlers', function()
+  it('works without handlers', function()
     local self = stage.new()
     fake.post(stage.C.CC_EVENT_SIGNAL, 0, 15)
     fake.post(stage.C.CC_EVENT_OUTCOME, 77, 0)
@@ -147,7 +147,7 @@ describe('the loop', function()
     assert.equal(1, self:count ' exchange ')
   end)
 
-  it('is not woken early by a timer of before', function()
+  it('is not woken early by an old timer', function()
     local self = stage.new { policy = 'return function(exchange) exchange:sleep(100) return exchange:respond {} end' }
     local exchange = fake.arrive(0, { body = '{"model":"m"}', headers = { host = 'localhost' } })
     local turns = 0
@@ -161,7 +161,7 @@ describe('the loop', function()
     assert.equal('100', self:line().total_ms)
   end)
 
-  it('keeps nothing of exchanges that are over', function()
+  it('keeps nothing of exchanges that have ended', function()
     local self = stage.new()
     local kept = setmetatable({}, { __mode = 'k' })
     local route = self.current.policy.route
@@ -180,7 +180,7 @@ describe('the counters', function()
   local cell = require 'ccrelay.shared.cell'
   local function count(name) return stage.C.cc_cell_get(cell.number('count:' .. name)) end
 
-  it('move by exactly one', function()
+  it('are increased by exactly one', function()
     local self = stage.new { providers = {
       { name = 'cx', type = 'anthropic', keys = { { key = 'k' } } },
         { name = 'cy', type = 'anthropic', keys = { { key = 'k' } } } } }
@@ -199,7 +199,7 @@ describe('the counters', function()
     return { count 'refused' - refused, count 'malformed' - malformed }
   end
 
-  it('tell requests that no upstream could take from those that could not be read', function()
+  it('distinguish requests without an upstream from malformed ones', function()
     local self = stage.new { providers = {
       { name = 'cr', type = 'anthropic', keys = { { key = 'k', rpm_limit = 1 } }, serves = { 'claude-*' } } } }
     self:reply('cr', { status = 200 })
@@ -212,7 +212,7 @@ describe('the counters', function()
     assert.same({ 0, 0 }, moved(self, { path = '/nothing' }))
   end)
 
-  it('leave alone what an upstream said', function()
+  it('do not count errors of an upstream as refused', function()
     local self = stage.new { providers = { { name = 'cs', type = 'anthropic', keys = { { key = 'k' } } } } }
     self:reply('cs', { status = 500, body = '{}' })
     assert.same({ 0, 0 }, moved(self, {}))

@@ -19,7 +19,7 @@ describe('a path', function()
     end)
   end
 
-  it('decides without its query', function()
+  it('is matched without its query', function()
     assert.equal(200, stage.new():request({ path = '/v1/messages?beta=true&x=/v1/nothing' }).status)
     assert.equal(404, stage.new():request({ path = '/nothing?/v1/messages' }).status)
   end)
@@ -36,7 +36,7 @@ describe('a path', function()
     end)
   end
 
-  it('is told without a secret that stands in it', function()
+  it('is logged without a secret in it', function()
     local self = stage.new { server = { auth = { api_key = 'canary-key-of-a-client' } } }
     for path, shown in pairs {
       ['/v1/nope/canary-key-of-a-client'] = '/v1/nope/[redacted]', ['/v1/sk-ant-api03-abc/x'] = '/v1/[redacted]/x',
@@ -50,7 +50,7 @@ describe('a path', function()
   end)
 end)
 
-describe('a path below one that goes on to a provider', function()
+describe('a path below one that is passed to a provider', function()
   local PROVIDER = { { name = 'a', type = 'anthropic', keys = { { key = 'sk-a' } } } }
 
   for _, rest in ipairs {
@@ -96,7 +96,7 @@ describe('a path below one that goes on to a provider', function()
 end)
 
 describe('a body', function()
-  it('is let in after the client is known, and waited for', function()
+  it('is accepted after the client is identified, and awaited', function()
     local self = stage.new { server = { auth = { api_key = 'relay-key-1' } } }
     local _, exchange = self:request { body_after = 300, headers = { ['x-api-key'] = 'relay-key-1' } }
     assert.is_true(exchange.accepted)
@@ -110,7 +110,7 @@ describe('a body', function()
     assert.is_nil(exchange.accepted)
   end)
 
-  it('that never comes whole leaves one line', function()
+  it('that never arrives completely gives one log line', function()
     local self = stage.new()
     local exchange = self:requests { body_after = 5000, gone_after = 100 }
     assert.equal(0, #exchange.tries)
@@ -164,7 +164,7 @@ describe('a body', function()
 end)
 
 describe('max_concurrent', function()
-  it('turns away what is over it', function()
+  it('refuses requests above it', function()
     local self = stage.new { server = { max_concurrent = 2 } }
     self.state.open_elsewhere = 1
     assert.equal(200, self:request().status)
@@ -175,7 +175,7 @@ describe('max_concurrent', function()
     assert.is_truthy(answer.headers['retry-after'])
   end)
 
-  it('leaves /health alone', function()
+  it('does not apply to /health', function()
     local self = stage.new { server = { max_concurrent = 1 } }
     self.state.open_elsewhere = 9
     assert.equal(200, self:request({ method = 'GET', path = '/health' }).status)
@@ -197,8 +197,8 @@ describe('a request that this relay has sent', function()
   end
 end)
 
-describe('no upstream', function()
-  it('is ever named by the request', function()
+describe('an upstream', function()
+  it('is never named by the request', function()
     local self = stage.new()
     local _, exchange = self:request {
       path = '/v1/messages?base_url=http://evil.test', headers = { ['x-forwarded-host'] = 'evil.test' },
