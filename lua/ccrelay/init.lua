@@ -155,14 +155,14 @@ end
 
 local LEVELS = { debug = true, info = true, warn = true, error = true }
 
-local function log(journal, level, message)
+local function log(logger, level, message)
   if message == nil then level, message = 'info', level end
   if not LEVELS[level] then error('relay.log takes a level (debug, info, warn, error) and a text', 3) end
-  journal:say(level, tostring(message))
+  logger:say(level, tostring(message))
 end
 
 ---@class ccrelay.Context what a script is loaded into
----@field journal ccrelay.Logger
+---@field logger ccrelay.Logger
 ---@field routing table
 ---@field declared table[]? providers the script declares; nil when it has been loaded
 
@@ -200,7 +200,7 @@ function M.bind(context)
 
   --- Writes to the log: relay.log(text) or relay.log(level, text). Secrets are taken out.
   function relay.log(level, message)
-    log(context.journal, level, message)
+    log(context.logger, level, message)
   end
 
   --- Declares a provider, by the schema of the configuration. A script that does is the whole

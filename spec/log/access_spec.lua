@@ -77,7 +77,7 @@ describe('the line of an exchange', function()
   it('has level debug for requests of monitors and scanners, and is a warning if an answer broke off', function()
     local self = stage.new()
     local function level(request)
-      self.current.journal.level = 1
+      self.current.logger.level = 1
       self:request(request)
       local _, line = self:line()
       return line:match '^%S+ (%l+)'

@@ -19,8 +19,8 @@ describe('the logger', function()
     local self = stage.new { logging = { level = 'warn' } }
     self:request()
     assert.equal(0, #self.lines)
-    assert.is_false(self.current.journal:writes 'info')
-    assert.is_true(self.current.journal:writes 'error')
+    assert.is_false(self.current.logger:writes 'info')
+    assert.is_true(self.current.logger:writes 'error')
   end)
 
   it('colours lines on a terminal only, and never in JSON', function()
@@ -38,7 +38,7 @@ describe('the logger', function()
   -- The lines that a terminal gets for something, without colours.
   local function on_terminal(work, logging)
     local self = stage.new { logging = logging }
-    self.current.journal = logger.new({ logging = logging }, true)
+    self.current.logger = logger.new({ logging = logging }, true)
     work(self)
     return (self.lines[#self.lines]:gsub('\27%[%d*m', ''))
   end
@@ -67,14 +67,14 @@ describe('the logger', function()
   it('folds long lines on a terminal, and loses nothing', function()
     local words, solid, signs = ('word '):rep(60), ('x'):rep(300), ('中'):rep(100)
     for _, long in ipairs { words, solid, signs } do
-      local text = on_terminal(function(self) self.current.journal:say('warn', 'a line', { 'detail', long }) end)
+      local text = on_terminal(function(self) self.current.logger:say('warn', 'a line', { 'detail', long }) end)
       assert.is_true(widest(text) <= 120, text)
       assert.is_truthy(text:gsub('\n    ', ''):find(long, 1, true), text)
     end
   end)
 
   it('writes whole lines in JSON, and in a file with colours', function()
-    local function work(self) self.current.journal:line('warn', 'm', { 'a', ('x'):rep(300) }) end
+    local function work(self) self.current.logger:line('warn', 'm', { 'a', ('x'):rep(300) }) end
     assert.is_nil(on_terminal(work, { format = 'json' }):find('\n', 1, true))
     local self = stage.new()
     logger.new({ logging = { pretty = true } }, false):line('warn', 'm', { 'a', ('x'):rep(300) })
@@ -83,7 +83,7 @@ describe('the logger', function()
 
   it('quotes values that need it', function()
     local self = stage.new()
-    self.current.journal:line('warn', 'word', { 'a', 'two words', 'b', 'x"y', 'c', nil, 'd', '' }, 8)
+    self.current.logger:line('warn', 'word', { 'a', 'two words', 'b', 'x"y', 'c', nil, 'd', '' }, 8)
     assert.equal(1, self:count 'word a="two words" b="x\\"y" d=""$')
   end)
 end)

@@ -80,8 +80,8 @@ local function run(events, change)
   current.configuration.admin = { listen = 'off', token = '' }
   local self = machine(events)
   if change then change(self, current.configuration) end
-  local journal = { say = function(_, level, text) self.said[#self.said + 1] = level .. ' ' .. text end }
-  local generation = setmetatable({ journal = journal }, { __index = current })
+  local logger = { say = function(_, level, text) self.said[#self.said + 1] = level .. ' ' .. text end }
+  local generation = setmetatable({ logger = logger }, { __index = current })
   self.code, self.reason = master.run({}, { policy = { path = 'p.lua' } }, generation)
   return self
 end

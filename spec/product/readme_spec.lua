@@ -203,7 +203,7 @@ local function listed(path, heading)
 end
 
 it('the cookbook lists all that relay has', function()
-  local context = { journal = {}, routing = {}, declared = {} }
+  local context = { logger = {}, routing = {}, declared = {} }
   local names = listed(POLICIES, 'relay')
   for name in pairs(require('ccrelay.init').bind(context)) do assert.is_true(names[name], name) end
 end)

@@ -186,7 +186,7 @@ describe('the objects that scripts get', function()
     local names = { key = true, attempt = true, exchange = true, script_handle = true, [1] = true, [2] = true }
     local generation = self.current
     for _, value in ipairs { generation, generation.configuration, generation.providers[1],
-      generation.providers[1].keys[1], generation.journal, generation.auth } do add_names(names, value) end
+      generation.providers[1].keys[1], generation.logger, generation.auth } do add_names(names, value) end
     spy_on(self, function(kind, value, allowed)
       for _, object in ipairs(value.given) do
         if type(object) == 'userdata' then add_names(names, debug.getfenv(object)) end

@@ -78,7 +78,7 @@ end
 
 local function note_success(source, entry, failures)
   entry.failures, entry.closed_until, entry.message, entry.final = 0, 0, nil, false
-  if failures > 0 then entry.journal:line('info', 'credentials are fetched again', { 'source', source.label }) end
+  if failures > 0 then entry.logger:line('info', 'credentials are fetched again', { 'source', source.label }) end
 end
 
 -- An outage is logged as one warning, however long it lasts; further failures are logged at level debug.
@@ -92,7 +92,7 @@ local function note_failure(source, entry, problem)
   entry.failures = entry.failures + 1
   local pause = math.min(UNUSABLE_MS * 2 ^ math.min(entry.failures - 1, 10), LONGEST_UNUSABLE_MS)
   entry.closed_until, entry.message, entry.final = C.cc_now() + (final and FINAL_MS or pause), message, final
-  entry.journal:say(before == 0 and 'warn' or 'debug', 'credentials cannot be fetched', {
+  entry.logger:say(before == 0 and 'warn' or 'debug', 'credentials cannot be fetched', {
     'source', source.label, 'reason', message, 'still_valid', alive,
   })
 end
@@ -106,7 +106,7 @@ end
 local function call(source, entry)
   local ok, kept, problem = xpcall(fetch_and_keep, debug.traceback, source, entry)
   if ok then return kept, problem end
-  entry.journal:say('error', source.label .. ': ' .. tostring(kept))
+  entry.logger:say('error', source.label .. ': ' .. tostring(kept))
   return nil, source.label .. ': fetching them failed with an error in the relay; see its log'
 end
 
@@ -152,7 +152,7 @@ local function work(source, entry)
 end
 
 local function start(source, entry, exchange)
-  entry.journal = exchange.generation.journal
+  entry.logger = exchange.generation.logger
   if entry.running then return end
   entry.running = true
   task.start(work, source, entry)

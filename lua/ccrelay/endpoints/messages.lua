@@ -51,8 +51,8 @@ function M.serve(exchange)
   if not M.accepts(exchange) then return end
   exchange:set_endpoint 'messages'
   if not is_admitted(exchange) then return end
-  local journal = exchange.generation.journal
-  if journal:writes 'debug' then journal:body(exchange) end
+  local logger = exchange.generation.logger
+  if logger:writes 'debug' then logger:body(exchange) end
   local result = call.policy(exchange.generation.policy.route, handle.of(exchange))
   if exchange.answered then return end
   local outcome = handle.object(result, 'outcome')

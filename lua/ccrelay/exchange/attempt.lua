@@ -277,7 +277,7 @@ local function recovers(exchange, attempt, outcome)
   if own.recovered and own.recovered[attempt.key] then return false end
   local again, why = provider.scheme.recover(outcome, attempt.upstream)
   if not again then return false end
-  if why then exchange.generation.journal:say('warn', why, { 'provider', provider.name }) end
+  if why then exchange.generation.logger:say('warn', why, { 'provider', provider.name }) end
   own.recovered = own.recovered or {}
   own.recovered[attempt.key] = true
   return true
@@ -295,8 +295,8 @@ function M.finish(exchange, attempt)
   end
   local outcomes = exchange.outcomes
   outcomes[#outcomes + 1] = outcome
-  local journal = exchange.generation.journal
-  if journal:writes 'debug' then journal:outcome(exchange, outcome, Outcome.header_lines) end
+  local logger = exchange.generation.logger
+  if logger:writes 'debug' then logger:outcome(exchange, outcome, Outcome.header_lines) end
   if recovers(exchange, attempt, outcome) then Outcome.try_again(outcome) end
   if attempt.counted then
     if outcome.status and attempt.upstream.credential == 'own' then

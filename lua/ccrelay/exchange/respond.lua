@@ -126,7 +126,7 @@ function M.error(exchange, status, message, options)
   if options.should_retry ~= nil then M.header(exchange, 'x-should-retry', tostring(options.should_retry)) end
   for name, value in each(options.headers or {}) do M.header(exchange, name, value) end
   local request_id = options.request_id or M.request_id(exchange)
-  local shown = exchange.generation.journal.clean(message)
+  local shown = exchange.generation.logger.clean(message)
   M.give(exchange, status, api_error.body(kind, shown, request_id, options.error_code), request_id)
 end
 

@@ -140,7 +140,7 @@ local function transport_error(exchange, outcome)
   local provider = outcome.upstream.provider
   local reason = outcome.reason or outcome.error
   if outcome.detail and outcome.detail ~= '' then reason = reason .. ' (' .. outcome.detail .. ')' end
-  local message = exchange.generation.journal.clean(string.format('provider "%s": %s', provider, reason))
+  local message = exchange.generation.logger.clean(string.format('provider "%s": %s', provider, reason))
   respond.debug(exchange, provider)
   local options = { type = outcome.type, failure = outcome.error }
   if outcome.final and is_final(exchange) then options.should_retry = false end

@@ -67,7 +67,7 @@ local cache = require 'ccrelay.credentials.cache'
 ---@field strategy string name of the policy
 ---@field number integer? set when it comes into force
 ---@field auth ccrelay.Auth
----@field journal ccrelay.Logger
+---@field logger ccrelay.Logger
 ---@field built number moment (cc_now) of the build
 ---@field choices integer number of upstreams
 ---@field counts table recent answers to count_tokens (exchange/count_coalescing.lua)
@@ -191,7 +191,7 @@ local function policy_source(options)
 end
 
 local function load_text(self, file, text)
-  local context = { journal = self.journal, routing = self.configuration.routing, declared = {} }
+  local context = { logger = self.logger, routing = self.configuration.routing, declared = {} }
   local value, wrong = script_file.run(text, file, sandbox.environment { ccrelay = relay.bind(context) })
   if wrong then return nil, wrong end
   local declared = context.declared
@@ -305,7 +305,7 @@ function M.build(options)
     configuration = configuration, providers = {}, provider_names = {}, serving = {}, serving_count = 0,
     attached = false, choices = 0,
     counts = { entries = {}, count = 0 }, built = C.cc_now(),
-    auth = Auth.new(configuration.server.auth), journal = logger.new(configuration, terminal_of(configuration)),
+    auth = Auth.new(configuration.server.auth), logger = logger.new(configuration, terminal_of(configuration)),
   }, Generation)
   local declared, wrong, file = load_policy(self, options)
   if not declared then return nil, { wrong } end
@@ -316,7 +316,7 @@ function M.build(options)
     if not list then return nil, faults end
     warnings = faults
     self.configuration = setmetatable({ providers = list }, { __index = configuration })
-    self.journal = logger.new(self.configuration, terminal_of(configuration))
+    self.logger = logger.new(self.configuration, terminal_of(configuration))
   end
   for _, settings in ipairs(list) do self.provider_names[settings.name] = true end
   local faults = add_providers(self, list, options, warnings)
@@ -333,7 +333,7 @@ function Generation:attach()
     self.choices = self.choices + math.max(#provider.keys, 1)
     for _, key in ipairs(provider.keys) do
       if key.uncounted then
-        self.journal:say('error', 'there is no shared memory left to count for the limits of key "' .. key.id
+        self.logger:say('error', 'there is no shared memory left to count for the limits of key "' .. key.id
           .. '": it is not used until the relay is restarted')
       end
     end

@@ -54,7 +54,7 @@ function M.look(relay, generation)
     local waits = circuits.is_unreachable(provider, now) and not under_way[provider.name]
     if waits and can_be_checked(provider) then
       under_way[provider.name] = true
-      task.start(check_provider, relay, provider, generation.journal)
+      task.start(check_provider, relay, provider, generation.logger)
     end
   end
   M.later(relay, generation)

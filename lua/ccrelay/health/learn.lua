@@ -45,13 +45,13 @@ local by_verdict = {}
 function by_verdict.good(exchange, attempt, outcome, probes)
   if not outcome.ok then return M.withdraw(attempt) end
   if health.passed(attempt.upstream, probes) then
-    exchange.generation.journal:line('info', 'circuit closed', { 'provider', attempt.key.provider.name })
+    exchange.generation.logger:line('info', 'circuit closed', { 'provider', attempt.key.provider.name })
   end
 end
 
 function by_verdict.failed(exchange, attempt, outcome, probes)
   if health.failed(exchange, attempt.upstream, probes, outcome.sent) then
-    exchange.generation.journal:line('warn', 'circuit opened', { 'provider', attempt.key.provider.name })
+    exchange.generation.logger:line('warn', 'circuit opened', { 'provider', attempt.key.provider.name })
   end
 end
 
@@ -73,7 +73,7 @@ local function suspend(reason)
     M.withdraw(attempt)
     local detail = outcome.account_fault or outcome.type
     suspension.suspend(attempt.key, reason, detail)
-    exchange.generation.journal:line('warn', 'key suspended',
+    exchange.generation.logger:line('warn', 'key suspended',
       { 'key', attempt.key.id, 'status', outcome.status, 'reason', detail })
   end
 end

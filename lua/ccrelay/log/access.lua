@@ -120,7 +120,7 @@ local function put_answer(exchange, at, report)
   at = put(at, 'tried', tried(exchange))
   at = put(at, 'raced', raced(exchange))
   at = put(at, 'error', M.error_of(exchange, report))
-  at = put(at, 'detail', detail and exchange.generation.journal.clean(detail) or nil)
+  at = put(at, 'detail', detail and exchange.generation.logger.clean(detail) or nil)
   if queue and queue.waited_ms > 0 then at = put(at, 'queued_ms', round(queue.waited_ms)) end
   at = put(at, 'first_byte_ms', round(report.first_byte_ms))
   at = put(at, 'total_ms', round(report.total_ms))
@@ -141,14 +141,14 @@ end
 ---@param upstream ccrelay.Upstream? the one whose answer the client got
 ---@param switched string? what changed since the conversation's last request: 'key', 'org' or 'provider'
 function M.write(exchange, report, upstream, switched)
-  local journal, cache, level = exchange.generation.journal, exchange.cache, level_of(exchange, upstream, report)
-  if not journal:writes(level) then return end
+  local logger, cache, level = exchange.generation.logger, exchange.cache, level_of(exchange, upstream, report)
+  if not logger:writes(level) then return end
   local at = put(0, 'id', exchange.id)
   at = put(at, 'client', exchange.client.name)
   at = put(at, 'peer', exchange.peer)
   at = put(at, 'method', exchange.method)
-  at = put(at, 'path', journal.clean(exchange.path))
-  at = put(at, 'model', cache.model and journal.clean(cache.model) or nil)
+  at = put(at, 'path', logger.clean(exchange.path))
+  at = put(at, 'model', cache.model and logger.clean(cache.model) or nil)
   at = put(at, 'stream', cache.stream or report.stream)
   at = put(at, 'provider', upstream and upstream.provider or nil)
   at = put(at, 'key', upstream and upstream.key_id or nil)
@@ -158,7 +158,7 @@ function M.write(exchange, report, upstream, switched)
   local last = exchange.outcomes[#exchange.outcomes]
   at = put(at, 'changed_bytes', last and last.changed_bytes or nil)
   at = put(at, 'prefix_broken', exchange.prefix_broken or nil)
-  journal:line(level, 'exchange', fields, at)
+  logger:line(level, 'exchange', fields, at)
 end
 
 return M

@@ -72,7 +72,7 @@ local function listen(relay, text, copies, tls)
 end
 
 function Master:say(level, text)
-  self.generation.journal:say(level, text)
+  self.generation.logger:say(level, text)
 end
 
 function Master:listen()

@@ -31,7 +31,7 @@ local ANSWER_MS = 10000
 
 local function refuse(master, text)
   master.failed = master.failed + 1
-  master.last_fault = master.generation.journal.clean(text)
+  master.last_fault = master.generation.logger.clean(text)
   master:say('error', 'reload refused, the running generation stays:\n' .. master.last_fault)
 end
 

@@ -106,7 +106,7 @@ end
 local function fetch_again(exchange, provider, entry)
   if entry.waiting then return end
   entry.waiting, entry.due = {}, C.cc_now() + REFRESH_MS
-  task.start(update, provider, entry, exchange.relay, exchange.generation.journal)
+  task.start(update, provider, entry, exchange.relay, exchange.generation.logger)
 end
 
 -- ---- Before candidates are chosen --------------------------------------------------------------

@@ -27,7 +27,7 @@ local function note_policy(exchange, message, traceback)
   if exchange.endpoint ~= 'messages' or call.was_adapter() then return end
   if not string.find(message, '^[^\n]-:%d+: ') then message = place_of(exchange, traceback) .. ': ' .. message end
   local generation = exchange.generation
-  local reason = generation.journal.clean(string.sub(message, 1, LONGEST_MESSAGE))
+  local reason = generation.logger.clean(string.sub(message, 1, LONGEST_MESSAGE))
   table.insert(M.of_policies, { generation = generation, why = string.sub(reason, 1, LONGEST_REASON) })
 end
 
@@ -41,7 +41,7 @@ function M.note(exchange, value, traceback)
   cell.add('count:script_errors', 1)
   M.any = true
   note_policy(exchange, message, traceback)
-  exchange.generation.journal:say('error', 'script error: ' .. message,
+  exchange.generation.logger:say('error', 'script error: ' .. message,
     { 'id', exchange.id, 'traceback', traceback }, 4)
 end
 

@@ -130,7 +130,7 @@ handlers[C.CC_EVENT_DONE] = function(self, handle)
   exchange:mark_ended()
   wait.finish(exchange)
   local ok, message = call.pcall(finish.finish, exchange)
-  if not ok then exchange.generation.journal:say('error', 'bookkeeping failed: ' .. tostring(message)) end
+  if not ok then exchange.generation.logger:say('error', 'bookkeeping failed: ' .. tostring(message)) end
 end
 
 function Loop:notify(name, detail)

@@ -49,9 +49,9 @@ end
 local function recorder(faults, real)
   local seen, at, count = {}, nil, 0
   local function nothing() end
-  local journal = setmetatable({ line = nothing, writes = nothing, body = nothing, outcome = nothing },
+  local logger = setmetatable({ line = nothing, writes = nothing, body = nothing, outcome = nothing },
     { __index = real })
-  function journal.say(_, level, message)
+  function logger.say(_, level, message)
     local text = level == 'error' and message:match '^script error: (.*)$'
     count = count + (text and 1 or 0)
     if not text or seen[text] then return end
@@ -64,7 +64,7 @@ local function recorder(faults, real)
     at = what
     return count < MOST_ERRORS
   end
-  return journal, begin
+  return logger, begin
 end
 
 local function fail_everywhere(stage, generation)
@@ -75,8 +75,8 @@ end
 
 local function play(stage, generation)
   local faults = {}
-  local journal, begin = recorder(faults, generation.journal)
-  generation.journal = journal
+  local logger, begin = recorder(faults, generation.logger)
+  generation.logger = logger
   stage:put_in_force(generation)
   for _, fails in ipairs { false, true } do
     if fails then fail_everywhere(stage, generation) end
