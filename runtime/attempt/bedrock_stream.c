@@ -4,6 +4,7 @@
 // JSON is moved when that was wrong.
 #include "attempt/bedrock_stream.h"
 #include "api/error.h"
+#include "codec/api_error.h"
 #include "codec/base64.h"
 #include "codec/json.h"
 #include "codec/messages.h"
@@ -164,14 +165,16 @@ static void add_error(const struct cc_eventstream_message *message, bool excepti
   struct cc_slice name = text_of(message, exception ? ":exception-type" : ":error-code");
   struct cc_slice words = exception ? cc_slice("", 0) : text_of(message, ":error-message");
   size_t known = exception ? sizeof kinds / sizeof *kinds : THROTTLING;
-  cc_buffer_add_text(sse, "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"");
-  cc_buffer_add_text(sse, error_type(name, known, in_stream));
-  cc_buffer_add_text(sse, "\",\"message\":");
+  struct cc_buffer quoted = {0};
   if (words.size)
-    cc_json_quote(sse, words.data, words.size);
+    cc_json_quote(&quoted, words.data, words.size);
   else
-    add_message(message->payload, name, sse);
-  cc_buffer_add_text(sse, "}}\n\n");
+    add_message(message->payload, name, &quoted);
+  cc_buffer_add_text(sse, "event: error\ndata: ");
+  cc_api_error_quoted(sse, error_type(name, known, in_stream), cc_slice(quoted.data, quoted.size),
+                      NULL);
+  cc_buffer_add_text(sse, "\n\n");
+  cc_buffer_free(&quoted);
 }
 
 // ---- Frames ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 // The answer a client gets: an upstream's, or one of our own.
 #include "api/error.h"
 #include "api/util.h"
+#include "codec/api_error.h"
 #include "codec/messages.h"
 #include "exchange/client.h"
 #include "exchange/pump.h"
@@ -105,24 +106,23 @@ static void answer_whole(struct cc_exchange *exchange, int status, const char *b
   cc_exchange_finish(exchange, error);
 }
 
-static void add_request_id(struct cc_exchange *exchange, struct cc_buffer *body) {
+enum { REQUEST_ID = 40 };
+
+static void make_request_id(char id[REQUEST_ID]) {
   uint8_t bytes[12];
-  char id[40] = "req_ccr_";
   cc_random(bytes, sizeof bytes);
+  int size = snprintf(id, REQUEST_ID, "req_ccr_");
   for (size_t i = 0; i < sizeof bytes; i++)
-    snprintf(id + 8 + 2 * i, 3, "%02x", bytes[i]);
-  cc_headers_set(&exchange->answer, cc_slice_text("request-id"), cc_slice_text(id));
-  cc_buffer_printf(body, ",\"request_id\":\"%s\"}", id);
+    snprintf(id + size + 2 * i, 3, "%02x", bytes[i]);
 }
 
-void cc_exchange_refuse(struct cc_exchange *exchange, int status, const char *type,
-                        const char *message, int error) {
+void cc_exchange_refuse(struct cc_exchange *exchange, int status, const char *message, int error) {
   if (exchange->phase == CC_OVER) return;
   struct cc_buffer body = {0};
-  cc_buffer_printf(&body, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":", type);
-  cc_json_quote(&body, message, strlen(message));
-  cc_buffer_add_text(&body, "}");
-  add_request_id(exchange, &body);
+  char id[REQUEST_ID];
+  make_request_id(id);
+  cc_headers_set(&exchange->answer, cc_slice_text("request-id"), cc_slice_text(id));
+  cc_api_error(&body, cc_api_error_type(status), cc_slice_text(message), id);
   if (exchange->inbound)
     answer_whole(exchange, status, body.data, body.size, error);
   else

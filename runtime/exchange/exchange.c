@@ -24,7 +24,7 @@ static void time_is_over(struct cc_exchange *exchange, int error, const char *me
     cc_client_break(exchange, false);
     cc_exchange_finish(exchange, error);
   } else {
-    cc_exchange_refuse(exchange, 504, "timeout_error", message, error);
+    cc_exchange_refuse(exchange, 504, message, error);
   }
 }
 
@@ -150,14 +150,11 @@ static void got_some(struct cc_inbound *in) {
 
 struct refusal {
   int error, status;
-  const char *type;
 };
 
 static const struct refusal refusals[] = {
-    {CC_EHEAD_SIZE, 431, "invalid_request_error"}, {CC_ETARGET_SIZE, 414, "invalid_request_error"},
-    {CC_EBODY_SIZE, 413, "request_too_large"},     {CC_EHEAD_TIMEOUT, 408, "timeout_error"},
-    {CC_EIDLE_TIMEOUT, 408, "timeout_error"},      {CC_EEXPECT, 417, "invalid_request_error"},
-    {CC_OK, 400, "invalid_request_error"},
+    {CC_EHEAD_SIZE, 431},    {CC_ETARGET_SIZE, 414}, {CC_EBODY_SIZE, 413}, {CC_EHEAD_TIMEOUT, 408},
+    {CC_EIDLE_TIMEOUT, 408}, {CC_EEXPECT, 417},      {CC_OK, 400},
 };
 
 static void got_refused(struct cc_inbound *in, int error) {
@@ -166,7 +163,7 @@ static void got_refused(struct cc_inbound *in, int error) {
   while (row->error != CC_OK && row->error != error)
     row++;
   exchange->refusal = error;
-  cc_exchange_refuse(exchange, row->status, row->type, cc_error_text(error), error);
+  cc_exchange_refuse(exchange, row->status, cc_error_text(error), error);
 }
 
 static void got_drain(struct cc_inbound *in) {

@@ -57,8 +57,7 @@ void cc_exchange_schedule(struct cc_exchange *exchange);
 
 // answer.c: answers with an error of the relay's own, as the Messages API has them, and finishes with
 // error.
-void cc_exchange_refuse(struct cc_exchange *exchange, int status, const char *type,
-                        const char *message, int error);
+void cc_exchange_refuse(struct cc_exchange *exchange, int status, const char *message, int error);
 
 // decode.c: the next piece of the request's body, and the end of it.
 void cc_exchange_body(struct cc_exchange *exchange, struct cc_slice piece);

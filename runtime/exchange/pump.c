@@ -4,6 +4,7 @@
 #include "exchange/pump.h"
 #include "api/error.h"
 #include "attempt/reply.h"
+#include "codec/api_error.h"
 #include "codec/usage.h"
 #include "exchange/client.h"
 #include <string.h>
@@ -43,10 +44,7 @@ static void drop_connection(struct cc_attempt *attempt) {
 
 static void write_error_event(struct cc_attempt *attempt, int error) {
   struct cc_buffer json = {0};
-  const char *text = cc_error_text(error);
-  cc_buffer_add_text(&json, "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":");
-  cc_json_quote(&json, text, strlen(text));
-  cc_buffer_add_text(&json, "}}");
+  cc_api_error(&json, "api_error", cc_slice_text(cc_error_text(error)), NULL);
   cc_client_write_error(attempt->exchange, json.data, json.size);
   cc_buffer_free(&json);
 }
