@@ -65,10 +65,9 @@ local function sorted(headers)
   return list
 end
 
--- Returns the exchange of an id, or nil if it has been freed.
+-- Returns the exchange of an id, or nil for an unknown id.
 local function find(id)
-  local exchange = state.exchanges[id]
-  return exchange and not exchange.freed and exchange or nil
+  return state.exchanges[id]
 end
 
 local function text_of(slice)
