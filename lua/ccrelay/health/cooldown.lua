@@ -1,43 +1,19 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Cool-downs: pauses of a provider that is overloaded (529) and of a key that has used up a limit (429), each for one
--- class of models. A pause lasts as long as the provider has stated; else it is 2 s after three failures in a row, and
--- doubles up to 30 s.
+-- Pauses a key that has used up a limit (429), for one class of models, as long as the provider has stated; else 2 s
+-- after three failures in a row, doubling up to 30 s.
 local C = require 'ccrelay.c'
 local breaker = require 'ccrelay.health.breaker'
 local cell = require 'ccrelay.shared.cell'
-local circuits = require 'ccrelay.health.circuits'
 local evidence = require 'ccrelay.health.evidence'
 local model_class = require 'ccrelay.limits.model_class'
+local pause = require 'ccrelay.health.pause'
 local probes_of = require 'ccrelay.health.probes'
 local stated_limit = require 'ccrelay.health.stated_limit'
 
 local M = {}
 
-local LONGEST_MS = 30000
 local LONGEST_STATED_MS = 3600000 -- after which a key is tried again, whatever the provider has stated
 local STATED = 'stated'
-
---- The rules of the breakers for overload and for limits.
----@type ccrelay.BreakerRules
-M.RULES = { threshold = 3, first_ms = 2000, longest_ms = LONGEST_MS, probes = 1 }
-
--- A stated time of 0 allows another attempt at once: then it is a failure like one without a time.
-local function is_time(seconds) return seconds ~= nil and seconds > 0 end
-
---- The provider has stated that it is overloaded, which is not the fault of the request.
----@param upstream ccrelay.Upstream
----@param probes ccrelay.Probes
----@param retry_after number? seconds, as stated
-function M.overloaded(upstream, probes, retry_after)
-  local number = circuits.of(upstream.key.provider, upstream.model).overload
-  local probe = probes_of.take(probes, number)
-  if is_time(retry_after) then
-    breaker.open_until(number, C.cc_now() + math.min(retry_after * 1000, LONGEST_MS))
-  else
-    breaker.failure(number, probe, M.RULES, C.cc_now())
-  end
-  probes_of.withdraw(probes)
-end
 
 -- /status shows for a key the class of models whose limit ends last.
 local function show_limit(key, limit)
@@ -62,9 +38,9 @@ function M.exhausted(exchange, upstream, probes, outcome)
   local key, limit = upstream.key, model_class.of(upstream.key, upstream.model)
   local number, stated = limit.exhausted, outcome.retry_after or outcome.reset_after
   local probe = probes_of.take(probes, number)
-  if is_time(stated) then
+  if pause.is_time(stated) then
     apply_stated(number, limit, outcome, stated * 1000)
-  elseif evidence.count(exchange, number, M.RULES, probe) then
+  elseif evidence.count(exchange, number, pause.RULES, probe) then
     evidence.explain(number)
   end
   show_limit(key, limit)
@@ -79,7 +55,7 @@ end
 function M.exhausted_in_stream(exchange, upstream, probed, bytes)
   local limit = model_class.of(upstream.key, upstream.model)
   local number = limit.exhausted
-  if evidence.count(exchange, number, M.RULES, probed, bytes) then evidence.explain(number) end
+  if evidence.count(exchange, number, pause.RULES, probed, bytes) then evidence.explain(number) end
   show_limit(upstream.key, limit)
 end
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The health of providers and keys, shared by all processes. Health puts candidates in order; it leaves one out only
 -- while a healthy one remains. What is learned applies to the narrowest subject: failures and overload to a provider
--- and a class of models (circuits, cooldown), a used-up limit to a key and a class (cooldown), a credential that is not
+-- and a class of models (circuits, overload), a used-up limit to a key and a class (cooldown), a credential that is not
 -- accepted and an unpaid account to a key (suspension).
 local C = require 'ccrelay.c'
 local breaker = require 'ccrelay.health.breaker'
@@ -9,6 +9,8 @@ local circuits = require 'ccrelay.health.circuits'
 local cooldown = require 'ccrelay.health.cooldown'
 local evidence = require 'ccrelay.health.evidence'
 local model_class = require 'ccrelay.limits.model_class'
+local overload = require 'ccrelay.health.overload'
+local pause = require 'ccrelay.health.pause'
 local probes_of = require 'ccrelay.health.probes'
 local suspension = require 'ccrelay.health.suspension'
 
@@ -34,8 +36,8 @@ function M.admit(exchange, upstream, force)
   local of_provider, limit = breakers_of(upstream)
   local list, now = {}, C.cc_now()
   local ready = probes_of.ask(list, of_provider.failure, circuits.failure_rules(exchange), now, force)
-    or probes_of.ask(list, of_provider.overload, cooldown.RULES, now, force)
-    or is_own(upstream) and probes_of.ask(list, limit, cooldown.RULES, now, force)
+    or probes_of.ask(list, of_provider.overload, pause.RULES, now, force)
+    or is_own(upstream) and probes_of.ask(list, limit, pause.RULES, now, force)
   if not ready then return list end
   probes_of.withdraw(list)
   return nil, ready
@@ -70,8 +72,8 @@ end
 function M.succeeded(exchange, upstream)
   local of_provider, limit = breakers_of(upstream)
   breaker.success(of_provider.failure, false, circuits.failure_rules(exchange))
-  breaker.success(of_provider.overload, false, cooldown.RULES)
-  if is_own(upstream) then breaker.success(limit, false, cooldown.RULES) end
+  breaker.success(of_provider.overload, false, pause.RULES)
+  if is_own(upstream) then breaker.success(limit, false, pause.RULES) end
 end
 
 --- An attempt has failed, and the provider is to blame.
@@ -105,7 +107,7 @@ end
 function M.broke(exchange, upstream, kind, probed, bytes)
   local of_provider = breakers_of(upstream)
   if kind == 'overloaded_error' then
-    breaker.failure(of_provider.overload, probed, cooldown.RULES, C.cc_now())
+    overload.stated_in_stream(upstream, probed)
   elseif kind ~= 'rate_limit_error' then
     evidence.count(exchange, of_provider.failure, circuits.failure_rules(exchange), probed, bytes)
   elseif is_own(upstream) then

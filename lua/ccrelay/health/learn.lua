@@ -6,6 +6,7 @@ local cooldown = require 'ccrelay.health.cooldown'
 local error_codes = require 'ccrelay.util.error_codes'
 local evidence = require 'ccrelay.health.evidence'
 local health = require 'ccrelay.health'
+local overload = require 'ccrelay.health.overload'
 local probes_of = require 'ccrelay.health.probes'
 local slice = require 'ccrelay.util.slice'
 local suspension = require 'ccrelay.health.suspension'
@@ -56,7 +57,7 @@ function by_verdict.failed(exchange, attempt, outcome, probes)
 end
 
 function by_verdict.overloaded(_, attempt, outcome, probes)
-  cooldown.overloaded(attempt.upstream, probes, outcome.retry_after)
+  overload.stated(attempt.upstream, probes, outcome.retry_after)
 end
 
 function by_verdict.exhausted(exchange, attempt, outcome, probes)
