@@ -1,25 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pump passes the chosen answer on to the client: bytes as they come, event streams by whole
-// events. A stream that breaks off never gets a clean end.
+// events. How an answer ends is in stream_end.c.
 #include "exchange/pump.h"
 #include "api/error.h"
 #include "attempt/reply.h"
-#include "codec/api_error.h"
 #include "codec/usage.h"
 #include "exchange/client.h"
+#include "exchange/stream_end.h"
 #include <string.h>
 
 enum { LARGE = 256 * 1024 }; // bytes for incomplete events; above it, unused memory is given back
-
-static bool last_seen(const struct cc_attempt *attempt) {
-  return attempt->kind == CC_BODY_SSE && (attempt->stop_seen || attempt->error_seen);
-}
 
 static void stay_alive(struct cc_attempt *attempt) {
   struct cc_exchange *exchange = attempt->exchange;
   const struct cc_relay *relay = attempt->relay;
   cc_timer_set(&attempt->timer,
-               last_seen(attempt) ? relay->bounds.last_ms : relay->settings.idle_ms);
+               cc_stream_is_complete(attempt) ? relay->bounds.last_ms : relay->settings.idle_ms);
   uint32_t ping_ms = relay->bounds.ping_ms;
   bool pings = attempt->kind == CC_BODY_SSE && !attempt->stop_seen && ping_ms;
   exchange->ping_due = pings ? cc_relay_now(exchange->relay) + ping_ms : 0;
@@ -34,37 +30,6 @@ static void pass_on(struct cc_attempt *attempt, const char *data, size_t size) {
   if (cc_inbound_queued(exchange->inbound) <= CC_QUEUE_BYTES) return;
   cc_outbound_pause(attempt->out);
   cc_timer_stop(&attempt->timer);
-}
-
-static void drop_connection(struct cc_attempt *attempt) {
-  if (attempt->out) cc_outbound_drop(attempt->out);
-  attempt->out = NULL;
-  cc_timer_stop(&attempt->timer);
-}
-
-static void write_error_event(struct cc_attempt *attempt, int error) {
-  struct cc_buffer json = {0};
-  cc_api_error(&json, "api_error", cc_slice_text(cc_error_text(error)), NULL);
-  cc_client_write_error(attempt->exchange, json.data, json.size);
-  cc_buffer_free(&json);
-}
-
-static void finish_broken(struct cc_attempt *attempt, int error) {
-  struct cc_exchange *exchange = attempt->exchange;
-  drop_connection(attempt);
-  if (exchange->break_with_event && attempt->kind == CC_BODY_SSE) {
-    write_error_event(attempt, error);
-    cc_client_end(exchange);
-  } else {
-    cc_client_break(exchange, false);
-  }
-  cc_exchange_finish(exchange, error);
-}
-
-static void finish_whole(struct cc_attempt *attempt) {
-  drop_connection(attempt);
-  cc_client_end(attempt->exchange);
-  cc_exchange_finish(attempt->exchange, CC_OK);
 }
 
 // ---- Event streams -----------------------------------------------------------------------------
@@ -91,7 +56,7 @@ static size_t forward_events(struct cc_attempt *attempt, const char *data, size_
   struct cc_reply_event event;
   while (cc_reply_next(attempt, data, size, &event))
     if (event.name.size) put_name(&out, &event);
-  if (last_seen(attempt)) stay_alive(attempt);
+  if (cc_stream_is_complete(attempt)) stay_alive(attempt);
   size_t whole = attempt->seen;
   attempt->seen = 0;
   if (out.named.size) {
@@ -173,22 +138,22 @@ static void body(struct cc_attempt *attempt, struct cc_slice piece) {
 static void end(struct cc_attempt *attempt) {
   if (attempt->phase != CC_PUMPING) return;
   forward_last(attempt);
-  bool whole = attempt->kind == CC_BODY_SSE ? last_seen(attempt) : read_json(attempt);
+  bool whole = attempt->kind == CC_BODY_SSE ? cc_stream_is_complete(attempt) : read_json(attempt);
   if (attempt->phase != CC_PUMPING) return;
   if (whole)
-    finish_whole(attempt);
+    cc_stream_end_whole(attempt);
   else
-    finish_broken(attempt, CC_ETRUNCATED);
+    cc_stream_end_broken(attempt, CC_ETRUNCATED);
 }
 
 void cc_pump_fail(struct cc_attempt *attempt, int error) {
   if (attempt->phase != CC_PUMPING) return;
   forward_last(attempt);
   if (attempt->phase != CC_PUMPING) return;
-  if (last_seen(attempt))
-    finish_whole(attempt);
+  if (cc_stream_is_complete(attempt))
+    cc_stream_end_whole(attempt);
   else
-    finish_broken(attempt, error == CC_EEOF ? CC_ETRUNCATED : error);
+    cc_stream_end_broken(attempt, error == CC_EEOF ? CC_ETRUNCATED : error);
 }
 
 static void timeout(struct cc_attempt *attempt) {
