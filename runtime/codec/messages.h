@@ -5,11 +5,6 @@
 #include "api/scan.h"
 #include "codec/json.h"
 
-enum {
-  CC_MODEL_BYTES = 512,
-  CC_FILE_BYTES = 256
-}; // of the name of a model and the id of a file, at most
-
 // Validates body and fills in out (slices into body). CC_OK, CC_EJSON, CC_EJSON_DEPTH, CC_EJSON_OBJECT,
 // CC_EMODEL; out->error_offset says where. A doubled top-level "model", escaped or not, is CC_EMODEL.
 int cc_messages_scan(const char *body, size_t size, struct cc_scan *out);

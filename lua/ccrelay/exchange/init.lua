@@ -56,7 +56,6 @@ local M = {}
 -- Parentheses around a returned call avoid the tail call; they stand where every request passes.
 
 local ANYONE = { kind = 'open', passes = false }
-local LONGEST_MODEL = 512
 local IMAGE_TOKENS, IMAGE_BYTES = 1600, 4 -- most tokens of an image; bytes of base64 per token of a small one
 local DOCUMENT_BYTES = 16                  -- bytes of base64 of a document per token
 
@@ -295,8 +294,8 @@ end
 function methods:set(name, value)
   check_edit(self, 'set', name)
   if name == 'model' then
-    if type(value) ~= 'string' or value == '' or #value > LONGEST_MODEL then
-      error('the model is a string of 1 to ' .. LONGEST_MODEL .. ' bytes', 2)
+    if type(value) ~= 'string' or value == '' or #value > C.CC_MODEL_BYTES then
+      error('the model is a string of 1 to ' .. C.CC_MODEL_BYTES .. ' bytes', 2)
     end
     self:inspect()
     self.cache.model = value
