@@ -84,7 +84,7 @@ local function undone(text, record)
   return (record.before or not rest:find '^%s*{%s*}%s*$') and rest or nil
 end
 
--- What was written: { members =, before = the text from before, nil if there was none }; nil when there is no record.
+-- Reads the record of what init wrote: { members =, before = the earlier text or nil }; nil without a record.
 local function record_at(path)
   local text, message = read(path .. RECORD)
   if not text then return nil, message end
@@ -147,7 +147,7 @@ function M.init(path, members)
   return done and replaced, message
 end
 
---- Whether the settings have a member.
+--- Tells whether the settings have a member.
 ---@param path string of the settings file
 ---@param member string names joined by dots
 ---@return boolean

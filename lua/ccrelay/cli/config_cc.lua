@@ -86,7 +86,7 @@ local function helper(source, values)
   return table.concat(words, ' ')
 end
 
--- Whether apiKeyHelper is due, or nil and a message when there is no key for it.
+-- Tells whether to write apiKeyHelper; nil and a message when there is no key for it.
 local function is_key_due(auth, values)
   local due = values.key or (asks_for_key(auth) and (values.client or not auth.allow_subscription) and 'yes' or 'no')
   if due == 'no' then return false end

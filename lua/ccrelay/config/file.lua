@@ -140,7 +140,7 @@ function M.is_open(path)
   return facts ~= nil and bit.band(facts.mode, OTHERS_READ) ~= 0
 end
 
---- Whether a path exists, even if it cannot be read.
+--- Tells whether a path exists, even if it cannot be read.
 ---@param path string
 ---@return boolean
 function M.exists(path)

@@ -14,7 +14,7 @@ local MOST_BYTES = 65536
 ---@field text string? what it holds
 ---@field reason string? why there is no text
 
---- Whether what stands between "${" and "}" names a file.
+--- Tells whether the text between "${" and "}" names a file.
 ---@param inside string
 ---@return boolean
 function M.is_reference(inside)
@@ -75,7 +75,7 @@ function M.beside(env, files, insecure)
   end, lack
 end
 
---- Whether two lots of files are the same, byte for byte.
+--- Compares two sets of files byte for byte.
 ---@param a table<string, ccrelay.SecretFile>?
 ---@param b table<string, ccrelay.SecretFile>?
 ---@return boolean

@@ -5,7 +5,7 @@ local address = require 'ccrelay.net.address'
 
 local M = {}
 
---- Whether a base URL is that of Anthropic's API: its host, over TLS, at the default port.
+--- Tells whether a base URL is that of Anthropic's API: its host, over TLS, at the default port.
 ---@param base_url string?
 ---@return boolean
 function M.is_anthropic(base_url)
@@ -17,7 +17,7 @@ local function base_of(entry, adapter)
   return entry.base_url or (adapter.defaults or {}).base_url
 end
 
---- Whether clients' own credentials are passed on to a provider.
+--- Tells whether clients' own credentials are passed on to a provider.
 ---@param entry table of providers in the configuration
 ---@param adapter table of its type
 ---@return boolean
@@ -26,7 +26,8 @@ function M.of(entry, adapter)
   return adapter.transparent == true and M.is_anthropic(base_of(entry, adapter))
 end
 
---- Whether clients' credentials would be passed on if the provider had Anthropic's address, and its entry does not say.
+--- Tells whether only the address keeps clients' credentials back: the entry does not set transparent, and at
+--- Anthropic's own address they would be passed on.
 ---@param entry table
 ---@param adapter table
 ---@return boolean
