@@ -41,6 +41,9 @@ struct cc_worker {
 // Fills in the state of a worker slot. CC_ENOTFOUND when there is no such slot.
 int cc_worker(uint32_t slot, struct cc_worker *out);
 
+// The processor time in ms that the process in a slot has used, all its threads; -1 when there is none.
+double cc_worker_cpu(uint32_t slot);
+
 // Sends a signal to the process in a slot. CC_ENOTFOUND when there is none.
 int cc_kill(uint32_t slot, int number);
 

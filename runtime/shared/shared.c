@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
@@ -333,6 +334,15 @@ int cc_worker(uint32_t number, struct cc_worker *out) {
   out->exchanges = atomic_load(&slot->exchanges);
   out->script = atomic_load(&slot->script);
   return CC_OK;
+}
+
+double cc_worker_cpu(uint32_t number) {
+  struct cc_shared_slot *slot = slot_at(number);
+  int pid = slot ? atomic_load(&slot->pid) : 0;
+  clockid_t its;
+  struct timespec time;
+  if (pid <= 0 || clock_getcpuclockid(pid, &its) || clock_gettime(its, &time)) return -1;
+  return (double)time.tv_sec * 1000 + (double)time.tv_nsec / 1e6;
 }
 
 int cc_kill(uint32_t number, int signal_number) {

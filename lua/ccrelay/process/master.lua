@@ -13,6 +13,7 @@ local bounds = require 'ccrelay.config.bounds'
 local service = require 'ccrelay.process.service'
 local source = require 'ccrelay.generation.bundle'
 local start_lines = require 'ccrelay.process.start_lines'
+local stuck = require 'ccrelay.process.stuck'
 local task = require 'ccrelay.sched.task'
 local texts = require 'ccrelay.util.text'
 local watch = require 'ccrelay.process.watch'
@@ -26,7 +27,6 @@ local TIMER_CHECK, TIMER_DRAIN, TIMER_RESPAWN = 1, 2, 3 -- reload, watch and con
 local CHECK_MS = 500
 local FLUSH_MS = 1000
 local DEFAULT_ADMIN = '127.0.0.1:8788'
-local STUCK_MS = 5000     -- a worker that is in a script for longer is killed
 local RESPAWN_MS = 1000   -- a worker that ends sooner than this is replaced after this delay
 
 ---@class ccrelay.Master
@@ -42,6 +42,7 @@ local RESPAWN_MS = 1000   -- a worker that ends sooner than this is replaced aft
 ---@field tried ccrelay.Bundle the files at the last reload, whether it succeeded or was refused
 ---@field watch ccrelay.Watch
 ---@field service ccrelay.Service
+---@field busy table<integer, table> workers that were in Lua at the last check, by slot
 local Master = {}
 Master.__index = Master
 
@@ -172,21 +173,9 @@ function Master:respawn()
   return false
 end
 
-function Master:kill_stuck()
-  local facts, now = ffi.new 'struct cc_worker', C.cc_now()
-  for slot = 0, self.workers - 1 do
-    local known = C.cc_worker(slot, facts) == C.CC_OK and facts.pid > 0
-    if known and facts.busy > 0 and now - facts.busy > STUCK_MS then
-      self:say('error', ('worker %d has been busy in a script for %d ms and is killed'):format(slot, now - facts.busy))
-      C.cc_kill(slot, SIGKILL)
-      policy_quarantine.killed(self, facts.pid, now - facts.busy)
-    end
-  end
-end
-
 function Master:check()
   self.service:beat()
-  self:kill_stuck()
+  stuck.kill(self)
   C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
 end
 
@@ -316,7 +305,7 @@ end
 function M.run(options, bundle, generation)
   local self = setmetatable({
     options = options, bundle = bundle, tried = bundle, generation = generation,
-    number = 1, turn = 0, reloads = 0, failed = 0, restarts = 0, late = {}, code = 0,
+    number = 1, turn = 0, reloads = 0, failed = 0, restarts = 0, late = {}, busy = {}, code = 0,
     quarantine = policy_quarantine.new(tonumber(os.getenv 'CCRELAY_SCRIPT_FAULTS')),
     loaded = C.cc_time(), started = C.cc_time(),
   }, Master)

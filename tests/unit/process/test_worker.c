@@ -128,6 +128,26 @@ static void an_end_is_told_with_its_status(void **state) {
   cc_shared_close();
 }
 
+// The processor time grows with what the worker does; there is none without a worker.
+static void processor_time_is_that_of_the_worker(void **state) {
+  (void)state;
+  struct cc_relay *relay = master(1);
+  struct cc_event event;
+  assert_true(cc_worker_cpu(0) < 0);
+  assert_true(cc_worker_cpu(1) < 0);
+  spawn(&relay, 0);
+  double before = cc_worker_cpu(0);
+  assert_true(before >= 0);
+  while (cc_worker_cpu(0) == before) {
+    cc_send(relay, 0, "echo", 4);
+    wait_for(relay, CC_EVENT_MESSAGE, &event);
+  }
+  cc_kill(0, SIGKILL);
+  wait_for(relay, CC_EVENT_CHILD, &event);
+  assert_true(cc_worker_cpu(0) < 0);
+  end(relay, 0);
+}
+
 // The master keeps the sockets: who connects while no worker lives is served by the next one.
 static void a_replacement_serves_who_waited(void **state) {
   (void)state;
@@ -207,6 +227,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(messages_go_both_ways),
       cmocka_unit_test(an_end_is_told_with_its_status),
+      cmocka_unit_test(processor_time_is_that_of_the_worker),
       cmocka_unit_test(a_replacement_serves_who_waited),
       cmocka_unit_test(both_workers_serve),
       cmocka_unit_test(a_worker_dies_with_its_master),
