@@ -16,6 +16,7 @@ local ROOMS = {
 -- module that loads them, and are not looked at for circles.
 local LOADED_BY_NAME = {
   ['cli -> cli.commands.*'] = 'a command is loaded when it is called',
+  ['cli.doctor -> cli.doctor.checks.*'] = 'every file there is a check',
   ['cli.commands.help -> cli.commands.*'] = 'help shows the summary of every command',
   ['credentials.google -> credentials.google.*'] = 'the schemes for the types of a credentials file',
   ['endpoints.routes -> endpoints.*'] = 'the endpoints that routes names',

@@ -100,8 +100,10 @@ local function take(path, limit)
   return nil, complaint(path, reason and reason(limit) or ffi.string(C.cc_error_text(status)))
 end
 
--- Returns the facts of a file, or nil. Wipes its bytes, which may be a key.
-local function facts_of(path)
+--- Returns who owns a file and who may use it; nil if it cannot be read. Wipes its bytes, which may be a key.
+---@param path string
+---@return {owner: integer, group: integer, mode: integer}?
+function M.facts(path)
   local file, facts = take(path, M.MOST_BYTES)
   if not file then return nil end
   C.cc_free(file.data)
@@ -127,7 +129,7 @@ end
 ---@param path string
 ---@return string? reason
 function M.refused(path)
-  local facts = facts_of(path)
+  local facts = M.facts(path)
   local refused = facts and refusal(facts)
   return refused and complaint(path, refused) or nil
 end
@@ -136,7 +138,7 @@ end
 ---@param path string
 ---@return boolean
 function M.is_open(path)
-  local facts = facts_of(path)
+  local facts = M.facts(path)
   return facts ~= nil and bit.band(facts.mode, OTHERS_READ) ~= 0
 end
 

@@ -64,19 +64,24 @@ function M.build_first(work)
 end
 
 --- Runs a policy against made-up requests in a process of its own, as the scripted C side takes the place of the real
---- one there. For a process that has no loop, or none yet.
+--- one there. Must be called within a task.
+---@param rehearse fun(): boolean, ccrelay.Fault[]
+---@return ccrelay.Fault[] faults
+function M.rehearse(rehearse)
+  local result, message = task.apart(load_apart, LOAD_MS, MOST_BYTES, rehearse)
+  if not result then return { { path = '', message = 'no process to run the policy in: ' .. message } } end
+  local told = result.error == C.CC_OK and result.status == 0 and ipc.unpack(result.body:match '([^%z]*)$')
+  if told then return told.faults end
+  local over_time = result.error == C.CC_ETOTAL_TIMEOUT
+  return { { path = '', message = over_time and ('the made-up requests took longer than %d s'):format(
+    LOAD_MS / 1000) or 'the made-up requests ended the process that ran them' } }
+end
+
+--- Does the same in a process that has no loop, or none yet.
 ---@param rehearse fun(): boolean, ccrelay.Fault[]
 ---@return ccrelay.Fault[] faults
 function M.rehearse_first(rehearse)
-  return (task.run_alone(function()
-    local result, message = task.apart(load_apart, LOAD_MS, MOST_BYTES, rehearse)
-    if not result then return { { path = '', message = 'no process to run the policy in: ' .. message } } end
-    local told = result.error == C.CC_OK and result.status == 0 and ipc.unpack(result.body:match '([^%z]*)$')
-    if told then return told.faults end
-    local over_time = result.error == C.CC_ETOTAL_TIMEOUT
-    return { { path = '', message = over_time and ('the made-up requests took longer than %d s'):format(
-      LOAD_MS / 1000) or 'the made-up requests ended the process that ran them' } }
-  end))
+  return (task.run_alone(function() return M.rehearse(rehearse) end))
 end
 
 return M

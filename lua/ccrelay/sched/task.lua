@@ -153,6 +153,7 @@ function M.run_alone(work)
   end)
   while not over and C.cc_next(handle, event) do
     if event.type == C.CC_EVENT_FETCH then M.fetched(event.id) end
+    if event.type == C.CC_EVENT_TIMER then M.on_timer() end
   end
   C.cc_close(handle)
   return first, second
