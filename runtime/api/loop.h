@@ -15,8 +15,8 @@ enum cc_event_type {
   CC_EVENT_WRITABLE = 5, // id: the client of an answer in pieces takes bytes again
   CC_EVENT_DONE = 6,     // id: the exchange has ended; cc_report works until the next cc_next
   CC_EVENT_FILE = 7,     // detail: the watch whose folder has changed
-  CC_EVENT_CHILD = 8,    // detail: the worker slot whose process has ended
-  CC_EVENT_MESSAGE = 9,  // detail: the worker slot that sent it (-1: the master); see cc_message
+  CC_EVENT_CHILD = 8,    // detail: the slot whose process has ended
+  CC_EVENT_MESSAGE = 9,  // detail: the slot that sent it (-1: the master); see cc_message
   CC_EVENT_SIGNAL = 10,  // detail: the signal number
   CC_EVENT_FETCH = 11    // id: this job is over; see cc_fetched
 };

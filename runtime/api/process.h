@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Processes: the master, its workers, and short-lived children. Each is forked without exec.
+// Processes: the master, its workers, its helpers, and short-lived children. Each is forked without exec. A
+// helper does work of the relay beside the workers and serves no client; its slot is CC_HELPER_SLOT or more.
 #ifndef CC_API_PROCESS_H
 #define CC_API_PROCESS_H
 #include "api/types.h"
 #pragma GCC visibility push(default)
 
+enum {
+  CC_HELPER_SLOT = 1024,
+  CC_HELPERS = 8
+}; // slots of helpers: CC_HELPER_SLOT to CC_HELPER_SLOT + 7
+
 // Maps the memory that all processes share, with room for up to 256 workers. Once (CC_ESTATE), before any
 // fork. Without it, cells, limits and secrets belong to this process alone.
 int cc_share(uint32_t workers);
 
-// Forks a worker for a slot. Returns 1 in the child and replaces *relay with a new relay that has the
-// parent's listeners, not accepting yet, and a channel to the master; the child ends when the master
-// ends. Returns 0 in the parent, or CC_ESYSTEM.
+// Forks a worker or a helper for a slot. Returns 1 in the child and replaces *relay with a new relay that has
+// a channel to the master and, in a worker, the parent's listeners, not accepting yet; the child ends when the
+// master ends. Returns 0 in the parent, or CC_ESYSTEM.
 int cc_fork(struct cc_relay **relay, uint32_t slot);
 
 // Forks a child that is no worker and is killed when this process ends. Returns 0 in the child, its pid
@@ -38,7 +44,7 @@ struct cc_worker {
   bool script;      // a script is running, or was when the process ended
 };
 
-// Fills in the state of a worker slot. CC_ENOTFOUND when there is no such slot.
+// Fills in the state of a slot of a worker or helper. CC_ENOTFOUND when there is no such slot.
 int cc_worker(uint32_t slot, struct cc_worker *out);
 
 // The processor time in ms that the process in a slot has used, all its threads; -1 when there is none.
@@ -47,7 +53,7 @@ double cc_worker_cpu(uint32_t slot);
 // Sends a signal to the process in a slot. CC_ENOTFOUND when there is none.
 int cc_kill(uint32_t slot, int number);
 
-// Sends a message of up to 16 MiB over the channel: the master to a worker's slot, a worker to -1. It
+// Sends a message of up to 16 MiB over the channel: the master to a slot, a worker or helper to -1. It
 // becomes a MESSAGE event there, before other events. CC_ELIMIT when it is larger, CC_ENOTFOUND when there is
 // no such channel, CC_ERESET when the other end is gone.
 int cc_send(struct cc_relay *relay, int slot, const char *data, uint32_t size);

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static pid_t helper;                        // the child of cc_child
+static pid_t preview;                       // the child of cc_child
 static struct cc_relay *volatile inherited; // the parent's; keeps it reachable for leak checkers
 
 // ---- In the child ------------------------------------------------------------------------------
@@ -40,7 +40,7 @@ void cc_child_drop_relay(struct cc_relay *relay) {
 int cc_child(void) {
   pid_t parent = getpid(), pid = fork();
   if (pid < 0) return cc_fail_errno(CC_ESYSTEM, "fork");
-  if (pid > 0) return helper = pid;
+  if (pid > 0) return preview = pid;
   cc_child_begin(parent);
   return 0;
 }
@@ -53,15 +53,21 @@ static bool has_ended(pid_t pid, int *status) {
   return pid > 0 && waitpid(pid, status, WNOHANG) == pid;
 }
 
+static void reap_from(struct cc_relay *relay, uint32_t slot) {
+  int status;
+  struct cc_worker worker;
+  for (; cc_worker(slot, &worker) == CC_OK; slot++) {
+    if (!has_ended(worker.pid, &status)) continue;
+    cc_limit_refund_worker(slot);
+    cc_shared_slot_ended(slot, status_of(status));
+    cc_events_post(&relay->events, CC_EVENT_CHILD, (int32_t)slot, 0);
+  }
+}
+
 // Waits for each by its pid: libuv waits for the programs that net/command.c starts.
 void cc_children_reap(struct cc_relay *relay) {
   int status;
-  struct cc_worker worker;
-  if (has_ended(helper, &status)) helper = 0;
-  for (uint32_t slot = 0; cc_worker(slot, &worker) == CC_OK; slot++) {
-    if (!has_ended(worker.pid, &status)) continue;
-    cc_limit_refund_worker(slot);
-    cc_shared_slot_ended((int)slot, status_of(status));
-    cc_events_post(&relay->events, CC_EVENT_CHILD, (int32_t)slot, 0);
-  }
+  if (has_ended(preview, &status)) preview = 0;
+  reap_from(relay, 0);
+  reap_from(relay, CC_HELPER_SLOT);
 }

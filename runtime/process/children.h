@@ -12,7 +12,7 @@ void cc_child_begin(pid_t parent);
 // relay's memory stays.
 void cc_child_drop_relay(struct cc_relay *relay);
 
-// In the parent, after SIGCHLD: posts a CHILD event for each worker that has ended, and gives back
-// what it had reserved.
+// In the parent, after SIGCHLD: posts a CHILD event for each worker or helper that has ended, and
+// gives back what it had reserved.
 void cc_children_reap(struct cc_relay *relay);
 #endif

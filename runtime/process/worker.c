@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Forks workers. A worker is a fork of the master without exec: it has the same library, configuration and
-// generation, so a worker that replaces a dead one does not read newer files than the others.
+// Forks workers and helpers. Each is a fork of the master without exec: it has the same library, configuration
+// and generation, so a worker that replaces a dead one does not read newer files than the others.
 #include "api/process.h"
 #include "base/error.h"
 #include "net/listener.h"
@@ -10,10 +10,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void become_worker(struct cc_relay **relay, uint32_t slot, int channel, pid_t master) {
+// A helper must not keep a listening socket open: clients would wait for it when all others have closed it.
+static void become(struct cc_relay **relay, uint32_t slot, int channel, pid_t master) {
   cc_child_begin(master);
   struct cc_relay *old = *relay, *fresh = cc_open();
   cc_listeners_inherit(fresh->listeners, old->listeners, slot);
+  if (slot >= CC_HELPER_SLOT) cc_listeners_drain(fresh->listeners);
   cc_configure(fresh, &old->settings);
   cc_child_drop_relay(old);
   cc_channel_open(fresh, channel, -1);
@@ -35,7 +37,7 @@ int cc_fork(struct cc_relay **relay, uint32_t slot) {
   }
   if (pid == 0) {
     close(pair[0]);
-    become_worker(relay, slot, pair[1], master);
+    become(relay, slot, pair[1], master);
     return 1;
   }
   close(pair[1]);

@@ -39,6 +39,7 @@ struct mapping {
   _Atomic uint64_t log_dropped; // lines of all processes
   struct counts counts[3];
   struct cc_shared_slot slots[CC_WORKERS];
+  struct cc_shared_slot helpers[CC_HELPERS];
   _Atomic uint32_t cell_owners[CC_CELLS];
   _Atomic uint32_t limit_owners[CC_LIMITS];
   _Atomic uint32_t secret_owners[CC_SECRETS];
@@ -274,13 +275,18 @@ struct cc_shared_secret *cc_shared_secret(int number) {
   return number >= 0 && number < CC_SECRETS ? &shared()->secrets[number] : NULL;
 }
 
+static bool is_worker(uint32_t slot) {
+  return slot < atomic_load(&shared()->workers);
+}
+
 static struct cc_shared_slot *slot_at(uint32_t slot) {
-  struct mapping *all = shared();
-  return slot < atomic_load(&all->workers) ? &all->slots[slot] : NULL;
+  if (is_worker(slot)) return &shared()->slots[slot];
+  uint32_t helper = slot - CC_HELPER_SLOT; // of other slots it is too large
+  return helper < CC_HELPERS ? &shared()->helpers[helper] : NULL;
 }
 
 struct cc_shared_entry *cc_shared_reservations(int slot) {
-  return slot_at((uint32_t)slot) ? shared()->reservations[slot] : NULL;
+  return is_worker((uint32_t)slot) ? shared()->reservations[slot] : NULL;
 }
 
 void cc_shared_this(int slot) {

@@ -2,6 +2,8 @@
 -- The master: which workers it starts and when, whom it kills, how it ends.
 local fake = require 'support.fake_c'
 local connect_check = require 'ccrelay.health.connect_check'
+local helpers = require 'ccrelay.process.helpers'
+local ipc = require 'ccrelay.process.ipc'
 local master = require 'ccrelay.process.master'
 local bundle = require 'ccrelay.generation.bundle'
 local stage = require 'support.stage'
@@ -166,6 +168,32 @@ end)
 it('makes workers abort their requests at a second signal', function()
   local self = run { signal(SIGINT), signal(SIGINT), ends(0, 10, 0), ends(1, 10, 0) }
   assert.same({ 1, 4 }, { self.code, self.sent })
+end)
+
+describe('with a helper', function()
+  local HELPER = C.CC_HELPER_SLOT
+  local receive = ipc.receive
+
+  before_each(function()
+    helpers.kinds = { { name = 'one', settings = function() return {} end, run = function() end } }
+    ipc.receive = function() return { type = 'ready' } end
+  end)
+
+  after_each(function() helpers.kinds, ipc.receive = {}, receive end)
+
+  local function begins() return C.CC_EVENT_MESSAGE, HELPER end
+
+  it('starts the workers when the helper has begun', function()
+    assert.equal(tostring(HELPER), forks(run {}))
+    assert.equal(HELPER .. ' 0 1', forks(run { begins }))
+    assert.equal(HELPER .. ' 0 1', forks(run { rings(helpers.TIMER, 3000) }))
+  end)
+
+  it('ends the helper after the workers', function()
+    local self = run { begins, signal(SIGINT), ends(0, 10, 0), ends(1, 10, 0), ends(HELPER, 10, 0), rings(0) }
+    assert.same({ 3, HELPER .. ' 0 1', 0 }, { self.sent, forks(self), self.code })
+    assert.equal(1, count_of(self.said, 'info stopped'))
+  end)
 end)
 
 it('does not start if it cannot listen', function()

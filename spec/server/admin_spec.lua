@@ -16,6 +16,7 @@ local function new(token, metrics)
   return {
     relay = nil, generation = current, bundle = {}, quarantine = {}, workers = 0, started = 0, loaded = 0, number = 3,
     reloads = 2, failed = 1, restarts = 0, where = { '127.0.0.1:8787' },
+    helpers = { describe = function() return json.array {} end },
   }
 end
 

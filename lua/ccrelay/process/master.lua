@@ -5,6 +5,7 @@ local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local admin = require 'ccrelay.server.admin'
+local helpers = require 'ccrelay.process.helpers'
 local ipc = require 'ccrelay.process.ipc'
 local policy_quarantine = require 'ccrelay.process.policy_quarantine'
 local connect_check = require 'ccrelay.health.connect_check'
@@ -23,7 +24,7 @@ local M = {}
 
 local EXIT_UNAVAILABLE = 69
 local SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGCHLD = 1, 2, 9, 15, 17
-local TIMER_CHECK, TIMER_DRAIN, TIMER_RESPAWN = 1, 2, 3 -- reload, watch and connect_check have timers of their own
+local TIMER_CHECK, TIMER_DRAIN, TIMER_RESPAWN = 1, 2, 3 -- helpers, reload, watch and connect_check have their own
 local CHECK_MS = 500
 local FLUSH_MS = 1000
 local DEFAULT_ADMIN = '127.0.0.1:8788'
@@ -42,6 +43,8 @@ local RESPAWN_MS = 1000   -- a worker that ends sooner than this is replaced aft
 ---@field tried ccrelay.Bundle the files at the last reload, whether it succeeded or was refused
 ---@field watch ccrelay.Watch
 ---@field service ccrelay.Service
+---@field helpers ccrelay.Helpers
+---@field become function? in a process just forked: what it is to do
 ---@field busy table<integer, table> workers that were in Lua at the last check, by slot
 local Master = {}
 Master.__index = Master
@@ -109,8 +112,8 @@ end
 
 -- ---- Workers ----------------------------------------------------------------------------------
 
---- Starts a worker. Returns true in the worker itself.
-function Master:spawn(slot)
+--- Forks the process of a slot. Returns true in the new process, false in the master, nil when there is none.
+function Master:fork(slot, what)
   local box = ffi.new('struct cc_relay *[1]', self.relay)
   C.cc_log_flush(FLUSH_MS)
   local result = C.cc_fork(box, slot)
@@ -119,12 +122,19 @@ function Master:spawn(slot)
     self.slot = slot
     return true
   end
-  if result < 0 then
-    self:say('error', 'cannot start a worker: ' .. ffi.string(C.cc_system_error()))
-    self:spawn_later(slot)
-  else
-    reload.tell(self, slot) -- it was forked with the generation in force
+  if result == 0 then return false end
+  self:say('error', ('cannot start %s: %s'):format(what, ffi.string(C.cc_system_error())))
+  return nil
+end
+
+--- Starts a worker. Returns true in the worker itself.
+function Master:spawn(slot)
+  local forked = self:fork(slot, 'a worker')
+  if forked then
+    self.become = worker.run
+    return true
   end
+  if forked == nil then self:spawn_later(slot) else reload.tell(self, slot) end -- it has the generation in force
   return false
 end
 
@@ -143,8 +153,9 @@ function Master:living()
   return list
 end
 
---- Handles the end of a worker. Returns true in the worker that replaces it.
+--- Handles the end of a worker or helper. Returns true in the process that replaces it.
 function Master:child_ended(slot)
+  if slot >= C.CC_HELPER_SLOT then return self.helpers:ended(self, slot) end
   local facts = ffi.new 'struct cc_worker'
   C.cc_worker(slot, facts)
   reload.ended(self, slot)
@@ -197,6 +208,7 @@ Master.prepare = reload.prepare
 function Master:message(slot)
   local message = ipc.receive(self.relay)
   if not message then return end
+  if slot >= C.CC_HELPER_SLOT then return self.helpers:message(slot, message) end
   if message.type == 'serving' then return self.service:serving(self, slot) end
   if message.type == 'fault' then return policy_quarantine.fault(self, message.number, message.why, false) end
   reload.answered(self, slot, message)
@@ -228,6 +240,7 @@ function Master:timer(number)
   if number == TIMER_CHECK then self:check() end
   if number == TIMER_DRAIN then self:drain(SIGTERM) end
   if number == connect_check.TIMER then connect_check.look(self.relay, self.generation) end
+  if number == helpers.TIMER and self.helpers:due(self) then return true end
   return number == TIMER_RESPAWN and self:respawn()
 end
 
@@ -236,7 +249,7 @@ function Master:signal(number)
   self:drain(number)
 end
 
---- Handles one event. Returns true in a new worker.
+--- Handles one event. Returns true in a new process.
 function Master:event(event)
   local kind = event.type
   if kind == C.CC_EVENT_CHILD then return self:child_ended(event.detail) end
@@ -258,13 +271,33 @@ end
 function Master:loop()
   local event = ffi.new 'struct cc_event'
   while C.cc_next(self.relay, event) do
-    if self:event(event) then return worker.run(self) end
-    if self.draining and #self:living() == 0 then break end
+    if self:event(event) or self:step() then return self.become(self) end
+    if self.draining and #self:living() == 0 and self.helpers:finish(self) then break end
   end
   self:say('info', 'stopped')
   C.cc_log_flush(FLUSH_MS)
   C.cc_close(self.relay)
   return self.code
+end
+
+--- Starts the workers, once, when the helpers have begun. Returns true in a worker.
+function Master:begin_workers()
+  if self.begun or self.draining or not self.helpers:are_ready() then return false end
+  self.begun = true
+  for slot = 0, self.workers - 1 do
+    if self:spawn(slot) then return true end
+  end
+  local policy = self.bundle.policy and self.bundle.policy.path or self.generation.configuration.routing.strategy
+  local where = table.concat(self.where, ', ')
+  self:say('info', ('listening on %s with %s, policy %s'):format(where, texts.count(self.workers, 'worker'), policy))
+  if self.admin_where then self:say('info', 'status on ' .. self.admin_where) end
+  for _, line in ipairs(start_lines.of(self.generation, self.where)) do self:say('info', line) end
+  return false
+end
+
+--- Starts what the generation in force needs. Returns true in a new process.
+function Master:step()
+  return self.helpers:follow(self) or self:begin_workers()
 end
 
 local function count_of(setting)
@@ -278,6 +311,7 @@ function Master:prepare_process()
   local result = C.cc_share(self.workers)
   if result ~= C.CC_OK then return nil, ffi.string(C.cc_system_error()) end
   self.service = service.new(self.workers)
+  self.helpers = helpers.new()
   C.cc_process 'ccrelay: master'
   self.relay = C.cc_open()
   task.attach(self.relay)
@@ -312,14 +346,7 @@ function M.run(options, bundle, generation)
   generation.number = 1
   local ok, reason = self:start()
   if not ok then return EXIT_UNAVAILABLE, reason end
-  for slot = 0, self.workers - 1 do
-    if self:spawn(slot) then return worker.run(self) end
-  end
-  local policy = bundle.policy and bundle.policy.path or generation.configuration.routing.strategy
-  local where = table.concat(self.where, ', ')
-  self:say('info', ('listening on %s with %s, policy %s'):format(where, texts.count(self.workers, 'worker'), policy))
-  if self.admin_where then self:say('info', 'status on ' .. self.admin_where) end
-  for _, line in ipairs(start_lines.of(generation, self.where)) do self:say('info', line) end
+  if self:step() then return self.become(self) end
   C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
   connect_check.later(self.relay, self.generation)
   return self:loop()

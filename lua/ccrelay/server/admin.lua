@@ -42,6 +42,7 @@ function M.status(master)
     restarts = master.restarts,
     draining = master.draining or false,
     workers = workers(master),
+    helpers = master.helpers:describe(),
     providers = json.array(overview.describe(generation)),
     counters = metrics.counters(),
     log_dropped = C.cc_log_dropped(),

@@ -9,6 +9,7 @@
 #include "shared/limit.h"
 #include "shared/shared.h"
 #include "support/peer.h"
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -223,6 +225,45 @@ static void what_it_had_reserved_comes_back(void **state) {
   end(relay, 0);
 }
 
+static bool can_connect(uint16_t port) {
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  bool connected = connect(fd, (struct sockaddr *)&to, sizeof to) == 0;
+  close(fd);
+  return connected;
+}
+
+// A helper has a channel and a state like a worker, but no listening socket: when the master has closed its own, nobody
+// can connect.
+static void a_helper_has_a_channel_and_no_socket(void **state) {
+  (void)state;
+  struct cc_relay *relay = master(1);
+  struct cc_event event;
+  struct cc_worker facts;
+  struct cc_slice got;
+  uint16_t port = (uint16_t)cc_listener_port(relay, 0);
+  assert_int_equal(cc_worker(CC_HELPER_SLOT, &facts), CC_OK);
+  assert_int_equal(facts.pid, 0);
+  assert_int_equal(cc_worker(CC_HELPER_SLOT + CC_HELPERS, &facts), CC_ENOTFOUND);
+  spawn(&relay, CC_HELPER_SLOT);
+  assert_int_equal(cc_worker(1, &facts), CC_ENOTFOUND);
+  assert_int_equal(cc_send(relay, CC_HELPER_SLOT, "book", 4), CC_OK);
+  wait_for(relay, CC_EVENT_MESSAGE, &event);
+  assert_int_equal(event.detail, CC_HELPER_SLOT);
+  cc_message(relay, &got);
+  assert_memory_equal(got.data, "book", 4);
+  assert_true(can_connect(port));
+  cc_drain(relay);
+  assert_false(can_connect(port));
+  cc_kill(CC_HELPER_SLOT, SIGKILL);
+  wait_for(relay, CC_EVENT_CHILD, &event);
+  assert_int_equal(event.detail, CC_HELPER_SLOT);
+  cc_worker(CC_HELPER_SLOT, &facts);
+  assert_int_equal(facts.status, -SIGKILL);
+  end(relay, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(messages_go_both_ways),
@@ -232,6 +273,7 @@ int main(void) {
       cmocka_unit_test(both_workers_serve),
       cmocka_unit_test(a_worker_dies_with_its_master),
       cmocka_unit_test(what_it_had_reserved_comes_back),
+      cmocka_unit_test(a_helper_has_a_channel_and_no_socket),
   };
   int result = cmocka_run_group_tests(tests, NULL, NULL);
   cc_log_close();

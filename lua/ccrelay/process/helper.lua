@@ -1,0 +1,93 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Runs in the process of a helper: its loop, and its link to the master.
+local ffi = require 'ffi'
+local C = require 'ccrelay.c'
+local ipc = require 'ccrelay.process.ipc'
+local task = require 'ccrelay.sched.task'
+
+local M = {}
+
+local SIGINT, SIGTERM, SIGHUP = 2, 15, 1
+local TIMER_TICK = 0
+local FLUSH_MS = 1000
+
+---@class ccrelay.HelperLink
+---@field relay ffi.cdata* relay of this process
+---@field settings table as the kind's settings function made them, kept current
+---@field logger ccrelay.Logger
+---@field ending boolean whether the master has told this process to end
+local Link = {}
+Link.__index = Link
+
+--- Sends a message to the master.
+---@param message table
+function Link:send(message)
+  ipc.send(self.relay, -1, ipc.pack(message))
+end
+
+--- Tells the master that the work has begun: workers start after that.
+function Link:ready()
+  self:send { type = 'ready' }
+end
+
+--- Tells the master what /status shows of this helper.
+---@param state table plain data
+function Link:tell(state)
+  self:send { type = 'state', state = state }
+end
+
+local messages = {}
+
+function messages.settings(self, message) self.settings = message.settings end
+
+messages['end'] = function(self) self.ending = true end
+
+local function on_message(self, handler)
+  local message = ipc.receive(self.relay)
+  local own = message and messages[message.type]
+  if own then return own(self, message) end
+  if message and handler then handler(message) end
+end
+
+--- Calls tick every interval_ms until the master ends this process, and once more then.
+---@param interval_ms number
+---@param tick function
+---@param on_other fun(message: table)? gets the master's messages that are meant for this kind of helper
+function Link:loop(interval_ms, tick, on_other)
+  local event = ffi.new 'struct cc_event'
+  C.cc_timer(self.relay, TIMER_TICK, interval_ms)
+  while not self.ending and C.cc_next(self.relay, event) do
+    if event.type == C.CC_EVENT_MESSAGE then
+      on_message(self, on_other)
+    elseif event.type == C.CC_EVENT_FETCH then
+      task.fetched(event.id)
+    elseif event.type == C.CC_EVENT_TIMER and event.detail == task.TIMER then
+      task.on_timer()
+    elseif event.type == C.CC_EVENT_TIMER then
+      tick()
+      C.cc_timer(self.relay, TIMER_TICK, interval_ms)
+    end
+  end
+  tick()
+end
+
+--- Runs a helper in the process that the master forked.
+---@param master ccrelay.Master
+---@param kind ccrelay.HelperKind
+---@param settings table
+---@return integer code exit code of the process
+function M.run(master, kind, settings)
+  local self = setmetatable({
+    relay = master.relay, settings = settings, logger = master.generation.logger, ending = false,
+  }, Link)
+  C.cc_process('ccrelay: ' .. kind.name)
+  -- A signal to the whole process group is for the master, which ends the helpers after the workers.
+  for _, number in ipairs { SIGINT, SIGTERM, SIGHUP } do C.cc_signal(self.relay, number) end
+  task.attach(self.relay)
+  kind.run(self)
+  C.cc_log_flush(FLUSH_MS)
+  C.cc_close(self.relay)
+  return 0
+end
+
+return M

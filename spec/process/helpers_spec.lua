@@ -1,0 +1,164 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Helpers: when the master starts, replaces, tells and ends them.
+local fake = require 'support.fake_c'
+local helpers = require 'ccrelay.process.helpers'
+local ipc = require 'ccrelay.process.ipc'
+local stage = require 'support.stage'
+
+local C = fake.C
+local FIRST = C.CC_HELPER_SLOT
+local before, processes, timers, sent
+
+-- A machine that remembers processes by slot, timers, and messages.
+local function machine()
+  processes, timers, sent, before = {}, {}, {}, {}
+  local own = {
+    cc_worker = function(slot, facts)
+      local one = processes[slot]
+      facts.pid, facts.started, facts.status = one and one.pid or 0, one and one.started or 0, one and one.status or 0
+      return C.CC_OK
+    end,
+    cc_timer = function(_, number, delay) timers[#timers + 1] = number .. ' ' .. delay end,
+    cc_kill = function(slot, number) sent[#sent + 1] = ('%d killed by %d'):format(slot, number) end,
+    cc_send = function(_, slot, text)
+      local message = ipc.unpack(text)
+      sent[#sent + 1] = ('%d %s %s'):format(slot, message.type, message.settings and message.settings.value or '-')
+      return C.CC_OK
+    end,
+  }
+  for name, stub in pairs(own) do before[name], C[name] = rawget(C, name) or false, stub end
+end
+
+local function kind(name)
+  return { name = name, run = function() end, settings = function(configuration)
+    return configuration[name] and { value = configuration[name] }
+  end }
+end
+
+local function generation(configuration) return { configuration = configuration } end
+
+local function master_of(configuration)
+  return { generation = generation(configuration), forks = {}, said = {},
+    fork = function(self, slot)
+      self.forks[#self.forks + 1] = slot - FIRST
+      if self.fails then return nil end
+      processes[slot] = { pid = 100 + #self.forks, started = C.cc_time(), status = 0 }
+      return self.is_child or false
+    end,
+    say = function(self, level, text) self.said[#self.said + 1] = level .. ' ' .. text end,
+  }
+end
+
+local function ends(one, master, slot, age, status)
+  stage.advance(age)
+  processes[slot].pid, processes[slot].status = 0, status
+  return one:ended(master, slot)
+end
+
+local master, one
+
+before_each(function()
+  stage.new()
+  machine()
+  helpers.kinds = { kind 'first', kind 'second' }
+  one, master = helpers.new(), master_of { first = 1 }
+end)
+
+after_each(function()
+  helpers.kinds = {}
+  for name, was in pairs(before) do C[name] = was or nil end
+end)
+
+it('starts those that the configuration needs, once', function()
+  assert.is_false(one:follow(master))
+  assert.is_false(one:follow(master))
+  assert.same({ 0 }, master.forks)
+  assert.same({ 'first' }, { one:describe()[1].name, one:describe()[2] })
+end)
+
+it('lets the workers wait until all have begun, or for 3 s', function()
+  one:follow(master)
+  assert.is_false(one:are_ready())
+  assert.same({ helpers.TIMER .. ' 3000' }, timers)
+  one:message(FIRST, { type = 'ready' })
+  assert.is_true(one:are_ready())
+  one = helpers.new()
+  one:follow(master)
+  assert.is_false(one:are_ready())
+  one:due(master)
+  assert.is_true(one:are_ready())
+end)
+
+it('runs the work of the helper in the new process', function()
+  master.is_child = true
+  assert.is_true(one:follow(master))
+  assert.is_function(master.become)
+end)
+
+it('replaces one that ends: at once, or after a second if it lived for less', function()
+  one:follow(master)
+  ends(one, master, FIRST, 1000, -11)
+  assert.same({ 0, 0 }, master.forks)
+  assert.same({ 'error the helper first was killed by signal 11; starting another' }, master.said)
+  ends(one, master, FIRST, 999, 3)
+  assert.same({ 0, 0 }, master.forks)
+  assert.equal(helpers.TIMER .. ' 1000', timers[#timers])
+  one:due(master)
+  assert.same({ 0, 0, 0 }, master.forks)
+  assert.equal(2, one:describe()[1].restarts)
+end)
+
+it('tries again when a process cannot be made', function()
+  master.fails = true
+  one:follow(master)
+  assert.equal(helpers.TIMER .. ' 1000', timers[1])
+  master.fails = false
+  one:due(master)
+  assert.equal(101 + 1, processes[FIRST].pid)
+end)
+
+it('tells one that runs its new settings, ends one that is not needed any more, and starts a new one', function()
+  one:follow(master)
+  master.generation = generation { first = 2, second = 5 }
+  one:follow(master)
+  assert.same({ 0, 1 }, master.forks)
+  assert.same({ FIRST .. ' settings 2' }, sent)
+  master.generation = generation { second = 5 }
+  one:follow(master)
+  assert.equal(FIRST .. ' end -', sent[2])
+  ends(one, master, FIRST, 5000, 0)
+  assert.same({ 0, 1 }, master.forks)
+  assert.equal(2, #sent)
+  assert.equal('second', one:describe()[1].name)
+end)
+
+it('starts one again that was to end and is needed after all', function()
+  one:follow(master)
+  master.generation = generation {}
+  one:follow(master)
+  master.generation = generation { first = 1 }
+  one:follow(master)
+  ends(one, master, FIRST, 5000, 0)
+  assert.same({ 0, 0 }, master.forks)
+end)
+
+it('ends all with the relay, and kills those that take longer than 3 s', function()
+  one:follow(master)
+  assert.is_false(one:finish(master))
+  assert.is_false(one:finish(master))
+  assert.same({ FIRST .. ' end -' }, sent)
+  assert.equal(helpers.TIMER .. ' 3000', timers[#timers])
+  one:due(master)
+  assert.equal(FIRST .. ' killed by 9', sent[2])
+  ends(one, master, FIRST, 10, -9)
+  assert.is_true(one:finish(master))
+  assert.same({ 0 }, master.forks)
+end)
+
+it('shows what a helper told last', function()
+  one:follow(master)
+  one:message(FIRST, { type = 'state', state = { rows = 3 } })
+  assert.same({ rows = 3 }, one:describe()[1].state)
+  ends(one, master, FIRST, 5000, 0)
+  assert.is_nil(one:describe()[1].state)
+end)
