@@ -6,6 +6,7 @@
 #ifndef CC_RELAY_H
 #define CC_RELAY_H
 #include "api/answer.h"
+#include "api/api_error.h"
 #include "api/attempt.h"
 #include "api/cell.h"
 #include "api/crypto.h"

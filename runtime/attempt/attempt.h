@@ -99,7 +99,7 @@ struct cc_attempt {
   uint32_t changed;
   double sent_at, connected_at, head_at, settled_at;
   char *detail;     // why it failed, or NULL
-  char *error_type; // of an error event or body, or NULL
+  char *error_type; // of an error event, or NULL
 };
 
 // A draft for an origin, with the gate as its sink. The caller sets exchange, exchange_id and index.

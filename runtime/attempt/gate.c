@@ -66,10 +66,6 @@ static void hold_event_stream(struct cc_attempt *attempt) {
   if (attempt->held.size > attempt->spec.gate_bytes) settle(attempt, CC_OK);
 }
 
-static void note_error(struct cc_attempt *attempt) {
-  cc_reply_note_error(attempt, cc_slice(attempt->held.data, attempt->held.size));
-}
-
 static void body(struct cc_attempt *attempt, struct cc_slice piece) {
   if (attempt->phase == CC_SETTLED) { // a piece that was under way when the gate was decided
     cc_buffer_add(&attempt->held, piece.data, piece.size);
@@ -87,15 +83,9 @@ static void body(struct cc_attempt *attempt, struct cc_slice piece) {
     settle(attempt, attempt->status < 300 ? CC_ENOTJSON : CC_OK);
 }
 
-static int judge_json(struct cc_attempt *attempt) {
-  int error = cc_reply_judge(attempt);
-  if (error == CC_ESTREAM_ERROR) note_error(attempt);
-  return error;
-}
-
 // A stream was asked for; even a message in one piece is none.
 static int judge_no_stream(struct cc_attempt *attempt) {
-  int error = judge_json(attempt);
+  int error = cc_reply_judge(attempt);
   return error == CC_OK ? CC_ENOTJSON : error;
 }
 
@@ -110,13 +100,11 @@ static int judge_end(struct cc_attempt *attempt) {
   case CC_BODY_SSE:
     return judge_no_content(attempt);
   case CC_BODY_JSON:
-    return judge_json(attempt);
+    return cc_reply_judge(attempt);
   case CC_BODY_OPAQUE:
     return attempt->held.size || attempt->spec.framing == CC_FRAMING_OPAQUE ? CC_OK : CC_EEMPTY;
   default:
-    if (attempt->status < 300) return judge_no_stream(attempt);
-    note_error(attempt);
-    return CC_OK;
+    return attempt->status < 300 ? judge_no_stream(attempt) : CC_OK;
   }
 }
 
@@ -136,7 +124,6 @@ static void fail(struct cc_attempt *attempt, int error) {
 }
 
 static void timeout(struct cc_attempt *attempt) {
-  if (attempt->status >= 400) note_error(attempt);
   bool opens = attempt->spec.gate_opens && attempt->kind != CC_BODY_FAULT;
   settle(attempt, opens ? CC_OK : CC_EGATE_TIMEOUT);
 }

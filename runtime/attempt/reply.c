@@ -113,16 +113,13 @@ int cc_reply_judge(struct cc_attempt *attempt) {
   return judged;
 }
 
-void cc_reply_note_error(struct cc_attempt *attempt, struct cc_slice data) {
+// ---- Events of a stream ------------------------------------------------------------------------
+
+static void note_error(struct cc_attempt *attempt, struct cc_slice data) {
+  attempt->error_seen = true;
   if (!attempt->error_type) attempt->error_type = cc_alloc(ERROR_TYPE);
   cc_messages_error_type(data, attempt->error_type, ERROR_TYPE);
 }
-
-struct cc_slice cc_reply_error_type(const struct cc_attempt *attempt) {
-  return cc_slice_text(attempt->error_type ? attempt->error_type : "");
-}
-
-// ---- Events of a stream ------------------------------------------------------------------------
 
 static void note_event(struct cc_attempt *attempt, enum cc_messages_event kind,
                        struct cc_slice data) {
@@ -133,25 +130,17 @@ static void note_event(struct cc_attempt *attempt, enum cc_messages_event kind,
     attempt->usage_known |= known;
     attempt->usage_final |= known && kind == CC_MESSAGES_DELTA;
   }
-  if (kind == CC_MESSAGES_STOP) attempt->stop_seen = true;
-  if (kind != CC_MESSAGES_ERROR) return;
-  attempt->error_seen = true;
-  cc_reply_note_error(attempt, data);
+  attempt->stop_seen |= kind == CC_MESSAGES_STOP;
+  if (kind == CC_MESSAGES_ERROR) note_error(attempt, data);
 }
 
 static void observe(struct cc_attempt *attempt, const char *data, struct cc_reply_event *event) {
   struct cc_buffer joined = {0};
   struct cc_sse_fields fields;
   cc_sse_fields(data + event->start, event->size, &joined, &fields);
-  event->kind = CC_MESSAGES_PING;
-  event->name = cc_slice("", 0);
+  event->kind = cc_messages_kind(&fields, event->text, &event->name);
   event->name_at = event->start + fields.name_at;
-  if (!fields.comment_only) {
-    if (!fields.event.size && fields.data.size)
-      cc_messages_name(fields.data, event->text, &event->name);
-    event->kind = cc_messages_event(fields.event.size ? fields.event : event->name);
-    note_event(attempt, event->kind, fields.data);
-  }
+  if (!fields.comment_only) note_event(attempt, event->kind, fields.data);
   cc_buffer_free(&joined);
 }
 
@@ -169,6 +158,10 @@ void cc_reply_again(struct cc_attempt *attempt) {
   attempt->sse = (struct cc_sse){0};
   attempt->seen = 0;
   attempt->events = 0;
+}
+
+struct cc_slice cc_reply_error_type(const struct cc_attempt *attempt) {
+  return cc_slice_text(attempt->error_type ? attempt->error_type : "");
 }
 
 static bool lacks_only_its_end(struct cc_slice event) {

@@ -38,9 +38,7 @@ void cc_reply_again(struct cc_attempt *attempt);
 // lacks, which is when its data is one whole JSON object.
 void cc_reply_end(struct cc_attempt *attempt);
 
-// Reads what the upstream calls its error from the data of an event or a body; what was read, "" when
-// nothing.
-void cc_reply_note_error(struct cc_attempt *attempt, struct cc_slice data);
+// The type in the last error event of a stream; "" when there was none, or it has no type.
 struct cc_slice cc_reply_error_type(const struct cc_attempt *attempt);
 
 // Whether a JSON body in attempt->held is what was asked for; of one that is not complete, as far as

@@ -1,17 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "codec/api_error.h"
-#include "codec/json.h"
+#include "api/error.h"
+#include "codec/messages.h"
 #include <string.h>
 
+// Of several statuses with one type, that of the type comes first.
+static const struct {
+  int status;
+  const char *type;
+} types[] = {
+    {400, "invalid_request_error"},
+    {401, "authentication_error"},
+    {402, "billing_error"},
+    {403, "permission_error"},
+    {404, "not_found_error"},
+    {409, "conflict_error"},
+    {413, "request_too_large"},
+    {429, "rate_limit_error"},
+    {500, "api_error"},
+    {424, "api_error"},
+    {504, "timeout_error"},
+    {408, "timeout_error"},
+    {529, "overloaded_error"},
+};
+
 const char *cc_api_error_type(int status) {
-  static const struct {
-    int status;
-    const char *type;
-  } types[] = {{408, "timeout_error"}, {413, "request_too_large"}, {504, "timeout_error"}};
   for (size_t i = 0; i < sizeof types / sizeof *types; i++)
     if (types[i].status == status) return types[i].type;
-  return "invalid_request_error";
+  return status >= 500 ? "api_error" : "invalid_request_error";
 }
+
+int cc_api_error_status(const char *type, uint32_t size) {
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+    if (cc_slice_is(cc_slice(type, size), types[i].type)) return types[i].status;
+  return 500;
+}
+
+// ---- The body of an error ----------------------------------------------------------------------
 
 static void open_message(struct cc_buffer *out, const char *type) {
   cc_buffer_add_text(out, "{\"type\":\"error\",\"error\":{\"type\":\"");
@@ -40,4 +65,33 @@ void cc_api_error_quoted(struct cc_buffer *out, const char *type, struct cc_slic
   open_message(out, type);
   cc_buffer_add(out, quoted.data, quoted.size);
   close_body(out, request_id);
+}
+
+// ---- Error events of a stream ------------------------------------------------------------------
+
+static bool is_error(struct cc_slice event, struct cc_buffer *joined, struct cc_slice *data) {
+  char text[CC_MESSAGES_NAME];
+  struct cc_sse_fields fields;
+  struct cc_slice name;
+  cc_sse_fields(event.data, event.size, joined, &fields);
+  *data = fields.data;
+  return cc_messages_kind(&fields, text, &name) == CC_MESSAGES_ERROR;
+}
+
+int cc_api_error_data(const char *body, uint32_t size, char **out, uint32_t *out_size) {
+  struct cc_buffer joined = {0}, found = {0};
+  struct cc_sse sse = {0};
+  struct cc_slice data;
+  bool seen = false;
+  for (size_t at = 0; at < size && !seen;) {
+    size_t length = cc_sse_event(&sse, body + at, size - at);
+    if (!length) length = size - at;
+    seen = is_error(cc_slice(body + at, length), &joined, &data);
+    at += length;
+  }
+  if (seen) cc_buffer_add(&found, data.data, data.size);
+  cc_buffer_free(&joined);
+  *out = found.data;
+  *out_size = (uint32_t)found.size;
+  return seen ? CC_OK : CC_ENOTFOUND;
 }

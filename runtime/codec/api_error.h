@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the error body of the Messages API: https://docs.anthropic.com/en/api/errors
+// Writes the error body of the Messages API; api/api_error.h has its types and statuses.
 #pragma once
+#include "api/api_error.h"
 #include "base/buffer.h"
-
-// Returns the error type for a status with which C refuses a request: 400, 408, 413, 414, 417, 431
-// or 504. (Upstreams' statuses are Lua's: ccrelay.util.api_error.)
-const char *cc_api_error_type(int status);
 
 // Appends the body of an error. type is a type of the API, such as "overloaded_error", and is not
 // escaped; message is escaped as needed. request_id may be NULL: events of a stream have none.

@@ -41,6 +41,14 @@ int cc_messages_name(struct cc_slice data, char out[CC_MESSAGES_NAME], struct cc
   return name->size ? CC_OK : CC_ENOTFOUND;
 }
 
+enum cc_messages_event cc_messages_kind(const struct cc_sse_fields *fields,
+                                        char text[CC_MESSAGES_NAME], struct cc_slice *name) {
+  *name = cc_slice("", 0);
+  if (fields->event.size) return cc_messages_event(fields->event);
+  if (fields->data.size) cc_messages_name(fields->data, text, name);
+  return cc_messages_event(*name);
+}
+
 void cc_messages_error_type(struct cc_slice data, char *out, size_t capacity) {
   struct cc_json_member type;
   if (!capacity) return;

@@ -4,6 +4,7 @@
 #define CC_CODEC_MESSAGES_H
 #include "api/scan.h"
 #include "codec/json.h"
+#include "codec/sse.h"
 
 // Validates body and fills in out (slices into body). CC_OK, CC_EJSON, CC_EJSON_DEPTH, CC_EJSON_OBJECT,
 // CC_EMODEL; out->error_offset says where. A doubled top-level "model", escaped or not, is CC_EMODEL.
@@ -27,6 +28,11 @@ enum { CC_MESSAGES_NAME = 128 }; // of an event's name, at most
 // CC_ENOTFOUND: the object has neither. CC_EINVAL: its type is no string or does not fit into a line. CC_EJSON,
 // CC_EJSON_DEPTH, CC_EJSON_OBJECT: the data is not one JSON object.
 int cc_messages_name(struct cc_slice data, char out[CC_MESSAGES_NAME], struct cc_slice *name);
+
+// The kind of an event of a stream: that of its name, or of the name that its data gives an event without one.
+// *name is the latter, in text or static; else empty.
+enum cc_messages_event cc_messages_kind(const struct cc_sse_fields *fields,
+                                        char text[CC_MESSAGES_NAME], struct cc_slice *name);
 
 // Writes the decoded error.type of an error body or the data of an error event to out (with NUL, cut to
 // capacity); "" when there is none.

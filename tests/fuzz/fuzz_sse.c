@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads the fields of an event stream whole and in pieces. The first byte chooses the size of the pieces.
-// No byte may be lost.
+// No byte may be lost. Looks for an error event.
+#include "api/api_error.h"
+#include "api/error.h"
 #include "codec/sse.h"
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +62,15 @@ static void read_stream(const char *text, size_t size, size_t cut, struct cc_buf
   cc_buffer_free(&joined);
 }
 
+static void check_error(const char *text, size_t size) {
+  char *data;
+  uint32_t length;
+  bool found = cc_api_error_data(text, (uint32_t)size, &data, &length) == CC_OK;
+  if (!found && (data || length)) abort();
+  if (length > size) abort();
+  free(data);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   struct cc_buffer whole = {0}, cut = {0};
   if (size < 2) return 0;
@@ -71,5 +82,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size) {
   if (whole.size && memcmp(whole.data, cut.data, whole.size) != 0) abort();
   cc_buffer_free(&whole);
   cc_buffer_free(&cut);
+  check_error(text, size);
   return 0;
 }

@@ -169,25 +169,6 @@ handle.define('kept headers', Kept, header_of)
 
 -- ---- Classification ----------------------------------------------------------------------------
 
---- Returns the data of the error event in the held part of a stream, else the text itself.
----@param body string
----@return string
-local function error_data(body)
-  if not string.find(body, 'data:', 1, true) or string.find(body, '^%s*{') then return body end
-  local event, lines, found, untyped = '', {}, nil, nil
-  for line in string.gmatch(string.gsub(body, '\r\n?', '\n') .. '\n\n', '([^\n]*)\n') do
-    if line == '' then
-      local data = table.concat(lines, '\n')
-      if event == 'error' or string.find(data, '"type"%s*:%s*"error"') then found = found or data end
-      if event == '' and string.find(data, '"error"', 1, true) then untyped = untyped or data end
-      event, lines = '', {}
-    end
-    local name, value = string.match(line, '^(%a+): ?(.*)$')
-    if name == 'event' then event = value elseif name == 'data' then lines[#lines + 1] = value end
-  end
-  return found or untyped or body
-end
-
 -- A spending limit that does not say when it ends.
 local function is_spend_limit(outcome)
   if outcome.retry_after or not outcome.shaped then return false end
@@ -223,7 +204,8 @@ end
 
 -- Copies the whole failure, because the attempt's memory may be used for another attempt.
 local function keep_failure(exchange, attempt, outcome)
-  local body = error_data(text(raw.body))
+  local body = text(raw.body)
+  body = api_error.data(body) or body
   outcome.body, outcome.complete, outcome.detail = body, raw.complete, text(raw.detail)
   outcome.headers = keep_headers(exchange, attempt.number, raw.headers)
   local decoded = body ~= '' and json.decode(body) or nil

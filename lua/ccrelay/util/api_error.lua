@@ -1,43 +1,33 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Writes and reads errors in the shape of the Messages API: the type for a status, the status for a type, the body.
-local each = require 'ccrelay.util.each'
+local C = require 'ccrelay.c'
+local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
 local html_text = require 'ccrelay.util.html_text'
+local slice = require 'ccrelay.util.slice'
 local texts = require 'ccrelay.util.text'
 
 local M = {}
-
-local TYPES = {
-  [400] = 'invalid_request_error',
-  [401] = 'authentication_error',
-  [402] = 'billing_error',
-  [403] = 'permission_error',
-  [404] = 'not_found_error',
-  [408] = 'timeout_error',
-  [409] = 'conflict_error',
-  [413] = 'request_too_large',
-  [424] = 'api_error',
-  [429] = 'rate_limit_error',
-  [500] = 'api_error',
-  [504] = 'timeout_error',
-  [529] = 'overloaded_error',
-}
-
-local STATUSES = { timeout_error = 504, api_error = 500 }
-for status, kind in each(TYPES) do STATUSES[kind] = STATUSES[kind] or status end
 
 --- Returns the error type for an HTTP status.
 ---@param status integer
 ---@return string
 function M.type_of(status)
-  return TYPES[status] or (status >= 500 and 'api_error' or 'invalid_request_error')
+  return ffi.string(C.cc_api_error_type(status))
 end
 
 --- Returns the HTTP status for an error type; 500 for an unknown one.
 ---@param kind string
 ---@return integer
 function M.status_of(kind)
-  return STATUSES[kind] or 500
+  return C.cc_api_error_status(kind, #kind)
+end
+
+--- Returns the data of the first error event of a body that is an event stream.
+---@param body string
+---@return string? data nil when there is none
+function M.data(body)
+  return C.cc_api_error_data(body, #body, slice.out, slice.out_size) == C.CC_OK and slice.taken() or nil
 end
 
 --- Returns an error body as JSON text.

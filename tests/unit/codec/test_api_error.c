@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 // cmocka.h needs the four above.
+#include "api/error.h"
 #include "codec/api_error.h"
 #include <cmocka.h>
 #include <string.h>
@@ -37,6 +38,49 @@ static void tells_the_type_of_a_status(void **state) {
   assert_string_equal(cc_api_error_type(413), "request_too_large");
   assert_string_equal(cc_api_error_type(431), "invalid_request_error");
   assert_string_equal(cc_api_error_type(504), "timeout_error");
+  assert_string_equal(cc_api_error_type(529), "overloaded_error");
+  assert_string_equal(cc_api_error_type(502), "api_error");
+}
+
+static void tells_the_status_of_a_type(void **state) {
+  (void)state;
+  static const int statuses[] = {400, 401, 402, 403, 404, 409, 413, 429, 500, 504, 529};
+  for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++) {
+    const char *type = cc_api_error_type(statuses[i]);
+    assert_int_equal(cc_api_error_status(type, (uint32_t)strlen(type)), statuses[i]);
+  }
+  assert_int_equal(cc_api_error_status("api_errors", 10), 500);
+  assert_int_equal(cc_api_error_status("", 0), 500);
+}
+
+static void finds_the_data_of_the_first_error_event(void **state) {
+  (void)state;
+  static const struct {
+    const char *body, *data; // NULL: there is none
+  } cases[] = {
+      {"event: message_start\ndata: {}\n\nevent: error\r\ndata: {\"a\":1}\r\n\r\n", "{\"a\":1}"},
+      {"event: error\ndata: {\ndata: }", "{\n}"},
+      {"event: error\n\nevent: error\ndata: 2\n\n", ""},
+      {"\xef\xbb\xbf data: x\rdata: {\"type\":\"error\"}\r\r", "{\"type\":\"error\"}"},
+      {"data: {\"id\":1}\n\ndata: {\"error\":\"slow down\"}\n\n", "{\"error\":\"slow down\"}"},
+      {"event: ping\ndata: {\"type\":\"error\"}\n\n", NULL},
+      {": error\n\ndata: 1\n", NULL},
+      {"{\"type\":\"error\",\"error\":{\"message\":\"data: x\"}}", NULL},
+      {"<html>\n\ndata: x\n\n", NULL},
+      {"", NULL},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct cc_buffer found = {0};
+    uint32_t size;
+    int status =
+        cc_api_error_data(cases[i].body, (uint32_t)strlen(cases[i].body), &found.data, &size);
+    found.size = size;
+    assert_int_equal(status, cases[i].data ? CC_OK : CC_ENOTFOUND);
+    if (cases[i].data)
+      has_written(&found, cases[i].data);
+    else
+      assert_null(found.data);
+  }
 }
 
 int main(void) {
@@ -44,6 +88,8 @@ int main(void) {
       cmocka_unit_test(escapes_the_message_and_adds_the_request_id),
       cmocka_unit_test(leaves_a_quoted_message_as_it_is),
       cmocka_unit_test(tells_the_type_of_a_status),
+      cmocka_unit_test(tells_the_status_of_a_type),
+      cmocka_unit_test(finds_the_data_of_the_first_error_event),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
