@@ -24,9 +24,9 @@ end
 
 return function(exchange)
   local list = relay.upstreams(exchange)
-  local session = exchange.session or exchange:field 'metadata.user_id'
-  if #list == 0 or type(session) ~= 'string' then return exchange:first(list) end
-  local conversation = relay.hash(session .. ' ' .. exchange.model)
+  local name = exchange.conversation
+  if #list == 0 or not name then return exchange:first(list) end
+  local conversation = relay.hash(name .. ' ' .. exchange.model)
   local affinity = relay.cell('session_sticky ' .. conversation % CELLS)
   local known, last = affinity:text():match '^(%d+) (.+)$'
   if known ~= ('%d'):format(conversation) then last = nil end

@@ -84,6 +84,14 @@ describe('views of an exchange', function()
       .. 'tostring(exchange:field "nothing")', { body = body }))
   end)
 
+  it('tell the name of the conversation: the session, else metadata.user_id', function()
+    local told, session = 'tostring(exchange.conversation)', { ['x-claude-code-session-id'] = 's-1' }
+    assert.equal('s-1', tells(told, { headers = session, body = { metadata = { user_id = 'u-1' } } }))
+    assert.equal('u"1', tells(told, { body = { metadata = { user_id = 'u"1' } } }))
+    assert.equal('nil', tells(told, { body = { metadata = { user_id = 7 } } }))
+    assert.equal('nil', tells(told))
+  end)
+
   it('do not exist under a mistyped name', function()
     local answer, _, _, self = run 'return exchange.modle'
     assert.equal(500, answer.status)

@@ -162,7 +162,7 @@ end)
 it('two conversations that share a cell replace each other, and neither is taken for the other', function()
   strategy = 'round_robin'
   local self = new { key('a1', 'a'), key('b1', 'b') }
-  local function place(session) return affinity.of({ session = session, affinity = false }).cell end
+  local function place(session) return affinity.of({ conversation = session, affinity = false }).cell end
   local index, other = 0
   repeat
     index = index + 1
@@ -171,33 +171,33 @@ it('two conversations that share a cell replace each other, and neither is taken
   local other_key, seen = { id = 'p1/x', org_tag = 'x', provider = { name = 'p1' } }, {}
   served(self)
   for _ = 1, 4 do
-    affinity.record({ affinity = affinity.of { session = other, affinity = false } }, other_key)
-    assert.equal('p1/x', affinity.of({ session = other, affinity = false }).key)
-    assert.is_nil(affinity.of({ session = 's-1', affinity = false }).key)
+    affinity.record({ affinity = affinity.of { conversation = other, affinity = false } }, other_key)
+    assert.equal('p1/x', affinity.of({ conversation = other, affinity = false }).key)
+    assert.is_nil(affinity.of({ conversation = 's-1', affinity = false }).key)
     seen[served(self, SIGNED)] = true
   end
   assert.same({ ['sk-a1'] = true, ['sk-b1'] = true }, seen)
-  assert.is_nil(affinity.of({ session = other, affinity = false }).key)
+  assert.is_nil(affinity.of({ conversation = other, affinity = false }).key)
 end)
 
 it('conversations share 1024 cells, and none is taken for another', function()
   local C, names = stage.C, {}
   local self = new(FOUR)
   for index = 1, 3000 do
-    local exchange = { session = 'many ' .. index, affinity = false }
+    local exchange = { conversation = 'many ' .. index, affinity = false }
     local place = affinity.of(exchange)
     names[place.cell] = true
     affinity.record(exchange, self.current.providers[1].keys[1])
-    assert.equal('p1/1', affinity.of({ session = 'many ' .. index, affinity = false }).key)
+    assert.equal('p1/1', affinity.of({ conversation = 'many ' .. index, affinity = false }).key)
   end
   local count = 0
   for _ in pairs(names) do count = count + 1 end
   assert.is_true(count > 900 and count <= 1024, count)
   local lost = 0
   for index = 1, 3000 do
-    if not affinity.of({ session = 'many ' .. index, affinity = false }).key then lost = lost + 1 end
+    if not affinity.of({ conversation = 'many ' .. index, affinity = false }).key then lost = lost + 1 end
   end
   assert.is_true(lost >= 3000 - 1024)
-  assert.is_nil(affinity.of({ session = 'never seen', affinity = false }).key)
+  assert.is_nil(affinity.of({ conversation = 'never seen', affinity = false }).key)
   assert.is_true(C.cc_cells() < 16384)
 end)

@@ -33,6 +33,7 @@ local wait = require 'ccrelay.sched.wait'
 ---@field stream boolean|ccrelay.Stream whether the client wants a stream; as a method, answers with one
 ---@field max_tokens number 0 when absent
 ---@field session string? id of Claude Code's session
+---@field conversation string? name of the conversation: the session, else metadata.user_id of the body
 ---@field class string? main, subagent, auxiliary, ...; sent only with CLAUDE_CODE_GATEWAY_HINT_HEADERS=1
 ---@field agent string? id of the agent
 ---@field agent_type string? Explore, Plan, general-purpose, ...
@@ -139,6 +140,12 @@ end
 function views.tool_durations(self)
   local value = request_header.first(self, hints.TOOL_DURATIONS)
   return value and hints.tool_durations(value)
+end
+
+function views.conversation(self)
+  local name = self.session
+  if not name and not self.ended then name = self:field 'metadata.user_id' end
+  return type(name) == 'string' and name or nil
 end
 
 -- For scripts. The library reads the field exchange.client, which has all that is known of the client.

@@ -32,12 +32,12 @@ local UNKNOWN = {}
 function M.of(exchange)
   local before = exchange.affinity
   if before then return before ~= UNKNOWN and before or nil end
-  local session = exchange.session or exchange:field 'metadata.user_id'
-  if type(session) ~= 'string' then
+  local conversation = exchange.conversation
+  if not conversation then
     exchange.affinity = UNKNOWN
     return nil
   end
-  local number, mark = hashed_cell.find('home', CELLS, session .. ' ' .. (exchange.agent or ''))
+  local number, mark = hashed_cell.find('home', CELLS, conversation .. ' ' .. (exchange.agent or ''))
   if number < 0 then return nil end
   local known, text = { cell = number, mark = mark, key = nil, org = nil }, hashed_cell.read(number, mark)
   if text then
