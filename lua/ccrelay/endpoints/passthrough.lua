@@ -10,7 +10,7 @@ local client_auth = require 'ccrelay.exchange.client_auth'
 local batch_limits = require 'ccrelay.endpoints.batch_limits'
 local respond_upstream = require 'ccrelay.exchange.respond_upstream'
 local json = require 'ccrelay.util.json'
-local owners = require 'ccrelay.routing.owners'
+local file_keys = require 'ccrelay.routing.file_keys'
 local candidates = require 'ccrelay.routing.candidates'
 
 local M = {}
@@ -63,7 +63,7 @@ end
 local function remember(outcome, text)
   local made = json.decode(text)
   local id = type(made) == 'table' and made.id
-  if type(id) == 'string' and outcome.upstream.credential == 'own' then owners.note(id, outcome.upstream.key) end
+  if type(id) == 'string' and outcome.upstream.credential == 'own' then file_keys.note(id, outcome.upstream.key) end
 end
 
 local function give_batch(exchange, outcome)
@@ -78,7 +78,7 @@ end
 function M.serve(exchange)
   local wanted = read_path(exchange)
   exchange:set_endpoint 'passthrough'
-  local provider, key = owners.keeper(exchange, wanted.feature, wanted.id, candidates.credential)
+  local provider, key = file_keys.keeper(exchange, wanted.feature, wanted.id, candidates.credential)
   local candidate = provider and candidates.at(provider, exchange.client, key)
   if not candidate then
     access.note_refused(exchange)

@@ -8,7 +8,7 @@ local features = require 'ccrelay.providers.features'
 local circuits = require 'ccrelay.health.circuits'
 local health = require 'ccrelay.health'
 local affinity = require 'ccrelay.routing.affinity'
-local owners = require 'ccrelay.routing.owners'
+local file_keys = require 'ccrelay.routing.file_keys'
 local members = require 'ccrelay.script.members'
 local new_table = require 'table.new'
 local key_order = require 'ccrelay.routing.key_order'
@@ -233,7 +233,7 @@ function M.candidates(exchange, filter)
   if not model then return list end
   local entries = serving.of(exchange.generation, model, filter)
   selection.begin(exchange, entries.forbidden)
-  local having, only = owners.having_file(exchange, entries, M.credential)
+  local having, only = file_keys.having_file(exchange, entries, M.credential)
   for _, entry in ipairs(having) do consider(exchange, list, entry, now, only) end
   local spare = #list == 0 and selection.take_spare(exchange)
   if spare then list[1] = spare.upstream end

@@ -2,7 +2,7 @@
 -- Which key made a file or batch, and who gets requests for it.
 local stage = require 'support.stage'
 
-local owners = require 'ccrelay.routing.owners'
+local file_keys = require 'ccrelay.routing.file_keys'
 
 local function provider(name, keys, more)
   local entry = { name = name, type = 'anthropic', keys = {} }
@@ -34,7 +34,7 @@ local function attached(self)
 end
 
 local function maker(self, id)
-  local key = owners.find(attached(self), id)
+  local key = file_keys.find(attached(self), id)
   return key and key.secret
 end
 
@@ -43,8 +43,8 @@ describe('the key that created a file', function()
     local self = stage.new { providers = { provider('a', { 'sk-1', 'sk-2' }) } }
     local keys = attached(self).providers[1].keys
     assert.is_nil(maker(self, 'file_made_1'))
-    owners.note('file_made_1', keys[2])
-    owners.note('file_made_2', keys[1])
+    file_keys.note('file_made_1', keys[2])
+    file_keys.note('file_made_2', keys[1])
     assert.equal('sk-2', maker(self, 'file_made_1'))
     assert.equal('sk-1', maker(self, 'file_made_2'))
     self:use { providers = { provider('a', { 'sk-2', 'sk-1' }) } }
@@ -58,8 +58,8 @@ describe('the key that created a file', function()
   it('is forgotten when other ids have taken its cell', function()
     local self = stage.new { providers = { provider('a', { 'sk-1' }) } }
     local key = attached(self).providers[1].keys[1]
-    owners.note('file_lost', key)
-    for index = 1, 60000 do owners.note('file_later_' .. index, key) end
+    file_keys.note('file_lost', key)
+    for index = 1, 60000 do file_keys.note('file_later_' .. index, key) end
     assert.is_nil(maker(self, 'file_lost'))
   end)
 
