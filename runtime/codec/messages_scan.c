@@ -18,7 +18,8 @@ enum place {
   PLACE_BLOCKS, // content
   PLACE_BLOCK,
   PLACE_SOURCE, // source of a block
-  PLACE_CACHE   // cache_control
+  PLACE_CACHE,  // cache_control
+  PLACE_COUNT
 };
 
 // Ordered by size, as their names below.
@@ -97,6 +98,29 @@ struct scan {
   bool model_bad; // error_offset tells where
   bool model_met;
   struct level levels[CC_JSON_DEPTH + 1];
+};
+
+// The place of a container that opens as the value of a key, or as an item of an array (KEY_OTHER).
+static const struct {
+  uint8_t object, array;
+} openings[PLACE_COUNT][KEY_COUNT] = {
+    [PLACE_BODY] = {[KEY_SYSTEM] = {.array = PLACE_SYSTEM},
+                    [KEY_TOOLS] = {.array = PLACE_TOOLS},
+                    [KEY_MESSAGES] = {.array = PLACE_MESSAGES},
+                    [KEY_TOOL_CHOICE] = {.object = PLACE_CHOICE},
+                    [KEY_THINKING] = {.object = PLACE_THINKING},
+                    [KEY_CACHE_CONTROL] = {.object = PLACE_CACHE}},
+    [PLACE_SYSTEM] = {[KEY_OTHER] = {.object = PLACE_ITEM}},
+    [PLACE_TOOLS] = {[KEY_OTHER] = {.object = PLACE_ITEM}},
+    [PLACE_ITEM] = {[KEY_CACHE_CONTROL] = {.object = PLACE_CACHE}},
+    [PLACE_MESSAGES] = {[KEY_OTHER] = {.object = PLACE_MESSAGE}},
+    [PLACE_MESSAGE] = {[KEY_CONTENT] = {.object = PLACE_BLOCK, .array = PLACE_BLOCKS},
+                       [KEY_CACHE_CONTROL] = {.object = PLACE_CACHE}},
+    [PLACE_BLOCKS] = {[KEY_OTHER] = {.object = PLACE_BLOCK}},
+    [PLACE_BLOCK] = {[KEY_CONTENT] = {.object = PLACE_BLOCK, .array = PLACE_BLOCKS},
+                     [KEY_SOURCE] = {.object = PLACE_SOURCE},
+                     [KEY_CACHE_CONTROL] = {.object = PLACE_CACHE}},
+    [PLACE_SOURCE] = {[KEY_CONTENT] = {.object = PLACE_BLOCK, .array = PLACE_BLOCKS}},
 };
 
 static enum key key_of(struct cc_slice raw) {
@@ -187,11 +211,6 @@ static void file_value(struct scan *scan, const struct level *level, int token) 
   *file = cc_slice(raw.data + 1, raw.size - 2);
 }
 
-static bool has_cache_control(uint8_t place) {
-  return place == PLACE_BODY || place == PLACE_ITEM || place == PLACE_MESSAGE ||
-         place == PLACE_BLOCK;
-}
-
 // Takes the first token of any value in level.
 static void take_value(struct scan *scan, struct level *level, int token) {
   if (level->place == PLACE_BODY) body_value(scan, level->key, token);
@@ -201,7 +220,7 @@ static void take_value(struct scan *scan, struct level *level, int token) {
     type_value(scan, level, token);
     break;
   case KEY_CACHE_CONTROL:
-    if (token != CC_JSON_NULL && has_cache_control(level->place))
+    if (token != CC_JSON_NULL && openings[level->place][KEY_CACHE_CONTROL].object)
       scan->out->features |= CC_HAS_CACHE_CONTROL;
     break;
   case KEY_SCOPE:
@@ -222,58 +241,14 @@ static void take_value(struct scan *scan, struct level *level, int token) {
   }
 }
 
-static enum place place_in_body(uint8_t key, bool object) {
-  switch (key) {
-  case KEY_SYSTEM:
-    return object ? PLACE_NONE : PLACE_SYSTEM;
-  case KEY_TOOLS:
-    return object ? PLACE_NONE : PLACE_TOOLS;
-  case KEY_TOOL_CHOICE:
-    return object ? PLACE_CHOICE : PLACE_NONE;
-  case KEY_THINKING:
-    return object ? PLACE_THINKING : PLACE_NONE;
-  case KEY_MESSAGES:
-    return object ? PLACE_NONE : PLACE_MESSAGES;
-  default:
-    return PLACE_NONE;
-  }
-}
-
-static enum place place_in_block(const struct level *level, bool object) {
-  if (level->key == KEY_CONTENT) return object ? PLACE_BLOCK : PLACE_BLOCKS;
-  bool source = level->key == KEY_SOURCE && level->place == PLACE_BLOCK && object;
-  return source ? PLACE_SOURCE : PLACE_NONE;
-}
-
-// What a container that opens in level is.
-static enum place place_in(const struct level *level, bool object) {
-  if (level->key == KEY_CACHE_CONTROL && has_cache_control(level->place))
-    return object ? PLACE_CACHE : PLACE_NONE;
-  switch (level->place) {
-  case PLACE_BODY:
-    return place_in_body(level->key, object);
-  case PLACE_SYSTEM:
-  case PLACE_TOOLS:
-    return object ? PLACE_ITEM : PLACE_NONE;
-  case PLACE_MESSAGES:
-    return object ? PLACE_MESSAGE : PLACE_NONE;
-  case PLACE_BLOCKS:
-    return object ? PLACE_BLOCK : PLACE_NONE;
-  case PLACE_MESSAGE:
-  case PLACE_BLOCK:
-  case PLACE_SOURCE:
-    return place_in_block(level, object);
-  default:
-    return PLACE_NONE;
-  }
-}
-
 static int take_container(struct scan *scan, int token) {
   struct level *level = &scan->levels[scan->json.depth - 1];
   take_value(scan, level, token);
-  enum place place = place_in(level, token == CC_JSON_OBJECT);
+  bool object = token == CC_JSON_OBJECT;
+  uint8_t place =
+      object ? openings[level->place][level->key].object : openings[level->place][level->key].array;
   if (place == PLACE_NONE) return cc_json_skip(&scan->json, token);
-  level[1] = (struct level){.place = (uint8_t)place};
+  level[1] = (struct level){.place = place};
   return CC_OK;
 }
 
