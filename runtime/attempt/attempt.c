@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sends the request of an attempt and hands the answer to the sink. A pooled connection that turns out
-// to be dead before any byte of the answer is replaced once, silently.
+// Sends the request of an attempt and hands the answer to the sink. If a pooled connection turns out to
+// be dead before any byte of the answer came, the request is sent once more on another, unseen.
 #include "api/error.h"
 #include "api/util.h"
 #include "attempt/gate.h"
@@ -19,7 +19,7 @@ static void hash_more(struct cc_attempt *attempt);
 
 // ---- Deadlines ---------------------------------------------------------------------------------
 
-// A head deadline is absolute; while bytes are on their way the write deadline runs beside it.
+// Sets the timer to the head deadline, which is absolute, or to the write deadline if that comes first.
 static void arm(struct cc_attempt *attempt) {
   uint64_t now = now_of(attempt), due = attempt->head_due;
   uint32_t write_ms = attempt->relay->bounds.write_ms;
@@ -66,8 +66,8 @@ static struct cc_slice body_piece(struct cc_attempt *attempt, size_t offset, siz
   return piece;
 }
 
-// The head if it has not gone out, and the next of the body. Edits may cut it into a million pieces,
-// so many of them go out in one write.
+// Collects what to write next: the head, unless it was written, and pieces of the body. Edits may cut a
+// body into a million pieces, so one write takes many. Returns the number of parts.
 static size_t next_parts(struct cc_attempt *attempt, struct cc_slice parts[PARTS]) {
   size_t count = 0, left = WRITE_PIECE;
   if (attempt->wire_sent < attempt->wire.size)
@@ -94,8 +94,8 @@ static void note_sent(struct cc_attempt *attempt) {
     cc_reservations_sent(attempt->spec.entries[i]);
 }
 
-// Writes until the system takes no more; what it refused is in the stream's own memory. When the
-// head of the answer is already here, sending goes on behind it and moves no phase.
+// Writes until the system takes no more; the stream keeps what it refused. If the head of the answer is
+// here already, sending goes on without a change of phase.
 static void send_more(struct cc_attempt *attempt) {
   while (attempt->out && !all_sent(attempt) && !attempt->out->stream->queued && !attempt->dirty) {
     struct cc_slice parts[PARTS];
@@ -144,7 +144,7 @@ static void connect_upstream(struct cc_attempt *attempt, bool fresh) {
   arm(attempt);
 }
 
-// The sink never sees a credential of the relay.
+// Passes a piece of the body to the sink, without the relay's credentials.
 static void pass_body(struct cc_attempt *attempt, struct cc_slice piece) {
   struct cc_buffer copy = {0};
   struct cc_slice clean = cc_redactor_next(&attempt->own, piece, &copy);
@@ -152,7 +152,7 @@ static void pass_body(struct cc_attempt *attempt, struct cc_slice piece) {
   cc_buffer_wipe(&copy);
 }
 
-// No more bytes come.
+// Passes on what the redactor held back: no more bytes come.
 static void pass_rest(struct cc_attempt *attempt) {
   struct cc_buffer rest = attempt->own.held;
   attempt->own.held = (struct cc_buffer){0};
@@ -175,7 +175,7 @@ static void fail(struct cc_outbound *out, int error) {
   attempt->sink->fail(attempt, error);
 }
 
-// The sink sees server-sent events only.
+// Passes frames to the sink as server-sent events.
 static void pass_frames(struct cc_attempt *attempt, struct cc_slice piece) {
   struct cc_buffer sse = {0};
   bool decided = attempt->content_seen || attempt->phase == CC_PUMPING;
@@ -242,7 +242,7 @@ struct cc_attempt *cc_attempt_new(struct cc_relay *relay, const struct cc_client
 
 // ---- The hash of the body ----------------------------------------------------------------------
 
-// A piece at each turn of the loop, so that a large body holds nobody up.
+// Hashes one piece per turn of the event loop, so that a large body does not delay other exchanges.
 static void hash_more(struct cc_attempt *attempt) {
   struct cc_signing *signing = attempt->signing;
   size_t end = signing->hashed + CC_SIGNING_PIECE;
@@ -256,7 +256,7 @@ static void hash_more(struct cc_attempt *attempt) {
   connect_upstream(attempt, false);
 }
 
-// What a field with a credential holds behind the name of its scheme.
+// Returns the credential in the value of a header, without the name of its scheme ("Bearer").
 static struct cc_slice credential_of(struct cc_slice value) {
   const char *space = value.size ? memchr(value.data, ' ', value.size) : NULL;
   if (!space) return value;
@@ -271,7 +271,7 @@ static bool is_the_clients(const struct cc_attempt *attempt, struct cc_slice nam
          memcmp(found->value.data, value.data, value.size) == 0;
 }
 
-// An upstream that repeats them is not to tell the client.
+// Registers the relay's credentials, which the redactor removes when an upstream repeats them.
 static void note_own_credentials(struct cc_attempt *attempt) {
   for (uint32_t i = 0; i < attempt->request_headers.count; i++) {
     struct cc_slice name = cc_headers_name(&attempt->request_headers, i);
@@ -331,7 +331,7 @@ void cc_attempt_close(struct cc_attempt *attempt) {
   attempt->out = NULL;
 }
 
-static void gone(uv_handle_t *handle) {
+static void timer_closed(uv_handle_t *handle) {
   struct cc_timer *timer = (struct cc_timer *)handle;
   free(timer->data);
 }
@@ -353,5 +353,5 @@ void cc_attempt_free(struct cc_attempt *attempt) {
   free(attempt->detail);
   free(attempt->error_type);
   cc_redactor_free(&attempt->own);
-  cc_timer_close(&attempt->timer, gone);
+  cc_timer_close(&attempt->timer, timer_closed);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An attempt is one try at one upstream: it sends a request and hands the answer to its sink, first the
-// gate, then, if the client is to get the answer, the pump. It belongs to its exchange.
+// An attempt sends one request to one upstream and hands the answer to its sink: first the gate, then,
+// if the client is to get this answer, the pump. It belongs to its exchange.
 #ifndef CC_ATTEMPT_H
 #define CC_ATTEMPT_H
 #include "api/attempt.h"
@@ -22,7 +22,7 @@ enum cc_attempt_phase {
   CC_HOLDING,   // head there, gate closed
   CC_SETTLED,   // OUTCOME posted
   CC_PUMPING,   // chosen
-  CC_CLOSED     // given up
+  CC_CLOSED     // ended: no event comes from it any more
 };
 
 enum cc_body_kind { CC_BODY_JSON, CC_BODY_SSE, CC_BODY_OPAQUE, CC_BODY_FAULT };
@@ -30,27 +30,26 @@ enum cc_body_kind { CC_BODY_JSON, CC_BODY_SSE, CC_BODY_OPAQUE, CC_BODY_FAULT };
 struct cc_attempt;
 struct cc_exchange;
 
-// What attempts send of the client's request. The exchange owns it, longer than its attempts.
+// The parts of the client's request that attempts send. The exchange owns it and outlives its attempts.
 struct cc_client_request {
   struct cc_buffer body;
   const struct cc_http1_head *head; // NULL when the client has gone, or its answer is under way
   bool decoded;                     // body is without the Content-Encoding that head names
 };
 
-// Who takes the answer of an attempt: gate.c (cc_gate), or the pump. The attempt calls one function for
-// each thing it reads from the upstream, with credentials of the relay removed. Any of them may close
-// the attempt; one that is closed ignores further calls.
+// The receiver of an attempt's answer: the gate (cc_gate) or the pump. The attempt removes the relay's
+// credentials from what it passes. Each function may close the attempt, and ignores a closed one.
 struct cc_sink {
   void (*head)(struct cc_attempt *attempt, const struct cc_http1_head *head);
   void (*body)(struct cc_attempt *attempt, struct cc_slice piece);
   void (*end)(struct cc_attempt *attempt);             // the answer is complete
-  void (*fail)(struct cc_attempt *attempt, int error); // the connection is lost, or of no use
+  void (*fail)(struct cc_attempt *attempt, int error); // the connection is lost or unusable
   void (*timeout)(struct cc_attempt *attempt); // attempt->timer, which the sink sets after the head
 };
 
 struct cc_attempt {
   struct cc_relay *relay;
-  struct cc_exchange *exchange; // for the sink; nothing of it is known here
+  struct cc_exchange *exchange; // for the sink; opaque here
   cc_id exchange_id;
   const struct cc_client_request *request;
   const struct cc_sink *sink;
@@ -60,11 +59,11 @@ struct cc_attempt {
   struct cc_attempt_spec spec;
   uint8_t phase;
   uint8_t kind; // enum cc_body_kind, from the head on
-  bool retried; // the one silent retry is used up
+  bool retried; // sent again on a fresh connection; this happens once
   bool sent;
   bool complete; // the whole answer has come
   bool dirty;    // answered before the request was sent: never pooled
-  bool begun;    // it is known what the body is
+  bool begun;    // the kind of the body is known
   bool content_seen, stop_seen, error_seen;
   bool usage_known;
   bool usage_final;
@@ -81,7 +80,7 @@ struct cc_attempt {
   bool has_body; // of its own, in place of the client's with the edits
   struct cc_buffer body;
   struct cc_signing *signing; // NULL: not signed
-  struct cc_redactor own;     // the relay's credentials that it carries
+  struct cc_redactor own;     // the relay's credentials in the request
   struct cc_buffer wire;      // the head as sent
   size_t wire_sent, body_sent, body_size;
   // answer
@@ -89,10 +88,11 @@ struct cc_attempt {
   bool reused;
   struct cc_headers headers;
   double content_length;
-  struct cc_bedrock_stream *frames; // of an answer that comes in them; NULL: as it is
+  struct cc_bedrock_stream *frames; // NULL unless the answer comes in AWS frames
   struct cc_buffer held;
   struct cc_sse sse;
-  size_t seen; // bytes of held that are whole, observed events; of a JSON answer: bytes passed on
+  size_t
+      seen; // bytes of held that are whole events already read; of a JSON answer: bytes passed on
   struct cc_usage usage;
   uint32_t events;
   int error;
@@ -102,24 +102,24 @@ struct cc_attempt {
   char *error_type; // of an error event, or NULL
 };
 
-// A draft for an origin, with the gate as its sink. The caller sets exchange, exchange_id and index.
+// Returns a draft for an origin, with the gate as its sink. The caller sets exchange, exchange_id and
+// index, and frees it with cc_attempt_free.
 struct cc_attempt *cc_attempt_new(struct cc_relay *relay, const struct cc_client_request *request,
                                   int origin, const struct cc_attempt_spec *spec);
 
-// Connects and sends what was drafted. The client's body is still needed until
-// cc_attempt_needs_body is false.
+// Connects and sends the draft. The client's body must stay until cc_attempt_needs_body returns false.
 void cc_attempt_start(struct cc_attempt *attempt);
 bool cc_attempt_needs_body(const struct cc_attempt *attempt);
 
-// request_head.c: writes the head to attempt->wire, for a connection that stands: CC_OK, or CC_EINVAL when it
-// cannot be signed.
+// request_head.c: writes the request head to attempt->wire; the attempt must be connected. CC_OK, or
+// CC_EINVAL when the request cannot be signed.
 int cc_attempt_head(struct cc_attempt *attempt);
 
-// Gives back the memory that only sending needed, once all is sent.
+// Frees the memory that only sending needs. Does nothing while the request is being sent.
 void cc_attempt_free_request(struct cc_attempt *attempt);
 
-// Gives it up: no event comes from it any more.
+// Ends it at once: its connection is dropped, and no event comes from it any more.
 void cc_attempt_close(struct cc_attempt *attempt);
-// Gives it up and frees it.
+// Closes and frees it.
 void cc_attempt_free(struct cc_attempt *attempt);
 #endif

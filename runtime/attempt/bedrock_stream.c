@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The JSON of a chunk is decoded straight to where the client's bytes are. The name of the event
-// stands before it and is only known afterwards: room is left for one as long as the last, and the
-// JSON is moved when that was wrong.
+// Decodes the JSON of a chunk directly into the output. The name of the event goes before the JSON but is
+// only known after decoding, so room is left for a name as long as the last one; the JSON is moved if the
+// length differs.
 #include "attempt/bedrock_stream.h"
 #include "api/error.h"
 #include "codec/api_error.h"
@@ -21,7 +21,8 @@ static struct cc_slice text_of(const struct cc_eventstream_message *message, con
   return cc_slice("", 0);
 }
 
-// The raw member of an object: CC_OK for a text, CC_ENOTFOUND when it is absent or null, else CC_EFRAME.
+// Finds a string member of an object; *raw is its JSON text. CC_ENOTFOUND when it is absent or null,
+// CC_EFRAME for other values and for what is no object.
 static int find_text(struct cc_slice object, const char *name, struct cc_slice *raw) {
   struct cc_json_member member;
   int status = cc_json_find(object.data, object.size, cc_slice_text(name), &member);
@@ -34,7 +35,7 @@ static int find_text(struct cc_slice object, const char *name, struct cc_slice *
 
 // ---- Chunks ------------------------------------------------------------------------------------
 
-// Appends the bytes that a raw JSON string holds in base64.
+// Decodes a raw JSON string that holds base64 and appends the bytes.
 static bool decode(struct cc_buffer *out, struct cc_slice raw) {
   if (!memchr(raw.data, '\\', raw.size)) return cc_base64_decode(out, raw.data + 1, raw.size - 2u);
   struct cc_buffer plain = {0};
@@ -45,7 +46,8 @@ static bool decode(struct cc_buffer *out, struct cc_slice raw) {
   return good;
 }
 
-// JSON has line ends at most between its tokens, where each may as well be another one.
+// Puts each line of the JSON at sse + from on a data line of its own. Valid JSON has line ends only between
+// tokens, so they mean nothing and may change.
 static void split_lines(struct cc_buffer *sse, size_t from) {
   char *data = sse->data + from;
   size_t size = sse->size - from;
@@ -65,8 +67,7 @@ static void split_lines(struct cc_buffer *sse, size_t from) {
   cc_buffer_free(&text);
 }
 
-// Puts the lines around the JSON at the end of sse, before which there is room for a name of
-// frames->type_size bytes.
+// Completes the event whose JSON is at the end of sse, behind room for a name of frames->type_size bytes.
 static void frame_event(struct cc_bedrock_stream *frames, struct cc_slice type, size_t start,
                         struct cc_buffer *sse) {
   size_t guess = start + AROUND + frames->type_size, from = start + AROUND + type.size;
@@ -127,7 +128,7 @@ static const struct {
     {"modelTimeout", "timeout_error", "timeout_error"},
     {"serviceUnavailable", "overloaded_error", "overloaded_error"},
 };
-enum { THROTTLING = 3 }; // so many of them are
+enum { THROTTLING = 3 }; // the number of rows, from the first, that mean throttling
 
 static const char *error_type(struct cc_slice name, size_t known, bool in_stream) {
   static const char suffix[] = "Exception";
@@ -146,7 +147,8 @@ static bool is_object(struct cc_slice text) {
   return cc_json_next(&json) == CC_JSON_OBJECT;
 }
 
-// Appends, as a JSON string, what the provider says in the payload; its name when it says nothing.
+// Appends the provider's message as a JSON string: a member of the payload, a payload that is no object,
+// or else the name of the exception.
 static void add_message(struct cc_slice payload, struct cc_slice name, struct cc_buffer *sse) {
   static const char *const members[] = {"message", "Message", "originalMessage"};
   struct cc_slice raw;

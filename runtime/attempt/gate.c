@@ -5,12 +5,12 @@
 #include "attempt/reply.h"
 
 enum {
-  ERROR_BODY = 64 * 1024, // of an error answer, as much as is held
-  // For the body of an error answer, from its head:
-  BUSY_MS = 250,   // of a 429 or 5xx when there is another upstream to try: the status says enough
-  ERROR_MS = 1000, // of another error then: its words may tell whether to try it
-  LAST_ERROR_MS = 3000, // when there is none to try
-  AT_ONCE = 16 * 1024   // of an announced length, as much as is made room for before it comes
+  ERROR_BODY = 64 * 1024, // bytes of an error's body that are held at most
+  // How long an error's body may take after its head:
+  BUSY_MS = 250,        // 429 or 5xx with another upstream to try: the status suffices
+  ERROR_MS = 1000,      // other errors then: the message may tell whether to try it
+  LAST_ERROR_MS = 3000, // no other upstream to try
+  AT_ONCE = 16 * 1024   // bytes reserved at most for an announced length
 };
 
 static void settle(struct cc_attempt *attempt, int error) {
@@ -30,7 +30,8 @@ static void settle(struct cc_attempt *attempt, int error) {
 
 // ---- Head --------------------------------------------------------------------------------------
 
-// The status of an error answer decides, so its body is waited for only for a moment.
+// Returns how long to wait for the rest of the answer. An error's status decides, so its body gets little
+// time.
 static uint32_t patience(const struct cc_attempt *attempt) {
   uint32_t gate = attempt->spec.gate_ms;
   if (attempt->status < 400) return gate;
@@ -67,7 +68,7 @@ static void hold_event_stream(struct cc_attempt *attempt) {
 }
 
 static void body(struct cc_attempt *attempt, struct cc_slice piece) {
-  if (attempt->phase == CC_SETTLED) { // a piece that was under way when the gate was decided
+  if (attempt->phase == CC_SETTLED) { // came after the gate had decided
     cc_buffer_add(&attempt->held, piece.data, piece.size);
     return;
   }
@@ -83,7 +84,7 @@ static void body(struct cc_attempt *attempt, struct cc_slice piece) {
     settle(attempt, attempt->status < 300 ? CC_ENOTJSON : CC_OK);
 }
 
-// A stream was asked for; even a message in one piece is none.
+// Judges JSON that came in place of a stream: even a whole message is a failure.
 static int judge_no_stream(struct cc_attempt *attempt) {
   int error = cc_reply_judge(attempt);
   return error == CC_OK ? CC_ENOTJSON : error;
@@ -116,7 +117,7 @@ static void end(struct cc_attempt *attempt) {
 }
 
 static void fail(struct cc_attempt *attempt, int error) {
-  if (attempt->phase == CC_SETTLED) { // good so far, and lost before the policy answered
+  if (attempt->phase == CC_SETTLED) { // lost after the gate opened, before the policy answered
     attempt->error = attempt->stop_seen ? CC_OK : error;
     return;
   }

@@ -52,7 +52,7 @@ static bool begins(struct cc_slice name, struct cc_slice prefix) {
   return name.size >= prefix.size && cc_slice_same_nocase(cc_slice(name.data, prefix.size), prefix);
 }
 
-// Is the name one of these, or does it begin with one that ends in "-"? They are in small letters.
+// Whether a name is among the names, or begins with one that ends in "-". names are in lower case.
 static bool among(struct cc_slice name, const char *const *names) {
   int first = name.size ? name.data[0] | 0x20 : 0;
   for (; *names; names++) {
@@ -92,8 +92,8 @@ bool cc_headers_is_credential(struct cc_slice name) {
   return among(name, names);
 }
 
-// What a request says of itself; who forwarded it, and for whom; what servers take for
-// another method or target; instructions to caches; what clouds' own gateways obey.
+// Not passed on: what describes the client's own request; who forwarded it, and for whom; what servers
+// take for another method or target; instructions to caches; what the gateways of clouds obey.
 bool cc_headers_may_go_up(struct cc_slice name) {
   static const char *const names[] = {"host",
                                       "content-length",

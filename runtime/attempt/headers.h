@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A small list of header fields with their text.
+// A list of headers that owns their text, and the rules which headers are passed on.
 #ifndef CC_HEADERS_H
 #define CC_HEADERS_H
 #include "codec/http1.h"
@@ -15,23 +15,24 @@ struct cc_headers { // zeroed is empty
 };
 
 void cc_headers_add(struct cc_headers *headers, struct cc_slice name, struct cc_slice value);
-// Replaces all of that name, or adds.
+// Replaces all headers of that name (any case), or adds one.
 void cc_headers_set(struct cc_headers *headers, struct cc_slice name, struct cc_slice value);
-// The index of the first of that name (any case), or -1.
+// Returns the index of the first header of that name (any case), or -1.
 int cc_headers_find(const struct cc_headers *headers, struct cc_slice name);
 struct cc_slice cc_headers_name(const struct cc_headers *headers, uint32_t index);
 struct cc_slice cc_headers_value(const struct cc_headers *headers, uint32_t index);
-// Values may be credentials: the memory is overwritten.
+// Wipes and frees the list: values may be credentials.
 void cc_headers_free(struct cc_headers *headers);
 
-// Fields of one connection only (RFC 9110 7.6.1): hop-by-hop, and those named by Connection.
+// Whether a header belongs to one connection only (RFC 9110, 7.6.1). Those that a Connection header names
+// do too: see cc_headers_listed.
 bool cc_headers_is_hop(struct cc_slice name);
-// Fields that carry a credential.
+// Whether a header carries a credential.
 bool cc_headers_is_credential(struct cc_slice name);
-// A client's field that may travel upstream, where no list says which; an upstream's that may travel
-// to the client.
+// Whether a client's header may be passed to an upstream, if the adapter gives no list of its own; and
+// whether an upstream's may be passed to the client.
 bool cc_headers_may_go_up(struct cc_slice name);
 bool cc_headers_may_go_down(struct cc_slice name);
-// Is name one of those in a list, as the value of a Connection field is one?
+// Whether a name is in a list of names separated by commas or spaces, such as the value of Connection.
 bool cc_headers_listed(struct cc_slice list, struct cc_slice name);
 #endif

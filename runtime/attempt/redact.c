@@ -61,7 +61,7 @@ void cc_redactor_clean(const struct cc_redactor *redactor, char *data, size_t si
   }
 }
 
-// How many bytes at the end of data a secret may begin with.
+// Returns how many bytes at the end of data may be the beginning of a secret.
 static size_t begun(const struct cc_redactor *redactor, const char *data, size_t size) {
   size_t longest = 0;
   for (uint32_t i = 0; i < redactor->secrets.count; i++) {

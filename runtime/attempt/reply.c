@@ -65,18 +65,17 @@ void cc_reply_head(struct cc_attempt *attempt, const struct cc_http1_head *head)
   keep_headers(attempt, head);
 }
 
-// ---- What the body is --------------------------------------------------------------------------
+// ---- Kind of the body --------------------------------------------------------------------------
 
-// White space, and the bytes of a BOM.
-static bool tells_nothing(char byte) {
+// White space, or a byte of a BOM.
+static bool is_blank(char byte) {
   return byte && strchr(" \t\r\n\xef\xbb\xbf", byte);
 }
 
-// A frame begins with its size, of which the first byte is 0 or 1; an event stream never begins with
-// the signs that JSON and HTML begin with.
+// The first byte of a frame is that of its size, 0 or 1. No event stream begins like JSON or HTML.
 void cc_reply_begin(struct cc_attempt *attempt, struct cc_slice piece) {
   uint32_t at = 0;
-  while (at < piece.size && tells_nothing(piece.data[at]))
+  while (at < piece.size && is_blank(piece.data[at]))
     at++;
   if (at == piece.size) return;
   char first = piece.data[at];
@@ -98,7 +97,7 @@ void cc_reply_label(struct cc_attempt *attempt) {
 
 static bool looks_like_object(struct cc_slice body) {
   for (uint32_t i = 0; i < body.size; i++)
-    if (!tells_nothing(body.data[i])) return body.data[i] == '{';
+    if (!is_blank(body.data[i])) return body.data[i] == '{';
   return false;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The head of a request as it goes up: built anew from what the adapter set and what the client's
-// fields may pass, never copied; signed last.
+// Writes the head of an upstream request from the adapter's headers and those of the client that may be
+// passed on; the client's head is never copied. The signature comes last.
 #include "api/error.h"
 #include "api/util.h"
 #include "attempt/attempt.h"
@@ -11,7 +11,7 @@
 
 enum { HEAD_BYTES = 1024, LAST_LINES = 128 };
 
-// With room for the last lines behind it: credentials are not moved about by them.
+// Reserves room for the lines behind it too, so that they do not cause a copy of the credentials.
 static void add_field(struct cc_buffer *wire, struct cc_slice name, struct cc_slice value) {
   cc_buffer_reserve_secret(wire, (size_t)name.size + value.size + LAST_LINES);
   cc_buffer_add(wire, name.data, name.size);
@@ -29,7 +29,7 @@ static void add_own(struct cc_attempt *attempt) {
   }
 }
 
-// Where a list says which of the client's fields go up, no other does.
+// If the adapter has given a list of the client's headers to pass on, no others are.
 static bool may_pass(const struct cc_attempt *attempt, struct cc_slice name) {
   if (cc_hops_is_field(name)) return true;
   if (!cc_headers_may_go_up(name)) return false;
@@ -57,7 +57,7 @@ static bool announces_length(const struct cc_attempt *attempt) {
   return cc_slice_is(method, "POST") || cc_slice_is(method, "PUT") || cc_slice_is(method, "PATCH");
 }
 
-// The fields on the wire from `from` on: as many as out holds.
+// Reads the headers in wire, from offset `from` on, into out. Returns their number.
 static size_t read_fields(const struct cc_buffer *wire, size_t from, struct cc_header *out) {
   size_t count = 0;
   for (const char *at = wire->data + from, *end = wire->data + wire->size; at < end;) {
@@ -70,7 +70,7 @@ static size_t read_fields(const struct cc_buffer *wire, size_t from, struct cc_h
   return count;
 }
 
-// Signed is what stands on the wire, which is why this comes last.
+// Adds the signature of the headers on the wire, which begin at offset `from`. It comes after all of them.
 static int add_signature(struct cc_attempt *attempt, size_t from) {
   struct cc_buffer *wire = &attempt->wire, lines = {0};
   size_t most = attempt->request_headers.count;

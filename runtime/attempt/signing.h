@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// An attempt that is to be signed: the signer's texts, and the hash of the body it sends, taken in
-// pieces before it connects.
+// The signature of an attempt: a copy of the signer, and the hash of the body, which is taken in pieces
+// before the attempt connects.
 #ifndef CC_SIGNING_H
 #define CC_SIGNING_H
 #include "api/sign.h"
 #include "base/buffer.h"
 #include "sign/digest.h"
 
-enum { CC_SIGNING_PIECE = 512 * 1024 }; // hashed at a stretch
+enum { CC_SIGNING_PIECE = 512 * 1024 }; // bytes hashed per turn of the event loop
 
 struct cc_signing {
   struct cc_signer signer; // slices of text
@@ -17,13 +17,13 @@ struct cc_signing {
   char body[2 * CC_DIGEST_SIZE + 1]; // the hash in hex, "" until it is done
 };
 
-// Copies the signer; NULL when a text of it cannot stand in a header.
+// Copies the signer; NULL when one of its texts cannot be in a header. Freed with cc_signing_free.
 struct cc_signing *cc_signing_new(const struct cc_signer *signer);
 
-// Hashes one more piece of the body, at most CC_SIGNING_PIECE; after the last one cc_signing_done.
+// Hashes the next piece of the body, CC_SIGNING_PIECE at most. cc_signing_done must follow the last.
 void cc_signing_add(struct cc_signing *signing, struct cc_slice piece);
 void cc_signing_done(struct cc_signing *signing);
 
-// Wipes and frees it; NULL is fine.
+// Wipes and frees it. NULL is allowed.
 void cc_signing_free(struct cc_signing *signing);
 #endif

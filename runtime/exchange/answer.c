@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The answer a client gets: an upstream's, or one of our own.
+// Answers the client with an upstream's answer or one of the relay's own.
 #include "api/error.h"
 #include "api/util.h"
 #include "codec/api_error.h"
@@ -59,9 +59,9 @@ static uint32_t add_missing(struct cc_header *headers, uint32_t count, const cha
   return count + 1;
 }
 
-// Adds what proxies and clients look for: no proxy on the way may hold an answer back or change a
-// stream, and x-request-id is the name by which most tools look for request-id. Headers that the
-// upstream or a policy has set stay. Adds at most three; returns the new count.
+// Adds headers for proxies and clients: no proxy on the way may buffer an answer or change a stream, and
+// most tools look for the request id in x-request-id. Headers that the upstream or a policy has set stay.
+// Adds three at most; returns the new count.
 static uint32_t add_delivery(struct cc_header *headers, uint32_t count, bool is_stream) {
   const struct cc_header *id = find_header(headers, count, "request-id");
   if (id) count = add_missing(headers, count, "x-request-id", id->value);
@@ -70,7 +70,7 @@ static uint32_t add_delivery(struct cc_header *headers, uint32_t count, bool is_
   return add_missing(headers, count, "cache-control", cc_slice_text("no-cache, no-transform"));
 }
 
-// An answer that began early has its head already.
+// Whether the head was sent already, because the answer began early; then the answer goes on.
 static bool goes_on(struct cc_exchange *exchange) {
   if (exchange->early) exchange->phase = CC_ANSWERING;
   return exchange->early;
@@ -151,7 +151,7 @@ static double answer_length(const struct cc_attempt *attempt) {
   return attempt->content_length;
 }
 
-// An answer may take minutes: what only led to it is given back.
+// Frees what only led to the answer: the answer itself may take minutes.
 static void free_early(struct cc_exchange *exchange, struct cc_attempt *attempt) {
   cc_headers_free(&exchange->answer);
   cc_attempt_free_request(attempt);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Lua says and asks of an attempt.
+// The functions of api/attempt.h and api/outcome.h: Lua drafts, sends and reads attempts.
 #include "api/error.h"
 #include "attempt/hops.h"
 #include "attempt/reply.h"
@@ -23,17 +23,18 @@ static struct cc_attempt *draft(struct cc_relay *relay, cc_id id, int number, in
   return NULL;
 }
 
-// How readily an attempt's place is given to the next one.
-static int worth(const struct cc_attempt *attempt) {
+// Ranks an attempt by how much it is needed: the one of lower rank makes room for the next.
+static int rank_of(const struct cc_attempt *attempt) {
   if (!attempt) return 0;
   if (attempt->phase == CC_CLOSED) return 1;
   return attempt->phase == CC_SETTLED ? 2 : 3;
 }
 
-// The place for a new attempt: a free one, else of the one that is over, else of the older.
+// Returns the place for a new attempt. The attempt that has it is freed: one that is over rather than one
+// under way, the older one otherwise.
 static int free_place(struct cc_exchange *exchange) {
   struct cc_attempt **attempts = exchange->attempts;
-  int a = worth(attempts[0]), b = worth(attempts[1]), place = a < b ? 0 : 1;
+  int a = rank_of(attempts[0]), b = rank_of(attempts[1]), place = a < b ? 0 : 1;
   if (a == b) place = a && attempts[0]->serial > attempts[1]->serial ? 1 : 0;
   if (attempts[place]) cc_attempt_free(attempts[place]);
   attempts[place] = NULL;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One timer serves all deadlines of an exchange.
+// The deadlines of an exchange, which share one timer.
 #include "api/error.h"
 #include "api/request.h"
 #include "exchange/exchange_internal.h"

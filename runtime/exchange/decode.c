@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The body of a request as it is kept: as it came, or decoded from its Content-Encoding once Lua has
-// asked for that.
+// Keeps the body of a request: as it came, or, if Lua has asked for that, decoded from its
+// Content-Encoding.
 #include "api/error.h"
 #include "api/request.h"
 #include "codec/content_encoding.h"
 #include "exchange/exchange_internal.h"
 
-// A body that cannot be decoded is dropped, the rest of it as well; cc_request_scan tells why.
+// Drops a body that cannot be decoded. cc_request_scan returns the error.
 static void fail(struct cc_exchange *exchange, int error) {
   cc_buffer_free(&exchange->request.body);
   exchange->scanned = true;

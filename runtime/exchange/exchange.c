@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The life of an exchange: it begins with the head of a request, hears of the client's connection and
-// of its deadlines, and is freed after its DONE event.
+// Begins an exchange with the head of a request, handles events of the client's connection and
+// deadlines, and frees the exchange after its DONE event.
 #include "exchange/exchange.h"
 #include "api/error.h"
 #include "api/util.h"
@@ -92,7 +92,7 @@ bool cc_exchange_expects(struct cc_relay *relay, const struct cc_event *event) {
   if (!exchange || exchange->phase == CC_OVER) return false;
   if (event->type != CC_EVENT_OUTCOME) return true;
   const struct cc_attempt *attempt = exchange->attempts[event->detail];
-  return attempt && attempt->phase == CC_SETTLED; // else it was given up in the meantime
+  return attempt && attempt->phase == CC_SETTLED; // else it was closed in the meantime
 }
 
 size_t *cc_exchange_script_bytes(struct cc_relay *relay, cc_id id) {
@@ -110,7 +110,7 @@ void cc_exchange_abandon(struct cc_exchange *exchange) {
   cc_exchange_finish(exchange, CC_ECANCELLED);
 }
 
-// ---- What the client's connection tells --------------------------------------------------------
+// ---- Events of the client's connection ---------------------------------------------------------
 
 static void got_head(struct cc_inbound *in, const struct cc_http1_head *head) {
   struct cc_exchange *exchange = begin(in);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The end of an exchange and its report.
+// Ends an exchange and fills in its report.
 #include "api/error.h"
 #include "api/util.h"
 #include "attempt/reply.h"

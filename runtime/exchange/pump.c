@@ -34,7 +34,7 @@ static void pass_on(struct cc_attempt *attempt, const char *data, size_t size) {
 
 // ---- Event streams -----------------------------------------------------------------------------
 
-// What is to be sent of data: the bytes themselves, or a copy as soon as an event was given a name.
+// What to send of data: the bytes themselves, or a copy once an event has been given a name.
 struct outgoing {
   const char *data;
   size_t copied; // of data, into named
@@ -49,8 +49,8 @@ static void put_name(struct outgoing *out, const struct cc_reply_event *event) {
   out->copied = event->name_at;
 }
 
-// Sends the whole events at the start of data, which begins where an event begins, and returns
-// how many bytes that was. Clients tell events apart by name, so one without gets that of its type.
+// Sends the whole events at the start of data, and returns how many bytes they have. data begins at the
+// start of an event. Clients tell events apart by name, so an event without one gets that of its type.
 static size_t forward_events(struct cc_attempt *attempt, const char *data, size_t size) {
   struct outgoing out = {.data = data};
   struct cc_reply_event event;
@@ -69,7 +69,7 @@ static size_t forward_events(struct cc_attempt *attempt, const char *data, size_
   return whole;
 }
 
-// A stream lasts, so the memory that one large event took does not.
+// Frees memory that one large event has needed: a stream may last long.
 static void give_back(struct cc_buffer *held) {
   if (!held->size) {
     cc_buffer_free(held);
@@ -96,7 +96,7 @@ static void forward_stream(struct cc_attempt *attempt, struct cc_slice piece) {
     cc_pump_fail(attempt, CC_EEVENT_SIZE);
 }
 
-// No more bytes come: the last event may lack its blank line.
+// Forwards what is held when no more bytes come: the last event may lack its blank line.
 static void forward_last(struct cc_attempt *attempt) {
   if (attempt->kind != CC_BODY_SSE || !attempt->held.size) return;
   cc_reply_end(attempt);
@@ -105,7 +105,8 @@ static void forward_last(struct cc_attempt *attempt) {
 
 // ---- Other bodies ------------------------------------------------------------------------------
 
-// A JSON answer is kept beside, within the bound of an event, to be read at its end.
+// Forwards a piece of a body that is no stream. JSON is kept too, up to the size of an event, so that
+// usage can be read at its end.
 static void forward_body(struct cc_attempt *attempt, struct cc_slice piece) {
   bool keep = attempt->kind == CC_BODY_JSON;
   if (keep && attempt->held.size + piece.size <= attempt->relay->bounds.event_bytes)
@@ -114,7 +115,7 @@ static void forward_body(struct cc_attempt *attempt, struct cc_slice piece) {
   pass_on(attempt, piece.data, piece.size);
 }
 
-// Reads the usage of a JSON answer; false when it is cut inside.
+// Reads the usage of a JSON answer. Returns false if the JSON is incomplete.
 static bool read_json(struct cc_attempt *attempt) {
   if (attempt->kind != CC_BODY_JSON || attempt->usage_known) return true;
   struct cc_slice body = cc_slice(attempt->held.data, attempt->held.size);
@@ -124,7 +125,7 @@ static bool read_json(struct cc_attempt *attempt) {
   return judged != CC_ENOTJSON || !all;
 }
 
-// ---- What the attempt and the client say -------------------------------------------------------
+// ---- Events of the attempt and the client ------------------------------------------------------
 
 static void body(struct cc_attempt *attempt, struct cc_slice piece) {
   if (attempt->phase != CC_PUMPING) return;
@@ -160,7 +161,7 @@ static void timeout(struct cc_attempt *attempt) {
   cc_pump_fail(attempt, CC_EIDLE_TIMEOUT);
 }
 
-// Without head: it came before.
+// Without .head: the gate has taken the head.
 static const struct cc_sink pump = {
     .body = body, .end = end, .fail = cc_pump_fail, .timeout = timeout};
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Lua may ask of a client's request.
+// The functions of api/request.h: Lua reads the client's request.
 #include "api/error.h"
 #include "api/request.h"
 #include "attempt/hops.h"

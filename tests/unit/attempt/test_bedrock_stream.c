@@ -27,8 +27,8 @@ static void event(struct cc_buffer *out, const char *payload) {
   frame_add_message(out, "event", ":event-type", "chunk", cc_slice_text(payload));
 }
 
-// Reads frames in blocks of their own, one of cut bytes, then of step; what the read and then the
-// end said, in that order of importance.
+// Reads frames in pieces: the first of cut bytes, then of step bytes. Returns the error of the read, or
+// else what the end returned.
 static int read_frames(const struct cc_buffer *frames, size_t cut, size_t step, bool in_stream,
                        struct cc_buffer *sse) {
   struct cc_bedrock_stream state = {0};
@@ -53,7 +53,8 @@ static int read_frames(const struct cc_buffer *frames, size_t cut, size_t step, 
   return end;
 }
 
-// Whole, byte by byte and cut at every place, behind bytes that are there already: the same.
+// Reads frames whole, byte by byte and cut at every place, behind bytes that are there already: the
+// events are always the same.
 static void check_in(const struct cc_buffer *frames, bool in_stream, int expected,
                      const char *text) {
   size_t size = strlen(text);
@@ -116,12 +117,12 @@ static void payloads_may_be_escaped(void **state) {
   struct cc_buffer frames = {0};
   event(&frames, " { \"p\" : \"x\", \"b\\u0079tes\" : \"eyJ0eXBlIjoi\\u0063GluZyJ9\" } ");
   event(&frames, "{\"p\":{\"bytes\":1},\"bytes\":\"eyJ0eXBlIjoi77+\\/In0\\u003d\"}");
-  event(&frames, "{\"bytes\":\"no\",\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\"}"); // the last of them
+  event(&frames, "{\"bytes\":\"no\",\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\"}"); // the last one counts
   check(&frames, CC_OK,
         SSE("ping", PING) SSE("\xef\xbf\xbf", "{\"type\":\"\xef\xbf\xbf\"}") SSE("ping", PING));
 }
 
-// Line ends make several data lines, which are JSON of the same meaning again.
+// JSON with line ends becomes several data lines, which together mean the same JSON.
 static void line_ends_become_lines(void **state) {
   (void)state;
   struct cc_buffer frames = {0}, sse = {0}, joined = {0};
@@ -149,7 +150,7 @@ static void line_ends_become_lines(void **state) {
   cc_buffer_free(&joined);
 }
 
-static void what_is_no_event_is_refused(void **state) {
+static void chunks_that_are_no_event_are_refused(void **state) {
   (void)state;
   static const char *const chunks[] = {
       "",
@@ -198,7 +199,7 @@ static void what_is_no_event_is_refused(void **state) {
   }
 }
 
-// As the official SDK does, which reads "bytes" and "type" where they are.
+// As in the official SDK, which reads "bytes" and "type" only if they are there.
 static void chunks_without_a_type_are_left_out(void **state) {
   (void)state;
   static const char *const chunks[] = {"{}", "{\"type\":null}", "{\"Type\":\"a\"}",
@@ -268,7 +269,7 @@ static void messages_without_a_kind_are_refused(void **state) {
   check(&frames, CC_EFRAME, "");
   frame_add_message(&frames, "event", ":other", "chunk", TEXT("{}"));
   check(&frames, CC_EFRAME, "");
-  struct cc_buffer headers = {0}; // the right words in headers of another type
+  struct cc_buffer headers = {0}; // the right values in headers of a wrong type
   frame_add_header(&headers, ":message-type", 6, "\0\5event", 7);
   frame_add_header(&headers, ":event-type", 7, "\0\5chunk", 7);
   frame_add(&frames, cc_slice(headers.data, headers.size),
@@ -354,7 +355,7 @@ static void exceptions_become_errors(void **state) {
   }
 }
 
-static void exceptions_say_what_there_is(void **state) {
+static void exceptions_have_the_words_of_the_provider(void **state) {
   (void)state;
   static const struct {
     const char *payload;
@@ -415,8 +416,8 @@ static void errors_become_errors(void **state) {
   }
 }
 
-// What was read before the exception decides, in the same piece too.
-static void content_makes_a_limit_an_overload(void **state) {
+// Content before the exception decides, in the same piece too.
+static void throttling_after_content_is_an_overload(void **state) {
   (void)state;
   static const char message[] = "{\"message\":\"m\"}";
   struct cc_buffer frames = {0};
@@ -440,7 +441,7 @@ static void content_makes_a_limit_an_overload(void **state) {
 
 // ---- Damage ------------------------------------------------------------------------------------
 
-static void damage_comes_after_what_was_good(void **state) {
+static void events_before_damage_are_kept(void **state) {
   (void)state;
   struct cc_buffer frames = {0};
   chunk(&frames, DELTA);
@@ -458,7 +459,7 @@ static void damage_comes_after_what_was_good(void **state) {
   cc_buffer_free(&frames);
 }
 
-static void a_cut_frame_is_no_end(void **state) {
+static void a_cut_frame_is_a_truncated_stream(void **state) {
   (void)state;
   struct cc_buffer frames = {0};
   chunk(&frames, DELTA);
@@ -477,7 +478,7 @@ int main(void) {
       cmocka_unit_test(json_stays_byte_for_byte),
       cmocka_unit_test(payloads_may_be_escaped),
       cmocka_unit_test(line_ends_become_lines),
-      cmocka_unit_test(what_is_no_event_is_refused),
+      cmocka_unit_test(chunks_that_are_no_event_are_refused),
       cmocka_unit_test(chunks_without_a_type_are_left_out),
       cmocka_unit_test(types_have_a_bound),
       cmocka_unit_test(deep_json_is_refused),
@@ -486,11 +487,11 @@ int main(void) {
       cmocka_unit_test(large_payload),
       cmocka_unit_test(idle_is_small),
       cmocka_unit_test(exceptions_become_errors),
-      cmocka_unit_test(exceptions_say_what_there_is),
+      cmocka_unit_test(exceptions_have_the_words_of_the_provider),
       cmocka_unit_test(errors_become_errors),
-      cmocka_unit_test(content_makes_a_limit_an_overload),
-      cmocka_unit_test(damage_comes_after_what_was_good),
-      cmocka_unit_test(a_cut_frame_is_no_end),
+      cmocka_unit_test(throttling_after_content_is_an_overload),
+      cmocka_unit_test(events_before_damage_are_kept),
+      cmocka_unit_test(a_cut_frame_is_a_truncated_stream),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An upstream whose stream comes in event-stream frames: held at the gate, failed over and broken off
-// as any other, and the client sees server-sent events.
+// An upstream whose stream comes in AWS event-stream frames: the gate, failover and breaks work as for
+// other streams, and the client gets server-sent events.
 #include "api/error.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -125,7 +125,7 @@ static void faults_before_content_fail_over(void **state) {
   served_by_second(CC_EEMPTY);
 }
 
-// So much content that the gate's decision is long past when the last of it is read.
+// Enough content that the gate has decided long before the last of it is read.
 static void begin_long(void) {
   begin(HEAD);
   chunk(START);
@@ -144,7 +144,7 @@ static void breaks(int error) {
   close_stage(&stage);
 }
 
-// It comes with the content in one piece: the gate was good, but the policy has not answered yet.
+// The damage comes in one piece with the content: the gate has opened, but the policy has not answered.
 static void damage_before_the_answer_fails_over(void **state) {
   (void)state;
   begin(HEAD);
@@ -155,7 +155,7 @@ static void damage_before_the_answer_fails_over(void **state) {
   served_by_second(CC_EFRAME);
 }
 
-static void damage_behind_content_breaks_the_stream(void **state) {
+static void damage_after_content_breaks_the_stream(void **state) {
   (void)state;
   begin_long();
   answer.data[answer.size - 1] ^= 1;
@@ -167,7 +167,7 @@ static void damage_behind_content_breaks_the_stream(void **state) {
   breaks(CC_ETRUNCATED);
 }
 
-static void an_exception_behind_content_is_an_error_event(void **state) {
+static void an_exception_after_content_is_an_error_event(void **state) {
   (void)state;
   struct stage stage;
   begin(HEAD);
@@ -182,7 +182,7 @@ static void an_exception_behind_content_is_an_error_event(void **state) {
   close_stage(&stage);
 }
 
-static void other_answers_are_as_they_come(void **state) {
+static void other_answers_pass_unchanged(void **state) {
   (void)state;
   struct stage stage;
   begin("HTTP/1.1 400 Bad\r\nx-amzn-errortype: ValidationException\r\nContent-Length: 16");
@@ -199,8 +199,8 @@ static void other_answers_are_as_they_come(void **state) {
   close_stage(&stage);
 }
 
-// Without a stream the head comes with the whole answer: what bounds the head bounds connecting.
-static void an_answer_in_one_piece_may_take_its_time(void **state) {
+// Without a stream the head comes with the whole answer, so head_ms bounds connecting only.
+static void an_answer_in_one_piece_may_take_longer_than_head_ms(void **state) {
   (void)state;
   static const char json[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
                              "Content-Length: 18\r\n\r\n{\"type\":\"message\"}";
@@ -216,7 +216,7 @@ static void an_answer_in_one_piece_may_take_its_time(void **state) {
   stage_close(&stage);
 }
 
-// The prelude alone is enough to refuse it: nothing more is waited for, and nothing is held.
+// The prelude suffices to refuse it, without waiting for more or holding anything.
 static void a_frame_that_announces_too_much_is_refused_at_once(void **state) {
   (void)state;
   begin(HEAD);
@@ -233,7 +233,7 @@ static void a_frame_that_announces_too_much_is_refused_at_once(void **state) {
   close_stage(&stage);
 }
 
-// Its payload is the JSON that holds the event in base64.
+// Makes a frame whose payload is JSON with the event in base64.
 static void frames_of_24_mib_pass(void **state) {
   (void)state;
   enum { FRAME = 24 * 1024 * 1024, AROUND = 300 };
@@ -267,8 +267,8 @@ static void frames_of_24_mib_pass(void **state) {
   close_stage(&stage);
 }
 
-// What it is called, nothing or something else: the bytes tell, as they do the official SDK.
-static void frames_are_told_by_their_bytes(void **state) {
+// Whatever the content-type is, the bytes decide, as in the official SDK.
+static void bytes_decide_whether_a_stream_has_frames(void **state) {
   (void)state;
   static const char *const labels[] = {"", "Content-Type: application/json\r\n",
                                        "Content-Type: text/event-stream\r\n",
@@ -296,14 +296,14 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(whole_streams_are_server_sent_events),
       cmocka_unit_test(faults_before_content_fail_over),
-      cmocka_unit_test(damage_behind_content_breaks_the_stream),
+      cmocka_unit_test(damage_after_content_breaks_the_stream),
       cmocka_unit_test(damage_before_the_answer_fails_over),
-      cmocka_unit_test(an_exception_behind_content_is_an_error_event),
-      cmocka_unit_test(other_answers_are_as_they_come),
-      cmocka_unit_test(an_answer_in_one_piece_may_take_its_time),
+      cmocka_unit_test(an_exception_after_content_is_an_error_event),
+      cmocka_unit_test(other_answers_pass_unchanged),
+      cmocka_unit_test(an_answer_in_one_piece_may_take_longer_than_head_ms),
       cmocka_unit_test(a_frame_that_announces_too_much_is_refused_at_once),
       cmocka_unit_test(frames_of_24_mib_pass),
-      cmocka_unit_test(frames_are_told_by_their_bytes),
+      cmocka_unit_test(bytes_decide_whether_a_stream_has_frames),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens before the first content reaches the client: every failure of the first upstream
-// is served by the second, and nothing of the first is seen.
+// Failures before the first content has reached the client: the second upstream serves the request,
+// and the client sees nothing of the first.
 #include "api/error.h"
 #include "support/stage.h"
 #include <setjmp.h>
@@ -135,7 +135,7 @@ static void the_last_error_goes_back_as_it_came(void **state) {
   stage_close(&stage);
 }
 
-static void an_open_gate_may_be_asked_for(void **state) {
+static void the_gate_may_be_told_to_open(void **state) {
   (void)state;
   struct stage stage;
   static const struct peer_reply slow = {SSE_HEAD "a\r\n\r\n" START PING, 0, PEER_HANG};
@@ -178,7 +178,7 @@ int main(void) {
       cmocka_unit_test(wrong_success_fails_over),
       cmocka_unit_test(refused_fails_over),
       cmocka_unit_test(the_last_error_goes_back_as_it_came),
-      cmocka_unit_test(an_open_gate_may_be_asked_for),
+      cmocka_unit_test(the_gate_may_be_told_to_open),
       cmocka_unit_test(the_request_is_rebuilt),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which fields of a client go upstream, in any case of letters.
+// Which of a client's headers are passed to the upstream, in upper and lower case.
 #include "attempt/headers.h"
 #include "attempt/hops.h"
 #include "shared/shared.h"
@@ -86,7 +86,7 @@ static bool goes_up(const char *name) {
   return cc_headers_may_go_up(cc_slice_text(name));
 }
 
-// As it stands, and in capitals. (With "_" for "-" no field gets this far: http1_head.c.)
+// As it is, and in capitals. (Names with "_" for "-" do not get this far: http1_head.c.)
 static void check(const char *name, bool expected) {
   char upper[64];
   size_t size = strlen(name);

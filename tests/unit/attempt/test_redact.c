@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Credentials in what an upstream answers: found wherever pieces end, overwritten in their length.
+// Credentials in an upstream's answer: found wherever pieces end, overwritten in the same length.
 #include "attempt/redact.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,7 +34,7 @@ static void push(struct cc_buffer *out, const char *data, size_t size) {
   cc_buffer_wipe(&copy);
 }
 
-// The text in pieces of a size, and what was held to the end.
+// Returns the text after redaction in pieces of a size, with what was held until the end.
 static void check(const char *text, const char *expected, size_t piece) {
   struct cc_buffer out = {0};
   size_t size = strlen(text);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The bytes of an answer tell whether it is a stream: under any label, without event names or without
-// the last blank line it reaches the client; anything else fails over.
+// The bytes of an answer decide whether it is a stream. A stream reaches the client with any
+// content-type, without event names or the last blank line; anything else fails over.
 #include "api/error.h"
 #include "base/buffer.h"
 #include "support/stage.h"
@@ -29,7 +29,7 @@ static const char second_bytes[] =
 static const struct peer_reply second = {second_bytes, 0, PEER_CLOSE};
 static struct cc_buffer bytes;
 
-// Asks for a stream, of which the first upstream says head, blank line and body.
+// Asks for a stream. The first upstream answers with head, blank line and body.
 static const char *ask(struct stage *stage, const char *head, const char *body, size_t size,
                        enum peer_end end) {
   static struct peer_reply first;
@@ -54,7 +54,7 @@ static void expect_body(const char *answer, const char *body, bool complete) {
   free(got);
 }
 
-static void a_stream_is_one_under_any_label(void **state) {
+static void a_stream_may_have_any_content_type(void **state) {
   (void)state;
   static const char *const labels[] = {"", "content-type: application/json\r\n",
                                        "content-type: text/plain; charset=utf-8\r\n",
@@ -75,7 +75,7 @@ static void a_stream_is_one_under_any_label(void **state) {
   }
 }
 
-static void white_space_before_a_stream_tells_nothing(void **state) {
+static void white_space_before_a_stream_is_skipped(void **state) {
   (void)state;
   struct stage stage;
   static const char body[] = "\xef\xbb\xbf\n\r\n \n" START BLOCK STOP;
@@ -83,7 +83,7 @@ static void white_space_before_a_stream_tells_nothing(void **state) {
   close_stage(&stage);
 }
 
-static void what_is_no_stream_fails_over(void **state) {
+static void other_bodies_than_streams_fail_over(void **state) {
   (void)state;
   static const struct {
     const char *body;
@@ -146,8 +146,8 @@ static void events_without_a_name_get_one(void **state) {
   }
 }
 
-// CRLF, of which the LF comes in another piece than the CR that ended the event before.
-static void names_stand_behind_a_late_line_feed(void **state) {
+// The CR of a CRLF ends an event; its LF comes with the next piece.
+static void names_come_after_a_late_line_feed(void **state) {
   (void)state;
   struct stage stage;
   static const char split[] =
@@ -200,8 +200,8 @@ static void the_last_event_needs_no_blank_line(void **state) {
   }
 }
 
-// The message is whole, whatever becomes of the connection behind it.
-static void a_last_event_is_whole_before_a_broken_connection_too(void **state) {
+// The message is whole, whatever happens to the connection after it.
+static void the_last_event_is_whole_if_the_connection_breaks_after_it(void **state) {
   (void)state;
   static const char *const stops[] = {"event: message_stop\n" STOP_DATA,
                                       "event: message_stop\ndata: {\"type\":\"message_s"};
@@ -248,13 +248,13 @@ static void events_of_24_mib_pass(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_stream_is_one_under_any_label),
-      cmocka_unit_test(white_space_before_a_stream_tells_nothing),
-      cmocka_unit_test(what_is_no_stream_fails_over),
+      cmocka_unit_test(a_stream_may_have_any_content_type),
+      cmocka_unit_test(white_space_before_a_stream_is_skipped),
+      cmocka_unit_test(other_bodies_than_streams_fail_over),
       cmocka_unit_test(events_without_a_name_get_one),
-      cmocka_unit_test(names_stand_behind_a_late_line_feed),
+      cmocka_unit_test(names_come_after_a_late_line_feed),
       cmocka_unit_test(the_last_event_needs_no_blank_line),
-      cmocka_unit_test(a_last_event_is_whole_before_a_broken_connection_too),
+      cmocka_unit_test(the_last_event_is_whole_if_the_connection_breaks_after_it),
       cmocka_unit_test(events_of_24_mib_pass),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

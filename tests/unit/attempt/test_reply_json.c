@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON of a success is a message (or a count), or the attempt has failed. When the body of an error
-// does not come, its status decides.
+// The JSON of a success must be a message (or a count), otherwise the attempt has failed. If the body of
+// an error does not come, its status decides.
 #include "api/error.h"
 #include "api/loop.h"
 #include "api/util.h"
@@ -49,7 +49,7 @@ static const char *ask_json(struct stage *stage, const char *head, const char *b
   return stage_ask(stage, json_request, strlen(json_request), NULL);
 }
 
-static void json_that_is_no_message_fails_over(void **state) {
+static void other_json_than_a_message_fails_over(void **state) {
   (void)state;
   static const struct {
     const char *body;
@@ -76,7 +76,7 @@ static void json_that_is_no_message_fails_over(void **state) {
   }
 }
 
-static void a_message_is_one_under_any_label(void **state) {
+static void a_message_may_have_any_content_type(void **state) {
   (void)state;
   static const char *const labels[] = {"", "content-type: text/plain\r\n",
                                        "content-type: text/event-stream\r\n",
@@ -97,7 +97,7 @@ static void a_message_is_one_under_any_label(void **state) {
   }
 }
 
-// More than the gate holds: what its beginning tells decides, and its end whether it is whole.
+// JSON larger than the gate holds: its beginning decides, and its end tells whether it is whole.
 static void large_json_is_judged_by_its_beginning_and_its_end(void **state) {
   (void)state;
   static const struct {
@@ -192,7 +192,7 @@ static void a_body_held_whole_can_be_replaced(void **state) {
 
 // ---- Errors whose body does not come -----------------------------------------------------------
 
-static void a_stalled_error_body_is_not_waited_for(void **state) {
+static void nobody_waits_for_a_stalled_error_body(void **state) {
   (void)state;
   static const char *const replies[] = {
       "HTTP/1.1 529 Oh\r\nretry-after: 7\r\ncontent-length: 100\r\n\r\n",
@@ -207,7 +207,7 @@ static void a_stalled_error_body_is_not_waited_for(void **state) {
     struct cc_settings settings = stage.relay->settings;
     settings.total_ms = settings.idle_ms = 60000;
     cc_configure(stage.relay, &settings);
-    stage.spec.gate_ms = i % 2 ? 0 : 60000; // neither may be what ends it
+    stage.spec.gate_ms = i % 2 ? 0 : 60000; // neither may end it
     double before = cc_now();
     stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
     assert_true(cc_now() - before < 30000);
@@ -220,12 +220,12 @@ static void a_stalled_error_body_is_not_waited_for(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(json_that_is_no_message_fails_over),
-      cmocka_unit_test(a_message_is_one_under_any_label),
+      cmocka_unit_test(other_json_than_a_message_fails_over),
+      cmocka_unit_test(a_message_may_have_any_content_type),
       cmocka_unit_test(large_json_is_judged_by_its_beginning_and_its_end),
       cmocka_unit_test(counts_are_no_messages),
       cmocka_unit_test(a_body_held_whole_can_be_replaced),
-      cmocka_unit_test(a_stalled_error_body_is_not_waited_for),
+      cmocka_unit_test(nobody_waits_for_a_stalled_error_body),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attempts that are signed: the hash of the body is taken in pieces before anything is sent, and
-// whatever ends the attempt meanwhile ends it cleanly.
+// Signed attempts: the body is hashed in pieces before anything is sent, and an attempt that ends
+// meanwhile ends cleanly.
 #include "api/error.h"
 #include "api/request.h"
 #include "api/util.h"
@@ -46,7 +46,7 @@ typedef void then_fn(struct stage *stage, cc_id id, int number, enum asked what)
 struct plan {
   size_t size;   // of a body of its own; 0: the exchange's, with splices
   bool empty;    // a body of its own that is ""
-  then_fn *then; // called when it was sent, has come to something, the timer rang, is over
+  then_fn *then; // called when it was sent, has an outcome, the timer is due, is over
 };
 
 static int draft(struct stage *stage, cc_id id, const struct plan *plan) {
@@ -93,7 +93,7 @@ static void handle(struct stage *stage, const struct plan *plan, const struct cc
 
 static struct peer_client *client;
 
-// One request of a client; runs until the exchange is over, or there is no relay any more.
+// Sends one request of a client. Runs until the exchange is over or the relay is closed.
 static void ask(struct stage *stage, const char *body, size_t size, const struct plan *plan) {
   struct cc_event event;
   struct cc_buffer request = {0};
@@ -140,7 +140,7 @@ static double time_of(const char *date) {
   return (double)timegm(&parts) * 1000;
 }
 
-// Signs what the upstream got once more, its body in one go. Returns the time of the signature.
+// Signs again what the upstream got, hashing the body at once. Returns the time of the signature.
 static double expect_signed(struct stage *stage, size_t size) {
   char date[64], host[64], authorization[1024], line[1100], *lines;
   uint32_t lines_size;
@@ -182,7 +182,7 @@ static void bodies_of_every_size_are_hashed(void **state) {
   close_stage(&stage);
 }
 
-// The exchange's own body, whose view has a splice before, at and behind the end of a piece.
+// The exchange's own body, with splices before, at and behind the end of a piece.
 static void edited_bodies_are_hashed(void **state) {
   (void)state;
   struct stage stage;
@@ -202,9 +202,9 @@ static void edited_bodies_are_hashed(void **state) {
   close_stage(&stage);
 }
 
-// The pooled connection takes the request and dies a second later: what goes over the next one is
-// signed with the time of then, over the same body.
-static void what_is_sent_again_is_signed_again(void **state) {
+// The pooled connection takes the request and dies a second later: on the next connection the request
+// is signed again, with the later time and the same body.
+static void a_retry_is_signed_again(void **state) {
   (void)state;
   static const struct peer_reply replies[] = {{OK_HEAD "{\"content\":[]}", 0, PEER_KEEP},
                                               {"", 0, PEER_LATE},
@@ -237,7 +237,7 @@ static void cannot_be_signed(struct stage *stage, cc_id id, int number, enum ask
   if (what == DECIDED) cc_answer(stage->relay, id, 503, "{}", 2);
 }
 
-static void what_cannot_be_signed_is_not_sent(void **state) {
+static void a_request_that_cannot_be_signed_is_not_sent(void **state) {
   (void)state;
   struct plan plan = {.size = LARGE, .then = cannot_be_signed};
   struct stage stage;
@@ -261,7 +261,7 @@ static void cancels(struct stage *stage, cc_id id, int number, enum asked what) 
   if (what == RANG) answer(stage, id);
   if (what != HASHING) return;
   assert_int_equal(cc_attempt_cancel(stage->relay, id, number), CC_OK);
-  assert_int_equal(cc_exchange_timer(stage->relay, id, 500), CC_OK); // it would be sent by then
+  assert_int_equal(cc_exchange_timer(stage->relay, id, 500), CC_OK); // by then it would be sent
 }
 
 static void answers_itself(struct stage *stage, cc_id id, int number, enum asked what) {
@@ -327,7 +327,7 @@ static void ends_while_hashing(void **state) {
     }
 }
 
-// The other one is chosen, and the body both would send is given back, while one is still hashing.
+// The other attempt is chosen, and the body of both is freed, while one is still hashing.
 static void races(struct stage *stage, cc_id id, int number, enum asked what) {
   if (what == DECIDED) {
     assert_int_equal(number, 1);
@@ -391,8 +391,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(bodies_of_every_size_are_hashed),
       cmocka_unit_test(edited_bodies_are_hashed),
-      cmocka_unit_test(what_is_sent_again_is_signed_again),
-      cmocka_unit_test(what_cannot_be_signed_is_not_sent),
+      cmocka_unit_test(a_retry_is_signed_again),
+      cmocka_unit_test(a_request_that_cannot_be_signed_is_not_sent),
       cmocka_unit_test(ends_while_hashing),
       cmocka_unit_test(another_may_be_chosen_while_hashing),
       cmocka_unit_test(an_answer_under_way_keeps_no_secret),

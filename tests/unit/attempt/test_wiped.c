@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// No memory that held a credential of an attempt is given back as it was: every block is looked at
-// when it is freed, and growing a block counts as freeing it.
+// Memory that held a credential of an attempt is wiped before it is freed: the test looks at every block
+// that is freed. Growing a block counts as freeing it.
 #include "api/error.h"
 #include "api/job.h"
 #include "api/loop.h"
@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 static _Thread_local bool watched;
-static int found; // blocks that still had it
+static int found; // blocks that still held a credential
 
 #ifdef __has_feature
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -52,7 +52,7 @@ void *realloc(void *memory, size_t size) {
 }
 #endif
 
-static bool is_emulated(void) { // then even the unused end of a block is watched over
+static bool is_emulated(void) { // then even the unused end of a block is checked
   const char *loaded = getenv("LD_PRELOAD");
   return loaded && strstr(loaded, "vgpreload");
 }
@@ -138,7 +138,7 @@ static void signers_are_wiped(void **state) {
     nothing_of_it_stays(sign, size);
 }
 
-// ---- Attempts that nobody answers with ---------------------------------------------------------
+// ---- Attempts that are not chosen --------------------------------------------------------------
 
 enum unused { FAILED, CANCELLED, SUPERSEDED, LEFT };
 
@@ -200,7 +200,7 @@ static void finish_job(struct cc_relay *relay, cc_id id) {
   assert_non_null(memmem(got.body.data, got.body.size, "CANARY7f3a9d", 12));
 }
 
-static void what_credentials_come_from_is_wiped(void **state) {
+static void sources_of_credentials_are_wiped(void **state) {
   (void)state;
   static char reply[9000], line[3200];
   static const char echo[] = "printf\0%03000d CANARY7f3a9d\0001";
@@ -252,7 +252,7 @@ int main(void) {
       cmocka_unit_test(tokens_are_wiped),
       cmocka_unit_test(unused_attempts_are_wiped),
       cmocka_unit_test(signers_are_wiped),
-      cmocka_unit_test(what_credentials_come_from_is_wiped),
+      cmocka_unit_test(sources_of_credentials_are_wiped),
       cmocka_unit_test(heads_that_come_in_pieces_are_wiped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

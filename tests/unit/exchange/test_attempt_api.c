@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an attempt sends as its body: the exchange's with splices, or another in its place.
+// The body of an attempt: the exchange's with splices, or another in its place.
 #include "api/error.h"
 #include "api/loop.h"
 #include "api/request.h"
@@ -41,7 +41,7 @@ static cc_id begin(struct stage *stage, cc_id id, draft_fn *draft) {
   return id;
 }
 
-// One request whose attempt is drafted by draft; returns what the client got.
+// Sends one request, whose attempt draft makes. Returns what the client got.
 static const char *ask(struct stage *stage, draft_fn *draft, struct peer_client **client) {
   struct cc_event event;
   struct cc_outcome *outcome = &stage->outcome[0];
@@ -138,7 +138,7 @@ static void without_scopes(struct stage *stage, cc_id id, int number) {
   assert_int_equal(cc_attempt_remove(stage->relay, id, number, path, sizeof path - 1), CC_OK);
 }
 
-// Each splice begins another piece of the body; a write takes only some of them.
+// Each splice begins a new piece of the body; a write takes only some pieces.
 static void it_may_be_cut_into_many_pieces(void **state) {
   (void)state;
   struct cc_buffer body = {0}, whole = {0}, expected = {0};
@@ -187,7 +187,7 @@ static void it_may_be_large(void **state) {
   in_stage(with_a_big_body, big, BIG);
 }
 
-// The second request goes over the pooled connection, which dies after it has taken it.
+// The second request goes over the pooled connection, which dies after taking it.
 static void it_is_sent_again_when_retried_unseen(void **state) {
   (void)state;
   static const struct peer_reply replies[] = {
@@ -207,7 +207,7 @@ static void it_is_sent_again_when_retried_unseen(void **state) {
   peer_client_free(clients[1]);
 }
 
-// An upstream that answers before it has read: what is still to be sent stays, and goes out.
+// An upstream answers before it has read the request: the rest of the body stays and is sent.
 static size_t read_at_last;
 
 static void *answer_early(void *data) {
@@ -267,7 +267,7 @@ static void it_stays_until_it_is_sent(void **state) {
   close(listener);
 }
 
-static void an_answer_given_up_frees_it(void **state) {
+static void an_abandoned_answer_frees_it(void **state) {
   (void)state;
   static const struct peer_reply never = {"", 0, PEER_HANG};
   struct stage stage;
@@ -300,7 +300,7 @@ int main(void) {
       cmocka_unit_test(it_may_be_large),
       cmocka_unit_test(it_is_sent_again_when_retried_unseen),
       cmocka_unit_test(it_stays_until_it_is_sent),
-      cmocka_unit_test(an_answer_given_up_frees_it),
+      cmocka_unit_test(an_abandoned_answer_frees_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// An event stream that begins before there is an answer: pings keep the client, what comes later comes
-// in the same stream, and an error is an event of it.
+// An event stream that begins before there is an answer: pings keep the client waiting, and the answer or
+// an error event follows in the same stream.
 #include "api/error.h"
 #include "api/loop.h"
 #include "support/stage.h"
@@ -36,7 +36,7 @@ static const char *ask(struct stage *stage, const char *until) {
   return stage_ask(stage, stage_stream_request, strlen(stage_stream_request), until);
 }
 
-// What follows the pings at the start of a body.
+// Returns what follows the pings at the start of a body.
 static const char *behind_pings(const char *body, int *pings) {
   *pings = 0;
   for (; !strncmp(body, PING, sizeof PING - 1); body += sizeof PING - 1)
@@ -95,7 +95,7 @@ static void pings_go_on_while_an_upstream_is_tried(void **state) {
   stage_close(&stage);
 }
 
-static void an_answer_that_is_no_stream_is_told_as_an_error_event(void **state) {
+static void another_answer_than_a_stream_becomes_an_error_event(void **state) {
   (void)state;
   static const char *const answers[] = {
       "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}",
@@ -155,7 +155,7 @@ int main(void) {
       cmocka_unit_test(the_stream_follows_the_pings_in_one_answer),
       cmocka_unit_test(the_first_ping_does_not_wait),
       cmocka_unit_test(pings_go_on_while_an_upstream_is_tried),
-      cmocka_unit_test(an_answer_that_is_no_stream_is_told_as_an_error_event),
+      cmocka_unit_test(another_answer_than_a_stream_becomes_an_error_event),
       cmocka_unit_test(a_cut_stream_still_looks_dead),
       cmocka_unit_test(the_total_time_ends_it_with_an_error_event),
       cmocka_unit_test(a_client_that_goes_ends_the_exchange),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What happens after the answer was chosen: bytes arrive unchanged, by whole events, and a stream
-// that dies never ends cleanly.
+// After the answer is chosen: bytes arrive unchanged, in whole events, and a stream that dies never ends
+// cleanly.
 #include "api/error.h"
 #include "api/loop.h"
 #include "base/buffer.h"
@@ -191,8 +191,8 @@ static void no_content_in_time_is_a_refusal(void **state) {
   stage_close(&stage);
 }
 
-// What came is no content yet, or is some.
-static void only_silence_counts_behind_the_first_content(void **state) {
+// Whether content has come or not.
+static void after_the_first_content_only_silence_counts(void **state) {
   (void)state;
   static const struct {
     const char *bytes;
@@ -247,7 +247,7 @@ static void a_client_that_goes_ends_the_upstream(void **state) {
   stage_close(&stage); // waits for the upstream's thread, which waits for the end
 }
 
-// On a connection that was used before, where a death before any answer is nobody's fault.
+// On a pooled connection, where a death before any answer counts as no failure.
 static void nothing_is_repeated_after_a_part_of_an_answer(void **state) {
   (void)state;
   static const char *const parts[] = {"HTTP/1.1 200 OK\r\nconte", "HTTP/1.1 200 OK\r\n\r\n",
@@ -332,8 +332,8 @@ static void a_dead_pooled_connection_is_retried_unseen(void **state) {
   stage_close(&stage);
 }
 
-// The gate may open without content; the first content is then one event like every other.
-static void content_behind_an_open_gate_passes_whole(void **state) {
+// The gate may open without content; the first content is then an event like any other.
+static void content_after_an_open_gate_passes_whole(void **state) {
   (void)state;
   struct stage stage;
   struct cc_buffer bytes = {0};
@@ -361,7 +361,7 @@ static void a_stream_is_over_soon_after_its_last_event(void **state) {
   settings.total_ms = settings.idle_ms = 0;
   stage.relay->bounds.last_ms = 100;
   cc_configure(stage.relay, &settings);
-  alarm(60); // else it would go on for ever
+  alarm(60); // ends the test if the stream does not end
   const char *got = stage_ask(&stage, stage_stream_request, strlen(stage_stream_request), NULL);
   alarm(0);
   expect_body(got, START CONTENT DELTA STOP, true);
@@ -373,7 +373,7 @@ static void a_stream_is_over_soon_after_its_last_event(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_whole_stream_passes),
-      cmocka_unit_test(content_behind_an_open_gate_passes_whole),
+      cmocka_unit_test(content_after_an_open_gate_passes_whole),
       cmocka_unit_test(a_stream_is_over_soon_after_its_last_event),
       cmocka_unit_test(a_cut_stream_never_ends_cleanly),
       cmocka_unit_test(a_policy_may_ask_for_an_error_event),
@@ -383,7 +383,7 @@ int main(void) {
       cmocka_unit_test(nothing_is_repeated_after_a_part_of_an_answer),
       cmocka_unit_test(the_total_time_ends_an_exchange),
       cmocka_unit_test(no_content_in_time_is_a_refusal),
-      cmocka_unit_test(only_silence_counts_behind_the_first_content),
+      cmocka_unit_test(after_the_first_content_only_silence_counts),
       cmocka_unit_test(a_json_body_has_content_with_its_first_byte),
       cmocka_unit_test(a_total_time_ends_even_a_stream),
       cmocka_unit_test(a_client_that_goes_ends_the_upstream),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Clients that do not read an answer, or pause; a stream of a policy that never ends.
+// Clients that read slowly or never; a policy's stream that never ends.
 #include "api/error.h"
 #include "api/loop.h"
 #include "api/request.h"
@@ -26,7 +26,7 @@ static const char request[] = "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\n
 static const struct peer_reply unused = {"HTTP/1.1 500 Oh\r\ncontent-length: 0\r\n\r\n", 0,
                                          PEER_CLOSE};
 
-// ---- A client that lets the answer wait --------------------------------------------------------
+// ---- A client that pauses ----------------------------------------------------------------------
 
 struct client {
   pthread_t thread;
@@ -119,7 +119,7 @@ static void a_client_may_pause_longer_than_an_upstream(void **state) {
   assert_true(client.got > BODY);
 }
 
-static void a_client_that_never_reads_is_let_go(void **state) {
+static void a_client_that_never_reads_is_disconnected(void **state) {
   (void)state;
   struct stage stage;
   struct client client = {0};
@@ -162,7 +162,7 @@ static void a_stream_of_the_policy_ends_with_its_total_time(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_client_may_pause_longer_than_an_upstream),
-      cmocka_unit_test(a_client_that_never_reads_is_let_go),
+      cmocka_unit_test(a_client_that_never_reads_is_disconnected),
       cmocka_unit_test(a_stream_of_the_policy_ends_with_its_total_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

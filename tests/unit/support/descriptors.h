@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many descriptors this process has open.
+// Counts the open descriptors of this process.
 #ifndef CC_TEST_DESCRIPTORS_H
 #define CC_TEST_DESCRIPTORS_H
 #include <dirent.h>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Builds frames of an event stream: the other side of codec/eventstream.c, with a CRC of its own,
-// a bit at a time.
+// Builds AWS event-stream frames for tests of codec/eventstream.c, with a bitwise CRC of its own.
 #ifndef CC_TEST_FRAME_BUILD_H
 #define CC_TEST_FRAME_BUILD_H
 #include "codec/base64.h"
@@ -21,7 +20,7 @@ static inline void frame_put(char *at, uint32_t word) {
     at[i] = (char)(word >> (24 - 8 * i));
 }
 
-// Appends a frame whose prelude announces the sizes given, whatever there is; both CRCs are right.
+// Appends a frame with correct CRCs, whose prelude announces the sizes given, true or not.
 static inline void frame_add_sized(struct cc_buffer *out, uint32_t total, uint32_t headers_size,
                                    struct cc_slice headers, struct cc_slice payload) {
   size_t start = out->size;
@@ -61,7 +60,7 @@ static inline void frame_add_string(struct cc_buffer *headers, const char *name,
   cc_buffer_add_text(headers, value);
 }
 
-// A frame as Bedrock sends it: ":message-type" kind, the header name_of it (":event-type" ...) and
+// Appends a frame as Bedrock sends it: ":message-type" kind, the header name_of (":event-type" ...) and
 // the payload.
 static inline void frame_add_message(struct cc_buffer *out, const char *kind, const char *name_of,
                                      const char *name, struct cc_slice payload) {
@@ -73,7 +72,7 @@ static inline void frame_add_message(struct cc_buffer *out, const char *kind, co
   cc_buffer_free(&headers);
 }
 
-// A chunk that holds json.
+// Appends a chunk that holds json.
 static inline void frame_add_chunk(struct cc_buffer *out, const char *json, size_t size) {
   struct cc_buffer payload = {0};
   cc_buffer_add_text(&payload, "{\"bytes\":\"");

@@ -92,7 +92,8 @@ static void *serve(void *data) {
   while (open && read_request(served.fd, &in)) {
     pthread_mutex_lock(&served.upstream->lock);
     cc_buffer_clear(&served.upstream->last);
-    cc_buffer_add(&served.upstream->last, in.data, in.size + 1); // with the NUL of read_request
+    cc_buffer_add(&served.upstream->last, in.data,
+                  in.size + 1); // with the NUL that read_request added
     served.upstream->last.size--;
     pthread_mutex_unlock(&served.upstream->lock);
     cc_buffer_clear(&in);
@@ -112,7 +113,8 @@ static void *accept_all(void *data) {
     struct served *served = cc_alloc(sizeof *served);
     *served = (struct served){upstream, fd};
     upstream->fds[number] = fd;
-    atomic_fetch_add(&upstream->connections, 1); // before the peer can see an answer and ask
+    atomic_fetch_add(&upstream->connections,
+                     1); // before the peer can see an answer and read the count
     pthread_create(&upstream->connection[number], NULL, serve, served);
   }
 }
@@ -154,7 +156,7 @@ const char *peer_upstream_last(struct peer_upstream *upstream, size_t *size) {
   return data;
 }
 
-// The relay has closed its side before, so every thread is on its way out.
+// The relay has closed its side before, so every thread is about to end.
 void peer_upstream_stop(struct peer_upstream *upstream) {
   shutdown(upstream->listener, SHUT_RDWR);
   pthread_join(upstream->thread, NULL);

@@ -24,8 +24,8 @@ struct peer_reply {
 
 struct peer_upstream;
 
-// Listens on loopback and answers the requests, in the order they come, with the replies; the
-// last one is used again and again.
+// Listens on loopback and answers requests with the replies, in order; the last reply serves all further
+// requests.
 struct peer_upstream *peer_upstream_start(const struct peer_reply *replies, int count);
 uint16_t peer_upstream_port(const struct peer_upstream *upstream);
 int peer_upstream_requests(struct peer_upstream *upstream);
@@ -39,7 +39,7 @@ struct peer_client;
 // Connects, sends the bytes, and reads until the server closes or `until` bytes of text were seen.
 struct peer_client *peer_client_start(uint16_t port, const char *bytes, size_t size,
                                       const char *until);
-// Waits for it and returns what it read (ends with NUL; freed by peer_client_free).
+// Waits for the client and returns what it read (ends with NUL; freed by peer_client_free).
 const char *peer_client_wait(struct peer_client *client, size_t *size, bool *reset);
 bool peer_client_done(struct peer_client *client);
 // Ends its connection now.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A relay with two scripted upstreams and a policy in C: try A, then B unless A's outcome was good,
-// return the last. For tests of what the runtime does around it.
+// A relay with two scripted upstreams and a policy in C that tries A, then B unless A's outcome was good,
+// and returns the last outcome. For tests of the runtime as a whole.
 #ifndef CC_TEST_STAGE_H
 #define CC_TEST_STAGE_H
 #include "api/answer.h"
@@ -17,12 +17,12 @@ struct stage {
   uint16_t port;
   struct cc_attempt_spec spec;
   bool break_with_event;
-  const char *replacement; // not NULL: what the body of the answer is to be instead
+  const char *replacement; // not NULL: replaces the body of the answer
   int replace_result;
-  double early_ms; // more than 0: the answer begins so long before the first try
+  double early_ms; // if more than 0, the answer begins this long before the first try
   int early_result, early_again, answer_result;
   int outcomes;
-  struct cc_outcome outcome[4]; // slices are of no use later
+  struct cc_outcome outcome[4]; // its slices are not valid later
   struct cc_report report;
   char stream_error[48];
   struct cc_scan scan;
