@@ -65,6 +65,9 @@ int cc_attempt_target(struct cc_relay *relay, cc_id exchange, int attempt, const
 int cc_attempt_header(struct cc_relay *relay, cc_id exchange, int attempt, const char *name,
                       uint32_t name_size, const char *value, uint32_t value_size);
 
+// The name that this relay adds to CDN-Loop (RFC 8586), the same in all its processes. Static text.
+const char *cc_loop_name(void);
+
 // Passes headers of the client on: those of names (small letters, separated by spaces). Without names all
 // but hop-by-hop headers (RFC 9110 section 7.6.1), credentials, those that forward or rewrite a request,
 // and those that caches and gateways of clouds obey (attempt/headers.c). CDN-Loop always goes along, with

@@ -39,6 +39,9 @@ struct cc_fetched {
   int32_t status;
   struct cc_slice body;
   struct cc_slice detail; // what TLS or the system said, or ""
+  double
+      expires; // connect check over TLS: when the first certificate of the peer's chain expires, in ms
+               // since 1970; else 0
 };
 
 // CC_ESTALE when there is no such job, CC_ESTATE when it is not over.

@@ -30,6 +30,9 @@ int cc_accept(struct cc_relay *relay, int listener, uint32_t copy);
 // cc_system_error() names it.
 int cc_tls_digest(const char *cert, const char *key, uint8_t *out);
 
+// Tells when the first certificate in a PEM file expires, in ms since 1970. CC_ETLS when there is none.
+int cc_certificate_expires(const char *path, double *expires);
+
 // Replaces certificate and key of all listeners in two steps. cc_tls_prepare reads the files again:
 // CC_OK, or CC_ETLS when they are unusable or do not have this digest (cc_system_error() tells more).
 // When the digest is that of the files in force, nothing is read. cc_tls_commit puts what was prepared

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "attempt/hops.h"
+#include "api/attempt.h"
 #include "shared/shared.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +10,12 @@ enum { NAME_BYTES = 32 };
 
 static int write_name(char out[NAME_BYTES]) {
   return snprintf(out, NAME_BYTES, "ccrelay-%016" PRIx64, cc_shared_id());
+}
+
+const char *cc_loop_name(void) {
+  static _Thread_local char name[NAME_BYTES];
+  write_name(name);
+  return name;
 }
 
 bool cc_hops_is_field(struct cc_slice name) {

@@ -4,6 +4,7 @@
 #include "api/job.h"
 #include "jobs/job.h"
 #include "net/outbound.h"
+#include "net/tls.h"
 
 struct check {
   struct cc_job job;
@@ -12,6 +13,7 @@ struct check {
 
 static void ready(struct cc_outbound *out) {
   struct check *check = out->user;
+  if (out->stream) check->job.expires = cc_tls_peer_expires(out->stream);
   cc_job_finish(&check->job, CC_OK);
 }
 

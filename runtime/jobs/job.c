@@ -92,7 +92,7 @@ int cc_fetched(struct cc_relay *relay, cc_id id, struct cc_fetched *out) {
   if (!job) return CC_ESTALE;
   if (!job->over) return CC_ESTATE;
   *out = (struct cc_fetched){job->error, job->status, cc_slice(job->answer.data, job->answer.size),
-                             cc_slice(job->detail, job->detail_size)};
+                             cc_slice(job->detail, job->detail_size), job->expires};
   return CC_OK;
 }
 

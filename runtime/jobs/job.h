@@ -18,8 +18,9 @@ struct cc_job { // first member of the struct of each kind
   uint32_t limit;
   int status;
   int error;
-  bool over;     // FETCH posted
-  bool notified; // and returned to Lua, or about to be
+  double expires; // see struct cc_fetched
+  bool over;      // FETCH posted
+  bool notified;  // and returned to Lua, or about to be
   uint32_t detail_size;
   char detail[CC_JOB_DETAIL];
   void (*stop)(struct cc_job *job); // ends what is under way; may be called twice

@@ -387,3 +387,9 @@ bool cc_tls_resumed(const struct cc_stream *stream) {
   const struct tls *tls = stream->tls;
   return stream->layer == &layer && stream->standing && tls->host && !tls->check.asked;
 }
+
+double cc_tls_peer_expires(const struct cc_stream *stream) {
+  const struct tls *tls = stream->tls;
+  if (stream->layer != &layer || !stream->standing) return 0;
+  return cc_tls_expires(mbedtls_ssl_get_peer_cert(&tls->ssl));
+}

@@ -20,4 +20,8 @@ void cc_tls_release(struct cc_tls_config *config);
 
 // Whether the handshake of a client resumed an earlier session.
 bool cc_tls_resumed(const struct cc_stream *stream);
+
+// When the first certificate that the peer presented expires, in ms since 1970; 0 without TLS or without a
+// certificate.
+double cc_tls_peer_expires(const struct cc_stream *stream);
 #endif

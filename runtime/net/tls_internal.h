@@ -48,6 +48,9 @@ enum { CC_TLS_TAIL = 7 }; // bytes of a record with an alert in the clear
 void cc_tls_failure_text(const mbedtls_ssl_context *ssl, const struct cc_tls_check *check,
                          const uint8_t tail[CC_TLS_TAIL], int result, char *out, size_t capacity);
 
+// When the first certificate of a chain (may be NULL) expires, in ms since 1970; 0 for an empty chain.
+double cc_tls_expires(const mbedtls_x509_crt *chain);
+
 // Whether host is an IP address literal.
 bool cc_tls_is_address(const char *host);
 

@@ -32,6 +32,7 @@ function M.status(master)
   return {
     version = ffi.string(C.cc_version()),
     pid = C.cc_getpid(),
+    loop_name = ffi.string(C.cc_loop_name()),
     uptime_ms = math.floor(C.cc_time() - master.started),
     listen = json.array(master.where),
     policy = master.bundle.policy and master.bundle.policy.path or generation.configuration.routing.strategy,
