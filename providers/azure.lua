@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Azure AI Foundry: Anthropic's API at an Azure resource. The model of a request is the name of a deployment.
 local fit = require 'ccrelay.fit'
+local json = require 'ccrelay.json'
 
 local DEFAULT_VERSION = '2024-06-01'
 
@@ -27,10 +28,19 @@ local function prepare(request)
   if request.credential ~= 'client' and request.key then request:header('api-key', request.key) end
 end
 
+-- Counting tokens is free of charge.
+local function check(settings, model)
+  local deployment = settings.azure_deployment_id or model
+  if not deployment then return nil end
+  local body = { model = deployment, messages = json.array { { role = 'user', content = 'hi' } } }
+  return { method = 'POST', path = '/v1/messages/count_tokens', body = json.encode(body) }
+end
+
 return {
   name = 'azure',
   credentials = function(settings) return settings.azure_auth == 'entra_id' and 'entra' or 'key' end,
   base_url = base_url,
   prepare = prepare,
+  check = check,
   classify = function(outcome, settings) fit.blame(outcome, settings, 'azure_resource_name') end,
 }

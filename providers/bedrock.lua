@@ -49,6 +49,18 @@ local function prepare(request)
   request:target(request.base .. '/model/' .. fit.segment(model) .. verb)
 end
 
+-- CountTokens is free of charge. The body is base64 of a request with one short message.
+local COUNTED = 'eyJhbnRocm9waWNfdmVyc2lvbiI6ImJlZHJvY2stMjAyMy0wNS0zMSIsIm1heF90b2tlbnMiOjEsIm1lc3NhZ2VzIjpb'
+  .. 'eyJyb2xlIjoidXNlciIsImNvbnRlbnQiOiJoaSJ9XX0='
+local ANY_MODEL = 'anthropic.claude-sonnet-4-20250514-v1:0'
+
+local function check(_, model)
+  return {
+    method = 'POST', path = '/model/' .. fit.segment(model_id(model or ANY_MODEL)) .. '/count-tokens',
+    body = json.encode { input = { invokeModel = { body = COUNTED } } },
+  }
+end
+
 local function count_tokens(outcome)
   if not outcome.ok then return fit.uncounted(outcome) end
   local answer = json.decode(outcome.body)
@@ -77,6 +89,7 @@ return {
     return settings.base_url or 'https://bedrock-runtime.' .. settings.aws_region .. '.amazonaws.com'
   end,
   prepare = prepare,
+  check = check,
   classify = classify,
   count_tokens = count_tokens,
 }

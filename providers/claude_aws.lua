@@ -17,5 +17,8 @@ return {
     request:header('anthropic-workspace-id', request.settings.workspace_id)
     request:pass()
   end,
+  check = function(settings)
+    return { path = '/v1/models?limit=1', headers = { ['anthropic-workspace-id'] = settings.workspace_id } }
+  end,
   classify = function(outcome, settings) fit.blame(outcome, settings, 'aws_region') end,
 }

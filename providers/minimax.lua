@@ -6,4 +6,5 @@ return {
   credentials = 'key',
   supports = { safeguards = false },
   key_header = 'authorization',
+  check = function() return { path = '/v1/models?limit=1' } end,
 }

@@ -19,6 +19,7 @@ return {
   credentials = 'key',
   key_header = 'authorization',
   key_optional = true,
+  check = function() return { path = '/api/tags' } end,
   list_models = { path = '/api/tags', read = names_of },
   supports = { pdf = false, image_url = false, tool_forced = false, safeguards = false, count_tokens = false },
 }

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Google Vertex AI: Anthropic's models as models of a publisher. Bodies are nearly those of Anthropic's API.
 local fit = require 'ccrelay.fit'
+local json = require 'ccrelay.json'
 
 local BETAS = {
   'claude-code-20250219', 'computer-use-2024-10-22', 'computer-use-2025-01-24', 'token-efficient-tools-2025-02-19',
@@ -56,6 +57,17 @@ local function prepare(request)
     fit.segment(settings.gcp_project_id), fit.segment(settings.gcp_region), model, verb))
 end
 
+-- The endpoint count-tokens is free of charge.
+local function check(settings, model)
+  if not model then return nil end
+  local body = { model = model:gsub('@.*', ''), messages = json.array { { role = 'user', content = 'hi' } } }
+  return {
+    method = 'POST', body = json.encode(body),
+    path = ('/projects/%s/locations/%s/publishers/anthropic/models/count-tokens:rawPredict'):format(
+      fit.segment(settings.gcp_project_id), fit.segment(settings.gcp_region)),
+  }
+end
+
 return {
   name = 'vertex',
   models = { 'claude-*@*' },
@@ -64,6 +76,7 @@ return {
   supports = { safeguards = false },
   base_url = base_url,
   prepare = prepare,
+  check = check,
   classify = function(outcome, settings)
     fit.blame(outcome, settings, 'gcp_region')
     rewrite_size_error(outcome)

@@ -1,17 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // ccrelay doctor finds each fault that is planted here, says where it is and what to do, and finds nothing else.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import https from 'node:https';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { after, before } from 'node:test';
 import { test } from './support/test.mjs';
-import { canary, prepared, provider, run, secret } from './support/relay.mjs';
+import { canary, freePort, prepared, provider, root, run, secret } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
+import { bedrock, vertex } from './support/clouds.mjs';
 import * as answers from './support/answers.mjs';
+
+const certificates = mkdtempSync(path.join(tmpdir(), 'ccrelay-doctor-'));
+before(() => execFileSync('sh', [path.join(root, 'tests/data/tls/make.sh'), certificates]));
+after(() => rmSync(certificates, { recursive: true, force: true }));
+const certificate = (name) => path.join(certificates, name);
 
 const listen = (port) => `127.0.0.1:${port}`;
 
-/** A provider that charges for every request but GET. */
+/** A provider that takes GET only, and refuses other keys in words that repeat them. */
 const free = ({ key, headers = {} } = {}) => (request, reply) => {
   if (request.method !== 'GET') throw new Error(`the doctor sent ${request.method} ${request.target}`);
   if (key && request.headers['x-api-key'] !== key) return reply.json(401, answers.error('authentication_error', `invalid x-api-key ${request.headers['x-api-key']}`), headers);
@@ -38,6 +48,12 @@ async function healthy(t) {
     chmodSync(file, mode);
     return file;
   };
+  place.start = async (t, args = []) => {
+    place.file('config.yaml', JSON.stringify(place.config), place.mode);
+    relay.spawn(['run', ...args, '--config', relay.configPath], place.env);
+    t.after(() => relay.stop());
+    await relay.ready();
+  };
   place.examine = async () => {
     place.file('config.yaml', typeof place.config === 'string' ? place.config : JSON.stringify(place.config, null, 1), place.mode);
     writeFileSync(path.join(home, '.claude', 'settings.json'), typeof place.settings === 'string' ? place.settings : JSON.stringify(place.settings));
@@ -52,13 +68,35 @@ test('doctor finds nothing on a healthy relay, running or not', async (t) => {
   const place = await healthy(t);
   const before = await place.examine();
   assert.deepEqual([before.code, before.healthy, before.findings], [0, true, []]);
-  place.relay.spawn(['run', '--config', place.relay.configPath], place.env);
-  t.after(() => place.relay.stop());
-  await place.relay.ready();
+  await place.start(t);
   assert.deepEqual((await place.examine()).findings, []);
   const { code, output } = await run(['doctor', '--config', place.relay.configPath], place.env);
   assert.deepEqual([code, /no findings\n$/.test(output)], [0, true], output);
 });
+
+/** The provider of the place speaks TLS with a certificate of tests/data/tls/make.sh. */
+async function overTls(place, t, name, ca = 'root') {
+  const server = https.createServer({ cert: readFileSync(certificate(`${name}.pem`)), key: readFileSync(certificate(`${name}.key`)) },
+    (request, reply) => { reply.setHeader('content-type', 'application/json'); reply.end('{"data":[]}'); });
+  server.on('tlsClientError', () => {});
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  t.after(() => { server.closeAllConnections(); server.close(); });
+  Object.assign(place.config.providers[0], { base_url: `https://127.0.0.1:${server.address().port}`, ...(ca && { ca_file: certificate(`${ca}.pem`) }) });
+}
+
+/** The provider of the place answers so. */
+const answering = (place, handler) => { place.upstream.plan = [handler]; };
+
+/** A port that leads to another one. */
+async function forward(t, port) {
+  const server = net.createServer((from) => {
+    const to = net.connect(port, '127.0.0.1');
+    for (const [one, other] of [[from, to], [to, from]]) { one.on('error', () => other.destroy()); one.pipe(other); }
+  });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  t.after(() => server.close());
+  return server.address().port;
+}
 
 /** [what is planted, how, the check that finds it, where, what, cure] */
 const faults = [
@@ -95,6 +133,62 @@ const faults = [
     place.env.OWN_KEY = secret('own');
     place.env.ANTHROPIC_AUTH_TOKEN = secret('other');
   }, 'claude_code', /environment: ANTHROPIC_AUTH_TOKEN/, /does not accept this key/, /config cc init/],
+  ['a key that the provider refuses', (place) => { place.env.ALPHA_KEY = secret('old'); },
+    'keys', /providers\.alpha\/1/, /does not accept the key \(401\)/, /replace the key/],
+  ['a provider that nobody listens for', async (place) => { place.config.providers[0].base_url = `http://127.0.0.1:${await freePort()}`; },
+    'reachability', /providers\.alpha/, /cannot be reached: .*refused/, /start the server at 127\.0\.0\.1:\d+, or correct base_url/],
+  ['a provider whose name does not exist', (place) => { place.config.providers[0].base_url = 'https://nobody.invalid'; },
+    'reachability', /nobody\.invalid/, /could not be resolved/, /correct base_url or the region, or the DNS/],
+  ['a provider with an error', (place) => answering(place, (request, reply) => reply.json(503, answers.error('api_error', 'down'))),
+    'reachability', /providers\.alpha/, /it answers 503/, /status page/],
+  ['a provider that redirects', (place) => answering(place, (request, reply) => reply.body(301, '', { location: 'https://elsewhere.example/' })),
+    'reachability', /providers\.alpha/, /301, a redirect/, /base_url/],
+  ['a base_url with a wrong path', (place) => answering(place, (request, reply) => reply.json(404, {})),
+    'reachability', /providers\.alpha/, /answers 404/, /correct base_url/],
+  ['a certificate of an unknown CA', (place, t) => overTls(place, t, 'address', null),
+    'reachability', /providers\.alpha/, /not signed by a trusted CA/, /ca_file/],
+  ['an expired certificate', (place, t) => overTls(place, t, 'expiredaddress'),
+    'reachability', /providers\.alpha/, /certificate has expired/, /renewed, or set the clock/],
+  ['a certificate for another name', (place, t) => overTls(place, t, 'otheraddress'),
+    'reachability', /providers\.alpha/, /another name/, /base_url/],
+  ['a certificate that expires soon', (place, t) => overTls(place, t, 'soon'),
+    'certificates', /providers\.alpha/, /expires in 3 days/, /renewed/],
+  ['a clock that is off', (place) => answering(place, free({ headers: { date: new Date(Date.now() + 3_600_000).toUTCString() } })),
+    'clock', /this machine/, /3(599|600) s behind the clock of alpha/, /synchronize it/],
+  ['a proxy that is not there', async (place) => {
+    place.config.providers[0].base_url = 'https://provider.example';
+    place.env.HTTPS_PROXY = `http://127.0.0.1:${await freePort()}`;
+  }, 'reachability', /provider\.example/, /by way of the proxy 127\.0\.0\.1/, /correct HTTPS_PROXY/],
+  ['a proxy of a kind that is not supported', (place) => {
+    place.config.providers[0].base_url = 'https://provider.example';
+    place.env.HTTPS_PROXY = 'socks5://127.0.0.1:1080';
+  }, 'configuration', /providers\.alpha/, /only http proxies/, /HTTP proxy/],
+  ['a region that the credentials are not for', async (place, t) => {
+    const cloud = await bedrock(t);
+    place.config.providers.push({ ...cloud.provider, aws_region: 'eu-west-1' });
+    Object.assign(place.env, cloud.env);
+  }, 'keys', /providers\.bedrock/, /another region than aws_region/, /correct aws_region/],
+  ['a project of Google Cloud that may not be used', async (place, t) => {
+    const cloud = await vertex(t);
+    place.config.providers.push({ ...cloud.provider, gcp_project_id: 'not-this-one' });
+    Object.assign(place.env, cloud.env);
+  }, 'keys', /providers\.vertex/, /403/, /gcp_project_id/],
+  ['a private key that everybody can read', (place) => {
+    const [cert, key] = [certificate('address.pem'), place.file('own.key', readFileSync(certificate('address.key')), 0o644)];
+    place.config.server.tls = { cert, key };
+    place.settings = '';
+  }, 'permissions', /own\.key/, /every user can read the private key/, /chmod o-r/],
+  ['a provider that leads back to the relay', async (place, t) => {
+    place.config.providers[0].base_url = `http://127.0.0.1:${await forward(t, place.relay.port)}`;
+    await place.start(t);
+  }, 'loop', /providers\.alpha/, /leads back to this relay/, /the provider itself/],
+  ['a reload that was refused', async (place, t) => {
+    place.args = [place.file('policy.lua', 'return function(exchange) return nil end')];
+    await place.start(t, place.args);
+    place.file('policy.lua', 'return 1');
+    await place.relay.printed(/reload/);
+    place.args = [];
+  }, 'running', /running relay/, /last reload was refused: .*policy\.lua/, /correct the file/],
 ];
 
 for (const [name, plant, check, where, what, cure] of faults) {

@@ -57,7 +57,14 @@ local cache = require 'ccrelay.credentials.cache'
 ---@field counts_cache_reads string[]? models whose cache reads count towards limits; * at the end for any
 ---@field base_url (fun(settings: table): string?, string?)? the base address, or nil and a message
 ---@field prepare fun(request: ccrelay.Request, upstream: ccrelay.Upstream)? makes the request
+---@field check (fun(settings: table, model: string?): ccrelay.FreeRequest?)? for ccrelay doctor
 ---@field classify fun(outcome: ccrelay.Outcome, settings: table)? reviews a failure
+
+---@class ccrelay.FreeRequest a request that costs nothing
+---@field method string? GET by default
+---@field path string follows the base address
+---@field headers table<string, string>?
+---@field body string?
 
 ---@class ccrelay.Generation
 ---@field configuration table
@@ -86,7 +93,7 @@ local ADAPTER_KEYS = {
   models = 'table', prepare = 'function', classify = 'function', supports = 'table', base_url = 'function',
   key_header = 'string', key_optional = 'boolean', transparent = 'boolean', service = 'string',
   request_id = 'string', count_tokens = 'function', counts_cache_reads = 'table', list_models = 'table',
-  passes = 'table',
+  passes = 'table', check = 'function',
 }
 
 local LIST_KEYS = { path = 'string', read = 'function' }

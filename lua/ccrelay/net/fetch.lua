@@ -111,9 +111,11 @@ end
 ---@param timeout_ms number
 ---@return boolean connected
 ---@return string? message what went wrong
+---@return { error: integer, expires: number }? facts error of C; when the peer's certificates expire, 0 without TLS
 function M.connect(number, timeout_ms)
-  local failure = task.failure(task.await(C.cc_connect_check(task.relay(), number, timeout_ms)))
-  return failure == nil, failure
+  local result = task.await(C.cc_connect_check(task.relay(), number, timeout_ms))
+  local failure = task.failure(result)
+  return failure == nil, failure, result and { error = result.error, expires = result.expires }
 end
 
 return M

@@ -85,6 +85,8 @@ leaf top 'subjectAltName = DNS:*.test'
 leaf nul 'subjectAltName = DER:30:17:82:15:72:65:6c:61:79:2e:74:65:73:74:00:2e:65:76:69:6c:2e:74:65:73:74'
 leaf textaddress 'subjectAltName = DNS:127.0.0.1, DNS:localhost'
 leaf address 'subjectAltName = IP:127.0.0.1, IP:::1'
+leaf expiredaddress 'subjectAltName = IP:127.0.0.1' root sha256 '' 20200101000000Z 20210101000000Z
+leaf soon 'subjectAltName = IP:127.0.0.1' root sha256 '' 20200101000000Z "$(date -u -d '+3 days' +%Y%m%d%H%M%SZ)"
 leaf otheraddress 'subjectAltName = IP:127.0.0.2'
 leaf client "$name
 extendedKeyUsage = clientAuth"

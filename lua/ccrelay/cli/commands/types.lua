@@ -43,6 +43,7 @@ local PUBLIC = {
   { 'ccrelay.generation', 'ccrelay.Policy' },
   { 'ccrelay.generation', 'ccrelay.Report' },
   { 'ccrelay.generation', 'ccrelay.Adapter' },
+  { 'ccrelay.generation', 'ccrelay.FreeRequest' },
   { 'ccrelay.providers.draft', 'ccrelay.Request' },
   { 'ccrelay.net.signer', 'ccrelay.Signer' },
   { 'ccrelay.providers.cloud', 'ccrelay.Fit' },

@@ -38,6 +38,8 @@ local M = {}
 ---@field bundle ccrelay.Bundle? set by the check of the configuration
 ---@field generation ccrelay.Generation? set by it too, if there are no faults
 ---@field running table? /status of the running relay, set by the check of it
+---@field fetched table<ccrelay.Provider, table>? credentials, set by the check of them
+---@field probes table<ccrelay.Provider, ccrelay.Probe>? see probe.lua
 ---@field results ccrelay.CheckResult[]
 ---@field current ccrelay.CheckResult the check that runs
 local Doctor = {}

@@ -8,8 +8,8 @@ local preflight = require 'ccrelay.process.preflight'
 local rehearsal = require 'ccrelay.testing.rehearsal'
 local source = require 'ccrelay.generation.bundle'
 
-local function where_of(doctor, one)
-  local place = one.file or doctor:source()
+local function where_of(place, one)
+  place = one.file or place
   if one.line then place = place .. ':' .. one.line end
   return (one.path or '') ~= '' and place .. ': ' .. one.path or place
 end
@@ -22,17 +22,18 @@ local function is_of_credentials(doctor, one)
   return false
 end
 
-local function add_all(doctor, faults)
+local function add_all(doctor, faults, place)
   for _, one in ipairs(faults) do
     if not is_of_credentials(doctor, one) then
       local what, cure = cures.of_fault(one)
-      doctor:add(where_of(doctor, one), what, cure)
+      doctor:add(where_of(place or doctor:source(), one), what, cure)
     end
   end
 end
 
 local function rehearse(doctor, wanted)
-  add_all(doctor, preflight.rehearse(function() return rehearsal.run(doctor.bundle, wanted) end))
+  local policy = source.policy(doctor.bundle, doctor.generation.configuration).path
+  add_all(doctor, preflight.rehearse(function() return rehearsal.run(doctor.bundle, wanted) end), policy)
   for _, provider in ipairs(model_table.never_asked(doctor.generation)) do
     doctor:add(doctor:source() .. ': providers.' .. fault.printable(provider.name),
       'it is never tried, as its serves excludes every model that it has', 'add one of its models to serves')

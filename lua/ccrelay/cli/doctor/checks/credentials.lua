@@ -10,7 +10,10 @@ end
 
 local function fetch(doctor, provider)
   local ok, value, problem = pcall(provider.source.fetch)
-  if ok and value ~= nil then return end
+  if ok and value ~= nil then
+    doctor.fetched[provider] = value
+    return
+  end
   local message = not ok and value or type(problem) == 'table' and problem.message or problem
   local what, cure = cures.of_message(tostring(message))
   doctor:add(where_of(doctor, provider), what, cure)
@@ -28,6 +31,7 @@ return {
   title = 'credentials',
   generation = true,
   run = function(doctor)
+    doctor.fetched = {}
     for _, provider in ipairs(doctor.generation.providers) do
       if provider.source then (doctor.options.offline and examine or fetch)(doctor, provider) end
     end
