@@ -20,6 +20,7 @@
 #include "api/loop.h"
 #include "api/outcome.h"
 #include "api/process.h"
+#include "api/record.h"
 #include "api/request.h"
 #include "api/scan.h"
 #include "api/secret.h"

@@ -68,6 +68,8 @@ local server = {
   { 'total_ms', 'integer', default = 0, doc = 'ms for the whole request, even while its answer flows; 0 = no limit' },
   { 'max_concurrent', 'integer', default = 0,
     doc = 'concurrent requests, 0 = unlimited; above it 529 with retry-after' },
+  { 'recent_exchanges', 'integer', default = 10000, max = 1000000, reload = 'restart',
+    doc = 'records of exchanges that are kept in memory, 2048 bytes each; 0 = none' },
   row({ 'max_body_bytes', 'integer', default = 33554432,
     doc = 'largest request body, also when decompressed; 413 above it' }, byte_range),
   { 'enable_http2', 'boolean', default = false, doc = 'accepted for compatibility; only HTTP/1.1 is served' },

@@ -28,6 +28,10 @@ local cache = require 'ccrelay.credentials.cache'
 ---@field since number? when it was sent, in a race; written by exchange/race
 ---@field more boolean whether another upstream is left to try
 ---@field patience number? ms to wait for the response head; nil: as long as the exchange may take
+---@field began number moment (cc_now) at which it was begun
+---@field head_ms number? from sending until the response head; 0: none came
+---@field gate_ms number? from sending until the outcome
+---@field request_id string|false that the provider gave, of the attempt whose answer the client gets
 ---@field credential integer? version of the provider's credential it was sent with
 
 ---@class ccrelay.Attempts exchange.attempts, written here only
@@ -184,6 +188,8 @@ local function hold(exchange, attempt)
   own[place] = attempt
 end
 
+local function moment() return (C.cc_now()) end
+
 -- An attempt for which nothing has been reserved or sent.
 local function new(exchange, upstream, more)
   local key = upstream.key
@@ -194,6 +200,7 @@ local function new(exchange, upstream, more)
   return {
     upstream = upstream, key = key, counted = exchange.endpoint == 'messages', probes = false, probed = false,
     number = -1, open = false, more = more, patience = patience_for(exchange, upstream, more),
+    began = moment(), head_ms = -1, gate_ms = -1, request_id = false,
   }
 end
 
@@ -288,11 +295,12 @@ end
 ---@param attempt ccrelay.Attempt
 ---@return ccrelay.Outcome
 function M.finish(exchange, attempt)
-  local outcome = Outcome.new(exchange, attempt)
+  local outcome, head_ms, gate_ms = Outcome.new(exchange, attempt)
   if not outcome then
     M.drop(exchange, attempt)
     wait.vanish(exchange)
   end
+  attempt.head_ms, attempt.gate_ms = head_ms, gate_ms
   local outcomes = exchange.outcomes
   outcomes[#outcomes + 1] = outcome
   local logger = exchange.generation.logger
@@ -331,8 +339,10 @@ end
 --- The client gets the answer of this attempt.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
-function M.choose(exchange, attempt)
+---@param request_id string? that the provider gave
+function M.choose(exchange, attempt, request_id)
   attempts_of(exchange).chosen = attempt
+  attempt.request_id = request_id or false
 end
 
 --- Whether C still holds the answer of an outcome: the number of its attempt was not used again.

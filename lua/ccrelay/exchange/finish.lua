@@ -14,6 +14,7 @@ local fault = require 'ccrelay.script.fault'
 local ffi = require 'ffi'
 local handle = require 'ccrelay.script.handle'
 local learn = require 'ccrelay.health.learn'
+local record_writer = require 'ccrelay.log.record_writer'
 local members = require 'ccrelay.script.members'
 local reservation = require 'ccrelay.limits.reservation'
 local wait_queue = require 'ccrelay.routing.wait_queue'
@@ -110,7 +111,10 @@ function M.finish(exchange)
   tell_policy(exchange, upstream)
   exchange_counters.add(exchange, report, upstream and upstream.provider)
   local served = upstream and is_served()
-  access.write(exchange, report, upstream, served and affinity.switch(exchange, upstream.key) or nil)
+  local switched = served and affinity.switch(exchange, upstream.key) or nil
+  access.write(exchange, report, upstream, switched)
+  local lost = switched and affinity.lost(exchange, upstream.key)
+  record_writer.write(exchange, report, chosen, switched, lost)
   if served then affinity.record(exchange, upstream.key, report.usage) end
 end
 

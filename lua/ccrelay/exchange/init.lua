@@ -4,6 +4,7 @@ local C = require 'ccrelay.c'
 local affinity = require 'ccrelay.routing.affinity'
 local respond = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
+local selection = require 'ccrelay.routing.selection'
 local token_estimate = require 'ccrelay.limits.token_estimate'
 local each = require 'ccrelay.util.each'
 local exchange_handle = require 'ccrelay.exchange.handle'
@@ -350,7 +351,8 @@ end
 --- Frees what was needed only to choose the answer. The answer itself may take minutes.
 ---@package
 function methods:free_early()
-  self.selection, self.turns, self.estimated, self.cache.header = false, nil, nil, nil
+  selection.free(self)
+  self.turns, self.estimated, self.cache.header = nil, nil, nil
 end
 
 --- Marks the exchange as over: its DONE event has come.

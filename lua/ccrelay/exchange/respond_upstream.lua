@@ -25,11 +25,13 @@ local function request_id(outcome)
   return headers['request-id'] or named and headers[named] or nil
 end
 
+-- Returns the upstream's request id.
 local function mark(exchange, outcome)
-  if not outcome.headers['request-id'] then
-    respond.header(exchange, 'request-id', request_id(outcome) or respond.request_id(exchange))
-  end
+  local own = outcome.headers['request-id']
+  local id = own or request_id(outcome)
+  if not own then respond.header(exchange, 'request-id', id or respond.request_id(exchange)) end
   respond.debug(exchange, outcome.upstream.provider)
+  return id
 end
 
 local function no_stream(exchange, outcome)
@@ -43,12 +45,12 @@ local function pass(exchange, outcome)
   end
   if not outcome.ok then set_headers(exchange, retry_after.headers(outcome)) end
   spend_cap.apply(exchange, outcome)
-  mark(exchange, outcome)
+  local id = mark(exchange, outcome)
   local with_event = exchange.generation.policy.break_with == 'event'
   local code = C.cc_answer_outcome(exchange.relay, exchange.handle, outcome.number, with_event)
   if code == C.CC_ESTATE and exchange.early then return no_stream(exchange, outcome) end
   respond.mark_answered(exchange)
-  attempts.choose(exchange, outcome.attempt)
+  attempts.choose(exchange, outcome.attempt, id)
   exchange:free_early()
 end
 

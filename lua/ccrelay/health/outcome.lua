@@ -271,11 +271,14 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 ---@return ccrelay.Outcome? outcome nil when the exchange is over
+---@return number? head_ms from sending until the response head; 0: none came
+---@return number? gate_ms from sending until the outcome
 function M.new(exchange, attempt)
   local code = C.cc_outcome(exchange.relay, exchange.handle, attempt.number, raw)
   if code ~= C.CC_OK then return nil end
   local is_success = raw.error == C.CC_OK and raw.status >= 200 and raw.status < 300
-  return ((is_success and good or bad)(exchange, attempt))
+  local head_ms, gate_ms = raw.head_ms, raw.gate_ms
+  return (is_success and good or bad)(exchange, attempt), head_ms, gate_ms
 end
 
 -- Returns the list of make(name, value) for each header of an answer that is still held.

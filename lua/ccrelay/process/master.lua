@@ -309,6 +309,7 @@ function Master:prepare_process()
   local configuration = self.generation.configuration
   self.workers = count_of(configuration.server.workers)
   local result = C.cc_share(self.workers)
+  if result == C.CC_OK then result = C.cc_records_make(configuration.server.recent_exchanges, self.workers) end
   if result ~= C.CC_OK then return nil, ffi.string(C.cc_system_error()) end
   self.service = service.new(self.workers)
   self.helpers = helpers.new()

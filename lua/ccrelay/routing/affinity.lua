@@ -80,6 +80,15 @@ function M.cached(exchange, key)
   return known.org ~= '' and known.org == key.org_tag and known.cached or 0
 end
 
+--- Returns how many tokens of the conversation's prompt cache are lost when this key serves it.
+---@param exchange ccrelay.Exchange
+---@param key ccrelay.Key
+---@return number? nil when that is not known
+function M.lost(exchange, key)
+  local before = M.cached(exchange)
+  return before and before - M.cached(exchange, key)
+end
+
 -- The tokens that an answer has read from the cache and written to it, and when they expire.
 local function cached_now(exchange, usage)
   if bit.band(exchange.cache.feature_bits or 0, C.CC_HAS_CACHE_CONTROL) == 0 then return nil end

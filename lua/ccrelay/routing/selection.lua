@@ -157,6 +157,14 @@ function M.remains(exchange, current)
   return false
 end
 
+--- Frees what only the choice needed. The candidates stay for the record of the exchange.
+---@param exchange ccrelay.Exchange
+function M.free(exchange)
+  local own = exchange.selection
+  if not own then return end
+  own.refusal, own.spare, own.last_spare, own.filter = false, false, false, false
+end
+
 -- ---- Upstreams that are left out ---------------------------------------------------------------
 
 -- How bad each reason is. The least bad upstream is tried when none is healthy.

@@ -153,7 +153,7 @@ function fake.cc_report(_, id, out)
   ffi.fill(out, ffi.sizeof 'struct cc_report')
   out.status, out.error, out.attempt, out.attempts = report.status, report.error, report.attempt, #exchange.tries
   out.request_bytes, out.response_bytes = #exchange.body, exchange.answer and #exchange.answer.body or 0
-  out.total_ms, out.stream = state.now - exchange.at, report.stream or false
+  out.started, out.total_ms, out.stream = exchange.at, state.now - exchange.at, report.stream or false
   out.usage_known = report.usage ~= nil
   out.usage_final = report.usage ~= nil and report.error == 0
   out.events = report.events or 0

@@ -159,5 +159,6 @@ M.put, M.bytes, M.post_event, M.drop, M.next_event = put, bytes, post, drop, nex
 M.header_of, M.sorted, M.find, M.text_of = header_of, sorted, find, text_of
 
 real.cc_share(1)
+real.cc_records_make(64, 1)
 
 return M

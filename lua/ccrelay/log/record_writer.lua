@@ -1,0 +1,201 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Writes the record of an exchange that has ended into the shared ring (runtime/api/record.h). It guarantees that a
+-- record holds no prompt, body, path, file name or secret.
+local C = require 'ccrelay.c'
+local access = require 'ccrelay.log.access'
+local bit = require 'bit'
+local ffi = require 'ffi'
+
+local M = {}
+
+local record = ffi.new 'struct cc_record'
+local room = ffi.cast('char *', record.text)
+local HEAD_BYTES = ffi.offsetof('struct cc_record', 'text')
+local LONGEST = 128 -- bytes of a text
+local MOST_CANDIDATES, MOST_ATTEMPTS = C.CC_RECORD_CANDIDATES, C.CC_RECORD_ATTEMPTS
+
+-- Fields of FFI structs are fast only in compiled code, and LuaJIT does not compile functions with short loops. So
+-- whatever every exchange passes has no loop; lists of one element have a way of their own.
+
+-- The length at which a text of more than most bytes is cut, not within a UTF-8 character.
+local function shortened(value, most)
+  record.cut = true
+  while most > 0 and bit.band(string.byte(value, most + 1), 0xc0) == 0x80 do most = most - 1 end
+  return most
+end
+
+-- Appends a text; returns what the field of the record gets.
+local function put(value)
+  if not value then return 0 end
+  local at, size = record.text_bytes, #value
+  if size > LONGEST then size = shortened(value, LONGEST) end
+  if at + size > C.CC_RECORD_TEXT_BYTES then size = shortened(value, C.CC_RECORD_TEXT_BYTES - at) end
+  ffi.copy(room + at, value, size)
+  record.text_bytes = at + size
+  return at + size * 65536
+end
+
+local function put_request(exchange, cache, clean)
+  record.id = put(exchange.id)
+  record.client = put(exchange.client.name)
+  record.endpoint = put(exchange.endpoint)
+  record.class_name = put(cache.class)
+  record.model = put(cache.original_model and clean(cache.original_model))
+  record.stream = cache.stream or false
+  record.queued_ms = exchange.queue and exchange.queue.waited_ms or 0
+  record.refused = exchange.log and exchange.log.refused or false
+end
+
+local function put_report(exchange, report)
+  record.at = C.cc_time() - report.total_ms
+  record.status = report.status
+  record.error = put(access.error_of(exchange, report))
+  record.total_ms = report.total_ms
+  record.first_byte_ms = report.first_byte_ms
+  record.request_bytes = report.request_bytes
+  record.response_bytes = report.response_bytes
+  record.attempts_made = report.attempts
+end
+
+local function put_usage(report)
+  local usage = report.usage
+  record.usage_known = true
+  record.input_tokens = usage.input
+  record.output_tokens = usage.output
+  record.cache_read_tokens = usage.cache_read
+  record.cache_write_5m_tokens = usage.cache_5m
+  record.cache_write_1h_tokens = usage.cache_1h
+end
+
+local function put_upstream(upstream, attempt, clean)
+  local key = upstream.key
+  record.provider = put(key.provider.name)
+  record.key = put(key.id)
+  record.sent_model = put(upstream.model and clean(upstream.model))
+  record.upstream_id = put(attempt.request_id)
+end
+
+-- An upstream that served has its texts in the record already.
+local function put_key(place, upstream, served, clean)
+  if upstream == served then
+    place.key, place.model = record.key, record.sent_model
+  else
+    place.key, place.model = put(upstream.key.id), put(upstream.model and clean(upstream.model))
+  end
+end
+
+local function next_attempt()
+  local index = record.attempts
+  if index == MOST_ATTEMPTS then
+    record.cut = true
+    return record.attempt[index - 1] -- the last attempt tells more than those before it
+  end
+  record.attempts = index + 1
+  return record.attempt[index]
+end
+
+-- The attempt whose answer the client got.
+local function put_chosen(attempt, upstream, report, clean)
+  local place = next_attempt()
+  put_key(place, upstream, upstream, clean)
+  place.error, place.detail = 0, 0
+  place.at_ms = attempt.began - report.started
+  place.total_ms = report.total_ms - place.at_ms
+  place.first_byte_ms = attempt.head_ms
+  place.status = report.status
+  place.raced, place.unsent = false, false
+end
+
+local function put_failed(outcome, started, served, clean)
+  local attempt, place = outcome.attempt, next_attempt()
+  put_key(place, outcome.upstream, served, clean)
+  local name, detail = outcome.event and outcome.type or outcome.error or outcome.type, outcome.detail
+  place.error = put(name)
+  place.detail = put(detail and detail ~= '' and clean(detail))
+  place.at_ms = attempt.began - started
+  place.total_ms, place.first_byte_ms = attempt.gate_ms or -1, attempt.head_ms or -1
+  place.status = outcome.status or 0
+  place.raced, place.unsent = false, not outcome.sent
+end
+
+local function put_loser(loser, started, served, clean)
+  local place = next_attempt()
+  put_key(place, loser.upstream, served, clean)
+  place.error, place.detail = 0, 0
+  place.at_ms, place.total_ms, place.first_byte_ms = loser.began - started, loser.total_ms, -1
+  place.status, place.raced, place.unsent = 0, true, false
+end
+
+local function put_attempts(exchange, report, chosen, served, clean)
+  for _, outcome in ipairs(exchange.outcomes) do
+    if chosen and outcome.attempt == chosen then
+      put_chosen(chosen, served, report, clean)
+    else
+      put_failed(outcome, report.started, served, clean)
+    end
+  end
+  for _, loser in ipairs(exchange.losers or {}) do put_loser(loser, report.started, served, clean) end
+end
+
+local function put_candidate(upstream, served, clean)
+  local index = record.candidates
+  if index == MOST_CANDIDATES then
+    record.cut = true
+    return
+  end
+  record.candidates = index + 1
+  local place = record.candidate[index]
+  put_key(place, upstream, served, clean)
+  place.reason, place.lack, place.ready_ms = 0, 0, -1
+  place.priority = upstream.key.priority
+end
+
+local function put_candidates(list, served, clean)
+  for _, upstream in ipairs(list) do put_candidate(upstream, served, clean) end
+end
+
+local function put_tries(exchange, report, chosen, served, clean)
+  local outcomes, selection = exchange.outcomes, exchange.selection
+  if chosen and #outcomes == 1 and not exchange.losers then
+    put_chosen(chosen, served, report, clean)
+  else
+    put_attempts(exchange, report, chosen, served, clean)
+  end
+  local known = selection and selection.known
+  if not known then return end
+  if #known == 1 then put_candidate(known[1], served, clean) else put_candidates(known, served, clean) end
+end
+
+local function clear()
+  ffi.fill(record, HEAD_BYTES)
+  record.changed_bytes, record.cost, record.switch_tokens = -1, -1, -1
+end
+
+local function is_on() return C.cc_records_kept() > 0 end
+
+local function write() C.cc_record_write(record) end
+
+--- Writes the record of an exchange that has ended. Those of monitors and scanners have none.
+---@param exchange ccrelay.Exchange
+---@param report ffi.cdata* struct cc_report
+---@param chosen ccrelay.Attempt|false|nil the attempt whose answer the client got
+---@param switched string? what changed since the conversation's last request: 'key', 'org' or 'provider'
+---@param switch_tokens number? tokens of the prompt cache that were lost by that
+function M.write(exchange, report, chosen, switched, switch_tokens)
+  if not is_on() or exchange.log and exchange.log.minor then return end
+  local clean, cache = exchange.generation.logger.clean, exchange.cache
+  local served = chosen and chosen.upstream
+  clear()
+  put_request(exchange, cache, clean)
+  put_report(exchange, report)
+  if report.usage_known then put_usage(report) end
+  if served then put_upstream(served, chosen, clean) end
+  if switched then record.switched, record.switch_tokens = put(switched), switch_tokens or -1 end
+  local outcomes = exchange.outcomes
+  local last = outcomes[#outcomes]
+  if last then record.changed_bytes = last.changed_bytes end
+  put_tries(exchange, report, chosen, served, clean)
+  write()
+end
+
+return M

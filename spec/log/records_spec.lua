@@ -1,0 +1,197 @@
+-- SPDX-License-Identifier: Apache-2.0
+local stage = require 'support.stage'
+local records = require 'ccrelay.log.records'
+local C = require 'ccrelay.c'
+
+local function provider(name, more)
+  local made = { name = name, type = 'anthropic', keys = { { key = 'k-' .. name } } }
+  for key, value in pairs(more or {}) do made[key] = value end
+  return made
+end
+
+-- The record of the exchange that has just ended.
+local function latest()
+  return records.read(C.cc_records_next() - 1, 1)[1]
+end
+
+describe('the record of an exchange', function()
+  it('has what the access log has, and more', function()
+    local self = stage.new()
+    self:reply('one', { status = 200, body = 'twelve bytes', changed_bytes = 9,
+      headers = { ['request-id'] = 'req_011Abc' },
+      usage = { input = 1, output = 2, cache_read = 3, cache_5m = 4, cache_1h = 5 } })
+    local _, exchange = self:request { path = '/v1/messages?beta=true' }
+    local record, line = latest(), self:line()
+    assert.equal(line.id, record.id)
+    assert.equal('req_011Abc', record.upstream_id)
+    assert.same({ input = 1, output = 2, cache_read = 3, cache_write_5m = 4, cache_write_1h = 5 }, record.tokens)
+    local expected = {
+      endpoint = 'messages', model = 'claude-sonnet-4-5', sent_model = 'claude-sonnet-4-5', stream = false,
+      status = 200, provider = 'one', key = 'one/1', refused = false, total_ms = 1, response_bytes = 12,
+      changed_bytes = 9, attempts_made = 1, open = false, cut = false,
+    }
+    for name, value in pairs(expected) do assert.equal(value, record[name], name) end
+    for _, name in ipairs { 'error', 'client', 'class', 'switched', 'cost', 'trace_id', 'queued_ms' } do
+      assert.is_nil(record[name], name)
+    end
+    assert.equal(#exchange.body, record.request_bytes)
+    assert.is_true(record.at > 1e12)
+    assert.same({ { provider = 'one', key = 'one/1', model = 'claude-sonnet-4-5', priority = 1 } }, record.candidates)
+    assert.equal(1, #record.attempts)
+    local attempt = record.attempts[1]
+    assert.equal('one/1', attempt.key)
+    assert.equal(200, attempt.status)
+    assert.is_nil(attempt.error)
+    assert.is_false(attempt.raced)
+    assert.is_false(attempt.unsent)
+  end)
+
+  it('tells each attempt, its cause and its times', function()
+    local self = stage.new { providers = { provider 'a', provider 'b', provider 'c' } }
+    self:reply('a', { error = 'CC_EREFUSED', detail = 'ECONNREFUSED', after = 3 })
+    self:reply('b', { status = 529, body = '{}', after = 5 })
+    self:reply('c', { status = 200, body = '{}' })
+    self:request()
+    local record = latest()
+    local told = {}
+    for index, attempt in ipairs(record.attempts) do
+      told[index] = ('%s %s %s'):format(attempt.key, attempt.status or '-', attempt.error or '-')
+    end
+    assert.same({ 'a/1 - CC_EREFUSED', 'b/1 529 overloaded_error', 'c/1 200 -' }, told)
+    assert.equal('ECONNREFUSED', record.attempts[1].detail)
+    assert.equal(0, record.attempts[1].at_ms)
+    assert.is_true(record.attempts[2].at_ms > record.attempts[1].at_ms)
+    assert.equal('c', record.provider)
+    assert.equal(3, #record.candidates)
+  end)
+
+  it('tells of a race which attempt was cancelled', function()
+    local self = stage.new { providers = { provider 'a', provider 'b' }, policy = [[
+      local relay = require 'ccrelay'
+      return { route = function(exchange)
+        return exchange:race(relay.upstreams(exchange), { after_ms = 10 })
+      end }]] }
+    self:reply('a', { status = 200, body = '{}', after = 500 })
+    self:reply('b', { status = 200, body = '{}', after = 20 })
+    self:request()
+    local record = latest()
+    assert.equal('b/1', record.key)
+    assert.same({ 'b/1', false }, { record.attempts[1].key, record.attempts[1].raced })
+    assert.same({ 'a/1', true, 30 }, { record.attempts[2].key, record.attempts[2].raced, record.attempts[2].total_ms })
+  end)
+
+  it('is written for what the relay refused itself, and can be found by its request-id', function()
+    local self = stage.new { server = { auth = { api_key = 'relay-key-1' } } }
+    local answer = self:request()
+    assert.equal(401, answer.status)
+    local record = latest()
+    assert.equal(401, record.status)
+    assert.same({}, record.attempts)
+    assert.same(record, records.find(answer.headers['request-id']))
+    assert.same(record, records.find(record.id))
+    assert.is_nil(records.find 'req_ccr_0000000000000000')
+  end)
+
+  it('is found by the request id of the provider', function()
+    local self = stage.new()
+    self:reply('one', { status = 200, body = '{}', headers = { ['request-id'] = 'req_011Find' } })
+    self:request()
+    assert.equal(latest().number, records.find('req_011Find').number)
+  end)
+
+  it('is not written for monitors and scanners', function()
+    local self, before = stage.new(), C.cc_records_next()
+    self:requests({ method = 'GET', path = '/health' }, { path = '/nothing' })
+    assert.equal(before, C.cc_records_next())
+  end)
+
+  it('is cut where texts are too long, between characters', function()
+    local self = stage.new { providers = { provider 'a' } }
+    self:reply('a', { status = 200, body = '{}' })
+    local long = string.rep('x', 127) .. 'äöü'
+    self:request { body = '{"model":"' .. long .. '","max_tokens":1,"messages":[]}' }
+    local record = latest()
+    assert.equal(string.rep('x', 127), record.model)
+    assert.is_true(record.cut)
+  end)
+
+  it('has room for the last of very many attempts', function()
+    local self = stage.new { policy = [[
+      local relay = require 'ccrelay'
+      return { route = function(exchange)
+        local upstream, outcome = relay.upstreams(exchange)[1]
+        for _ = 1, 20 do outcome = exchange:try(upstream) end
+        return outcome
+      end }]] }
+    local replies = {}
+    for index = 1, 19 do replies[index] = { status = 400, body = '{}' } end
+    replies[20] = { status = 200, body = '{}' }
+    self:reply('one', unpack(replies))
+    self:request()
+    local record = latest()
+    assert.equal(12, #record.attempts)
+    assert.equal(20, record.attempts_made)
+    assert.equal(200, record.attempts[12].status)
+    assert.is_true(record.cut)
+  end)
+
+  it('holds no prompt, secret or header', function()
+    local canary = 'CANARY-prompt-5150'
+    local self = stage.new { server = { auth = { clients = { { name = 'bob', key = 'CANARY-key-5150' } } } },
+      providers = { provider('a', { keys = { { key = 'CANARY-upstream-5150' } } }) } }
+    self:reply('a', { status = 400, body = '{"type":"error","error":{"type":"invalid_request_error","message":"'
+      .. canary .. '"}}' })
+    self:request { headers = { ['x-api-key'] = 'CANARY-key-5150', ['user-agent'] = canary },
+      path = '/v1/messages?' .. canary,
+      body = '{"model":"claude-sonnet-4-5","max_tokens":1,"system":"' .. canary .. '","metadata":{"user_id":"' .. canary
+        .. '"},"messages":[{"role":"user","content":"' .. canary .. '"}]}' }
+    assert.equal('bob', latest().client)
+    local raw = require('ffi').new 'struct cc_record'
+    assert.equal(C.CC_OK, C.cc_record_read(C.cc_records_next() - 1, raw))
+    local bytes = require('ffi').string(raw, require('ffi').sizeof(raw))
+    assert.is_nil(bytes:find('CANARY', 1, true))
+  end)
+end)
+
+describe('reading records', function()
+  local self
+  local function serve(count)
+    for _ = 1, count do self:request() end
+  end
+
+  before_each(function()
+    self = stage.new()
+    self:reply('one', { status = 200, body = '{}' })
+  end)
+
+  it('goes on where the last reading ended', function()
+    local from = C.cc_records_next()
+    serve(5)
+    local list, next, lost = records.read(from, 3)
+    assert.same({ 3, from + 3, 0 }, { #list, next, lost })
+    list, next, lost = records.read(next, 3)
+    assert.same({ 2, from + 5, 0 }, { #list, next, lost })
+    assert.equal(from + 4, list[2].number)
+    list, next, lost = records.read(next, 3)
+    assert.same({ 0, from + 5, 0 }, { #list, next, lost })
+  end)
+
+  it('says how many records it came too late for', function()
+    local from = C.cc_records_next()
+    serve(70)
+    local list, next, lost = records.read(from, 1000)
+    assert.same({ 64, from + 70, 6 }, { #list, next, lost })
+    local most, count = records.kept()
+    assert.same({ 64, 64 }, { most, count })
+  end)
+
+  it('starts with the newest', function()
+    serve(3)
+    local numbers, after = {}, C.cc_records_next()
+    records.newest(function(record)
+      numbers[#numbers + 1] = record.number
+      return #numbers == 2
+    end)
+    assert.same({ after - 1, after - 2 }, numbers)
+  end)
+end)
