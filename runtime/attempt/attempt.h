@@ -91,8 +91,7 @@ struct cc_attempt {
   struct cc_bedrock_stream *frames; // NULL unless the answer comes in AWS frames
   struct cc_buffer held;
   struct cc_sse sse;
-  size_t
-      seen; // bytes of held that are whole events already read; of a JSON answer: bytes passed on
+  size_t seen; // bytes of held: whole events that were read; of JSON: passed on
   struct cc_usage usage;
   uint32_t events;
   int error;

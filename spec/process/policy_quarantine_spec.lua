@@ -93,8 +93,8 @@ describe('the previous policy', function()
     return { scripts = {}, policy = { path = 'p.lua', text = text }, instead = instead }
   end
 
-  local function swap(next_bundle, aside)
-    policy_quarantine.swap(master, next_bundle, generation, aside)
+  local function swap(next_bundle, quarantined)
+    policy_quarantine.swap(master, next_bundle, generation, quarantined)
     master.bundle = next_bundle
   end
 
@@ -116,9 +116,9 @@ describe('the previous policy', function()
   it('is never a quarantined one', function()
     swap(bundle 'two')
     swap(bundle('two', master.quarantine.before), { policy = 'p.lua' })
-    assert.equal('p.lua', master.quarantine.aside.policy)
+    assert.equal('p.lua', master.quarantine.quarantined.policy)
     swap(bundle 'three')
-    assert.is_nil(master.quarantine.aside)
+    assert.is_nil(master.quarantine.quarantined)
     assert.equal('one', master.quarantine.before.text)
   end)
 
@@ -134,9 +134,9 @@ describe('the previous policy', function()
     local one = master.quarantine.before
     swap(bundle('two', one), { policy = 'p.lua' })
     swap(bundle('two', one))
-    assert.equal('p.lua', master.quarantine.aside.policy)
+    assert.equal('p.lua', master.quarantine.quarantined.policy)
     assert.equal(one, master.quarantine.before)
     swap(bundle 'two')
-    assert.is_nil(master.quarantine.aside)
+    assert.is_nil(master.quarantine.quarantined)
   end)
 end)

@@ -82,7 +82,7 @@ local function not_admitted(exchange, attempt, reason, pause)
   else
     selection.leave_out(exchange, attempt.upstream, 'half_open', ready)
   end
-  return Outcome.refused(exchange, attempt, reason, pause)
+  return Outcome.not_started(exchange, attempt, reason, pause)
 end
 
 -- Refunds an attempt that never reached the upstream: nothing was used and nothing learned.
@@ -168,7 +168,7 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param running integer? attempts that have no outcome yet
 ---@return boolean
-function M.is_spent(exchange, running)
+function M.at_limit(exchange, running)
   return #exchange.outcomes + (running or 0) >= MOST_ATTEMPTS
 end
 
@@ -233,7 +233,7 @@ end
 ---@return ccrelay.Outcome?
 function M.start(exchange, upstream, more, race)
   if not Upstream.is(upstream) then error('exchange:try takes one of relay.upstreams(exchange)', 3) end
-  if M.is_spent(exchange) then return nil, one_more(exchange) end
+  if M.at_limit(exchange) then return nil, one_more(exchange) end
   local attempt, key = new(exchange, upstream, more), upstream.key
   selection.mark_tried(exchange, key)
   local beside = race and race.count > 0 -- then the timer of the exchange belongs to the race

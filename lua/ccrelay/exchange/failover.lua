@@ -28,14 +28,14 @@ local function try_each(exchange, list)
   for index, upstream in ipairs(list) do
     if not learn.is_given_up(exchange, upstream) and not learn.has_just_failed(exchange, upstream) then
       outcome = attempt.run(exchange, upstream, M.has_more(exchange, list, index))
-      if not outcome.retryable or attempt.is_spent(exchange) then break end
+      if not outcome.retryable or attempt.at_limit(exchange) then break end
     end
   end
   return outcome
 end
 
 local function goes_on(exchange, outcome)
-  return outcome and outcome.retryable and not attempt.is_spent(exchange)
+  return outcome and outcome.retryable and not attempt.at_limit(exchange)
 end
 
 -- Tries the candidates that health left out.

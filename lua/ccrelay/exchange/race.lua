@@ -27,7 +27,7 @@ local M = {}
 
 -- Starts an attempt at the next upstream that allows one.
 local function start_next(exchange, race)
-  while race.next <= #race.list and not attempts.is_spent(exchange, race.count) do
+  while race.next <= #race.list and not attempts.at_limit(exchange, race.count) do
     local upstream, attempt, outcome = race.list[race.next], nil, nil
     if not learn.is_given_up(exchange, upstream) and not learn.has_just_failed(exchange, upstream) then
       local more = failover.has_more(exchange, race.list, race.next)

@@ -231,7 +231,7 @@ local function worth_telling(exchange, outcome)
   local best, refusal = most_telling.choose(exchange.outcomes), selection.refusal(exchange)
   if best and not most_telling.cannot_serve(best) then return best end
   if refusal and refusal.ready then return nil end
-  return outcome.refused and best or outcome
+  return outcome.not_started and best or outcome
 end
 
 --- Answers the client with an outcome, or with one of another provider that tells more.
@@ -241,7 +241,7 @@ function M.outcome(exchange, outcome)
   outcome = worth_telling(exchange, outcome)
   if not outcome then return M.no_candidate(exchange) end
   if outcome.ok then return pass(exchange, outcome) end
-  if outcome.refused then return being_probed(exchange, outcome) end
+  if outcome.not_started then return being_probed(exchange, outcome) end
   if outcome.event then return told_error(exchange, outcome) end
   if outcome.error or not outcome.status then return transport_error(exchange, outcome) end
   return http_error(exchange, outcome)

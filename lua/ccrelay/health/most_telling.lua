@@ -6,7 +6,7 @@ local PROVIDER_SPOKE, KEY_SUSPENDED, CANNOT_SERVE, NOT_TRIED = 3, 2, 1, 0
 
 -- How much a failure tells the client.
 local function rank_of(outcome)
-  if outcome.refused then return NOT_TRIED end
+  if outcome.not_started then return NOT_TRIED end
   local status, own = outcome.status, outcome.upstream.credential ~= 'client'
   if not status then return outcome.sent and PROVIDER_SPOKE or CANNOT_SERVE end
   if status == 404 or outcome.verdict == 'no_model' then return CANNOT_SERVE end

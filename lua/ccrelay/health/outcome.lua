@@ -313,9 +313,9 @@ end
 ---@param reason 'limited'|'overloaded'
 ---@param pause number milliseconds
 ---@return ccrelay.Outcome
-function M.refused(exchange, attempt, reason, pause)
+function M.not_started(exchange, attempt, reason, pause)
   local outcome = new(exchange, attempt)
-  outcome.error, outcome.retryable, outcome.refused = reason, true, true
+  outcome.error, outcome.retryable, outcome.not_started = reason, true, true
   outcome.type = reason == 'limited' and 'rate_limit_error' or 'overloaded_error'
   outcome.retry_after, outcome.headers = pause / 1000, no_headers()
   return outcome

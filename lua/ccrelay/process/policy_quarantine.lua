@@ -25,7 +25,7 @@ local LAST_RESORT = 'policies/failover.lua'
 ---@field number integer the generation whose faults are counted
 ---@field faults { at: number, killed: boolean }[]
 ---@field before ccrelay.Script? the policy that was in force before this one, if it was good
----@field aside ccrelay.Quarantined?
+---@field quarantined ccrelay.Quarantined?
 ---@field pid integer? of the worker that was killed last
 ---@field hopeless integer? the generation for which no substitute was found
 local Quarantine = {}
@@ -84,11 +84,11 @@ local function replace_policy(master, script, changed, generation, why)
   local own = source.policy(master.bundle, master.generation.configuration)
   local serving = master.bundle.instead or own
   local which = serving == own and own.path or name_of(serving, own)
-  local aside = { policy = which, why = why, instead = name_of(script, own), time = math.floor(C.cc_time()) }
+  local quarantined = { policy = which, why = why, instead = name_of(script, own), time = math.floor(C.cc_time()) }
   cell.add('count:policies_put_aside', 1)
   master:say('error', ('policy %s fails again and again: put aside until it is changed; %s serves instead: %s')
-    :format(which, aside.instead, why))
-  master:prepare(changed, generation, aside)
+    :format(which, quarantined.instead, why))
+  master:prepare(changed, generation, quarantined)
 end
 
 local function quarantine(master, why)
@@ -164,18 +164,18 @@ end
 ---@param master ccrelay.Master still with the previous generation
 ---@param bundle ccrelay.Bundle
 ---@param generation ccrelay.Generation
----@param aside ccrelay.Quarantined?
-function M.swap(master, bundle, generation, aside)
+---@param quarantined ccrelay.Quarantined?
+function M.swap(master, bundle, generation, quarantined)
   local self, old = master.quarantine, master.bundle
-  if aside then
+  if quarantined then
     if self.before and source.same_file(self.before, old.instead) then self.before = nil end
-    self.aside = aside
+    self.quarantined = quarantined
     return
   end
   local before = source.policy(old, master.generation.configuration)
   local changed = not source.same_file(before, source.policy(bundle, generation.configuration))
-  if changed and not self.aside then self.before = before end
-  if not bundle.instead then self.aside = nil end
+  if changed and not self.quarantined then self.before = before end
+  if not bundle.instead then self.quarantined = nil end
 end
 
 return M

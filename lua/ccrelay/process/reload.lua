@@ -22,7 +22,7 @@ local ANSWER_MS = 10000
 ---@class ccrelay.Reload under way, once the master has built the generation
 ---@field bundle ccrelay.Bundle
 ---@field generation ccrelay.Generation
----@field aside ccrelay.Quarantined? set if the generation replaces a failing policy
+---@field quarantined ccrelay.Quarantined? set if the generation replaces a failing policy
 ---@field number integer of the generation
 ---@field turn integer number of the reload, to recognize its answers
 ---@field text string the message that asks workers to build it
@@ -130,14 +130,14 @@ end
 ---@param master ccrelay.Master
 ---@param bundle ccrelay.Bundle
 ---@param generation ccrelay.Generation
----@param aside ccrelay.Quarantined?
-function M.prepare(master, bundle, generation, aside)
+---@param quarantined ccrelay.Quarantined?
+function M.prepare(master, bundle, generation, quarantined)
   local faults = source.prepare_tls(master.relay, bundle)
   if faults then return refuse(master, source.text(faults)) end
   local number, turn = master.number + 1, master.turn + 1
   generation.number, master.turn = number, turn
   master.waiting = {
-    bundle = bundle, generation = generation, aside = aside, number = number, turn = turn, left = {},
+    bundle = bundle, generation = generation, quarantined = quarantined, number = number, turn = turn, left = {},
     text = ipc.pack { type = 'prepare', number = number, turn = turn, bundle = bundle },
   }
   C.cc_timer(master.relay, M.TIMER, ANSWER_MS)
@@ -146,17 +146,17 @@ function M.prepare(master, bundle, generation, aside)
 end
 
 local function commit(master, waiting)
-  if not waiting.aside then waiting.generation:forgive_keys() end
+  if not waiting.quarantined then waiting.generation:forgive_keys() end
   local text = ipc.pack { type = 'commit', turn = waiting.turn }
   for _, slot in ipairs(master:living()) do
     local told = ipc.send(master.relay, slot, text) == C.CC_OK
     if not told then replace(master, slot, 'cannot be told of a reload') end
   end
   C.cc_tls_commit(master.relay)
-  policy_quarantine.swap(master, waiting.bundle, waiting.generation, waiting.aside)
+  policy_quarantine.swap(master, waiting.bundle, waiting.generation, waiting.quarantined)
   master.number = waiting.number
   master.generation, master.bundle = waiting.generation, waiting.bundle
-  if not waiting.aside then master.reloads = master.reloads + 1 end
+  if not waiting.quarantined then master.reloads = master.reloads + 1 end
   master.last_fault = nil
   master.loaded = C.cc_time()
   master:say('info', ('generation %d is in force'):format(master.number))
@@ -174,7 +174,7 @@ function M.settle(master)
   C.cc_timer(master.relay, M.TIMER, -1)
   if waiting.fault then
     refuse(master, waiting.fault)
-    if waiting.aside then policy_quarantine.failed(master) end
+    if waiting.quarantined then policy_quarantine.failed(master) end
   else
     commit(master, waiting)
   end
@@ -211,7 +211,7 @@ function M.overdue(master)
   local why = ('has not answered a reload for %d s'):format(ANSWER_MS / 1000)
   for slot in each(waiting.left) do
     replace(master, slot, why)
-    if not waiting.aside then waiting.fault = waiting.fault or ('worker %d %s'):format(slot, why) end
+    if not waiting.quarantined then waiting.fault = waiting.fault or ('worker %d %s'):format(slot, why) end
   end
   waiting.left = {}
   M.settle(master)

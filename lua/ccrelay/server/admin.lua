@@ -36,7 +36,7 @@ function M.status(master)
     uptime_ms = math.floor(C.cc_time() - master.started),
     listen = json.array(master.where),
     policy = master.bundle.policy and master.bundle.policy.path or generation.configuration.routing.strategy,
-    policy_aside = master.quarantine.aside,
+    policy_aside = master.quarantine.quarantined,
     configuration = generation.configuration.source or 'built in',
     generation = { number = master.number, loaded = math.floor(master.loaded) },
     reloads = { done = master.reloads, refused = master.failed, fault = master.last_fault },
