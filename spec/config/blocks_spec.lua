@@ -130,7 +130,7 @@ describe('the keys of cc-relay', function()
     return paths, got, warnings
   end
 
-  it('load, with a warning for each that has no meaning here', function()
+  it('load with a warning for each key that has no meaning here', function()
     local paths, got, warnings = warned(variables)
     assert.same({ 'cache.ristretto', 'grpc', 'metrics.prometheus_endpoint', 'metrics.prometheus_listen',
       'server.enable_http2' }, paths)
@@ -143,7 +143,7 @@ describe('the keys of cc-relay', function()
     end
   end)
 
-  it('load without any of their variables, too', function()
+  it('load without any of their variables too', function()
     local paths, got = warned {}
     assert.equal(6, #got.providers)
     local seen = table.concat(paths, ' ')
@@ -151,8 +151,8 @@ describe('the keys of cc-relay', function()
   end)
 end)
 
-describe('blocks in both forms', function()
-  it('of our own mean the same', function()
+describe('blocks in YAML and TOML', function()
+  it('mean the same: those of this spec', function()
     local yaml, toml = blocks(own, 'yaml'), blocks(own, 'toml')
     assert.equal(3, #yaml)
     for i, block in ipairs(yaml) do compare(block, toml[i]) end
@@ -163,7 +163,7 @@ describe('blocks in both forms', function()
       got.providers[1].keys[1].priority })
   end)
 
-  it('of the document load unchanged and mean the same', function()
+  it('load unchanged and mean the same: those of the document', function()
     local text = helper.read(DOCUMENT)
     if not text then pending('the document is not there') return end
     local yaml, toml = blocks(text, 'yaml'), blocks(text, 'toml')

@@ -30,7 +30,7 @@ describe('the starter file', function()
     assert.equal('anthropic azure ollama', (names { AZURE_CLIENT_SECRET = SECRET, ANTHROPIC_FOUNDRY_RESOURCE = 'r' }))
   end)
 
-  it('leaves out a cloud that lacks a variable, and says which', function()
+  it('leaves out a cloud that lacks a variable, and names the variable', function()
     local function lacks(variables, expected)
       local list, notes = names(variables)
       assert.equal('anthropic zai ollama', list)
@@ -79,7 +79,7 @@ describe('the starter file', function()
     end)
   end
 
-  it('asks Azure with Entra ID when there is no key, at the address that is given', function()
+  it('uses Entra ID for Azure without a key, at the given address', function()
     local base = 'https://f.example'
     local text = config.init_text('yaml', env { AZURE_CLIENT_SECRET = SECRET, ANTHROPIC_FOUNDRY_BASE_URL = base })
     local provider = helper.good(text, 'yaml', { ANTHROPIC_FOUNDRY_BASE_URL = base }).providers[2]

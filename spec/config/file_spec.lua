@@ -4,7 +4,7 @@ local config = require 'ccrelay.config'
 local file = require 'ccrelay.config.file'
 local helper = require 'support.config_helper'
 
-describe('trust in a file', function()
+describe('a file is trusted', function()
   local me, mine = 1000, 1001
   local octal = { [644] = 420, [664] = 436, [646] = 422, [600] = 384 }
 
@@ -12,7 +12,7 @@ describe('trust in a file', function()
     return file.distrust({ owner = owner, group = group, mode = octal[mode] }, me, mine)
   end
 
-  it('goes to root and to the running user', function()
+  it('if root or the running user owns it', function()
     assert.is_nil(distrust(me, mine, 644))
     assert.is_nil(distrust(0, 0, 600))
     assert.is_truthy(distrust(me + 1, mine, 600))
@@ -20,7 +20,7 @@ describe('trust in a file', function()
     assert.is_nil(file.distrust(own))
   end)
 
-  it('is lost when others may write, or a group that is not the owner\'s own', function()
+  it('unless others may write to it, or a group that is not the owner\'s own', function()
     assert.is_truthy(distrust(me, mine, 646))
     assert.is_nil(distrust(me, mine, 664))
     assert.is_truthy(distrust(me, mine + 1, 664))
@@ -42,7 +42,7 @@ describe('reading a configuration', function()
     return got, got and '' or config.text(list[1])
   end
 
-  it('refuses a file that everybody may write to, unless told otherwise', function()
+  it('refuses a file that everybody may write to, unless that is allowed', function()
     helper.write(folder .. '/c.yaml', 'routing: {}')
     assert.equal(folder .. '/c.yaml', load('c.yaml').source)
     assert(os.execute('chmod 666 ' .. folder .. '/c.yaml') == 0)
@@ -52,7 +52,7 @@ describe('reading a configuration', function()
     assert.is_truthy(load('c.yaml', { check_permissions = false }))
   end)
 
-  it('refuses files of trust that everybody may write to, unless told otherwise', function()
+  it('refuses certificate files that everybody may write to, unless that is allowed', function()
     for path, words in pairs {
       ['server.tls.key'] = 'server: {tls: {cert: FOLDER/cert.pem, key: FOLDER/f.pem}}',
       ['providers[0].ca_file'] = 'providers: [{name: a, type: anthropic, ca_file: FOLDER/f.pem, '
@@ -72,7 +72,7 @@ describe('reading a configuration', function()
     end
   end)
 
-  it('warns of a key that everybody may read', function()
+  it('warns about a secret that everybody may read', function()
     local function warning(words, mode, adapters)
       helper.write(folder .. '/c.yaml', words)
       assert(os.execute('chmod ' .. mode .. ' ' .. folder .. '/c.yaml') == 0)
@@ -114,7 +114,7 @@ describe('reading a configuration', function()
     assert.is_truthy(load('l.yaml', { check_permissions = false }))
   end)
 
-  it('takes a mounted ConfigMap, which its group may read', function()
+  it('accepts a mounted ConfigMap, which its group may read', function()
     assert(os.execute(('mkdir %s/..1 && ln -s ..1 %s/..data && ln -s ..data/c.yaml %s/c.yaml')
       :format(folder, folder, folder)) == 0)
     helper.write(folder .. '/..1/c.yaml', 'routing: {debug: true}')
@@ -122,7 +122,7 @@ describe('reading a configuration', function()
     assert.is_true(load('c.yaml').routing.debug)
   end)
 
-  it('says where a link leads that cannot be read', function()
+  it('names the target of a link that cannot be read', function()
     assert(os.execute(('ln -s gone.yaml %s/l.yaml; ln -s /dev/null %s/n.yaml; ln -s r.yaml %s/r.yaml')
       :format(folder, folder, folder)) == 0)
     for name, words in pairs {
@@ -136,7 +136,7 @@ describe('reading a configuration', function()
     end
   end)
 
-  it('tells what is wrong with the file itself', function()
+  it('reports what is wrong with the file itself', function()
     helper.write(folder .. '/c.json', '{}')
     assert(os.execute(('mkfifo %s/p.yaml; mkdir %s/d.yaml'):format(folder, folder)) == 0)
     for name, what in pairs { ['none.yaml'] = 'there is no such file', ['c.json'] = 'must end in .yaml, .yml or .toml',
@@ -148,7 +148,7 @@ describe('reading a configuration', function()
     end
   end)
 
-  it('knows its format by the end of its name', function()
+  it('tells the format by the extension', function()
     helper.write(folder .. '/c.yml', 'routing: {debug: true}')
     helper.write(folder .. '/c.toml', 'routing.debug = true')
     assert.is_true(load('c.yml').routing.debug)
@@ -156,13 +156,13 @@ describe('reading a configuration', function()
   end)
 end)
 
-describe('the way to a file', function()
+describe('the path of a file', function()
   local folder
 
   before_each(function() folder = helper.folder() end)
   after_each(function() helper.remove(folder) end)
 
-  it('is the file alone without links, whether it is there or not', function()
+  it('is the file alone if there are no links, even if it does not exist', function()
     assert.same({ '/no/such/file' }, file.way '/no/such/file')
     for path, simple in pairs {
       ['.//no/../file'] = 'file', ['../../a/b/../../../c'] = '../../../c', ['/../a/./b'] = '/a/b', ['/'] = '/',
@@ -170,7 +170,7 @@ describe('the way to a file', function()
     } do assert.same({ simple }, file.way(path)) end
   end)
 
-  it('has every link, in whichever folder it stands', function()
+  it('contains every link on the way, in any folder', function()
     assert(os.execute(('cd %s && mkdir -p etc mnt/..1 && ln -s ..1 mnt/..data && ln -s ..data/c mnt/c '
       .. '&& ln -s %s/mnt/c etc/c && ln -s ../etc/c mnt/back && ln -s self mnt/self'):format(folder, folder)) == 0)
     local function at(...)
@@ -185,7 +185,7 @@ describe('the way to a file', function()
 end)
 
 describe('the search order', function()
-  it('is the current folder, the user\'s, the system\'s, and YAML before TOML', function()
+  it('is the current folder, the user\'s, the system\'s, each with YAML before TOML', function()
     local function places(variables)
       return file.places(function(name) return variables[name] end)
     end
@@ -202,7 +202,7 @@ describe('the search order', function()
       '/h/.config/cc-relay/config.toml' }, { unpack(places, 6) })
   end)
 
-  it('takes the first that is there, and the path given before all', function()
+  it('takes the first file that exists; a given path comes before all', function()
     local folder = helper.folder()
     local function env(name) return name == 'XDG_CONFIG_HOME' and folder or nil end
     local before = config.find(nil, env)
@@ -213,7 +213,7 @@ describe('the search order', function()
     helper.remove(folder)
   end)
 
-  it('has what CC_RELAY_CONFIG names, there or not, and the folder of cc-relay', function()
+  it('includes what CC_RELAY_CONFIG names, even if it does not exist, and the folder of cc-relay', function()
     local folder = helper.folder()
     local before = config.find(nil, function() end)
     local function found(variables)

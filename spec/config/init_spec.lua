@@ -37,7 +37,7 @@ describe('config.load', function()
     assert.equal('t', helper.good(provider '', 'yaml', { CCRELAY_ADMIN_TOKEN = 't' }).admin.token)
   end)
 
-  it('tells every fault at once, with file, line, path, found, expected and the nearest name', function()
+  it('reports all faults at once: file, line, path, what was found and expected, the nearest name', function()
     local text = 'server:\n  timeout_ms: soon\n  listn: x\nproviders:\n  - name: a\n    type: zai\n    keys:\n' ..
       '      - key: k\n        rpm_limit: -1\n  - name: a\n    type: antropic\n'
     local _, list = helper.load(text, nil, nil, { path = 'c.yaml' })
@@ -61,7 +61,7 @@ describe('config.load', function()
     assert.is_nil(faults:find 'canary')
   end)
 
-  it('lays a file without providers over those of the embedded default', function()
+  it('uses the providers of the embedded default for a file without any', function()
     local got = helper.good('server: {auth: {allow_subscription: true}}', nil, { ZAI_API_KEY = 'z' })
     assert.is_true(got.server.auth.allow_subscription)
     local names = {}
@@ -70,7 +70,7 @@ describe('config.load', function()
     assert.is_false(helper.good('routing: {}').server.auth.allow_subscription)
   end)
 
-  it('applies values of the command line over those written', function()
+  it('prefers values of the command line to those of the file', function()
     local more = { override = { server = { listen = '127.0.0.1:0' }, logging = { level = 'debug' } } }
     local got = helper.good('server: {listen: "127.0.0.1:1", workers: 2}', nil, nil, more)
     assert.same({ '127.0.0.1:0' }, got.server.listen)
@@ -87,7 +87,7 @@ describe('config.load', function()
       'expected a whole number from 0 to 2147483647', tostring(faults[1]))
   end)
 
-  it('refuses an empty file, a file without content and one that is no mapping', function()
+  it('refuses an empty file, one without content, and one that is not a mapping', function()
     for _, text in ipairs { '', '   \n', '# nothing\n', '---\n', '[]', 'text' } do
       assert.not_equal('', helper.faults(text))
     end
@@ -113,7 +113,7 @@ describe('the embedded default', function()
     assert.equal('embedded default', got.source)
   end)
 
-  it('takes the keys that are set', function()
+  it('uses the keys whose variables are set', function()
     local got = embedded { ANTHROPIC_API_KEY = 'a', ZAI_API_KEY = 'z' }
     assert.equal('a', got.providers[1].keys[1].key)
     assert.equal(2, got.providers[1].keys[1].priority)
@@ -123,7 +123,7 @@ describe('the embedded default', function()
 end)
 
 describe('config.effective_json', function()
-  it('masks every secret and keeps empty lists lists', function()
+  it('masks every secret, and shows empty lists as lists', function()
     local text = 'server:\n  auth:\n    api_key: canary-a\n    bearer_secret: canary-b\n' ..
       '    clients: [{name: x, key: canary-c}]\n' ..
       'admin: {token: canary-d}\nproviders:\n  - name: b\n    type: bedrock\n    aws_region: r\n' ..
@@ -148,7 +148,7 @@ describe('config.restarts', function()
   end)
 end)
 
-describe('what is made from the schema', function()
+describe('generated from the schema: the', function()
   local function loads(text, format, variables)
     return helper.good(text, format, variables)
   end
@@ -167,7 +167,7 @@ describe('what is made from the schema', function()
     end)
   end
 
-  it('both starter files mean the same', function()
+  it('starter files in both formats mean the same', function()
     local a, b = loads(config.init_text 'yaml', 'yaml'), loads(config.init_text 'toml', 'toml')
     assert.same(a, b)
   end)
@@ -180,7 +180,7 @@ describe('what is made from the schema', function()
     end
   end)
 
-  it('reference, JSON Schema and what is shown have the keys of adapters', function()
+  it('reference, JSON Schema and output of config show have the keys of adapters', function()
     local adapters = {
       zai = { schema = { { 'region', 'string', required = true, doc = 'where' }, { 'pin', 'string', secret = true } } },
       ollama = { schema = { { 'region', 'integer' }, { 'pin', 'string' }, { 'base_url', 'string' } } },
@@ -205,8 +205,8 @@ describe('what is made from the schema', function()
   end)
 end)
 
-describe('words of a configuration in a message', function()
-  it('control no terminal', function()
+describe('text of a configuration in a message', function()
+  it('contains no control characters of terminals', function()
     local printable = require('ccrelay.util.fault').printable
     assert.equal('a\\x1b[2J\\u009b\\u202eb', printable 'a\27[2J\194\155\226\128\174b')
     assert.equal('é中\239\191\189', printable 'é中\155')

@@ -14,7 +14,7 @@ local function refused(text, what, variables)
 end
 
 describe('classes', function()
-  it('may have any name; one that is nearly a usual one gets a warning', function()
+  it('may have any name; one that resembles a usual name causes a warning', function()
     local got, warnings = helper.good 'routing: {classes: {side_reply: x, auxilary: y, other: z}}'
     assert.same({ side_reply = 'x', auxilary = 'y', other = 'z' }, got.routing.classes)
     assert.equal(1, #warnings)
@@ -24,7 +24,7 @@ describe('classes', function()
 end)
 
 describe('variables', function()
-  it('are replaced once, in texts only', function()
+  it('are replaced once, and only in strings', function()
     local got = helper.good(one 'base_url: "https://${HOST:-h.example}/${P}", model_mapping: {"${P}": "${P}"}', nil,
       { P = '${Q}', Q = 'q' })
     assert.equal('https://h.example/${Q}', got.providers[1].base_url)
@@ -44,7 +44,7 @@ describe('variables', function()
     refused('server: {timeout_ms: "${T}"}', 'expected a whole number', { T = '0x7' })
   end)
 
-  it('that are unset skip a key with a warning, and with all its keys the provider', function()
+  it('that are unset cause a key to be skipped with a warning, and the provider if it has no key left', function()
     local got, warnings = helper.good(one 'keys: [{key: "${A}"}, {key: "${B}"}]', nil, { B = 'b', A = '' })
     assert.equal(1, #got.providers[1].keys)
     assert.equal('a/2', got.providers[1].keys[1].id)
@@ -64,7 +64,7 @@ describe('variables', function()
     refused('admin: {token: "${U}"}', 'admin.token: the variable U is not set')
   end)
 
-  it('that are unset are no fault of a provider that is not enabled', function()
+  it('that are unset are no fault in a provider that is not enabled', function()
     local vertex = 'providers: [{name: v, type: vertex, enabled: false, gcp_project_id: "${U}", gcp_region: r}]'
     local got, warnings = helper.good(vertex)
     assert.is_nil(got.providers[1].gcp_project_id)
@@ -75,7 +75,7 @@ describe('variables', function()
       'providers[1].base_url: the variable U is not set')
   end)
 
-  it('never open what was meant to be closed', function()
+  it('that are empty never switch authentication off', function()
     refused('server: {auth: {api_key: "${U:-}"}}', 'server.auth.api_key: found an empty value from ${U:-}')
     refused('server: {auth: {api_key: []}}', 'server.auth.api_key: found an empty list')
     refused('server: {auth: {api_key: ""}}', 'server.auth.api_key: found an empty string')
@@ -83,7 +83,7 @@ describe('variables', function()
     refused(one 'keys: ', 'providers[0].keys: found nothing')
   end)
 
-  it('of AWS that are unset leave the chain', function()
+  it('for AWS keys that are unset leave the credential chain in use', function()
     local fields = 'providers: [{name: b, type: bedrock, aws_region: r, aws_access_key_id: "${I}", ' ..
       'aws_secret_access_key: "${S}"}]'
     assert.is_nil(helper.good(fields).providers[1].aws_access_key_id)
@@ -112,7 +112,7 @@ describe('addresses', function()
     end)
   end
 
-  it('that others can reach and subscriptions, which nobody verifies, are warned of', function()
+  it('that others can reach cause a warning with allow_subscription, whose credentials nobody verifies', function()
     local function warned(listen, provider, allow)
       local text = 'server: {listen: "%s", auth: {api_key: k, allow_subscription: %s}}\nproviders: [%s]'
       local _, notes = helper.load(text:format(listen, allow or 'true', provider), nil, nil,
@@ -132,7 +132,7 @@ describe('addresses', function()
 
   for _, text in ipairs { '127.0.0.1:0', '127.9.9.9:1', 'localhost:8787', '[::1]:1', '[::ffff:127.0.0.1]:1',
     'unix:/run/x.sock' } do
-    it('of this machine alone need none: ' .. text, function()
+    it('that only this machine can reach need none: ' .. text, function()
       assert.same({ text }, helper.good(('server: {listen: ["%s"]}'):format(text)).server.listen)
     end)
   end
@@ -146,7 +146,7 @@ describe('addresses', function()
 
   for _, text in ipairs { 'http://8.8.8.8', 'http://[2001:db8::1]:80/x', 'http://172.32.0.1', 'http://[::ffff:8.8.8.8]',
     'HTTP://1.1.1.1' } do
-    it('in public need https: ' .. text, function()
+    it('on the internet need https: ' .. text, function()
       refused(one(('base_url: "%s"'):format(text)), 'http to the public address')
       helper.good(one(('allow_http: true, base_url: "%s"'):format(text)))
     end)
@@ -155,7 +155,7 @@ describe('addresses', function()
   for _, text in ipairs { 'http://10.1.1.1', 'http://[fd00::1]', 'http://[fe80::1]:8', 'http://172.16.0.1',
     'http://[::1]/a', 'http://[::ffff:10.0.0.1]',
     'http://host.docker.internal:11434', 'https://8.8.8.8:444/v1' } do
-    it('may be: ' .. text, function()
+    it('are accepted: ' .. text, function()
       assert.equal(text, helper.good(one(('base_url: "%s"'):format(text .. '/'))).providers[1].base_url)
     end)
   end
@@ -170,14 +170,14 @@ describe('addresses', function()
 end)
 
 describe('names and types', function()
-  it('refer to what is there', function()
+  it('must refer to something that exists', function()
     refused('routing: {strategy: failovr}', 'did you mean "failover"?')
     refused('routing: {default_provider: ollma}', 'did you mean "ollama"?')
     refused('routing: {model_mapping: {"glm.4": x}}', 'routing.model_mapping."glm.4": found "x"')
     helper.good('routing: {strategy: model_based, default_provider: ollama, model_mapping: {qwen: ollama}}')
   end)
 
-  it('own their keys', function()
+  it('decide which keys a provider may have', function()
     refused(one 'aws_region: r', 'providers[0].aws_region: this key belongs to type bedrock')
     refused('providers: [{name: b, type: bedrock}]', 'providers[0].aws_region: this key is required')
     refused('providers: [{name: b, type: bedrock, aws_region: r, aws_access_key_id: i}]', 'go together')
@@ -187,7 +187,7 @@ describe('names and types', function()
     assert.same({ '2024-06-01', 'api_key' }, { got.azure_api_version, got.azure_auth })
   end)
 
-  it('take further keys and defaults from the adapter', function()
+  it('get further keys and defaults from the adapter', function()
     local adapters = { zai = { schema = { { 'region', 'choice', of = { 'eu', 'us' }, default = 'eu', doc = 'where' } },
       defaults = { base_url = 'https://api.example', models = { 'm' } } } }
     local got = helper.good(one 'enabled: true', nil, nil, { adapters = adapters }).providers[1]
@@ -199,7 +199,7 @@ describe('names and types', function()
     assert.is_truthy(faults:find('row 2 in the schema of adapter zai is malformed', 1, true))
   end)
 
-  it('of one cloud may be those of an adapter with another name', function()
+  it('may share the keys of a cloud with an adapter of another name', function()
     local adapters = { zai = { schema = { { 'gcp_region', 'string', required = true } } } }
     local got = helper.good(one 'gcp_region: here', nil, nil, { adapters = adapters }).providers[1]
     assert.equal('here', got.gcp_region)
@@ -208,7 +208,7 @@ describe('names and types', function()
     refused(one 'gcp_region: here', 'this key belongs to type vertex or claude_google')
   end)
 
-  it('that make an address hold something', function()
+  it('that are part of an address are not empty', function()
     refused('providers: [{name: v, type: vertex, gcp_project_id: "", gcp_region: global}]',
       'gcp_project_id: found an empty string, expected a string that is not empty')
     for _, name in ipairs { 'azure_resource_name', 'azure_deployment_id', 'azure_api_version' } do
@@ -216,12 +216,12 @@ describe('names and types', function()
     end
   end)
 
-  it('are unique where they must be', function()
+  it('are unique if they identify something', function()
     refused('server: {auth: {api_key: k, clients: [{name: n, key: k}]}}', 'is also used by server.auth.api_key[0]')
     refused('server: {auth: {clients: [{name: n, key: k}, {name: n, key: l}]}}', 'clients[1].name: found "n" again')
   end)
 
-  it('have a shape', function()
+  it('match a pattern', function()
     for _, name in ipairs { '"a b"', '"a/b"', '"a\\nb"', '"' .. ('x'):rep(41) .. '"', '""', '"é"' } do
       refused(('providers: [{name: %s, type: zai}]'):format(name), 'providers[0].name: found')
     end
@@ -242,7 +242,7 @@ describe('limits', function()
     assert.equal(10000, #helper.good(one('models: [' .. ('m,'):rep(10000) .. ']')).providers[1].models)
   end)
 
-  it('are named when they are passed', function()
+  it('are named in the message when they are exceeded', function()
     refused('providers:\n' .. many(1025, '- {name: p%d, type: zai}\n'), 'found 1025 members, expected at most 1024')
     refused('providers:\n' .. many(2, '- {name: p%d, type: zai, keys: [' .. ('{key: k},'):rep(2049) .. ']}\n'),
       'found 4098 keys in total, expected at most 4096')
@@ -251,8 +251,8 @@ describe('limits', function()
   end)
 end)
 
-describe('what is there for compatibility', function()
-  it('is refused when it would pretend, else warned of', function()
+describe('a key for compatibility', function()
+  it('is refused if it promises something, and causes a warning otherwise', function()
     refused('cache: {mode: ha}', 'cache.mode: found ha, which is not implemented yet')
     local _, warnings = helper.good('cache: {ristretto: {a: [1]}, olric: 5}\nserver: {enable_http2: true}')
     assert.equal(3, #warnings)
@@ -288,7 +288,7 @@ describe('an address of the relay itself', function()
     { '0.0.0.0:8787', 'http://10.0.0.1:8787' }, { '10.1.2.3:8787', 'http://localhost:8787' },
     { '127.0.0.1:8787', 'http://localhost.example.com:8787' }, { '[::1]:8787', 'http://127.0.0.1:8787' },
   } do
-    it(case[2] .. ' with a listener at ' .. case[1] .. ' is another', function()
+    it(case[2] .. ' with a listener at ' .. case[1] .. ' is accepted', function()
       assert.is_false(leads(case[1], case[2]))
     end)
   end

@@ -22,14 +22,14 @@ local function key_of(value, variables)
 end
 
 describe('a file that a value names', function()
-  it('gives its text without the line break at its end', function()
+  it('gives its text without the final line break', function()
     for text, wanted in pairs { CANARY1 = 'CANARY1', ['CANARY2\n'] = 'CANARY2', ['CANARY3\r\n'] = 'CANARY3' } do
       put('key', text)
       assert.equal(wanted, (key_of('${file:' .. folder .. '/key}')))
     end
   end)
 
-  it('may be part of a value, and what it holds is not expanded again', function()
+  it('may be part of a value, and its text is not expanded again', function()
     put('key', '${A}')
     assert.equal('x-${A}-y', (key_of('x-${file:' .. folder .. '/key}-y', { A = 'no' })))
   end)
@@ -41,7 +41,7 @@ describe('a file that a value names', function()
     assert.matches('skipped because .*CREDENTIALS_DIRECTORY is not set', config.text(warnings[1]))
   end)
 
-  it('that is missing or empty counts as a variable that is not set', function()
+  it('that is missing or empty counts as an unset variable', function()
     local reference = '${file:' .. folder .. '/key}'
     local _, warnings = key_of(reference)
     assert.truthy(config.text(warnings[1]):find('skipped because the file of ' .. reference
@@ -53,7 +53,7 @@ describe('a file that a value names', function()
       helper.faults('admin: {token: "' .. reference .. '"}'))
   end)
 
-  it('is refused when somebody else may write to it, unless that is allowed', function()
+  it('is refused if others may write to it, unless that is allowed', function()
     put('key', 'CANARY')
     os.execute('chmod 666 ' .. folder .. '/key')
     local text = one('${file:' .. folder .. '/key}')
@@ -63,21 +63,21 @@ describe('a file that a value names', function()
     assert.equal('CANARY', got.providers[1].keys[1].key)
   end)
 
-  it('that holds several lines is a fault which does not show them', function()
+  it('with several lines is a fault, whose message does not show them', function()
     put('key', 'CANARY\nCANARY')
     local faults = helper.faults(one('${file:' .. folder .. '/key}'))
     assert.matches('found the value of a variable %(not shown%)', faults)
     assert.is_nil(faults:find('CANARY', 1, true))
   end)
 
-  it('has an absolute path, and a credential has a name', function()
+  it('must have an absolute path, and a credential a name', function()
     for _, inside in ipairs { 'file:key', 'file:', 'credential:', 'credential:../key', 'secret:x' } do
       assert.matches('expected %${NAME}', helper.faults(one('${' .. inside .. '}')), inside)
     end
     assert.equal('CANARY', (key_of('${file:-CANARY}')))
   end)
 
-  it('is not read for tables, which a script may have written', function()
+  it('is not read for tables, which may come from a script', function()
     put('key', 'CANARY')
     local keys = { { key = '${file:' .. folder .. '/key}' } }
     local got, warnings = config.load { data = { providers = { { name = 'a', type = 'anthropic', keys = keys } } } }
@@ -102,7 +102,7 @@ describe('a generation', function()
     assert.equal('CANARY1', built.configuration.providers[1].keys[1].key)
   end)
 
-  it('is another one when a file changes or appears, and its folder is watched', function()
+  it('changes when a file changes or appears, and its folder is watched', function()
     local first = bundle.saved(options)
     assert.is_true(bundle.same(first, bundle.saved(options)))
     put('key', 'CANARY2')

@@ -35,7 +35,7 @@ local SUBSCRIBER = { authorization = 'Bearer ' .. TOKEN }
 
 describe('config init without any variable', function()
   for _, format in ipairs { 'yaml', 'toml' } do
-    it('leaves Anthropic to clients with a credential of their own: ' .. format, function()
+    it('offers Anthropic to clients with their own credential: ' .. format, function()
       local self, notes = set(config.init_text(format), format)
       assert.is_truthy(notes:find('serves only clients with their own credential', 1, true), notes)
       local hosts, exchange = ask(self, SUBSCRIBER)
@@ -45,7 +45,7 @@ describe('config init without any variable', function()
     end)
   end
 
-  it('uses the key of who has one', function()
+  it('uses the key if its variable is set', function()
     local self = set(config.init_text 'yaml', 'yaml', { ANTHROPIC_API_KEY = 'sk-of-the-relay' })
     local hosts, exchange = ask(self)
     assert.equal('api.anthropic.com', hosts)
@@ -60,14 +60,14 @@ providers:
   - {name: a, type: anthropic, %s keys: [{key: "${A}", priority: 1}, {key: "${B}", priority: 3}]}
 ]]
 
-  it('keeps their highest priority for clients\' credentials', function()
+  it('has their highest priority for clients\' credentials', function()
     local self = set(TWO:format '', 'yaml', { Z = 'sk-z' })
     local stages = self.replies
     stages['api.anthropic.com'] = { { status = 529, body = '{}' } }
     assert.equal('api.anthropic.com api.z.ai', (ask(self, SUBSCRIBER)))
   end)
 
-  it('is no candidate for clients that bring none', function()
+  it('is no candidate for clients without a credential of their own', function()
     local self = set(TWO:format '', 'yaml', { Z = 'sk-z' })
     assert.equal('api.z.ai', (ask(self)))
   end)
@@ -80,7 +80,7 @@ providers:
     end
   end)
 
-  it('stays switched off when it was', function()
+  it('stays switched off if it was', function()
     local self, notes = set(TWO:format 'enabled: false,', 'yaml', { Z = 'sk-z' })
     assert.equal('api.z.ai', (ask(self, SUBSCRIBER)))
     assert.is_nil(notes:find('of their own only', 1, true))

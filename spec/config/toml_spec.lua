@@ -12,14 +12,14 @@ local function refused(text, what)
 end
 
 describe('TOML', function()
-  it('tells the line of a fault', function()
+  it('reports the line of a fault', function()
     refused('[server]\nworkers = 1\n\ntimeout_ms = 1.5\n', ':4: server.timeout_ms: found the number 1.5')
     refused('[server]\nworkers = 1\nworkers = 2\n', ':3: invalid TOML')
     refused('[[providers]]\nname = "a"\ntype = "zai"\n\n[[providers.keys]]\nkey = "k"\nprio = 1\n',
       ':7: providers[0].keys[0].prio')
   end)
 
-  it('keeps integers exact and takes its own notations', function()
+  it('keeps integers exact and accepts TOML\'s notations', function()
     assert.equal(1000, helper.good('server.timeout_ms = 1_000', 'toml').server.timeout_ms)
     assert.equal(16, helper.good('server.timeout_ms = 0x10', 'toml').server.timeout_ms)
     refused('server.timeout_ms = 9007199254740993', 'found the number 9007199254740993')
@@ -27,21 +27,21 @@ describe('TOML', function()
     refused('server.timeout_ms = "5"', 'found the string "5"')
   end)
 
-  it('takes a date where text is due', function()
+  it('accepts a date where a string is expected', function()
     local text = '[[providers]]\nname = "a"\ntype = "azure"\n' ..
       'azure_resource_name = "r"\nazure_api_version = 2024-06-01\n'
     assert.equal('2024-06-01', helper.good(text, 'toml').providers[1].azure_api_version)
   end)
 
-  it('refuses other values where text is due', function()
+  it('refuses other values where a string is expected', function()
     refused('[[providers]]\nname = 5\ntype = "zai"\n', 'providers[0].name: found the number 5')
   end)
 end)
 
-describe('models that TOML put elsewhere', function()
+describe('models that TOML assigns to another table', function()
   local head = '[[providers]]\nname = "a"\ntype = "zai"\n'
 
-  it('are taken from a key and from the mapping, with a warning', function()
+  it('are found in a key and in the mapping, with a warning', function()
     local got, warnings = helper.good(head .. '[[providers.keys]]\nkey = "k"\nmodels = ["m"]\n', 'toml')
     assert.same({ 'm' }, got.providers[1].models)
     assert.equal('configuration:6: providers[0].keys[0].models: taken as providers[0].models; ' ..
@@ -52,14 +52,14 @@ describe('models that TOML put elsewhere', function()
     assert.equal(1, #warnings)
   end)
 
-  it('are a fault when they are there twice, and a mapping when they are text', function()
+  it('are a fault if given twice, and a mapping if they are a string', function()
     refused(head .. 'models = []\n[[providers.keys]]\nkey = "k"\nmodels = ["m"]\n',
       'providers[0].models is given twice')
     local got = helper.good(head .. '[providers.model_mapping]\nmodels = "m"\n', 'toml')
     assert.same({ models = 'm' }, got.providers[1].model_mapping)
   end)
 
-  it('are the only key that may stand there, and only in TOML', function()
+  it('are the only key that is accepted there, and only in TOML', function()
     refused(head .. '[[providers.keys]]\nkey = "k"\nbase_url = "https://x"\n', 'keys[0].base_url: there is no such key')
     local faults = helper.faults('providers:\n  - {name: a, type: zai, keys: [{key: k, models: [m]}]}\n')
     assert.is_truthy(faults:find('keys[0].models: there is no such key', 1, true))

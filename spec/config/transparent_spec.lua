@@ -63,7 +63,7 @@ describe('a client\'s credential', function()
     end
   end
 
-  it('of a subscription goes by the same rule, and without a key nobody else is asked', function()
+  it('of a subscription follows the same rule, and without a key no other provider is asked', function()
     local auth = { api_key = 'relay-key', allow_subscription = true }
     local headers = { authorization = OAT }
     assert.equal(OAT, got({ type = 'anthropic', base_url = false }, headers, auth))
@@ -74,7 +74,7 @@ describe('a client\'s credential', function()
       auth))
   end)
 
-  it('does not go along in failover', function()
+  it('is not passed on in failover', function()
     local self = stage.new { providers = {
       { name = 'a', type = 'anthropic', base_url = false, keys = {} },
       { name = 'b', type = 'anthropic', keys = { { key = 'sk-b' } } },
@@ -88,7 +88,7 @@ describe('a client\'s credential', function()
 
   for status, body in pairs { [401] = '{}', [402] = '{}', [403] = '{}', [429] = '{}',
     [404] = '{"type":"error","error":{"type":"not_found_error","message":"model: claude-sonnet-4-5"}}' } do
-    it('that gets a ' .. status .. ' keeps nobody else from the provider', function()
+    it('that gets a ' .. status .. ' does not suspend the provider for others', function()
       local self = stage.new { providers = {
         { name = 'a', type = 'anthropic', transparent = true, keys = { { key = 'sk-a', priority = 2 } } },
         { name = 'b', type = 'anthropic', keys = { { key = 'sk-b' } } },
@@ -107,7 +107,7 @@ describe('a client\'s credential', function()
 end)
 
 describe('transparent: true', function()
-  it('is refused where the type has credentials of another kind', function()
+  it('is refused for a type with another kind of credentials', function()
     local generation, faults = stage.build { providers = { { name = 'b', type = 'bedrock', aws_region = 'us-east-1',
       transparent = true } } }
     assert.is_nil(generation)
@@ -122,7 +122,7 @@ describe('transparent: true', function()
     end
   end
 
-  it('is asked for, by name, where the address is another and clients may bring credentials', function()
+  it('is suggested by name if the address is another and clients may bring credentials', function()
     local foreign = 'base_url: "https://gateway.test", keys: [{key: k}]'
     assert.equal('configuration:2: providers[0].transparent: clients\' own credentials are not passed to '
       .. 'https://gateway.test ("p"); set transparent: true to pass them, or false to confirm', warned(foreign))

@@ -11,7 +11,7 @@ local function mapping(pairs_of_yaml)
 end
 
 describe('YAML scalars', function()
-  it('are text where text is due, as written', function()
+  it('are strings, as written, where a string is expected', function()
     local written = 'on: yes, 010: 0x10, 1:30: 1_000, a: 1.0, b: true, c: 2024-06-01, d: 9007199254740993'
     local got = helper.good(mapping(written))
     assert.same({ on = 'yes', ['010'] = '0x10', ['1:30'] = '1_000', a = '1.0', b = 'true', c = '2024-06-01',
@@ -20,12 +20,12 @@ describe('YAML scalars', function()
 
   for _, text in ipairs { '010', '0o17', '0x10', '1:30', '1_000', '1e3', '60.0', '.inf', '.nan', '2147483648', '-1',
     '"5"', '99999999999999999999999', '~', 'true', '[]', '{}', '' } do
-    it('are refused where an integer is due: ' .. text, function()
+    it('are refused where an integer is expected: ' .. text, function()
       refused('server: {timeout_ms: ' .. text .. '}', 'server.timeout_ms: found')
     end)
   end
 
-  it('are integers exactly', function()
+  it('are exact integers', function()
     assert.equal(2147483647, helper.good('server: {timeout_ms: 2147483647}').server.timeout_ms)
     assert.equal(5, helper.good('server: {timeout_ms: +5}').server.timeout_ms)
     local got = helper.good('providers: [{name: a, type: zai, keys: [{key: k, priority: -3}]}]')
@@ -33,7 +33,7 @@ describe('YAML scalars', function()
   end)
 
   for _, text in ipairs { 'yes', 'no', 'on', 'off', 'y', '"true"', '1', '~' } do
-    it('are refused where a boolean is due: ' .. text, function()
+    it('are refused where a boolean is expected: ' .. text, function()
       refused('routing: {debug: ' .. text .. '}', 'expected true or false')
     end)
   end
@@ -43,11 +43,11 @@ describe('YAML scalars', function()
     assert.is_false(helper.good('routing: {debug: FALSE}').routing.debug)
   end)
 
-  it('may be off where off is a text', function()
+  it('may be "off" where that is a string', function()
     assert.equal('off', helper.good('admin: {listen: off}').admin.listen)
   end)
 
-  it('refuses nothing where a value is due, and takes it for an empty section', function()
+  it('that are empty are refused as values, and are empty sections', function()
     refused('routing:\n  default_provider:\n', 'routing.default_provider: found nothing, expected a string')
     refused('server:\n  auth:\n', 'server.auth: found nothing')
     refused('providers:\n', 'providers: found nothing')
@@ -68,7 +68,7 @@ providers:
     assert.same({ 'c', 'minimax' }, { got.providers[3].name, got.providers[3].type })
   end)
 
-  it('refuses a key that is given twice, also as a merge', function()
+  it('refuses a key that is given twice, also by a merge', function()
     refused('routing: {}\nserver: {}\nrouting: {}\n', ':3: the key "routing" is given twice, first on line 1')
     refused('<<: {}\n<<: {}\n', 'the key "<<" is given twice')
     refused('"on": {}\non: {}', 'given twice')
@@ -95,11 +95,11 @@ providers:
     it('refuses ' .. text:gsub('%c', ' '), function() refused(text, what) end)
   end
 
-  it('takes a byte order mark, directives and document marks', function()
+  it('accepts a byte order mark, directives and document marks', function()
     assert.is_true(helper.good('\239\187\191%YAML 1.2\n---\nrouting: {debug: true}\n...\n').routing.debug)
   end)
 
-  it('takes an escaped backslash before a zero for what it is', function()
+  it('reads an escaped backslash before a zero as a backslash', function()
     assert.equal('C:\\0', helper.good(mapping 'a: "C:\\\\0"').providers[1].model_mapping.a)
   end)
 end)
