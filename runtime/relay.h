@@ -12,6 +12,7 @@
 #include "api/crypto.h"
 #include "api/error.h"
 #include "api/file.h"
+#include "api/histogram.h"
 #include "api/job.h"
 #include "api/json.h"
 #include "api/limit.h"

@@ -37,21 +37,25 @@ struct mapping {
   uint64_t id;
   _Atomic uint32_t workers;
   _Atomic uint64_t log_dropped; // lines of all processes
-  struct counts counts[3];
+  struct counts counts[4];
   struct cc_shared_slot slots[CC_WORKERS];
   struct cc_shared_slot helpers[CC_HELPERS];
   _Atomic uint32_t cell_owners[CC_CELLS];
   _Atomic uint32_t limit_owners[CC_LIMITS];
   _Atomic uint32_t secret_owners[CC_SECRETS];
+  _Atomic uint32_t histogram_owners[CC_HISTOGRAMS];
   _Atomic uint64_t cell_index[2 * CC_CELLS];
   _Atomic uint64_t limit_index[2 * CC_LIMITS];
   _Atomic uint64_t secret_index[2 * CC_SECRETS];
+  _Atomic uint64_t histogram_index[2 * CC_HISTOGRAMS];
   uint64_t cell_names[CC_CELLS][CC_NAME_BYTES / 8];
   uint64_t limit_names[CC_LIMITS][CC_NAME_BYTES / 8];
   uint64_t secret_names[CC_SECRETS][CC_NAME_BYTES / 8];
+  uint64_t histogram_names[CC_HISTOGRAMS][CC_NAME_BYTES / 8];
   struct cc_shared_cell cells[CC_CELLS];
   struct cc_shared_limit limits[CC_LIMITS];
   struct cc_shared_secret secrets[CC_SECRETS];
+  struct cc_shared_histogram histograms[CC_HISTOGRAMS];
   struct cc_shared_entry reservations[CC_WORKERS][CC_ENTRIES];
 };
 
@@ -132,9 +136,12 @@ static struct table table_of(enum cc_shared_table which) {
   case CC_TABLE_LIMITS:
     return (struct table){CC_LIMITS, &all->counts[1], all->limit_owners, all->limit_index,
                           all->limit_names};
-  default:
+  case CC_TABLE_SECRETS:
     return (struct table){CC_SECRETS, &all->counts[2], all->secret_owners, all->secret_index,
                           all->secret_names};
+  default:
+    return (struct table){CC_HISTOGRAMS, &all->counts[3], all->histogram_owners,
+                          all->histogram_index, all->histogram_names};
   }
 }
 
@@ -273,6 +280,10 @@ struct cc_shared_limit *cc_shared_limit(int number) {
 
 struct cc_shared_secret *cc_shared_secret(int number) {
   return number >= 0 && number < CC_SECRETS ? &shared()->secrets[number] : NULL;
+}
+
+struct cc_shared_histogram *cc_shared_histogram(int number) {
+  return number >= 0 && number < CC_HISTOGRAMS ? &shared()->histograms[number] : NULL;
 }
 
 static bool is_worker(uint32_t slot) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The memory that the master and its workers share: one anonymous mapping made before the first fork. It holds
-// the worker slots with their reservations, and the tables of cells, limits and secrets.
+// the worker slots with their reservations, and the tables of cells, limits, secrets and histograms.
 //
 // Processes that die: nothing here waits for another process. Every change that others rely on is one atomic
 // operation, so a process killed between any two instructions leaves at worst a name entry that is claimed
@@ -16,11 +16,12 @@
 #include <stdatomic.h>
 
 enum {
-  CC_SHARED_VERSION = 5,
+  CC_SHARED_VERSION = 6,
   CC_WORKERS = 256,
   CC_CELLS = 65536,
   CC_LIMITS = 32768,
   CC_SECRETS = 1024,
+  CC_HISTOGRAMS = 1024,
   CC_ENTRIES = 4096,      // open reservations of one worker
   CC_NAME_BYTES = 64,     // up to 63 bytes, zeros, and the size in the last byte
   CC_TEXT_BYTES = 192,    // the size, and a text of up to 191 bytes
@@ -28,7 +29,8 @@ enum {
   CC_WINDOW_KINDS = 3,    // requests, input tokens, output tokens
   CC_RATE_KINDS = 4,      // requests, tokens, input tokens, output tokens
   CC_SECRET_BYTES = 12 * 1024,
-  CC_SECRET_COPIES = 4 // the one that is read, and those under way
+  CC_SECRET_COPIES = 4,  // the one that is read, and those under way
+  CC_SHARED_BUCKETS = 23 // of a histogram
 };
 
 struct cc_shared_slot {
@@ -81,7 +83,12 @@ struct cc_shared_secret {
   struct cc_shared_copy copies[CC_SECRET_COPIES];
 };
 
-enum cc_shared_table { CC_TABLE_CELLS, CC_TABLE_LIMITS, CC_TABLE_SECRETS };
+struct cc_shared_histogram {
+  alignas(64) _Atomic uint64_t sum; // in microseconds
+  _Atomic uint64_t counts[CC_SHARED_BUCKETS];
+};
+
+enum cc_shared_table { CC_TABLE_CELLS, CC_TABLE_LIMITS, CC_TABLE_SECRETS, CC_TABLE_HISTOGRAMS };
 
 // The number of the entry with this name (1 to 63 bytes) in a table, made when new: 0 or more. CC_EINVAL for
 // a bad name, CC_ELIMIT when the table is full. Numbers are given out from 0 on.
@@ -97,6 +104,7 @@ int cc_shared_name(enum cc_shared_table table, int number, struct cc_slice *out)
 struct cc_shared_cell *cc_shared_cell(int number);
 struct cc_shared_limit *cc_shared_limit(int number);
 struct cc_shared_secret *cc_shared_secret(int number);
+struct cc_shared_histogram *cc_shared_histogram(int number);
 // The CC_ENTRIES reservations of a worker slot, or NULL when there is no such slot.
 struct cc_shared_entry *cc_shared_reservations(int slot);
 
