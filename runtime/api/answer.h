@@ -44,6 +44,9 @@ struct cc_report {
   double response_bytes; // of the body to the client
   double started;        // cc_now()
   double first_byte_ms;  // from the start to the first byte of the answer; 0: none
+  double
+      content_ms; // from the start until an upstream's answer (its first content) was chosen; 0: none
+  double own_ms; // of that, from the whole request on, what the upstream that answered did not take
   double total_ms;
   uint32_t events; // of a stream
   uint32_t pings;  // written by the relay

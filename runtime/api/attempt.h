@@ -46,6 +46,7 @@ struct cc_attempt_spec {
   uint32_t gate_ms;    // from the head to the first content event; 0: no bound
   bool gate_opens;     // what happens then: the gate opens, or CC_EGATE_TIMEOUT
   uint32_t entries[3]; // of cc_reservation: not refunded if this worker dies after the first byte
+  int32_t gaps;        // histogram of the times between events of a stream; negative: none
 };
 
 // Begins an attempt at an origin: returns its number, 0 or 1. When both are in use, one ends: one that is

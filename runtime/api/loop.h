@@ -50,6 +50,10 @@ void cc_configure(struct cc_relay *relay, const struct cc_settings *settings);
 // one: no listener, exchange, timer, signal or channel is open.
 bool cc_next(struct cc_relay *relay, struct cc_event *event);
 
+// Counts in this histogram, each time that Lua handled events, how long the loop did not run meanwhile: for
+// so long nothing else of this process was served. A negative number ends it.
+void cc_measure_lag(struct cc_relay *relay, int histogram);
+
 // Starts timer number (0 to 15) of the process: a TIMER event with id 0 comes after delay_ms. Starting
 // it again moves it; a negative delay stops it. CC_EINVAL for other numbers or more than 2^31 - 1 ms.
 int cc_timer(struct cc_relay *relay, int number, double delay_ms);

@@ -97,6 +97,7 @@ struct cc_attempt {
   int error;
   uint32_t changed;
   double sent_at, connected_at, head_at, settled_at;
+  double passed_at; // when events were passed on last; 0: none, or they are not timed
   char *detail;     // why it failed, or NULL
   char *error_type; // of an error event, or NULL
 };

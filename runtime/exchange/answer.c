@@ -178,6 +178,12 @@ static void begin_outcome(struct cc_exchange *exchange, struct cc_attempt *attem
   cc_inbound_uncork(in);
 }
 
+static void note_times(struct cc_exchange *exchange, const struct cc_attempt *chosen) {
+  double now = cc_now();
+  exchange->report.content_ms = now - exchange->report.started;
+  exchange->report.own_ms = now - exchange->complete_at - (chosen->settled_at - chosen->sent_at);
+}
+
 int cc_answer_outcome(struct cc_relay *relay, cc_id id, int number, bool break_with_event) {
   int error;
   struct cc_exchange *exchange = answerable(relay, id, &error);
@@ -189,6 +195,7 @@ int cc_answer_outcome(struct cc_relay *relay, cc_id id, int number, bool break_w
   exchange->chosen = attempt;
   exchange->break_with_event = break_with_event;
   exchange->script_due = 0;
+  note_times(exchange, attempt);
   close_others(exchange, attempt);
   begin_outcome(exchange, attempt);
   if (exchange->phase != CC_OVER) cc_exchange_schedule(exchange);

@@ -133,6 +133,7 @@ static void got_all(struct cc_inbound *in) {
   if (!exchange || exchange->phase == CC_OVER) return;
   cc_exchange_body_end(exchange);
   exchange->complete = true;
+  exchange->complete_at = cc_now();
   if (!exchange->announced)
     cc_events_post(&exchange->relay->events, CC_EVENT_READY, 1, exchange->id);
   else if (exchange->accepted)

@@ -39,6 +39,7 @@ struct cc_exchange {
   uint64_t content_due, total_due, ping_due, script_due; // loop time; 0: off
   size_t script_bytes;                                   // that its scripts have allocated
   int refusal;                                           // why C refused the request
+  double complete_at;                                    // cc_now() when the request was whole
   struct cc_report report;
 };
 

@@ -3,6 +3,8 @@
 // events. How an answer ends is in stream_end.c.
 #include "exchange/pump.h"
 #include "api/error.h"
+#include "api/histogram.h"
+#include "api/util.h"
 #include "attempt/reply.h"
 #include "codec/usage.h"
 #include "exchange/client.h"
@@ -49,6 +51,14 @@ static void put_name(struct outgoing *out, const struct cc_reply_event *event) {
   out->copied = event->name_at;
 }
 
+// Events that arrive together count as one.
+static void time_events(struct cc_attempt *attempt) {
+  if (attempt->spec.gaps < 0) return;
+  double now = cc_now();
+  if (attempt->passed_at > 0) cc_histogram_add(attempt->spec.gaps, now - attempt->passed_at);
+  attempt->passed_at = now;
+}
+
 // Sends the whole events at the start of data, and returns how many bytes they have. data begins at the
 // start of an event. Clients tell events apart by name, so an event without one gets that of its type.
 static size_t forward_events(struct cc_attempt *attempt, const char *data, size_t size) {
@@ -59,6 +69,7 @@ static size_t forward_events(struct cc_attempt *attempt, const char *data, size_
   if (cc_stream_is_complete(attempt)) stay_alive(attempt);
   size_t whole = attempt->seen;
   attempt->seen = 0;
+  if (whole) time_events(attempt);
   if (out.named.size) {
     cc_buffer_add(&out.named, data + out.copied, whole - out.copied);
     pass_on(attempt, out.named.data, out.named.size);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The relay of a process: its loop, and cc_next, through which Lua runs it.
 #include "api/attempt.h"
+#include "api/histogram.h"
 #include "api/util.h"
 #include "base/descriptors.h"
 #include "base/error.h"
@@ -46,6 +47,8 @@ struct relay {
   struct cc_resolver *resolver;
   struct cc_watch *watches;
   double looked;                 // cc_now() when the loop ran last
+  bool handled;                  // an event went to Lua since then
+  int lag;                       // histogram of such times; negative: none
   struct cc_exchange *delivered; // DONE went to Lua; freed at the next cc_next
 };
 
@@ -69,7 +72,13 @@ static bool take_event(struct cc_relay *relay, struct cc_event *event) {
   return false;
 }
 
+static void measure_lag(struct relay *own) {
+  if (own->handled && own->lag >= 0) cc_histogram_add(own->lag, cc_now() - own->looked);
+  own->handled = false;
+}
+
 static bool run_loop(struct cc_relay *relay, uv_run_mode mode) {
+  measure_lag(whole(relay));
   cc_shared_busy(0);
   bool alive = uv_run(&relay->loop, mode);
   double now = whole(relay)->looked = cc_now();
@@ -101,10 +110,15 @@ bool cc_next(struct cc_relay *relay, struct cc_event *event) {
   if (relay->events.count) look_at_loop(relay);
   while (!take_event(relay, event))
     if (!run_loop(relay, UV_RUN_ONCE) && !relay->events.count) return false;
+  whole(relay)->handled = true;
   if (event->type == CC_EVENT_FETCH) cc_job_notified(relay, event->id);
   if (event->type == CC_EVENT_DONE) *delivered = cc_ids_find(&relay->exchanges, event->id);
   begin_turn(relay, event->type == CC_EVENT_FETCH ? 0 : event->id);
   return true;
+}
+
+void cc_measure_lag(struct cc_relay *relay, int histogram) {
+  whole(relay)->lag = histogram;
 }
 
 void cc_watchdog_restart(struct cc_relay *relay, cc_id id) {
@@ -229,6 +243,7 @@ struct cc_relay *cc_open(void) {
   relay->loop.data = relay;
   relay->events.loop = &relay->loop;
   relay->bounds = bounds;
+  own->lag = -1;
   own->resolver = cc_resolver_new(&relay->loop);
   own->watches = cc_watch_new(&relay->loop, folder_changed, relay);
   relay->pool = cc_pool_new(&relay->loop, own->resolver);
