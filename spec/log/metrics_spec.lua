@@ -1,37 +1,61 @@
 -- SPDX-License-Identifier: Apache-2.0
+local cell = require 'ccrelay.shared.cell'
+local families = require 'ccrelay.log.families'
+local histograms = require 'ccrelay.log.histograms'
 local metrics = require 'ccrelay.log.metrics'
+local series = require 'ccrelay.log.series'
+
+local function has(text, part) assert.truthy(text:find(part, 1, true), part .. ' is not in\n' .. text) end
 
 describe('metrics', function()
-  local text = metrics.text({
-    exchanges = 7, status_2xx = 5, status_5xx = 2, ['attempts:zai'] = 3, ['tokens_input:zai'] = 1200,
-    ['attempts:a"b\\c'] = 1,
-  }, { { name = 'generation', help = 'number', value = 4 } })
+  cell.add('count:queued', 7)
+  cell.add('count:status_7xx', 5)
+  cell.add('count:attempts:zai', 3)
+  cell.add('count:tokens_input:zai', 1200)
+  series.new('cost_total', { 'provider', 'model' }):add(1500000000, 'zai', 'm')
+  histograms.add('request_duration', 'zai', 20)
+  local queued = metrics.counters().queued -- also those of other specs
+  local text = metrics.text { generation = metrics.one(4), start_time_seconds = metrics.one(1764556800.25) }
 
-  it('have one TYPE line for each family of counters', function()
-    assert.truthy(text:find('# TYPE ccrelay_exchanges_total counter\nccrelay_exchanges_total 7\n', 1, true))
-    assert.truthy(text:find('ccrelay_status_total{class="2xx"} 5\nccrelay_status_total{class="5xx"} 2\n', 1, true))
-    local _, count = text:gsub('# TYPE ccrelay_status_total', '')
-    assert.equal(1, count)
+  it('have help and type for every family, also for those without a sample', function()
+    for _, family in ipairs(families) do
+      local name = 'ccrelay_' .. family.name
+      has(text, ('# HELP %s %s\n# TYPE %s %s\n'):format(name, family.help, name, family.type))
+    end
   end)
 
-  it('name the provider and the kind of tokens', function()
-    assert.truthy(text:find('ccrelay_provider_attempts_total{provider="zai"} 3\n', 1, true))
-    assert.truthy(text:find('ccrelay_provider_tokens_total{provider="zai",kind="input"} 1200\n', 1, true))
+  it('include counters, and those without labels also at 0', function()
+    has(text, ('# TYPE ccrelay_queued_total counter\nccrelay_queued_total %d\n'):format(queued))
+    has(text, 'ccrelay_status_total{class="7xx"} 5\n')
+    has(text, 'ccrelay_provider_attempts_total{provider="zai"} 3\n')
+    has(text, 'ccrelay_provider_tokens_total{provider="zai",kind="input"} 1200\n')
+    has(text, 'ccrelay_shared_counts_total ')
   end)
 
-  it('escape labels', function()
-    assert.truthy(text:find('{provider="a\\"b\\\\c"} 1', 1, true))
+  it('include costs in units of the currency', function()
+    has(text, 'ccrelay_cost_total{provider="zai",model="m"} 1.5\n')
   end)
 
-  it('include gauges with a label', function()
-    local values = { { label = 'a', value = 0 }, { label = 'b"', value = 0.25 } }
-    local shown = metrics.text({}, { { name = 'circuit', help = 'h', by = 'provider', values = values },
-      { name = 'none', help = 'h', by = 'key', values = {} } })
-    assert.equal('# HELP ccrelay_circuit h\n# TYPE ccrelay_circuit gauge\nccrelay_circuit{provider="a"} 0\n'
-      .. 'ccrelay_circuit{provider="b\\""} 0.25\n', shown)
+  it('include histograms in seconds', function()
+    has(text, 'ccrelay_request_duration_seconds_bucket{provider="zai",le="0.01"} 0\n')
+    has(text, 'ccrelay_request_duration_seconds_bucket{provider="zai",le="0.025"} 1\n')
+    has(text, 'ccrelay_request_duration_seconds_bucket{provider="zai",le="+Inf"} 1\n')
+    has(text, 'ccrelay_request_duration_seconds_sum{provider="zai"} 0.020000\n')
+    has(text, 'ccrelay_request_duration_seconds_count{provider="zai"} 1\n')
   end)
 
-  it('end with gauges and a newline', function()
-    assert.truthy(text:find('# TYPE ccrelay_generation gauge\nccrelay_generation 4\n$'))
+  it('include gauges, and end with a newline', function()
+    has(text, '# TYPE ccrelay_generation gauge\nccrelay_generation 4\n')
+    has(text, 'ccrelay_start_time_seconds 1764556800.25\n')
+    assert.equal('\n', text:sub(-1))
+  end)
+end)
+
+describe('the list of metrics', function()
+  it('gives _total to counters only, and _seconds to histograms', function()
+    for _, family in ipairs(families) do
+      assert.equal(family.type == 'counter', family.name:find '_total$' ~= nil, family.name)
+      if family.type == 'histogram' then assert.truthy(family.name:find '_seconds$', family.name) end
+    end
   end)
 end)

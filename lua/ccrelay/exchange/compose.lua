@@ -6,6 +6,7 @@ local call = require 'ccrelay.script.call'
 local draft = require 'ccrelay.providers.draft'
 local ffi = require 'ffi'
 local handle = require 'ccrelay.script.handle'
+local histograms = require 'ccrelay.log.histograms'
 
 local M = {}
 
@@ -39,6 +40,7 @@ local function fill_spec(exchange, attempt)
   local admission = exchange.admission
   spec.entries[0] = admission and admission.reserved and admission.reserved.entry or 0
   spec.entries[1], spec.entries[2] = reserved and reserved[0].entry or 0, reserved and reserved[1].entry or 0
+  spec.gaps = spec.stream and histograms.number('event_gap', attempt.key.provider.name) or -1
   return spec
 end
 

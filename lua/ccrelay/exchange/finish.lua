@@ -47,11 +47,9 @@ local function losers_of(exchange)
   return list
 end
 
-local function tell_policy(exchange, upstream)
-  local on_done = exchange.generation.policy.on_done
-  if not on_done or exchange.endpoint ~= 'messages' then return end
+local function facts_of(exchange, upstream)
   local usage = report.usage
-  local facts = {
+  return {
     status = report.status, error = access.error_of(exchange, report), attempts = report.attempts,
     upstream = handle.of(upstream), first_byte_ms = report.first_byte_ms, total_ms = report.total_ms,
     usage_known = report.usage_known, input_tokens = usage.input,
@@ -59,8 +57,21 @@ local function tell_policy(exchange, upstream)
     cache_read_tokens = usage.cache_read, cache_write_tokens = usage.cache_5m + usage.cache_1h,
     cache_write_1h_tokens = usage.cache_1h, raced = losers_of(exchange),
   }
+end
+
+local function tell_policy(exchange, upstream)
+  local on_done = exchange.generation.policy.on_done
+  if not on_done or exchange.endpoint ~= 'messages' then return end
+  local facts = facts_of(exchange, upstream)
   local ok, message = call.pcall(call.policy, on_done, handle.of(exchange), setmetatable(facts, Report))
   if not ok then fault.note(exchange, message, '') end
+end
+
+-- Nil: unknown.
+local function cost_of(exchange, upstream)
+  local prices = exchange.generation.prices
+  if not prices or not upstream or exchange.endpoint ~= 'messages' then return nil end
+  return prices:cost(facts_of(exchange, upstream))
 end
 
 -- ---- The end -----------------------------------------------------------------------------------
@@ -109,7 +120,7 @@ function M.finish(exchange)
   count_coalescing.leave(exchange)
   local upstream = chosen and chosen.upstream or nil
   tell_policy(exchange, upstream)
-  exchange_counters.add(exchange, report, upstream and upstream.provider)
+  exchange_counters.add(exchange, report, upstream and upstream.provider, cost_of(exchange, upstream))
   local served = upstream and is_served()
   local switched = served and affinity.switch(exchange, upstream.key) or nil
   access.write(exchange, report, upstream, switched)

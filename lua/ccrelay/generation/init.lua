@@ -9,6 +9,7 @@ local host = require 'ccrelay.credentials.host'
 local deep_copy = require 'ccrelay.script.deep_copy'
 local fault = require 'ccrelay.util.fault'
 local cloud = require 'ccrelay.providers.cloud'
+local prices = require 'ccrelay.limits.prices'
 local suspension = require 'ccrelay.health.suspension'
 local logger = require 'ccrelay.log.logger'
 local json = require 'ccrelay.util.json'
@@ -74,6 +75,7 @@ local cache = require 'ccrelay.credentials.cache'
 ---@field strategy string name of the policy
 ---@field number integer? set when it comes into force
 ---@field auth ccrelay.Auth
+---@field prices ccrelay.Prices|false those of routing.prices; false without any
 ---@field logger ccrelay.Logger
 ---@field built number moment (cc_now) of the build
 ---@field choices integer number of upstreams
@@ -293,6 +295,10 @@ local function terminal_of(configuration)
   return output == 'stdout' and C.cc_terminal(1) or output == 'stderr' and C.cc_terminal(2) or false
 end
 
+local function prices_of(routing)
+  return next(routing.prices or {}) and prices.new(routing.prices) or false
+end
+
 ---@class ccrelay.BuildOptions
 ---@field configuration table complete, as ccrelay.config loads it
 ---@field adapters table<string, table> from M.adapters
@@ -312,7 +318,8 @@ function M.build(options)
     configuration = configuration, providers = {}, provider_names = {}, serving = {}, serving_count = 0,
     attached = false, choices = 0,
     counts = { entries = {}, count = 0 }, built = C.cc_now(),
-    auth = Auth.new(configuration.server.auth), logger = logger.new(configuration, terminal_of(configuration)),
+    prices = prices_of(configuration.routing or {}), auth = Auth.new(configuration.server.auth),
+    logger = logger.new(configuration, terminal_of(configuration)),
   }, Generation)
   local declared, wrong, file = load_policy(self, options)
   if not declared then return nil, { wrong } end

@@ -1,64 +1,36 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Writes the metrics of all processes in the text format of Prometheus (exposition format 0.0.4).
+-- Writes the metrics of all processes in the text format of Prometheus (exposition format 0.0.4,
+-- https://prometheus.io/docs/instrumenting/exposition_formats/).
 local each = require 'ccrelay.util.each'
+local families = require 'ccrelay.log.families'
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
+local histograms = require 'ccrelay.log.histograms'
+local series = require 'ccrelay.log.series'
 local slice = require 'ccrelay.util.slice'
 
 local M = {}
 
 M.TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
-local HELP = {
-  exchanges = 'client requests that have ended',
-  attempts = 'attempts at upstreams',
-  queued = 'requests that waited for room in limits',
-  refused = 'requests that no upstream could take: none serves them, or all are limited or suspended',
-  malformed = 'requests that could not be read: faulty or too large, or too slow to arrive',
-  policies_put_aside = 'policies that failed too often and were replaced',
-  shared_counts = 'token counts answered with the result of another request',
-  script_errors = 'errors of policies and adapters',
-  status = 'answers by class of their status',
-  provider_attempts = 'attempts at a provider',
-  provider_failures = 'failed attempts at a provider',
-  provider_probes = 'connections made to check whether a provider is reachable again',
-  provider_probe_failures = 'such connections that failed',
-  provider_tokens = 'tokens as the provider counted them',
-}
+local BILLION = 1e9
 
---- Escapes a text for the value of a label.
----@param text string
----@return string
-function M.label(text)
-  return (string.gsub(text, '[\\"\n]', { ['\\'] = '\\\\', ['"'] = '\\"', ['\n'] = '\\n' }))
-end
+---@class ccrelay.Sample
+---@field labels string as text
+---@field value number
 
 -- Splits a counter's name into metric and labels. Names are: status_2xx, attempts:zai, tokens_input:zai, exchanges.
 local function metric_of(name)
   local class = string.match(name, '^status_(%w+)$')
-  if class then return 'status', ('{class="%s"}'):format(class) end
+  if class then return 'status_total', series.text({ 'class' }, { class }) end
   local what, provider = string.match(name, '^([%w_]+):(.+)$')
-  if not what then return name, '' end
-  local label = M.label(provider)
+  if not what then return name .. '_total', '' end
   local kind = string.match(what, '^tokens_(%w+)$')
-  if kind then return 'provider_tokens', ('{provider="%s",kind="%s"}'):format(label, kind) end
-  return 'provider_' .. what, ('{provider="%s"}'):format(label)
+  if kind then return 'provider_tokens_total', series.text({ 'provider', 'kind' }, { provider, kind }) end
+  return 'provider_' .. what .. '_total', series.text({ 'provider' }, { provider })
 end
 
-local function families(counters)
-  local found, names = {}, {}
-  for name, value in each(counters) do
-    local metric, labels = metric_of(name)
-    if not found[metric] then
-      found[metric], names[#names + 1] = {}, metric
-    end
-    table.insert(found[metric], ('ccrelay_%s_total%s %d'):format(metric, labels, value))
-  end
-  table.sort(names)
-  return found, names
-end
-
---- Returns all counters by name.
+--- Returns the counters without labels, and those by provider and status, by name.
 ---@return table<string, number>
 function M.counters()
   local all, name = {}, ffi.new 'struct cc_slice'
@@ -71,39 +43,76 @@ function M.counters()
   return all
 end
 
----@class ccrelay.Gauge
----@field name string
----@field help string
----@field value number? of a gauge without a label
----@field by string? name of the label
----@field values { label: string, value: number }[]? of a gauge with a label
+local function add(found, metric, labels, value)
+  found[metric] = found[metric] or {}
+  table.insert(found[metric], { labels = labels, value = value })
+end
 
-local function add_gauge(lines, gauge)
-  if gauge.values and #gauge.values == 0 then return end
-  lines[#lines + 1] = ('# HELP ccrelay_%s %s'):format(gauge.name, gauge.help)
-  lines[#lines + 1] = ('# TYPE ccrelay_%s gauge'):format(gauge.name)
-  if gauge.value then lines[#lines + 1] = ('ccrelay_%s %d'):format(gauge.name, gauge.value) end
-  for _, one in ipairs(gauge.values or {}) do
-    lines[#lines + 1] = ('ccrelay_%s{%s="%s"} %s'):format(gauge.name, gauge.by, M.label(one.label),
-      string.format('%.4g', one.value))
+-- Costs are counted in billionths, as cells hold whole numbers.
+local function samples(counters)
+  local found = series.read()
+  for _, metric in ipairs { 'cost_total', 'client_cost_total' } do
+    for _, sample in ipairs(found[metric] or {}) do sample.value = sample.value / BILLION end
+  end
+  for name, value in each(counters) do
+    local metric, labels = metric_of(name)
+    add(found, metric, labels, value)
+  end
+  return found
+end
+
+local function add_histograms(lines, family, list)
+  local bounds, label = histograms.bounds(), family.labels[1]
+  table.sort(list, function(a, b) return a.value < b.value end)
+  for _, one in ipairs(list) do
+    local labels = ('%s="%s"'):format(label, series.escape(one.value))
+    for bucket, bound in ipairs(bounds) do
+      lines[#lines + 1] = ('ccrelay_%s_bucket{%s,le="%s"} %d'):format(family.name, labels, bound, one.counts[bucket])
+    end
+    lines[#lines + 1] = ('ccrelay_%s_sum{%s} %.6f'):format(family.name, labels, one.sum_ms / 1000)
+    lines[#lines + 1] = ('ccrelay_%s_count{%s} %d'):format(family.name, labels, one.counts[#bounds])
   end
 end
 
---- Returns the text of counters and gauges.
----@param counters table<string, number>
----@param gauges ccrelay.Gauge[]
----@return string
-function M.text(counters, gauges)
-  local lines = {}
-  local found, names = families(counters)
-  for _, metric in ipairs(names) do
-    if HELP[metric] then lines[#lines + 1] = ('# HELP ccrelay_%s_total %s'):format(metric, HELP[metric]) end
-    lines[#lines + 1] = ('# TYPE ccrelay_%s_total counter'):format(metric)
-    table.sort(found[metric])
-    for _, line in ipairs(found[metric]) do lines[#lines + 1] = line end
+local function by_labels(a, b) return a.labels < b.labels end
+
+local function add_samples(lines, family, list)
+  table.sort(list, by_labels)
+  for _, sample in ipairs(list) do
+    lines[#lines + 1] = ('ccrelay_%s%s %.15g'):format(family.name, sample.labels, sample.value)
   end
-  for _, gauge in ipairs(gauges) do add_gauge(lines, gauge) end
+  if #list == 0 and #family.labels == 0 and family.type == 'counter' then
+    lines[#lines + 1] = ('ccrelay_%s 0'):format(family.name)
+  end
+end
+
+local function add_head(lines, family)
+  lines[#lines + 1] = ('# HELP ccrelay_%s %s'):format(family.name, family.help)
+  lines[#lines + 1] = ('# TYPE ccrelay_%s %s'):format(family.name, family.type)
+end
+
+--- Returns the text of all metrics.
+---@param facts table<string, ccrelay.Sample[]> what is not in shared memory, by name of the metric
+---@return string
+function M.text(facts)
+  local lines, found, times = {}, samples(M.counters()), histograms.read()
+  for name, list in each(facts) do found[name] = list end
+  for _, family in ipairs(families) do
+    add_head(lines, family)
+    if family.type == 'histogram' then
+      add_histograms(lines, family, times[string.match(family.name, '^(.*)_seconds$')] or {})
+    else
+      add_samples(lines, family, found[family.name] or {})
+    end
+  end
   return table.concat(lines, '\n') .. '\n'
+end
+
+--- Returns the samples of a metric without labels.
+---@param value number
+---@return ccrelay.Sample[]
+function M.one(value)
+  return { { labels = '', value = value } }
 end
 
 return M

@@ -6,6 +6,7 @@ local ipc = require 'ccrelay.process.ipc'
 local clients = require 'ccrelay.limits.clients'
 local config = require 'ccrelay.config'
 local health = require 'ccrelay.health'
+local histograms = require 'ccrelay.log.histograms'
 local ready = require 'ccrelay.endpoints.ready'
 local loop = require 'ccrelay.server.loop'
 local wait_lines = require 'ccrelay.routing.wait_lines'
@@ -108,6 +109,7 @@ function M.run(master)
   clients.attach(self.slot, self.current.configuration)
   health.attach(self.slot, self.current)
   wait_lines.attach(self.slot)
+  C.cc_measure_lag(self.relay, histograms.number('event_loop_lag', tostring(self.slot)))
   self:send { type = 'serving' }
   loop.run(self.relay, self)
   C.cc_log_flush(FLUSH_MS)

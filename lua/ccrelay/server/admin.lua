@@ -5,6 +5,7 @@ local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local client_auth = require 'ccrelay.exchange.client_auth'
 local api_error = require 'ccrelay.util.api_error'
+local gauges = require 'ccrelay.server.gauges'
 local json = require 'ccrelay.util.json'
 local metrics = require 'ccrelay.log.metrics'
 local overview = require 'ccrelay.health.overview'
@@ -59,49 +60,10 @@ local function refuse(relay, id, status, message, extra)
   respond(relay, id, status, api_error.body(api_error.type_of(status), message, 'admin'), extra)
 end
 
-local CIRCUITS = { closed = 0, half_open = 1, open = 2 }
-
--- Gauges of providers and keys.
-local function of_providers(master)
-  local circuits, keys, rooms, credentials = {}, {}, {}, {}
-  for _, entry in ipairs(overview.describe(master.generation)) do
-    circuits[#circuits + 1] = { label = entry.provider, value = CIRCUITS[entry.breaker] }
-    for _, key in ipairs(entry.keys) do
-      keys[#keys + 1] = { label = key.id, value = (key.state == 'ready' or key.state == 'half_open') and 1 or 0 }
-      rooms[#rooms + 1] = { label = key.id, value = key.headroom }
-    end
-    local state = entry.credentials
-    if state then credentials[#credentials + 1] = { label = entry.provider, value = state.valid and 1 or 0 } end
-  end
-  return {
-    { name = 'circuit', help = 'circuit of a provider: 0 closed, 1 half open, 2 open', by = 'provider',
-      values = circuits },
-    { name = 'key_ready', help = 'whether a key may be used now', by = 'key', values = keys },
-    { name = 'key_headroom', help = 'least free share of the limits of a key, 0 to 1', by = 'key', values = rooms },
-    { name = 'credentials_valid', help = 'whether fetched credentials of a provider may be used', by = 'provider',
-      values = credentials },
-  }
-end
-
-local function figures(master)
-  local open = 0
-  for _, one in ipairs(workers(master)) do open = open + one.exchanges end
-  local gauges = {
-    { name = 'exchanges_open', help = 'client requests under way', value = open },
-    { name = 'generation', help = 'number of the current generation', value = master.number },
-    { name = 'reloads', help = 'reloads done', value = master.reloads },
-    { name = 'reloads_refused', help = 'reloads refused for a fault', value = master.failed },
-    { name = 'worker_restarts', help = 'workers replaced', value = master.restarts },
-    { name = 'log_lines_dropped', help = 'log lines lost to a slow output', value = C.cc_log_dropped() },
-  }
-  for _, gauge in ipairs(of_providers(master)) do gauges[#gauges + 1] = gauge end
-  return metrics.text(metrics.counters(), gauges)
-end
-
 local types = { ['/metrics'] = metrics.TYPE }
 
 local pages = {
-  ['/metrics'] = function(master) return figures(master) end,
+  ['/metrics'] = function(master) return metrics.text(gauges.of(master)) end,
   ['/status'] = function(master) return json.encode(M.status(master)) end,
   ['/health'] = function() return '{"status":"ok"}' end,
 }
