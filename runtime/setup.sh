@@ -58,7 +58,7 @@ packages() {
   echo dpkg-dev file # for cpack
   if [ "$tests" = yes ]; then
     echo libcmocka-dev lua-busted lua-check clang "$(clang_runtime)" valgrind
-    echo openssl curl git procps
+    echo openssl curl git procps prometheus # promtool
     if available clang-format-19; then echo clang-format-19; fi
     node_is_there || echo nodejs npm
   fi
