@@ -20,9 +20,10 @@ return function(exchange)
 end
 `;
 
-async function set(t, { gap = 0 } = {}) {
-  const a = await Upstream.start(t, 'alpha', healthy({ text: 'served by alpha '.repeat(20), gap }));
-  const b = await Upstream.start(t, 'beta', healthy({ text: 'served by beta '.repeat(20), gap }));
+/** pace.gap: ms between the events of a stream; may be changed later. */
+async function set(t, pace = { gap: 0 }) {
+  const a = await Upstream.start(t, 'alpha', healthy(() => ({ text: 'served by alpha '.repeat(20), gap: pace.gap })));
+  const b = await Upstream.start(t, 'beta', healthy(() => ({ text: 'served by beta '.repeat(20), gap: pace.gap })));
   const relay = await Relay.start(t, { config: { providers: [provider(a), provider(b)] }, policy: only('alpha') });
   return { a, b, relay };
 }
@@ -192,9 +193,23 @@ test('a changed configuration is in force for the next request', async (t) => {
   for (let n = 0; n < 8; n += 1) assert.equal(await served(relay), 'beta');
 });
 
+// Fills the pools of both workers with more connections to each provider than the load needs later, so that only a leak
+// adds descriptors.
+async function fillPools(relay, pace) {
+  pace.gap = 30;
+  for (const [index, name] of ['beta', 'alpha'].entries()) {
+    relay.savePolicy(only(name));
+    await relay.generation(index + 2);
+    await Promise.all(Array.from({ length: 24 }, () => post(relay, ask({ stream: true }))));
+  }
+  pace.gap = 0;
+  return 3;
+}
+
 test('120 reloads under load lose no request and leak no descriptor', async (t) => {
-  const { relay } = await set(t);
-  for (let n = 0; n < 20; n += 1) await served(relay);
+  const pace = {};
+  const { relay } = await set(t, pace);
+  const first = await fillPools(relay, pace);
   const reloads = 120;
   let going = true;
   let count = 0;
@@ -209,15 +224,15 @@ test('120 reloads under load lose no request and leak no descriptor', async (t) 
   const descriptors = [];
   for (let n = 1; n <= reloads; n += 1) {
     relay.savePolicy(`${only(n % 2 ? 'alpha' : 'beta')}-- ${n}\n`);
-    await relay.generation(n + 1);
+    await relay.generation(first + n);
     assert.equal(await served(relay), n % 2 ? 'alpha' : 'beta');
     descriptors.push(relay.descriptors());
   }
   going = false;
   await load;
   const now = await relay.status();
-  assert.equal(now.generation.number, reloads + 1);
-  assert.deepEqual(now.reloads, { done: reloads, refused: 0 });
+  assert.equal(now.generation.number, first + reloads);
+  assert.deepEqual(now.reloads, { done: first - 1 + reloads, refused: 0 });
   assert.equal(now.restarts, 0);
   await sleep(300);
   const [early, late] = [Math.max(...descriptors.slice(0, 20)), Math.max(...descriptors.slice(reloads / 2))];
