@@ -5,10 +5,11 @@ find_package(Threads REQUIRED)
 pkg_check_modules(libuv REQUIRED IMPORTED_TARGET libuv)
 pkg_check_modules(luajit REQUIRED IMPORTED_TARGET luajit)
 pkg_check_modules(encodings REQUIRED IMPORTED_TARGET zlib libbrotlidec libzstd)
+pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(llhttp IMPORTED_TARGET libllhttp)
 
 add_library(dependencies INTERFACE)
-target_link_libraries(dependencies INTERFACE PkgConfig::libuv PkgConfig::encodings Threads::Threads)
+target_link_libraries(dependencies INTERFACE PkgConfig::libuv PkgConfig::encodings PkgConfig::sqlite3 Threads::Threads m)
 
 if(llhttp_FOUND)
   target_link_libraries(dependencies INTERFACE PkgConfig::llhttp)

@@ -10,6 +10,7 @@
 #include "api/attempt.h"
 #include "api/cell.h"
 #include "api/crypto.h"
+#include "api/database.h"
 #include "api/error.h"
 #include "api/file.h"
 #include "api/histogram.h"

@@ -53,7 +53,7 @@ clang_runtime() {
 packages() {
   echo gcc g++ make cmake pkg-config ca-certificates
   echo libuv1-dev "$(first_of libllhttp-dev node-llhttp)" libmbedtls-dev libtomlplusplus-dev
-  echo zlib1g-dev libbrotli-dev libzstd-dev
+  echo zlib1g-dev libbrotli-dev libzstd-dev libsqlite3-dev
   echo libluajit-5.1-dev luajit lua-cjson lua-yaml
   echo dpkg-dev file # for cpack
   if [ "$tests" = yes ]; then

@@ -50,6 +50,7 @@ done
   rule "llhttp.h only in codec/http1.c" "llhttp\.h" $(all_but 'codec/http1\.c')
   rule "Lua's headers only in main.c and script/lua_state.c" "lua\.h|lauxlib\.h|lualib\.h|luajit\.h" $(all_but 'main\.c' 'script/lua_state\.[ch]')
   rule "zlib, brotli and zstd only in codec/content_encoding.c" "zlib\.h|brotli/|zstd\.h" $(all_but 'codec/content_encoding\.c')
+  rule "sqlite3.h only in base/database.c" "sqlite3\.h" $(all_but 'base/database\.c')
   rule "toml++ only in codec/toml.cpp" "toml\+\+|toml\.hpp" $(all_but 'codec/toml\.cpp')
   rule "codec and sign do no I/O" "sys/socket\.h|netdb\.h|fcntl\.h|poll\.h|sys/epoll\.h" codec/*.[ch] codec/*.cpp sign/*.[ch]
 }

@@ -54,7 +54,9 @@ enum cc_error {
   CC_EDECODED_SIZE = -44,      // the body is too large after decoding
   CC_ECONTENT_TIMEOUT = -45,   // no content of an answer within content_ms
   CC_ENOMESSAGE = -46,         // a success whose JSON is neither a message nor a count
-  CC_ELAST = -46
+  CC_EINUSE = -47,             // another process uses it
+  CC_EDAMAGED = -48,           // the file is damaged, or of another kind
+  CC_ELAST = -48
 };
 
 // The name ("CC_EDNS") and the sentence of an error. Static text; "CC_EUNKNOWN" for other values.

@@ -62,6 +62,8 @@ static const struct entry entries[] = {
     ENTRY(CC_EDECODED_SIZE, "the body is too large after decoding"),
     ENTRY(CC_ECONTENT_TIMEOUT, "no content of an answer came within the time limit"),
     ENTRY(CC_ENOMESSAGE, "the upstream reported success with JSON that is not a message"),
+    ENTRY(CC_EINUSE, "another process uses it"),
+    ENTRY(CC_EDAMAGED, "the file is damaged, or of another kind"),
 };
 
 _Static_assert(sizeof entries / sizeof *entries == 1 - CC_ELAST, "every cc_error has an entry");
