@@ -17,6 +17,7 @@ FROM ${BASE}
 COPY --from=build /ccrelay.deb /ccrelay.deb
 RUN apt-get update && apt-get install -y --no-install-recommends /ccrelay.deb && rm -rf /ccrelay.deb /var/lib/apt/lists/*
 RUN install -d -o ccrelay -g ccrelay -m 700 /var/lib/ccrelay
+ENV STATE_DIRECTORY=/var/lib/ccrelay
 USER ccrelay
 WORKDIR /var/lib/ccrelay
 EXPOSE 8787

@@ -73,6 +73,10 @@ local server = {
   row({ 'max_body_bytes', 'integer', default = 33554432,
     doc = 'largest request body, also when decompressed; 413 above it' }, byte_range),
   { 'enable_http2', 'boolean', default = false, doc = 'accepted for compatibility; only HTTP/1.1 is served' },
+  { 'state_dir', 'path', default = '${STATE_DIRECTORY:-off}', also = { 'off' },
+    doc = 'folder in which usage and spending are kept over restarts, in usage.db; off keeps nothing; '
+      .. 'default: the StateDirectory of systemd' },
+  { 'usage_days', 'integer', default = 400, min = 31, max = 36500, doc = 'days for which usage is kept' },
   { 'tls', 'section', optional = true, strict = true, reload = 'restart', doc = 'serve https', fields = {
     { 'cert', 'path', required = true, example = '/etc/ccrelay/cert.pem',
       doc = 'PEM file with the certificate chain; reloaded when it changes' },

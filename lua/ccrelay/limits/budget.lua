@@ -1,26 +1,17 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Daily budgets of clients (UTC): how much each has spent, over all workers, and how much it may spend.
 local C = require 'ccrelay.c'
-local cell = require 'ccrelay.shared.cell'
+local accounts = require 'ccrelay.limits.accounts'
+local memoize = require 'ccrelay.util.memoize'
+local periods = require 'ccrelay.limits.periods'
 
 local M = {}
 
-local DAY = 86400000
-local DAYS = 1024      -- one number holds the amount and its day, so that both change at once
-local SCALE = 1000000  -- cells hold integers: millionths of the currency
-local MOST = 2 ^ 42
+-- Names come from the configuration, so there are no more accounts than clients; clients without a name share one.
+local account_named = memoize.results(function(name) return accounts.of('client', name, 'day') end)
 
--- Names come from the configuration, so there are no more cells than clients; clients without a name share one.
-local function number_of(exchange)
-  return cell.number('spent:' .. (exchange.client.name or ''))
-end
-
-local function today()
-  return math.floor(C.cc_time() / DAY) % DAYS
-end
-
-local function amount(value, day)
-  return value % DAYS == day and (value - day) / DAYS or 0
+local function account_of(exchange)
+  return account_named(exchange.client.name or '')
 end
 
 -- The budgets of a configuration by client, computed once.
@@ -53,27 +44,20 @@ end
 ---@param exchange ccrelay.Exchange
 ---@return number
 function M.spent(exchange)
-  return amount(C.cc_cell_get(number_of(exchange)), today()) / SCALE
+  return accounts.spent(account_of(exchange))
 end
 
 --- Adds a cost to the amount that the client of an exchange has spent today.
 ---@param exchange ccrelay.Exchange
 ---@param cost number
 function M.spend(exchange, cost)
-  local number, day = number_of(exchange), today()
-  if number < 0 then return end
-  local added = math.floor(cost * SCALE + 0.5)
-  local before, after
-  repeat
-    before = C.cc_cell_get(number)
-    after = math.min(amount(before, day) + added, MOST) * DAYS + day
-  until C.cc_cell_swap(number, before, after)
+  accounts.add(account_of(exchange), cost)
 end
 
 --- Returns the milliseconds until the day ends.
 ---@return number
 function M.remains()
-  return DAY - C.cc_time() % DAY
+  return periods.current('day').ends - C.cc_time()
 end
 
 return M

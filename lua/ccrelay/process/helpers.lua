@@ -7,6 +7,7 @@ local C = require 'ccrelay.c'
 local helper = require 'ccrelay.process.helper'
 local ipc = require 'ccrelay.process.ipc'
 local json = require 'ccrelay.util.json'
+local usage_writer = require 'ccrelay.usage.writer'
 
 ---@class ccrelay.HelperKind one kind of helper
 ---@field name string
@@ -34,7 +35,7 @@ local M = {}
 M.TIMER = 7 -- number of the process's timer
 
 ---@type ccrelay.HelperKind[]
-M.kinds = {}
+M.kinds = { usage_writer }
 
 local SIGKILL = 9
 local READY_MS = 3000   -- workers wait so long for helpers that begin

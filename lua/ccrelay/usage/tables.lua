@@ -1,0 +1,38 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The tables of the usage database. A new version adds a step at the end of STEPS and never changes one that is there:
+-- a database of an older version gets the steps that it lacks, in one transaction.
+local M = {}
+
+-- Amounts are millionths of the currency of routing.prices, times are milliseconds since 1970.
+local STEPS = {
+  [[
+    CREATE TABLE spent (
+      account TEXT NOT NULL,   -- a budget: limits/accounts.lua
+      begins INTEGER NOT NULL, -- of its day, week or month
+      amount INTEGER NOT NULL,
+      PRIMARY KEY (account, begins)
+    ) WITHOUT ROWID;
+  ]],
+}
+
+local function version_of(database)
+  return database:rows('n', 'PRAGMA user_version')[1][1]
+end
+
+--- Brings a database to the version of this program.
+---@param database ccrelay.Database
+---@return string? refusal why it cannot be used
+function M.migrate(database)
+  local version = version_of(database)
+  if version > #STEPS then
+    return ('it has version %d, which a newer ccrelay wrote; this one knows %d'):format(version, #STEPS)
+  end
+  if version == #STEPS then return nil end
+  database:transaction(function()
+    for step = version + 1, #STEPS do database:run(STEPS[step]) end
+    database:run(('PRAGMA user_version = %d'):format(#STEPS))
+  end)
+  return nil
+end
+
+return M

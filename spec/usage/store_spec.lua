@@ -1,0 +1,175 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- The database of usage and spending, in a real file.
+local fake = require 'support.fake_c'
+local accounts = require 'ccrelay.limits.accounts'
+local cell = require 'ccrelay.shared.cell'
+local database = require 'ccrelay.usage.database'
+local periods = require 'ccrelay.limits.periods'
+local stage = require 'support.stage'
+local store = require 'ccrelay.usage.store'
+
+local C = fake.C
+local DAY = 86400000
+local folder, said
+
+before_each(function()
+  fake.reset()
+  said = {}
+  folder = os.tmpname()
+  os.remove(folder)
+end)
+
+after_each(function() os.execute("rm -rf '" .. folder .. "'") end)
+
+local function path() return folder .. '/usage.db' end
+
+local function new(settings)
+  return store.new(settings or { path = path(), days = 400 },
+    function(level, text) said[#said + 1] = level .. ' ' .. text end)
+end
+
+-- A store of a relay that has just started.
+local function started()
+  C.cc_cell_set(cell.number 'usage:restored', 0)
+  local one = new()
+  one:open()
+  return one
+end
+
+local function rows(sql, kinds)
+  local opened = assert(database.open(path()))
+  local list = opened:rows(kinds, sql)
+  opened:close()
+  return list
+end
+
+-- As if a new relay had started: cells are empty.
+local function forget(account) C.cc_cell_set(cell.number(account.cell), 0) end
+
+local function account_of(period) return accounts.of('client', stage.fresh 'c', period or 'day') end
+
+it('keeps what was spent, and a relay that starts goes on from there', function()
+  local one, day, month = started(), account_of 'day', account_of 'month'
+  accounts.add(day, 1.25)
+  accounts.add(month, 2)
+  one:tick()
+  accounts.add(day, 0.5)
+  one:tick()
+  one:close()
+  forget(day)
+  forget(month)
+  accounts.add(day, 0.25) -- spent before the database was read
+  started():close()
+  assert.same({ 2, 2 }, { accounts.spent(day), accounts.spent(month) })
+end)
+
+it('brings back nothing of a period that is over', function()
+  local one, day, month = started(), account_of 'day', account_of 'month'
+  accounts.add(day, 1)
+  accounts.add(month, 1)
+  one:tick()
+  one:close()
+  stage.advance(periods.current('month').ends - C.cc_time())
+  forget(day)
+  forget(month)
+  started():close()
+  assert.same({ 0, 0 }, { accounts.spent(day), accounts.spent(month) })
+end)
+
+it('brings back amounts once in the life of a relay', function()
+  local one, account = started(), account_of()
+  accounts.add(account, 1)
+  one:tick()
+  one:close()
+  new():open() -- the helper was replaced
+  assert.equal(1, accounts.spent(account))
+end)
+
+it('writes only what has changed', function()
+  local one, account = started(), account_of()
+  accounts.add(account, 1)
+  one:tick()
+  assert.equal(0, #one.spending:changes())
+  accounts.add(account, 1)
+  assert.equal(1, #one.spending:changes())
+end)
+
+it('deletes what is older than the days it keeps, when it opens and each day', function()
+  local one, account = started(), account_of()
+  local first = periods.current('day').begins
+  accounts.add(account, 1)
+  one:tick()
+  one:configure { path = path(), days = 31 }
+  for _ = 1, 31 do
+    stage.advance(DAY)
+    one:tick()
+  end
+  accounts.add(account, 1)
+  one:tick()
+  one:close()
+  local kept = rows('SELECT begins FROM spent', 'n')
+  assert.is_true(#kept == 1 and kept[1][1] > first)
+end)
+
+it('moves a damaged file away and begins a new one', function()
+  local one, account = started(), account_of()
+  one:close()
+  local file = assert(io.open(path(), 'wb'))
+  file:write(('no database '):rep(1000))
+  file:close()
+  one = started()
+  accounts.add(account, 1)
+  one:tick()
+  one:close()
+  assert.matches('^error usage: .*usage%.db is damaged .*: it is now .*usage%.db%.damaged%-%d+T', said[1])
+  assert.equal(1, #said)
+  assert.same({ { 1000000 } }, rows('SELECT amount FROM spent WHERE amount > 0', 'n'))
+end)
+
+it('does not use a database of a newer version, and leaves it as it is', function()
+  started():close()
+  local opened = assert(database.open(path()))
+  opened:run 'PRAGMA user_version = 99'
+  opened:close()
+  local one = started()
+  one:tick()
+  stage.advance(5000)
+  one:tick()
+  assert.matches('newer ccrelay', one.fault)
+  assert.equal(1, #said)
+  one:close()
+  assert.equal(99, rows('PRAGMA user_version', 'n')[1][1])
+end)
+
+it('tells a fault once, tries again each second, and tells when it works', function()
+  local blocked = new { path = folder .. '/file/usage.db', days = 400 }
+  os.execute("mkdir '" .. folder .. "' && touch '" .. folder .. "/file'")
+  for _ = 1, 5 do
+    blocked:tick()
+    stage.advance(1000)
+  end
+  assert.equal(1, #said)
+  assert.matches('^error usage: .* cannot be used, requests go on without it: ', said[1])
+  os.remove(folder .. '/file')
+  blocked:tick()
+  assert.is_nil(blocked.fault)
+  assert.matches('^info usage: .* is in use again', said[2])
+  blocked:close()
+end)
+
+it('undoes a batch that fails, and writes it when that is possible', function()
+  local one, account = started(), account_of()
+  one.database:run 'CREATE TRIGGER refuse BEFORE INSERT ON spent BEGIN SELECT raise(ABORT, \'disk is full\'); END'
+  accounts.add(account, 1)
+  one:tick()
+  assert.matches('disk is full', one.fault)
+  local opened = assert(database.open(path()))
+  opened:run 'DROP TRIGGER refuse'
+  opened:close()
+  stage.advance(1000)
+  one:tick()
+  one:tick()
+  assert.is_nil(one.fault)
+  one:close()
+  assert.same({ { 1000000 } }, rows('SELECT amount FROM spent WHERE amount > 0', 'n'))
+end)

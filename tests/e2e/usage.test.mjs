@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is kept in server.state_dir over restarts: spending and usage.
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { test } from './support/test.mjs';
+import { Relay, ask, post, provider, secret, until } from './support/relay.mjs';
+import { Upstream, healthy } from './support/upstream.mjs';
+
+const KEPT_MS = 1000; // an exchange answered so long ago is kept, whatever happens
+
+// An answer has 12 input and 7 output tokens, and a token costs 1, so a request costs 19.
+const COST = 19;
+const routing = { strategy: 'budget', budget_per_day: 1e6, prices: { '*': { input: 1e6, output: 1e6, cache_read: 0, cache_write_5m: 0, cache_write_1h: 0 } } };
+const clients = ['alice', 'bob'].map((name) => ({ name, key: secret(name) }));
+
+function stateFolder(t) {
+  const folder = mkdtempSync(path.join(tmpdir(), 'ccrelay-state-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return path.join(folder, 'state');
+}
+
+async function setUp(t, config = {}) {
+  const upstream = await Upstream.start(t, 'main', healthy());
+  const { server, ...rest } = config;
+  const state = stateFolder(t);
+  const whole = {
+    providers: [provider(upstream)], routing,
+    server: { workers: 2, state_dir: state, auth: { clients }, ...server }, ...rest,
+  };
+  return { upstream, state, whole, start: (more) => Relay.start(t, { config: { ...whole, ...more } }) };
+}
+
+const send = async (relay, client = 'alice') => {
+  const answer = await post(relay, ask(), { headers: { 'x-api-key': secret(client) } });
+  assert.equal(answer.status, 200, answer.text);
+};
+
+/** What a client has spent today, as the relay tells it. */
+async function spent(relay, client = 'alice') {
+  const answer = await fetch(`${relay.url}/api/oauth/usage`, { headers: { 'x-api-key': secret(client) } });
+  return (await answer.json()).extra_usage.used_credits / 100;
+}
+
+const helper = async (relay) => (await relay.status()).helpers.find((one) => one.name === 'usage');
+
+/** Kills all processes of a relay at once. */
+async function killAll(relay) {
+  for (const pid of relay.processes()) process.kill(pid, 'SIGKILL');
+  await relay.exited;
+  relay.stopped = true;
+  rmSync(relay.folder, { recursive: true, force: true });
+}
+
+test('budgets are exact after all processes are killed, to the last exchange answered a second before', async (t) => {
+  const { state, start } = await setUp(t);
+  const first = await start();
+  for (let i = 0; i < 20; i++) await send(first, i % 4 ? 'alice' : 'bob');
+  await sleep(KEPT_MS);
+  await killAll(first);
+  const second = await start();
+  assert.equal(await spent(second, 'alice'), 15 * COST);
+  assert.equal(await spent(second, 'bob'), 5 * COST);
+  await send(second, 'bob');
+  await sleep(KEPT_MS);
+  await killAll(second);
+  const third = await start();
+  assert.equal(await spent(third, 'alice'), 15 * COST);
+  assert.equal(await spent(third, 'bob'), 6 * COST);
+  for (const name of readdirSync(state)) assert.equal(statSync(path.join(state, name)).mode & 0o777, 0o600, name);
+  assert.equal(statSync(state).mode & 0o777, 0o700);
+});
+
+test('a client over its budget stays so after a restart, from the first request on', async (t) => {
+  const { start } = await setUp(t, { routing: { ...routing, budget_per_day: COST } });
+  const first = await start();
+  await send(first);
+  await first.stop();
+  const second = await start();
+  const answer = await post(second, ask(), { headers: { 'x-api-key': secret('alice') } });
+  assert.equal(answer.status, 429);
+  assert.match(answer.text, /is over its daily budget/);
+});
+
+test('an orderly end writes everything, without a wait', async (t) => {
+  const { start } = await setUp(t);
+  const first = await start();
+  for (let i = 0; i < 3; i++) await send(first);
+  await first.stop();
+  assert.equal(await spent(await start()), 3 * COST);
+});
+
+test('the helper is replaced when it dies, and nothing is counted twice', async (t) => {
+  const { start } = await setUp(t);
+  const relay = await start();
+  await send(relay);
+  await sleep(KEPT_MS);
+  const { pid } = await helper(relay);
+  process.kill(pid, 'SIGKILL');
+  await until(async () => { const now = await helper(relay); return now.pid && now.pid !== pid && now.ready; });
+  assert.equal((await helper(relay)).restarts, 1);
+  await relay.printed(/the helper usage was killed by signal 9; starting another/);
+  assert.equal(await spent(relay), COST);
+  await send(relay);
+  await relay.stop();
+  assert.equal(await spent(await start()), 2 * COST);
+});
+
+test('a damaged file is put aside and reported, and requests go on', async (t) => {
+  const { state, start } = await setUp(t);
+  const first = await start();
+  await send(first);
+  await first.stop();
+  writeFileSync(path.join(state, 'usage.db'), 'this was a database before somebody wrote a text into it');
+  const second = await start();
+  await send(second);
+  assert.match(second.output, /usage\.db is damaged .*: it is now .*usage\.db\.damaged-\d{8}T\d{6}/);
+  assert.ok(readdirSync(state).some((name) => name.startsWith('usage.db.damaged-')));
+  await second.stop();
+  assert.equal(await spent(await start()), COST);
+});
+
+test('a file that is removed while the relay runs is made again, with what the relay knows', async (t) => {
+  const { state, start } = await setUp(t);
+  const first = await start();
+  await send(first);
+  await sleep(KEPT_MS);
+  for (const name of readdirSync(state)) rmSync(path.join(state, name));
+  await first.printed(/usage\.db has been removed or replaced/);
+  await send(first);
+  await first.stop();
+  assert.ok(existsSync(path.join(state, 'usage.db')));
+  assert.equal(await spent(await start()), 2 * COST);
+});
+
+test('a folder that cannot be used is reported in the log and in /status; requests go on', async (t) => {
+  const { whole } = await setUp(t);
+  const file = path.join(stateFolder(t), '..', 'file');
+  writeFileSync(file, '');
+  const config = { ...whole, server: { ...whole.server, state_dir: path.join(file, 'below') } };
+  const relay = await Relay.start(t, { config });
+  await send(relay);
+  await relay.printed(/usage: .*usage\.db cannot be used, requests go on without it: /);
+  assert.match((await helper(relay)).state.fault, /below/);
+});
+
+test('a second relay with the same folder says so, and takes over when the first has ended', async (t) => {
+  const { start } = await setUp(t);
+  const first = await start();
+  await send(first);
+  const second = await start();
+  await second.printed(/cannot be used, requests go on without it: another relay uses it/);
+  await send(second);
+  await first.stop();
+  await second.printed(/is in use again; what was spent before this start counts from now on/);
+  assert.equal(await spent(second), 2 * COST);
+});
+
+test('without a folder there is no helper', async (t) => {
+  const { whole } = await setUp(t);
+  const { state_dir: folder, ...server } = whole.server;
+  const relay = await Relay.start(t, { config: { ...whole, server } });
+  assert.deepEqual((await relay.status()).helpers, []);
+  assert.ok(!existsSync(folder));
+  relay.configure(whole);
+  await relay.generation(2);
+  await until(async () => (await helper(relay))?.ready);
+  relay.configure({ ...whole, server });
+  await relay.generation(3);
+  await until(() => !relay.commandLines().includes('ccrelay: usage'));
+  assert.ok(existsSync(path.join(folder, 'usage.db')));
+});
