@@ -21,7 +21,7 @@ for _, period in ipairs(periods.names) do
   end)
 end
 
-it('accounts of a client, group and model with the same name are different ones, and so are those of periods', function()
+it('accounts of a client, group and model of one name differ, and so do those of its periods', function()
   local name, seen = stage.fresh 'x', {}
   for _, kind in ipairs { 'client', 'group', 'model' } do
     for _, period in ipairs(periods.names) do
