@@ -116,22 +116,9 @@ local function yaml_providers(row, providers, out)
   end
 end
 
----@param schema table
----@param providers ccrelay.Discovered[] those to be tried first first
----@return string
-function M.yaml(schema, providers)
-  local out = {}
-  for _, row in ipairs(sections(schema)) do
-    out[#out + 1] = '\n# ' .. row.doc
-    if row.type == 'list' then
-      yaml_providers(row, providers, out)
-    else
-      local open = begun(row.fields)
-      out[#out + 1] = (open and '' or '#') .. row[1] .. ':'
-      yaml_rows(row.fields, '  ', open, out)
-    end
-  end
-  return INTRODUCTION .. table.concat(out, '\n') .. '\n'
+local function yaml_section(row, open, out)
+  out[#out + 1] = (open and '' or '#') .. row[1] .. ':'
+  yaml_rows(row.fields, '  ', open, out)
 end
 
 local toml = { equals = ' = ' }
@@ -168,22 +155,39 @@ local function toml_providers(row, providers, out)
   out[#out] = nil
 end
 
----@param schema table
----@param providers ccrelay.Discovered[] those to be tried first first
----@return string
-function M.toml(schema, providers)
+local function toml_section(row, open, out)
+  out[#out + 1] = ('%s[%s]'):format(open and '' or '#', row[1])
+  toml_rows(row.fields, row[1], open, out)
+end
+
+-- Writes a file: each section with its comment, open if a member of it is not commented out.
+local function write(schema, providers, write_providers, write_section)
   local out = {}
   for _, row in ipairs(sections(schema)) do
     out[#out + 1] = '\n# ' .. row.doc
     if row.type == 'list' then
-      toml_providers(row, providers, out)
+      write_providers(row, providers, out)
     else
-      local open = begun(row.fields)
-      out[#out + 1] = ('%s[%s]'):format(open and '' or '#', row[1])
-      toml_rows(row.fields, row[1], open, out)
+      write_section(row, begun(row.fields), out)
     end
   end
   return INTRODUCTION .. table.concat(out, '\n') .. '\n'
+end
+
+--- Returns the starter file as YAML.
+---@param schema table
+---@param providers ccrelay.Discovered[] in the order in which they are tried
+---@return string
+function M.yaml(schema, providers)
+  return write(schema, providers, yaml_providers, yaml_section)
+end
+
+--- Returns the starter file as TOML.
+---@param schema table
+---@param providers ccrelay.Discovered[] in the order in which they are tried
+---@return string
+function M.toml(schema, providers)
+  return write(schema, providers, toml_providers, toml_section)
 end
 
 return M
