@@ -308,8 +308,8 @@ bool cc_attempt_needs_body(const struct cc_attempt *attempt) {
   return !attempt->has_body && sends_on(attempt);
 }
 
-void cc_attempt_free_request(struct cc_attempt *attempt) {
-  if (sends_on(attempt)) return;
+// Frees what was drafted and written, and the headers of the answer.
+static void free_drafted(struct cc_attempt *attempt) {
   cc_buffer_free(&attempt->method);
   cc_buffer_free(&attempt->target);
   cc_buffer_wipe(&attempt->wire);
@@ -321,6 +321,11 @@ void cc_attempt_free_request(struct cc_attempt *attempt) {
   cc_headers_free(&attempt->headers);
   cc_signing_free(attempt->signing);
   attempt->signing = NULL;
+}
+
+void cc_attempt_free_request(struct cc_attempt *attempt) {
+  if (sends_on(attempt)) return;
+  free_drafted(attempt);
   if (attempt->out) cc_http1_forget(attempt->out->parser);
 }
 
@@ -338,16 +343,8 @@ static void timer_closed(uv_handle_t *handle) {
 
 void cc_attempt_free(struct cc_attempt *attempt) {
   cc_attempt_close(attempt);
-  cc_buffer_free(&attempt->method);
-  cc_buffer_free(&attempt->target);
-  cc_buffer_wipe(&attempt->wire);
-  cc_buffer_wipe(&attempt->body);
+  free_drafted(attempt);
   cc_buffer_free(&attempt->held);
-  cc_headers_free(&attempt->request_headers);
-  cc_buffer_free(&attempt->allowed);
-  cc_headers_free(&attempt->headers);
-  cc_edits_free(&attempt->edits);
-  cc_signing_free(attempt->signing);
   if (attempt->frames) cc_bedrock_stream_free(attempt->frames);
   free(attempt->frames);
   free(attempt->detail);

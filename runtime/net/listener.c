@@ -13,12 +13,7 @@
 enum { BACKLOG = 511, BACK_OFF_MS = 100, COPIES_MAX = 1024 };
 
 struct accepting { // lives from cc_listeners_accept to the end of its handles
-  union {
-    uv_handle_t handle;
-    uv_stream_t stream;
-    uv_tcp_t tcp;
-    uv_pipe_t pipe;
-  } uv;
+  union cc_socket uv;
   uv_timer_t timer;
   struct cc_listeners *listeners;
   struct listener *listener;

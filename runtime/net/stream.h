@@ -28,13 +28,16 @@ struct cc_stream_events {
   void (*closed)(struct cc_stream *stream);
 };
 
+// A socket of libuv, of TCP or of a unix socket.
+union cc_socket {
+  uv_handle_t handle;
+  uv_stream_t stream;
+  uv_tcp_t tcp;
+  uv_pipe_t pipe;
+};
+
 struct cc_stream {
-  union {
-    uv_handle_t handle;
-    uv_stream_t stream;
-    uv_tcp_t tcp;
-    uv_pipe_t pipe;
-  } uv;
+  union cc_socket uv;
   const struct cc_stream_events *events;
   const struct cc_layer *layer; // NULL: plain
   void *tls;
