@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Lists all commands and sub-commands with their options, for completion and the manual page.
 local cli = require 'ccrelay.cli'
-local each = require 'ccrelay.util.each'
+local lists = require 'ccrelay.util.lists'
 
 local M = {}
 
@@ -15,16 +15,9 @@ local M = {}
 
 local add
 
-local function names_of(entries)
-  local names = {}
-  for name in each(entries) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 -- Adds the sub-commands of a node. Each is a list of options or has sub-commands of its own.
 local function add_all(nodes, path, verbs)
-  for _, name in ipairs(names_of(verbs)) do
+  for _, name in ipairs(lists.names(verbs)) do
     local inner = verbs[name]
     local has_own = #inner == 0 and next(inner) ~= nil
     add(nodes, { path = path .. ' ' .. name, options = has_own and {} or inner }, has_own and inner or nil)
@@ -32,7 +25,7 @@ local function add_all(nodes, path, verbs)
 end
 
 function add(nodes, node, verbs, takes)
-  node.words = verbs and names_of(verbs) or takes and takes() or {}
+  node.words = verbs and lists.names(verbs) or takes and takes() or {}
   nodes[#nodes + 1] = node
   if verbs then add_all(nodes, node.path, verbs) end
 end

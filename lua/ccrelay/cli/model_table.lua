@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Writes the table of ccrelay check: for each model the upstreams that are asked, in the order of candidates.plan.
-local each = require 'ccrelay.util.each'
+local lists = require 'ccrelay.util.lists'
 local candidates = require 'ccrelay.routing.candidates'
 
 local M = {}
@@ -8,13 +8,6 @@ local M = {}
 local USUAL = { 'claude-opus-4-5', 'claude-sonnet-4-5', 'claude-haiku-4-5-20251001' }
 local OTHER = 'any other name'
 local MOST_ROWS, WIDEST = 100, 40
-
-local function sorted_names(mapping)
-  local names = {}
-  for name in each(mapping or {}) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
 
 -- The models that Claude Code asks for, and every model that the configuration names.
 local function models_of(generation)
@@ -26,7 +19,7 @@ local function models_of(generation)
   end
   add(USUAL)
   for _, provider in ipairs(generation.providers) do
-    add(sorted_names(provider.settings.model_mapping))
+    add(lists.names(provider.settings.model_mapping or {}))
     add(provider.settings.models)
     add(provider.settings.serves)
   end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Checks one entry of providers: the keys that its type has, keys that TOML's grammar misplaced, and rules between its
 -- values.
+local lists = require 'ccrelay.util.lists'
 local address = require 'ccrelay.net.address'
 local check = require 'ccrelay.config.check'
 local document = require 'ccrelay.config.document'
@@ -11,13 +12,6 @@ local types = require 'ccrelay.config.types'
 
 local Check = check.Check
 local M = {}
-
-local function holds(list, value)
-  for _, member in ipairs(list) do
-    if member == value then return true end
-  end
-  return false
-end
 
 local function text_of(node)
   return node and node.kind == 'scalar' and node.text or nil
@@ -69,11 +63,11 @@ local function declares(adapter, name)
 end
 
 local function rows_of(self, row, kind, node, path)
-  local rows, known = {}, holds(self.types, kind)
+  local rows, known = {}, lists.contains(self.types, kind)
   local adapter = self.adapters[kind]
   for _, field in ipairs(row.fields) do
     local name = field[1]
-    if not field.only or holds(field.only, kind) then
+    if not field.only or lists.contains(field.only, kind) then
       rows[#rows + 1] = field
     elseif not known then
       rows[#rows + 1] = without_demand(field)
@@ -96,7 +90,7 @@ local function rows_of(self, row, kind, node, path)
 end
 
 local function check_type(self, type, path)
-  if not type or holds(self.types, type) then return end
+  if not type or lists.contains(self.types, type) then return end
   self:fault { path = path .. '.type', found = ('the string "%s"'):format(fault.printable(type)),
     expected = 'one of ' .. table.concat(self.types, ', '), hint = fault.nearest(type, self.types) }
 end
@@ -185,7 +179,7 @@ function Check:provider(node, row, path)
   end
   check_url(self, values, path)
   for name, further in each(checks) do
-    if holds(self.types, type) and check.find(rows, name) then further(self, values, node, path) end
+    if lists.contains(self.types, type) and check.find(rows, name) then further(self, values, node, path) end
   end
   finish_keys(self, values, adapter, node, path)
   return values

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Warns of values that are valid but most likely a mistake, such as notations of other tools.
-local each = require 'ccrelay.util.each'
+local lists = require 'ccrelay.util.lists'
 
 local M = {}
 
@@ -67,10 +67,9 @@ local function check_names(self, provider, path)
   for _, list in ipairs { 'models', 'serves' } do
     for i, name in ipairs(provider[list] or {}) do check_name(self, name, ('%s.%s[%d]'):format(path, list, i - 1)) end
   end
-  local names = {}
-  for name in each(provider.model_mapping or {}) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do check_name(self, name, path .. '.model_mapping') end
+  for _, name in ipairs(lists.names(provider.model_mapping or {})) do
+    check_name(self, name, path .. '.model_mapping')
+  end
 end
 
 --- Adds warnings of likely mistakes.

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Converts the text of a scalar to the type of the schema, or says what was expected. YAML 1.1 and 1.2 read some plain
 -- scalars differently; those are accepted where the schema wants text, and refused elsewhere.
+local lists = require 'ccrelay.util.lists'
 local address = require 'ccrelay.net.address'
 local fault = require 'ccrelay.util.fault'
 
@@ -125,11 +126,7 @@ end
 ---@param row table
 ---@return boolean
 function M.beside(text, node, row)
-  if not row.also or not is_text(node) then return false end
-  for _, word in ipairs(row.also) do
-    if word == text then return true end
-  end
-  return false
+  return row.also ~= nil and is_text(node) and lists.contains(row.also, text)
 end
 
 --- Describes in words what a row accepts, for an error about a value of another kind.

@@ -3,7 +3,7 @@
 -- those that providers list, from memory. Entries have the members of Anthropic's list, and for clients of cc-relay
 -- and of OpenAI's list also object, created, owned_by and provider.
 local respond = require 'ccrelay.exchange.respond'
-local each = require 'ccrelay.util.each'
+local lists = require 'ccrelay.util.lists'
 local json = require 'ccrelay.util.json'
 local model_lists = require 'ccrelay.routing.model_lists'
 local text = require 'ccrelay.util.text'
@@ -20,13 +20,6 @@ local function add(list, seen, provider, id)
     object = 'model', created = CREATED_S, owned_by = provider.type, provider = provider.name }
 end
 
-local function sorted_names(mapping)
-  local names = {}
-  for name in each(mapping) do names[#names + 1] = name end
-  table.sort(names)
-  return names
-end
-
 --- Lists every model once, in the order of the configuration.
 ---@param generation ccrelay.Generation
 ---@return table[] models
@@ -35,7 +28,7 @@ function M.list(generation)
   local list, seen = json.array {}, {}
   for _, provider in ipairs(generation.providers) do
     for _, id in ipairs(provider.settings.models or {}) do add(list, seen, provider, id) end
-    for _, id in ipairs(sorted_names(provider.settings.model_mapping or {})) do add(list, seen, provider, id) end
+    for _, id in ipairs(lists.names(provider.settings.model_mapping or {})) do add(list, seen, provider, id) end
     for _, id in ipairs(model_lists.names(provider)) do add(list, seen, provider, id) end
   end
   return list, seen

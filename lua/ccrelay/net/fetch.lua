@@ -3,7 +3,7 @@
 -- connections. Must be called within tasks (sched/task.lua): a task waits while the loop goes on.
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
-local each = require 'ccrelay.util.each'
+local lists = require 'ccrelay.util.lists'
 local ffi = require 'ffi'
 local origin = require 'ccrelay.net.origin'
 local proxy = require 'ccrelay.net.proxy'
@@ -25,10 +25,8 @@ local function origin_of(url, spec)
 end
 
 local function lines_of(headers)
-  local names, lines = {}, {}
-  for name in each(headers or {}) do names[#names + 1] = name end
-  table.sort(names)
-  for index, name in ipairs(names) do lines[index] = name .. ': ' .. headers[name] .. '\n' end
+  local lines = {}
+  for index, name in ipairs(lists.names(headers or {})) do lines[index] = name .. ': ' .. headers[name] .. '\n' end
   return table.concat(lines)
 end
 

@@ -3,7 +3,7 @@
 -- fetches the lists for itself, and refreshes them in the background while requests depend on them.
 local C = require 'ccrelay.c'
 local call = require 'ccrelay.script.call'
-local each = require 'ccrelay.util.each'
+local lists = require 'ccrelay.util.lists'
 local json = require 'ccrelay.util.json'
 local fetch = require 'ccrelay.net.fetch'
 local task = require 'ccrelay.sched.task'
@@ -174,11 +174,7 @@ end
 ---@param provider ccrelay.Provider
 ---@return string[]
 function M.names(provider)
-  local names = {}
-  if not provider.adapter.list_models then return names end
-  for name in each(entry_of(provider).names) do names[#names + 1] = name end
-  table.sort(names)
-  return names
+  return provider.adapter.list_models and lists.names(entry_of(provider).names) or {}
 end
 
 return M

@@ -2,25 +2,19 @@
 -- Makes errors for names that do not exist, with the nearest name that does. So a misspelt name is an error at the line
 -- where it is written.
 local each = require 'ccrelay.util.each'
+local lists = require 'ccrelay.util.lists'
 local fault = require 'ccrelay.util.fault'
 
 local M = {}
 
 local FEW = 8
 
-local function names_of(known)
-  local list = {}
-  for name in each(known) do list[#list + 1] = name end
-  table.sort(list)
-  return list
-end
-
 --- Returns the end of a message about a name that does not exist: the nearest name that does, or all if they are few.
 ---@param name any
 ---@param known table<string, any> by the names that exist
 ---@return string
 function M.suggestion(name, known)
-  local list = names_of(known)
+  local list = lists.names(known)
   local near = fault.nearest(tostring(name), list)
   if near then return ('; did you mean "%s"?'):format(near) end
   return #list > 0 and #list <= FEW and '; expected ' .. fault.either(list) or ''

@@ -5,6 +5,7 @@ local C = require 'ccrelay.c'
 local bit = require 'bit'
 local pattern_cost = require 'ccrelay.script.pattern_cost'
 local each = require 'ccrelay.util.each'
+local lists = require 'ccrelay.util.lists'
 local ffi = require 'ffi'
 local members = require 'ccrelay.script.members'
 local os_date = require 'ccrelay.script.os_date'
@@ -221,10 +222,7 @@ end
 ---@param set table
 ---@return string
 function M.names(set)
-  local list = {}
-  for name in each(set) do list[#list + 1] = name end
-  table.sort(list)
-  return table.concat(list, ', ')
+  return table.concat(lists.names(set), ', ')
 end
 
 local function clock()

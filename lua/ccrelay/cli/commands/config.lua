@@ -3,7 +3,7 @@
 local config_loader = require 'ccrelay.cli.config_loader'
 local claude_code = require 'ccrelay.cli.config_cc'
 local config = require 'ccrelay.config'
-local each = require 'ccrelay.util.each'
+local lists = require 'ccrelay.util.lists'
 local fault = require 'ccrelay.util.fault'
 local json = require 'ccrelay.util.json'
 local options = require 'ccrelay.cli.options'
@@ -118,10 +118,7 @@ M.verbs = {
 local function find(names, name, shown)
   if not name then return nil, ('the command is missing: %s'):format(shown) end
   if names[name] then return names[name] end
-  local list = {}
-  for known in each(names) do list[#list + 1] = known end
-  table.sort(list)
-  local near = fault.nearest(name, list)
+  local near = fault.nearest(name, lists.names(names))
   local hint = near and ('; did you mean "%s"?'):format(near) or ''
   return nil, ('unknown command "%s"%s'):format(fault.printable(name), hint)
 end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Reads the two files of the AWS tools, config and credentials, as one list of profiles.
 local each = require 'ccrelay.util.each'
+local lists = require 'ccrelay.util.lists'
 local ini = require 'ccrelay.credentials.aws.ini'
 local keys = require 'ccrelay.credentials.aws.keys'
 local shell_words = require 'ccrelay.credentials.aws.shell_words'
@@ -112,9 +113,7 @@ end
 ---@param map table<string, any>
 ---@return string
 function M.names(map)
-  local names = {}
-  for name in each(map) do names[#names + 1] = name end
-  table.sort(names)
+  local names = lists.names(map)
   return #names > 0 and table.concat(names, ', ') or 'none'
 end
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Credentials of a profile of the AWS files. It first makes a plan, without any request, through all profiles that are
 -- referred to; then it follows the plan.
+local lists = require 'ccrelay.util.lists'
 local container = require 'ccrelay.credentials.aws.container'
 local environment = require 'ccrelay.credentials.aws.environment'
 local files = require 'ccrelay.credentials.aws.files'
@@ -33,13 +34,6 @@ end
 
 local plan_of
 
-local function contains(visited, name)
-  for _, other in ipairs(visited) do
-    if other == name then return true end
-  end
-  return false
-end
-
 local function static(_, profile)
   local names, values = files.KEYS, profile.values
   local value, why = keys.make(names, values[names[1]], values[names[2]], values[names[3]],
@@ -55,7 +49,7 @@ local function source_of(all, profile, visited)
     return wrong(profile, string.format('source_profile "%s" does not exist; there are: %s', name, there))
   end
   if name == profile.name and has_keys(profile) then return static(all, profile) end
-  if contains(visited, name) then
+  if lists.contains(visited, name) then
     return wrong(profile, 'source_profile forms a circle: ' .. table.concat(visited, ' -> ') .. ' -> ' .. name)
   end
   local plan, message = plan_of(all, name, visited)
