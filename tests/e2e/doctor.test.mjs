@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ccrelay doctor finds each fault that is planted here, says where it is and what to do, and finds nothing else.
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import https from 'node:https';
 import net from 'node:net';
@@ -98,7 +98,47 @@ async function forward(t, port) {
   return server.address().port;
 }
 
-/** [what is planted, how, the check that finds it, where, what, cure] */
+/** The place has a policy of its own. */
+const policy = (place, text) => { place.args = [place.file('policy.lua', `local relay = require 'ccrelay'\nreturn function(exchange)\n${text}\nend\n`)]; };
+const serve = 'return exchange:first(relay.upstreams(exchange))';
+
+/** The place has adapters of its own. */
+function adapter(place, name, text) {
+  const own = path.join(place.relay.folder, 'root');
+  mkdirSync(own);
+  for (const folder of ['lua', 'policies']) symlinkSync(path.join(root, folder), path.join(own, folder));
+  cpSync(path.join(root, 'providers'), path.join(own, 'providers'), { recursive: true });
+  writeFileSync(path.join(own, 'providers', `${name}.lua`), text);
+  place.env.CCRELAY_ROOT = own;
+}
+
+test('the second relay asks no provider, also none that a policy declares', async (t) => {
+  const place = await healthy(t);
+  policy(place, serve);
+  place.file('policy.lua', `local relay = require 'ccrelay'
+    relay.provider { name = 'declared', type = 'anthropic', base_url = '${place.upstream.url}', transparent = false, keys = { { key = '${secret('alpha')}' } } }
+    return function(exchange) ${serve} end`);
+  const { code, findings, checks } = await place.examine();
+  assert.deepEqual([code, findings], [0, []]);
+  assert.equal(checks.find(({ name }) => name === 'contract').skipped, undefined);
+  assert.deepEqual(place.upstream.requests.map(({ method, target }) => `${method} ${target}`), ['GET /v1/models?limit=1']);
+});
+
+test('doctor --offline asks nobody, and skips the checks that would', async (t) => {
+  const place = await healthy(t);
+  place.args = ['--offline'];
+  const { findings, checks } = await place.examine();
+  assert.deepEqual(findings, []);
+  assert.equal(place.upstream.connections, 0);
+  assert.deepEqual(checks.filter(({ skipped }) => skipped).map(({ name }) => name), ['reachability', 'keys', 'clock', 'loop']);
+});
+
+test('doctor tells of wrong use', async () => {
+  const { code, output } = await run(['doctor', '--ofline']);
+  assert.deepEqual([code, /did you mean --offline/.test(output)], [64, true], output);
+});
+
+/** [what is planted, how, the check that finds it, where, what, cure, how many findings] */
 const faults = [
   ['a configuration that others may write to', (place) => { place.mode = 0o602; },
     'permissions', /config\.yaml$/, /everybody may write to it/, /chmod o-w/],
@@ -154,7 +194,7 @@ const faults = [
   ['a certificate that expires soon', (place, t) => overTls(place, t, 'soon'),
     'certificates', /providers\.alpha/, /expires in 3 days/, /renewed/],
   ['a clock that is off', (place) => answering(place, free({ headers: { date: new Date(Date.now() + 3_600_000).toUTCString() } })),
-    'clock', /this machine/, /3(599|600) s behind the clock of alpha/, /synchronize it/],
+    'clock', /this machine/, /3(59\d|600) s behind the clock of alpha/, /synchronize it/],
   ['a proxy that is not there', async (place) => {
     place.config.providers[0].base_url = 'https://provider.example';
     place.env.HTTPS_PROXY = `http://127.0.0.1:${await freePort()}`;
@@ -189,15 +229,30 @@ const faults = [
     await place.relay.printed(/reload/);
     place.args = [];
   }, 'running', /running relay/, /last reload was refused: .*policy\.lua/, /correct the file/],
+  ['an adapter that drops the betas', (place) => adapter(place, 'anthropic', "return { defaults = { base_url = 'https://api.anthropic.com' }, "
+    + "check = function() return { path = '/v1/models' } end, prepare = function(request) request:pass() request:header('anthropic-beta', '') end }"),
+  'contract', /anthropic-beta arrive byte for byte/, /anthropic-beta arrived as nothing/, /adapter in providers/, 2],
+  ['a policy that removes the member of a beta', (place) => policy(place, `exchange:remove('context_management') ${serve}`),
+    'contract', /a beta and its member/, /beta arrives without its member context_management/, /policy\.lua/],
+  ['a policy that changes the system prompt', (place) => policy(place, `exchange:rewrite('system', '[]') ${serve}`),
+    'contract', /byte for byte/, /system is changed/, /policy\.lua/],
+  ['a policy that removes safeguards', (place) => policy(place, `exchange:remove('safeguards') ${serve}`),
+    'contract', /safeguards/, /safeguards are removed/, /policy\.lua/],
+  ['a policy that words errors anew', (place) => policy(place, `local outcome = exchange:first(relay.upstreams(exchange))
+    if outcome and outcome.status == 400 then return exchange:respond{ status = 400, body = { oops = true } } end return outcome`),
+  'contract', /errors of the provider/, /body of an error is changed/, /policy\.lua/],
+  ['a policy that shortens retry-after', (place) => policy(place, `local outcome = exchange:first(relay.upstreams(exchange))
+    if outcome and outcome.status == 429 then return exchange:respond{ status = 429, headers = { ['retry-after'] = '5' }, body = {} } end return outcome`),
+  'contract', /retry-after/, /retry-after 10800 arrives as 5/, /policy\.lua/],
 ];
 
-for (const [name, plant, check, where, what, cure] of faults) {
+for (const [name, plant, check, where, what, cure, count = 1] of faults) {
   test(`doctor finds ${name}`, async (t) => {
     const place = await healthy(t);
     await plant(place, t);
     const { code, findings } = await place.examine();
     assert.equal(code, 1);
-    assert.equal(findings.length, 1, JSON.stringify(findings, null, 1));
+    assert.equal(findings.length, count, JSON.stringify(findings, null, 1));
     const [found] = findings;
     assert.equal(found.check, check, JSON.stringify(found));
     assert.match(found.where, where);

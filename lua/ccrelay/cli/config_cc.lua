@@ -5,9 +5,9 @@ local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local claude_settings = require 'ccrelay.cli.claude_settings'
+local client_key = require 'ccrelay.cli.client_key'
 local config = require 'ccrelay.config'
 local config_loader = require 'ccrelay.cli.config_loader'
-local fault = require 'ccrelay.util.fault'
 local options = require 'ccrelay.cli.options'
 
 local M = {}
@@ -30,24 +30,6 @@ M.verbs = {
 local function fail(verb, message, code)
   io.stderr:write(('ccrelay config cc %s: %s\n'):format(verb, message))
   return code or codes.failure
-end
-
--- The key a client sends: that of a named client, else the first of server.auth.
-local function key_of(auth, name)
-  for _, one in ipairs(auth.clients or {}) do
-    if one.name == name then return one.key end
-  end
-  if name then return nil, ('server.auth.clients has no "%s"'):format(fault.printable(name)) end
-  local bearer = auth.bearer_secret ~= '' and auth.bearer_secret or nil
-  local key = (auth.api_key or {})[1] or bearer
-  if key then return key end
-  local clients = auth.clients or {}
-  if #clients == 1 then return clients[1].key end
-  return nil, #clients == 0 and 'the configuration asks for no key' or 'there are several clients; choose with --client'
-end
-
-local function asks_for_key(auth)
-  return #(auth.api_key or {}) + #(auth.clients or {}) > 0 or auth.bearer_secret ~= ''
 end
 
 local function url_of(server, given)
@@ -88,9 +70,10 @@ end
 
 -- Tells whether to write apiKeyHelper; nil and a message when there is no key for it.
 local function is_key_due(auth, values)
-  local due = values.key or (asks_for_key(auth) and (values.client or not auth.allow_subscription) and 'yes' or 'no')
+  local needed = client_key.is_needed(auth) and (values.client or not auth.allow_subscription)
+  local due = values.key or (needed and 'yes' or 'no')
   if due == 'no' then return false end
-  local key, message = key_of(auth, values.client)
+  local key, message = client_key.of(auth, values.client)
   if not key then return nil, message end
   return true
 end
@@ -117,7 +100,7 @@ local function tell(path, members, replaced, auth)
     io.stdout:write(name, ' had another value; ccrelay config cc remove puts it back\n')
   end
   if members[2] then return warn(path) end
-  if asks_for_key(auth) then io.stdout:write('no key was set: Claude Code sends its own credential\n') end
+  if client_key.is_needed(auth) then io.stdout:write('no key was set: Claude Code sends its own credential\n') end
 end
 
 function M.init(values)
@@ -150,7 +133,7 @@ end
 function M.key(values)
   local configuration = config_loader.load(values, { only = { 'server' } })
   if not configuration then return codes.configuration end
-  local key, message = key_of(configuration.server.auth, values.client)
+  local key, message = client_key.of(configuration.server.auth, values.client)
   if not key then return fail('key', message) end
   io.stdout:write(key, '\n')
   return codes.ok

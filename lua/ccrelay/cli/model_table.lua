@@ -9,8 +9,10 @@ local USUAL = { 'claude-opus-4-5', 'claude-sonnet-4-5', 'claude-haiku-4-5-202510
 local OTHER = 'any other name'
 local MOST_ROWS, WIDEST = 100, 40
 
--- The models that Claude Code asks for, and every model that the configuration names.
-local function models_of(generation)
+--- Returns the models that Claude Code asks for, and every model that the configuration names.
+---@param generation ccrelay.Generation
+---@return string[]
+function M.models(generation)
   local list, seen = {}, {}
   local function add(names)
     for _, name in ipairs(names or {}) do
@@ -56,7 +58,7 @@ end
 ---@param generation ccrelay.Generation
 ---@return string[]
 function M.lines(generation)
-  local rows, models = {}, models_of(generation)
+  local rows, models = {}, M.models(generation)
   for index = 1, math.min(#models, MOST_ROWS) do rows[index] = { models[index], M.row(generation, models[index]) } end
   rows[#rows + 1] = { OTHER, M.row(generation, OTHER) }
   local lines = lines_of(rows)
@@ -77,7 +79,7 @@ end
 ---@param generation ccrelay.Generation
 ---@return ccrelay.Provider[]
 function M.never_asked(generation)
-  local asked, list, models = {}, {}, models_of(generation)
+  local asked, list, models = {}, {}, M.models(generation)
   models[#models + 1] = OTHER
   for _, model in ipairs(models) do
     for _, one in ipairs(candidates.plan(generation, model)) do asked[one.key.provider] = true end

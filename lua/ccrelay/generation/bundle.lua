@@ -26,6 +26,11 @@ local LARGE_HEAP_KB = 8192
 ---@field tls string? digest of the files of server.tls
 ---@field faults ccrelay.Fault[]? why the files cannot be read; then all other fields are empty
 
+---@class ccrelay.Replacement
+---@field configuration fun(configuration: table): table changes the complete configuration
+---@field providers fun(list: table[], adapters: table<string, table>): table[], table<string, table> changes the
+---entries of all providers, also of those that the policy declares, and their adapters
+
 ---@class ccrelay.RunOptions
 ---@field config string? path
 ---@field data table? a configuration as tables, instead of a file
@@ -36,6 +41,7 @@ local LARGE_HEAP_KB = 8192
 ---@field insecure boolean
 ---@field watch boolean
 ---@field tls {cert: string, key: string}? the files that listeners use
+---@field replace ccrelay.Replacement? what a relay for tests runs with instead
 
 local function fault(path, message)
   return nil, { { file = path, path = '', message = message } }
@@ -145,6 +151,8 @@ local function build(bundle, options)
     check_permissions = not options.insecure,
   }
   if not configuration then return nil, notes end
+  local replace = options.replace
+  if replace then configuration = replace.configuration(configuration) end
   local built, more = generation.build {
     configuration = configuration,
     adapters = adapters,
@@ -152,6 +160,7 @@ local function build(bundle, options)
     policy_path = bundle.policy and bundle.policy.path,
     policy_text = bundle.policy and bundle.policy.text,
     instead = bundle.instead,
+    replace = replace,
   }
   if not built then return nil, more end
   for _, warning in ipairs(more) do notes[#notes + 1] = warning end

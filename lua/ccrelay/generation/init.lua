@@ -307,6 +307,7 @@ end
 ---@field policy_text string? the policy itself, instead of that of routing.strategy
 ---@field instead ccrelay.Script? the policy that serves while that one is quarantined
 ---@field env (fun(name: string): string?)?
+---@field replace ccrelay.Replacement? of bundle.lua
 
 --- Builds a generation. The current one does not change.
 ---@param options ccrelay.BuildOptions
@@ -331,6 +332,10 @@ function M.build(options)
     warnings = faults
     self.configuration = setmetatable({ providers = list }, { __index = configuration })
     self.logger = logger.new(self.configuration, terminal_of(configuration))
+  end
+  if options.replace then
+    options = setmetatable({}, { __index = options })
+    list, options.adapters = options.replace.providers(list, options.adapters)
   end
   for _, settings in ipairs(list) do self.provider_names[settings.name] = true end
   local faults = add_providers(self, list, options, warnings)

@@ -79,6 +79,7 @@ end
 ---@param spec ccrelay.FetchSpec
 ---@return ccrelay.Fetched? answer
 ---@return string? message
+---@return string? part of the body that came before the failure
 function M.send(spec)
   local url, target = split(spec.url)
   if not url then return nil, '"' .. spec.url .. '" is no http or https address' end
@@ -98,7 +99,9 @@ function M.send(spec)
   if id < 0 then return nil, 'the request cannot be sent: ' .. ffi.string(C.cc_error_text(id)) end
   local fetched = task.await(id)
   local failure = task.failure(fetched)
-  if failure then return nil, fetched and failure .. ', at ' .. host_of(url) or failure end
+  if failure then
+    return nil, fetched and failure .. ', at ' .. host_of(url) or failure, fetched and slice.text(fetched.body)
+  end
   return { status = fetched.status, body = slice.text(fetched.body), header = function(name)
     return header_of(id, name)
   end }

@@ -10,11 +10,12 @@ M.usage = [[
 usage: ccrelay doctor [POLICY.lua] [--config F] [--offline] [--json]
 
 Checks the configuration, permissions of files, addresses to listen on, the running relay, the settings
-of Claude Code, the credentials of each provider, and whether each provider can be reached. Each
-finding says what is wrong, where, and its cure.
+of Claude Code, the credentials of each provider, and whether each provider can be reached. Then starts
+a second relay with the same policy and a mock provider on loopback, and checks that Claude Code gets
+from it what it needs. Each finding says what is wrong, where, and its cure.
 
-It costs nothing: providers get connections and GET requests only, and the running relay is asked for
-its status. Secrets are never shown.
+It costs nothing: providers are asked for lists of models or for a count of tokens, which are free of
+charge, and the running relay for its status. Secrets are never shown.
 
   --config F               the configuration; else the first file found, see ccrelay help config
   --offline                ask no other machine

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Runs the checks of ccrelay doctor: each file in checks/ is one. It guarantees that no check sends a request that a
--- provider charges for: what goes to providers is GET or a connection without a request.
+-- Runs the checks of ccrelay doctor: each file in checks/ is one. It guarantees that no request is sent that a provider
+-- charges for: a provider gets only what its adapter declares as free of charge.
 local config = require 'ccrelay.config'
 local file = require 'ccrelay.config.file'
+local second_relay = require 'ccrelay.cli.doctor.second_relay'
 local task = require 'ccrelay.sched.task'
 
 local M = {}
@@ -38,6 +39,7 @@ local M = {}
 ---@field bundle ccrelay.Bundle? set by the check of the configuration
 ---@field generation ccrelay.Generation? set by it too, if there are no faults
 ---@field running table? /status of the running relay, set by the check of it
+---@field second { port: integer, mock_port: integer }? addresses of the second relay and its mock provider
 ---@field fetched table<ccrelay.Provider, table>? credentials, set by the check of them
 ---@field probes table<ccrelay.Provider, ccrelay.Probe>? see probe.lua
 ---@field results ccrelay.CheckResult[]
@@ -92,7 +94,9 @@ end
 ---@param options ccrelay.DoctorOptions
 ---@return ccrelay.CheckResult[]
 function M.run(options)
-  local self = setmetatable({ options = options, path = config.find(options.config), results = {} }, Doctor)
+  local second = second_relay.start(options)
+  local self = setmetatable({ options = options, path = config.find(options.config), second = second, results = {} },
+    Doctor)
   return (task.run_alone(function()
     for _, one in ipairs(load_checks()) do run_check(self, one.name, one.check) end
     return self.results

@@ -3,6 +3,7 @@
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local ffi = require 'ffi'
+local lists = require 'ccrelay.util.lists'
 
 local IN_USE = 'stop the program that uses it (ss -ltnp shows it), or choose another port'
 
@@ -40,10 +41,7 @@ end
 local function is_own(doctor, key, text)
   if not doctor.running then return false end
   if key == 'admin.listen' or doctor.running.refuses then return true end
-  for _, own in ipairs(doctor.running.listen) do
-    if own == text then return true end
-  end
-  return false
+  return lists.contains(doctor.running.listen, text)
 end
 
 local function check(doctor, key, text)

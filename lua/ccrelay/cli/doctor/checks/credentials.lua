@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Fetches the credentials of each provider that has a source of them, as the first request would; with --offline it
--- looks only at what can be seen without a request. Keys are checked in keys.lua.
+-- looks only at what can be seen without a request; credentials that only a request can show are no finding. Keys are
+-- checked in keys.lua.
 local cures = require 'ccrelay.cli.doctor.cures'
 local host = require 'ccrelay.credentials.host'
 
@@ -22,7 +23,7 @@ end
 local function examine(doctor, provider)
   for _, note in ipairs(provider.scheme.examine and provider.scheme.examine(provider, host.new(os.getenv)) or {}) do
     local what, cure = cures.of_message(note.message)
-    doctor:add(where_of(doctor, provider), what, cure)
+    if not note.message:find 'at the first request' then doctor:add(where_of(doctor, provider), what, cure) end
   end
 end
 

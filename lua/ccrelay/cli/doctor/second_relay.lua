@@ -1,0 +1,127 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- Starts a second relay on loopback, with the policy, the routing and the clients of a configuration, over a mock
+-- provider. It guarantees that this relay reaches nothing but the mock, sends no real key, and writes no file.
+local C = require 'ccrelay.c'
+local config = require 'ccrelay.config'
+local deep_copy = require 'ccrelay.script.deep_copy'
+local each = require 'ccrelay.util.each'
+local ffi = require 'ffi'
+local master = require 'ccrelay.process.master'
+local mock = require 'ccrelay.cli.doctor.mock'
+local preflight = require 'ccrelay.process.preflight'
+local source = require 'ccrelay.generation.bundle'
+local transparent = require 'ccrelay.config.transparent'
+
+local M = {}
+
+local FAILED = 1
+local HOST = '127.0.0.1'
+
+-- Only these change what a client sees; everything else is as without a configuration. So what is added to the
+-- configuration one day, such as a file to write to, is off here.
+local OF_SERVER = { 'timeout_ms', 'idle_ms', 'total_ms', 'max_body_bytes' }
+local LIMITS = { 'rpm_limit', 'tpm_limit', 'max_concurrent', 'budget_per_day' }
+
+-- ---- What it runs with -------------------------------------------------------------------------
+
+local function without_limits(auth)
+  auth = deep_copy.plain(auth)
+  for _, client in ipairs(auth.clients or {}) do
+    for _, name in ipairs(LIMITS) do client[name] = 0 end
+  end
+  return auth
+end
+
+local function configuration_at(port)
+  return function(configuration)
+    local own = assert(config.load { data = { providers = { { name = 'none', type = 'anthropic' } } } })
+    own.source, own.routing, own.health = configuration.source, deep_copy.plain(configuration.routing),
+      configuration.health
+    own.providers = configuration.providers
+    own.routing.budget_per_day = 0
+    own.server.auth = without_limits(configuration.server.auth)
+    for _, name in ipairs(OF_SERVER) do own.server[name] = configuration.server[name] end
+    own.server.listen, own.server.workers = { ('%s:%d'):format(HOST, port) }, 1
+    own.admin.listen, own.logging.level = 'off', 'error'
+    return own
+  end
+end
+
+local function keys_of(settings, adapter)
+  local keys = {}
+  for index, key in ipairs(settings.keys) do
+    keys[index] = { id = key.id, key = 'doctor-key-' .. index, priority = key.priority, weight = key.weight,
+      org = key.org }
+  end
+  local has_own = adapter.credentials ~= nil and adapter.credentials ~= 'key' or adapter.key_optional
+  if #keys > 0 or not has_own then return keys end
+  return { { id = settings.name .. '/1', key = 'doctor-key', priority = 1, weight = 1 } }
+end
+
+local function mocked(settings, adapter, url)
+  local entry = {}
+  for name, value in each(settings) do entry[name] = value end
+  entry.transparent = transparent.of(settings, adapter)
+  entry.keys, entry.base_url, entry.ca_file = keys_of(settings, adapter), url, nil
+  return entry
+end
+
+-- The mock speaks Anthropic's format, so an adapter of a cloud keeps only what decides over routing.
+local function plain(adapter)
+  if (adapter.credentials or 'key') == 'key' then return adapter end
+  return { models = adapter.models, supports = adapter.supports, counts_cache_reads = adapter.counts_cache_reads }
+end
+
+local function providers_at(port)
+  local url = ('http://%s:%d'):format(HOST, port)
+  return function(list, adapters)
+    local entries, plains = {}, {}
+    for name, adapter in each(adapters) do plains[name] = plain(adapter) end
+    for index, settings in ipairs(list) do entries[index] = mocked(settings, adapters[settings.type] or {}, url) end
+    return entries, plains
+  end
+end
+
+-- ---- Its processes -----------------------------------------------------------------------------
+
+local function run_relay(options, port, mock_port)
+  local run = {
+    config = options.config, policy = options.policy, insecure = true, watch = false,
+    replace = { configuration = configuration_at(port), providers = providers_at(mock_port) },
+  }
+  local bundle = source.read(run)
+  if not bundle then return FAILED end
+  local generation = preflight.build_first(function() return source.build(bundle, run) end)
+  if not generation or C.cc_log_open '/dev/null' ~= C.CC_OK then return FAILED end
+  return (master.run(run, bundle, generation))
+end
+
+local function free_port()
+  local relay = C.cc_open()
+  local number = C.cc_listen(relay, ffi.new('struct cc_listen', {
+    host = { data = HOST, size = #HOST }, port = 0, path = { data = '', size = 0 }, copies = 1,
+    cert = { data = '', size = 0 }, key = { data = '', size = 0 },
+  }))
+  local port = number >= 0 and C.cc_listener_port(relay, number) or 0
+  C.cc_close(relay)
+  return port
+end
+
+local function start(work, ...)
+  local pid = C.cc_child()
+  if pid ~= 0 then return pid > 0 end
+  local ok, code = pcall(work, ...)
+  os.exit(ok and code or FAILED)
+end
+
+--- Starts both; they end with this process. To be called before the process has done anything else, as it forks.
+---@param options ccrelay.DoctorOptions
+---@return { port: integer, mock_port: integer }? addresses nil if they cannot be started
+function M.start(options)
+  local port, mock_port = free_port(), free_port()
+  if port == 0 or mock_port == 0 then return nil end
+  if not start(mock.serve, mock_port) or not start(run_relay, options, port, mock_port) then return nil end
+  return { port = port, mock_port = mock_port }
+end
+
+return M
