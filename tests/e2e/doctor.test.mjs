@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ccrelay doctor finds each fault that is planted here, says where it is and what to do, and finds nothing else.
 import assert from 'node:assert/strict';
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { execFileSync } from 'node:child_process';
 import https from 'node:https';
 import net from 'node:net';
@@ -112,15 +112,18 @@ function adapter(place, name, text) {
   place.env.CCRELAY_ROOT = own;
 }
 
-test('the second relay asks no provider, also none that a policy declares', async (t) => {
+test('the second relay asks no provider, also none that a policy declares, and writes no file', async (t) => {
   const place = await healthy(t);
   policy(place, serve);
+  place.env.STATE_DIRECTORY = path.join(place.relay.folder, 'state');
+  mkdirSync(place.env.STATE_DIRECTORY);
   place.file('policy.lua', `local relay = require 'ccrelay'
     relay.provider { name = 'declared', type = 'anthropic', base_url = '${place.upstream.url}', transparent = false, keys = { { key = '${secret('alpha')}' } } }
     return function(exchange) ${serve} end`);
   const { code, findings, checks } = await place.examine();
   assert.deepEqual([code, findings], [0, []]);
   assert.equal(checks.find(({ name }) => name === 'contract').skipped, undefined);
+  assert.deepEqual(readdirSync(place.env.STATE_DIRECTORY), []);
   assert.deepEqual(place.upstream.requests.map(({ method, target }) => `${method} ${target}`), ['GET /v1/models?limit=1']);
 });
 

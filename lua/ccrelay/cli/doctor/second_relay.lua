@@ -18,7 +18,7 @@ local FAILED = 1
 local HOST = '127.0.0.1'
 
 -- Only these change what a client sees; everything else is as without a configuration. So what is added to the
--- configuration one day, such as a file to write to, is off here.
+-- configuration one day, such as a file to write to, is off here, and so is what the environment sets.
 local OF_SERVER = { 'timeout_ms', 'idle_ms', 'total_ms', 'max_body_bytes' }
 local LIMITS = { 'rpm_limit', 'tpm_limit', 'max_concurrent', 'budget_per_day' }
 
@@ -32,9 +32,11 @@ local function without_limits(auth)
   return auth
 end
 
+local function unset() return nil end
+
 local function configuration_at(port)
   return function(configuration)
-    local own = assert(config.load { data = { providers = { { name = 'none', type = 'anthropic' } } } })
+    local own = assert(config.load { data = { providers = { { name = 'none', type = 'anthropic' } } }, env = unset })
     own.source, own.routing, own.health = configuration.source, deep_copy.plain(configuration.routing),
       configuration.health
     own.providers = configuration.providers
@@ -42,7 +44,7 @@ local function configuration_at(port)
     own.server.auth = without_limits(configuration.server.auth)
     for _, name in ipairs(OF_SERVER) do own.server[name] = configuration.server[name] end
     own.server.listen, own.server.workers = { ('%s:%d'):format(HOST, port) }, 1
-    own.admin.listen, own.logging.level = 'off', 'error'
+    own.server.recent_exchanges, own.admin.listen, own.logging.level = 0, 'off', 'error'
     return own
   end
 end
