@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The contract of Claude Code with a gateway, one rule a row (code.claude.com/docs/en/llm-gateway-protocol). A row
 -- sends requests to the second relay and returns what breaks the rule, or nil.
+local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
 local mock = require 'ccrelay.cli.doctor.mock'
 
@@ -57,7 +58,7 @@ local function arrives(client, headers)
   local wrong = not_200(client:post(client:body 'hello', { headers = headers }))
   if wrong then return wrong end
   local last = client:last().headers
-  for name, value in pairs(headers) do
+  for name, value in each(headers) do
     if last[name] ~= value then
       return ('%s arrived as %s'):format(name, last[name] and '"' .. last[name] .. '"' or 'nothing')
     end
@@ -91,7 +92,7 @@ local function bytes(client)
   local wrong = not_200(client:post(body))
   if wrong then return wrong end
   local arrived = client:last().body
-  for name, text in pairs { system = SYSTEM, tools = TOOLS, doctor_unknown = UNKNOWN, messages = SIGNED } do
+  for name, text in each { system = SYSTEM, tools = TOOLS, doctor_unknown = UNKNOWN, messages = SIGNED } do
     if not arrived:find(('"%s":%s'):format(name, text), 1, true) then
       return name == 'doctor_unknown' and 'an unknown member of the body is changed or missing'
         or ('%s is changed, which makes signatures of thinking blocks invalid'):format(name)
@@ -123,7 +124,7 @@ local function headers(client)
   local answer = client:post(client:body 'hello')
   local wrong = not_200(answer)
   if wrong then return wrong end
-  for name, value in pairs(mock.HEADERS) do
+  for name, value in each(mock.HEADERS) do
     if answer.headers[name] ~= value then
       return ('%s of the answer arrives as %s'):format(name, answer.headers[name] or 'nothing')
     end
