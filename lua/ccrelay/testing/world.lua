@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The state of the scripted C side: its clock, which only events move, its exchanges, and the events to come.
 local each = require 'ccrelay.util.each'
+local event_queue = require 'ccrelay.testing.event_queue'
 local ffi = require 'ffi'
 local real = require 'ccrelay.c'
 
@@ -29,22 +30,16 @@ end
 local function post(delay, kind, id, detail)
   state.count = state.count + 1
   local event = { due = state.now + delay, order = state.count, type = kind, id = id, detail = detail or 0 }
-  state.events[#state.events + 1] = event
+  event_queue.add(state.events, event)
   return event
 end
 
 local function drop(event)
-  for index, other in ipairs(state.events) do
-    if other == event then return table.remove(state.events, index) end
-  end
+  event.dropped = true
 end
 
 local function next_event()
-  local best
-  for _, event in ipairs(state.events) do
-    if not best or event.due < best.due or event.due == best.due and event.order < best.order then best = event end
-  end
-  return drop(best)
+  return event_queue.take(state.events)
 end
 
 -- Returns a header by its name in any case. A value that is a list stands for several lines of one name.
