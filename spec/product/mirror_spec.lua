@@ -15,7 +15,10 @@ local function specs()
   return list
 end
 
-local TOPICS = { ['config/blocks'] = true, ['config/hostile'] = true, ['config/skipped'] = true }
+local TOPICS = {
+  ['config/blocks'] = true, ['config/hostile_toml'] = true, ['config/hostile_yaml'] = true,
+  ['config/hostile_yaml_many'] = true, ['config/skipped'] = true,
+}
 
 it('every spec has the module of its name', function()
   local found = specs()

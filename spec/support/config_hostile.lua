@@ -1,5 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Harmful configuration files. Each must be handled quickly and in little memory.
+-- Harmful configuration files, each of which is loaded by a process of its own that reports how much memory it needed.
+-- The bound on processor time is three times the promise, for slow machines and sanitizers.
+local helper = require 'support.config_helper'
+
+local MOST_MEBIBYTES = 64
+local SANITIZED_MEBIBYTES = 40
 local MEBIBYTE = 1024 * 1024
 local FULL = 4 * MEBIBYTE - 64
 
@@ -26,7 +31,7 @@ local function provider_keys(count)
   return 'providers:\n  - name: a\n    type: zai\n    keys:\n' .. ('      - key: x\n'):rep(count)
 end
 
-return {
+local CASES = {
   { 'yaml', 'alias bomb', bomb },
   { 'yaml', 'cycle', function() return 'a: &a {b: *a}\n' end },
   { 'yaml', 'merge bomb', function()
@@ -101,3 +106,67 @@ return {
   { 'toml', 'unfinished header', function() return '[\n' end },
   { 'toml', 'NaN', function() return 'server.timeout_ms=nan' end },
 }
+
+local M = {}
+
+local script = [[
+package.path = './lua/?.lua;./lua/?/init.lua;' .. package.path
+local config = require 'ccrelay.config'
+local got, faults = config.load { path = arg[1], dir = arg[2], env = function() end }
+local peak
+for line in io.lines '/proc/self/status' do peak = peak or line:match 'VmHWM:%s*(%d+)' end
+print(got and 'accepted' or 'refused', math.ceil(peak / 1024), got and '' or config.text(faults[1]))
+]]
+
+local folder, most
+
+local function run(path)
+  local command = 'ulimit -t 3; luajit %s/load.lua %s %s 2>&1'
+  local pipe = assert(io.popen(command:format(folder, path, helper.tree())))
+  local answer = pipe:read '*a'
+  pipe:close()
+  local verdict, peak = answer:match '^(%a+)\t(%d+)'
+  return verdict or answer, tonumber(peak)
+end
+
+--- Makes the folder and loads a good file; for setup.
+function M.start()
+  folder = helper.folder()
+  helper.write(folder .. '/load.lua', script)
+  helper.write(folder .. '/good.yaml', 'routing: {}')
+  local verdict, peak = run(folder .. '/good.yaml')
+  assert(verdict == 'accepted', verdict)
+  most = peak < SANITIZED_MEBIBYTES and MOST_MEBIBYTES or nil
+  if not most then print 'the library is built with sanitizers: memory is not judged' end
+end
+
+--- Removes the folder; for teardown.
+function M.stop() helper.remove(folder) end
+
+--- Returns the hostile files of a format.
+---@param format 'yaml'|'toml'
+---@param many boolean? those that consist of many of something, or the others; nil: all
+---@return { name: string, make: fun(): string }[]
+function M.files(format, many)
+  local list = {}
+  for _, case in ipairs(CASES) do
+    local is_many = case[2]:find '^many ' ~= nil
+    if case[1] == format and (many == nil or many == is_many) then
+      list[#list + 1] = { name = case[2], make = case[3] }
+    end
+  end
+  return list
+end
+
+--- Loads a text and raises an error unless it is refused within the bounds.
+---@param format 'yaml'|'toml'
+---@param text string
+function M.check(format, text)
+  local path = ('%s/hostile.%s'):format(folder, format)
+  helper.write(path, text)
+  local verdict, peak = run(path)
+  assert(verdict == 'refused', verdict)
+  assert(not most or peak < most, ('%d MiB'):format(peak))
+end
+
+return M

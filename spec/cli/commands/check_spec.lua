@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- ccrelay check, as the program does it. Its warnings are in spec/product/check_warnings_spec.lua.
+-- ccrelay check, as the program does it. Warnings: spec/product/check_warnings_spec.lua and check_policy_spec.lua.
 local check_program = require 'support.check_program'
 
 local has, run, PAGE = check_program.has, check_program.run, check_program.PAGE
