@@ -6,12 +6,20 @@
 #include "api/types.h"
 #pragma GCC visibility push(default)
 
+enum cc_tier {
+  CC_STANDARD,
+  CC_PRIORITY,
+  CC_BATCH
+}; // usage.service_tier; standard if the provider says nothing
+
 struct cc_usage { // tokens as the provider counted them; the last figure of each counts
   double input;
   double output;
   double cache_read;
   double cache_5m;
   double cache_1h;
+  uint8_t tier; // enum cc_tier
+  bool fast;    // usage.speed is "fast"
 };
 
 struct cc_outcome {

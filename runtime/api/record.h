@@ -10,7 +10,7 @@ enum {
   CC_RECORD_SLOT_BYTES = 2048, // of shared memory for each record
   CC_RECORD_CANDIDATES = 16,
   CC_RECORD_ATTEMPTS = 12,
-  CC_RECORD_TEXT_BYTES = 1076,
+  CC_RECORD_TEXT_BYTES = 1070,
   CC_RECORDS_MOST = 1000000,
   CC_RECORDS_OPEN = 256 // records of exchanges under way, for each worker
 };
@@ -59,6 +59,7 @@ struct cc_record {
   cc_record_text id;
   cc_record_text upstream_id; // request id that the provider gave
   cc_record_text client;
+  cc_record_text group; // of the client
   cc_record_text endpoint;
   cc_record_text class_name;
   cc_record_text model;
@@ -77,6 +78,8 @@ struct cc_record {
   bool stream;
   bool refused;
   bool usage_known;
+  uint8_t tier; // enum cc_tier
+  bool fast;
   bool open;
   bool cut;               // not everything had room
   uint16_t attempts_made; // with those that had no room

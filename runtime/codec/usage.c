@@ -6,6 +6,8 @@
 struct figures {
   unsigned known;
   double value[6];
+  int tier; // -1: unknown, as for fast
+  int fast;
 };
 
 enum { INPUT, OUTPUT, CACHE_READ, CACHE_MADE, CACHE_5M, CACHE_1H };
@@ -51,12 +53,24 @@ static void read_cache_creation(struct figures *figures, struct cc_slice object)
     read_figure(figures, &member, CACHE_5M, CACHE_1H);
 }
 
+// A word that is not known, or null, leaves what was read before.
+static void read_service(struct figures *figures, const struct cc_json_member *member) {
+  static const char *const tiers[] = {
+      [CC_STANDARD] = "standard", [CC_PRIORITY] = "priority", [CC_BATCH] = "batch"};
+  if (member->value.data[0] != '"') return;
+  if (cc_json_is(member->key, "service_tier"))
+    for (int tier = CC_STANDARD; tier <= CC_BATCH; tier++)
+      if (cc_json_is(member->value, tiers[tier])) figures->tier = tier;
+  if (cc_json_is(member->key, "speed")) figures->fast = cc_json_is(member->value, "fast");
+}
+
 static void read_usage(struct figures *figures, struct cc_slice object) {
   struct cc_json json;
   struct cc_json_member member;
   enter(&json, object);
   while (cc_json_next_member(&json, &member) == CC_JSON_KEY) {
     read_figure(figures, &member, INPUT, CACHE_MADE);
+    read_service(figures, &member);
     if (cc_json_is(member.key, "cache_creation") && is_object(member.value))
       read_cache_creation(figures, member.value);
   }
@@ -78,6 +92,8 @@ static void apply(const struct figures *figures, struct cc_usage *usage) {
   if (knows(figures, CACHE_READ)) usage->cache_read = value[CACHE_READ];
   if (knows(figures, CACHE_5M)) usage->cache_5m = value[CACHE_5M];
   if (knows(figures, CACHE_1H)) usage->cache_1h = value[CACHE_1H];
+  if (figures->tier >= 0) usage->tier = (uint8_t)figures->tier;
+  if (figures->fast >= 0) usage->fast = figures->fast > 0;
   if (!knows(figures, CACHE_MADE)) return;
   double made = value[CACHE_MADE];
   bool split = knows(figures, CACHE_5M) || knows(figures, CACHE_1H);
@@ -115,7 +131,7 @@ static bool read_answer(struct cc_slice text, struct answer *out) {
   struct cc_json json;
   struct cc_json_member member;
   int token;
-  *out = (struct answer){0};
+  *out = (struct answer){.figures = {.tier = -1, .fast = -1}};
   uint32_t bom = text.size >= 3 && memcmp(text.data, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
   cc_json_init(&json, text.data + bom, text.size - bom);
   if (cc_json_next(&json) != CC_JSON_OBJECT) return false;

@@ -25,6 +25,21 @@ describe('the line of an exchange', function()
     assert.is_nil(fields.error)
   end)
 
+  it('has the cost by routing.prices, and none if that is not known', function()
+    local function cost_at(prices, reply)
+      local self = stage.new { routing = { prices = prices } }
+      self:reply('one', reply)
+      self:request()
+      return self:line().cost
+    end
+    local usage = { input = 1000000, output = 2 }
+    assert.equal('3.00002', cost_at({ ['*'] = { input = 3, output = 10 } }, { usage = usage }))
+    assert.equal('0', cost_at({ ['*'] = { input = 0, output = 0 } }, { usage = usage }))
+    assert.is_nil(cost_at({ ['glm*'] = { input = 3, output = 10 } }, { usage = usage }))
+    assert.is_nil(cost_at({ ['*'] = { input = 3, output = 10 } }, {}))
+    assert.is_nil(cost_at(nil, { usage = usage }))
+  end)
+
   it('has the same fields in JSON', function()
     local self = stage.new { logging = { format = 'json' } }
     self:reply('one', { status = 200, usage = { input = 1, output = 2 } })

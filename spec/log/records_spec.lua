@@ -46,6 +46,19 @@ describe('the record of an exchange', function()
     assert.is_false(attempt.unsent)
   end)
 
+  it('has what the exchange has cost, and how the provider served it', function()
+    local self = stage.new { routing = { prices = { ['*'] = { input = 1, output = 2 } } } }
+    self:reply('one', { usage = { input = 1000000, output = 500000, tier = C.CC_BATCH, fast = true } },
+      { usage = { input = 0, output = 0 } })
+    self:request()
+    local record = latest()
+    assert.same({ 2, 'batch', true }, { record.cost, record.tier, record.fast })
+    self:request()
+    record = latest()
+    assert.same({ 0, false }, { record.cost, record.fast })
+    assert.is_nil(record.tier)
+  end)
+
   it('tells each attempt, its cause and its times', function()
     local self = stage.new { providers = { provider 'a', provider 'b', provider 'c' } }
     self:reply('a', { error = 'CC_EREFUSED', detail = 'ECONNREFUSED', after = 3 })

@@ -5,6 +5,7 @@ local accounts = require 'ccrelay.limits.accounts'
 local cell = require 'ccrelay.shared.cell'
 local database = require 'ccrelay.usage.database'
 local periods = require 'ccrelay.limits.periods'
+local records = require 'ccrelay.log.records'
 local stage = require 'support.stage'
 local store = require 'ccrelay.usage.store'
 
@@ -172,4 +173,117 @@ it('undoes a batch that fails, and writes it when that is possible', function()
   assert.is_nil(one.fault)
   one:close()
   assert.same({ { 1000000 } }, rows('SELECT amount FROM spent WHERE amount > 0', 'n'))
+end)
+
+describe('usage', function()
+  local function served(client, more)
+    local record = { at = C.cc_time(), endpoint = 'messages', client = client, provider = 'p', key = 'p/1', status = 200,
+      model = 'opus', sent_model = 'opus-5', cost = 0.5, fast = false,
+      tokens = { input = 1, output = 2, cache_read = 3, cache_write_5m = 4, cache_write_1h = 5 } }
+    for name, value in pairs(more or {}) do record[name] = value or nil end
+    return record
+  end
+
+  local list, lost
+  local read = records.read
+
+  before_each(function()
+    list, lost = {}, 0
+    C.cc_cell_set(cell.number 'usage:relay', 0)
+    records.read = function(from)
+      local after = {}
+      for index = from + 1, #list do after[#after + 1] = list[index] end
+      return after, #list, lost
+    end
+  end)
+
+  after_each(function() records.read = read end)
+
+  local function kept(columns, kinds)
+    return rows('SELECT ' .. columns .. ' FROM usage ORDER BY client, requests DESC', kinds)
+  end
+
+  it('is summed up by client and day', function()
+    local one = started()
+    list = { served 'a', served 'a', served('b', { tier = 'batch', fast = true, group = 'team' }) }
+    one:tick()
+    list[#list + 1] = served 'a'
+    one:tick()
+    one:close()
+    local today = os.date('!%Y-%m-%d', C.cc_time() / 1000)
+    assert.same({ { today, 'a', '', 'p', 'p/1', 'opus', 'opus-5', '', '' },
+      { today, 'b', 'team', 'p', 'p/1', 'opus', 'opus-5', 'batch', 'fast' } },
+      kept('day, client, client_group, provider, key, model, sent_model, tier, speed', 'ttttttttt'))
+    assert.same({ { 3, 0, 3, 6, 9, 12, 15, 1.5, 0 }, { 1, 0, 1, 2, 3, 4, 5, 0.5, 0 } }, kept('requests, errors, '
+      .. 'input, output, cache_read, cache_write_5m, cache_write_1h, cost, cost_unknown', 'nnnnnnnnn'))
+  end)
+
+  it('tells an unknown cost from a cost of 0, and counts errors', function()
+    local one = started()
+    list = { served('a', { cost = false }), served('b', { cost = 0 }), served('c', { status = 529, cost = false }),
+      served('d', { error = 'CC_ERESET' }), served('e', { endpoint = 'count_tokens' }) }
+    one:tick()
+    one:close()
+    assert.same({ { 'a', 0, 1, 0 }, { 'b', 0, 0, 0 }, { 'c', 0, 0, 1 }, { 'd', 0.5, 0, 1 } },
+      kept('client, cost, cost_unknown, errors', 'tnnn'))
+  end)
+
+  it('is counted once, though the helper is replaced', function()
+    local one = started()
+    list = { served 'a' }
+    one:tick()
+    one:close()
+    list[2] = served 'a'
+    local two = new()
+    two:open()
+    two:tick()
+    two:close()
+    assert.same({ { 2 } }, kept('requests', 'n'))
+  end)
+
+  it('of the next relay is counted from its first record on', function()
+    local one = started()
+    list = { served 'a', served 'a' }
+    one:tick()
+    one:close()
+    C.cc_cell_set(cell.number 'usage:relay', 0)
+    list = { served 'a' }
+    one = started()
+    one:tick()
+    one:close()
+    assert.same({ { 3 } }, kept('requests', 'n'))
+  end)
+
+  it('that could not be written is written later', function()
+    local one = started()
+    one.database:run 'CREATE TRIGGER refuse BEFORE INSERT ON usage BEGIN SELECT raise(ABORT, \'disk is full\'); END'
+    list = { served 'a' }
+    one:tick()
+    assert.matches('disk is full', one.fault)
+    local opened = assert(database.open(path()))
+    opened:run 'DROP TRIGGER refuse'
+    opened:close()
+    stage.advance(1000)
+    one:tick()
+    one:tick()
+    one:close()
+    assert.same({ { 1 } }, kept('requests', 'n'))
+  end)
+
+  it('that was overwritten before it was read is reported', function()
+    local one = started()
+    list, lost = { served 'a' }, 7
+    one:tick()
+    one:close()
+    assert.matches('^warn usage: 7 exchanges are not counted', said[1])
+  end)
+
+  it('has a bounded number of rows a day, whatever models clients name', function()
+    local one = started()
+    for index = 1, 20010 do list[index] = served('a', { model = 'm' .. index, sent_model = 'm' .. index }) end
+    one:tick()
+    one:close()
+    assert.same({ { 20001, 20010 } }, rows('SELECT count(*), sum(requests) FROM usage', 'nn'))
+    assert.same({ { 10 } }, rows("SELECT requests FROM usage WHERE model = 'other'", 'n'))
+  end)
 end)

@@ -120,12 +120,13 @@ function M.finish(exchange)
   count_coalescing.leave(exchange)
   local upstream = chosen and chosen.upstream or nil
   tell_policy(exchange, upstream)
-  exchange_counters.add(exchange, report, upstream and upstream.provider, cost_of(exchange, upstream))
+  local cost = cost_of(exchange, upstream)
+  exchange_counters.add(exchange, report, upstream and upstream.provider, cost)
   local served = upstream and is_served()
   local switched = served and affinity.switch(exchange, upstream.key) or nil
-  access.write(exchange, report, upstream, switched)
+  access.write(exchange, report, upstream, cost, switched)
   local lost = switched and affinity.lost(exchange, upstream.key)
-  record_writer.write(exchange, report, chosen, switched, lost)
+  record_writer.write(exchange, report, chosen, cost, switched, lost)
   if served then affinity.record(exchange, upstream.key, report.usage) end
 end
 

@@ -113,6 +113,9 @@ local function round(milliseconds)
   return math.floor(milliseconds * 10 + 0.5) / 10
 end
 
+-- Costs differ by orders of magnitude.
+local function rounded_cost(cost) return tonumber(string.format('%.6g', cost)) end
+
 local function put_answer(exchange, at, report)
   local detail, queue = detail_of(exchange), exchange.queue
   at = put(at, 'status', report.status)
@@ -139,8 +142,9 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param report ffi.cdata* struct cc_report
 ---@param upstream ccrelay.Upstream? the one whose answer the client got
+---@param cost number? in the currency of routing.prices; nil: unknown
 ---@param switched string? what changed since the conversation's last request: 'key', 'org' or 'provider'
-function M.write(exchange, report, upstream, switched)
+function M.write(exchange, report, upstream, cost, switched)
   local logger, cache, level = exchange.generation.logger, exchange.cache, level_of(exchange, upstream, report)
   if not logger:writes(level) then return end
   local at = put(0, 'id', exchange.id)
@@ -155,6 +159,7 @@ function M.write(exchange, report, upstream, switched)
   at = put(at, 'switched', switched)
   at = put_answer(exchange, at, report)
   at = put_usage(at, report)
+  at = put(at, 'cost', cost and (cost > 0 or report.usage_known) and rounded_cost(cost) or nil)
   local last = exchange.outcomes[#exchange.outcomes]
   at = put(at, 'changed_bytes', last and last.changed_bytes or nil)
   at = put(at, 'prefix_broken', exchange.prefix_broken or nil)

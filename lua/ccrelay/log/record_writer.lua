@@ -38,6 +38,7 @@ end
 local function put_request(exchange, cache, clean)
   record.id = put(exchange.id)
   record.client = put(exchange.client.name)
+  record.group = put(exchange.client.group)
   record.endpoint = put(exchange.endpoint)
   record.class_name = put(cache.class)
   record.model = put(cache.original_model and clean(cache.original_model))
@@ -65,6 +66,7 @@ local function put_usage(report)
   record.cache_read_tokens = usage.cache_read
   record.cache_write_5m_tokens = usage.cache_5m
   record.cache_write_1h_tokens = usage.cache_1h
+  record.tier, record.fast = usage.tier, usage.fast
 end
 
 local function put_upstream(upstream, attempt, clean)
@@ -179,9 +181,10 @@ local function write() C.cc_record_write(record) end
 ---@param exchange ccrelay.Exchange
 ---@param report ffi.cdata* struct cc_report
 ---@param chosen ccrelay.Attempt|false|nil the attempt whose answer the client got
+---@param cost number? in the currency of routing.prices; nil: unknown
 ---@param switched string? what changed since the conversation's last request: 'key', 'org' or 'provider'
 ---@param switch_tokens number? tokens of the prompt cache that were lost by that
-function M.write(exchange, report, chosen, switched, switch_tokens)
+function M.write(exchange, report, chosen, cost, switched, switch_tokens)
   if not is_on() or exchange.log and exchange.log.minor then return end
   local clean, cache = exchange.generation.logger.clean, exchange.cache
   local served = chosen and chosen.upstream
@@ -189,6 +192,7 @@ function M.write(exchange, report, chosen, switched, switch_tokens)
   put_request(exchange, cache, clean)
   put_report(exchange, report)
   if report.usage_known then put_usage(report) end
+  if cost then record.cost = cost end
   if served then put_upstream(served, chosen, clean) end
   if switched then record.switched, record.switch_tokens = put(switched), switch_tokens or -1 end
   local outcomes = exchange.outcomes

@@ -11,6 +11,7 @@ local record_writer = require 'ccrelay.log.record_writer'
 ---@field upstream_id string? request id that the provider gave
 ---@field at number ms since 1970 when it began
 ---@field client string?
+---@field group string? of the client
 ---@field endpoint string? messages, count_tokens or passthrough
 ---@field class string? of the request, as Claude Code declares it
 ---@field model string? that the client asked for
@@ -30,6 +31,8 @@ local record_writer = require 'ccrelay.log.record_writer'
 ---@field response_bytes number
 ---@field changed_bytes number? of the request, by edits
 ---@field tokens { input: number, output: number, cache_read: number, cache_write_5m: number, cache_write_1h: number }?
+---@field tier 'priority'|'batch'|nil by which the provider served it; nil: standard
+---@field fast boolean whether it was served in fast mode
 ---@field cost number? in the currency of routing.prices
 ---@field attempts ccrelay.RecordAttempt[]
 ---@field attempts_made integer with those that had no room in the record
@@ -65,6 +68,8 @@ local record_writer = require 'ccrelay.log.record_writer'
 local M = {}
 
 M.write = record_writer.write
+
+local TIERS = { [C.CC_PRIORITY] = 'priority', [C.CC_BATCH] = 'batch' }
 
 local found = ffi.new 'struct cc_record'
 
@@ -119,14 +124,16 @@ end
 local function decoded()
   return {
     number = found.number, id = text_at(found.id), upstream_id = text_at(found.upstream_id), at = rounded(found.at),
-    client = text_at(found.client), endpoint = text_at(found.endpoint), class = text_at(found.class_name),
+    client = text_at(found.client), group = text_at(found.group),
+    endpoint = text_at(found.endpoint), class = text_at(found.class_name),
     model = text_at(found.model), stream = found.stream, status = above_zero(found.status),
     error = text_at(found.error), refused = found.refused, provider = text_at(found.provider),
     key = text_at(found.key), sent_model = text_at(found.sent_model), switched = text_at(found.switched),
     switch_tokens = known(found.switch_tokens), total_ms = rounded(found.total_ms),
     first_byte_ms = above_zero(rounded(found.first_byte_ms)), queued_ms = above_zero(rounded(found.queued_ms)),
     request_bytes = found.request_bytes, response_bytes = found.response_bytes,
-    changed_bytes = known(found.changed_bytes), tokens = tokens(), cost = known(found.cost),
+    changed_bytes = known(found.changed_bytes), tokens = tokens(), tier = TIERS[found.tier], fast = found.fast,
+    cost = known(found.cost),
     attempts = list_of(found.attempts, attempt_at), attempts_made = found.attempts_made,
     candidates = list_of(found.candidates, candidate_at), worker = found.worker,
     trace_id = text_at(found.trace_id), span_id = text_at(found.span_id), open = found.open, cut = found.cut,

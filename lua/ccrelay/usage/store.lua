@@ -4,6 +4,7 @@
 local C = require 'ccrelay.c'
 local database = require 'ccrelay.usage.database'
 local logger = require 'ccrelay.log.logger'
+local rows = require 'ccrelay.usage.rows'
 local spending = require 'ccrelay.usage.spending'
 local tables = require 'ccrelay.usage.tables'
 
@@ -19,6 +20,7 @@ local tables = require 'ccrelay.usage.tables'
 ---@field looked number cc_now() at the last look at the file
 ---@field pruned number cc_time() until which nothing has to be deleted
 ---@field spending ccrelay.Spending
+---@field rows ccrelay.UsageRows
 local Store = {}
 Store.__index = Store
 
@@ -32,8 +34,10 @@ local PARTS = { '', '-wal', '-shm' } -- the files of a database
 ---@param say fun(level: string, text: string) writes a log line
 ---@return ccrelay.Store
 function M.new(settings, say)
-  return setmetatable({ settings = settings, say = say, looked = -math.huge, pruned = 0, spending = spending.new() },
-    Store)
+  return setmetatable({
+    settings = settings, say = say, looked = -math.huge, pruned = 0, spending = spending.new(),
+    rows = rows.new(say),
+  }, Store)
 end
 
 -- A fault is logged when it is new, not each time that it shows.
@@ -60,7 +64,10 @@ end
 
 local function prune(self)
   local before = C.cc_time() - self.settings.days * DAY
-  self.database:transaction(spending.prune, self.database, before)
+  self.database:transaction(function()
+    spending.prune(self.database, before)
+    rows.prune(self.database, before)
+  end)
   self.pruned = C.cc_time() + DAY
 end
 
@@ -69,6 +76,7 @@ local function prepare(self)
   if refusal then error({ message = refusal }, 0) end
   prune(self)
   local restored = spending.restore(self.database)
+  self.rows:begin(self.database)
   if self.fault then
     self.say('info', ('usage: %s is in use again%s'):format(self.settings.path,
       restored and '; what was spent before this start counts from now on' or ''))
@@ -116,10 +124,14 @@ local function look(self)
 end
 
 local function write(self)
-  local changes = self.spending:changes()
-  if #changes == 0 then return end
-  self.database:transaction(spending.write, self.database, changes)
+  local changes, batch = self.spending:changes(), self.rows:read()
+  if #changes == 0 and not batch then return end
+  self.database:transaction(function()
+    spending.write(self.database, changes)
+    if batch then rows.write(self.database, batch) end
+  end)
   spending.written(changes)
+  if batch then self.rows:written(batch) end
 end
 
 --- Writes what is new. To be called every 100 to 200 ms.

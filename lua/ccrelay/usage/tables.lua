@@ -3,7 +3,8 @@
 -- a database of an older version gets the steps that it lacks, in one transaction.
 local M = {}
 
--- Amounts are millionths of the currency of routing.prices, times are milliseconds since 1970.
+-- Amounts of spent are millionths of the currency of routing.prices, times are milliseconds since 1970. A text that is
+-- not known is empty.
 local STEPS = {
   [[
     CREATE TABLE spent (
@@ -12,6 +13,20 @@ local STEPS = {
       amount INTEGER NOT NULL,
       PRIMARY KEY (account, begins)
     ) WITHOUT ROWID;
+    CREATE TABLE usage (
+      day TEXT NOT NULL, client TEXT NOT NULL, client_group TEXT NOT NULL, provider TEXT NOT NULL, key TEXT NOT NULL,
+      model TEXT NOT NULL,      -- that the client asked for
+      sent_model TEXT NOT NULL,
+      tier TEXT NOT NULL,       -- 'priority', 'batch' or ''
+      speed TEXT NOT NULL,      -- 'fast' or ''
+      requests INTEGER NOT NULL, errors INTEGER NOT NULL,
+      input INTEGER NOT NULL, output INTEGER NOT NULL, cache_read INTEGER NOT NULL,
+      cache_write_5m INTEGER NOT NULL, cache_write_1h INTEGER NOT NULL,
+      cost REAL NOT NULL,       -- of the requests whose cost is known
+      cost_unknown INTEGER NOT NULL, -- requests whose cost is not known
+      PRIMARY KEY (day, client, client_group, provider, key, model, sent_model, tier, speed)
+    ) WITHOUT ROWID;
+    CREATE TABLE progress (relay INTEGER PRIMARY KEY, next INTEGER NOT NULL); -- of reading its records
   ]],
 }
 

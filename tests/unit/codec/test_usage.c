@@ -7,8 +7,12 @@
 // cmocka.h needs the four above.
 #include "codec/usage.h"
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+// A struct cc_usage with its five figures is standard and not fast.
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -51,6 +55,29 @@ static void follows_a_stream(void **state) {
                    "\"output_tokens\":50}}",
                    &usage));
   expect(&usage, (struct cc_usage){12, 50, 4001, 100, 200});
+}
+
+static struct cc_usage after(struct cc_usage before, const char *usage) {
+  char text[256];
+  snprintf(text, sizeof text, "{\"type\":\"message_delta\",\"usage\":{\"output_tokens\":1,%s}}",
+           usage);
+  assert_true(read(text, &before));
+  return before;
+}
+
+static void reads_tier_and_speed(void **state) {
+  (void)state;
+  struct cc_usage usage =
+      after((struct cc_usage){0}, "\"service_tier\":\"priority\",\"speed\":\"fast\"");
+  assert_true(usage.tier == CC_PRIORITY && usage.fast);
+  usage = after(usage, "\"service_tier\":null,\"speed\":null");
+  assert_true(usage.tier == CC_PRIORITY && usage.fast);
+  usage = after(usage, "\"service_tier\":\"flex\"");
+  assert_true(usage.tier == CC_PRIORITY && usage.fast);
+  usage = after(usage, "\"service_tier\":\"batch\",\"speed\":\"standard\"");
+  assert_true(usage.tier == CC_BATCH && !usage.fast);
+  usage = after(usage, "\"service_tier\":\"standard\"");
+  assert_true(usage.tier == CC_STANDARD && !usage.fast);
 }
 
 static void reads_a_whole_answer(void **state) {
@@ -279,11 +306,11 @@ static void judges_beginnings(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(follows_a_stream),        cmocka_unit_test(reads_a_whole_answer),
-      cmocka_unit_test(splits_the_cache),        cmocka_unit_test(ignores_nonsense),
-      cmocka_unit_test(leaves_other_text_alone), cmocka_unit_test(takes_the_last),
-      cmocka_unit_test(judges_answers),          cmocka_unit_test(judges_counts),
-      cmocka_unit_test(judges_beginnings),
+      cmocka_unit_test(follows_a_stream),     cmocka_unit_test(reads_tier_and_speed),
+      cmocka_unit_test(reads_a_whole_answer), cmocka_unit_test(splits_the_cache),
+      cmocka_unit_test(ignores_nonsense),     cmocka_unit_test(leaves_other_text_alone),
+      cmocka_unit_test(takes_the_last),       cmocka_unit_test(judges_answers),
+      cmocka_unit_test(judges_counts),        cmocka_unit_test(judges_beginnings),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
