@@ -155,6 +155,42 @@ it('ends all with the relay, and kills those that take longer than 3 s', functio
   assert.same({ 0 }, master.forks)
 end)
 
+describe('a question', function()
+  local replies
+
+  before_each(function()
+    replies = {}
+    one:follow(master)
+    one:message(FIRST, { type = 'ready' })
+  end)
+
+  local function ask(name)
+    one:ask(master, name or 'first', {}, function(body, why) replies[#replies + 1] = body or why end)
+  end
+
+  it('gets the reply that has its number', function()
+    ask()
+    ask()
+    assert.same({ FIRST .. ' ask -', FIRST .. ' ask -' }, sent)
+    one:message(FIRST, { type = 'reply', number = 2, body = 'two' })
+    one:message(FIRST, { type = 'reply', number = 1, why = 'not one' })
+    one:message(FIRST, { type = 'reply', number = 1, body = 'again' })
+    assert.same({ 'two', 'not one' }, replies)
+  end)
+
+  it('fails if there is no such helper, or if it ends', function()
+    ask 'second'
+    ask()
+    ends(one, master, FIRST, 5000, -9)
+    assert.same({ 'the helper second does not run', 'the helper first has ended' }, replies)
+  end)
+
+  it('is refused if there are many', function()
+    for _ = 1, 33 do ask() end
+    assert.same({ 'too many questions are being answered' }, replies)
+  end)
+end)
+
 it('shows what a helper told last', function()
   one:follow(master)
   one:message(FIRST, { type = 'state', state = { rows = 3 } })

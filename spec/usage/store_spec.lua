@@ -177,8 +177,8 @@ end)
 
 describe('usage', function()
   local function served(client, more)
-    local record = { at = C.cc_time(), endpoint = 'messages', client = client, provider = 'p', key = 'p/1', status = 200,
-      model = 'opus', sent_model = 'opus-5', cost = 0.5, fast = false,
+    local record = { at = C.cc_time(), endpoint = 'messages', client = client, provider = 'p', key = 'p/1',
+      status = 200, model = 'opus', sent_model = 'opus-5', cost = 0.5, fast = false,
       tokens = { input = 1, output = 2, cache_read = 3, cache_write_5m = 4, cache_write_1h = 5 } }
     for name, value in pairs(more or {}) do record[name] = value or nil end
     return record

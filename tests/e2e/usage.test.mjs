@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
-import { Relay, ask, post, provider, secret, until } from './support/relay.mjs';
+import { Relay, ask, get, post, provider, secret, until } from './support/relay.mjs';
 import { Upstream, healthy } from './support/upstream.mjs';
 
 const KEPT_MS = 1000; // an exchange answered so long ago is kept, whatever happens
@@ -156,6 +156,54 @@ test('a second relay with the same folder says so, and takes over when the first
   await first.stop();
   await second.printed(/is in use again; what was spent before this start counts from now on/);
   assert.equal(await spent(second), 2 * COST);
+});
+
+/** The answer of /usage, once it counts so many requests. */
+async function usage(relay, query, count) {
+  let answer;
+  await until(async () => {
+    answer = JSON.parse((await get(`http://127.0.0.1:${relay.adminPort}/usage?${query}`)).text);
+    return count === undefined || answer.total?.requests >= count;
+  });
+  return answer;
+}
+
+test('/usage has requests, tokens and cost by client and model, also after everything was killed', async (t) => {
+  const { start } = await setUp(t);
+  const first = await start();
+  for (let i = 0; i < 4; i++) await send(first, i ? 'alice' : 'bob');
+  await usage(first, '', 4);
+  await killAll(first);
+  const second = await start();
+  await send(second, 'bob');
+  const today = new Date().toISOString().slice(0, 10);
+  const { rows, total } = await usage(second, 'by=day,client', 5);
+  assert.deepEqual(rows.map((row) => [row.day, row.client, row.requests, row.errors, row.input_tokens, row.output_tokens, row.cost]),
+    [[today, 'alice', 3, 0, 36, 21, 3 * COST], [today, 'bob', 2, 0, 24, 14, 2 * COST]]);
+  assert.deepEqual([total.requests, total.cost, total.cost_unknown], [5, 5 * COST, 0]);
+  const bob = await usage(second, 'by=model,key,provider&client=bob');
+  assert.deepEqual(bob.rows.map((row) => [row.model, row.key, row.provider, row.requests]), [['claude-test-1', 'main/1', 'main', 2]]);
+  assert.deepEqual((await usage(second, 'by=client&model=claude-*')).rows.length, 2);
+  assert.deepEqual((await usage(second, 'by=client&model=glm*')).rows, []);
+  assert.deepEqual((await usage(second, 'by=client&to=2020-01-01&from=2019-01-01')).rows, []);
+});
+
+test('/usage refuses what it does not know, and a cost that is not known is null', async (t) => {
+  const { start } = await setUp(t, { routing: { strategy: 'failover' } });
+  const relay = await start();
+  await send(relay);
+  assert.equal((await usage(relay, '', 1)).total.cost, null);
+  for (const query of ['by=nothing', 'from=yesterday', 'who=alice', "by=day'--"]) {
+    const answer = await get(`http://127.0.0.1:${relay.adminPort}/usage?${query}`);
+    assert.equal(answer.status, 400, query);
+  }
+  process.kill((await helper(relay)).pid, 'SIGSTOP');
+  const waits = get(`http://127.0.0.1:${relay.adminPort}/usage`);
+  assert.equal((await relay.status()).helpers.length, 1); // the master does not wait
+  process.kill((await helper(relay)).pid, 'SIGKILL');
+  const answer = await waits;
+  assert.equal(answer.status, 503);
+  assert.match(answer.text, /the helper usage has ended/);
 });
 
 test('without a folder there is no helper', async (t) => {

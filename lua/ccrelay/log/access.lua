@@ -114,7 +114,10 @@ local function round(milliseconds)
 end
 
 -- Costs differ by orders of magnitude.
-local function rounded_cost(cost) return tonumber(string.format('%.6g', cost)) end
+local function put_cost(at, report, cost)
+  if not cost or cost == 0 and not report.usage_known then return at end
+  return put(at, 'cost', tonumber(string.format('%.6g', cost)))
+end
 
 local function put_answer(exchange, at, report)
   local detail, queue = detail_of(exchange), exchange.queue
@@ -159,7 +162,7 @@ function M.write(exchange, report, upstream, cost, switched)
   at = put(at, 'switched', switched)
   at = put_answer(exchange, at, report)
   at = put_usage(at, report)
-  at = put(at, 'cost', cost and (cost > 0 or report.usage_known) and rounded_cost(cost) or nil)
+  at = put_cost(at, report, cost)
   local last = exchange.outcomes[#exchange.outcomes]
   at = put(at, 'changed_bytes', last and last.changed_bytes or nil)
   at = put(at, 'prefix_broken', exchange.prefix_broken or nil)

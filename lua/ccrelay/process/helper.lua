@@ -42,23 +42,28 @@ function messages.settings(self, message) self.settings = message.settings end
 
 messages['end'] = function(self) self.ending = true end
 
-local function on_message(self, handler)
+function messages.ask(self, message, answer)
+  local body, why
+  if answer then body, why = answer(message.question) end
+  self:send { type = 'reply', number = message.number, body = body, why = why }
+end
+
+local function on_message(self, answer)
   local message = ipc.receive(self.relay)
-  local own = message and messages[message.type]
-  if own then return own(self, message) end
-  if message and handler then handler(message) end
+  local handler = message and messages[message.type]
+  if handler then handler(self, message, answer) end
 end
 
 --- Calls tick every interval_ms until the master ends this process, and once more then.
 ---@param interval_ms number
 ---@param tick function
----@param on_other fun(message: table)? gets the master's messages that are meant for this kind of helper
-function Link:loop(interval_ms, tick, on_other)
+---@param answer (fun(question: table): string?, string?)? answers what the master asks: a text; or nil, and why not
+function Link:loop(interval_ms, tick, answer)
   local event = ffi.new 'struct cc_event'
   C.cc_timer(self.relay, TIMER_TICK, interval_ms)
   while not self.ending and C.cc_next(self.relay, event) do
     if event.type == C.CC_EVENT_MESSAGE then
-      on_message(self, on_other)
+      on_message(self, answer)
     elseif event.type == C.CC_EVENT_FETCH then
       task.fetched(event.id)
     elseif event.type == C.CC_EVENT_TIMER and event.detail == task.TIMER then

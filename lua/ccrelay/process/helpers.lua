@@ -4,6 +4,7 @@
 -- after the last worker. It guarantees that no request waits for a helper.
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
+local each = require 'ccrelay.util.each'
 local helper = require 'ccrelay.process.helper'
 local ipc = require 'ccrelay.process.ipc'
 local json = require 'ccrelay.util.json'
@@ -26,6 +27,8 @@ local usage_writer = require 'ccrelay.usage.writer'
 ---@field entries ccrelay.HelperEntry[]
 ---@field generation ccrelay.Generation? for which they were started and told
 ---@field waited boolean whether workers need not wait for them any more
+---@field asked table<integer, { slot: integer, done: function }> questions without a reply, by number
+---@field questions integer asked so far
 ---@field ending boolean whether the helpers have been told to end
 local Helpers = {}
 Helpers.__index = Helpers
@@ -38,6 +41,7 @@ M.TIMER = 7 -- number of the process's timer
 M.kinds = { usage_writer }
 
 local SIGKILL = 9
+local MOST_QUESTIONS = 32
 local READY_MS = 3000   -- workers wait so long for helpers that begin
 local RESPAWN_MS = 1000 -- a helper that ends sooner than this is replaced after this delay
 local END_MS = 3000     -- a helper that is told to end may take so long
@@ -55,7 +59,7 @@ end
 
 ---@return ccrelay.Helpers
 function M.new()
-  local self = setmetatable({ entries = {}, waited = false, ending = false }, Helpers)
+  local self = setmetatable({ entries = {}, asked = {}, questions = 0, waited = false, ending = false }, Helpers)
   for index, kind in ipairs(M.kinds) do
     self.entries[index] = { kind = kind, slot = C.CC_HELPER_SLOT + index - 1, ready = false, restarts = 0 }
   end
@@ -110,11 +114,53 @@ function Helpers:are_ready()
   return true
 end
 
+-- ---- Questions ---------------------------------------------------------------------------------
+
+local function finish_question(self, number, body, why)
+  local question = self.asked[number]
+  self.asked[number] = nil
+  if question then question.done(body, why) end
+end
+
+local function fail_questions(self, slot, why)
+  local numbers = {}
+  for number, question in each(self.asked) do
+    if question.slot == slot then numbers[#numbers + 1] = number end
+  end
+  for _, number in ipairs(numbers) do finish_question(self, number, nil, why) end
+end
+
+local function entry_named(self, name)
+  for _, entry in ipairs(self.entries) do
+    if entry.kind.name == name then return entry end
+  end
+end
+
+--- Asks a helper. Calls done once, at once or later: with its reply, or with nil and the reason why there is none.
+---@param master ccrelay.Master
+---@param name string of the helper
+---@param question table plain data
+---@param done fun(body: string?, why: string?)
+function Helpers:ask(master, name, question, done)
+  local entry, waiting = entry_named(self, name), 0
+  for _ in each(self.asked) do waiting = waiting + 1 end
+  if waiting >= MOST_QUESTIONS then return done(nil, 'too many questions are being answered') end
+  if not (entry and entry.ready and is_running(entry)) then
+    return done(nil, ('the helper %s does not run'):format(name))
+  end
+  self.questions = self.questions + 1
+  self.asked[self.questions] = { slot = entry.slot, done = done }
+  ipc.send(master.relay, entry.slot, ipc.pack { type = 'ask', number = self.questions, question = question })
+end
+
+-- ---- Messages and ends -------------------------------------------------------------------------
+
 --- Handles a message of a helper.
 ---@param slot integer
 ---@param message table
 function Helpers:message(slot, message)
   local entry = self:find(slot)
+  if message.type == 'reply' then return finish_question(self, message.number, message.body, message.why) end
   if message.type == 'ready' then entry.ready = true end
   if message.type == 'state' then entry.state = message.state end
 end
@@ -127,6 +173,7 @@ function Helpers:ended(master, slot)
   local entry = self:find(slot)
   C.cc_worker(slot, facts)
   entry.state = nil
+  fail_questions(self, slot, ('the helper %s has ended'):format(entry.kind.name))
   if self.ending or not entry.settings then return false end
   entry.restarts = entry.restarts + 1
   local how = facts.status < 0 and 'was killed by signal ' .. -facts.status or 'ended with code ' .. facts.status

@@ -11,11 +11,13 @@ local metrics = require 'ccrelay.server.admin.metrics'
 local sha256 = require 'ccrelay.util.sha256'
 local slice = require 'ccrelay.util.slice'
 local status = require 'ccrelay.server.admin.status'
+local usage = require 'ccrelay.server.admin.usage'
 
 ---@class ccrelay.AdminPage
 ---@field type string? content type; nil: application/json
 ---@field is_on (fun(configuration: table): boolean)? whether it is there; nil: always
 ---@field below boolean? it also answers the paths below its own
+---@field later boolean? it answers with request.reply, not with what answer returns
 ---@field answer fun(master: table, request: ccrelay.AdminRequest): string?, integer?, string? the body; or nil, a
 --- status and an error message
 
@@ -23,12 +25,13 @@ local status = require 'ccrelay.server.admin.status'
 ---@field path string
 ---@field rest string what follows the path of the page and "/"; "" for the page itself
 ---@field query string without "?"
+---@field reply fun(body: string?, status: integer?, message: string?) answers with what answer may return
 
 local M = {}
 
 ---@type table<string, ccrelay.AdminPage> by path
-local PAGES = { ['/health'] = health, ['/metrics'] = metrics, ['/status'] = status }
-local NAMES = '/status, /metrics and /health'
+local PAGES = { ['/health'] = health, ['/metrics'] = metrics, ['/status'] = status, ['/usage'] = usage }
+local NAMES = '/status, /metrics, /usage and /health'
 
 local function respond(relay, id, code, body, extra)
   for name, value in each(extra or {}) do C.cc_answer_header(relay, id, name, #name, value, #value) end
@@ -91,9 +94,15 @@ function M.answer(master, id)
   if method ~= 'GET' and method ~= 'HEAD' then
     return refuse(relay, id, 405, path .. ' takes GET', { allow = 'GET, HEAD' })
   end
-  local body, code, message = page.answer(master, { path = path, rest = rest, query = slice.text(request.query) })
-  if not body then return refuse(relay, id, code, message) end
-  respond(relay, id, 200, body, { ['content-type'] = page.type or 'application/json', ['cache-control'] = 'no-store' })
+  local function reply(body, code, message)
+    if not body then return refuse(relay, id, code, message) end
+    respond(relay, id, 200, body, {
+      ['content-type'] = page.type or 'application/json', ['cache-control'] = 'no-store',
+    })
+  end
+  local asked = { path = path, rest = rest, query = slice.text(request.query), reply = reply }
+  if page.later then return page.answer(master, asked) end
+  reply(page.answer(master, asked))
 end
 
 return M

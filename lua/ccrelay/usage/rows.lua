@@ -2,6 +2,7 @@
 -- Counts exchanges by day, client, group, provider, key and model in the database. It reads the shared records of
 -- exchanges (log/records.lua), and guarantees that each is counted once, even if its process dies and is replaced.
 local C = require 'ccrelay.c'
+local each = require 'ccrelay.util.each'
 local cell = require 'ccrelay.shared.cell'
 local random = require 'ccrelay.util.random'
 local records = require 'ccrelay.log.records'
@@ -118,7 +119,7 @@ end
 ---@param database ccrelay.Database
 ---@param batch table of Rows:read
 function M.write(database, batch)
-  for _, sum in pairs(batch.sums) do
+  for _, sum in each(batch.sums) do
     local all = {}
     for index, text in ipairs(sum.texts) do all[index] = text end
     for index, value in ipairs(sum.values) do all[#sum.texts + index] = value end

@@ -3,7 +3,9 @@
 -- nothing waits for it but its own process, and that it is used again as soon as that is possible.
 local C = require 'ccrelay.c'
 local database = require 'ccrelay.usage.database'
+local json = require 'ccrelay.util.json'
 local logger = require 'ccrelay.log.logger'
+local query = require 'ccrelay.usage.query'
 local rows = require 'ccrelay.usage.rows'
 local spending = require 'ccrelay.usage.spending'
 local tables = require 'ccrelay.usage.tables'
@@ -139,6 +141,18 @@ function Store:tick()
   local ok, fault = pcall(look, self)
   if ok and self.database then ok, fault = pcall(write, self) end
   if not ok then trouble(self, fault) end
+end
+
+--- Answers a question about usage.
+---@param question ccrelay.UsageQuestion
+---@return string? json
+---@return string? why there is no answer
+function Store:answer(question)
+  if not self.database then return nil, ('%s cannot be used: %s'):format(self.settings.path, self.fault or '?') end
+  local ok, answer = pcall(query.answer, self.database, question)
+  if ok then return json.encode(answer) end
+  trouble(self, answer)
+  return nil, answer.message
 end
 
 --- Puts changed settings in force.

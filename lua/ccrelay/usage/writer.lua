@@ -37,7 +37,7 @@ function M.run(link)
     end
     kept:tick()
     tell()
-  end)
+  end, function(question) return kept:answer(question) end)
   kept:close()
 end
 
