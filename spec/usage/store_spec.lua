@@ -13,14 +13,20 @@ local C = fake.C
 local DAY = 86400000
 local folder, said
 
+local read = records.read
+
 before_each(function()
   fake.reset()
   said = {}
+  records.read = function(from) return {}, from, 0 end -- other specs have written some
   folder = os.tmpname()
   os.remove(folder)
 end)
 
-after_each(function() os.execute("rm -rf '" .. folder .. "'") end)
+after_each(function()
+  records.read = read
+  os.execute("rm -rf '" .. folder .. "'")
+end)
 
 local function path() return folder .. '/usage.db' end
 
@@ -185,7 +191,6 @@ describe('usage', function()
   end
 
   local list, lost
-  local read = records.read
 
   before_each(function()
     list, lost = {}, 0
@@ -196,8 +201,6 @@ describe('usage', function()
       return after, #list, lost
     end
   end)
-
-  after_each(function() records.read = read end)
 
   local function kept(columns, kinds)
     return rows('SELECT ' .. columns .. ' FROM usage ORDER BY client, requests DESC', kinds)
