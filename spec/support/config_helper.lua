@@ -43,6 +43,13 @@ end
 
 local tree
 
+-- Removes the tree at the end. busted loads this module anew for each file, so there is more than one tree.
+local at_end = newproxy(true)
+getmetatable(at_end).__gc = function()
+  if tree then M.remove(tree) end
+end
+M.at_end = at_end
+
 --- Returns a folder with an empty file for each provider type and strategy. It is made once.
 ---@return string
 function M.tree()
