@@ -9,7 +9,7 @@ local library = root .. '/lua/ccrelay'
 -- Lower rooms first. A room is a folder of lua/ccrelay, or c.lua or init.lua.
 local ROOMS = {
   'c', 'util', 'shared', 'log', 'script', 'sched', 'net', 'config', 'credentials', 'limits', 'health', 'providers',
-  'routing', 'exchange', 'init', 'endpoints', 'generation', 'usage', 'server', 'process', 'testing', 'cli',
+  'routing', 'exchange', 'init', 'endpoints', 'generation', 'usage', 'server', 'traces', 'process', 'testing', 'cli',
 }
 
 -- Modules that are loaded by a name put together while the relay runs, with the reason. They must not be above the

@@ -10,7 +10,7 @@ enum {
   CC_RECORD_SLOT_BYTES = 2048, // of shared memory for each record
   CC_RECORD_CANDIDATES = 16,
   CC_RECORD_ATTEMPTS = 12,
-  CC_RECORD_TEXT_BYTES = 1070,
+  CC_RECORD_TEXT_BYTES = 970,
   CC_RECORDS_MOST = 1000000,
   CC_RECORDS_OPEN = 256 // records of exchanges under way, for each worker
 };
@@ -38,6 +38,8 @@ struct cc_record_attempt {
   int16_t status;      // 0: none
   bool raced;          // cancelled because another was faster
   bool unsent;
+  uint32_t span; // the last four digits of its span id; 0: it is not traced
+  uint32_t none; // so that its size is a multiple of eight
 };
 
 struct cc_record {
@@ -70,6 +72,7 @@ struct cc_record {
   cc_record_text switched;
   cc_record_text trace_id;
   cc_record_text span_id;
+  cc_record_text parent_span_id; // of the client's span
   int16_t status;
   int16_t worker;      // slot of the process that wrote it
   uint16_t text_bytes; // used of text

@@ -23,6 +23,22 @@ describe('classes', function()
   end)
 end)
 
+describe('traces', function()
+  local TRACES = 'traces: {endpoint: "http://127.0.0.1:4318/v1/traces", headers: {authorization: "Bearer canary x"}}'
+
+  it('need recent exchanges', function()
+    refused(TRACES .. '\nserver: {recent_exchanges: 0}', 'spans are made from server.recent_exchanges, which is 0')
+    assert.equal('ccrelay', helper.good(TRACES).traces.service_name)
+    assert.is_nil(helper.good('traces: {}').traces.endpoint)
+  end)
+
+  it('have secret headers, which may have spaces', function()
+    local shown = config.effective_json(helper.good(TRACES), {})
+    assert.is_nil(shown:find('canary', 1, true), shown)
+    refused('traces: {endpoint: "http://c", headers: {a: "b\\nc"}}', 'without control characters')
+  end)
+end)
+
 describe('variables', function()
   it('are replaced once, and only in strings', function()
     local got = helper.good(one 'base_url: "https://${HOST:-h.example}/${P}", model_mapping: {"${P}": "${P}"}', nil,

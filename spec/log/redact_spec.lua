@@ -20,9 +20,11 @@ describe('the redaction of secrets', function()
       providers = { { name = 'provider-name', keys = { { key = 'provider-key' } },
         aws_secret_access_key = 'aws/secret+',
         aws_session_token = 'session-token' } }, admin = { token = 'admin-token' },
+      traces = { headers = { ['x-team'] = 'Bearer team-header' } },
     }
     for _, secret in ipairs {
       'horse-battery', 'alice-secret', 'bearer-word', 'provider-key', 'aws/secret+', 'session-token', 'admin-token',
+      'team-header',
     } do
       assert.equal('a [redacted] b [redacted]', clean('a ' .. secret .. ' b ' .. secret))
     end

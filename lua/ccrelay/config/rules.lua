@@ -107,6 +107,13 @@ local function spending(self, configuration)
   end
 end
 
+local function traces(self, configuration)
+  local endpoint = (configuration.traces or {}).endpoint
+  if endpoint and configuration.server.recent_exchanges == 0 then
+    self:fault { path = 'traces.endpoint', message = 'spans are made from server.recent_exchanges, which is 0' }
+  end
+end
+
 local function entrances(self, configuration)
   local auth, admin = configuration.server.auth or {}, configuration.admin or {}
   local guarded = auth.api_key or auth.clients or (auth.bearer_secret or '') ~= ''
@@ -202,6 +209,7 @@ function M.apply(self, configuration)
   totals(self, configuration)
   clients(self, configuration.server.auth or {})
   spending(self, configuration)
+  traces(self, configuration)
   entrances(self, configuration)
   subscriptions(self, configuration)
   passing_on(self, configuration)

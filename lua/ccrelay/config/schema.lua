@@ -12,7 +12,7 @@
 --   usual      usual names in a map: a name that is almost one of them gets a warning
 --   single     one value may stand for a list of one
 --   filled     an empty list or text is a fault
---   secret     never shown
+--   secret     never shown;  spaced: it may have spaces
 --   guarded    the path of a file that no other user may write to
 --   strict     decides who has access: a key without a value is a fault
 --   unset      an unset ${NAME}: 'skip' skips the list member, 'absent' the key; else it is a fault
@@ -239,6 +239,13 @@ local root = {
       { 'enabled', 'boolean', default = true, doc = 'serve /metrics' },
       { 'prometheus_endpoint', 'any', doc = UNUSED, instead = METRICS },
       { 'prometheus_listen', 'any', doc = UNUSED, instead = METRICS },
+    } },
+    { 'traces', 'section', doc = 'spans of requests, for an OpenTelemetry collector', fields = {
+      { 'endpoint', 'url', example = 'http://127.0.0.1:4318/v1/traces',
+        doc = 'where spans are sent, as OTLP over HTTP in JSON; default: nowhere' },
+      { 'headers', 'map', item = { type = 'string', secret = true, spaced = true }, most = 64, default = {},
+        example = { authorization = 'Bearer ${OTLP_TOKEN}' }, doc = 'headers of these requests' },
+      { 'service_name', 'string', default = 'ccrelay', filled = true, doc = 'service.name of the spans' },
     } },
     { 'admin', 'section', strict = true, doc = 'a separate listener for status and metrics', fields = {
       { 'listen', 'listen', default = '127.0.0.1:8788', also = { 'off' }, strict = true, reload = 'restart',

@@ -17,9 +17,9 @@ local function list(value, row)
   return json.array(result)
 end
 
-local function plain(value)
+local function map(value, row)
   local result = {}
-  for name, item in each(value) do result[name] = item end
+  for name, item in each(value) do result[name] = show(item, row.item) end
   return result
 end
 
@@ -33,7 +33,7 @@ end
 
 function show(value, row)
   if row.type == 'list' then return list(value, row) end
-  if row.type == 'map' then return plain(value) end
+  if row.type == 'map' then return map(value, row) end
   if row.fields then return section(value, row.fields) end
   if row.secret and value ~= '' then return MASK end
   return value

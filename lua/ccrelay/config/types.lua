@@ -78,7 +78,9 @@ function M.readers.string(text, node, row)
   if row.filled and text == '' then return nil, 'a string that is not empty' end
   if #text > LONGEST_TEXT then return nil, ('a string of at most %d bytes'):format(LONGEST_TEXT) end
   if text:find '[%z\1-\31\127]' then return nil, 'a string without control characters and line breaks' end
-  if row.secret and text:find '[^\33-\126]' then return nil, 'visible ASCII characters without spaces' end
+  if row.secret and text:find(row.spaced and '[^\32-\126]' or '[^\33-\126]') then
+    return nil, 'visible ASCII characters' .. (row.spaced and '' or ' without spaces')
+  end
   return text
 end
 

@@ -7,6 +7,7 @@ local draft = require 'ccrelay.providers.draft'
 local ffi = require 'ffi'
 local handle = require 'ccrelay.script.handle'
 local histograms = require 'ccrelay.log.histograms'
+local trace = require 'ccrelay.exchange.trace'
 
 local M = {}
 
@@ -80,6 +81,7 @@ function M.prepare(exchange, attempt)
   else
     request:pass()
   end
+  if exchange.trace then trace.propagate(exchange, attempt, request) end
   return provider.scheme.apply(request, attempt.upstream, adapter)
 end
 

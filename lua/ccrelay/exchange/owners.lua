@@ -15,6 +15,7 @@ local OWNERS = {
   ['exchange/race'] = { 'losers' },
   ['exchange/respond'] = { 'answered', 'early' },
   ['exchange/spend_cap'] = { 'capped' },
+  ['exchange/trace'] = { 'trace' },
   ['health/evidence'] = { 'evidence' },
   ['health/learn'] = { 'given_up' },
   ['limits/clients'] = { 'admission' },

@@ -13,6 +13,7 @@ local M = {}
 
 ---@class ccrelay.Loser an attempt that was cancelled because another was quicker
 ---@field upstream ccrelay.Upstream
+---@field attempt ccrelay.Attempt
 ---@field input_tokens integer that it may have cost: 0 when it was not sent
 ---@field began number moment (cc_now) at which it was begun
 ---@field total_ms number until it was cancelled
@@ -50,8 +51,8 @@ local function abort(exchange, attempt)
   attempts.cancel(exchange, attempt)
   local input = attempts.drop(exchange, attempt) and exchange.tokens_estimate or 0
   if not exchange.losers then exchange.losers = {} end
-  table.insert(exchange.losers, { upstream = attempt.upstream, input_tokens = input, began = attempt.began,
-    total_ms = C.cc_now() - attempt.began })
+  table.insert(exchange.losers, { upstream = attempt.upstream, attempt = attempt, input_tokens = input,
+    began = attempt.began, total_ms = C.cc_now() - attempt.began })
   if exchange.stream then latency.exceeded(attempt.upstream, C.cc_now() - attempt.since) end
 end
 

@@ -20,7 +20,7 @@ function M.first(exchange, name)
 end
 
 -- Headers that are lists: a client may send them in several lines (RFC 9110, section 5.3).
-local LISTS = { ['anthropic-beta'] = true }
+local LISTS = { ['anthropic-beta'] = true, tracestate = true }
 
 local function joined_lines(exchange, name)
   local lines = {}

@@ -76,6 +76,7 @@ local cache = require 'ccrelay.credentials.cache'
 ---@field number integer? set when it comes into force
 ---@field auth ccrelay.Auth
 ---@field prices ccrelay.Prices|false those of routing.prices; false without any
+---@field traces boolean whether exchanges are traced
 ---@field logger ccrelay.Logger
 ---@field built number moment (cc_now) of the build
 ---@field choices integer number of upstreams
@@ -299,6 +300,10 @@ local function prices_of(routing)
   return next(routing.prices or {}) and prices.new(routing.prices) or false
 end
 
+local function traces_of(configuration)
+  return (configuration.traces or {}).endpoint ~= nil
+end
+
 ---@class ccrelay.BuildOptions
 ---@field configuration table complete, as ccrelay.config loads it
 ---@field adapters table<string, table> from M.adapters
@@ -319,7 +324,8 @@ function M.build(options)
     configuration = configuration, providers = {}, provider_names = {}, serving = {}, serving_count = 0,
     attached = false, choices = 0,
     counts = { entries = {}, count = 0 }, built = C.cc_now(),
-    prices = prices_of(configuration.routing or {}), auth = Auth.new(configuration.server.auth),
+    prices = prices_of(configuration.routing or {}), traces = traces_of(configuration),
+    auth = Auth.new(configuration.server.auth),
     logger = logger.new(configuration, terminal_of(configuration)),
   }, Generation)
   local declared, wrong, file = load_policy(self, options)

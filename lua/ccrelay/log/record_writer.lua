@@ -69,6 +69,19 @@ local function put_usage(report)
   record.tier, record.fast = usage.tier, usage.fast
 end
 
+-- Only what is to be exported. What the client does not want sampled is not.
+local function put_trace(trace)
+  if not trace.sampled then return end
+  record.trace_id = put(trace.id)
+  record.span_id = put(trace.prefix .. '0000')
+  record.parent_span_id = put(trace.parent)
+end
+
+local function span_of(exchange, attempt)
+  local trace = exchange.trace
+  return trace and trace.sampled and trace.spans[attempt] or 0
+end
+
 local function put_upstream(upstream, attempt, clean)
   local key = upstream.key
   record.provider = put(key.provider.name)
@@ -97,8 +110,9 @@ local function next_attempt()
 end
 
 -- The attempt whose answer the client got.
-local function put_chosen(attempt, upstream, report, clean)
+local function put_chosen(exchange, attempt, upstream, report, clean)
   local place = next_attempt()
+  place.span = span_of(exchange, attempt)
   put_key(place, upstream, upstream, clean)
   place.error, place.detail = 0, 0
   place.at_ms = attempt.began - report.started
@@ -108,8 +122,9 @@ local function put_chosen(attempt, upstream, report, clean)
   place.raced, place.unsent = false, false
 end
 
-local function put_failed(outcome, started, served, clean)
+local function put_failed(exchange, outcome, started, served, clean)
   local attempt, place = outcome.attempt, next_attempt()
+  place.span = span_of(exchange, attempt)
   put_key(place, outcome.upstream, served, clean)
   local name, detail = outcome.event and outcome.type or outcome.error or outcome.type, outcome.detail
   place.error = put(name)
@@ -120,8 +135,9 @@ local function put_failed(outcome, started, served, clean)
   place.raced, place.unsent = false, not outcome.sent
 end
 
-local function put_loser(loser, started, served, clean)
+local function put_loser(exchange, loser, started, served, clean)
   local place = next_attempt()
+  place.span = span_of(exchange, loser.attempt)
   put_key(place, loser.upstream, served, clean)
   place.error, place.detail = 0, 0
   place.at_ms, place.total_ms, place.first_byte_ms = loser.began - started, loser.total_ms, -1
@@ -131,12 +147,12 @@ end
 local function put_attempts(exchange, report, chosen, served, clean)
   for _, outcome in ipairs(exchange.outcomes) do
     if chosen and outcome.attempt == chosen then
-      put_chosen(chosen, served, report, clean)
+      put_chosen(exchange, chosen, served, report, clean)
     else
-      put_failed(outcome, report.started, served, clean)
+      put_failed(exchange, outcome, report.started, served, clean)
     end
   end
-  for _, loser in ipairs(exchange.losers or {}) do put_loser(loser, report.started, served, clean) end
+  for _, loser in ipairs(exchange.losers or {}) do put_loser(exchange, loser, report.started, served, clean) end
 end
 
 local function put_candidate(upstream, served, clean)
@@ -159,7 +175,7 @@ end
 local function put_tries(exchange, report, chosen, served, clean)
   local outcomes, selection = exchange.outcomes, exchange.selection
   if chosen and #outcomes == 1 and not exchange.losers then
-    put_chosen(chosen, served, report, clean)
+    put_chosen(exchange, chosen, served, report, clean)
   else
     put_attempts(exchange, report, chosen, served, clean)
   end
@@ -193,6 +209,7 @@ function M.write(exchange, report, chosen, cost, switched, switch_tokens)
   put_report(exchange, report)
   if report.usage_known then put_usage(report) end
   if cost then record.cost = cost end
+  if exchange.trace then put_trace(exchange.trace) end
   if served then put_upstream(served, chosen, clean) end
   if switched then record.switched, record.switch_tokens = put(switched), switch_tokens or -1 end
   local outcomes = exchange.outcomes

@@ -40,6 +40,7 @@ local record_writer = require 'ccrelay.log.record_writer'
 ---@field worker integer slot
 ---@field trace_id string?
 ---@field span_id string?
+---@field parent_span_id string? of the client's span
 ---@field open boolean whether it is under way
 ---@field cut boolean whether something had no room
 
@@ -55,6 +56,7 @@ local record_writer = require 'ccrelay.log.record_writer'
 ---@field detail string?
 ---@field raced boolean cancelled because another was faster
 ---@field unsent boolean
+---@field span_id string?
 
 ---@class ccrelay.RecordCandidate
 ---@field provider string
@@ -88,6 +90,11 @@ local function time(milliseconds) return milliseconds >= 0 and rounded(milliseco
 
 local function provider_of(key) return key and string.match(key, '^[^/]+') end
 
+-- Span ids of an exchange differ in their last four digits (exchange/trace.lua).
+local function span_of(place)
+  return place.span > 0 and string.sub(text_at(found.span_id), 1, 12) .. ('%04x'):format(place.span) or nil
+end
+
 local function attempt_at(index)
   local place = found.attempt[index]
   local key = text_at(place.key)
@@ -95,6 +102,7 @@ local function attempt_at(index)
     provider = provider_of(key), key = key, model = text_at(place.model), at_ms = rounded(place.at_ms),
     total_ms = time(place.total_ms), first_byte_ms = time(place.first_byte_ms), status = above_zero(place.status),
     error = text_at(place.error), detail = text_at(place.detail), raced = place.raced, unsent = place.unsent,
+    span_id = span_of(place),
   }
 end
 
@@ -136,7 +144,8 @@ local function decoded()
     cost = known(found.cost),
     attempts = list_of(found.attempts, attempt_at), attempts_made = found.attempts_made,
     candidates = list_of(found.candidates, candidate_at), worker = found.worker,
-    trace_id = text_at(found.trace_id), span_id = text_at(found.span_id), open = found.open, cut = found.cut,
+    trace_id = text_at(found.trace_id), span_id = text_at(found.span_id),
+    parent_span_id = text_at(found.parent_span_id), open = found.open, cut = found.cut,
   }
 end
 

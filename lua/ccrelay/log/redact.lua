@@ -24,6 +24,13 @@ local function collect(value, name, secrets)
   end
 end
 
+-- Values of headers, word by word: what follows "Bearer" is the secret.
+local function collect_words(headers, secrets)
+  for _, value in each(headers) do
+    for word in string.gmatch(value, '%S+') do secrets[#secrets + 1] = #word >= SHORTEST and word or nil end
+  end
+end
+
 -- Longest first: if one secret is the beginning of another, the end of the longer one must not remain.
 local function by_size(a, b)
   return #a > #b
@@ -72,6 +79,7 @@ function M.new(configuration)
   collect(configuration.server and configuration.server.auth or {}, nil, secrets)
   for _, provider in ipairs(configuration.providers or {}) do collect(provider, nil, secrets) end
   collect(configuration.admin or {}, nil, secrets)
+  collect_words(configuration.traces and configuration.traces.headers or {}, secrets)
   table.sort(secrets, by_size)
   return memoize.results(function(text)
     for index = 1, #secrets do text = cut(text, secrets[index]) end

@@ -54,6 +54,20 @@ local function on_message(self, answer)
   if handler then handler(self, message, answer) end
 end
 
+-- Handles an event. Returns whether it was the tick's.
+local function handle(self, event, answer)
+  if event.type == C.CC_EVENT_MESSAGE then
+    on_message(self, answer)
+  elseif event.type == C.CC_EVENT_FETCH then
+    task.fetched(event.id)
+  elseif event.type == C.CC_EVENT_TIMER and event.detail == task.TIMER then
+    task.on_timer()
+  else
+    return event.type == C.CC_EVENT_TIMER
+  end
+  return false
+end
+
 --- Calls tick every interval_ms until the master ends this process, and once more then.
 ---@param interval_ms number
 ---@param tick function
@@ -62,18 +76,21 @@ function Link:loop(interval_ms, tick, answer)
   local event = ffi.new 'struct cc_event'
   C.cc_timer(self.relay, TIMER_TICK, interval_ms)
   while not self.ending and C.cc_next(self.relay, event) do
-    if event.type == C.CC_EVENT_MESSAGE then
-      on_message(self, answer)
-    elseif event.type == C.CC_EVENT_FETCH then
-      task.fetched(event.id)
-    elseif event.type == C.CC_EVENT_TIMER and event.detail == task.TIMER then
-      task.on_timer()
-    elseif event.type == C.CC_EVENT_TIMER then
+    if handle(self, event, answer) then
       tick()
       C.cc_timer(self.relay, TIMER_TICK, interval_ms)
     end
   end
   tick()
+end
+
+--- Handles events until is_over returns true, or the time is over. For what has to be finished at the end.
+---@param most_ms number
+---@param is_over fun(): boolean is called at once and after each event
+function Link:wait(most_ms, is_over)
+  local event, due = ffi.new 'struct cc_event', C.cc_now() + most_ms
+  C.cc_timer(self.relay, TIMER_TICK, most_ms)
+  while not is_over() and C.cc_now() < due and C.cc_next(self.relay, event) do handle(self, event) end
 end
 
 --- Runs a helper in the process that the master forked.

@@ -7,6 +7,7 @@ local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local helper = require 'ccrelay.process.helper'
 local ipc = require 'ccrelay.process.ipc'
+local exporter = require 'ccrelay.traces.exporter'
 local json = require 'ccrelay.util.json'
 local usage_writer = require 'ccrelay.usage.writer'
 
@@ -38,7 +39,7 @@ local M = {}
 M.TIMER = 7 -- number of the process's timer
 
 ---@type ccrelay.HelperKind[]
-M.kinds = { usage_writer }
+M.kinds = { usage_writer, exporter }
 
 local SIGKILL = 9
 local MOST_QUESTIONS = 32

@@ -9,6 +9,7 @@ local content_encoding = require 'ccrelay.exchange.content_encoding'
 local ffi = require 'ffi'
 local retry_after = require 'ccrelay.limits.retry_after'
 local routes = require 'ccrelay.endpoints.routes'
+local trace = require 'ccrelay.exchange.trace'
 local wait = require 'ccrelay.sched.wait'
 
 local M = {}
@@ -79,6 +80,7 @@ function M.run(exchange)
     return respond.error(exchange, 405, message, { headers = { allow = route.allow } })
   end
   if route.free then return route.endpoint.serve(exchange) end
+  trace.begin(exchange)
   if is_full(exchange) then
     return respond.error(exchange, 529, 'the relay is at its limit of exchanges (server.max_concurrent)',
       { retry_after = retry_after.SOON })
