@@ -2,9 +2,9 @@
 -- Makes attempts: sends a request to one upstream and reads the outcome. It guarantees that whatever was reserved for
 -- an attempt that was not sent is refunded, and that no exchange makes more than MOST_ATTEMPTS.
 local C = require 'ccrelay.c'
+local admission = require 'ccrelay.exchange.attempt_admission'
 local Outcome = require 'ccrelay.health.outcome'
 local Upstream = require 'ccrelay.routing.candidates'
-local reservation = require 'ccrelay.limits.reservation'
 local ffi = require 'ffi'
 local latency = require 'ccrelay.health.latency'
 local learn = require 'ccrelay.health.learn'
@@ -23,7 +23,7 @@ local cache = require 'ccrelay.credentials.cache'
 ---@field counted boolean whether it counts towards limits and health
 ---@field probes ccrelay.Probes|false breakers that it is a probe of; written by health/learn
 ---@field probed boolean whether it was one of any; written by health/learn
----@field reserved ffi.cdata*? struct cc_reservation[2], what is reserved for it; written by exchange/attempt
+---@field reserved ffi.cdata*? struct cc_reservation[2], what is reserved for it; written by exchange/attempt_admission
 ---@field open boolean whether it was sent and has not ended
 ---@field since number? when it was sent, in a race; written by exchange/race
 ---@field more boolean whether another upstream is left to try
@@ -59,47 +59,6 @@ local function attempts_of(exchange)
   return own
 end
 
--- ---- Admission ---------------------------------------------------------------------------------
-
-local function admit(exchange, attempt, more)
-  local key, now = attempt.key, C.cc_now()
-  local ready = learn.take_probes(exchange, attempt, not more)
-  if ready then return 'overloaded', ready - now end
-  if not key.rates or attempt.upstream.credential ~= 'own' then return nil end
-  attempt.reserved = reservation.reserve(exchange, key, attempt.upstream.model, now, not more)
-  if not attempt.reserved then
-    learn.withdraw(attempt)
-    return 'limited', math.max(reservation.wait(exchange, key, attempt.upstream.model, now), 1)
-  end
-  return nil
-end
-
--- The outcome of an attempt that limits or breakers did not admit. Notes when the upstream may be tried again.
-local function not_admitted(exchange, attempt, reason, pause)
-  local ready = C.cc_now() + pause
-  if reason == 'limited' then
-    selection.refuse(exchange, reason, ready, attempt.key.provider)
-  else
-    selection.leave_out(exchange, attempt.upstream, 'half_open', ready)
-  end
-  return Outcome.not_started(exchange, attempt, reason, pause)
-end
-
--- Refunds an attempt that never reached the upstream: nothing was used and nothing learned.
-local function give_back(attempt)
-  learn.withdraw(attempt)
-  if attempt.reserved then
-    reservation.refund(attempt.key, attempt.reserved)
-  end
-  attempt.reserved = nil
-end
-
--- Commits the probable use of an attempt that will never tell its real use.
-local function abandon(exchange, attempt)
-  reservation.commit_probable(exchange, attempt)
-  attempt.reserved = nil
-end
-
 --- Drops an attempt without waiting for its end. If it was sent, its probable use is committed.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
@@ -107,11 +66,11 @@ end
 function M.drop(exchange, attempt)
   attempt.open = false
   if not C.cc_attempt_sent(exchange.relay, exchange.handle, attempt.number) then
-    give_back(attempt)
+    admission.give_back(attempt)
     return false
   end
   learn.withdraw(attempt)
-  if attempt.reserved then abandon(exchange, attempt) end
+  if attempt.reserved then admission.commit_probable(exchange, attempt) end
   local own = attempts_of(exchange)
   own.sent, own.billed = true, true
   return true
@@ -139,14 +98,14 @@ local function send(exchange, attempt)
   local ok, ready, message = call.pcall(compose.prepare, exchange, attempt)
   if not ok or not ready then
     M.cancel(exchange, attempt)
-    give_back(attempt)
+    admission.give_back(attempt)
     if not ok then error(ready, 0) end
     return unsent(exchange, attempt, 'credentials', message)
   end
   local code = C.cc_attempt_send(exchange.relay, exchange.handle, attempt.number)
   if code ~= C.CC_OK then
     M.cancel(exchange, attempt)
-    give_back(attempt)
+    admission.give_back(attempt)
     if wait.is_over(code) then wait.vanish(exchange) end
     error('the request could not be sent: ' .. ffi.string(C.cc_error_text(code)), 0)
   end
@@ -208,12 +167,12 @@ end
 local function dispatch(exchange, attempt)
   local origin, message = attempt.key.provider:origin(exchange.relay)
   if not origin then
-    give_back(attempt)
+    admission.give_back(attempt)
     return unsent(exchange, attempt, 'address', message)
   end
   local number = compose.begin(exchange, attempt, origin)
   if number < 0 then
-    give_back(attempt)
+    admission.give_back(attempt)
     if wait.is_over(number) then wait.vanish(exchange) end
     error('no attempt can be made now: ' .. ffi.string(C.cc_error_text(number)), 0)
   end
@@ -242,8 +201,8 @@ function M.start(exchange, upstream, more, race)
   if not there then return nil, unsent(exchange, attempt, 'credentials', lack, final) end
   attempt.credential = key.provider.source and cache.version(key.provider.source)
   if attempt.counted then
-    local reason, pause = admit(exchange, attempt, attempt.more)
-    if reason then return nil, not_admitted(exchange, attempt, reason, pause) end
+    local refusal = admission.admit(exchange, attempt)
+    if refusal then return nil, refusal end
     wait_queue.leave(exchange)
   end
   local failure = dispatch(exchange, attempt)
@@ -255,15 +214,14 @@ end
 
 -- Commits what a failed attempt used: what a refusal says, or what is probable for one that broke off.
 local function settle(exchange, attempt, outcome)
-  if not outcome.sent then return give_back(attempt) end
+  if not outcome.sent then return admission.give_back(attempt) end
   local own = attempts_of(exchange)
   own.sent = true
   local refused = not outcome.ok and outcome.status and outcome.status >= 400
   own.billed = own.billed or not refused or outcome.used_input > 0
   if outcome.ok or not attempt.reserved then return end
-  if not refused then return abandon(exchange, attempt) end
-  reservation.commit(attempt.reserved, outcome.used_input, outcome.used_output)
-  attempt.reserved = nil
+  if not refused then return admission.commit_probable(exchange, attempt) end
+  admission.commit(attempt, outcome)
 end
 
 -- Learns how long streams take to their first content, or at least took without any.
