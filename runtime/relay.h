@@ -6,9 +6,7 @@
 #ifndef CC_RELAY_H
 #define CC_RELAY_H
 #include "api/answer.h"
-#include "api/api_error.h"
 #include "api/attempt.h"
-#include "api/cell.h"
 #include "api/crypto.h"
 #include "api/database.h"
 #include "api/error.h"
@@ -16,7 +14,6 @@
 #include "api/histogram.h"
 #include "api/job.h"
 #include "api/json.h"
-#include "api/limit.h"
 #include "api/listen.h"
 #include "api/log.h"
 #include "api/loop.h"
@@ -24,9 +21,8 @@
 #include "api/process.h"
 #include "api/record.h"
 #include "api/request.h"
-#include "api/scan.h"
 #include "api/secret.h"
-#include "api/sign.h"
+#include "api/shared.h"
 #include "api/types.h"
 #include "api/util.h"
 #endif

@@ -4,7 +4,7 @@
 // return CC_ESTALE when the exchange has ended or has no such attempt, CC_ESTATE when it is too late.
 #ifndef CC_API_ATTEMPT_H
 #define CC_API_ATTEMPT_H
-#include "api/sign.h"
+#include "api/crypto.h"
 #include "api/types.h"
 #pragma GCC visibility push(default)
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every error that C reports to Lua. Numbers are stable within one build only; names and sentences are
+// Every error that C reports to Lua, and errors of the Messages API. Numbers are stable within one build only; names and sentences are
 // in base/error.c.
 #ifndef CC_API_ERROR_H
 #define CC_API_ERROR_H
@@ -66,6 +66,21 @@ const char *cc_error_text(int error);
 // What the operating system or the TLS library said at the last CC_ESYSTEM, CC_EADDRESS or CC_ETLS of
 // this thread; "" before the first. Borrowed until the next one.
 const char *cc_system_error(void);
+
+// ---- Errors of the Messages API ----------------------------------------------------------------
+
+// https://docs.anthropic.com/en/api/errors
+
+// The error type for an HTTP status. One that the API does not define is an "api_error" from 500 on, else an
+// "invalid_request_error". Static text.
+const char *cc_api_error_type(int status);
+
+// The HTTP status for an error type; 500 for an unknown one.
+int cc_api_error_status(const char *type, uint32_t size);
+
+// The data of the first error event of an event stream, whose last event may lack its blank line; allocated
+// for the caller. CC_ENOTFOUND, and no allocation, when there is none or the body is no event stream.
+int cc_api_error_data(const char *body, uint32_t size, char **out, uint32_t *out_size);
 
 #pragma GCC visibility pop
 #endif

@@ -3,7 +3,7 @@
 // before the attempt connects.
 #ifndef CC_SIGNING_H
 #define CC_SIGNING_H
-#include "api/sign.h"
+#include "api/crypto.h"
 #include "base/buffer.h"
 #include "sign/digest.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the error body of the Messages API; api/api_error.h has its types and statuses.
+// Writes the error body of the Messages API; api/error.h has its types and statuses.
 #pragma once
-#include "api/api_error.h"
+#include "api/error.h"
 #include "base/buffer.h"
 
 // Appends the body of an error. type is a type of the API, such as "overloaded_error", and is not

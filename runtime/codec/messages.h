@@ -2,7 +2,7 @@
 // Reads what the relay needs of a Messages API body (one validating pass) and of the events of an answer.
 #ifndef CC_CODEC_MESSAGES_H
 #define CC_CODEC_MESSAGES_H
-#include "api/scan.h"
+#include "api/request.h"
 #include "codec/json.h"
 #include "codec/sse.h"
 

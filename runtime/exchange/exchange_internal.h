@@ -6,7 +6,7 @@
 #ifndef CC_EXCHANGE_INTERNAL_H
 #define CC_EXCHANGE_INTERNAL_H
 #include "api/answer.h"
-#include "api/scan.h"
+#include "api/request.h"
 #include "attempt/attempt.h"
 #include "exchange/exchange.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Cells in shared memory (api/cell.h), and why they hold whichever process dies.
+// Cells in shared memory (api/shared.h), and why they hold whichever process dies.
 //
 // A number is one atomic word.
 //
@@ -12,5 +12,5 @@
 // the words reveals it: readers see an empty text, never a mixed one, until the next write.
 #ifndef CC_CELL_H
 #define CC_CELL_H
-#include "api/cell.h"
+#include "api/shared.h"
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Limits in shared memory (api/limit.h), and why no window of 60 s is ever over a rate, whichever processes
+// Limits in shared memory (api/shared.h), and why no window of 60 s is ever over a rate, whichever processes
 // reserve and whenever one of them dies.
 //
 // What is kept. For each kind (requests, input tokens, output tokens) there are 61 words, one per second. A
@@ -42,7 +42,7 @@
 // latest.
 #ifndef CC_LIMIT_H
 #define CC_LIMIT_H
-#include "api/limit.h"
+#include "api/shared.h"
 
 // Gives back what the ended worker of a slot had reserved for requests that it did not send.
 void cc_limit_refund_worker(uint32_t slot);

@@ -10,7 +10,7 @@
 // minute.
 #ifndef CC_RESERVATIONS_H
 #define CC_RESERVATIONS_H
-#include "api/limit.h"
+#include "api/shared.h"
 
 // Adds a reservation: returns its entry, 1 or more; 0 when there is no room, and outside of workers.
 uint32_t cc_reservations_add(const struct cc_reservation *reservation);

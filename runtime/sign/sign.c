@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Signs requests of the relay's own for Lua (api/sign.h): text lines in, text lines out.
+// Signs requests of the relay's own for Lua (api/crypto.h): text lines in, text lines out.
 #include "api/error.h"
 #include "sign/digest.h"
 #include "sign/sigv4.h"

@@ -2,7 +2,7 @@
 // Makes the headers that sign a request (AWS Signature Version 4). A pure function: the time is an argument.
 #ifndef CC_SIGN_SIGV4_H
 #define CC_SIGN_SIGV4_H
-#include "api/sign.h"
+#include "api/crypto.h"
 #include "base/buffer.h"
 #include "codec/http1.h"
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads the fields of an event stream whole and in pieces. The first byte chooses the size of the pieces.
 // No byte may be lost. Looks for an error event.
-#include "api/api_error.h"
 #include "api/error.h"
 #include "codec/sse.h"
 #include <stdlib.h>

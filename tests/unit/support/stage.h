@@ -6,7 +6,7 @@
 #include "api/answer.h"
 #include "api/attempt.h"
 #include "api/outcome.h"
-#include "api/scan.h"
+#include "api/request.h"
 #include "loop/engine.h"
 #include "support/peer.h"
 

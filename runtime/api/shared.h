@@ -1,10 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
-// Limits: named rates over sliding windows of 60 s, shared like cells. No window of 60 s ever holds
-// more reservations than its rate; shared/limit.h explains why.
-#ifndef CC_API_LIMIT_H
-#define CC_API_LIMIT_H
+// Cells and limits, which all processes share and a reload leaves alone.
+#ifndef CC_API_SHARED_H
+#define CC_API_SHARED_H
 #include "api/types.h"
 #pragma GCC visibility push(default)
+
+// ---- Cells -------------------------------------------------------------------------------------
+
+// Cells are named numbers and short texts. shared/cell.h explains why they hold whenever a process dies.
+
+// The number of the cell with this name (1 to 63 bytes). A new one holds 0 and "". CC_EINVAL for a bad
+// name, CC_ELIMIT when the table is full.
+int cc_cell(const char *name, uint32_t size);
+
+// Values are whole numbers within 2^53; fractions are cut off. Numbers that name no cell read as 0 and
+// are not written.
+double cc_cell_get(int cell);
+void cc_cell_set(int cell, double value);
+
+// Adds and returns the new value.
+double cc_cell_add(int cell, double value);
+
+// Sets desired if the cell holds expected; whether it did.
+bool cc_cell_swap(int cell, double expected, double desired);
+
+// The text of a cell, up to 191 bytes: cc_cell_text copies it to out and returns its size, cc_cell_write
+// replaces it and cuts off what is longer.
+int cc_cell_text(int cell, char *out, uint32_t capacity);
+void cc_cell_write(int cell, const char *text, uint32_t size);
+
+// Lists the cells: their number, and the name of one of 0 to cc_cells() - 1. CC_ENOTFOUND and an empty
+// slice for others.
+int cc_cells(void);
+int cc_cell_name(int cell, struct cc_slice *out);
+
+// ---- Limits ------------------------------------------------------------------------------------
+
+// Limits are named rates over sliding windows of 60 s. No window of 60 s ever holds more reservations
+// than its rate; shared/limit.h explains why.
 
 struct cc_rates { // a minute; 0: unlimited
   double requests;
