@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before } from 'node:test';
 import { test } from './support/test.mjs';
-import { canary, freePort, prepared, provider, root, run, secret } from './support/relay.mjs';
+import { ask, canary, freePort, post, prepared, provider, root, run, secret } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
 import { bedrock, vertex } from './support/clouds.mjs';
 import * as answers from './support/answers.mjs';
@@ -48,14 +48,20 @@ async function healthy(t) {
     chmodSync(file, mode);
     return file;
   };
+  place.save = () => { // a running relay reloads a file that has changed
+    const text = JSON.stringify(place.config, null, 1);
+    if (text !== place.saved) place.file('config.yaml', text);
+    place.saved = text;
+    chmodSync(relay.configPath, place.mode);
+  };
   place.start = async (t, args = []) => {
-    place.file('config.yaml', JSON.stringify(place.config), place.mode);
+    place.save();
     relay.spawn(['run', ...args, '--config', relay.configPath], place.env);
     t.after(() => relay.stop());
     await relay.ready();
   };
   place.examine = async () => {
-    place.file('config.yaml', typeof place.config === 'string' ? place.config : JSON.stringify(place.config, null, 1), place.mode);
+    place.save();
     writeFileSync(path.join(home, '.claude', 'settings.json'), typeof place.settings === 'string' ? place.settings : JSON.stringify(place.settings));
     const { code, output } = await run(['doctor', ...place.args, '--config', relay.configPath, '--json'], place.env);
     assert.ok(output.startsWith('{'), output);
@@ -211,6 +217,12 @@ const faults = [
     place.config.providers.push({ ...cloud.provider, aws_region: 'eu-west-1' });
     Object.assign(place.env, cloud.env);
   }, 'keys', /providers\.bedrock/, /another region than aws_region/, /correct aws_region/],
+  ['a clock that AWS refuses', async (place, t) => {
+    const cloud = await bedrock(t);
+    cloud.mock.skew = 600_000;
+    place.config.providers.push(cloud.provider);
+    Object.assign(place.env, cloud.env);
+  }, 'clock', /this machine/, /behind the clock of bedrock/, /synchronize/],
   ['a project of Google Cloud that may not be used', async (place, t) => {
     const cloud = await vertex(t);
     place.config.providers.push({ ...cloud.provider, gcp_project_id: 'not-this-one' });
@@ -225,6 +237,21 @@ const faults = [
     place.config.providers[0].base_url = `http://127.0.0.1:${await forward(t, place.relay.port)}`;
     await place.start(t);
   }, 'loop', /providers\.alpha/, /leads back to this relay/, /the provider itself/],
+  ['a key that the running relay has suspended', async (place, t) => {
+    answering(place, (request, reply) => request.method === 'POST' ? reply.json(401, answers.error('authentication_error', 'invalid x-api-key')) : free()(request, reply));
+    await place.start(t);
+    await post(place.relay, ask());
+  }, 'running', /running relay: alpha\/1/, /the key is suspended \(unauthorized/, /replace the key/],
+  ['a listener that the running relay does not have', async (place, t) => {
+    await place.start(t);
+    place.config.server.listen = [listen(place.relay.port), listen(await freePort())];
+  }, 'running', /running relay/, /does not listen on 127\.0\.0\.1/, /restart it/],
+  ['a log in a folder that is not there', (place) => { place.config.logging = { output: '/nowhere/at/all.log' }; },
+    'permissions', /logging\.output/, /its folder does not exist/, /create \/nowhere\/at/],
+  ['a folder for usage that is not there', (place) => { place.config.server.state_dir = '/nowhere/at/all'; },
+    'permissions', /server\.state_dir/, /does not exist/, /create/],
+  ['an address of Claude Code that is none', (place) => { place.settings.env.ANTHROPIC_BASE_URL = `http://me:${canary}@127.0.0.1`; },
+    'claude_code', /ANTHROPIC_BASE_URL/, /no http or https address/, /config cc init/],
   ['a reload that was refused', async (place, t) => {
     place.args = [place.file('policy.lua', 'return function(exchange) return nil end')];
     await place.start(t, place.args);

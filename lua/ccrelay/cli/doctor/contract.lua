@@ -41,11 +41,11 @@ local function starts(client)
 end
 
 local function query(client)
-  local wrong = not_200(client:post(client:body 'hello'))
+  local wrong = not_200(client:post(client:body 'hello', { query = 'beta=true&doctor=1' }))
   if wrong then return wrong end
   local last = client:last()
   if not last.path:find '/v1/messages$' then return 'the request arrived at ' .. last.path end
-  if last.query ~= 'beta=true' then return 'the query ?beta=true did not arrive' end
+  if last.query ~= 'beta=true&doctor=1' then return 'the query did not arrive as it was sent' end
 end
 
 local function counts(client)
@@ -71,7 +71,8 @@ end
 
 local function open_lists(client)
   return arrives(client, { ['anthropic-doctor'] = 'a', ['x-claude-code-doctor'] = 'b',
-    ['x-claude-code-session-id'] = 'doctor-session', ['anthropic-workspace-id'] = 'doctor-workspace' })
+    ['x-claude-code-session-id'] = 'doctor-session', ['x-claude-code-prompt-id'] = 'c',
+    ['anthropic-workspace-id'] = 'doctor-workspace' })
 end
 
 local function pairs_of_beta(client)
@@ -182,6 +183,14 @@ local function safeguards(client)
   end
 end
 
+local function unknown_model(client)
+  local body = client:body('hello'):gsub('"model":"[^"]*"', '"model":"doctor-no-such-model"')
+  local status = client:post(body).status
+  if status == 401 or status == 403 then
+    return ('an unknown model is answered with %d, so Claude Code asks its user to log in'):format(status)
+  end
+end
+
 local function own_errors(client)
   local answer = client:send { path = '/v1/doctor' }
   local body = decoded(answer)
@@ -224,6 +233,7 @@ return {
   { 'models are listed within 3 s', lists_models },
   { 'malformed hints do no harm', hints },
   { 'safeguards arrive or are refused by name', safeguards },
+  { 'an unknown model is no failed login', unknown_model },
   { 'errors of the relay have the shape of the Messages API', own_errors },
   { 'retry-after is never shortened', retry_after },
 }

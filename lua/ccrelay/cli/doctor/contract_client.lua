@@ -58,13 +58,14 @@ end
 
 --- Sends POST /v1/messages.
 ---@param body string
----@param more {headers: table?, timeout_ms: number?}?
+---@param more {headers: table?, query: string?, timeout_ms: number?}?
 ---@return ccrelay.ContractAnswer
 function Client:post(body, more)
+  more = more or {}
   local headers = { ['anthropic-version'] = '2023-06-01', ['content-type'] = 'application/json' }
-  for name, value in each(more and more.headers or {}) do headers[name] = value end
-  return self:send { method = 'POST', path = '/v1/messages?beta=true', headers = headers, body = body,
-    timeout_ms = more and more.timeout_ms }
+  for name, value in each(more.headers or {}) do headers[name] = value end
+  return self:send { method = 'POST', path = '/v1/messages?' .. (more.query or 'beta=true'), headers = headers,
+    body = body, timeout_ms = more.timeout_ms }
 end
 
 --- Returns the last request that arrived at the mock.

@@ -11,7 +11,7 @@ local task = require 'ccrelay.sched.task'
 
 local M = {}
 
-local CONNECT_MS, ANSWER_MS = 8000, 10000
+local CONNECT_MS, ANSWER_MS, POLL_MS = 8000, 10000, 20
 local ANY = { path = '/v1/models?limit=1' }
 
 ---@class ccrelay.ProbeAnswer
@@ -110,26 +110,42 @@ local function ask(doctor, provider, probe)
   for _, answer in ipairs(answers) do answer.declared = declared end
 end
 
---- Returns the probe of a provider, which is made once. Must be called within a task.
----@param doctor ccrelay.Doctor
----@param provider ccrelay.Provider
----@return ccrelay.Probe
-function M.of(doctor, provider)
-  doctor.probes = doctor.probes or {}
-  local probe = doctor.probes[provider]
-  if probe then return probe end
-  probe = { connected = false, expires = 0, answers = {} }
-  doctor.probes[provider] = probe
+local function make(doctor, provider, probe)
   local number, message = provider:origin(task.relay())
   if not number then
     probe.failure = message
-    return probe
+    return
   end
   local facts
   probe.connected, probe.failure, facts = fetch.connect(number, CONNECT_MS)
   if facts then probe.error, probe.expires = facts.error, facts.expires end
   if probe.connected then ask(doctor, provider, probe) end
-  return probe
+end
+
+-- Probes all providers at once, so that many that do not answer take no longer than one.
+local function make_all(doctor)
+  local left = 0
+  for _, provider in ipairs(doctor.generation.providers) do
+    local probe = { connected = false, expires = 0, answers = {} }
+    doctor.probes[provider], left = probe, left + 1
+    task.start(function()
+      make(doctor, provider, probe)
+      left = left - 1
+    end)
+  end
+  while left > 0 do task.sleep(POLL_MS) end
+end
+
+--- Returns the probe of a provider. The first call makes those of all. Must be called within a task.
+---@param doctor ccrelay.Doctor
+---@param provider ccrelay.Provider
+---@return ccrelay.Probe
+function M.of(doctor, provider)
+  if not doctor.probes then
+    doctor.probes = {}
+    make_all(doctor)
+  end
+  return doctor.probes[provider]
 end
 
 return M

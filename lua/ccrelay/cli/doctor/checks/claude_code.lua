@@ -43,13 +43,13 @@ end
 
 local function check_url(doctor, text, where)
   local url = address.url(text)
-  if not url then return doctor:add(where, ('"%s" is no address'):format(text), INIT) end
+  if not url then return doctor:add(where, 'it is no http or https address', INIT) end
   if url.path:find '/v1$' or url.path:find '/v1/messages$' then
     doctor:add(where, 'it ends with ' .. url.path .. ', but Claude Code adds /v1/messages by itself', INIT)
   end
   if is_listening(doctor, url) or doctor.options.offline and url.host ~= 'api.anthropic.com' then return end
   if not relay_at.answers(doctor, url) then
-    doctor:add(where, text .. ' is not the address of this relay', INIT)
+    doctor:add(where, address.text(url) .. ' is not the address of this relay', INIT)
   end
 end
 

@@ -6,6 +6,7 @@ local probe = require 'ccrelay.cli.doctor.probe'
 local MOST_MS = 60000
 
 return {
+  MOST_MS = MOST_MS,
   order = 75,
   title = 'clock',
   network = true,

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Reports credentials that a provider does not accept, from the answers to requests that cost nothing.
+local clock = require 'ccrelay.cli.doctor.checks.clock'
 local probe = require 'ccrelay.cli.doctor.probe'
 
 local NEW_KEY = 'replace the key, or the variable that holds it, and reload'
@@ -26,8 +27,13 @@ local function words_of(provider, answer)
     answer.status, answer.error_type and ' ' .. answer.error_type:match '^[%w_]+' or '')
 end
 
+-- A signature of a wrong clock is refused whatever the key; clock.lua reports the clock.
+local function is_late(answer)
+  return answer.status == 403 and math.abs(answer.skew_ms or 0) > clock.MOST_MS
+end
+
 local function check(doctor, provider, answer)
-  if not answer.authenticated or not answer.status then return end
+  if not answer.authenticated or not answer.status or is_late(answer) then return end
   local where = 'providers.' .. (answer.key and answer.key.id or provider.name)
   if answer.status == 402 then
     doctor:add(where, 'the account has no credit (402)', 'settle the bill of the account')

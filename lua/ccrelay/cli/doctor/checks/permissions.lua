@@ -29,6 +29,25 @@ local function check(doctor, path, secret)
   if secret then check_secret(doctor, path, facts, secret) end
 end
 
+local function exists(path)
+  local opened = io.open(path, 'r')
+  if opened then opened:close() end
+  return opened ~= nil
+end
+
+-- A file to append to, which need not exist yet.
+local function check_output(doctor, path)
+  if path == 'stdout' or path == 'stderr' then return end
+  local folder = path:match '^(.+)/[^/]*$' or '.'
+  if not exists(folder) then
+    return doctor:add('logging.output ' .. path, 'its folder does not exist', 'create ' .. folder)
+  end
+  local opened, reason = io.open(path, exists(path) and 'a' or 'r')
+  if opened then opened:close() elseif exists(path) then
+    doctor:add('logging.output ' .. path, reason, 'let the relay write to it')
+  end
+end
+
 local function check_named(doctor, configuration)
   local tls = configuration.server.tls
   if tls then
@@ -47,6 +66,13 @@ return {
     local bundle = doctor.bundle or { scripts = {} }
     for path in each(bundle.scripts) do check(doctor, config.root() .. '/' .. path) end
     for _, secret in each(bundle.secrets or {}) do check(doctor, secret.path, 'this secret') end
-    if doctor.generation then check_named(doctor, doctor.generation.configuration) end
+    if not doctor.generation then return end
+    local configuration = doctor.generation.configuration
+    check_named(doctor, configuration)
+    check_output(doctor, configuration.logging.output)
+    local state = configuration.server.state_dir
+    if state ~= 'off' and not exists(state) then
+      doctor:add('server.state_dir ' .. state, 'the folder does not exist, so usage is not kept', 'create ' .. state)
+    end
   end,
 }

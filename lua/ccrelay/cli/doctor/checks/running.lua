@@ -6,6 +6,7 @@ local fetch = require 'ccrelay.net.fetch'
 local ffi = require 'ffi'
 local file = require 'ccrelay.config.file'
 local json = require 'ccrelay.util.json'
+local lists = require 'ccrelay.util.lists'
 local texts = require 'ccrelay.util.text'
 
 local TIMEOUT_MS, ANSWER_BYTES = 3000, 4 * 1024 * 1024
@@ -26,6 +27,25 @@ end
 local function real(path)
   local way = file.way(path)
   return way[#way]
+end
+
+-- A reload does not move listeners.
+local function check_listeners(doctor, status)
+  for _, text in ipairs(doctor.generation.configuration.server.listen) do
+    if not text:find ':0$' and not lists.contains(status.listen, text) then
+      doctor:add('running relay', 'it does not listen on ' .. text, 'restart it, as server.listen needs that')
+    end
+  end
+end
+
+local function check_helpers(doctor, status)
+  for _, helper in ipairs(status.helpers or {}) do
+    local fault = type(helper.state) == 'table' and helper.state.fault
+    if fault then
+      doctor:add('running relay: ' .. helper.name, tostring(fault),
+        'make server.state_dir a folder that the relay may write to')
+    end
+  end
 end
 
 local function check_version(doctor, status)
@@ -74,8 +94,9 @@ local function check_provider(doctor, provider)
   end
   for _, key in ipairs(provider.keys) do
     if key.state == 'aside' then
-      doctor:add('running relay: ' .. key.id, ('the key is suspended (%s)'):format(tostring(key.reason or 'refused')),
-        KEY_CURES[key.reason] or 'replace the key, then reload with SIGHUP')
+      local reason = tostring(key.reason or '')
+      doctor:add('running relay: ' .. key.id, ('the key is suspended (%s)'):format(reason),
+        KEY_CURES[reason:match '^%l+'] or KEY_CURES.unauthorized)
     end
   end
   local credentials = provider.credentials
@@ -99,7 +120,9 @@ return {
     if not status then return end
     doctor.running = status
     check_version(doctor, status)
+    check_listeners(doctor, status)
     check_process(doctor, status)
+    check_helpers(doctor, status)
     for _, provider in ipairs(status.providers) do check_provider(doctor, provider) end
   end,
 }
