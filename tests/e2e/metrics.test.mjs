@@ -68,6 +68,8 @@ test('requests are counted by outcome and cause, client, model, provider and key
   assert.equal(value(found, 'key_attempts_total', { provider: 'first', key: 'first/1' }), 2);
   assert.equal(value(found, 'key_attempts_total', { provider: 'second', key: 'second/1' }), 1);
   assert.equal(value(found, 'provider_attempts_total', { provider: 'first' }), 2);
+  const added = (name) => histogram(found, 'added_latency_seconds', { provider: name }).count;
+  assert.deepEqual([added('first'), added('second')], [1, 0], 'a request with two attempts does not count');
 });
 
 test('an answer that breaks off and a client that leaves are outcomes of their own', async (t) => {
