@@ -10,8 +10,9 @@ enum {
   CC_RECORD_SLOT_BYTES = 2048, // of shared memory for each record
   CC_RECORD_CANDIDATES = 16,
   CC_RECORD_ATTEMPTS = 12,
-  CC_RECORD_TEXT_BYTES = 970,
+  CC_RECORD_TEXT_BYTES = 958,
   CC_RECORDS_MOST = 1000000,
+  CC_RECORD_WORKERS = 256,
   CC_RECORDS_OPEN = 256 // records of exchanges under way, for each worker
 };
 
@@ -48,6 +49,7 @@ struct cc_record {
   double total_ms;
   double first_byte_ms; // 0: none
   double queued_ms;
+  double own_ms; // that the relay added to the time of the upstream; below 0: unknown
   double request_bytes;
   double response_bytes;
   double changed_bytes; // below 0: unknown
@@ -73,6 +75,7 @@ struct cc_record {
   cc_record_text trace_id;
   cc_record_text span_id;
   cc_record_text parent_span_id; // of the client's span
+  uint32_t generation; // number of the configuration in force
   int16_t status;
   int16_t worker;      // slot of the process that wrote it
   uint16_t text_bytes; // used of text
@@ -92,7 +95,7 @@ struct cc_record {
 };
 
 // Maps memory for the records of so many exchanges, and for those under way in so many workers. Once, before any
-// fork. With count 0 nothing is kept. CC_EINVAL for more than CC_RECORDS_MOST or 256 workers, CC_ESTATE when done
+// fork. With count 0 nothing is kept. CC_EINVAL for more than CC_RECORDS_MOST or CC_RECORD_WORKERS, CC_ESTATE when done
 // before, CC_ESYSTEM.
 int cc_records_make(uint32_t count, uint32_t workers);
 

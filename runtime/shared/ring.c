@@ -30,7 +30,7 @@ struct mapping {
   alignas(64) struct cc_ring_slot slots[]; // the records, then a list for each worker
 };
 
-enum { COUNT_BITS = 16, MOST_WORKERS = 256 };
+enum { COUNT_BITS = 16 };
 
 static struct mapping *ring;
 
@@ -43,7 +43,7 @@ static uint64_t complete(uint64_t number) {
 }
 
 int cc_records_make(uint32_t count, uint32_t workers) {
-  if (count > CC_RECORDS_MOST || workers > MOST_WORKERS) return CC_EINVAL;
+  if (count > CC_RECORDS_MOST || workers > CC_RECORD_WORKERS) return CC_EINVAL;
   if (ring) return CC_ESTATE;
   if (count == 0) return CC_OK;
   size_t size = sizeof *ring + count * sizeof ring->slots[0] + workers * sizeof(struct open_list);
@@ -116,6 +116,8 @@ enum {
   ATTEMPT = sizeof(struct cc_record_attempt) / 8,
   TEXT = offsetof(struct cc_record, text)
 };
+
+_Static_assert(offsetof(struct cc_record, attempts) < TEXT / 8 * 8, "the sizes are read first");
 
 static size_t text_end(const struct cc_record *record) {
   size_t size = record->text_bytes;

@@ -93,6 +93,61 @@ describe('the record of an exchange', function()
     assert.same({ 'a/1', true, 30 }, { record.attempts[2].key, record.attempts[2].raced, record.attempts[2].total_ms })
   end)
 
+  -- The candidates of the latest record as "KEY REASON LACK".
+  local function candidates()
+    local told = {}
+    for index, one in ipairs(latest().candidates) do
+      told[index] = ('%s %s %s'):format(one.key, one.reason or '-', one.lack or '-')
+    end
+    return told
+  end
+
+  it('tells why upstreams were left out', function()
+    local self = stage.new { providers = {
+      provider('a', { keys = { { key = 'k1', rpm_limit = 1 }, { key = 'k2' } } }), provider 'b',
+      provider('c', { type = 'ollama', model_mapping = { ['claude-sonnet-4-5'] = 'qwen3' } }) } }
+    self:reply('a', { status = 200, body = '{}' })
+    self:reply('b', { status = 200, body = '{}' })
+    self:request()
+    assert.same({ 'a/1 - -', 'a/2 - -', 'b/1 - -', 'c/1 - -' }, candidates())
+    self:reply('a', { status = 402, body = '{}' })
+    self:request()
+    self:request()
+    self:request { features = { 'pdf' } }
+    assert.same({ 'b/1 - -', 'a/1 limited -', 'a/2 aside billing', 'c unsupported PDF documents' }, candidates())
+  end)
+
+  it('tells how long a limit would have had no room', function()
+    local self = stage.new { providers = { provider('a', { keys = { { key = 'k1', rpm_limit = 1 } } }), provider 'b' } }
+    self:reply('a', { status = 200, body = '{}' })
+    self:reply('b', { status = 200, body = '{}' })
+    self:request()
+    self:request()
+    local record = latest()
+    assert.same({ 'b/1 - -', 'a/1 limited -' }, candidates())
+    assert.is_true(record.candidates[2].ready_ms > 30000)
+    assert.is_true(record.candidates[2].ready_ms <= 61000)
+    assert.equal('b/1', record.key)
+  end)
+
+  it('tells of an upstream that was left out and asked all the same', function()
+    local self = stage.new()
+    self:reply('one', { status = 402, body = '{}' }, { status = 200, body = '{}' })
+    self:request()
+    self:request()
+    assert.same({ 'one/1 aside billing' }, candidates())
+    assert.equal('one/1', latest().key)
+  end)
+
+  it('has the class of the request and its cost', function()
+    local self = stage.new { routing = { prices = { ['claude-sonnet-4-5'] = { input = 3, output = 15 } } } }
+    self:reply('one', { status = 200, body = '{}', usage = { input = 1000, output = 100 } })
+    self:request { headers = { ['x-claude-code-request-class'] = 'auxiliary' } }
+    local record = latest()
+    assert.equal('auxiliary', record.class)
+    assert.is_true(math.abs(record.cost - 0.0045) < 1e-9)
+  end)
+
   it('is written for what the relay refused itself, and can be found by its request-id', function()
     local self = stage.new { server = { auth = { api_key = 'relay-key-1' } } }
     local answer = self:request()
@@ -206,5 +261,47 @@ describe('reading records', function()
       return #numbers == 2
     end)
     assert.same({ after - 1, after - 2 }, numbers)
+  end)
+end)
+
+describe('exchanges under way', function()
+  local open_exchanges = require 'ccrelay.server.open_exchanges'
+  local fake = require('support.fake_c').C
+
+  -- The lists that a worker publishes while run() runs; each is a list of what read(record) returned.
+  local function published(run, read)
+    local lists, list = {}, {}
+    rawset(fake, 'cc_open_write', function(index, record) list[index + 1] = read(record) end)
+    rawset(fake, 'cc_open_publish', function(count)
+      assert.equal(count, #list)
+      lists[#lists + 1], list = list, {}
+    end)
+    finally(function()
+      rawset(fake, 'cc_records_kept', function() return 0 end)
+      open_exchanges.attach(nil)
+      for _, name in ipairs { 'cc_open_write', 'cc_open_publish', 'cc_records_kept' } do rawset(fake, name, nil) end
+    end)
+    open_exchanges.attach(nil)
+    run()
+    return lists
+  end
+
+  it('are published twice a second, with their attempts so far, while there are any', function()
+    local self = stage.new { providers = { provider 'a', provider 'b' } }
+    self:reply('a', { status = 529, body = '{}', after = 5 })
+    self:reply('b', { status = 200, body = '{}', after = 1200 })
+    local lists = published(function() self:request() end, function(record)
+      return { record.open, record.total_ms, record.candidates, record.attempts, record.attempt[0].status,
+        record.attempt[1].status, record.attempt[1].total_ms }
+    end)
+    assert.same({ {}, { { true, 500, 2, 2, 529, 0, -1 } }, { { true, 1000, 2, 2, 529, 0, -1 } }, {} }, lists)
+  end)
+
+  it('are bounded in number', function()
+    local self, requests = stage.new(), {}
+    self:reply('one', { status = 200, body = '{}', after = 700 })
+    for index = 1, 260 do requests[index] = {} end
+    local lists = published(function() self:requests(unpack(requests)) end, function() return 1 end)
+    assert.same({ 0, 256, 0 }, { #lists[1], #lists[2], #lists[3] })
   end)
 end)

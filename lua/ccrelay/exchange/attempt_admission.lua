@@ -30,7 +30,7 @@ function M.admit(exchange, attempt)
   if not reason then return nil end
   local ready = C.cc_now() + pause
   if reason == 'limited' then
-    selection.refuse(exchange, reason, ready, attempt.key.provider)
+    selection.refuse(exchange, reason, ready, attempt.key.provider, nil, nil, attempt.key, attempt.upstream.model)
   else
     selection.leave_out(exchange, attempt.upstream, 'half_open', ready)
   end

@@ -341,11 +341,13 @@ function methods:identify(client)
   self.client = client
 end
 
---- Sets the endpoint that serves the exchange, once its request is accepted.
+--- Sets the endpoint that serves the exchange, once its request is accepted. Reads the class for the record: when the
+--- answer has begun, the headers are gone.
 ---@package
 ---@param name 'messages'|'count_tokens'|'passthrough'
 function methods:set_endpoint(name)
   self.endpoint = name
+  self.cache.class = request_header.first(self, hints.HEADERS.class)
 end
 
 --- Frees what was needed only to choose the answer. The answer itself may take minutes.

@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Writes the record of an exchange that has ended into the shared ring (runtime/api/record.h). It guarantees that a
--- record holds no prompt, body, path, file name or secret.
+-- Writes records of exchanges into shared memory (runtime/api/record.h): of each that has ended, and of those under
+-- way. It guarantees that a record holds no prompt, body, path, file name or secret.
 local C = require 'ccrelay.c'
 local access = require 'ccrelay.log.access'
 local bit = require 'bit'
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 
 local M = {}
@@ -45,6 +46,7 @@ local function put_request(exchange, cache, clean)
   record.stream = cache.stream or false
   record.queued_ms = exchange.queue and exchange.queue.waited_ms or 0
   record.refused = exchange.log and exchange.log.refused or false
+  record.generation = exchange.generation.number or 0
 end
 
 local function put_report(exchange, report)
@@ -53,6 +55,7 @@ local function put_report(exchange, report)
   record.error = put(access.error_of(exchange, report))
   record.total_ms = report.total_ms
   record.first_byte_ms = report.first_byte_ms
+  if report.content_ms > 0 then record.own_ms = report.own_ms end
   record.request_bytes = report.request_bytes
   record.response_bytes = report.response_bytes
   record.attempts_made = report.attempts
@@ -109,12 +112,19 @@ local function next_attempt()
   return record.attempt[index]
 end
 
+local function put_cause(place, outcome, clean)
+  local name, detail = outcome.event and outcome.type or outcome.error or outcome.type, outcome.detail
+  place.error = put(name)
+  place.detail = put(detail and detail ~= '' and clean(detail))
+end
+
 -- The attempt whose answer the client got.
-local function put_chosen(exchange, attempt, upstream, report, clean)
-  local place = next_attempt()
+local function put_chosen(exchange, attempt, outcome, report, clean)
+  local place, upstream = next_attempt(), attempt.upstream
   place.span = span_of(exchange, attempt)
   put_key(place, upstream, upstream, clean)
   place.error, place.detail = 0, 0
+  if not outcome.ok then put_cause(place, outcome, clean) end
   place.at_ms = attempt.began - report.started
   place.total_ms = report.total_ms - place.at_ms
   place.first_byte_ms = attempt.head_ms
@@ -126,11 +136,9 @@ local function put_failed(exchange, outcome, started, served, clean)
   local attempt, place = outcome.attempt, next_attempt()
   place.span = span_of(exchange, attempt)
   put_key(place, outcome.upstream, served, clean)
-  local name, detail = outcome.event and outcome.type or outcome.error or outcome.type, outcome.detail
-  place.error = put(name)
-  place.detail = put(detail and detail ~= '' and clean(detail))
+  put_cause(place, outcome, clean)
   place.at_ms = attempt.began - started
-  place.total_ms, place.first_byte_ms = attempt.gate_ms or -1, attempt.head_ms or -1
+  place.total_ms, place.first_byte_ms = attempt.gate_ms, attempt.head_ms
   place.status = outcome.status or 0
   place.raced, place.unsent = false, not outcome.sent
 end
@@ -147,7 +155,7 @@ end
 local function put_attempts(exchange, report, chosen, served, clean)
   for _, outcome in ipairs(exchange.outcomes) do
     if chosen and outcome.attempt == chosen then
-      put_chosen(exchange, chosen, served, report, clean)
+      put_chosen(exchange, chosen, outcome, report, clean)
     else
       put_failed(exchange, outcome, report.started, served, clean)
     end
@@ -172,24 +180,57 @@ local function put_candidates(list, served, clean)
   for _, upstream in ipairs(list) do put_candidate(upstream, served, clean) end
 end
 
+-- The index of a key among the candidates, those of the list first.
+local function place_of(list, key)
+  for index, upstream in ipairs(list) do
+    if upstream.key == key then return index - 1 end
+  end
+  return record.candidates
+end
+
+local function put_excluded(list, excluded, started, served, clean)
+  for _, one in ipairs(excluded) do
+    local index = place_of(list, one.key)
+    if index == record.candidates then put_candidate(one, served, clean) end
+    if index < record.candidates then
+      local place = record.candidate[index]
+      place.reason, place.lack = put(one.reason), put(one.lack)
+      place.ready_ms = one.ready and math.max(one.ready - started, 0) or -1
+    end
+  end
+end
+
+local NONE = {}
+
+local function put_selection(selection, started, served, clean)
+  local list = selection.known or NONE
+  if #list == 1 then put_candidate(list[1], served, clean) else put_candidates(list, served, clean) end
+  if selection.excluded then put_excluded(list, selection.excluded, started, served, clean) end
+end
+
 local function put_tries(exchange, report, chosen, served, clean)
-  local outcomes, selection = exchange.outcomes, exchange.selection
-  if chosen and #outcomes == 1 and not exchange.losers then
-    put_chosen(exchange, chosen, served, report, clean)
+  if chosen and #exchange.outcomes == 1 and not exchange.losers then
+    put_chosen(exchange, chosen, exchange.outcomes[1], report, clean)
   else
     put_attempts(exchange, report, chosen, served, clean)
   end
-  local known = selection and selection.known
-  if not known then return end
-  if #known == 1 then put_candidate(known[1], served, clean) else put_candidates(known, served, clean) end
+  if exchange.selection then put_selection(exchange.selection, report.started, served, clean) end
 end
 
 local function clear()
   ffi.fill(record, HEAD_BYTES)
-  record.changed_bytes, record.cost, record.switch_tokens = -1, -1, -1
+  record.changed_bytes, record.cost, record.switch_tokens, record.own_ms = -1, -1, -1, -1
 end
 
-local function is_on() return C.cc_records_kept() > 0 end
+-- Of an upstream whose answer the client gets.
+local function put_result(cost, switched, switch_tokens)
+  record.cost = cost or -1
+  if switched then record.switched, record.switch_tokens = put(switched), switch_tokens or -1 end
+end
+
+local function is_kept(exchange)
+  return C.cc_records_kept() > 0 and not (exchange.log and exchange.log.minor)
+end
 
 local function write() C.cc_record_write(record) end
 
@@ -201,22 +242,76 @@ local function write() C.cc_record_write(record) end
 ---@param switched string? what changed since the conversation's last request: 'key', 'org' or 'provider'
 ---@param switch_tokens number? tokens of the prompt cache that were lost by that
 function M.write(exchange, report, chosen, cost, switched, switch_tokens)
-  if not is_on() or exchange.log and exchange.log.minor then return end
+  if not is_kept(exchange) then return end
   local clean, cache = exchange.generation.logger.clean, exchange.cache
   local served = chosen and chosen.upstream
   clear()
   put_request(exchange, cache, clean)
   put_report(exchange, report)
   if report.usage_known then put_usage(report) end
-  if cost then record.cost = cost end
   if exchange.trace then put_trace(exchange.trace) end
   if served then put_upstream(served, chosen, clean) end
-  if switched then record.switched, record.switch_tokens = put(switched), switch_tokens or -1 end
+  put_result(cost, switched, switch_tokens)
   local outcomes = exchange.outcomes
   local last = outcomes[#outcomes]
   if last then record.changed_bytes = last.changed_bytes end
   put_tries(exchange, report, chosen, served, clean)
   write()
+end
+
+-- ---- Exchanges under way -----------------------------------------------------------------------
+
+local request = ffi.new 'struct cc_request'
+
+local function put_running(exchange, attempt, started, clean)
+  local place, upstream = next_attempt(), attempt.upstream
+  place.span = span_of(exchange, attempt)
+  put_key(place, upstream, nil, clean)
+  place.error, place.detail, place.at_ms = 0, 0, attempt.began - started
+  place.total_ms, place.first_byte_ms = -1, attempt.head_ms
+  place.status, place.raced, place.unsent = 0, false, false
+end
+
+local function put_open_attempts(exchange, started, clean)
+  local own = exchange.attempts
+  for _, outcome in ipairs(exchange.outcomes) do
+    if not outcome.ok then put_failed(exchange, outcome, started, nil, clean) end
+  end
+  for _, loser in ipairs(exchange.losers or NONE) do put_loser(exchange, loser, started, nil, clean) end
+  for _, place in ipairs { 'first', 'second' } do
+    local attempt = own and own[place]
+    if attempt and attempt.open then put_running(exchange, attempt, started, clean) end
+  end
+end
+
+local function put_open(exchange, now)
+  if C.cc_request(exchange.relay, exchange.handle, request) ~= C.CC_OK then return false end
+  local clean, started, chosen = exchange.generation.logger.clean, request.started, exchange.attempts
+  chosen = chosen and chosen.chosen
+  clear()
+  put_request(exchange, exchange.cache, clean)
+  record.open = true
+  record.at, record.total_ms = C.cc_time() - (now - started), now - started
+  record.request_bytes, record.attempts_made = request.body_bytes, #exchange.outcomes
+  if chosen then put_upstream(chosen.upstream, chosen, clean) end
+  put_open_attempts(exchange, started, clean)
+  if exchange.selection then put_selection(exchange.selection, started, nil, clean) end
+  return true
+end
+
+--- Publishes the exchanges under way in this worker, in the place of those of the last call.
+---@param exchanges table<number, ccrelay.Exchange>
+---@return integer count how many, at most CC_RECORDS_OPEN
+function M.publish(exchanges)
+  local count, now = 0, C.cc_now()
+  for _, exchange in each(exchanges) do
+    if count < C.CC_RECORDS_OPEN and is_kept(exchange) and put_open(exchange, now) then
+      C.cc_open_write(count, record)
+      count = count + 1
+    end
+  end
+  C.cc_open_publish(count)
+  return count
 end
 
 return M

@@ -27,6 +27,7 @@ local record_writer = require 'ccrelay.log.record_writer'
 ---@field total_ms number
 ---@field first_byte_ms number?
 ---@field queued_ms number?
+---@field own_ms number? that the relay added to the time of the upstream
 ---@field request_bytes number
 ---@field response_bytes number
 ---@field changed_bytes number? of the request, by edits
@@ -38,6 +39,7 @@ local record_writer = require 'ccrelay.log.record_writer'
 ---@field attempts_made integer with those that had no room in the record
 ---@field candidates ccrelay.RecordCandidate[] in the order in which they were to be asked, then those left out
 ---@field worker integer slot
+---@field generation integer number of the configuration in force
 ---@field trace_id string?
 ---@field span_id string?
 ---@field parent_span_id string? of the client's span
@@ -139,11 +141,11 @@ local function decoded()
     key = text_at(found.key), sent_model = text_at(found.sent_model), switched = text_at(found.switched),
     switch_tokens = known(found.switch_tokens), total_ms = rounded(found.total_ms),
     first_byte_ms = above_zero(rounded(found.first_byte_ms)), queued_ms = above_zero(rounded(found.queued_ms)),
-    request_bytes = found.request_bytes, response_bytes = found.response_bytes,
+    own_ms = time(found.own_ms), request_bytes = found.request_bytes, response_bytes = found.response_bytes,
     changed_bytes = known(found.changed_bytes), tokens = tokens(), tier = TIERS[found.tier], fast = found.fast,
     cost = known(found.cost),
     attempts = list_of(found.attempts, attempt_at), attempts_made = found.attempts_made,
-    candidates = list_of(found.candidates, candidate_at), worker = found.worker,
+    candidates = list_of(found.candidates, candidate_at), worker = found.worker, generation = found.generation,
     trace_id = text_at(found.trace_id), span_id = text_at(found.span_id),
     parent_span_id = text_at(found.parent_span_id), open = found.open, cut = found.cut,
   }
@@ -206,6 +208,27 @@ function M.find(id)
     if is_read and (text_at(found.id) == id or text_at(found.upstream_id) == id) then return decoded() end
   end
   return nil
+end
+
+local facts = ffi.new 'struct cc_worker'
+
+-- The list of a worker that has died stays until its replacement publishes one.
+local function is_alive(worker)
+  return C.cc_worker(worker, facts) == C.CC_OK and facts.pid > 0
+end
+
+--- Returns the exchanges under way, as each worker published them within the last half second: up to CC_RECORDS_OPEN of
+--- each.
+---@return ccrelay.Record[] list oldest first
+function M.open()
+  local list = {}
+  for worker = 0, C.CC_RECORD_WORKERS - 1 do
+    for index = 0, is_alive(worker) and C.cc_open_count(worker) - 1 or -1 do
+      if C.cc_open_read(worker, index, found) == C.CC_OK then list[#list + 1] = decoded() end
+    end
+  end
+  table.sort(list, function(a, b) return a.at < b.at end)
+  return list
 end
 
 --- How many records are kept at most, and how many there are.

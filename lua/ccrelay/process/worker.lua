@@ -9,6 +9,7 @@ local health = require 'ccrelay.health'
 local histograms = require 'ccrelay.log.histograms'
 local ready = require 'ccrelay.endpoints.ready'
 local loop = require 'ccrelay.server.loop'
+local open_exchanges = require 'ccrelay.server.open_exchanges'
 local wait_lines = require 'ccrelay.routing.wait_lines'
 local bounds = require 'ccrelay.config.bounds'
 local bundle = require 'ccrelay.generation.bundle'
@@ -109,6 +110,7 @@ function M.run(master)
   clients.attach(self.slot, self.current.configuration)
   health.attach(self.slot, self.current)
   wait_lines.attach(self.slot)
+  open_exchanges.attach(self.relay)
   C.cc_measure_lag(self.relay, histograms.number('event_loop_lag', tostring(self.slot)))
   self:send { type = 'serving' }
   loop.run(self.relay, self)

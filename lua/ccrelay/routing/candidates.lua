@@ -93,7 +93,7 @@ local NO_ROOM_MS = 30000
 local function has_room(exchange, upstream, now)
   local key, model = upstream.key, upstream.model
   if key.uncounted then
-    selection.refuse(exchange, 'overloaded', now + NO_ROOM_MS, key.provider)
+    selection.refuse(exchange, 'overloaded', now + NO_ROOM_MS, key.provider, nil, nil, key, model)
     return false
   end
   if not key.rates then return true end
@@ -106,7 +106,7 @@ local function has_room(exchange, upstream, now)
     return false
   end
   wait_queue.note(exchange, key, model, ready, of_class)
-  selection.refuse(exchange, 'limited', ready, key.provider)
+  selection.refuse(exchange, 'limited', ready, key.provider, nil, nil, key, model)
   return false
 end
 
@@ -123,7 +123,7 @@ local function refuse_stated(search, upstream, ready)
   local room = upstream.credential == 'own' and now + wait_queue.delay(exchange, key, model, now) or 0
   wait_queue.note(exchange, key, model, math.max(ready, room), ready >= room)
   ready = math.max(ready, room)
-  selection.refuse(exchange, 'stated', ready, key.provider, nil, model_class.of(key, model).name, key)
+  selection.refuse(exchange, 'stated', ready, key.provider, nil, model_class.of(key, model).name, key, model)
 end
 
 -- Adds an upstream if it may be tried. Configured limits are never exceeded, and an end of a limit that the provider

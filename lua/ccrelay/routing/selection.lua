@@ -4,6 +4,7 @@
 local learn = require 'ccrelay.health.learn'
 local most_telling = require 'ccrelay.health.most_telling'
 local new_table = require 'table.new'
+local suspension = require 'ccrelay.health.suspension'
 
 ---@class ccrelay.Selection exchange.selection, written here only
 ---@field known ccrelay.Upstream[]|false the candidates so far, one for each key; false before the first search
@@ -11,6 +12,7 @@ local new_table = require 'table.new'
 ---@field refusal ccrelay.Refusal|false
 ---@field spare ccrelay.LeftOut|false the best of those left out
 ---@field last_spare ccrelay.LeftOut|false the best of those left out for a long time
+---@field excluded ccrelay.Excluded[]|false every upstream and provider that was not a candidate, for the record
 ---@field filter table|false filter of the policy's last search, if it waits for room
 
 ---@class ccrelay.Refusal why there was no candidate
@@ -20,6 +22,13 @@ local new_table = require 'table.new'
 ---@field provider string?
 ---@field limit string? name of the limit whose end the provider stated
 ---@field key ccrelay.Key? whose limit that is
+
+---@class ccrelay.Excluded
+---@field key ccrelay.Key the provider's keyless one if none of its keys could serve
+---@field model string?
+---@field reason string kind of a ccrelay.Refusal, or a ccrelay.UpstreamState
+---@field lack string? which feature or model class, or why a key is suspended
+---@field ready number? moment (cc_now) at which it may serve
 
 ---@class ccrelay.LeftOut an upstream that is only tried when the others have failed
 ---@field upstream ccrelay.Upstream
@@ -31,7 +40,8 @@ local M = {}
 local function selection_of(exchange)
   local own = exchange.selection
   if not own then
-    own = { known = false, tried = new_table(0, 1), refusal = false, spare = false, last_spare = false, filter = false }
+    own = { known = false, tried = new_table(0, 1), refusal = false, spare = false, last_spare = false, filter = false,
+      excluded = false }
     exchange.selection = own
   end
   return own
@@ -46,6 +56,25 @@ function M.begin(exchange, forbidden)
   own.spare, own.last_spare = false, false
 end
 
+-- ---- What the record of the exchange tells -----------------------------------------------------
+
+local MOST_EXCLUDED = 32
+
+-- One entry is kept for each key, however often a script searches: the latest.
+local function place_of(list, key)
+  for index, other in ipairs(list) do
+    if other.key == key then return index end
+  end
+  return #list + 1
+end
+
+local function exclude(own, key, model, reason, lack, ready)
+  own.excluded = own.excluded or {}
+  local place = place_of(own.excluded, key)
+  if place > MOST_EXCLUDED then return end
+  own.excluded[place] = { key = key, model = model, reason = reason, lack = lack, ready = ready }
+end
+
 -- ---- Refusals ----------------------------------------------------------------------------------
 
 local WEAK = { none = true, not_allowed = true } -- any other reason replaces these
@@ -57,9 +86,11 @@ local WEAK = { none = true, not_allowed = true } -- any other reason replaces th
 ---@param provider ccrelay.Provider
 ---@param feature string?
 ---@param limit string?
----@param key ccrelay.Key?
-function M.refuse(exchange, kind, ready, provider, feature, limit, key)
+---@param key ccrelay.Key? nil: it holds for all of them
+---@param model string? as it would be sent
+function M.refuse(exchange, kind, ready, provider, feature, limit, key, model)
   local own = selection_of(exchange)
+  exclude(own, key or provider.keyless, model, kind, feature, ready)
   local refusal = own.refusal
   if not refusal or not refusal.ready and (ready or WEAK[refusal.kind]) or ready and ready < refusal.ready then
     own.refusal = {
@@ -82,14 +113,6 @@ function M.clear_refusal(exchange)
 end
 
 -- ---- Candidates --------------------------------------------------------------------------------
-
--- One candidate is kept for each key, however often a script searches: the latest.
-local function place_of(known, key)
-  for index, upstream in ipairs(known) do
-    if upstream.key == key then return index end
-  end
-  return #known + 1
-end
 
 --- Keeps the candidates that a search found.
 ---@param exchange ccrelay.Exchange
@@ -157,7 +180,7 @@ function M.remains(exchange, current)
   return false
 end
 
---- Frees what only the choice needed. The candidates stay for the record of the exchange.
+--- Frees what only the choice needed. What the record of the exchange tells stays.
 ---@param exchange ccrelay.Exchange
 function M.free(exchange)
   local own = exchange.selection
@@ -187,6 +210,8 @@ end
 ---@param ready number moment (cc_now) at which it may be healthy again
 function M.leave_out(exchange, upstream, why, ready)
   local own, place = selection_of(exchange), LASTING[why] and 'last_spare' or 'spare'
+  local lack = why == 'aside' and string.match(suspension.reason(upstream.key), '^%a+') or nil
+  exclude(own, upstream.key, upstream.model, why, lack, ready)
   local candidate = { upstream = upstream, badness = BADNESS[why], ready = ready }
   if not own[place] or is_less_bad(candidate, own[place]) then own[place] = candidate end
 end

@@ -6,6 +6,7 @@ local Exchange = require 'ccrelay.exchange'
 local fault = require 'ccrelay.script.fault'
 local finish = require 'ccrelay.exchange.finish'
 local ffi = require 'ffi'
+local open_exchanges = require 'ccrelay.server.open_exchanges'
 local random = require 'ccrelay.util.random'
 local call = require 'ccrelay.script.call'
 local respond = require 'ccrelay.exchange.respond'
@@ -85,6 +86,7 @@ local handlers = {}
 handlers[C.CC_EVENT_READY] = function(self, handle)
   local exchange = Exchange.new(self.relay, handle, self:current())
   self.exchanges[handle] = exchange
+  open_exchanges.note_begin()
   local idle = self.idle
   wait.begin(exchange, table.remove(idle) or coroutine.create(body))
   self:resume(exchange, exchange)
@@ -106,6 +108,7 @@ local timer = waker(wait.TIMER)
 handlers[C.CC_EVENT_TIMER] = function(self, handle, detail)
   if handle ~= 0 then return timer(self, handle, detail) end
   if detail == task.TIMER then return task.on_timer() end
+  if detail == open_exchanges.TIMER then return open_exchanges.on_timer(self.exchanges) end
   return self:notify('on_timer', detail)
 end
 
