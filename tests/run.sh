@@ -325,7 +325,7 @@ if [ $quick = no ]; then
   fi
   if wanted threads; then
     step build-threads count_none configure tsan all -DCCRELAY_SANITIZE=thread &&
-      step threads count_ctest do_ctest tsan -R '^test_(shared|cell|histogram|limit|limit_window|remainder|reservations|secret|log|resolve)$'
+      step threads count_ctest do_ctest tsan -R '^test_(shared|cell|histogram|limit|limit_window|remainder|reservations|ring|secret|log|resolve)$'
   fi
   if wanted fuzz; then
     CC=clang CXX=clang++ step build-fuzz count_none configure fuzz fuzzers -DCCRELAY_FUZZ=ON \

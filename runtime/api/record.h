@@ -75,7 +75,7 @@ struct cc_record {
   cc_record_text trace_id;
   cc_record_text span_id;
   cc_record_text parent_span_id; // of the client's span
-  uint32_t generation; // number of the configuration in force
+  uint32_t generation;           // number of the configuration in force
   int16_t status;
   int16_t worker;      // slot of the process that wrote it
   uint16_t text_bytes; // used of text

@@ -94,7 +94,7 @@ describe('the pages', function()
     assert.equal(200, (ask(new(), '/health', nil, 'HEAD')))
     status, answer = ask(new(), '/')
     assert.equal(404, status)
-    assert.equal('there is no such page; there are /status, /metrics, /usage and /health',
+    assert.equal('there is no such page; there are /status, /metrics, /requests, /usage and /health',
       json.decode(answer.body).error.message)
   end)
 end)

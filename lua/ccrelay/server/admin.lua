@@ -8,6 +8,7 @@ local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local health = require 'ccrelay.server.admin.health'
 local metrics = require 'ccrelay.server.admin.metrics'
+local requests = require 'ccrelay.server.admin.requests'
 local sha256 = require 'ccrelay.util.sha256'
 local slice = require 'ccrelay.util.slice'
 local status = require 'ccrelay.server.admin.status'
@@ -30,8 +31,10 @@ local usage = require 'ccrelay.server.admin.usage'
 local M = {}
 
 ---@type table<string, ccrelay.AdminPage> by path
-local PAGES = { ['/health'] = health, ['/metrics'] = metrics, ['/status'] = status, ['/usage'] = usage }
-local NAMES = '/status, /metrics, /usage and /health'
+local PAGES = {
+  ['/health'] = health, ['/metrics'] = metrics, ['/requests'] = requests, ['/status'] = status, ['/usage'] = usage,
+}
+local NAMES = '/status, /metrics, /requests, /usage and /health'
 
 local function respond(relay, id, code, body, extra)
   for name, value in each(extra or {}) do C.cc_answer_header(relay, id, name, #name, value, #value) end

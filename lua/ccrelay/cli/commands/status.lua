@@ -1,11 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- ccrelay status: asks the admin listener of a running relay for /status and prints it.
-local address = require 'ccrelay.net.address'
-local config_loader = require 'ccrelay.cli.config_loader'
-local fetch = require 'ccrelay.net.fetch'
+local admin_client = require 'ccrelay.cli.admin_client'
 local json = require 'ccrelay.util.json'
 local options = require 'ccrelay.cli.options'
-local task = require 'ccrelay.sched.task'
 local texts = require 'ccrelay.util.text'
 
 local M = {}
@@ -29,18 +26,6 @@ M.options = {
   { name = 'format', type = 'choice', of = { 'text', 'json' } },
   { name = 'insecure-permissions', type = 'flag' },
 }
-
--- The status and body of the admin listener's answer; nil and what went wrong when there is none.
-local function ask(where, token)
-  return task.run_alone(function()
-    local answer, message = fetch.send {
-      url = address.text { scheme = 'http', host = where.host, port = where.port, path = '/status' },
-      headers = { Authorization = token ~= '' and 'Bearer ' .. token or nil }, direct = true,
-      timeout_ms = 5000, answer_bytes = 4 * 1024 * 1024,
-    }
-    return answer and answer.status, answer and answer.body or message
-  end)
-end
 
 local function seconds(milliseconds)
   return ('%d s'):format(milliseconds / 1000)
@@ -91,16 +76,10 @@ end
 function M.run(arguments)
   local values, rest = options.parse(arguments, M.options, 0)
   if not values then return options.misuse('status', rest) end
-  local configuration = config_loader.load(values, { only = { 'admin' } })
-  if not configuration then return options.codes.configuration end
-  local where = address.listen(values.admin or configuration.admin.listen)
-  if not where or not where.host then
-    return options.misuse('status', 'there is no admin address; expected host:port')
-  end
-  local status, body = ask(where, configuration.admin.token)
+  local status, body, where = admin_client.ask('status', values, '/status')
+  if not status then return body end
   if status ~= 200 then
-    local answer = status and ('%s:%d answered %d: %s'):format(where.host, where.port, status, body) or body
-    io.stderr:write('ccrelay status: ', answer, '\n')
+    io.stderr:write(('ccrelay status: %s answered %d: %s\n'):format(where, status, body))
     return options.codes.unavailable
   end
   if values.format == 'json' then

@@ -19,6 +19,14 @@ local function workers(master)
   return list
 end
 
+--- Returns the path of the policy in force, or the name of its strategy.
+---@param master table
+---@return string
+function M.policy(master)
+  local file = master.bundle.policy
+  return file and file.path or master.generation.configuration.routing.strategy
+end
+
 --- Returns the state of the relay, as a table for JSON.
 ---@param master table
 ---@return table
@@ -30,7 +38,7 @@ function M.of(master)
     loop_name = ffi.string(C.cc_loop_name()),
     uptime_ms = math.floor(C.cc_time() - master.started),
     listen = json.array(master.where),
-    policy = master.bundle.policy and master.bundle.policy.path or generation.configuration.routing.strategy,
+    policy = M.policy(master),
     policy_aside = master.quarantine.quarantined,
     configuration = generation.configuration.source or 'built in',
     generation = { number = master.number, loaded = math.floor(master.loaded) },

@@ -1,0 +1,56 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- ccrelay explain: asks a running relay for the record of an exchange and tells it in sentences.
+local admin_client = require 'ccrelay.cli.admin_client'
+local api_error = require 'ccrelay.util.api_error'
+local explanation = require 'ccrelay.cli.explanation'
+local json = require 'ccrelay.util.json'
+local options = require 'ccrelay.cli.options'
+
+local M = {}
+
+M.summary = 'explain one exchange of a running relay'
+M.usage = [[
+usage: ccrelay explain [--config F] [--admin ADDRESS] [--format text|json] REQUEST_ID
+
+Tells why an upstream served a request, what each other candidate would have needed, and what the request would
+have cost there. REQUEST_ID is the id in the access log, or the header request-id that the client got. A running
+relay keeps the latest exchanges, server.recent_exchanges of them; its admin listener is asked.
+
+  --config F               the configuration; else the first file found, see ccrelay help config
+  --admin ADDRESS          host:port of the admin listener, instead of admin.listen
+  --format json            the record, for programs
+  --insecure-permissions   accept a file that others can write to
+]]
+
+M.options = {
+  { name = 'config', type = 'text' },
+  { name = 'admin', type = 'text' },
+  { name = 'format', type = 'choice', of = { 'text', 'json' } },
+  { name = 'insecure-permissions', type = 'flag' },
+}
+
+local function escaped(id)
+  return (string.gsub(id, '[^%w_.-]', function(byte) return string.format('%%%02X', string.byte(byte)) end))
+end
+
+local function complain(body)
+  local message = api_error.message_of(json.decode(body), body)
+  io.stderr:write('ccrelay explain: ', json.visible(json.clean(message)), '\n')
+end
+
+function M.run(arguments)
+  local values, rest = options.parse(arguments, M.options, 1)
+  if not values then return options.misuse('explain', rest) end
+  if not rest[1] then return options.misuse('explain', 'a request id is missing') end
+  local status, body = admin_client.ask('explain', values, '/requests/' .. escaped(rest[1]))
+  if not status then return body end
+  if status ~= 200 then
+    complain(body)
+    return status == 404 and options.codes.failure or options.codes.unavailable
+  end
+  local lines = values.format == 'json' and { body } or explanation.lines(json.decode(body))
+  io.stdout:write(table.concat(lines, '\n'), '\n')
+  return options.codes.ok
+end
+
+return M
