@@ -7,7 +7,7 @@ foreach(folder lua providers policies examples)
 endforeach()
 install(FILES README.md README.ja.md OPERATIONS.md GLOSSARY.md CHANGELOG.md SECURITY.md LICENSE
   DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
-install(FILES packaging/ccrelay.service DESTINATION lib/systemd/system)
+install(FILES packaging/ccrelay.service packaging/ccrelay.socket DESTINATION lib/systemd/system)
 
 # The manual page and the completion scripts are made from the help texts.
 set(made ${CMAKE_BINARY_DIR}/made)

@@ -224,7 +224,8 @@ do_package() {
   test -s unpacked/usr/share/man/man1/ccrelay.1 && test -s unpacked/usr/share/zsh/vendor-completions/_ccrelay &&
     test -s unpacked/usr/share/fish/vendor_completions.d/ccrelay.fish &&
     bash -n unpacked/usr/share/bash-completion/completions/ccrelay || return 1
-  test -f unpacked/usr/lib/systemd/system/ccrelay.service && test -f unpacked/etc/ccrelay/config.yaml &&
+  test -f unpacked/usr/lib/systemd/system/ccrelay.service &&
+    test -f unpacked/usr/lib/systemd/system/ccrelay.socket && test -f unpacked/etc/ccrelay/config.yaml &&
     dpkg-deb --ctrl-tarfile ./*.deb | tar -xOf - ./conffiles | grep -qx /etc/ccrelay/config.yaml &&
     CCRELAY_ROOT="$build/plain/unpacked/usr/share/ccrelay" "$build/plain/unpacked/usr/bin/ccrelay" \
       config validate --config unpacked/etc/ccrelay/config.yaml

@@ -14,10 +14,24 @@ struct cc_listen {
   uint32_t copies;      // sockets that share the address (SO_REUSEPORT), one for each worker
   struct cc_slice cert; // PEM files, the same for all listeners; both empty: no TLS
   struct cc_slice key;
+  uint32_t passed; // descriptor of a passed socket, to use instead of an address; 0: none
 };
 
+enum { CC_FIRST_PASSED = 3, CC_PASSED_ADDRESS = 128 };
+
+// The number of sockets that the service manager has passed to this process (sd_listen_fds(3)): LISTEN_FDS if
+// LISTEN_PID is this process, else 0. Their descriptors begin at CC_FIRST_PASSED; programs that the relay runs
+// do not get them. Removes the variables, so a second call returns 0. CC_EINVAL for more than 64 or no number,
+// CC_ESYSTEM when a descriptor is not open.
+int cc_passed_sockets(void);
+
+// Writes the address of a passed socket, as in server.listen, to out (CC_PASSED_ADDRESS bytes are enough).
+// CC_EINVAL when it is not a listening stream socket with an IP address or a path.
+int cc_passed_address(int fd, char *out, uint32_t capacity);
+
 // Binds and listens, without accepting: returns a listener number of 0 or more, or CC_EADDRESS,
-// CC_EINVAL, CC_ETLS (certificate or key unusable). cc_system_error() tells more.
+// CC_EINVAL, CC_ETLS (certificate or key unusable). cc_system_error() tells more. All workers accept on a
+// passed socket, and nobody removes its path.
 int cc_listen(struct cc_relay *relay, const struct cc_listen *spec);
 
 // The port a listener is bound to, or 0.

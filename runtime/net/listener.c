@@ -29,7 +29,7 @@ struct listener {
   uint32_t copies;
   uint32_t port;
   char *path;  // unix socket, NULL: TCP
-  pid_t owner; // who removes path
+  pid_t owner; // who removes path; 0: nobody
   int number;
   bool secure; // TLS, with the identity
   struct accepting *accepting;
@@ -256,7 +256,17 @@ static void add(struct cc_listeners *listeners, struct listener *listener) {
   listeners->list[listeners->count++] = listener;
 }
 
+// All workers accept on the one socket.
+static int take_passed(struct listener *listener, int fd) {
+  if (!cc_socket_passed(fd, &listener->port, &listener->path)) return CC_EINVAL;
+  listener->fds[0] = fd;
+  listener->copies = 1;
+  listener->owner = 0;
+  return CC_OK;
+}
+
 static int bind_sockets(struct listener *listener, const struct cc_listen *spec) {
+  if (spec->passed) return take_passed(listener, (int)spec->passed);
   if (!spec->path.size)
     return cc_socket_tcp(spec->host, spec->port, listener->copies, listener->fds, &listener->port);
   listener->path = cc_copy_text(spec->path.data, spec->path.size);

@@ -5,23 +5,14 @@
 #include "base/error.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { BACKLOG = 511 };
 
-union address {
-  struct sockaddr any;
-  struct sockaddr_in v4;
-  struct sockaddr_in6 v6;
-  struct sockaddr_un local;
-};
-
-static int parse(struct cc_slice host, uint32_t port, union address *out) {
+static int parse(struct cc_slice host, uint32_t port, union cc_socket_address *out) {
   char text[INET6_ADDRSTRLEN + 1] = "";
   memset(out, 0, sizeof *out);
   if (!host.size || host.size >= sizeof text || port > 65535) return CC_EINVAL;
@@ -38,7 +29,7 @@ static int parse(struct cc_slice host, uint32_t port, union address *out) {
   return CC_OK;
 }
 
-static socklen_t size_of(const union address *address) {
+static socklen_t size_of(const union cc_socket_address *address) {
   if (address->any.sa_family == AF_UNIX) return sizeof address->local;
   return address->any.sa_family == AF_INET ? sizeof address->v4 : sizeof address->v6;
 }
@@ -48,7 +39,7 @@ static int fail(const char *what) {
   return cc_fail_errno(address ? CC_EADDRESS : CC_ESYSTEM, what);
 }
 
-static int open_one(const union address *address, bool shared, int *out) {
+static int open_one(const union cc_socket_address *address, bool shared, int *out) {
   int on = 1, error;
   int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return cc_fail_errno(CC_ESYSTEM, "socket");
@@ -69,14 +60,14 @@ static int open_one(const union address *address, bool shared, int *out) {
 }
 
 static uint32_t port_of(int fd) {
-  union address address;
+  union cc_socket_address address;
   socklen_t size = sizeof address;
   if (getsockname(fd, &address.any, &size) != 0) return 0;
   return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 }
 
 // Whether the address is free. Fills in the port when the system chose it.
-static int try_alone(union address *address) {
+static int try_alone(union cc_socket_address *address) {
   int fd;
   int error = open_one(address, false, &fd);
   if (error) return error;
@@ -90,7 +81,7 @@ static int try_alone(union address *address) {
 }
 
 int cc_socket_tcp(struct cc_slice host, uint32_t port, uint32_t copies, int *fds, uint32_t *bound) {
-  union address address;
+  union cc_socket_address address;
   if (parse(host, port, &address)) return cc_fail(CC_EINVAL, "not a numeric address");
   int error = copies > 1 ? try_alone(&address) : CC_OK;
   uint32_t opened = 0;
@@ -107,14 +98,14 @@ int cc_socket_tcp(struct cc_slice host, uint32_t port, uint32_t copies, int *fds
   return CC_OK;
 }
 
-static bool is_answered(const union address *address) {
+static bool is_answered(const union cc_socket_address *address) {
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   bool answered = fd >= 0 && (connect(fd, &address->any, size_of(address)) == 0 || errno == EAGAIN);
   if (fd >= 0) close(fd);
   return answered;
 }
 
-static int clear_path(const char *path, const union address *address) {
+static int clear_path(const char *path, const union cc_socket_address *address) {
   struct stat found;
   if (lstat(path, &found) != 0) return errno == ENOENT ? CC_OK : cc_fail_errno(CC_EADDRESS, path);
   if (!S_ISSOCK(found.st_mode)) return cc_fail(CC_EADDRESS, "%s exists and is not a socket", path);
@@ -123,7 +114,7 @@ static int clear_path(const char *path, const union address *address) {
 }
 
 int cc_socket_unix(const char *path, int *fd) {
-  union address address;
+  union cc_socket_address address;
   memset(&address, 0, sizeof address);
   address.local.sun_family = AF_UNIX;
   if (!*path || strlen(path) >= sizeof address.local.sun_path)

@@ -8,6 +8,7 @@ local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local file = require 'ccrelay.config.file'
 local generation = require 'ccrelay.generation'
+local passed_sockets = require 'ccrelay.net.passed_sockets'
 local secret_file = require 'ccrelay.config.secret_file'
 
 local M = {}
@@ -37,6 +38,7 @@ local LARGE_HEAP_KB = 8192
 ---@field policy string? path
 ---@field strategy string? overrides routing.strategy
 ---@field listen string[]? overrides server.listen
+---@field sockets ccrelay.PassedSockets? override server.listen and admin.listen
 ---@field logging table? overrides values of logging
 ---@field insecure boolean
 ---@field watch boolean
@@ -135,6 +137,7 @@ local function overrides(options)
   if options.listen then changes.server = { listen = options.listen } end
   if options.strategy then changes.routing = { strategy = options.strategy } end
   changes.logging = options.logging
+  if options.sockets then passed_sockets.override(options.sockets, changes) end
   return next(changes) and changes or nil
 end
 

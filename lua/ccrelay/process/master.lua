@@ -55,7 +55,7 @@ local function slice(text)
   return { data = text, size = #text }
 end
 
-local function listen(relay, text, copies, tls)
+local function listen(relay, text, copies, tls, passed)
   local where = address.listen(text)
   local number = C.cc_listen(relay, ffi.new('struct cc_listen', {
     host = slice(where.host or ''),
@@ -64,6 +64,7 @@ local function listen(relay, text, copies, tls)
     copies = copies,
     cert = slice(tls and tls.cert or ''),
     key = slice(tls and tls.key or ''),
+    passed = passed and passed.fd or 0,
   }))
   if number >= 0 then
     if where.port == 0 then
@@ -84,8 +85,9 @@ function Master:listen()
   self.listeners = {}
   self.options.tls = configuration.server.tls
   self.bundle.tls = source.tls_digest(self.options.tls)
-  for _, text in ipairs(configuration.server.listen) do
-    local number, where = listen(self.relay, text, self.workers, configuration.server.tls)
+  local passed = self.options.sockets and self.options.sockets.clients or {}
+  for index, text in ipairs(configuration.server.listen) do
+    local number, where = listen(self.relay, text, self.workers, configuration.server.tls, passed[index])
     if not number then return nil, where end
     self.listeners[#self.listeners + 1] = number
     shown[#shown + 1] = where
@@ -97,7 +99,7 @@ end
 function Master:listen_admin()
   local setting = self.generation.configuration.admin.listen
   if setting == 'off' then return true end
-  local number, where = listen(self.relay, setting, 1)
+  local number, where = listen(self.relay, setting, 1, nil, self.options.sockets and self.options.sockets.admin)
   if number then
     C.cc_accept(self.relay, number, 0)
     self.admin_where = where

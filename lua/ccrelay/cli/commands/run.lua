@@ -8,6 +8,7 @@ local fault = require 'ccrelay.util.fault'
 local file = require 'ccrelay.config.file'
 local master = require 'ccrelay.process.master'
 local options = require 'ccrelay.cli.options'
+local passed_sockets = require 'ccrelay.net.passed_sockets'
 local source = require 'ccrelay.generation.bundle'
 local preflight = require 'ccrelay.process.preflight'
 
@@ -30,6 +31,9 @@ POLICY.lua is used as --config.
   --debug                  log level debug with all logging.debug_options, including the start of request bodies
   --watch yes|no           reload changed files automatically (default yes); SIGHUP always reloads
   --insecure-permissions   accept files that others can write to
+
+Sockets that a service manager passes (systemd.socket(5)) serve clients instead of server.listen; one that
+is named admin serves instead of admin.listen.
 
 SIGTERM or Ctrl-C: finish running requests, then stop; a second one stops at once.
 Exit codes: 0 stopped, 1 failure, 64 usage, 69 address in use, 78 configuration.
@@ -56,6 +60,12 @@ M.options = {
 ---@param run ccrelay.RunOptions
 ---@return integer exit_code
 function M.start(run)
+  local sockets, unusable = passed_sockets.take()
+  if not sockets then
+    io.stderr:write('ccrelay: ', unusable, '\n')
+    return options.codes.configuration
+  end
+  run.sockets = sockets
   local bundle, faults = source.read(run)
   if not bundle then
     config_loader.tell(faults)
