@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
---- Budget: failover for clients that have spent less than their budget_per_day today (UTC). A client over its
---- budget gets a 429 that says so and that clients do not retry.
+--- Budget: failover for requests within the budgets of their client, group and model. A request over one of them gets
+--- a 429 that says so and that clients do not retry.
 local relay = require 'ccrelay'
 
 return {

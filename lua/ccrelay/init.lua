@@ -39,6 +39,9 @@ local Relay = {}
 ---@field classes table<string, string> model by request class
 ---@field prices table prices of a million tokens, by model
 ---@field budget_per_day number budget of clients without their own
+---@field budget_per_week number likewise
+---@field budget_per_month number likewise
+---@field model_budgets table<string, table> budgets of all clients together, by model
 ---@field debug boolean whether answers carry x-cc-relay-* headers
 
 local function exchange_of(value, action)
@@ -100,16 +103,16 @@ end
 
 local over_budget = call.library(spend_cap.check)
 
---- Answers the exchange if its client has spent its budget_per_day: 429 billing_error with the seconds until
---- midnight UTC, which clients show and do not retry. Returns what route must return then, else nil; answers
---- of the exchange then have headers that tell how much of the budget is used.
+--- Answers the exchange if a budget of its client, group or model is used up: 429 billing_error with the seconds
+--- until it is reset, which clients show and do not retry. Returns what route must return then, else nil; answers
+--- of the exchange then have headers that tell how much of its tightest budget is used.
 ---@param exchange ccrelay.Exchange
 ---@return table? given
 function Relay.over_budget(exchange)
   return over_budget(exchange_of(exchange, 'over_budget'))
 end
 
---- Adds to what the client has spent today.
+--- Adds to what has been spent of all budgets of the exchange's client, group and model.
 ---@param exchange ccrelay.Exchange
 ---@param cost number
 function Relay.spend(exchange, cost)

@@ -23,7 +23,8 @@ describe('config.load', function()
       priority = 1, weight = 1 } }, got.providers[1].keys)
     assert.same({ enabled = true, strategy = 'least_loaded' }, got.providers[1].pooling)
     assert.same({ strategy = 'failover', failover_timeout = 5000, queue_ms = 0, model_mapping = {},
-      race_on_failure = false, classes = {}, prices = {}, budget_per_day = 0, debug = false }, got.routing)
+      race_on_failure = false, classes = {}, prices = {}, budget_per_day = 0, budget_per_week = 0,
+      budget_per_month = 0, model_budgets = {}, debug = false }, got.routing)
     assert.same({ enabled = true, interval_ms = 10000 }, got.health.health_check)
     assert.same({ failure_threshold = 5, open_duration_ms = 30000, half_open_probes = 3 }, got.health.circuit_breaker)
     assert.equal('auto', got.logging.pretty)

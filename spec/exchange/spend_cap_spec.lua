@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- What a client with a budget is told, by the gateway protocol of Claude Code.
 local fake = require 'support.fake_c'
+local periods = require 'ccrelay.limits.periods'
 local stage = require 'support.stage'
 
 local QUOTA = 'anthropic-ratelimit-'
@@ -140,6 +141,43 @@ describe('a budget that is spent', function()
     }, told)
     assert.equal(answer.headers['request-id'], answer.json.request_id)
     assert.is_true(tonumber(answer.headers['retry-after']) > 0)
+  end)
+
+  for period, adjective in pairs { week = 'weekly', month = 'monthly' } do
+    it('of a ' .. period .. ' is refused until that is over', function()
+      local self = shop({}, { routing = { strategy = 'budget', ['budget_per_' .. period] = 1,
+        prices = { ['*'] = { input = 1, output = 1 } } } })
+      self:reply('a', { usage = ONE })
+      stage.advance(periods.current(period).ends - stage.C.cc_time())
+      assert.equal(200, ask(self).status)
+      local answer, ends = ask(self), periods.current(period).ends
+      local told = headers_of(answer, UNIFIED)
+      assert.same({ 429, adjective, ('%d'):format(ends / 1000) },
+        { answer.status, told['overage-period'], told['overage-reset'] })
+      assert.equal(math.ceil((ends - stage.C.cc_time()) / 1000), tonumber(answer.headers['retry-after']))
+      assert.matches(('is over its %s budget %%(1 of 1%%); it resets on %s at 00:00 UTC, in %%d+ d %%d+ h$'):format(
+        adjective, (os.date('!%Y-%m-%d', ends / 1000):gsub('%-', '%%-'))), answer.json.error.message)
+      stage.advance(ends - stage.C.cc_time())
+      assert.equal(200, ask(self).status)
+    end)
+  end
+
+  it('of a group or a model names that', function()
+    local function message_after(more)
+      local client = { name = stage.fresh 'c':gsub(' ', ''), key = 'client-key', group = more.group }
+      local options = { routing = { strategy = 'budget', prices = { ['*'] = { input = 1, output = 1 } } },
+        server = { auth = { clients = { client }, groups = more.groups } } }
+      options.routing.model_budgets = more.models
+      local self = shop({}, options)
+      self:reply('a', { usage = ONE })
+      ask(self)
+      return ask(self).json.error.message
+    end
+    local name = stage.fresh 'g':gsub(' ', '')
+    assert.matches('^group "' .. name .. '" is over its daily budget',
+      message_after { group = name, groups = { { name = name, budget_per_day = 1 } } })
+    assert.matches('^model "claude%-%*" is over its daily budget',
+      message_after { models = { ['claude-*'] = { budget_per_day = 1 } } })
   end)
 
   it('is refused by a policy of one\'s own, too', function()

@@ -2,6 +2,7 @@
 local fake = require 'support.fake_c'
 local stage = require 'support.stage'
 local budget = require 'ccrelay.limits.budget'
+local periods = require 'ccrelay.limits.periods'
 local config = require 'ccrelay.config'
 local helper = require 'support.config_helper'
 
@@ -124,4 +125,113 @@ it('a policy can spend numbers only', function()
     assert.equal(500, self:request().status)
     assert.equal(1, self:count 'relay.spend takes an amount')
   end
+end)
+
+describe('budgets of groups, models, weeks and months', function()
+  local group, client = stage.fresh 'g', stage.fresh 'c'
+
+  local function exchange(name, model, more)
+    local configuration = {
+      server = { auth = {
+        clients = { { name = client, group = group, budget_per_month = 40 }, { name = 'other', group = group } },
+        groups = { { name = group, budget_per_week = 25 } },
+      } },
+      routing = { budget_per_day = 10, model_budgets = { ['opus-*'] = { budget_per_day = 6 },
+        ['opus-5'] = { budget_per_day = 8 } } },
+    }
+    for key, value in pairs(more or {}) do configuration.routing[key] = value end
+    return { client = { name = name }, cache = { model = model }, generation = { configuration = configuration } }
+  end
+
+  local function words(one)
+    return one and ('%s %s %s %g of %g'):format(one.kind, one.name, one.account.period, budget.spent_of(one),
+      one.amount)
+  end
+
+  before_each(function()
+    group, client = stage.fresh 'g', stage.fresh 'c'
+    stage.advance(periods.current('month').ends - stage.C.cc_time())
+    if periods.current('week').ends > periods.current('month').ends then midnight() end
+  end)
+
+  it('count a cost in all that apply', function()
+    local one = exchange(client, 'haiku')
+    budget.spend(one, 5)
+    assert.same({ ('client %s day 5 of 10'):format(client), ('client %s month 5 of 40'):format(client),
+      ('group %s week 5 of 25'):format(group) }, { words(budget.of_client(one)[1]), words(budget.of_client(one)[2]),
+      words(budget.of_client(one)[3]) })
+    budget.spend(exchange('other', 'haiku'), 3)
+    assert.equal(('group %s week 8 of 25'):format(group), words(budget.of_client(one)[3]))
+    assert.equal(('client %s day 5 of 10'):format(client), words(budget.of_client(one)[1]))
+  end)
+
+  it('of a model are those of the longest name, for all clients together', function()
+    local pattern = stage.fresh 'm'
+    local function one(name, model) return exchange(name, model, { budget_per_day = 0, model_budgets = {
+      [pattern .. '*'] = { budget_per_day = 6 }, [pattern .. '-5'] = { budget_per_day = 8 } } }) end
+    budget.spend(one('x', pattern .. '-5'), 7)
+    budget.spend(one('y', pattern .. '-4'), 2)
+    assert.is_nil(budget.used_up(one('z', pattern .. '-5')))
+    budget.spend(one('y', pattern .. '-5'), 1)
+    assert.equal(('model %s-5 day 8 of 8'):format(pattern), words(budget.used_up(one('z', pattern .. '-5'))))
+    assert.is_nil(budget.used_up(one('z', pattern .. '-4')))
+    assert.equal(('model %s* day 2 of 6'):format(pattern), words(budget.tightest(one('z', pattern .. '-4'))))
+    assert.is_nil(budget.tightest(one('z', 'another')))
+  end)
+
+  it('refuse by the one that is reset last, and tell of the one of which most is used', function()
+    local one = exchange(client, 'haiku')
+    assert.is_nil(budget.used_up(one))
+    budget.spend(one, 9)
+    assert.equal(('client %s day 9 of 10'):format(client), words(budget.tightest(one)))
+    budget.spend(one, 32)
+    assert.equal(('client %s month 41 of 40'):format(client), words(budget.used_up(one)))
+    midnight()
+    assert.equal(('client %s month 41 of 40'):format(client), words(budget.used_up(one)))
+    stage.advance(periods.current('month').ends - stage.C.cc_time())
+    assert.is_nil(budget.used_up(one))
+  end)
+
+  it('of a client may be without a bound where routing has one', function()
+    local one = exchange('other', 'haiku')
+    one.generation.configuration.server.auth.clients[2].budget_per_day = 0
+    budget.spend(one, 12)
+    assert.is_nil(budget.used_up(one))
+    assert.equal(12, budget.spent(one))
+  end)
+end)
+
+describe('the configuration of budgets', function()
+  local PRICES = ', prices: {"*": {input: 1, output: 1}}'
+
+  local function words_of(text)
+    local _, notes = helper.load(text, 'yaml', {}, { dir = '.' })
+    return notes[1] and config.text(notes[1]) or ''
+  end
+
+  local function clients(member, groups)
+    return ('server: {auth: {clients: [{name: a, key: k, %s}]%s}}\n'):format(member, groups or '')
+  end
+
+  it('needs prices for each', function()
+    for path, text in pairs {
+      ['routing.budget_per_month'] = 'routing: {strategy: budget, budget_per_month: 5}',
+      ['routing.model_budgets.x.budget_per_day'] =
+        'routing: {strategy: budget, model_budgets: {x: {budget_per_day: 1}}}',
+      ['server.auth.clients[0].budget_per_week'] = clients 'budget_per_week: 1' .. 'routing: {strategy: budget}',
+      ['server.auth.groups[0].budget_per_day'] = clients('group: g', ', groups: [{name: g, budget_per_day: 1}]')
+        .. 'routing: {strategy: budget}',
+    } do
+      assert.is_truthy(words_of(text):find(path .. ': a budget needs routing.prices', 1, true), words_of(text))
+    end
+  end)
+
+  it('knows groups by their names', function()
+    local strategy = 'routing: {strategy: budget' .. PRICES .. '}'
+    assert.equal('', words_of(clients('group: g', ', groups: [{name: g, budget_per_day: 1}]') .. strategy))
+    assert.matches('clients%[0%]%.group: .*"h".*server%.auth%.groups',
+      words_of(clients('group: h', ', groups: [{name: g}]') .. strategy))
+    assert.matches('groups%[1%]%.name: .*"g" again', words_of(clients('group: g',
+      ', groups: [{name: g}, {name: g}]') .. strategy))
+  end)
 end)

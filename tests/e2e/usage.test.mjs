@@ -84,6 +84,30 @@ test('a client over its budget stays so after a restart, from the first request 
   assert.match(answer.text, /is over its daily budget/);
 });
 
+test('budgets of a group and of a model hold over restarts, for all their clients', async (t) => {
+  const team = clients.map((client) => ({ ...client, group: 'team' }));
+  const groups = [{ name: 'team', budget_per_week: 2 * COST }];
+  const { start, whole } = await setUp(t, { server: { auth: { clients: team, groups } }, routing: { ...routing, budget_per_day: 0 } });
+  const first = await start();
+  await send(first, 'alice');
+  await send(first, 'bob');
+  await sleep(KEPT_MS);
+  await killAll(first);
+  const second = await start();
+  const refused = await post(second, ask(), { headers: { 'x-api-key': secret('alice') } });
+  assert.equal(refused.status, 429);
+  assert.match(refused.text, /group \\"team\\" is over its weekly budget/);
+  assert.equal(refused.headers['anthropic-ratelimit-unified-overage-period'], 'weekly');
+  await second.stop();
+  const model = { ...routing, budget_per_day: 0, model_budgets: { 'claude-test-*': { budget_per_month: COST } } };
+  const third = await start({ server: { ...whole.server, auth: { clients } }, routing: model });
+  await send(third, 'alice');
+  await third.stop();
+  const fourth = await start({ server: { ...whole.server, auth: { clients } }, routing: model });
+  const over = await post(fourth, ask(), { headers: { 'x-api-key': secret('bob') } });
+  assert.match(over.text, /model \\"claude-test-\*\\" is over its monthly budget/);
+});
+
 test('an orderly end writes everything, without a wait', async (t) => {
   const { start } = await setUp(t);
   const first = await start();

@@ -4,6 +4,7 @@
 local address = require 'ccrelay.net.address'
 local each = require 'ccrelay.util.each'
 local fault = require 'ccrelay.util.fault'
+local lists = require 'ccrelay.util.lists'
 local transparent = require 'ccrelay.config.transparent'
 
 local M = {}
@@ -84,21 +85,50 @@ local function clients(self, auth)
   end
 end
 
--- The paths of budgets in the configuration.
-local function budgets(configuration)
-  local paths = {}
-  for i, client in ipairs((configuration.server.auth or {}).clients or {}) do
-    if (client.budget_per_day or 0) > 0 then
-      paths[#paths + 1] = ('server.auth.clients[%d].budget_per_day'):format(i - 1)
+local function groups(self, auth)
+  local names, list = {}, {}
+  for i, group in ipairs(auth.groups or {}) do
+    if group.name and names[group.name] then
+      self:fault { path = ('server.auth.groups[%d].name'):format(i - 1), found = quoted(group.name) .. ' again',
+        expected = 'a unique name' }
+    elseif group.name then
+      names[group.name], list[#list + 1] = true, group.name
     end
   end
-  if (configuration.routing.budget_per_day or 0) > 0 then paths[#paths + 1] = 'routing.budget_per_day' end
+  for i, client in ipairs(auth.clients or {}) do
+    if client.group and not names[client.group] then
+      self:fault { path = ('server.auth.clients[%d].group'):format(i - 1), found = quoted(client.group),
+        expected = 'the name of one of server.auth.groups', hint = fault.nearest(client.group, list) }
+    end
+  end
+end
+
+local BUDGETS = { 'budget_per_day', 'budget_per_week', 'budget_per_month' }
+
+local function add_budgets(paths, path, section)
+  for _, name in ipairs(BUDGETS) do
+    if (section[name] or 0) > 0 then paths[#paths + 1] = path .. name end
+  end
+end
+
+-- The paths of budgets in the configuration.
+local function budgets(self, configuration)
+  local paths, auth, routed = {}, configuration.server.auth or {}, configuration.routing
+  for _, list in ipairs { 'clients', 'groups' } do
+    for i, section in ipairs(auth[list] or {}) do
+      add_budgets(paths, ('server.auth.%s[%d].'):format(list, i - 1), section)
+    end
+  end
+  add_budgets(paths, 'routing.', routed)
+  for _, model in ipairs(lists.names(routed.model_budgets or {})) do
+    add_budgets(paths, self.join('routing.model_budgets', model) .. '.', routed.model_budgets[model])
+  end
   return paths
 end
 
 local function spending(self, configuration)
   local priced = next(configuration.routing.prices or {}) ~= nil
-  for _, path in ipairs(budgets(configuration)) do
+  for _, path in ipairs(budgets(self, configuration)) do
     if not priced then
       self:fault { path = path, message = 'a budget needs routing.prices' }
     elseif configuration.routing.strategy ~= 'budget' then
@@ -208,6 +238,7 @@ function M.apply(self, configuration)
   routing(self, configuration)
   totals(self, configuration)
   clients(self, configuration.server.auth or {})
+  groups(self, configuration.server.auth or {})
   spending(self, configuration)
   traces(self, configuration)
   entrances(self, configuration)

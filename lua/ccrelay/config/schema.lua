@@ -39,9 +39,16 @@ end
 
 local text = { type = 'string' }
 
-local function budget(doc, default)
-  return { 'budget_per_day', 'number', default = default, max = 4000000,
-    doc = doc .. ', in the currency of routing.prices, 0 = unlimited' }
+-- Adds the rows of budgets per day, week and month to the rows of a section. `inherited`: they are routing's otherwise.
+local function with_budgets(rows, who, inherited)
+  for _, period in ipairs { 'day', 'week', 'month' } do
+    local name = 'budget_per_' .. period
+    local bounds = period == 'day' and 'UTC' or period == 'week' and 'from Monday, UTC' or 'of the calendar, UTC'
+    rows[#rows + 1] = { name, 'number', default = not inherited and 0 or nil, max = 4000000,
+      doc = ('for strategy budget: what %s may spend per %s (%s), in the currency of prices, 0 = unlimited%s'):format(
+        who, period, bounds, inherited and '; default: routing.' .. name or '') }
+  end
+  return rows
 end
 
 local price = {
@@ -89,14 +96,18 @@ local server = {
       doc = 'key or keys that clients send in x-api-key or as a bearer' },
     { 'clients', 'list', filled = true, strict = true, most = 4096,
       example = { { name = 'alice', key = '${ALICE_KEY}' } }, doc = 'named clients', item = {
-      type = 'section', fields = {
+      type = 'section', fields = with_budgets({
         { 'name', 'name', required = true, doc = 'shown in logs and metrics' },
         { 'key', 'string', required = true, secret = true, filled = true, doc = 'the client\'s key' },
         limit('rpm_limit', 'requests of this client'),
         limit('tpm_limit', 'tokens of this client'),
         { 'max_concurrent', 'integer', default = 0, doc = 'concurrent requests of this client, 0 = unlimited' },
-        budget 'for strategy budget: what this client may spend per day (default: routing.budget_per_day)',
-      } } },
+        { 'group', 'name', doc = 'group of this client: one of groups' },
+      }, 'this client', true) } },
+    { 'groups', 'list', filled = true, strict = true, most = 1024, doc = 'groups of clients, which share a budget',
+      example = { { name = 'research', budget_per_month = 500 } }, item = { type = 'section', fields = with_budgets({
+        { 'name', 'name', required = true, doc = 'unique name' },
+      }, 'the clients of this group together') } },
     { 'allow_bearer', 'boolean', default = false, doc = 'accept Authorization: Bearer' },
     { 'bearer_secret', 'string', default = '', secret = true, strict = true,
       doc = 'the accepted bearer; if empty, one of the keys above, or any bearer if there are none' },
@@ -169,7 +180,7 @@ local provider = {
   cloud(GOOGLE, 'gcp_region', { filled = true, required = true, doc = 'Google Cloud region' }),
 }
 
-local routing = {
+local routing = with_budgets({
   { 'strategy', 'name', default = 'failover', start = true, doc = 'policy: a file in policies/' },
   { 'failover_timeout', 'integer', default = 5000,
     doc = 'ms to wait for a response head before the next candidate is tried; 0 = off' },
@@ -189,9 +200,11 @@ local routing = {
       .. 'auxiliary, side_reply, ...); clients send it only with CLAUDE_CODE_GATEWAY_HINT_HEADERS=1' },
   { 'prices', 'map', item = price, most = 10000, default = {}, example = { ['GLM-*'] = { input = 0.5, output = 2 } },
     doc = 'prices in any currency, by the model sent: MODEL or PROVIDER/MODEL; a name may end in *' },
-  budget('for strategy budget: what each client, or all clients without a name together, may spend per day (UTC)', 0),
+  { 'model_budgets', 'map', most = 1000, default = {}, example = { ['claude-opus-*'] = { budget_per_day = 50 } },
+    doc = 'budgets of models for all clients together, by the model that the client names; a name may end in *',
+    item = { type = 'section', fields = with_budgets({}, 'all clients together for this model') } },
   { 'debug', 'boolean', default = false, doc = 'add X-CC-Relay-Strategy, -Provider and -Attempts to answers' },
-}
+}, 'each client, or all clients without a name together,')
 
 local health = {
   { 'health_check', 'section', doc = 'connects to unreachable providers until they are back', fields = {

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- GET /api/oauth/usage, which Claude Code asks to show usage and limits. For a subscription it asks Anthropic with the
--- subscription's token; for all others it answers with the budget of the client.
+-- subscription's token; for all others it answers with the budgets of the client.
 local respond = require 'ccrelay.exchange.respond'
 local attempt = require 'ccrelay.exchange.attempt'
 local client_auth = require 'ccrelay.exchange.client_auth'
@@ -34,17 +34,26 @@ local function unlimited()
   }
 end
 
-local function limited(spent, per_day)
-  local share = spent / per_day
-  local percent = math.floor(share * 100)
+local function share_of(one) return budget.spent_of(one) / one.amount end
+
+local function limit_of(one)
+  local share = share_of(one)
   return {
-    extra_usage = { is_enabled = true, monthly_limit = math.floor(per_day * CENTS + 0.5),
-      used_credits = math.floor(spent * CENTS + 0.5), utilization = percent, currency = 'USD' },
-    limits = json.array { {
-      kind = 'spend', group = 'daily', percent = percent, is_active = true,
-      severity = SEVERITIES[spend_cap.threshold(share)] or 'normal',
-      resets_at = os.date('!%Y-%m-%dT%H:%M:%SZ', spend_cap.resets_at()),
-    } },
+    kind = 'spend', group = budget.period(one).adjective, percent = math.floor(share * 100), is_active = true,
+    severity = SEVERITIES[spend_cap.threshold(share)] or 'normal',
+    resets_at = os.date('!%Y-%m-%dT%H:%M:%SZ', spend_cap.resets_at(one)),
+  }
+end
+
+-- extra_usage has room for one budget: the tightest.
+local function limited(exchange)
+  local one, limits = budget.tightest(exchange), json.array {}
+  for index, each_one in ipairs(budget.of_client(exchange)) do limits[index] = limit_of(each_one) end
+  return {
+    extra_usage = { is_enabled = true, monthly_limit = math.floor(one.amount * CENTS + 0.5),
+      used_credits = math.floor(budget.spent_of(one) * CENTS + 0.5), utilization = math.floor(share_of(one) * 100),
+      currency = 'USD' },
+    limits = limits,
   }
 end
 
@@ -53,8 +62,7 @@ function M.serve(exchange)
   exchange:set_endpoint 'passthrough'
   local candidate = at_anthropic(exchange)
   if candidate then return respond_upstream.outcome(exchange, attempt.try(exchange, candidate)) end
-  local per_day = budget.of(exchange)
-  respond.json(exchange, per_day and limited(budget.spent(exchange), per_day) or unlimited())
+  respond.json(exchange, budget.tightest(exchange) and limited(exchange) or unlimited())
 end
 
 return M

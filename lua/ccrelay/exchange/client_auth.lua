@@ -11,11 +11,12 @@ local texts = require 'ccrelay.util.text'
 ---@class ccrelay.Client exchange.client
 ---@field kind 'open'|'key'|'bearer'|'subscription'
 ---@field name string? of the configured client
+---@field group string? of that client
 ---@field passes boolean whether its credential goes to a transparent provider
 ---@field allowance ccrelay.Allowance? what a configured client may use
 
 ---@class ccrelay.Auth
----@field entries { digest: string, kind: string, name: string?, allowance: ccrelay.Allowance? }[]
+---@field entries { digest: string, kind: string, name: string?, group: string?, allowance: ccrelay.Allowance? }[]
 ---@field open boolean whether no key is needed
 local Auth = {}
 Auth.__index = Auth
@@ -25,7 +26,7 @@ local M = {}
 local function add(entries, secret, kind, settings)
   if type(secret) ~= 'string' or secret == '' then return end
   entries[#entries + 1] = {
-    digest = sha256.of(secret), kind = kind, name = settings and settings.name,
+    digest = sha256.of(secret), kind = kind, name = settings and settings.name, group = settings and settings.group,
     allowance = settings and clients.allowance(settings),
   }
 end
@@ -69,7 +70,8 @@ function M.bearer(value)
 end
 
 local function client(kind, passes, entry)
-  return { kind = kind, passes = passes, name = entry and entry.name, allowance = entry and entry.allowance }
+  entry = entry or {}
+  return { kind = kind, passes = passes, name = entry.name, group = entry.group, allowance = entry.allowance }
 end
 
 --- Identifies the client by its credentials; nil when it may not use the relay.
