@@ -1,7 +1,12 @@
 -- SPDX-License-Identifier: Apache-2.0
 local stage = require 'support.stage'
 local helper = require 'support.config_helper'
+local config = require 'ccrelay.config'
+local date = require 'ccrelay.util.date'
+local fake = require 'support.fake_c'
 local prices = require 'ccrelay.limits.prices'
+
+local C = fake.C
 
 local function at(model, provider)
   return { provider = provider or 'anthropic', model = model }
@@ -35,6 +40,64 @@ describe('a price', function()
     assert.equal(0.00751, prices.new({ m = OPUS }):expected(at 'm', 1002, 100))
     assert.is_nil(prices.new({ m = OPUS }):expected(at 'n', 1000, 100))
     assert.is_nil(prices.new(nil):expected(at 'n', 1000, 100))
+  end)
+end)
+
+describe('a price that changes', function()
+  local book = prices.new { ['*'] = { input = 3, output = 3, changes = {
+    { from = '2027-03-01', input = 5, output = 5 }, { from = '2027-01-01', input = 4, output = 4 } } } }
+  local real
+
+  before_each(function() real = rawget(C, 'cc_time') end)
+  after_each(function() C.cc_time = real end)
+
+  for moment, input in pairs { ['2026-12-31T23:59:59'] = 3, ['2027-01-01T00:00:00'] = 4, ['2027-02-28T23:59:59'] = 4,
+    ['2027-03-01T00:00:00'] = 5, ['2030-01-01T00:00:00'] = 5 } do
+    it('is ' .. input .. ' at ' .. moment, function()
+      C.cc_time = function() return date.rfc3339(moment .. 'Z') end
+      assert.equal(input, book:of(at 'm').input)
+    end)
+  end
+end)
+
+describe('a price of a tier or of fast mode', function()
+  local book = prices.new { m = { input = 4, output = 8, cache_read = 1, batch = { input = 2, output = 4 },
+    fast = { input = 24, output = 48, cache_read = 3 } } }
+
+  local function cost(fields)
+    fields.upstream, fields.input_tokens, fields.cache_read_tokens = at 'm', 1000000, 1000000
+    return book:cost(report(fields))
+  end
+
+  it('counts when the provider says that it served so', function()
+    assert.same({ 5, 4, 27, 27 }, { cost {}, cost { tier = 'batch' }, cost { fast = true },
+      cost { fast = true, tier = 'batch' } })
+  end)
+
+  it('is the usual one without a price of its own', function()
+    assert.equal(5, cost { tier = 'priority' })
+  end)
+end)
+
+describe('the configuration of prices', function()
+  local function words_of(price)
+    local _, notes = helper.load('routing: {prices: {m: ' .. price .. '}}', 'yaml', {}, { dir = '.' })
+    return notes[1] and config.text(notes[1]) or ''
+  end
+
+  it('takes tiers, fast mode and changes', function()
+    assert.equal('', words_of [[{input: 1, output: 2, batch: {input: 1, output: 1}, priority: {input: 1, output: 1},
+      fast: {input: 1, output: 1, cache_read: 0.1}, changes: [{from: 2027-01-01, input: 1, output: 1,
+      fast: {input: 1, output: 1}}, {from: "2028-02-29", input: 1, output: 1}]}]])
+  end)
+
+  it('refuses what is no date, and changes without prices', function()
+    assert.matches('changes%[0%]%.from: .*YYYY%-MM%-DD',
+      words_of '{input: 1, output: 2, changes: [{from: 2027-13-01, input: 1, output: 1}]}')
+    assert.matches('changes%[0%]%.from: .*YYYY%-MM%-DD',
+      words_of '{input: 1, output: 2, changes: [{from: tomorrow, input: 1, output: 1}]}')
+    assert.matches('changes%[0%].*input', words_of '{input: 1, output: 2, changes: [{from: 2027-01-01, output: 1}]}')
+    assert.matches('fast.*output', words_of '{input: 1, output: 2, fast: {input: 1}}')
   end)
 end)
 
@@ -179,7 +242,6 @@ describe('routing.prices', function()
   end)
 
   it('is in the reference and the JSON Schema', function()
-    local config = require 'ccrelay.config'
     assert.is_truthy(config.reference():find('| `routing.prices` | map of sections |', 1, true))
     assert.is_truthy(config.reference():find('| `routing.prices.*.cache_read` | number |', 1, true))
     local routing = config.json_schema().properties.routing.properties

@@ -50,6 +50,7 @@ local makers = {
     return any_of(row, { type = 'number', minimum = row.min or 0, maximum = row.max or 2147483647 })
   end,
   boolean = function(row) return any_of(row, { type = 'boolean' }) end,
+  date = function() return { type = 'string', format = 'date' } end,
   choice = function(row) return any_of(row, { enum = json.array(row.of) }) end,
 }
 

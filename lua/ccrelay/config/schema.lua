@@ -51,16 +51,38 @@ local function with_budgets(rows, who, inherited)
   return rows
 end
 
-local price = {
-  type = 'section', fields = {
-    { 'input', 'number', required = true, doc = 'price of a million input tokens' },
-    { 'output', 'number', required = true, doc = 'price of a million output tokens' },
+-- Rows of prices, with those in `more`.
+local function prices(what, more)
+  local rows = {
+    { 'input', 'number', required = true, doc = 'price of a million input tokens' .. what },
+    { 'output', 'number', required = true, doc = 'price of a million output tokens' .. what },
     { 'cache_read', 'number', doc = 'price of a million tokens read from a cache; default: as input' },
     { 'cache_write_5m', 'number',
       doc = 'price of a million tokens written to a cache for five minutes; default: as input' },
     { 'cache_write_1h', 'number',
       doc = 'price of a million tokens written to a cache for an hour; default: as input' },
-  },
+  }
+  for _, more_row in ipairs(more or {}) do rows[#rows + 1] = more_row end
+  return rows
+end
+
+-- Prices of the ways in which a provider serves.
+local function tiers()
+  local function tier(name, what)
+    return { name, 'section', optional = true, fields = prices(what),
+      doc = 'prices' .. what .. '; default: the others' }
+  end
+  return tier('priority', ' in the priority tier'), tier('batch', ' in the batch tier'), tier('fast', ' in fast mode')
+end
+
+local function dated()
+  return { { 'from', 'date', required = true, doc = 'first day, in UTC' }, tiers() }
+end
+
+local price = {
+  type = 'section', fields = prices('', { { 'changes', 'list', filled = true, most = 100,
+    doc = 'prices from a later day on, all of which are given anew',
+    item = { type = 'section', fields = prices(' from that day on', dated()) } }, tiers() }),
 }
 
 local server = {

@@ -2,6 +2,7 @@
 -- Converts the text of a scalar to the type of the schema, or says what was expected. YAML 1.1 and 1.2 read some plain
 -- scalars differently; those are accepted where the schema wants text, and refused elsewhere.
 local lists = require 'ccrelay.util.lists'
+local date = require 'ccrelay.util.date'
 local address = require 'ccrelay.net.address'
 local fault = require 'ccrelay.util.fault'
 
@@ -113,6 +114,12 @@ end
 function M.readers.listen(text, node, row)
   if is_text(node) and address.listen(text) then return text end
   return nil, among(row) .. 'host:port with an IP address or localhost, [v6]:port, or unix:/path'
+end
+
+---@type ccrelay.Reader
+function M.readers.date(text, node)
+  if is_text(node) and #text == 10 and date.rfc3339(text .. 'T00:00:00Z') then return text end
+  return nil, 'a date: YYYY-MM-DD'
 end
 
 ---@type ccrelay.Reader

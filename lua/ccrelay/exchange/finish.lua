@@ -26,10 +26,13 @@ local request = ffi.new 'struct cc_request'
 
 -- ---- What on_done is given ---------------------------------------------------------------------
 
+local TIERS = { [C.CC_PRIORITY] = 'priority', [C.CC_BATCH] = 'batch' }
+
 local REPORT = {}
 for _, name in ipairs {
   'status', 'error', 'attempts', 'upstream', 'first_byte_ms', 'total_ms', 'usage_known', 'input_tokens',
-  'output_tokens', 'cache_read_tokens', 'cache_write_tokens', 'cache_write_1h_tokens', 'raced',
+  'output_tokens', 'cache_read_tokens', 'cache_write_tokens', 'cache_write_1h_tokens', 'tier',
+  'fast', 'raced',
 } do REPORT[name] = true end
 
 local Report = { __metatable = false }
@@ -55,7 +58,7 @@ local function facts_of(exchange, upstream)
     usage_known = report.usage_known, input_tokens = usage.input,
     output_tokens = report.usage_known and reservation.output(report, upstream and upstream.model) or 0,
     cache_read_tokens = usage.cache_read, cache_write_tokens = usage.cache_5m + usage.cache_1h,
-    cache_write_1h_tokens = usage.cache_1h, raced = losers_of(exchange),
+    cache_write_1h_tokens = usage.cache_1h, tier = TIERS[usage.tier], fast = usage.fast, raced = losers_of(exchange),
   }
 end
 

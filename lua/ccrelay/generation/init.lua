@@ -31,6 +31,8 @@ local cache = require 'ccrelay.credentials.cache'
 ---@field cache_read_tokens number tokens read from a cache
 ---@field cache_write_tokens number tokens written to a cache
 ---@field cache_write_1h_tokens number those of cache_write_tokens that are kept for an hour
+---@field tier 'priority'|'batch'|nil in which the provider served it; nil: standard
+---@field fast boolean whether it was served in fast mode
 ---@field raced { upstream: ccrelay.Upstream, input_tokens: number }[]? attempts cancelled because another was faster
 
 ---@class ccrelay.Policy

@@ -1,20 +1,29 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Costs of tokens by routing.prices: what a request may cost at most, and what an exchange has cost.
+local C = require 'ccrelay.c'
+local date = require 'ccrelay.util.date'
 local each = require 'ccrelay.util.each'
 local patterns = require 'ccrelay.util.patterns'
 
----@class ccrelay.Price for a million tokens
+---@class ccrelay.TokenPrices for a million tokens
 ---@field input number
 ---@field output number
 ---@field cache_read number? as input unless given
 ---@field cache_write_5m number? as input unless given
 ---@field cache_write_1h number? as input unless given
 
+---@class ccrelay.Price: ccrelay.TokenPrices
+---@field priority ccrelay.TokenPrices? of the priority tier; as the others unless given
+---@field batch ccrelay.TokenPrices? of the batch tier, likewise
+---@field fast ccrelay.TokenPrices? of fast mode, likewise
+---@field changes ccrelay.Price[]? with a member `from`: the first day (UTC) of these prices, YYYY-MM-DD
+
 ---@class ccrelay.Prices
 ---@field exact table<string, ccrelay.Price>
 ---@field prefixes table[]
 ---@field own_exact table<string, ccrelay.Price> prices that name a provider
 ---@field own_prefixes table[]
+---@field starts table<ccrelay.Price, { at: number, price: ccrelay.Price }[]> of prices that change, the latest first
 local Prices = {}
 Prices.__index = Prices
 
@@ -22,25 +31,46 @@ local M = {}
 
 local MILLION = 1000000
 
+local function starts_of(price)
+  local list = {}
+  for index, change in ipairs(price.changes) do
+    list[index] = { at = date.rfc3339(change.from .. 'T00:00:00Z'), price = change }
+  end
+  table.sort(list, function(a, b) return a.at > b.at end)
+  return list
+end
+
 --- Makes the prices of a configuration.
 ---@param rows table<string, ccrelay.Price>? by MODEL or PROVIDER/MODEL, which may end in *
 ---@return ccrelay.Prices
 function M.new(rows)
   local exact, prefixes = patterns.split(rows or {})
-  local own = {}
-  for name, price in each(rows or {}) do own[name] = string.find(name, '/', 1, true) and price or nil end
+  local own, starts = {}, {}
+  for name, price in each(rows or {}) do
+    own[name] = string.find(name, '/', 1, true) and price or nil
+    starts[price] = price.changes and starts_of(price) or nil
+  end
   local own_exact, own_prefixes = patterns.split(own)
-  return setmetatable({ exact = exact, prefixes = prefixes, own_exact = own_exact, own_prefixes = own_prefixes },
-    Prices)
+  return setmetatable({ exact = exact, prefixes = prefixes, own_exact = own_exact, own_prefixes = own_prefixes,
+    starts = starts }, Prices)
 end
 
---- Returns the price at an upstream. A price that names its provider comes before one of the model alone.
+-- What a price is now.
+local function current(self, price)
+  for _, start in ipairs(self.starts[price] or {}) do
+    if C.cc_time() >= start.at then return start.price end
+  end
+  return price
+end
+
+--- Returns the price at an upstream today. A price that names its provider comes before one of the model alone.
 ---@param upstream ccrelay.Upstream
 ---@return ccrelay.Price?
 function Prices:of(upstream)
   local model = upstream.model or ''
-  return patterns.find(self.own_exact, self.own_prefixes, upstream.provider .. '/' .. model)
+  local price = patterns.find(self.own_exact, self.own_prefixes, upstream.provider .. '/' .. model)
     or patterns.find(self.exact, self.prefixes, model)
+  return price and current(self, price)
 end
 
 --- Returns what a request may cost if nothing of it is in a prompt cache.
@@ -59,6 +89,11 @@ local function of_losers(self, losers)
   return sum
 end
 
+-- The prices of the way in which the provider served, if there are any of their own.
+local function served_at(price, report)
+  return report.fast and price.fast or report.tier and price[report.tier] or price
+end
+
 local function of_answer(price, report)
   local hour = report.cache_write_1h_tokens
   return report.input_tokens * price.input + report.output_tokens * price.output
@@ -75,7 +110,7 @@ function Prices:cost(report)
   if not report.upstream or not report.usage_known and report.status >= 400 then return losers end
   local price = self:of(report.upstream)
   if not price or not report.usage_known then return nil end
-  return of_answer(price, report) / MILLION + losers
+  return of_answer(served_at(price, report), report) / MILLION + losers
 end
 
 return M
