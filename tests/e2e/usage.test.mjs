@@ -212,6 +212,27 @@ test('/usage has requests, tokens and cost by client and model, also after every
   assert.deepEqual((await usage(second, 'by=client&to=2020-01-01&from=2019-01-01')).rows, []);
 });
 
+for (const stream of [false, true]) {
+  test(`an answer in the batch tier or in fast mode has its own price, ${stream ? 'streamed' : 'plain'}`, async (t) => {
+    const served = [{ service_tier: 'standard', speed: 'standard' }, { service_tier: 'batch' }, { speed: 'fast' }];
+    let count = 0;
+    const upstream = await Upstream.start(t, 'main', (request, reply) => healthy({ usage: served[count++] })(request, reply));
+    const none = { cache_read: 0, cache_write_5m: 0, cache_write_1h: 0 };
+    const price = { input: 1e6, output: 0, ...none, batch: { input: 5e5, output: 0, ...none }, fast: { input: 6e6, output: 0, ...none } };
+    const changes = [{ from: '2020-01-01', ...price }, { from: '2999-01-01', input: 0, output: 0 }];
+    const relay = await Relay.start(t, {
+      config: {
+        providers: [provider(upstream)], server: { state_dir: stateFolder(t) },
+        routing: { prices: { '*': { input: 9e6, output: 9e6, changes } } },
+      },
+    });
+    for (let i = 0; i < 3; i++) await post(relay, ask({ stream }));
+    const { rows } = await usage(relay, 'by=tier,speed', 3);
+    assert.deepEqual(rows.map((row) => [row.tier, row.speed, row.cost]), [['', '', 12], ['', 'fast', 72], ['batch', '', 6]]);
+    assert.match(relay.output, /"cost":72/);
+  });
+}
+
 test('/usage refuses what it does not know, and a cost that is not known is null', async (t) => {
   const { start } = await setUp(t, { routing: { strategy: 'failover' } });
   const relay = await start();

@@ -14,13 +14,13 @@ function stopReason(blocks) {
   return blocks.some((block) => block.type === 'tool_use') ? 'tool_use' : 'end_turn';
 }
 
-/** A whole message. spec: {text} or {blocks}, {model}. */
+/** A whole message. spec: {text} or {blocks}, {model}, {usage}: members to add. */
 export function message(spec) {
   const blocks = blocksOf(spec);
   serial += 1;
   return {
     id: `msg_${spec.from ?? 'x'}_${serial}`, type: 'message', role: 'assistant', model: spec.model ?? 'm',
-    content: blocks, stop_reason: stopReason(blocks), stop_sequence: null, usage,
+    content: blocks, stop_reason: stopReason(blocks), stop_sequence: null, usage: { ...usage, ...spec.usage },
   };
 }
 
@@ -52,7 +52,7 @@ export function event(name, data) {
 /** The same message as a list of events, each a string. */
 export function events(spec) {
   const whole = message(spec);
-  const start = { ...whole, content: [], stop_reason: null, usage: { ...usage, output_tokens: 1 } };
+  const start = { ...whole, content: [], stop_reason: null, usage: { ...whole.usage, output_tokens: 1 } };
   const list = [event('message_start', { type: 'message_start', message: start }), event('ping', { type: 'ping' })];
   whole.content.forEach((block, index) => {
     list.push(event('content_block_start', { type: 'content_block_start', index, content_block: emptied(block) }));
