@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from './support/test.mjs';
-import { Relay, ask, get, post, provider, secret, until } from './support/relay.mjs';
+import { Relay, ask, get, post, provider, run, secret, until } from './support/relay.mjs';
 import { Upstream, healthy } from './support/upstream.mjs';
 
 const KEPT_MS = 1000; // an exchange answered so long ago is kept, whatever happens
@@ -168,6 +168,9 @@ test('a folder that cannot be used is reported in the log and in /status; reques
   await send(relay);
   await relay.printed(/usage: .*usage\.db cannot be used, requests go on without it: /);
   assert.match((await helper(relay)).state.fault, /below/);
+  const { code, output } = await run(['status', '--config', relay.configPath]);
+  assert.equal(code, 0);
+  assert.match(output, /^helper usage +pid \d+, up \d+ s, FAULT: .*below/m);
 });
 
 test('a second relay with the same folder says so, and takes over when the first has ended', async (t) => {

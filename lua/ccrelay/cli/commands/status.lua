@@ -43,6 +43,12 @@ local function probe_text(probe)
   return (', probed %s ago: %s'):format(seconds(probe.ago_ms), probe.reason or 'it accepts connections')
 end
 
+local function helper_line(helper)
+  local fault = helper.state and helper.state.fault
+  return ('helper %-7s pid %d, up %s%s'):format(helper.name, helper.pid, seconds(helper.uptime_ms),
+    fault and ', FAULT: ' .. fault or '')
+end
+
 local function lines_of(status)
   local out = {
     ('ccrelay %s, pid %d, up %s'):format(status.version, status.pid, seconds(status.uptime_ms)),
@@ -61,6 +67,7 @@ local function lines_of(status)
     out[#out + 1] = ('worker %d       pid %d, %d open, up %s'):format(worker.slot, worker.pid, worker.exchanges,
       seconds(worker.uptime_ms))
   end
+  for _, helper in ipairs(status.helpers or {}) do out[#out + 1] = helper_line(helper) end
   for _, provider in ipairs(status.providers) do
     out[#out + 1] = ('provider       %s (%s), circuit %s%s'):format(provider.provider, provider.type,
       provider.breaker, probe_text(provider.probe))
