@@ -88,6 +88,21 @@ test('the client\'s trace goes on: its id stays, each upstream gets the span id 
   }
 });
 
+test('an attempt that lost a race has a span without an error', async (t) => {
+  const collector = await Collector.start(t);
+  const [slow, quick] = [await Upstream.start(t, 'slow', faults.stall()), await Upstream.start(t, 'quick')];
+  const policy = `local relay = require 'ccrelay'
+return function(exchange) return exchange:race(relay.upstreams(exchange), { after_ms = 50 }) end`;
+  const relay = await Relay.start(t, { config: { traces: { endpoint: collector.url }, providers: pair(slow, quick) }, policy });
+  assert.equal((await post(relay, ask({ stream: true }))).status, 200);
+  const attempts = (await received(collector, 3)).filter((one) => one.kind === CLIENT);
+  const of = (name) => attempts.find((one) => one.attributes['ccrelay.provider'] === name);
+  assert.equal(of('slow').attributes['ccrelay.cancelled'], true);
+  assert.equal(of('slow').status, undefined);
+  assert.equal(of('quick').attributes['gen_ai.usage.output_tokens'], 7);
+  for (const upstream of [slow, quick]) assert.ok(upstream.requests[0].headers.traceparent.includes(of(upstream.name).spanId));
+});
+
 test('a trace that the client does not sample is passed on and not recorded; one that is not valid is replaced', async (t) => {
   const collector = await Collector.start(t);
   const upstream = await Upstream.start(t, 'only');

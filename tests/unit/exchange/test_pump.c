@@ -57,6 +57,8 @@ static void a_whole_stream_passes(void **state) {
   assert_int_equal(stage.report.usage.cache_read, 5);
   assert_int_equal(stage.report.usage.cache_5m, 3);
   assert_int_equal(stage.report.usage.cache_1h, 2);
+  assert_true(stage.report.own_ms > 0 && stage.report.own_ms < stage.report.content_ms);
+  assert_true(stage.report.content_ms <= stage.report.total_ms);
   stage_close(&stage);
 }
 
