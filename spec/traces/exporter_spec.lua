@@ -90,6 +90,18 @@ describe('the exporter', function()
     assert.same({ 'POST', 'http://collector:4318/v1/traces' }, { asked[1].method, asked[1].url })
   end)
 
+  it('sends valid UTF-8 whatever a model is named', function()
+    local self, record = new(), traced(1)
+    record.model, record.endpoint = 'a\255b', 'messages'
+    record.attempts = { { provider = 'p', key = 'p', model = 'a\255b', at_ms = 0, total_ms = 1, raced = false,
+      span_id = ('c'):rep(16), error = 'x', detail = '\255' } }
+    inbox = { record }
+    self:read()
+    self:send()
+    assert.is_nil(asked[1].body:find('\255', 1, true))
+    assert.equal('chat a\239\191\189b', spans_in(asked[1])[2].name)
+  end)
+
   it('leaves out what is not traced', function()
     local self = new()
     inbox = { { number = 3, attempts = {} } }

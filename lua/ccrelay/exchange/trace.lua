@@ -14,7 +14,7 @@ local MOST_SPANS = 65535
 ---@field parent string|false id of the client's span
 ---@field prefix string the first 12 of the 16 digits of all span ids; 0000 follows for the exchange
 ---@field sampled boolean false: the client does not want it recorded
----@field state string|false the client's tracestate
+---@field state string|false the client's tracestate; "": one that is not passed on
 ---@field spans table<ccrelay.Attempt, integer> the last four digits of attempts
 ---@field count integer
 
@@ -34,8 +34,10 @@ function M.parse(value)
   return id, span, tonumber(flags, 16) % 2 == 1
 end
 
-local function joined(exchange)
-  return request_header.of(exchange).tracestate or false
+-- Without a valid traceparent, a tracestate has no meaning and is dropped.
+local function state_of(exchange, is_valid)
+  if not request_header.first(exchange, 'tracestate') then return false end
+  return is_valid and request_header.of(exchange).tracestate or ''
 end
 
 --- Begins the trace of an exchange, or goes on with the client's.
@@ -45,7 +47,7 @@ function M.begin(exchange)
   local id, parent, sampled = M.parse(request_header.first(exchange, 'traceparent'))
   exchange.trace = {
     id = id or random.id() .. random.id(), parent = parent or false, sampled = not id or sampled,
-    prefix = string.sub(random.id(), 1, 12), state = id and joined(exchange), spans = {}, count = 0,
+    prefix = string.sub(random.id(), 1, 12), state = state_of(exchange, id ~= nil), spans = {}, count = 0,
   }
 end
 
@@ -59,7 +61,7 @@ function M.propagate(exchange, attempt, request)
   own.spans[attempt] = own.count
   local flags = own.sampled and '01' or '00'
   request:header('traceparent', ('00-%s-%s%04x-%s'):format(own.id, own.prefix, own.count, flags))
-  request:header('tracestate', own.state or '')
+  if own.state then request:header('tracestate', own.state) end
 end
 
 return M

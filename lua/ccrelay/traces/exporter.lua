@@ -5,6 +5,7 @@
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local cell = require 'ccrelay.shared.cell'
+local cjson = require 'cjson'
 local date = require 'ccrelay.util.date'
 local each = require 'ccrelay.util.each'
 local fetch = require 'ccrelay.net.fetch'
@@ -117,7 +118,7 @@ end
 ---@return string
 function M.body(settings, list)
   local resource, scope = attributes(settings)
-  return json.encode { resourceSpans = { {
+  return cjson.encode { resourceSpans = { {
     resource = { attributes = resource }, scopeSpans = { { scope = scope, spans = list } },
   } } }
 end

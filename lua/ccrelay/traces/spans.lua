@@ -4,6 +4,8 @@
 -- AI (https://opentelemetry.io/docs/specs/semconv/gen-ai/); those of the relay's own begin with "ccrelay.".
 -- Values are in the JSON of OTLP (https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding): ids in hex,
 -- 64-bit integers as texts.
+local json = require 'ccrelay.util.json'
+
 local M = {}
 
 local SERVER, CLIENT = 2, 3
@@ -31,7 +33,7 @@ local function nanoseconds(ms)
 end
 
 local function typed(value)
-  if type(value) == 'string' then return { stringValue = value } end
+  if type(value) == 'string' then return { stringValue = json.clean(value) } end
   if type(value) == 'boolean' then return { boolValue = value } end
   if value % 1 == 0 then return { intValue = ('%.0f'):format(value) } end
   return { doubleValue = value }
@@ -81,7 +83,7 @@ end
 
 local function attempt_name(record, attempt)
   local operation = OPERATIONS[record.endpoint] or 'request'
-  return attempt.model and operation .. ' ' .. attempt.model or operation
+  return attempt.model and operation .. ' ' .. json.clean(attempt.model) or operation
 end
 
 local function is_failed(attempt)
@@ -95,7 +97,7 @@ local function span_of_attempt(record, attempt, settings)
     name = attempt_name(record, attempt), startTimeUnixNano = nanoseconds(began),
     endTimeUnixNano = nanoseconds(began + (attempt.total_ms or 0)),
     attributes = attempt_attributes(record, attempt, settings),
-    status = is_failed(attempt) and { code = ERROR, message = attempt.detail } or nil,
+    status = is_failed(attempt) and { code = ERROR, message = attempt.detail and json.clean(attempt.detail) } or nil,
   }
 end
 
