@@ -78,6 +78,7 @@ test('every panel of the dashboard has data, and no rule fails', async (t) => {
   assert.ok(rules.length > 10);
   assert.ok(await until(async () => (await api(url, 'rules')).data.groups.every((group) => group.rules.every((rule) => rule.health === 'ok'))),
     JSON.stringify(rules.filter((rule) => rule.health !== 'ok')));
-  const ratio = await api(url, 'query?query=ccrelay:errors:ratio_rate5m');
-  assert.equal(Number(ratio.data.result[0].value[1]), 0);
+  const ratio = async () => (await api(url, 'query?query=ccrelay:errors:ratio_rate5m')).data.result[0]?.value[1];
+  assert.ok(await until(async () => (await ratio()) !== undefined));
+  assert.equal(Number(await ratio()), 0);
 });
