@@ -5,7 +5,7 @@ foreach(folder lua providers policies examples)
   install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ccrelay/${folder} OPTIONAL
     PATTERN quickstart.sh EXCLUDE)
 endforeach()
-install(FILES README.md README.ja.md OPERATIONS.md GLOSSARY.md CHANGELOG.md SECURITY.md LICENSE
+install(FILES README.md README.ja.md OPERATIONS.md METRICS.md GLOSSARY.md CHANGELOG.md SECURITY.md LICENSE
   DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)
 install(FILES packaging/ccrelay.service packaging/ccrelay.socket DESTINATION lib/systemd/system)
 
