@@ -140,8 +140,8 @@ test('a long wait is a stream with pings; the SDKs see an ordinary answer or err
   for (const [name, answers] of Object.entries(plan)) {
     const upstream = await Upstream.start(t, name, answers);
     relays[name] = await start(t, upstream, { queue_ms: 30_000 });
-    assert.equal((await post(relays[name], ask())).status, 429);
   }
+  for (const relay of Object.values(relays)) assert.equal((await post(relay, ask())).status, 429);
   const client = (relay, SDK) => new SDK({ baseURL: relay.url, apiKey: secret('client'), maxRetries: 0 });
   const began = performance.now();
   const chunks = [];
@@ -160,5 +160,5 @@ test('a long wait is a stream with pings; the SDKs see an ordinary answer or err
   for (const message of [one, other]) assert.equal(message.stop_reason, 'end_turn');
   assert.ok(error instanceof SDK1.APIError, `${error}`);
   assert.equal(error.error.error.type, 'invalid_request_error');
-  await relays.whole.printed(/"queued_ms":1[67]/);
+  await relays.whole.printed(/"queued_ms":1[567]\d{3}/);
 });
