@@ -11,7 +11,7 @@ import { after, before } from 'node:test';
 import { test } from './support/test.mjs';
 import { ask, canary, freePort, post, prepared, provider, root, run, secret } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
-import { bedrock, vertex } from './support/clouds.mjs';
+import { bedrock, clouds, environment, vertex } from './support/clouds.mjs';
 import * as answers from './support/answers.mjs';
 
 const certificates = mkdtempSync(path.join(tmpdir(), 'ccrelay-doctor-'));
@@ -145,6 +145,21 @@ test('doctor --offline asks nobody, and skips the checks that would', async (t) 
 test('doctor tells of wrong use', async () => {
   const { code, output } = await run(['doctor', '--ofline']);
   assert.deepEqual([code, /did you mean --offline/.test(output)], [64, true], output);
+});
+
+test('doctor finds nothing on a healthy relay with clouds, TLS and clients, of which Claude Code is one', async (t) => {
+  const place = await healthy(t);
+  const scenes = await Promise.all(Object.values(clouds).map((start) => start(t)));
+  place.config.providers.push(...scenes.map((scene) => scene.provider));
+  Object.assign(place.env, environment(scenes), { ALICE_KEY: secret('alice'), ANTHROPIC_AUTH_TOKEN: secret('alice'), SSL_CERT_FILE: certificate('root.pem') });
+  place.config.server.auth = { clients: [{ name: 'alice', key: '${ALICE_KEY}', rpm_limit: 1 }, { name: 'bob', key: secret('bob') }] };
+  place.config.server.tls = { cert: place.file('own.pem', readFileSync(certificate('address.pem'))), key: place.file('own.key', readFileSync(certificate('address.key'))) };
+  place.settings.env.ANTHROPIC_BASE_URL = place.relay.url.replace('http:', 'https:');
+  const { findings, checks } = await place.examine();
+  assert.deepEqual(findings, []);
+  assert.deepEqual(checks.filter(({ skipped }) => skipped), []);
+  const [aws, google, azure] = scenes.map(({ mock }) => mock.counts);
+  assert.deepEqual([aws, google, azure], [{ 'count-tokens': 1 }, { 'count-tokens': 1 }, { count_tokens: 1 }]);
 });
 
 /** [what is planted, how, the check that finds it, where, what, cure, how many findings] */

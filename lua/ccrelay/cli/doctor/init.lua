@@ -64,6 +64,12 @@ function Doctor:add_message(where, message, cure)
   self:add(where, what or message, todo or cure)
 end
 
+--- Says why the check that runs could not check anything.
+---@param reason string
+function Doctor:skip(reason)
+  self.current.skipped = reason
+end
+
 --- The name of the configuration in findings.
 ---@return string
 function Doctor:source()

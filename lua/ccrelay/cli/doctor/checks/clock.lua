@@ -12,14 +12,16 @@ return {
   network = true,
   generation = true,
   run = function(doctor)
-    local names, worst = {}, 0
+    local names, worst, told = {}, 0, false
     for _, provider in ipairs(doctor.generation.providers) do
-      local skew = (probe.of(doctor, provider).answers[1] or {}).skew_ms or 0
-      if math.abs(skew) > MOST_MS then
+      local skew = (probe.of(doctor, provider).answers[1] or {}).skew_ms
+      told = told or skew ~= nil
+      if math.abs(skew or 0) > MOST_MS then
         names[#names + 1] = provider.name
         worst = math.abs(skew) > math.abs(worst) and skew or worst
       end
     end
+    if not told then return doctor:skip 'no provider told its time' end
     if #names == 0 then return end
     doctor:add('this machine', ('its clock is %d s %s the clock of %s'):format(math.abs(worst) / 1000,
       worst > 0 and 'behind' or 'ahead of', table.concat(names, ', ')),

@@ -48,8 +48,13 @@ return {
   network = true,
   generation = true,
   run = function(doctor)
+    local asked = false
     for _, provider in ipairs(doctor.generation.providers) do
-      for _, answer in ipairs(probe.of(doctor, provider).answers) do check(doctor, provider, answer) end
+      for _, answer in ipairs(probe.of(doctor, provider).answers) do
+        check(doctor, provider, answer)
+        asked = asked or answer.authenticated and answer.status ~= nil
+      end
     end
+    if not asked then doctor:skip 'no provider could be asked with a key' end
   end,
 }
