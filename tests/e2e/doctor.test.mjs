@@ -54,9 +54,9 @@ async function healthy(t) {
     place.saved = text;
     chmodSync(relay.configPath, place.mode);
   };
-  place.start = async (t, args = []) => {
+  place.start = async (t, args = [], wrap = []) => {
     place.save();
-    relay.spawn(['run', ...args, '--config', relay.configPath], place.env);
+    relay.spawn(['run', ...args, '--config', relay.configPath], place.env, wrap);
     t.after(() => relay.stop());
     await relay.ready();
   };
@@ -152,7 +152,8 @@ test('doctor finds nothing on a healthy relay with clouds, TLS and clients, of w
   const scenes = await Promise.all(Object.values(clouds).map((start) => start(t)));
   place.config.providers.push(...scenes.map((scene) => scene.provider));
   Object.assign(place.env, environment(scenes), { ALICE_KEY: secret('alice'), ANTHROPIC_AUTH_TOKEN: secret('alice'), SSL_CERT_FILE: certificate('root.pem') });
-  place.config.server.auth = { clients: [{ name: 'alice', key: '${ALICE_KEY}', rpm_limit: 1 }, { name: 'bob', key: secret('bob') }] };
+  place.config.server.auth = { clients: [{ name: 'alice', key: '${ALICE_KEY}', rpm_limit: 1, budget_per_week: 0.000001 }, { name: 'bob', key: secret('bob') }] };
+  place.config.routing = { strategy: 'budget', prices: { '*': { input: 5, output: 5 } } };
   place.config.server.tls = { cert: place.file('own.pem', readFileSync(certificate('address.pem'))), key: place.file('own.key', readFileSync(certificate('address.key'))) };
   place.settings.env.ANTHROPIC_BASE_URL = place.relay.url.replace('http:', 'https:');
   const { findings, checks } = await place.examine();
@@ -160,6 +161,16 @@ test('doctor finds nothing on a healthy relay with clouds, TLS and clients, of w
   assert.deepEqual(checks.filter(({ skipped }) => skipped), []);
   const [aws, google, azure] = scenes.map(({ mock }) => mock.counts);
   assert.deepEqual([aws, google, azure], [{ 'count-tokens': 1 }, { 'count-tokens': 1 }, { count_tokens: 1 }]);
+});
+
+test('doctor finds nothing on a relay whose sockets the service manager has passed', async (t) => {
+  const place = await healthy(t);
+  const port = await freePort();
+  place.save();
+  place.relay.port = port;
+  await place.start(t, [], ['perl', path.join(root, 'tests/e2e/support/activation.pl'), '1', `ccrelay.socket,127.0.0.1,${port}`, '--']);
+  place.settings.env.ANTHROPIC_BASE_URL = place.relay.url;
+  assert.deepEqual((await place.examine()).findings, []);
 });
 
 /** [what is planted, how, the check that finds it, where, what, cure, how many findings] */

@@ -3,7 +3,6 @@
 -- provider. It guarantees that this relay reaches nothing but the mock, sends no real key, and writes no file.
 local C = require 'ccrelay.c'
 local config = require 'ccrelay.config'
-local deep_copy = require 'ccrelay.script.deep_copy'
 local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local master = require 'ccrelay.process.master'
@@ -20,16 +19,25 @@ local HOST = '127.0.0.1'
 -- Only these change what a client sees; everything else is as without a configuration. So what is added to the
 -- configuration one day, such as a file to write to, is off here, and so is what the environment sets.
 local OF_SERVER = { 'timeout_ms', 'idle_ms', 'total_ms', 'max_body_bytes' }
-local LIMITS = { 'rpm_limit', 'tpm_limit', 'max_concurrent', 'budget_per_day' }
+local LIMITS = { '_limit$', '^max_concurrent$', '^budget_per_' }
 
 -- ---- What it runs with -------------------------------------------------------------------------
 
-local function without_limits(auth)
-  auth = deep_copy.plain(auth)
-  for _, client in ipairs(auth.clients or {}) do
-    for _, name in ipairs(LIMITS) do client[name] = 0 end
+local function is_limit(name)
+  for _, pattern in ipairs(LIMITS) do
+    if type(name) == 'string' and name:find(pattern) then return true end
   end
-  return auth
+  return false
+end
+
+-- A copy of a section in which nothing limits clients.
+local function without_limits(section)
+  local copy = {}
+  for name, value in each(section) do
+    if type(value) == 'table' then value = without_limits(value) elseif is_limit(name) then value = 0 end
+    copy[name] = value
+  end
+  return copy
 end
 
 local function unset() return nil end
@@ -37,10 +45,8 @@ local function unset() return nil end
 local function configuration_at(port)
   return function(configuration)
     local own = assert(config.load { data = { providers = { { name = 'none', type = 'anthropic' } } }, env = unset })
-    own.source, own.routing, own.health = configuration.source, deep_copy.plain(configuration.routing),
-      configuration.health
-    own.providers = configuration.providers
-    own.routing.budget_per_day = 0
+    own.source, own.health, own.providers = configuration.source, configuration.health, configuration.providers
+    own.routing = without_limits(configuration.routing)
     own.server.auth = without_limits(configuration.server.auth)
     for _, name in ipairs(OF_SERVER) do own.server[name] = configuration.server[name] end
     own.server.listen, own.server.workers = { ('%s:%d'):format(HOST, port) }, 1

@@ -38,6 +38,7 @@ function M.of(master)
     loop_name = ffi.string(C.cc_loop_name()),
     uptime_ms = math.floor(C.cc_time() - master.started),
     listen = json.array(master.where),
+    sockets_passed = #((master.options.sockets or {}).clients or {}),
     policy = M.policy(master),
     policy_aside = master.quarantine.quarantined,
     configuration = generation.configuration.source or 'built in',

@@ -40,7 +40,7 @@ end
 
 local function is_own(doctor, key, text)
   if not doctor.running then return false end
-  if key == 'admin.listen' or doctor.running.refuses then return true end
+  if key == 'admin.listen' or doctor.running.refuses or (doctor.running.sockets_passed or 0) > 0 then return true end
   return lists.contains(doctor.running.listen, text)
 end
 

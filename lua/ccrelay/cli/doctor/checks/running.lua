@@ -29,8 +29,9 @@ local function real(path)
   return way[#way]
 end
 
--- A reload does not move listeners.
+-- A reload does not move listeners. Sockets that systemd has passed take the place of server.listen.
 local function check_listeners(doctor, status)
+  if (status.sockets_passed or 0) > 0 then return end
   for _, text in ipairs(doctor.generation.configuration.server.listen) do
     if not text:find ':0$' and not lists.contains(status.listen, text) then
       doctor:add('running relay', 'it does not listen on ' .. text, 'restart it, as server.listen needs that')
