@@ -213,6 +213,17 @@ test('/usage has requests, tokens and cost by client and model, also after every
   assert.deepEqual((await usage(second, 'by=client&model=claude-*')).rows.length, 2);
   assert.deepEqual((await usage(second, 'by=client&model=glm*')).rows, []);
   assert.deepEqual((await usage(second, 'by=client&to=2020-01-01&from=2019-01-01')).rows, []);
+  const { code, output } = await run(['usage', '--config', second.configPath, '--by', 'client,model', '--model', 'claude-*']);
+  assert.equal(code, 0, output);
+  assert.deepEqual(output.split('\n').map((line) => line.split(/  +/)), [
+    ['client', 'model', 'requests', 'errors', 'input', 'cache read', 'cache write', 'output', 'cost'],
+    ['alice', 'claude-test-1', '3', '0', '36', '15', '9', '21', `${3 * COST}.0000`],
+    ['bob', 'claude-test-1', '2', '0', '24', '10', '6', '14', `${2 * COST}.0000`],
+    ['total', '5', '0', '60', '25', '15', '35', `${5 * COST}.0000`], [''],
+  ]);
+  const wrong = await run(['usage', '--config', second.configPath, '--by', 'colour']);
+  assert.equal(wrong.code, 64);
+  assert.match(wrong.output, /^ccrelay usage: "by" takes day, client/);
 });
 
 for (const stream of [false, true]) {

@@ -15,6 +15,13 @@ function M.trim(text)
   return string.sub(text, first, last)
 end
 
+--- Percent-encodes a text for a segment or a query of a URL (RFC 3986, section 2.1).
+---@param text string
+---@return string
+function M.escape(text)
+  return (string.gsub(text, '[^%w_.~-]', function(byte) return string.format('%%%02X', string.byte(byte)) end))
+end
+
 --- Decodes the percent-encoded bytes of a text (RFC 3986, section 2.1). A % without two hex digits stays.
 ---@param text string
 ---@return string

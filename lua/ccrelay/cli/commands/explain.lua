@@ -5,6 +5,7 @@ local api_error = require 'ccrelay.util.api_error'
 local explanation = require 'ccrelay.cli.explanation'
 local json = require 'ccrelay.util.json'
 local options = require 'ccrelay.cli.options'
+local texts = require 'ccrelay.util.text'
 
 local M = {}
 
@@ -29,10 +30,6 @@ M.options = {
   { name = 'insecure-permissions', type = 'flag' },
 }
 
-local function escaped(id)
-  return (string.gsub(id, '[^%w_.-]', function(byte) return string.format('%%%02X', string.byte(byte)) end))
-end
-
 local function complain(body)
   local message = api_error.message_of(json.decode(body), body)
   io.stderr:write('ccrelay explain: ', json.visible(json.clean(message)), '\n')
@@ -42,7 +39,7 @@ function M.run(arguments)
   local values, rest = options.parse(arguments, M.options, 1)
   if not values then return options.misuse('explain', rest) end
   if not rest[1] then return options.misuse('explain', 'a request id is missing') end
-  local status, body = admin_client.ask('explain', values, '/requests/' .. escaped(rest[1]))
+  local status, body = admin_client.ask('explain', values, '/requests/' .. texts.escape(rest[1]))
   if not status then return body end
   if status ~= 200 then
     complain(body)
