@@ -21,6 +21,9 @@ void cc_database_close(struct cc_database *database);
 // Whether the file that was opened is still at its path.
 bool cc_database_in_place(const struct cc_database *database);
 
+// From now on, statements that run at cc_now() >= deadline fail with CC_ETOTAL_TIMEOUT. 0: no deadline.
+void cc_database_deadline(struct cc_database *database, double deadline);
+
 // Runs statements that return no rows. CC_EDAMAGED, CC_ESYSTEM.
 int cc_database_run(struct cc_database *database, const char *sql);
 
@@ -33,7 +36,7 @@ int cc_database_prepare(struct cc_database *database, const char *sql, struct cc
 int cc_statement_number(struct cc_statement *statement, int index, double value);
 int cc_statement_text(struct cc_statement *statement, int index, const char *data, uint32_t size);
 
-// Runs a statement up to its next row: 1 when there is one, 0 at the end, CC_EDAMAGED or CC_ESYSTEM. After 0
+// Runs a statement up to its next row: 1 when there is one, 0 at the end, CC_EDAMAGED, CC_ETOTAL_TIMEOUT or CC_ESYSTEM. After 0
 // or an error it can be run again, without parameters.
 int cc_statement_step(struct cc_statement *statement);
 

@@ -2,6 +2,7 @@
 // Databases, over SQLite. SQLite's own locks allow several writers, and an operator's sqlite3 beside them; the lock
 // file beside the database keeps a second relay from it. The kernel frees that lock when its process ends.
 #include "api/database.h"
+#include "api/util.h"
 #include "base/buffer.h"
 #include "base/error.h"
 #include <errno.h>
@@ -15,11 +16,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BUSY_MS = 2000, PATH_BYTES = 4096 };
+enum {
+  BUSY_MS = 2000,
+  PATH_BYTES = 4096,
+  STEPS = 10000
+}; // instructions of SQLite between two looks at the clock
 
 struct cc_database {
   sqlite3 *handle;
   int lock; // descriptor of the lock file
+  double deadline;
   dev_t device;
   ino_t inode;
   char path[];
@@ -37,6 +43,7 @@ static int failed(sqlite3 *handle, int result) {
   int error = CC_ESYSTEM;
   if (result == SQLITE_CORRUPT || result == SQLITE_NOTADB) error = CC_EDAMAGED;
   if (result == SQLITE_ERROR) error = CC_EINVAL;
+  if (result == SQLITE_INTERRUPT) error = CC_ETOTAL_TIMEOUT;
   return cc_fail(error, "%s", handle ? sqlite3_errmsg(handle) : sqlite3_errstr(result));
 }
 
@@ -130,6 +137,16 @@ bool cc_database_in_place(const struct cc_database *database) {
   struct stat facts;
   if (stat(database->path, &facts) != 0) return false;
   return facts.st_dev == database->device && facts.st_ino == database->inode;
+}
+
+static int is_over(void *data) {
+  struct cc_database *database = data;
+  return database->deadline > 0 && cc_now() >= database->deadline;
+}
+
+void cc_database_deadline(struct cc_database *database, double deadline) {
+  database->deadline = deadline;
+  sqlite3_progress_handler(database->handle, deadline > 0 ? STEPS : 0, is_over, database);
 }
 
 // ---- Statements --------------------------------------------------------------------------------

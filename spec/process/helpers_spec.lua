@@ -87,6 +87,9 @@ it('lets the workers wait until all have begun, or for 3 s', function()
   assert.is_false(one:are_ready())
   one:due(master)
   assert.is_true(one:are_ready())
+  one:due(master)
+  assert.same({ 'warn the helper first has not begun after 3 s: requests are served without it until then' },
+    master.said)
 end)
 
 it('runs the work of the helper in the new process', function()

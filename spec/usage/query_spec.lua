@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Questions about usage. spec/usage/store_spec.lua has how the rows come into the database.
+local C = require 'ccrelay.c'
 local database = require 'ccrelay.usage.database'
 local json = require 'ccrelay.util.json'
 local query = require 'ccrelay.usage.query'
@@ -76,6 +77,15 @@ it('a cost of which nothing is known is null, not 0', function()
   assert.same({ json.null, 0, 5 }, { answer.rows[1].cost, answer.rows[2].cost, answer.rows[3].cost })
   assert.equal(5, answer.total.cost)
   assert.equal(4, answer.total.cost_unknown)
+end)
+
+it('a question that takes too long is ended', function()
+  local ok, fault = pcall(one.within, one, 20, function()
+    one:rows('n', 'WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n')
+  end)
+  assert.is_false(ok)
+  assert.equal(C.CC_ETOTAL_TIMEOUT, fault.code)
+  assert.equal(7, one:rows('n', 'SELECT 7')[1][1])
 end)
 
 it('text of a question never becomes SQL', function()

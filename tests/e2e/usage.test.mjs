@@ -73,6 +73,31 @@ test('budgets are exact after all processes are killed, to the last exchange ans
   assert.equal(statSync(state).mode & 0o777, 0o700);
 });
 
+test('budgets are exact so, too, when everything is killed under load', async (t) => {
+  const { start } = await setUp(t);
+  const first = await start();
+  const answered = []; // when
+  let sent = 0, stop = false;
+  const client = async () => {
+    while (!stop) {
+      sent += 1;
+      const answer = await post(first, ask(), { headers: { 'x-api-key': secret('alice') } }).catch(() => null);
+      if (answer?.status === 200) answered.push(performance.now());
+    }
+  };
+  const loops = Array.from({ length: 8 }, client);
+  await sleep(2 * KEPT_MS);
+  const killed = performance.now();
+  const ended = killAll(first);
+  stop = true;
+  await Promise.all([...loops, ended]);
+  const kept = (await spent(await start())) / COST;
+  const due = answered.filter((when) => when <= killed - KEPT_MS).length;
+  assert.ok(due > 10, `${due} answers`);
+  assert.ok(kept >= due && kept <= sent, `kept ${kept}; ${due} were answered a second before, ${sent} sent`);
+  assert.equal(kept, Math.round(kept));
+});
+
 test('a client over its budget stays so after a restart, from the first request on', async (t) => {
   const { start } = await setUp(t, { routing: { ...routing, budget_per_day: COST } });
   const first = await start();

@@ -184,11 +184,22 @@ function Helpers:ended(master, slot)
   return false
 end
 
+-- Workers start now, whether the helpers have begun or not.
+local function report_late(self, master)
+  for _, entry in ipairs(self.waited and {} or self.entries) do
+    if is_running(entry) and not entry.ready then
+      master:say('warn', ('the helper %s has not begun after %d s: requests are served without it until then'):format(
+        entry.kind.name, READY_MS / 1000))
+    end
+  end
+  self.waited = true
+end
+
 --- Runs when the timer fires: starts helpers that are due, kills those that do not end. Returns true in a new process.
 ---@param master ccrelay.Master
 ---@return boolean
 function Helpers:due(master)
-  self.waited = true
+  report_late(self, master)
   for _, entry in ipairs(self.entries) do
     if self.ending then
       C.cc_kill(entry.slot, SIGKILL)

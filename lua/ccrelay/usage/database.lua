@@ -46,6 +46,19 @@ function Database:in_place()
   return C.cc_database_in_place(self.handle)
 end
 
+--- Runs work whose statements may take so long; then they fail.
+---@param milliseconds number
+---@param work function
+---@param ... any
+---@return any result of work
+function Database:within(milliseconds, work, ...)
+  C.cc_database_deadline(self.handle, C.cc_now() + milliseconds)
+  local ok, result = pcall(work, ...)
+  C.cc_database_deadline(self.handle, 0)
+  if not ok then error(result, 0) end
+  return result
+end
+
 --- Runs statements that return nothing.
 ---@param sql string
 function Database:run(sql)

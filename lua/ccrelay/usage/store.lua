@@ -29,6 +29,7 @@ Store.__index = Store
 local M = {}
 
 local LOOK_MS = 1000 -- between two looks at the file: whether it is there, whether it can be opened
+local ANSWER_MS = 500 -- a question may take: nothing is written meanwhile
 local DAY = 86400000
 local PARTS = { '', '-wal', '-shm' } -- the files of a database
 
@@ -149,8 +150,9 @@ end
 ---@return string? why there is no answer
 function Store:answer(question)
   if not self.database then return nil, ('%s cannot be used: %s'):format(self.settings.path, self.fault or '?') end
-  local ok, answer = pcall(query.answer, self.database, question)
+  local ok, answer = pcall(self.database.within, self.database, ANSWER_MS, query.answer, self.database, question)
   if ok then return json.encode(answer) end
+  if answer.code == C.CC_ETOTAL_TIMEOUT then return nil, 'there is too much to count: ask for fewer days' end
   trouble(self, answer)
   return nil, answer.message
 end

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/database.h"
 #include "api/error.h"
+#include "api/util.h"
 #include <fcntl.h>
 #include <math.h>
 #include <setjmp.h>
@@ -170,6 +171,19 @@ static void a_missing_or_replaced_file_is_noticed(void **state) {
   cc_database_close(database);
 }
 
+static void a_statement_ends_at_its_deadline(void **state) {
+  (void)state;
+  struct cc_database *database = opened();
+  const char *endless =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+  struct cc_statement *statement = prepared(database, endless);
+  cc_database_deadline(database, cc_now() + 20);
+  assert_int_equal(cc_statement_step(statement), CC_ETOTAL_TIMEOUT);
+  cc_database_deadline(database, 0);
+  assert_true(one_value(database, "SELECT 7") == 7);
+  cc_database_close(database);
+}
+
 static void no_folder_is_an_error_of_the_system(void **state) {
   (void)state;
   struct cc_database *database;
@@ -211,6 +225,7 @@ int main(void) {
       TEST(what_is_no_database_is_damaged),
       TEST(a_damaged_one_is_found_when_it_is_opened),
       TEST(a_missing_or_replaced_file_is_noticed),
+      TEST(a_statement_ends_at_its_deadline),
       TEST(no_folder_is_an_error_of_the_system),
       TEST(commits_outlive_a_kill),
   };
