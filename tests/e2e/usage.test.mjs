@@ -48,7 +48,7 @@ const helper = async (relay) => (await relay.status()).helpers.find((one) => one
 
 /** Kills all processes of a relay at once. */
 async function killAll(relay) {
-  for (const pid of relay.processes()) process.kill(pid, 'SIGKILL');
+  for (const pid of relay.processes()) try { process.kill(pid, 'SIGKILL'); } catch { /* it ended with the master */ }
   await relay.exited;
   relay.stopped = true;
   rmSync(relay.folder, { recursive: true, force: true });
