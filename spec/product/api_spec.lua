@@ -175,7 +175,7 @@ describe('what a policy holds is annotated:', function()
     self:reply('b', { usage = { input = 5, output = 2 } })
     self:request()
     assert_known('Report', seen(self, 'report'))
-    assert.same({ 'error', 'raced' }, without(annotated.Report, seen(self, 'report')))
+    assert.same({ 'error', 'raced', 'tier' }, without(annotated.Report, seen(self, 'report')))
   end)
 
   it('answers and attempts of tests', function()
