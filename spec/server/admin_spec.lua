@@ -14,7 +14,8 @@ local function new(token, metrics)
   current.configuration.admin = { token = token or '' }
   current.configuration.metrics = { enabled = metrics ~= false }
   return {
-    relay = nil, generation = current, bundle = {}, options = {}, quarantine = {}, workers = 0, started = 0, loaded = 0, number = 3,
+    relay = nil, generation = current, bundle = {}, options = {}, quarantine = {}, workers = 0,
+    started = 0, loaded = 0, number = 3,
     reloads = 2, failed = 1, restarts = 0, where = { '127.0.0.1:8787' },
     helpers = { describe = function() return json.array {} end },
   }
