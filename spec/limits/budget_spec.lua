@@ -192,6 +192,19 @@ describe('budgets of groups, models, weeks and months', function()
     assert.is_nil(budget.used_up(one))
   end)
 
+  it('are listed, each once', function()
+    local one = exchange(client, 'haiku')
+    budget.spend(one, 2)
+    local shown = {}
+    for _, each_one in ipairs(budget.all(one.generation.configuration)) do
+      if each_one.name == client or each_one.name == group or each_one.kind == 'model' then
+        shown[#shown + 1] = ('%s %s %g'):format(each_one.kind, each_one.account.period, budget.spent_of(each_one))
+      end
+    end
+    table.sort(shown)
+    assert.same({ 'client day 2', 'client month 2', 'group week 2', 'model day 0', 'model day 0' }, shown)
+  end)
+
   it('of a client may be without a bound where routing has one', function()
     local one = exchange('other', 'haiku')
     one.generation.configuration.server.auth.clients[2].budget_per_day = 0

@@ -123,6 +123,11 @@ test('budgets of a group and of a model hold over restarts, for all their client
   assert.equal(refused.status, 429);
   assert.match(refused.text, /group \\"team\\" is over its weekly budget/);
   assert.equal(refused.headers['anthropic-ratelimit-unified-overage-period'], 'weekly');
+  const { text } = await get(`http://127.0.0.1:${second.adminPort}/usage/budgets`);
+  const [{ resets_at: reset, ...budget }, ...others] = JSON.parse(text).budgets;
+  assert.deepEqual(budget, { kind: 'group', name: 'team', period: 'week', amount: 2 * COST, spent: 2 * COST });
+  assert.equal(new Date(reset).getUTCDay(), 1);
+  assert.deepEqual(others, []);
   await second.stop();
   const model = { ...routing, budget_per_day: 0, model_budgets: { 'claude-test-*': { budget_per_month: COST } } };
   const third = await start({ server: { ...whole.server, auth: { clients } }, routing: model });

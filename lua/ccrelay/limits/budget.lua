@@ -4,6 +4,7 @@
 local C = require 'ccrelay.c'
 local accounts = require 'ccrelay.limits.accounts'
 local each = require 'ccrelay.util.each'
+local lists = require 'ccrelay.util.lists'
 local patterns = require 'ccrelay.util.patterns'
 local periods = require 'ccrelay.limits.periods'
 
@@ -54,7 +55,7 @@ local function purses_of_models(rows)
     add_budgets(purses[pattern], 'model', pattern, amounts)
   end
   local exact, prefixes = patterns.split(purses)
-  return { exact = exact, prefixes = prefixes, any = next(purses) ~= nil }
+  return { exact = exact, prefixes = prefixes, any = next(purses) ~= nil, all = purses }
 end
 
 local function build(configuration)
@@ -70,8 +71,7 @@ end
 -- The purses of a configuration, made once.
 local books = setmetatable({}, { __mode = 'k' })
 
-local function book_of(exchange)
-  local configuration = exchange.generation.configuration
+local function book_of_configuration(configuration)
   local found = books[configuration]
   if not found then
     found = build(configuration)
@@ -79,6 +79,8 @@ local function book_of(exchange)
   end
   return found
 end
+
+local function book_of(exchange) return book_of_configuration(exchange.generation.configuration) end
 
 local function purse_of(exchange)
   local book, name = book_of(exchange), exchange.client.name
@@ -150,6 +152,25 @@ end
 ---@return ccrelay.Budget[]
 function M.of_client(exchange)
   return purse_of(exchange).budgets
+end
+
+local function add_new(list, seen, budgets)
+  for _, budget in ipairs(budgets) do
+    local cell = budget.account.cell
+    if not seen[cell] then list[#list + 1], seen[cell] = budget, true end
+  end
+end
+
+--- Returns all budgets of a configuration, each once: by client in the order of their names, then of clients without a
+--- name, then by model.
+---@param configuration table
+---@return ccrelay.Budget[]
+function M.all(configuration)
+  local book, list, seen = book_of_configuration(configuration), {}, {}
+  for _, name in ipairs(lists.names(book.clients)) do add_new(list, seen, book.clients[name].budgets) end
+  add_new(list, seen, book.unnamed.budgets)
+  for _, name in ipairs(lists.names(book.models.all)) do add_new(list, seen, book.models.all[name].budgets) end
+  return list
 end
 
 --- Returns the daily budget of an exchange's client.
