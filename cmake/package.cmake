@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the program, and makes the Debian package (cpack -G DEB).
 install(TARGETS ccrelay RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-foreach(folder lua providers policies examples)
+foreach(folder lua providers policies examples dashboard)
   install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ccrelay/${folder} OPTIONAL
     PATTERN quickstart.sh EXCLUDE)
 endforeach()

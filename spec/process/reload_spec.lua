@@ -37,8 +37,8 @@ end)
 local function new()
   local old, other = stage.new().current, assert(stage.build { routing = { strategy = 'failover' } })
   local bundle = { scripts = {}, policy = { path = 'p.lua', text = '' } }
-  local master = { generation = old, bundle = bundle, number = 1, turn = 0, reloads = 0, failed = 0, said = {},
-    workers = 2, quarantine = policy_quarantine.new(), service = service.new(2) }
+  local master = { generation = old, bundle = bundle, number = 1, turn = 0, reloads = 0, failed = 0,
+    history = {}, said = {}, workers = 2, quarantine = policy_quarantine.new(), service = service.new(2) }
   function master.say(_, level, text) master.said[#master.said + 1] = level .. ' ' .. text end
   function master.living() return { 0, 1 } end
   function master.follow() end
@@ -72,6 +72,23 @@ it('no worker swaps if one finds a fault', function()
   assert.same({ 1, 0, 1, 0 }, { master.number, master.reloads, master.failed, commits })
   assert.equal('p.lua:1: no', master.last_fault)
   assert.are_not.equal(other, master.generation)
+end)
+
+it('the last reloads are kept, the newest first', function()
+  local master = new()
+  ready(master, 0, nil, 'p.lua:1: no')
+  ready(master, 1)
+  for turn = 2, 30 do
+    reload.prepare(master, master.bundle, (assert(stage.build {})))
+    ready(master, 0, turn)
+    ready(master, 1, turn)
+    if turn == 2 then
+      assert.equal(2, master.history[1].generation)
+      assert.equal('p.lua:1: no', master.history[2].fault)
+      assert.is_true(master.history[1].at > 0)
+    end
+  end
+  assert.same({ 20, 30 }, { #master.history, master.history[1].generation })
 end)
 
 it('an answer to an earlier reload does not count', function()

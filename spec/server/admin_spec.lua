@@ -16,7 +16,7 @@ local function new(token, metrics)
   return {
     relay = nil, generation = current, bundle = {}, options = {}, quarantine = {}, workers = 0,
     started = 0, loaded = 0, number = 3,
-    reloads = 2, failed = 1, restarts = 0, where = { '127.0.0.1:8787' },
+    reloads = 2, failed = 1, restarts = 0, history = {}, where = { '127.0.0.1:8787' },
     helpers = { describe = function() return json.array {} end },
   }
 end
@@ -93,9 +93,10 @@ describe('the pages', function()
     local status, answer = ask(new(), '/health', nil, 'POST')
     assert.same({ 405, 'GET, HEAD' }, { status, answer.headers.allow })
     assert.equal(200, (ask(new(), '/health', nil, 'HEAD')))
-    status, answer = ask(new(), '/')
+    status, answer = ask(new(), '/none')
     assert.equal(404, status)
-    assert.equal('there is no such page; there are /status, /metrics, /requests, /usage and /health',
+    local names = '/ (dashboard), /status, /metrics, /requests, /usage, /events and /health'
+    assert.equal('there is no such page; there are ' .. names,
       json.decode(answer.body).error.message)
   end)
 end)

@@ -37,6 +37,8 @@ local RESPAWN_MS = 1000   -- a worker that ends sooner than this is replaced aft
 ---@field generation table
 ---@field number integer of the generation in force
 ---@field turn integer number of the last reload
+---@field history { at: integer, generation: integer?, fault: string?, policy_aside: true? }[] the last reloads, the
+--- newest first: the generation that came into force, or why it was refused
 ---@field trying boolean? whether new files are being loaded in a child process
 ---@field waiting ccrelay.Reload? the reload that workers have not answered yet
 ---@field again ('forced'|'changed')? a reload that follows this one
@@ -45,6 +47,7 @@ local RESPAWN_MS = 1000   -- a worker that ends sooner than this is replaced aft
 ---@field service ccrelay.Service
 ---@field helpers ccrelay.Helpers
 ---@field become function? in a process just forked: what it is to do
+---@field feed ccrelay.Feed? once somebody has looked at /events
 ---@field busy table<integer, table> workers that were in Lua at the last check, by slot
 local Master = {}
 Master.__index = Master
@@ -240,6 +243,7 @@ function Master:timer(number)
   if number == watch.TIMER and self.watch:due(self.tried, C.cc_now()) then reload.request(self, false) end
   if number == reload.TIMER then reload.overdue(self) end
   if number == TIMER_CHECK then self:check() end
+  if number == admin.TIMER then admin.timer(self) end
   if number == TIMER_DRAIN then self:drain(SIGTERM) end
   if number == connect_check.TIMER then connect_check.look(self.relay, self.generation) end
   if number == helpers.TIMER and self.helpers:due(self) then return true end
@@ -266,6 +270,10 @@ function Master:event(event)
     self:signal(event.detail)
   elseif kind == C.CC_EVENT_FETCH then
     task.fetched(event.id)
+  elseif kind == C.CC_EVENT_WRITABLE then
+    admin.writable(self, event.id)
+  elseif kind == C.CC_EVENT_DONE then
+    admin.done(self, event.id)
   end
   return false
 end
@@ -342,7 +350,7 @@ end
 function M.run(options, bundle, generation)
   local self = setmetatable({
     options = options, bundle = bundle, tried = bundle, generation = generation,
-    number = 1, turn = 0, reloads = 0, failed = 0, restarts = 0, late = {}, busy = {}, code = 0,
+    number = 1, turn = 0, reloads = 0, failed = 0, restarts = 0, history = {}, late = {}, busy = {}, code = 0,
     quarantine = policy_quarantine.new(tonumber(os.getenv 'CCRELAY_SCRIPT_FAULTS')),
     loaded = C.cc_time(), started = C.cc_time(),
   }, Master)

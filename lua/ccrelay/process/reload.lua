@@ -18,6 +18,7 @@ M.TIMER = 4 -- number of the process's timer for workers that do not answer
 
 local SIGKILL = 9
 local ANSWER_MS = 10000
+local MOST_NOTES = 20
 
 ---@class ccrelay.Reload under way, once the master has built the generation
 ---@field bundle ccrelay.Bundle
@@ -29,9 +30,17 @@ local ANSWER_MS = 10000
 ---@field left table<integer, true> slots of workers that have not answered
 ---@field fault string? why the reload fails
 
+-- Keeps what became of the last reloads, the newest first.
+local function keep(master, entry)
+  entry.at = math.floor(C.cc_time())
+  table.insert(master.history, 1, entry)
+  master.history[MOST_NOTES + 1] = nil
+end
+
 local function refuse(master, text)
   master.failed = master.failed + 1
   master.last_fault = master.generation.logger.clean(text)
+  keep(master, { fault = master.last_fault })
   master:say('error', 'reload refused, the running generation stays:\n' .. master.last_fault)
 end
 
@@ -159,6 +168,7 @@ local function commit(master, waiting)
   if not waiting.quarantined then master.reloads = master.reloads + 1 end
   master.last_fault = nil
   master.loaded = C.cc_time()
+  keep(master, { generation = master.number, policy_aside = waiting.quarantined and true or nil })
   master:say('info', ('generation %d is in force'):format(master.number))
   master:follow()
   connect_check.later(master.relay, master.generation)

@@ -3,4 +3,4 @@
 import { test as plain } from 'node:test';
 import { patience } from './relay.mjs';
 
-export const test = (name, body) => plain(name, { timeout: 120_000 * patience }, body);
+export const test = (name, body, timeout = 120_000 * patience) => plain(name, { timeout }, body);

@@ -43,7 +43,9 @@ function M.of(master)
     policy_aside = master.quarantine.quarantined,
     configuration = generation.configuration.source or 'built in',
     generation = { number = master.number, loaded = math.floor(master.loaded) },
-    reloads = { done = master.reloads, refused = master.failed, fault = master.last_fault },
+    reloads = {
+      done = master.reloads, refused = master.failed, fault = master.last_fault, history = json.array(master.history),
+    },
     restarts = master.restarts,
     draining = master.draining or false,
     workers = workers(master),
