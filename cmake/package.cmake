@@ -3,7 +3,7 @@
 install(TARGETS ccrelay RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 foreach(folder lua providers policies examples dashboard)
   install(DIRECTORY ${folder}/ DESTINATION ${CMAKE_INSTALL_DATADIR}/ccrelay/${folder} OPTIONAL
-    PATTERN quickstart.sh EXCLUDE)
+    PATTERN quickstart.sh EXCLUDE PATTERN screenshot.png EXCLUDE)
 endforeach()
 install(FILES README.md README.ja.md OPERATIONS.md METRICS.md GLOSSARY.md CHANGELOG.md SECURITY.md LICENSE
   DESTINATION ${CMAKE_INSTALL_DOCDIR} OPTIONAL)

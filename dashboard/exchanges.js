@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lists the latest exchanges with their trail: which keys were tried, what each answered, what was left out and why.
-import { attribute, clock, cost, count, find, follow, make, milliseconds } from './dom.js';
+import { attribute, clock, cost, count, duration, find, follow, make, milliseconds, text } from './dom.js';
 
 const MOST = 50;
 const COLUMNS = ['Time', 'Client', 'Model', 'Trail', 'Outcome', 'First byte', 'Total', 'Tokens', 'Cost'];
@@ -85,12 +85,34 @@ function bodies(table) {
   };
 }
 
+// ---- Under way ------------------------------------------------------------------------------------
+
+const OPEN_COLUMNS = ['For', 'Client', 'Model', 'Trail'];
+
+function updateOpen(row, exchange, now) {
+  const [since, client, model, trail] = row.children;
+  text(since, duration((now - exchange.at) / 1000));
+  text(client, exchange.client ?? '–');
+  text(model, exchange.model ?? exchange.endpoint ?? '–');
+  const steps = exchange.attempts.map((attempt) => `${attempt.key} ${answerOf(attempt)}`.trim());
+  text(trail, steps.join(' → ') || 'waiting for an upstream');
+}
+
+function showOpen(news) {
+  const section = find('#open'), table = find('table', section);
+  section.hidden = news.under_way.length === 0;
+  if (!table.firstElementChild) table.append(heads(OPEN_COLUMNS, new Set()), make('tbody'));
+  follow(table.lastElementChild, news.under_way, (one) => one.id, () => make('tr', {}, ...OPEN_COLUMNS.map((name) => make('td', { 'data-name': name }))),
+    (row, one) => updateOpen(row, one, news.at));
+}
+
 /** Forgets what was shown: the feed begins anew. */
 export function begin() {
   latest = [];
 }
 
 export function show(news) {
+  showOpen(news);
   const section = find('#exchanges');
   const known = new Set(latest.map((one) => one.id));
   latest = [...news.exchanges.filter((one) => !known.has(one.id)).reverse(), ...latest].slice(0, MOST);

@@ -23,6 +23,14 @@ function createKey() {
     make('span', { class: 'quiet key-errors' }));
 }
 
+// The least of the configured limits and of those that the provider tells of for a class of models.
+function headroomOf(key) {
+  const classes = Object.entries(key.class_headroom ?? {}).sort();
+  const least = Math.min(key.headroom, ...classes.map(([, value]) => value));
+  const named = classes.length ? ` (${classes.map(([name, value]) => `${name} ${percent(value)}`).join(', ')})` : '';
+  return [least, `${percent(least)} headroom${named}`];
+}
+
 function updateKey(element, key, isOnly) {
   const [id, state, meter, errors] = element.children;
   const wait = key.ready_in_ms > 0 ? `, ready in ${duration(Math.ceil(key.ready_in_ms / 1000))}` : '';
@@ -30,9 +38,10 @@ function updateKey(element, key, isOnly) {
   text(state, `${STATES[key.state] ?? key.state}${key.reason ? ` (${key.reason})` : ''}${wait}`);
   attribute(state, 'data-state', key.state);
   const [gauge, figure] = meter.children;
-  if (gauge.value !== key.headroom) gauge.value = key.headroom;
+  const [least, words] = headroomOf(key);
+  if (gauge.value !== least) gauge.value = least;
   attribute(gauge, 'aria-label', `headroom of ${key.id}`);
-  text(figure, `${percent(key.headroom)} headroom`);
+  text(figure, words);
   text(errors, isOnly || !share(key.lately) ? '' : `errors ${share(key.lately)}`);
 }
 

@@ -60,6 +60,7 @@ packages() {
     echo libcmocka-dev lua-busted lua-check clang "$(clang_runtime)" valgrind
     echo openssl curl git procps prometheus # promtool
     if available clang-format-19; then echo clang-format-19; fi
+    if available chromium; then echo chromium fonts-dejavu-core; fi # not on Ubuntu, where it is a snap
     node_is_there || echo nodejs npm
   fi
   if [ "$bench" = yes ]; then echo wrk nginx-light haproxy; fi

@@ -14,8 +14,9 @@ usage: tests/run.sh [options]
   --fuzz SECONDS   time of each fuzzer (default 5)
   --valgrind       also runs the C tests under valgrind
   --soak SECONDS   also loads the relay for so long, watches memory and descriptors, shows what takes minutes
-                   to show (tests/bench/promises.mjs, 30 more minutes), and kills or stops a process at every
-                   instruction of its work in shared memory (CCRELAY_STEP=1, 10 more minutes)
+                   to show (tests/bench/promises.mjs, 30 more minutes; the dashboard, 10 more minutes), and kills
+                   or stops a process at every instruction of its work in shared memory (CCRELAY_STEP=1, 10 more
+                   minutes)
   --bare SUITES    also runs README's lines on bare systems, made with debootstrap: bookworm,trixie,noble; needs
                    root and the network, five minutes each
   --only NAMES     only these steps (comma between them), after set-up and build
@@ -224,6 +225,7 @@ do_package() {
   test -s unpacked/usr/share/man/man1/ccrelay.1 && test -s unpacked/usr/share/zsh/vendor-completions/_ccrelay &&
     test -s unpacked/usr/share/fish/vendor_completions.d/ccrelay.fish &&
     bash -n unpacked/usr/share/bash-completion/completions/ccrelay || return 1
+  test -s unpacked/usr/share/ccrelay/dashboard/index.html && test -s unpacked/usr/share/ccrelay/dashboard/uPlot.LICENSE || return 1
   test -f unpacked/usr/lib/systemd/system/ccrelay.service &&
     test -f unpacked/usr/lib/systemd/system/ccrelay.socket && test -f unpacked/etc/ccrelay/config.yaml &&
     dpkg-deb --ctrl-tarfile ./*.deb | tar -xOf - ./conffiles | grep -qx /etc/ccrelay/config.yaml &&
@@ -249,6 +251,12 @@ do_valgrind() {
 do_soak() { do_npm && timeout $((soak + 300)) node "$root/tests/bench/soak.mjs" "$soak"; }
 
 do_promises() { do_npm && timeout 2400 node "$root/tests/bench/promises.mjs"; }
+
+# The dashboard in a browser for ten minutes, at 100 requests a second.
+do_dashboard() {
+  do_npm && CCRELAY_DASHBOARD_SECONDS=600 timeout 1200 node --test --test-reporter=tap \
+    --test-name-pattern='neither the page' "$root/tests/e2e/dashboard.test.mjs"
+}
 
 do_stepped() {
   CCRELAY_STEP=1 timeout 3600 ctest --test-dir "$build/plain" -V -j "$jobs" --timeout 3500 \
@@ -339,6 +347,7 @@ if [ $valgrind = yes ]; then step valgrind count_ctest do_valgrind; fi
 if [ "$soak" -gt 0 ]; then
   step soak count_lines do_soak
   step promises count_lines do_promises
+  step dashboard count_node do_dashboard
   step stepped count_ctest do_stepped
 fi
 for suite in ${bare//,/ }; do step "bare-$suite" count_lines do_bare "$suite"; done

@@ -15,4 +15,17 @@ describe('overview.describe', function()
     assert.equal('o', list[2].keys[1].id)
     assert.is_nil(require('ccrelay.util.json').encode(list):find 'CANARY')
   end)
+
+  it('shows what is left of learned limits by class of models', function()
+    local self = stage.new { providers = { { name = 'a', type = 'anthropic', keys = { { key = 'k' } } } } }
+    self:reply('a', { status = 200, body = '{}', headers = {
+      ['anthropic-ratelimit-requests-limit'] = '50', ['anthropic-ratelimit-requests-remaining'] = '10',
+      ['anthropic-ratelimit-requests-reset'] = '2100-01-01T00:00:00Z',
+    } })
+    self:request()
+    local key = require('ccrelay.health.overview').describe(self.current)[1].keys[1]
+    assert.equal(1, key.headroom)
+    assert.is_true(key.class_headroom.sonnet < 0.25)
+    assert.is_nil(key.class_headroom.opus)
+  end)
 end)

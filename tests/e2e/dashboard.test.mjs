@@ -83,6 +83,19 @@ test('mixed load with a failing provider: circuit, trail, tokens and cost', asyn
   await picture(page, 'cost');
 });
 
+test('an exchange under way: since when, and its trail', async (t) => {
+  const slow = await Upstream.start(t, 'slow', faults.stallAfterStart());
+  const relay = await relayWith(t, [await Upstream.start(t, 'first', faults.status(500, 'api_error')), slow]);
+  const page = await opened(t, relay);
+  const request = send(`${relay.url}/v1/messages`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(ask({ stream: true })) }).catch(() => {});
+  await shows(page, '#open tbody tr', /\d s.*claude-test-1.*first\/1 api_error → slow\/1/s);
+  await sound(page, originOf(relay));
+  await picture(page, 'open');
+  await slow.stop();
+  await request;
+  await page.locator('#open').waitFor({ state: 'hidden' });
+});
+
 test('a broken reload: the fault, the generation that stays, and the history', async (t) => {
   const relay = await relayWith(t, [await Upstream.start(t, 'first')]);
   const page = await opened(t, relay);

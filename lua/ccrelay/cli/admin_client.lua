@@ -10,18 +10,43 @@ local M = {}
 
 local TIMEOUT_MS, ANSWER_BYTES = 5000, 16 * 1024 * 1024
 
-local function send(where, token, path)
+---@class ccrelay.AdminAddress
+---@field host string
+---@field port integer
+---@field token string
+
+--- Sends one request.
+---@param admin ccrelay.AdminAddress
+---@param path string
+---@return integer? status nil when there is no answer
+---@return string body or what went wrong
+function M.send(admin, path)
   return task.run_alone(function()
     local answer, message = fetch.send {
-      url = address.text { scheme = 'http', host = where.host, port = where.port, path = path },
-      headers = { Authorization = token ~= '' and 'Bearer ' .. token or nil }, direct = true,
+      url = address.text { scheme = 'http', host = admin.host, port = admin.port, path = path },
+      headers = { Authorization = admin.token ~= '' and 'Bearer ' .. admin.token or nil }, direct = true,
       timeout_ms = TIMEOUT_MS, answer_bytes = ANSWER_BYTES,
     }
     return answer and answer.status, answer and answer.body or message
   end)
 end
 
---- Asks for a page. Of the configuration only the section admin is read.
+--- Finds the admin listener. Of the configuration only the section admin is read.
+---@param command string its name, for messages
+---@param values table<string, any> its options
+---@return ccrelay.AdminAddress? admin nil: a message was printed
+---@return integer? code exit code
+function M.find(command, values)
+  local configuration = config_loader.load(values, { only = { 'admin' } })
+  if not configuration then return nil, options.codes.configuration end
+  local where = address.listen(values.admin or configuration.admin.listen)
+  if not where or not where.host then
+    return nil, options.misuse(command, 'there is no admin address; expected host:port')
+  end
+  return { host = where.host, port = where.port, token = configuration.admin.token }
+end
+
+--- Asks for a page.
 ---@param command string its name, for messages
 ---@param values table<string, any> its options
 ---@param path string
@@ -29,14 +54,10 @@ end
 ---@return string|integer body_or_code the body; without a status the exit code
 ---@return string? where host and port that answered
 function M.ask(command, values, path)
-  local configuration = config_loader.load(values, { only = { 'admin' } })
-  if not configuration then return nil, options.codes.configuration end
-  local where = address.listen(values.admin or configuration.admin.listen)
-  if not where or not where.host then
-    return nil, options.misuse(command, 'there is no admin address; expected host:port')
-  end
-  local status, body = send(where, configuration.admin.token, path)
-  if status then return status, body, where.host .. ':' .. where.port end
+  local admin, code = M.find(command, values)
+  if not admin then return nil, code end
+  local status, body = M.send(admin, path)
+  if status then return status, body, admin.host .. ':' .. admin.port end
   io.stderr:write('ccrelay ', command, ': ', body, '\n')
   return nil, options.codes.unavailable
 end

@@ -47,11 +47,27 @@ function M.key_state(key, now)
   return failure, ready
 end
 
+-- What is left of the limits that the provider tells of, by class of models. A class that has all of it, or of which
+-- nothing is known, is left out.
+local function class_headroom(key, now)
+  local found
+  for _, class in ipairs(model_class.LINES) do
+    local limit = model_class.of(key, class).limit
+    local headroom = limit and C.cc_limit_headroom(limit, now) or 1
+    if headroom < 1 then
+      found = found or {}
+      found[class] = headroom
+    end
+  end
+  return found
+end
+
 local function describe(key, now)
   local state, ready = M.key_state(key, now)
   return {
     id = key.id, org = key.org, priority = key.priority, weight = key.weight, state = state,
-    headroom = model_class.headroom(key, nil, now), reason = state == 'aside' and suspension.reason(key) or nil,
+    headroom = model_class.headroom(key, nil, now), class_headroom = class_headroom(key, now),
+    reason = state == 'aside' and suspension.reason(key) or nil,
     ready_in_ms = ready and math.max(math.ceil(ready - now), 0) or nil,
   }
 end

@@ -14,7 +14,10 @@ local memoize = require 'ccrelay.util.memoize'
 
 local M = {}
 
-local LINES = { 'opus', 'sonnet', 'haiku' }
+--- The classes that have a name of their own.
+M.LINES = { 'opus', 'sonnet', 'haiku' }
+
+local LINES = M.LINES
 local OTHERS = 5 -- classes that all other names share, so that the number of classes is bounded
 
 --- Every class there is.

@@ -23,6 +23,7 @@ Snapshots.__index = Snapshots
 local M = {}
 
 local MOST_NEW = 50 -- exchanges in a snapshot: of a busy second the latest
+local MOST_OPEN, LONG_MS = 50, 1000
 local AGE_MS = 900    -- all who look within this time get the same
 local PAUSE_MS = 10000 -- when nobody has looked for so long, what processes use is measured from now on
 
@@ -64,7 +65,8 @@ function M.exchange(record)
   return {
     id = record.id, at = math.floor(record.at), client = record.client, endpoint = record.endpoint,
     class = record.class, model = record.model, sent_model = record.sent_model, provider = record.provider,
-    key = record.key, status = record.status, error = record.error, outcome = history.outcome(record),
+    key = record.key, status = record.status, error = record.error,
+    outcome = not record.open and history.outcome(record) or nil,
     switched = record.switched, queued_ms = record.queued_ms, total_ms = record.total_ms,
     first_byte_ms = record.first_byte_ms, tokens = shown_tokens(record.tokens), cost = record.cost,
     attempts = shown_attempts(record), left_out = shown_left_out(record),
@@ -99,6 +101,15 @@ local function relay(master)
   }
 end
 
+-- The exchanges that have been under way for a while, oldest first: those that end at once would only flicker.
+local function under_way(now)
+  local list = {}
+  for _, record in ipairs(records.open()) do
+    if #list < MOST_OPEN and now - record.at >= LONG_MS then list[#list + 1] = record end
+  end
+  return exchanges(list)
+end
+
 local function facts(self, master)
   local now = C.cc_time()
   self.history:update(now)
@@ -107,7 +118,7 @@ local function facts(self, master)
     at = math.floor(now), window_ms = recent.WINDOW_MS, relay = relay(master),
     rate = math.floor(self.history.recent:rate(now) * 10 + 0.5) / 10,
     providers = self:providers(master.generation), workers = used.workers, master = used.master,
-    records = { most = (records.kept()) },
+    records = { most = (records.kept()) }, under_way = under_way(now),
   }
 end
 
