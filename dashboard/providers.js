@@ -3,7 +3,7 @@
 import { attribute, draw, duration, find, follow, make, milliseconds, percent, text } from './dom.js';
 
 const CIRCUITS = { closed: 'circuit closed', half_open: 'circuit half open', open: 'circuit open' };
-const STATES = { ready: 'ready', limited: 'limited', cooling: 'overloaded', aside: 'suspended', half_open: 'half open', open: 'circuit open' };
+const STATES = { ready: 'ready', limited: 'limited', cooling: 'overloaded', aside: 'suspended', half_open: 'half open', open: 'open' };
 
 // A switch in a wire; style.css lifts its arm when the circuit is open.
 function wire() {

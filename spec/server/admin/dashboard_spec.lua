@@ -33,7 +33,7 @@ end)
 
 it('no other file is shown', function()
   for _, path in ipairs { '/dashboard', '/dashboard/none.js', '/dashboard/../lua/ccrelay/c.lua', '/dashboard/..',
-    '/dashboard/%2e%2e/README.md', '/dashboard/.hidden.js', '/dashboard/a/b.js', '/dashboard/uPlot.LICENSE' } do
+    '/dashboard/%2e%2e/LICENSE', '/dashboard/.hidden.js', '/dashboard/a/b.js', '/dashboard/uPlot.LICENSE' } do
     assert.equal(404, ask(path).status, path)
   end
 end)
