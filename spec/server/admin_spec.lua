@@ -4,22 +4,9 @@ local ffi = require 'ffi'
 local fake = require 'support.fake_c'
 local admin = require 'ccrelay.server.admin'
 local json = require 'ccrelay.util.json'
-local stage = require 'support.stage'
+local new = require 'support.admin_master'
 
 local TOKEN = 'canary-admin-token'
-
--- A master as far as the pages know it.
-local function new(token, metrics)
-  local current = stage.new().current
-  current.configuration.admin = { token = token or '' }
-  current.configuration.metrics = { enabled = metrics ~= false }
-  return {
-    relay = nil, generation = current, bundle = {}, options = {}, quarantine = {}, workers = 0,
-    started = 0, loaded = 0, number = 3,
-    reloads = 2, failed = 1, restarts = 0, history = {}, where = { '127.0.0.1:8787' },
-    helpers = { describe = function() return json.array {} end },
-  }
-end
 
 local function ask(master, path, headers, method)
   local event = ffi.new 'struct cc_event'

@@ -4,20 +4,9 @@ local fake = require 'support.fake_c'
 local admin = require 'ccrelay.server.admin'
 local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
-local stage = require 'support.stage'
+local new = require 'support.admin_master'
 
 local C = fake.C
-
-local function new()
-  local current = stage.new().current
-  current.configuration.admin = { token = '' }
-  current.configuration.metrics = { enabled = true }
-  return {
-    relay = nil, generation = current, bundle = {}, quarantine = {}, workers = 0, started = 0, loaded = 0, number = 3,
-    reloads = 2, failed = 1, restarts = 0, history = {}, where = { '127.0.0.1:8787' },
-    helpers = { describe = function() return json.array {} end },
-  }
-end
 
 local function arrive(master, more)
   local event = ffi.new 'struct cc_event'
