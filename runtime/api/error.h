@@ -56,7 +56,10 @@ enum cc_error {
   CC_ENOMESSAGE = -46,         // a success whose JSON is neither a message nor a count
   CC_EINUSE = -47,             // another process uses it
   CC_EDAMAGED = -48,           // the file is damaged, or of another kind
-  CC_ELAST = -48
+  CC_EPROXY_HEADER = -49,      // no valid header of the PROXY protocol, version 2
+  CC_EPROXY_VERSION = -50,     // a header of the PROXY protocol, version 1
+  CC_EUNTRUSTED = -51,         // a PROXY protocol header from an address that is not trusted
+  CC_ELAST = -51
 };
 
 // The name ("CC_EDNS") and the sentence of an error. Static text; "CC_EUNKNOWN" for other values.

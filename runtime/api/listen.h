@@ -14,6 +14,7 @@ struct cc_listen {
   uint32_t copies;      // sockets that share the address (SO_REUSEPORT), one for each worker
   struct cc_slice cert; // PEM files, the same for all listeners; both empty: no TLS
   struct cc_slice key;
+  bool proxied;    // connections begin with a header of the PROXY protocol, version 2
   uint32_t passed; // descriptor of a passed socket, to use instead of an address; 0: none
 };
 
@@ -33,6 +34,15 @@ int cc_passed_address(int fd, char *out, uint32_t capacity);
 // CC_EINVAL, CC_ETLS (certificate or key unusable). cc_system_error() tells more. All workers accept on a
 // passed socket, and nobody removes its path.
 int cc_listen(struct cc_relay *relay, const struct cc_listen *spec);
+
+// Trusts these proxies from now on, and no others: addresses, ranges in CIDR notation, "unix" for whoever
+// connects to a unix socket; separated by spaces. PROXY protocol headers are accepted from them only, and
+// cc_request.peer is the right-most address in their X-Forwarded-For that is not trusted. CC_EINVAL when one
+// is malformed; then nothing changes.
+int cc_trust_proxies(struct cc_relay *relay, const char *list, uint32_t size);
+
+// Whether a text is an address or a range in CIDR notation (RFC 4632, section 3.1).
+bool cc_is_range(const char *text);
 
 // The port a listener is bound to, or 0.
 uint32_t cc_listener_port(struct cc_relay *relay, int listener);

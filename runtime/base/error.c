@@ -64,6 +64,10 @@ static const struct entry entries[] = {
     ENTRY(CC_ENOMESSAGE, "the upstream reported success with JSON that is not a message"),
     ENTRY(CC_EINUSE, "another process uses it"),
     ENTRY(CC_EDAMAGED, "the file is damaged, or of another kind"),
+    ENTRY(CC_EPROXY_HEADER, "the connection has no valid header of the PROXY protocol, version 2"),
+    ENTRY(CC_EPROXY_VERSION, "the PROXY protocol, version 1, is not supported; send version 2"),
+    ENTRY(CC_EUNTRUSTED,
+          "the listener has proxy_protocol, and server.trusted_proxies lacks this peer"),
 };
 
 _Static_assert(sizeof entries / sizeof *entries == 1 - CC_ELAST, "every cc_error has an entry");

@@ -46,14 +46,23 @@ static void on_timer(struct cc_timer *timer) {
 
 // ---- Life --------------------------------------------------------------------------------------
 
-static struct cc_exchange *begin(struct cc_inbound *in) {
+static void add_peer(struct cc_exchange *exchange, const struct cc_inbound *in,
+                     const struct cc_http1_head *head) {
+  char peer[CC_PEER];
+  memcpy(peer, in->peer, sizeof peer);
+  if (head) cc_trust_client(in->settings->trust, head, peer);
+  exchange->peer_size = (uint32_t)strlen(peer);
+  cc_buffer_add(&exchange->line, peer, exchange->peer_size);
+}
+
+// head: NULL when there is none.
+static struct cc_exchange *begin(struct cc_inbound *in, const struct cc_http1_head *head) {
   struct cc_relay *relay = in->server;
   struct cc_exchange *exchange = cc_alloc(sizeof *exchange);
   exchange->relay = relay;
   exchange->inbound = in;
   exchange->listener = in->listener;
-  exchange->peer_size = (uint32_t)strlen(in->peer);
-  cc_buffer_add(&exchange->line, in->peer, exchange->peer_size);
+  add_peer(exchange, in, head);
   cc_timer_init(&exchange->timer, &relay->loop, on_timer);
   exchange->timer.data = exchange;
   exchange->report.started = cc_now();
@@ -113,7 +122,7 @@ void cc_exchange_abandon(struct cc_exchange *exchange) {
 // ---- Events of the client's connection ---------------------------------------------------------
 
 static void got_head(struct cc_inbound *in, const struct cc_http1_head *head) {
-  struct cc_exchange *exchange = begin(in);
+  struct cc_exchange *exchange = begin(in, head);
   exchange->request.head = head;
   exchange->method_size = head->method.size;
   exchange->path_size = head->path.size;
@@ -159,12 +168,20 @@ static const struct refusal refusals[] = {
 };
 
 static void got_refused(struct cc_inbound *in, int error) {
-  struct cc_exchange *exchange = in->user ? in->user : begin(in);
+  struct cc_exchange *exchange = in->user ? in->user : begin(in, NULL);
   const struct refusal *row = refusals;
   while (row->error != CC_OK && row->error != error)
     row++;
   exchange->refusal = error;
   cc_exchange_refuse(exchange, row->status, cc_error_text(error), error);
+}
+
+// Nobody is answered: the connection does not speak HTTP yet.
+static void got_unnamed(struct cc_inbound *in, int error) {
+  struct cc_exchange *exchange = begin(in, NULL);
+  exchange->refusal = error;
+  cc_client_detach(exchange);
+  cc_exchange_finish(exchange, error);
 }
 
 static void got_drain(struct cc_inbound *in) {
@@ -188,6 +205,7 @@ const struct cc_inbound_events cc_exchange_inbound = {.head = got_head,
                                                       .complete = got_all,
                                                       .pause_point = got_some,
                                                       .refuse = got_refused,
+                                                      .unnamed = got_unnamed,
                                                       .drain = got_drain,
                                                       .gone = got_gone,
                                                       .closed = NULL};

@@ -176,7 +176,9 @@ static void drop(struct cc_inbound *in, size_t size) {
 static void on_read(struct cc_stream *stream, const char *data, size_t size) {
   struct cc_inbound *in = of_stream(stream);
   if (in->phase == CC_INBOUND_CLOSED) return;
-  if (in->phase == CC_INBOUND_LINGER || in->unread)
+  if (in->proxied)
+    cc_inbound_proxy_bytes(in, data, size);
+  else if (in->phase == CC_INBOUND_LINGER || in->unread)
     drop(in, size);
   else if (in->phase > CC_INBOUND_BODY || in->again || in->held)
     keep_ahead(in, data, size);

@@ -5,12 +5,14 @@
 #include "codec/http1.h"
 #include "net/stream.h"
 #include "net/timer.h"
+#include "net/trust.h"
 
 struct cc_inbound;
 
 struct cc_inbound_settings {
   struct cc_http1_limits limits;
   uint32_t body_bytes, head_ms, body_ms, keepalive_ms, write_ms;
+  const struct cc_trust *trust; // outlives the connections
 };
 
 // Callbacks of the server. inbound->user belongs to it.
@@ -21,6 +23,9 @@ struct cc_inbound_events {
   void (*pause_point)(struct cc_inbound *in); // all bytes at hand are used, the request goes on
   void (*refuse)(struct cc_inbound *in,
                  int error);            // malformed or too slow: answer it, then it closes
+  void (*named)(struct cc_inbound *in); // the PROXY protocol header has been read: put TLS on now
+  void (*unnamed)(struct cc_inbound *in,
+                  int error);           // there is none that counts; the connection is closed
   void (*drain)(struct cc_inbound *in); // the client takes bytes again
   void (*gone)(struct cc_inbound *in,
                int error);                // CC_ECLIENT_GONE or CC_EWRITE_TIMEOUT; no call after it
@@ -50,6 +55,7 @@ struct cc_inbound {
   int32_t listener;
   uint8_t phase; // enum cc_inbound_phase
   uint8_t handles;
+  bool proxied;   // begins with a PROXY protocol header, which is not complete
   bool served;    // has had an answer
   bool held;      // the body is not let in yet
   bool admitted;  // body let in
@@ -69,13 +75,17 @@ struct cc_inbound {
   double written; // bytes given to the stream, and how many of them had gone at progress_at
   double gone_out;
   uint64_t progress_at;
-  char peer[48];
+  char peer[CC_PEER];
 };
 
 // Takes a connection that waits at server and starts to read; NULL when it has gone already. TLS may be put
-// on its stream right after that.
+// on its stream right after that, or cc_inbound_expect_proxy called.
 struct cc_inbound *cc_inbound_accept(uv_stream_t *server, struct cc_inbound_settings *settings,
                                      const struct cc_inbound_events *events, void *owner);
+
+// The connection begins with a PROXY protocol header, before TLS; in->peer becomes the address in it. Without a valid
+// one, or if in->peer is not trusted, unnamed is called and the connection closed.
+void cc_inbound_expect_proxy(struct cc_inbound *in);
 
 // Lets the body in; sends 100 (Continue) first if the client waits for it.
 void cc_inbound_admit(struct cc_inbound *in);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What inbound.c and inbound_answer.c share.
+// What inbound.c, inbound_answer.c and inbound_proxy.c share.
 #ifndef CC_NET_INBOUND_INTERNAL_H
 #define CC_NET_INBOUND_INTERNAL_H
 #include "net/inbound.h"
 
+// Takes bytes of a connection that is proxied.
+void cc_inbound_proxy_bytes(struct cc_inbound *in, const char *data, size_t size);
 void cc_inbound_close(struct cc_inbound *in, bool reset);
 // Whether a client waits for another connection to close.
 bool cc_inbound_is_crowded(struct cc_inbound *in);

@@ -31,7 +31,8 @@ struct listener {
   char *path;  // unix socket, NULL: TCP
   pid_t owner; // who removes path; 0: nobody
   int number;
-  bool secure; // TLS, with the identity
+  bool secure;  // TLS, with the identity
+  bool proxied; // PROXY protocol
   struct accepting *accepting;
 };
 
@@ -88,6 +89,16 @@ static void unlink_connection(struct cc_listeners *listeners, struct cc_inbound 
   listeners->open--;
 }
 
+static struct cc_listeners *listeners_of(const struct cc_inbound *in) {
+  return (struct cc_listeners *)((char *)in->events - offsetof(struct cc_listeners, events));
+}
+
+static void put_tls_on(struct cc_inbound *in) {
+  struct cc_listeners *listeners = listeners_of(in);
+  if (!listeners->list[in->listener]->secure) return;
+  if (cc_stream_tls_server(&in->stream, listeners->identity.config)) cc_inbound_break(in, true);
+}
+
 static void take_connection(struct accepting *accepting) {
   struct cc_listeners *listeners = accepting->listeners;
   struct cc_inbound *in = cc_inbound_accept(&accepting->uv.stream, listeners->settings,
@@ -96,8 +107,10 @@ static void take_connection(struct accepting *accepting) {
   if (!in) return;
   in->listener = accepting->listener->number;
   link_connection(listeners, in);
-  if (!accepting->listener->secure) return;
-  if (cc_stream_tls_server(&in->stream, listeners->identity.config)) cc_inbound_break(in, true);
+  if (accepting->listener->proxied)
+    cc_inbound_expect_proxy(in);
+  else
+    put_tls_on(in);
 }
 
 static bool somebody_waits(const struct cc_listeners *listeners) {
@@ -106,10 +119,6 @@ static bool somebody_waits(const struct cc_listeners *listeners) {
     if (accepting && accepting->waiting) return true;
   }
   return false;
-}
-
-static struct cc_listeners *listeners_of(const struct cc_inbound *in) {
-  return (struct cc_listeners *)((char *)in->events - offsetof(struct cc_listeners, events));
 }
 
 static bool is_crowded(struct cc_inbound *in) {
@@ -245,6 +254,7 @@ struct cc_listeners *cc_listeners_new(uv_loop_t *loop, struct cc_inbound_setting
   listeners->events = *events;
   listeners->events.closed = connection_closed;
   listeners->events.crowded = is_crowded;
+  listeners->events.named = put_tls_on;
   listeners->owner = owner;
   return listeners;
 }
@@ -280,6 +290,7 @@ int cc_listeners_bind(struct cc_listeners *listeners, const struct cc_listen *sp
   listener->copies = spec->copies ? spec->copies : 1;
   listener->fds = cc_alloc(listener->copies * sizeof *listener->fds);
   listener->owner = getpid();
+  listener->proxied = spec->proxied;
   listener->secure = spec->cert.size || spec->key.size;
   int error =
       listener->secure ? cc_identity_load(&listeners->identity, spec->cert, spec->key) : CC_OK;

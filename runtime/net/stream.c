@@ -185,14 +185,20 @@ static void stopped(struct cc_stream *stream, int status) {
   }
 }
 
+void cc_stream_input(struct cc_stream *stream, const char *data, size_t size) {
+  if (!size || stream->closing) return;
+  if (stream->layer)
+    stream->layer->input(stream, data, size);
+  else
+    stream->events->read(stream, data, size);
+}
+
 static void on_read(uv_stream_t *handle, ssize_t size, const uv_buf_t *buffer) {
   struct cc_stream *stream = (struct cc_stream *)handle;
   if (size < 0)
     stopped(stream, true_end(stream, (int)size));
-  else if (size && stream->layer)
-    stream->layer->input(stream, buffer->base, (size_t)size);
-  else if (size)
-    stream->events->read(stream, buffer->base, (size_t)size);
+  else
+    cc_stream_input(stream, buffer->base, (size_t)size);
 }
 
 void cc_stream_raw_read(struct cc_stream *stream, bool on) {

@@ -77,6 +77,9 @@ int cc_stream_write(struct cc_stream *stream, const struct cc_slice *parts, unsi
 void cc_stream_read(struct cc_stream *stream);  // reading on; nothing is called from within
 void cc_stream_pause(struct cc_stream *stream); // reading off
 
+// Hands on bytes that the owner has read before it put TLS on, as if they came now.
+void cc_stream_input(struct cc_stream *stream, const char *data, size_t size);
+
 // Closes: what is queued is still sent, close_notify too, for at most 5 s; or (reset) dropped, and the peer
 // gets RST.
 void cc_stream_close(struct cc_stream *stream);

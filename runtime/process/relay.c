@@ -44,6 +44,7 @@ struct relay {
   struct cc_relay shared; // first
   struct cc_inbound_settings inbound_settings;
   uint32_t most_clients; // open connections
+  struct cc_trust trust;
   struct cc_resolver *resolver;
   struct cc_watch *watches;
   double looked;                 // cc_now() when the loop ran last
@@ -138,6 +139,7 @@ void cc_configure(struct cc_relay *relay, const struct cc_settings *settings) {
       .body_ms = 60 * 1000,
       .keepalive_ms = 75 * 1000,
       .write_ms = relay->bounds.write_ms,
+      .trust = &whole(relay)->trust,
   };
   struct cc_pool_settings pool = {
       .idle_ms = 55 * 1000,
@@ -173,6 +175,15 @@ void cc_unwatch(struct cc_relay *relay, int watch) {
 
 int cc_listen(struct cc_relay *relay, const struct cc_listen *spec) {
   return cc_listeners_bind(relay->listeners, spec);
+}
+
+int cc_trust_proxies(struct cc_relay *relay, const char *list, uint32_t size) {
+  return cc_trust_set(&whole(relay)->trust, cc_slice(list, size));
+}
+
+bool cc_is_range(const char *text) {
+  struct cc_range range;
+  return cc_range_parse(cc_slice_text(text), &range);
 }
 
 uint32_t cc_listener_port(struct cc_relay *relay, int listener) {
@@ -277,5 +288,6 @@ void cc_close(struct cc_relay *relay) {
   uv_loop_close(&relay->loop);
   cc_ids_free(&relay->exchanges);
   cc_events_free(&relay->events);
+  cc_trust_free(&whole(relay)->trust);
   free(relay);
 }

@@ -153,6 +153,23 @@ describe('addresses', function()
     end)
   end
 
+  it('take the PROXY protocol from trusted proxies only', function()
+    local text = 'server: {listen: "127.0.0.1:1 proxy_protocol", trusted_proxies: %s}'
+    local server = helper.good(text:format '[10.0.0.0/8, "::1", unix]').server
+    assert.same({ '127.0.0.1:1 proxy_protocol' }, server.listen)
+    assert.same({ '10.0.0.0/8', '::1', 'unix' }, server.trusted_proxies)
+    assert.same({ '10.0.0.1' }, helper.good(text:format '10.0.0.1').server.trusted_proxies)
+    refused(text:format '[]', 'proxy_protocol needs server.trusted_proxies')
+    refused('admin: {listen: "127.0.0.1:1 proxy_protocol"}', 'admin.listen: found')
+    refused('server: {listen: "0.0.0.0:1 proxy_protocol", trusted_proxies: unix}', 'which other machines can reach')
+    for _, wrong in ipairs { '127.0.0.1:1 proxy', 'proxy_protocol', '127.0.0.1:1 proxy_protocol x' } do
+      refused(('server: {listen: "%s"}'):format(wrong), 'server.listen: found')
+    end
+    for _, wrong in ipairs { 'localhost', '10.0.0.0/33', '10.0.0', '::/129', '10.0.0.1:80', '' } do
+      refused(('server: {trusted_proxies: ["%s"]}'):format(wrong), 'an IP address, or a range')
+    end
+  end)
+
   for _, text in ipairs { ':1', '*:1', '8787', '1.2.3:1', '1.2.3.256:1', '127.0.0.1', '127.0.0.1:65536', '[::1]',
     '::1:1', '[1::2::3]:1', '[:::]:1', 'unix:x', 'unix:', 'example.com:1', '127.0.0.1:01', '127.0.0.01:1' } do
     it('must be well-formed: ' .. text, function()

@@ -52,7 +52,7 @@ local function machine(events)
     end,
   }
   for _, name in ipairs { 'cc_process', 'cc_signal', 'cc_accept', 'cc_log_flush', 'cc_close', 'cc_drain',
-    'cc_configure' } do
+    'cc_configure', 'cc_trust_proxies' } do
     own[name] = function() return C.CC_OK end
   end
   for name, stub in pairs(own) do before[name], C[name] = rawget(C, name) or false, stub end

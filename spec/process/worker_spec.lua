@@ -27,7 +27,8 @@ local own = {
   cc_connections = function() return 0 end,
 }
 for _, name in ipairs { 'cc_process', 'cc_signal', 'cc_accept', 'cc_log_flush', 'cc_close', 'cc_drain', 'cc_timer',
-  'cc_abandon', 'cc_tls_commit', 'cc_configure', 'cc_measure_lag' } do
+  'cc_abandon', 'cc_tls_commit', 'cc_configure', 'cc_trust_proxies',
+  'cc_measure_lag' } do
   own[name] = function() calls[name] = (calls[name] or 0) + 1 end
 end
 local before, run, build, set_draining = {}, loop.run, bundle.build, ready.set_draining

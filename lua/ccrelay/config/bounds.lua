@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Passes the bounds and deadlines of the configuration to C.
+-- Passes the bounds and deadlines of the configuration, and the trusted proxies, to C.
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 
@@ -14,6 +14,8 @@ function M.apply(relay, configuration)
   settings.content_ms, settings.idle_ms, settings.total_ms = server.timeout_ms, server.idle_ms, server.total_ms
   settings.body_bytes = server.max_body_bytes
   C.cc_configure(relay, settings)
+  local proxies = table.concat(server.trusted_proxies or {}, ' ')
+  C.cc_trust_proxies(relay, proxies, #proxies)
 end
 
 return M

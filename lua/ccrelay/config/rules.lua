@@ -144,6 +144,16 @@ local function traces(self, configuration)
   end
 end
 
+local function proxied_listeners(self, server)
+  if #(server.trusted_proxies or {}) > 0 then return end
+  for _, text in ipairs(server.listen or {}) do
+    local listen = address.listen(text)
+    if listen and listen.proxied then
+      self:fault { path = 'server.listen', message = 'proxy_protocol needs server.trusted_proxies' }
+    end
+  end
+end
+
 local function entrances(self, configuration)
   local auth, admin = configuration.server.auth or {}, configuration.admin or {}
   local guarded = auth.api_key or auth.clients or (auth.bearer_secret or '') ~= ''
@@ -242,6 +252,7 @@ function M.apply(self, configuration)
   spending(self, configuration)
   traces(self, configuration)
   entrances(self, configuration)
+  proxied_listeners(self, configuration.server)
   subscriptions(self, configuration)
   passing_on(self, configuration)
   loops(self, configuration)

@@ -15,6 +15,7 @@
 --   secret     never shown;  spaced: it may have spaces
 --   guarded    the path of a file that no other user may write to
 --   strict     decides who has access: a key without a value is a fault
+--   proxied    a listener may take the PROXY protocol
 --   unset      an unset ${NAME}: 'skip' skips the list member, 'absent' the key; else it is a fault
 --   only       provider types that have this key
 --   reload     'restart' if a change needs one; all other keys change with a reload
@@ -86,9 +87,14 @@ local price = {
 }
 
 local server = {
-  { 'listen', 'list', item = { type = 'listen' }, single = true, filled = true, strict = true, reload = 'restart',
-    default = { '127.0.0.1:8787' }, most = 64, start = true,
-    doc = 'host:port, [v6]:port or unix:/path, or a list of them; with port 0 the system chooses' },
+  { 'listen', 'list', item = { type = 'listen', proxied = true }, single = true, filled = true, strict = true,
+    reload = 'restart', default = { '127.0.0.1:8787' }, most = 64, start = true,
+    doc = 'host:port, [v6]:port or unix:/path, or a list of them; with port 0 the system chooses; "host:port '
+      .. 'proxy_protocol" where a load balancer sends the PROXY protocol, version 2' },
+  { 'trusted_proxies', 'list', item = { type = 'range', also = { 'unix' } }, single = true, strict = true, most = 256,
+    default = {}, example = { '10.0.0.0/8', 'unix' },
+    doc = 'addresses and ranges of proxies whose x-forwarded-for and PROXY protocol headers name the client; unix = '
+      .. 'whoever connects to a Unix socket' },
   { 'workers', 'integer', default = 'auto', also = { 'auto' }, min = 1, max = 64, reload = 'restart',
     doc = 'worker processes; auto = number of CPUs, at most 4' },
   { 'timeout_ms', 'integer', default = 600000,

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Converts the text of a scalar to the type of the schema, or says what was expected. YAML 1.1 and 1.2 read some plain
 -- scalars differently; those are accepted where the schema wants text, and refused elsewhere.
+local C = require 'ccrelay.c'
 local lists = require 'ccrelay.util.lists'
 local date = require 'ccrelay.util.date'
 local address = require 'ccrelay.net.address'
@@ -112,8 +113,16 @@ end
 
 ---@type ccrelay.Reader
 function M.readers.listen(text, node, row)
-  if is_text(node) and address.listen(text) then return text end
+  local found = is_text(node) and address.listen(text)
+  if found and (row.proxied or not found.proxied) then return text end
   return nil, among(row) .. 'host:port with an IP address or localhost, [v6]:port, or unix:/path'
+    .. (row.proxied and '; proxy_protocol may follow' or '')
+end
+
+---@type ccrelay.Reader
+function M.readers.range(text, node, row)
+  if is_text(node) and C.cc_is_range(text) then return text end
+  return nil, among(row) .. 'an IP address, or a range such as 10.0.0.0/8'
 end
 
 ---@type ccrelay.Reader

@@ -8,6 +8,7 @@ local M = {}
 ---@field host string? without brackets; "localhost" is replaced by 127.0.0.1
 ---@field port integer?
 ---@field path string? of a unix socket
+---@field proxied boolean? whether connections begin with a header of the PROXY protocol
 ---@field loopback boolean whether it cannot be reached from other machines
 
 local LONGEST_HOST = 253
@@ -145,10 +146,7 @@ local function port_of(digits)
   return port and port <= 65535 and port or nil
 end
 
---- Reads "host:port", "[v6]:port" or "unix:/path".
----@param text string
----@return ccrelay.Address? address nil if it is none of these
-function M.listen(text)
+local function read_address(text)
   local path = text:match '^unix:(.+)$'
   if path then
     if path:sub(1, 1) ~= '/' or #path > LONGEST_SOCKET then return nil end
@@ -166,13 +164,23 @@ function M.listen(text)
   return { host = host, port = port, loopback = M.reach(host) == 'loopback' }
 end
 
+--- Reads "host:port", "[v6]:port" or "unix:/path", and " proxy_protocol" behind it.
+---@param text string
+---@return ccrelay.Address? address nil if it is none of these
+function M.listen(text)
+  local where = text:match '^(%S+) +proxy_protocol$'
+  local found = read_address(where or text)
+  if found and where then found.proxied = true end
+  return found
+end
+
 --- Returns the URL at which a client on this machine reaches a listener.
 ---@param where string "host:port" or "[v6]:port"
 ---@param tls boolean whether it serves https
----@return string? url nil if it has no port, like a Unix socket
+---@return string? url nil if it has no port, like a Unix socket, or if clients need a proxy to reach it
 function M.client_url(where, tls)
   local place = M.listen(where)
-  if not place or not place.host then return nil end
+  if not place or not place.host or place.proxied then return nil end
   local host = place.host
   if host == '0.0.0.0' then host = '127.0.0.1' elseif host == '::' then host = '::1' end
   if host:find(':', 1, true) then host = '[' .. host .. ']' end

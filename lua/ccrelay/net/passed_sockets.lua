@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Takes the listening sockets that a service manager passes to the relay (sd_listen_fds(3), systemd.socket(5)). A
--- socket named "admin" is the admin listener's; all others serve clients.
+-- socket named "admin" is the admin listener's; all others serve clients, one named "proxy_protocol" with the PROXY
+-- protocol.
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 
 local M = {}
 
-local ADMIN = 'admin'
+local ADMIN, PROXIED = 'admin', 'proxy_protocol'
 
 ---@class ccrelay.PassedSocket
 ---@field fd integer
@@ -40,6 +41,7 @@ function M.take(env)
     local fd = C.CC_FIRST_PASSED + index - 1
     local address = address_of(fd)
     if not address then return wrong() end
+    if names[index] == PROXIED then address = address .. ' proxy_protocol' end
     local socket = { fd = fd, address = address }
     if names[index] ~= ADMIN then
       table.insert(sockets.clients, socket)

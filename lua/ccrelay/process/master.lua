@@ -58,9 +58,8 @@ local function slice(text)
   return { data = text, size = #text }
 end
 
-local function listen(relay, text, copies, tls, passed)
-  local where = address.listen(text)
-  local number = C.cc_listen(relay, ffi.new('struct cc_listen', {
+local function spec_of(where, copies, tls, passed)
+  return ffi.new('struct cc_listen', {
     host = slice(where.host or ''),
     port = where.port or 0,
     path = slice(where.path or ''),
@@ -68,15 +67,23 @@ local function listen(relay, text, copies, tls, passed)
     cert = slice(tls and tls.cert or ''),
     key = slice(tls and tls.key or ''),
     passed = passed and passed.fd or 0,
-  }))
-  if number >= 0 then
-    if where.port == 0 then
-      local shown = where.host:find(':', 1, true) and '[' .. where.host .. ']' or where.host
-      return number, ('%s:%d'):format(shown, C.cc_listener_port(relay, number))
-    end
-    return number, text
+    proxied = where.proxied or false,
+  })
+end
+
+-- Returns the text of the address with the port that the system has chosen.
+local function with_port(where, port)
+  local host = where.host:find(':', 1, true) and '[' .. where.host .. ']' or where.host
+  return ('%s:%d%s'):format(host, port, where.proxied and ' proxy_protocol' or '')
+end
+
+local function listen(relay, text, copies, tls, passed)
+  local where = address.listen(text)
+  local number = C.cc_listen(relay, spec_of(where, copies, tls, passed))
+  if number < 0 then
+    return nil, ('%s: %s (%s)'):format(text, ffi.string(C.cc_error_text(number)), ffi.string(C.cc_system_error()))
   end
-  return nil, ('%s: %s (%s)'):format(text, ffi.string(C.cc_error_text(number)), ffi.string(C.cc_system_error()))
+  return number, where.port == 0 and with_port(where, C.cc_listener_port(relay, number)) or text
 end
 
 function Master:say(level, text)

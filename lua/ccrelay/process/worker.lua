@@ -106,6 +106,7 @@ function M.run(master)
   }, Worker)
   C.cc_process(('ccrelay: worker %d'):format(self.slot))
   for _, number in ipairs { SIGINT, SIGTERM, SIGHUP } do C.cc_signal(self.relay, number) end
+  bounds.apply(self.relay, self.current.configuration)
   for _, number in ipairs(master.listeners) do C.cc_accept(self.relay, number, self.slot) end
   clients.attach(self.slot, self.current.configuration)
   health.attach(self.slot, self.current)
