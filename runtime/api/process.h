@@ -24,6 +24,9 @@ int cc_fork(struct cc_relay **relay, uint32_t slot);
 // in the parent, or CC_ESYSTEM. To be called before every other function of this header.
 int cc_child(void);
 
+// Sends a signal (0: none) to such a child, and returns whether it has ended; if so, its pid is free.
+bool cc_child_signal(int pid, int number);
+
 // Forks a child for code that may hang or crash. Returns 0 in the child: it is killed when this process
 // ends or after timeout_ms, has no relay, and finishes with cc_preflight_end. Returns a job id in the
 // parent, or an error below 0; a FETCH event always follows. cc_fetched has then: CC_OK, its exit code

@@ -45,6 +45,12 @@ int cc_child(void) {
   return 0;
 }
 
+bool cc_child_signal(int pid, int number) {
+  int status;
+  if (number) kill(pid, number);
+  return waitpid(pid, &status, WNOHANG) != 0;
+}
+
 static int status_of(int status) {
   return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }

@@ -2,14 +2,15 @@
 // ccrelay doctor finds each fault that is planted here, says where it is and what to do, and finds nothing else.
 import assert from 'node:assert/strict';
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import https from 'node:https';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before } from 'node:test';
 import { test } from './support/test.mjs';
-import { ask, canary, freePort, post, prepared, provider, root, run, secret } from './support/relay.mjs';
+import { ask, binary, canary, freePort, post, prepared, provider, root, run, secret } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
 import { bedrock, clouds, environment, vertex } from './support/clouds.mjs';
 import * as answers from './support/answers.mjs';
@@ -140,6 +141,16 @@ test('doctor --offline asks nobody, and skips the checks that would', async (t) 
   assert.deepEqual(findings, []);
   assert.equal(place.upstream.connections, 0);
   assert.deepEqual(checks.filter(({ skipped }) => skipped).map(({ name }) => name), ['reachability', 'keys', 'clock', 'loop']);
+});
+
+test('doctor leaves no process', async (t) => {
+  const place = await healthy(t);
+  place.save();
+  const child = spawn(binary, ['doctor', '--offline', '--config', place.relay.configPath], { detached: true, stdio: 'ignore',
+    env: { PATH: process.env.PATH, CCRELAY_ROOT: root, ...place.env } });
+  const [code] = await once(child, 'exit');
+  const groups = execFileSync('ps', ['-eo', 'pgid='], { encoding: 'utf8' }).split('\n').map(Number);
+  assert.deepEqual([code, groups.includes(child.pid)], [0, false]);
 });
 
 test('doctor tells of wrong use', async () => {

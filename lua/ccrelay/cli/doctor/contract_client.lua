@@ -111,7 +111,7 @@ local function is_up(self)
 end
 
 --- Waits for the second relay, and finds a model and a credential that it serves. Must be called within a task.
----@param addresses {port: integer, mock_port: integer}
+---@param addresses ccrelay.SecondRelay
 ---@param generation ccrelay.Generation
 ---@return ccrelay.ContractClient? client
 ---@return string? message why there is none

@@ -39,7 +39,7 @@ local M = {}
 ---@field bundle ccrelay.Bundle? set by the check of the configuration
 ---@field generation ccrelay.Generation? set by it too, if there are no faults
 ---@field running table? /status of the running relay, set by the check of it
----@field second { port: integer, mock_port: integer }? addresses of the second relay and its mock provider
+---@field second ccrelay.SecondRelay?
 ---@field fetched table<ccrelay.Provider, table>? credentials, set by the check of them
 ---@field probes table<ccrelay.Provider, ccrelay.Probe>? see probe.lua
 ---@field results ccrelay.CheckResult[]
@@ -105,6 +105,7 @@ function M.run(options)
     Doctor)
   return (task.run_alone(function()
     for _, one in ipairs(load_checks()) do run_check(self, one.name, one.check) end
+    if second then second_relay.stop(second) end
     return self.results
   end))
 end

@@ -9,11 +9,14 @@ local master = require 'ccrelay.process.master'
 local mock = require 'ccrelay.cli.doctor.mock'
 local preflight = require 'ccrelay.process.preflight'
 local source = require 'ccrelay.generation.bundle'
+local task = require 'ccrelay.sched.task'
 local transparent = require 'ccrelay.config.transparent'
 
 local M = {}
 
 local FAILED = 1
+local SIGKILL, SIGTERM = 9, 15
+local POLL_MS, MOST_POLLS = 20, 100
 local HOST = '127.0.0.1'
 
 -- Only these change what a client sees; everything else is as without a configuration. So what is added to the
@@ -117,19 +120,42 @@ end
 
 local function start(work, ...)
   local pid = C.cc_child()
-  if pid ~= 0 then return pid > 0 end
+  if pid ~= 0 then return pid > 0 and pid or nil end
   local ok, code = pcall(work, ...)
   os.exit(ok and code or FAILED)
 end
 
+---@class ccrelay.SecondRelay
+---@field port integer of the relay
+---@field mock_port integer
+---@field pid integer of the relay
+---@field mock_pid integer
+
 --- Starts both; they end with this process. To be called before the process has done anything else, as it forks.
 ---@param options ccrelay.DoctorOptions
----@return { port: integer, mock_port: integer }? addresses nil if they cannot be started
+---@return ccrelay.SecondRelay? second nil if they cannot be started
 function M.start(options)
   local port, mock_port = free_port(), free_port()
   if port == 0 or mock_port == 0 then return nil end
-  if not start(mock.serve, mock_port) or not start(run_relay, options, port, mock_port) then return nil end
-  return { port = port, mock_port = mock_port }
+  local mock_pid = start(mock.serve, mock_port)
+  local pid = mock_pid and start(run_relay, options, port, mock_port)
+  return pid and { port = port, mock_port = mock_port, pid = pid, mock_pid = mock_pid } or nil
+end
+
+-- Waits until a process has ended; it gets the signal again and again.
+local function finish(pid, signal, times)
+  for _ = 1, times do
+    if C.cc_child_signal(pid, signal) then return true end
+    task.sleep(POLL_MS)
+  end
+  return false
+end
+
+--- Ends both and waits until they have ended, so that no process is left. Must be called within a task.
+---@param second ccrelay.SecondRelay
+function M.stop(second)
+  if not finish(second.pid, SIGTERM, MOST_POLLS) then finish(second.pid, SIGKILL, MOST_POLLS) end
+  finish(second.mock_pid, SIGKILL, MOST_POLLS)
 end
 
 return M
