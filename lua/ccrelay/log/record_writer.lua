@@ -62,6 +62,7 @@ local function put_report(exchange, report)
 end
 
 local function put_usage(report)
+  if not report.usage_known then return end
   local usage = report.usage
   record.usage_known = true
   record.input_tokens = usage.input
@@ -219,12 +220,12 @@ end
 
 local function clear()
   ffi.fill(record, HEAD_BYTES)
-  record.changed_bytes, record.cost, record.switch_tokens, record.own_ms = -1, -1, -1, -1
+  record.switch_tokens, record.own_ms = -1, -1
 end
 
--- Of an upstream whose answer the client gets.
-local function put_result(cost, switched, switch_tokens)
-  record.cost = cost or -1
+local function put_result(outcomes, cost, switched, switch_tokens)
+  local last = outcomes[#outcomes]
+  record.changed_bytes, record.cost = last and last.changed_bytes or -1, cost or -1
   if switched then record.switched, record.switch_tokens = put(switched), switch_tokens or -1 end
 end
 
@@ -248,13 +249,10 @@ function M.write(exchange, report, chosen, cost, switched, switch_tokens)
   clear()
   put_request(exchange, cache, clean)
   put_report(exchange, report)
-  if report.usage_known then put_usage(report) end
+  put_usage(report)
   if exchange.trace then put_trace(exchange.trace) end
   if served then put_upstream(served, chosen, clean) end
-  put_result(cost, switched, switch_tokens)
-  local outcomes = exchange.outcomes
-  local last = outcomes[#outcomes]
-  if last then record.changed_bytes = last.changed_bytes end
+  put_result(exchange.outcomes, cost, switched, switch_tokens)
   put_tries(exchange, report, chosen, served, clean)
   write()
 end
@@ -290,7 +288,7 @@ local function put_open(exchange, now)
   chosen = chosen and chosen.chosen
   clear()
   put_request(exchange, exchange.cache, clean)
-  record.open = true
+  record.open, record.changed_bytes, record.cost = true, -1, -1
   record.at, record.total_ms = C.cc_time() - (now - started), now - started
   record.request_bytes, record.attempts_made = request.body_bytes, #exchange.outcomes
   if chosen then put_upstream(chosen.upstream, chosen, clean) end
