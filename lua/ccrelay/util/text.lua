@@ -29,6 +29,21 @@ function M.unescape(text)
   return (string.gsub(text, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end))
 end
 
+local function form_decoded(part) return M.unescape((string.gsub(part, '%+', ' '))) end
+
+--- Returns the parameters of a query or form (WHATWG URL, section 5.1) by name. The last of a name counts; one without
+--- "=" has the value "".
+---@param query string without "?"
+---@return table<string, string>
+function M.parameters(query)
+  local parameters = {}
+  for part in string.gmatch(query, '[^&]+') do
+    local name, value = string.match(part, '^([^=]*)=?(.*)$')
+    parameters[form_decoded(name)] = form_decoded(value)
+  end
+  return parameters
+end
+
 --- Returns a number with its noun: "1 worker", "2 workers".
 ---@param number integer
 ---@param thing string the noun in the singular

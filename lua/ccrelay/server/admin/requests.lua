@@ -25,19 +25,15 @@ local FILTERS = {
 
 -- ---- The list ----------------------------------------------------------------------------------
 
-local function decoded(part) return text.unescape((string.gsub(part, '%+', ' '))) end
-
--- The parameters of a query; nil and an error message when one is unknown.
+-- The parameters of a query; nil and an error message when one is unknown. Those without a value do not count.
 local function parameters(query)
   local given = { limit = tostring(USUAL), open = 'false' }
-  for part in string.gmatch(query, '[^&]+') do
-    local name, value = string.match(part, '^([^=]*)=(.*)$')
-    name = decoded(name or part)
+  for name, value in each(text.parameters(query)) do
     if not FILTERS[name] and not given[name] then
       return nil, string.format('/requests has no parameter "%s"; there are client, model, provider, status, limit '
         .. 'and open', name)
     end
-    if value and value ~= '' then given[name] = decoded(value) end
+    if value ~= '' then given[name] = value end
   end
   given.limit = tonumber(given.limit)
   if not given.limit or given.limit < 1 or given.limit > MOST then
@@ -79,9 +75,11 @@ end
 -- ---- One record --------------------------------------------------------------------------------
 
 -- What the exchange would have cost at a candidate, with the same tokens and the same use of its prompt cache.
-local function cost_at(prices, candidate, tokens)
+local function cost_at(prices, candidate, record)
+  local tokens = record.tokens
   return prices:cost {
     upstream = { provider = candidate.provider, model = candidate.model }, usage_known = true, status = 200,
+    tier = record.tier, fast = record.fast,
     input_tokens = tokens.input, output_tokens = tokens.output, cache_read_tokens = tokens.cache_read,
     cache_write_tokens = tokens.cache_write_5m + tokens.cache_write_1h, cache_write_1h_tokens = tokens.cache_write_1h,
   }
@@ -89,7 +87,7 @@ end
 
 local function add_costs(record, prices)
   for _, candidate in ipairs(prices and record.tokens and record.candidates or {}) do
-    candidate.cost = candidate.model and cost_at(prices, candidate, record.tokens)
+    candidate.cost = candidate.model and cost_at(prices, candidate, record)
   end
 end
 

@@ -12,14 +12,6 @@ local M = { later = true, below = true }
 
 local HELPER = 'usage'
 
-local function parameters_of(text)
-  local parameters = {}
-  for name, value in string.gmatch(text, '([^&=]+)=([^&]*)') do
-    parameters[texts.unescape(name)] = texts.unescape((string.gsub(value, '%+', ' ')))
-  end
-  return parameters
-end
-
 local function budgets_of(configuration)
   local list = json.array {}
   for index, one in ipairs(budget.all(configuration)) do
@@ -36,7 +28,7 @@ function M.answer(master, request)
   local configuration = master.generation.configuration
   if request.rest == 'budgets' then return request.reply(json.encode(budgets_of(configuration))) end
   if request.rest ~= '' then return request.reply(nil, 404, 'below /usage there is only /usage/budgets') end
-  local question, message = query.parse(parameters_of(request.query), C.cc_time())
+  local question, message = query.parse(texts.parameters(request.query), C.cc_time())
   if not question then return request.reply(nil, 400, message) end
   if (configuration.server.state_dir or 'off') == 'off' then
     return request.reply(nil, 404, 'usage is not kept: set server.state_dir')
