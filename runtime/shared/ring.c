@@ -76,37 +76,41 @@ struct cc_ring_slot *cc_ring_slot(uint64_t number) {
 
 // ---- Slots --------------------------------------------------------------------------------------
 
-// A range of words, and Fletcher's checksum (RFC 1146) of the ranges so far.
-struct sums {
+// The words of a slot that were copied so far, and their checksum (Fletcher's, RFC 1146). The used parts of a record
+// stand one behind the other in its slot, so that few cache lines are written.
+struct copied {
+  size_t count;
   uint64_t low, high;
 };
 
-static void add(struct sums *sums, uint64_t word) {
-  sums->low += word;
-  sums->high += sums->low;
+static void add(struct copied *so_far, uint64_t word) {
+  so_far->count++;
+  so_far->low += word;
+  so_far->high += so_far->low;
 }
 
+// Store or load the words of a record from first to before end.
 static void store_words(struct cc_ring_slot *slot, const struct cc_record *from, size_t first,
-                        size_t end, struct sums *sums) {
+                        size_t end, struct copied *so_far) {
   for (size_t i = first; i < end; i++) {
     uint64_t word;
     memcpy(&word, (const char *)from + 8 * i, 8);
-    atomic_store_explicit(&slot->words[i], word, memory_order_release);
-    add(sums, word);
+    atomic_store_explicit(&slot->words[so_far->count], word, memory_order_release);
+    add(so_far, word);
   }
 }
 
 static void load_words(struct cc_ring_slot *slot, struct cc_record *to, size_t first, size_t end,
-                       struct sums *sums) {
+                       struct copied *so_far) {
   for (size_t i = first; i < end; i++) {
-    uint64_t word = atomic_load_explicit(&slot->words[i], memory_order_acquire);
+    uint64_t word = atomic_load_explicit(&slot->words[so_far->count], memory_order_acquire);
     memcpy((char *)to + 8 * i, &word, 8);
-    add(sums, word);
+    add(so_far, word);
   }
 }
 
-static uint64_t check_of(const struct sums *sums, uint64_t mark) {
-  return sums->low ^ sums->high * UINT64_C(0x9e3779b97f4a7c15) ^ mark;
+static uint64_t check_of(const struct copied *all, uint64_t mark) {
+  return all->low ^ all->high * UINT64_C(0x9e3779b97f4a7c15) ^ mark;
 }
 
 enum {
@@ -135,11 +139,11 @@ static size_t attempts_end(const struct cc_record *record) {
 }
 
 static void store(struct cc_ring_slot *slot, const struct cc_record *record, uint64_t number) {
-  struct sums sums = {0, 0};
-  store_words(slot, record, 0, text_end(record), &sums);
-  store_words(slot, record, CANDIDATES, candidates_end(record), &sums);
-  store_words(slot, record, ATTEMPTS, attempts_end(record), &sums);
-  uint64_t check = check_of(&sums, complete(number));
+  struct copied all = {0};
+  store_words(slot, record, 0, text_end(record), &all);
+  store_words(slot, record, CANDIDATES, candidates_end(record), &all);
+  store_words(slot, record, ATTEMPTS, attempts_end(record), &all);
+  uint64_t check = check_of(&all, complete(number));
   atomic_store_explicit(&slot->check, check, memory_order_release);
 }
 
@@ -160,13 +164,13 @@ static void write_slot(struct cc_ring_slot *slot, const struct cc_record *record
 
 // Whether the copied record is whole.
 static bool load(struct cc_ring_slot *slot, struct cc_record *out, uint64_t number) {
-  struct sums sums = {0, 0};
-  load_words(slot, out, 0, TEXT / 8, &sums);
-  load_words(slot, out, TEXT / 8, text_end(out), &sums);
-  load_words(slot, out, CANDIDATES, candidates_end(out), &sums);
-  load_words(slot, out, ATTEMPTS, attempts_end(out), &sums);
+  struct copied all = {0};
+  load_words(slot, out, 0, TEXT / 8, &all); // with the sizes of the rest
+  load_words(slot, out, TEXT / 8, text_end(out), &all);
+  load_words(slot, out, CANDIDATES, candidates_end(out), &all);
+  load_words(slot, out, ATTEMPTS, attempts_end(out), &all);
   uint64_t check = atomic_load_explicit(&slot->check, memory_order_acquire);
-  return check_of(&sums, complete(number)) == check;
+  return check_of(&all, complete(number)) == check;
 }
 
 static int read_slot(struct cc_ring_slot *slot, struct cc_record *out, uint64_t number) {

@@ -167,6 +167,16 @@ describe('the record of an exchange', function()
     assert.equal(latest().number, records.find('req_011Find').number)
   end)
 
+  it('is named by its number if the log has no line of it', function()
+    local self = stage.new { logging = { level = 'error' } }
+    self:reply('one', { status = 200, body = '{}', headers = { ['request-id'] = 'req_1' } })
+    self:request()
+    local record = latest()
+    assert.equal('number-' .. record.number, record.id)
+    assert.same(record, records.find(record.id))
+    assert.is_nil(records.find('number-' .. record.number + 1))
+  end)
+
   it('is not written for monitors and scanners', function()
     local self, before = stage.new(), C.cc_records_next()
     self:requests({ method = 'GET', path = '/health' }, { path = '/nothing' })

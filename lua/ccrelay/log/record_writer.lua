@@ -36,8 +36,15 @@ local function put(value)
   return at + size * 65536
 end
 
+-- The model that the client asked for was cleaned and put before.
+local function put_model(model, cache, clean)
+  if model == cache.original_model then return record.model end
+  return put(model and clean(model))
+end
+
+-- An exchange whose id nobody has asked for is known by its number.
 local function put_request(exchange, cache, clean)
-  record.id = put(exchange.id)
+  record.id = put(cache.id)
   record.client = put(exchange.client.name)
   record.group = put(exchange.client.group)
   record.endpoint = put(exchange.endpoint)
@@ -86,11 +93,11 @@ local function span_of(exchange, attempt)
   return trace and trace.sampled and trace.spans[attempt] or 0
 end
 
-local function put_upstream(upstream, attempt, clean)
+local function put_upstream(upstream, attempt, cache, clean)
   local key = upstream.key
   record.provider = put(key.provider.name)
   record.key = put(key.id)
-  record.sent_model = put(upstream.model and clean(upstream.model))
+  record.sent_model = put_model(upstream.model, cache, clean)
   record.upstream_id = put(attempt.request_id)
 end
 
@@ -233,7 +240,22 @@ local function is_kept(exchange)
   return C.cc_records_kept() > 0 and not (exchange.log and exchange.log.minor)
 end
 
-local function write() C.cc_record_write(record) end
+-- Two functions, because LuaJIT does not compile one as long as both.
+local function put_head(exchange, report)
+  clear()
+  put_request(exchange, exchange.cache, exchange.generation.logger.clean)
+  put_report(exchange, report)
+  put_usage(report)
+end
+
+local function put_rest(exchange, report, chosen, cost, switched, switch_tokens)
+  local clean, served = exchange.generation.logger.clean, chosen and chosen.upstream
+  if served then put_upstream(served, chosen, exchange.cache, clean) end
+  put_result(exchange.outcomes, cost, switched, switch_tokens)
+  if exchange.trace then put_trace(exchange.trace) end
+  put_tries(exchange, report, chosen, served, clean)
+  C.cc_record_write(record)
+end
 
 --- Writes the record of an exchange that has ended. Those of monitors and scanners have none.
 ---@param exchange ccrelay.Exchange
@@ -244,17 +266,8 @@ local function write() C.cc_record_write(record) end
 ---@param switch_tokens number? tokens of the prompt cache that were lost by that
 function M.write(exchange, report, chosen, cost, switched, switch_tokens)
   if not is_kept(exchange) then return end
-  local clean, cache = exchange.generation.logger.clean, exchange.cache
-  local served = chosen and chosen.upstream
-  clear()
-  put_request(exchange, cache, clean)
-  put_report(exchange, report)
-  put_usage(report)
-  if exchange.trace then put_trace(exchange.trace) end
-  if served then put_upstream(served, chosen, clean) end
-  put_result(exchange.outcomes, cost, switched, switch_tokens)
-  put_tries(exchange, report, chosen, served, clean)
-  write()
+  put_head(exchange, report)
+  put_rest(exchange, report, chosen, cost, switched, switch_tokens)
 end
 
 -- ---- Exchanges under way -----------------------------------------------------------------------
@@ -288,10 +301,11 @@ local function put_open(exchange, now)
   chosen = chosen and chosen.chosen
   clear()
   put_request(exchange, exchange.cache, clean)
+  if record.id == 0 then record.id = put(exchange.id) end
   record.open, record.changed_bytes, record.cost = true, -1, -1
   record.at, record.total_ms = C.cc_time() - (now - started), now - started
   record.request_bytes, record.attempts_made = request.body_bytes, #exchange.outcomes
-  if chosen then put_upstream(chosen.upstream, chosen, clean) end
+  if chosen then put_upstream(chosen.upstream, chosen, exchange.cache, clean) end
   put_open_attempts(exchange, started, clean)
   if exchange.selection then put_selection(exchange.selection, started, nil, clean) end
   return true

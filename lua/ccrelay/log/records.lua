@@ -7,7 +7,7 @@ local record_writer = require 'ccrelay.log.record_writer'
 
 ---@class ccrelay.Record an exchange as read; what is not known is nil
 ---@field number integer counts up from 0
----@field id string as in the access log
+---@field id string as in the access log; "number-N" if the log has no line of it
 ---@field upstream_id string? request id that the provider gave
 ---@field at number ms since 1970 when it began
 ---@field client string?
@@ -131,9 +131,13 @@ local function tokens()
   }
 end
 
+local function id_of()
+  return text_at(found.id) or 'number-' .. found.number
+end
+
 local function decoded()
   return {
-    number = found.number, id = text_at(found.id), upstream_id = text_at(found.upstream_id), at = rounded(found.at),
+    number = found.number, id = id_of(), upstream_id = text_at(found.upstream_id), at = rounded(found.at),
     client = text_at(found.client), group = text_at(found.group),
     endpoint = text_at(found.endpoint), class = text_at(found.class_name),
     model = text_at(found.model), stream = found.stream, status = above_zero(found.status),
@@ -197,11 +201,15 @@ end
 
 local OWN_ID = '^req_ccr_(%x+)$' -- request-id of an answer that the relay gave itself
 
+local NUMBERED = '^number%-(%d+)$'
+
 --- Finds the newest record with an id: of the access log, or as the client got it in the header request-id.
 ---@param id string
 ---@return ccrelay.Record?
 function M.find(id)
   id = string.match(id, OWN_ID) or id
+  local named = tonumber(string.match(id, NUMBERED))
+  if named then return C.cc_record_read(named, found) == C.CC_OK and not text_at(found.id) and decoded() or nil end
   local after = C.cc_records_next()
   for number = after - 1, math.max(after - C.cc_records_kept(), 0), -1 do
     local is_read = C.cc_record_read(number, found) == C.CC_OK
