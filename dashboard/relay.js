@@ -6,12 +6,13 @@ import { attribute, bytes, clock, duration, facts, find, follow, make, milliseco
 const COLUMNS = ['Process', 'Pid', 'Open', 'CPU', 'Memory', 'Loop lag p50', 'p99', 'Up'];
 const NUMBERS = new Set(COLUMNS.slice(1));
 
-function alertsOf({ relay }) {
+function alertsOf({ relay, helpers }) {
   const list = [];
   if (relay.reloads.fault) list.push(['fault', `The last reload was refused; generation ${relay.generation.number} stays in force. ${relay.reloads.fault}`]);
   const aside = relay.policy_aside;
   if (aside) list.push(['aside', `The policy failed and was put aside; ${aside.instead} serves instead until the file changes. ${aside.why}`]);
   if (relay.draining) list.push(['drain', 'The relay is draining: it takes no new requests.']);
+  for (const one of helpers) if (one.fault) list.push([one.name, `The ${one.name} process cannot work: ${one.fault}`]);
   if (relay.log_dropped > 0) list.push(['log', `${relay.log_dropped} log lines were lost: the log output is too slow.`]);
   return list;
 }
@@ -67,7 +68,7 @@ function showWorkers(news) {
   const table = find('#workers');
   if (!table.firstElementChild) table.append(heads(COLUMNS, NUMBERS), make('tbody'));
   const list = [...news.workers.map((one) => ({ ...one, name: `worker ${one.slot}` })),
-    { ...news.master, name: 'master', uptime_ms: news.relay.uptime_ms }];
+    ...news.helpers, { ...news.master, name: 'master', uptime_ms: news.relay.uptime_ms }];
   follow(table.lastElementChild, list, (one) => one.name,
     () => make('tr', {}, ...COLUMNS.map((name) => make('td', { class: NUMBERS.has(name) ? 'number' : undefined }))),
     (element, one) => row(one).forEach((value, index) => text(element.children[index], String(value))));

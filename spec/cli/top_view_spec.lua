@@ -24,6 +24,7 @@ local function state(more)
       } },
     } },
     workers = { { slot = 0, pid = 77, open = 2, cpu = 0.034, resident_bytes = 7340032, lag_ms = { p99 = 2.5 } } },
+    helpers = { { name = 'usage', pid = 78, resident_bytes = 1048576 } },
     master = { pid = 76, resident_bytes = 8388608 },
   }
   for name, value in pairs(more or {}) do made[name] = value end
@@ -45,16 +46,16 @@ it('providers, keys, processes and exchanges have a line each', function()
   has(text, '\nzai +circuit open +25 %% of 4 +9%.2 ms +2%.1 s\n')
   has(text, '\n  zai/1 +circuit open for 50 s +42 %% +25 %% of 4\n')
   has(text, '\nworker 0 +77 +2 +3 %% +7%.0 MiB +<= 2%.5 ms\n')
-  has(text, '\nmaster +76 +8%.0 MiB\n')
+  has(text, '\nusage +78 +1%.0 MiB\nmaster +76 +8%.0 MiB\n')
   has(text, 'claude%-opus%-4%-5 +zai/1 overloaded_erro.* +200 +1%.5 s +30 k$')
 end)
 
 it('what is wrong is told above', function()
   local relay = { version = '0.1.0', uptime_ms = 1, generation = { number = 3 }, open = 0, draining = true,
     reloads = { fault = 'c.yaml:3: no' }, policy_aside = { instead = 'failover', why = 'p.lua:1: x' } }
-  local text = told { relay = relay }
+  local text = told { relay = relay, helpers = { { name = 'usage', pid = 78, fault = 'disk full' } } }
   has(text, '\ndraining: no new requests\npolicy put aside, failover serves instead: p%.lua:1: x\n'
-    .. 'last reload refused: c%.yaml:3: no\n')
+    .. 'usage: disk full\nlast reload refused: c%.yaml:3: no\n')
 end)
 
 it('exchanges under way have their age and trail', function()

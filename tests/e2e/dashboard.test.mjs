@@ -2,8 +2,10 @@
 // The dashboard in a browser: what it shows of the relay, and that nothing of it comes from elsewhere or is shown
 // elsewhere. CCRELAY_DASHBOARD_SECONDS: how long the last test watches memory and CPU time (600 for the promise).
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test as plain } from './support/test.mjs';
 import { Relay, ask, canary, patience, post, provider, send } from './support/relay.mjs';
@@ -44,12 +46,15 @@ async function load(relay, count) {
 }
 
 test('an idle relay: providers, generation and processes, and no empty panels', async (t) => {
-  const relay = await relayWith(t, [await Upstream.start(t, 'first'), await Upstream.start(t, 'second')]);
+  const folder = mkdtempSync(path.join(tmpdir(), 'ccrelay-test-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const upstreams = [await Upstream.start(t, 'first'), await Upstream.start(t, 'second')];
+  const relay = await relayWith(t, upstreams, { server: { state_dir: path.join(folder, 'state') } });
   const page = await opened(t, relay);
   await shows(page, '.card', /first.*circuit closed/s);
   await shows(page, '.card', /second\/1.*ready.*100 % headroom/s);
   await shows(page, '#generation', /Number\s*1/);
-  await shows(page, '#workers', /worker 0.*worker 1.*master/s);
+  await shows(page, '#workers', /worker 0.*worker 1.*usage.*master/s);
   assert.ok(await page.locator('#traffic').isHidden());
   assert.ok(await page.locator('#exchanges').isHidden());
   await sound(page, originOf(relay));
@@ -198,17 +203,20 @@ function cpuMs(pid) {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
+/** Sends so many requests a second, each of which has to succeed. */
 async function paced(relay, perSecond, seconds) {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 32 });
   const begin = performance.now();
   const under = new Set();
+  let failed = 0;
   for (let n = 0; n < perSecond * seconds; n += 1) {
     await sleep(Math.max(0, begin + (n * 1000) / perSecond - performance.now()));
-    const one = post(relay, ask({ model: `claude-test-${n % 5}`, stream: n % 2 === 0 }), { agent }).catch(() => {}).finally(() => under.delete(one));
+    const one = post(relay, ask({ model: `claude-test-${n % 5}`, stream: n % 2 === 0 }), { agent }).then((answer) => { failed += answer.status === 200 ? 0 : 1; }, () => { failed += 1; }).finally(() => under.delete(one));
     under.add(one);
   }
   await Promise.all(under);
   agent.destroy();
+  assert.equal(failed, 0);
 }
 
 test(`with 100 requests a second for ${SECONDS} s neither the page nor the master grows`, async (t) => {

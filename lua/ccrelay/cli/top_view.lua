@@ -95,17 +95,26 @@ local function head(options, cells)
   return line(options, cells)
 end
 
+-- What is wrong, with its colour.
+local function troubles(state)
+  local relay, list = state.relay, {}
+  local aside, fault = relay.policy_aside, relay.reloads.fault
+  if relay.draining then list[1] = { 'draining: no new requests', 'warn' } end
+  if aside then
+    list[#list + 1] = { ('policy put aside, %s serves instead: %s'):format(aside.instead, aside.why), 'bad' }
+  end
+  for _, helper in ipairs(state.helpers) do
+    if helper.fault then list[#list + 1] = { helper.name .. ': ' .. helper.fault, 'bad' } end
+  end
+  if fault then list[#list + 1] = { 'last reload refused: ' .. fault, 'bad' } end
+  return list
+end
+
 local function add_relay(out, state, options)
   local relay = state.relay
   out[#out + 1] = line(options, { { ('ccrelay %s  up %s  generation %d  %s requests/s  %d under way'):format(
     relay.version, duration(relay.uptime_ms), relay.generation.number, state.rate, relay.open), 0, 'strong' } })
-  if relay.draining then out[#out + 1] = line(options, { { 'draining: no new requests', 0, 'warn' } }) end
-  local aside, fault = relay.policy_aside, relay.reloads.fault
-  if aside then
-    local text = ('policy put aside, %s serves instead: %s'):format(aside.instead, aside.why)
-    out[#out + 1] = line(options, { { text, 0, 'bad' } })
-  end
-  if fault then out[#out + 1] = line(options, { { 'last reload refused: ' .. fault, 0, 'bad' } }) end
+  for _, one in ipairs(troubles(state)) do out[#out + 1] = line(options, { { one[1], 0, one[2] } }) end
 end
 
 local function key_state(key)
@@ -148,6 +157,7 @@ local function add_workers(out, state, options)
       { lag and '<= ' .. time(lag) or '', -10 } })
   end
   for _, worker in ipairs(state.workers) do add('worker ' .. worker.slot, worker) end
+  for _, helper in ipairs(state.helpers) do add(helper.name, helper) end
   add('master', state.master)
 end
 

@@ -76,16 +76,28 @@ function Processes:worker(slot, now, lag)
   }
 end
 
---- Returns the state of the workers and the memory of the master.
+-- The helpers that run, with what keeps them from their work.
+local function helpers(master)
+  local list = json.array {}
+  for _, one in ipairs(master.helpers:describe()) do
+    if one.pid > 0 then
+      list[#list + 1] = { name = one.name, pid = one.pid, uptime_ms = one.uptime_ms,
+        resident_bytes = resident_bytes(one.pid), fault = one.state and one.state.fault }
+    end
+  end
+  return list
+end
+
+--- Returns the state of the workers, and the memory of the other processes.
 ---@param master ccrelay.Master
----@return { workers: table[], master: table }
+---@return { workers: table[], helpers: table[], master: table }
 function Processes:describe(master)
   local lags, now, workers = self:lag(), C.cc_now(), json.array {}
   for slot = 0, master.workers - 1 do
     workers[#workers + 1] = self:worker(slot, now, lags[tostring(slot)])
   end
   local pid = C.cc_getpid()
-  return { workers = workers, master = { pid = pid, resident_bytes = resident_bytes(pid) } }
+  return { workers = workers, helpers = helpers(master), master = { pid = pid, resident_bytes = resident_bytes(pid) } }
 end
 
 --- Forgets the last readings: nobody has looked for a while.

@@ -117,7 +117,8 @@ local function facts(self, master)
   return {
     at = math.floor(now), window_ms = recent.WINDOW_MS, relay = relay(master),
     rate = math.floor(self.history.recent:rate(now) * 10 + 0.5) / 10,
-    providers = self:providers(master.generation), workers = used.workers, master = used.master,
+    providers = self:providers(master.generation), workers = used.workers,
+    helpers = used.helpers, master = used.master,
     records = { most = (records.kept()) }, under_way = under_way(now),
   }
 end
