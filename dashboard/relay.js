@@ -60,7 +60,7 @@ const below = (value) => (value === undefined ? '' : `≤ ${milliseconds(value)}
 
 function row(values) {
   return [values.name, values.pid, values.open ?? '', values.cpu === undefined ? '' : percent(values.cpu),
-    values.resident_bytes ? bytes(values.resident_bytes) : '', below(values.lag_ms?.p50), below(values.lag_ms?.p99),
+    values.memory_bytes ? bytes(values.memory_bytes) : '', below(values.lag_ms?.p50), below(values.lag_ms?.p99),
     values.uptime_ms === undefined ? '' : duration(values.uptime_ms / 1000)];
 }
 

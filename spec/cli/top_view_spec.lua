@@ -23,9 +23,9 @@ local function state(more)
         id = 'zai/1', state = 'open', ready_in_ms = 49100, headroom = 0.42, lately = { attempts = 4, failures = 1 },
       } },
     } },
-    workers = { { slot = 0, pid = 77, open = 2, cpu = 0.034, resident_bytes = 7340032, lag_ms = { p99 = 2.5 } } },
-    helpers = { { name = 'usage', pid = 78, resident_bytes = 1048576 } },
-    master = { pid = 76, resident_bytes = 8388608 },
+    workers = { { slot = 0, pid = 77, open = 2, cpu = 0.034, memory_bytes = 7340032, lag_ms = { p99 = 2.5 } } },
+    helpers = { { name = 'usage', pid = 78, memory_bytes = 1048576 } },
+    master = { pid = 76, memory_bytes = 8388608 },
   }
   for name, value in pairs(more or {}) do made[name] = value end
   return made

@@ -153,7 +153,7 @@ local function add_workers(out, state, options)
     local lag = one.lag_ms and one.lag_ms.p99
     out[#out + 1] = line(options, { { name, 0 }, { ('%d'):format(one.pid), -8 },
       { one.open and tostring(one.open) or '', -6 }, { one.cpu and ('%d %%'):format(one.cpu * 100 + 0.5) or '', -6 },
-      { one.resident_bytes and ('%.1f MiB'):format(one.resident_bytes / 1048576) or '', -9 },
+      { one.memory_bytes and ('%.1f MiB'):format(one.memory_bytes / 1048576) or '', -9 },
       { lag and '<= ' .. time(lag) or '', -10 } })
   end
   for _, worker in ipairs(state.workers) do add('worker ' .. worker.slot, worker) end

@@ -24,14 +24,14 @@ function M.new()
   return setmetatable({ lags = {}, used = {} }, Processes)
 end
 
--- Resident memory of a process, by proc(5).
-local function resident_bytes(pid)
+-- Memory of a process by proc(5): what is resident, without what it shares with others, such as the ring of records.
+local function memory_bytes(pid)
   local file = io.open(('/proc/%d/statm'):format(pid))
   if not file then return nil end
   local text = file:read '*l' or ''
   file:close()
-  local pages = tonumber(string.match(text, '^%d+ (%d+)'))
-  return pages and pages * PAGE_BYTES
+  local resident, shared = string.match(text, '^%d+ (%d+) (%d+)')
+  return resident and (resident - shared) * PAGE_BYTES
 end
 
 -- The share of a processor that a slot has used since the last reading.
@@ -72,7 +72,7 @@ function Processes:worker(slot, now, lag)
   local pid = facts.pid
   return {
     slot = slot, pid = pid, open = facts.exchanges, uptime_ms = math.floor(C.cc_time() - facts.started),
-    resident_bytes = resident_bytes(pid), cpu = self:load(slot, now), lag_ms = lag,
+    memory_bytes = memory_bytes(pid), cpu = self:load(slot, now), lag_ms = lag,
   }
 end
 
@@ -82,7 +82,7 @@ local function helpers(master)
   for _, one in ipairs(master.helpers:describe()) do
     if one.pid > 0 then
       list[#list + 1] = { name = one.name, pid = one.pid, uptime_ms = one.uptime_ms,
-        resident_bytes = resident_bytes(one.pid), fault = one.state and one.state.fault }
+        memory_bytes = memory_bytes(one.pid), fault = one.state and one.state.fault }
     end
   end
   return list
@@ -97,7 +97,7 @@ function Processes:describe(master)
     workers[#workers + 1] = self:worker(slot, now, lags[tostring(slot)])
   end
   local pid = C.cc_getpid()
-  return { workers = workers, helpers = helpers(master), master = { pid = pid, resident_bytes = resident_bytes(pid) } }
+  return { workers = workers, helpers = helpers(master), master = { pid = pid, memory_bytes = memory_bytes(pid) } }
 end
 
 --- Forgets the last readings: nobody has looked for a while.
