@@ -17,8 +17,9 @@ usage: tests/run.sh [options]
                    to show (tests/bench/promises.mjs, 30 more minutes; the dashboard, 10 more minutes), and kills
                    or stops a process at every instruction of its work in shared memory (CCRELAY_STEP=1, 10 more
                    minutes)
-  --bare SUITES    also runs README's lines on bare systems, made with debootstrap: bookworm,trixie,noble; needs
-                   root and the network, five minutes each
+  --bare SUITES    also runs README's lines on bare systems, made with debootstrap: bookworm,trixie,noble; Claude
+                   Code asks through the relay. Needs root, the network and five minutes each; what a newcomer
+                   sees, with times, is in BUILD/logs/bare-SUITE.transcript
   --only NAMES     only these steps (comma between them), after set-up and build
 Environment: CCRELAY_BUILD (build folder, default build/ in the source tree),
 CCRELAY_CACHE (packages kept between runs, default ~/.cache/ccrelay).
@@ -201,7 +202,7 @@ do_clients_sanitized() {
 }
 
 # Claude Code is large, so it is kept in the cache, one folder for each version of the lock file.
-do_claude() {
+fetch_claude() {
   local from=$root/tests/e2e/claude sum
   sum=$(sha256sum "$from/package-lock.json" | cut -c1-12) || return 1
   export CCRELAY_CLAUDE=$cache/claude-$sum
@@ -211,8 +212,9 @@ do_claude() {
     (cd "$CCRELAY_CLAUDE" && timeout 400 npm ci --no-progress --ignore-scripts) || return 1
     touch "$CCRELAY_CLAUDE/complete"
   fi
-  timeout 400 node --test --test-reporter=tap "$from"/*.test.mjs
 }
+
+do_claude() { fetch_claude && timeout 400 node --test --test-reporter=tap "$root"/tests/e2e/claude/*.test.mjs; }
 
 systemd_analyze_is_here() { command -v systemd-analyze >/dev/null; }
 
@@ -266,10 +268,12 @@ do_stepped() {
 # On Ubuntu most of the packages are in universe, which installed systems have enabled.
 do_bare() { # SUITE
   local folder=$build/bare/$1 components=main status
+  if [ $claude = no ] || ! fetch_claude; then unset CCRELAY_CLAUDE; fi
   case $1 in bookworm | trixie) ;; *) components=main,universe ;; esac
   rm -rf "$folder" && mkdir -p "$folder" || return 1
   debootstrap --variant=minbase --components="$components" "$1" "$folder" &&
-    { [ "$1" != trixie ] || timeout 1800 "$root/tests/image.sh" "$folder"; } && timeout 1800 "$root/tests/bare.sh" "$folder"
+    { [ "$1" != trixie ] || timeout 1800 "$root/tests/image.sh" "$folder"; } &&
+    timeout 1800 "$root/tests/bare.sh" "$folder" "$build/logs/bare-$1.transcript"
   status=$?
   rm -rf "$folder"
   return $status

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Checks packaging/ccrelay.service and ccrelay.socket with systemd-analyze: they are understood whole, and the sandbox is
-# tight. Starts the relay by systemd-socket-activate.
+# Checks packaging/ccrelay.service and ccrelay.socket with systemd-analyze: they are understood whole, the sandbox is
+# tight, and systemctl can enable them. Starts the relay by systemd-socket-activate.
 #   tests/systemd.sh [BINARY]   the program that stands for the installed one; default build/plain/ccrelay
 # Exit status 2: systemd-analyze is not installed.
 set -u
@@ -31,6 +31,17 @@ report $? "systemd understands every line of the socket unit"
 
 systemd-analyze security --offline=true --threshold=$most "$unit" >"$folder/log" 2>&1
 report $? "the exposure of the unit is at most $most of 100"
+
+system=$folder/system
+mkdir -p "$system/usr/lib/systemd/system" && cp "$unit" "$folder/ccrelay.socket" "$system/usr/lib/systemd/system/"
+for name in ccrelay ccrelay.socket; do
+  systemctl --root="$system" enable $name >"$folder/log" 2>&1 &&
+    [ -n "$(find "$system/etc/systemd/system" -path "*.wants/$name*")" ]
+  report $? "systemctl enable $name starts it with the system"
+done
+
+grep -q '^ExecReload=.* -HUP ' "$unit"
+report $? "systemctl reload ccrelay sends SIGHUP"
 
 grep -q '^MemoryDenyWriteExecute' "$unit"
 [ $? -eq 1 ]
