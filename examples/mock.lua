@@ -87,6 +87,15 @@ local function text_in(content)
   return table.concat(parts, '\n')
 end
 
+-- What the user typed: without the context that Claude Code puts beside it.
+local function typed(text)
+  local open, close = '<system-reminder>', '</system-reminder>'
+  local from = string.find(text, open, 1, true)
+  if not from then return text end
+  local _, last = string.find(text, close, from, true)
+  return trim(string.sub(text, 1, from - 1) .. typed(last and string.sub(text, last + 1) or ''))
+end
+
 local function result_in(message)
   for _, block in ipairs(blocks_of(message)) do
     if block.type == 'tool_result' then return text_in(block.content) end
@@ -195,7 +204,7 @@ end
 
 local function compose(exchange, messages)
   local asked_in = last_of(messages, 'user') or messages[#messages]
-  local asked = text_in(asked_in.content)
+  local asked = typed(text_in(asked_in.content))
   local result = result_in(asked_in)
   local blocks = { thought(exchange) }
   local tools = json.decode(exchange:field 'tools' or 'null')

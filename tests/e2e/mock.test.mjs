@@ -35,6 +35,13 @@ for (const [name, SDK] of [['0.x', SDK0], ['1.x', SDK1]]) {
   });
 }
 
+test('the mock repeats what the user typed, without the context that Claude Code adds', async (t) => {
+  const mock = await start(t);
+  const content = ['<system-reminder>\nToday\n</system-reminder>\n', 'Is anybody there?', '<system-reminder>more</system-reminder>'];
+  const answer = await post(mock, ask({ messages: [{ role: 'user', content: content.map((text) => ({ type: 'text', text })) }] }));
+  assert.equal(JSON.parse(answer.text).content[0].text, 'You said: Is anybody there?');
+});
+
 test('the mock refuses what the real one refuses', async (t) => {
   const mock = await start(t);
   const cases = [[{ ...ask(), max_tokens: undefined }, /max_tokens: Field required/], [{ ...ask(), messages: undefined }, /messages/],
