@@ -45,7 +45,8 @@ outside() { # ROOT TRANSCRIPT
 # ---- Inside the root ----------------------------------------------------------------------------
 
 failed=0 server='' mock='' log=/tmp/bare.log transcript=/tmp/transcript
-key=sk-ant-api03-${CCRELAY_CANARY:-CANARY7f3a9d}-newcomer claude=/opt/claude/node_modules/@anthropic-ai/claude-code-linux-x64/claude
+key=sk-ant-api03-${CCRELAY_CANARY:-CANARY7f3a9d}-newcomer
+claude=/opt/claude/node_modules/@anthropic-ai/claude-code-linux-x64/claude
 
 report() { # STATUS WHAT
   if [ "$1" -eq 0 ]; then echo "ok - $2"; return; fi
@@ -102,7 +103,7 @@ run_here() { # LINE
 }
 
 # What Claude Code must print is what the mock says.
-was_answered() { [ ! -x $claude ] || grep -q 'You said: .*Is anybody there' "$log"; }
+was_answered() { [ ! -x $claude ] || grep -q '^You said: Is anybody there?$' "$log"; }
 
 run_line() { # PLACE LINE
   local word='^build/ccrelay (run|serve|demo)( |$)' status began=$EPOCHREALTIME
@@ -203,7 +204,8 @@ told_packages() {
 
 # Of quickstart.sh, whose lines have the seconds since its start.
 print_times() {
-  awk '/setup: (done|all packages are installed)$/ && !p {p = $1} /quickstart: starting/ {b = $1} /The first provider could not/ {a = $1}
+  awk '/setup: (done|all packages are installed)$/ && !p {p = $1} /quickstart: starting/ {b = $1}
+    /The first provider could not/ {a = $1}
     END {printf "# packages after %d s, built after %d s, first answer after %d s\n", p, b, a}' "$transcript"
 }
 
