@@ -94,6 +94,7 @@ if [ "${1:-}" = --keep ]; then
   echo "  ANTHROPIC_BASE_URL=http://127.0.0.1:8787 ANTHROPIC_API_KEY=none claude"
   wait
 fi
-echo "Now for real, with ANTHROPIC_API_KEY or ZAI_API_KEY set, or with the key a client brings:"
+echo "Now for real. Keys come from ANTHROPIC_API_KEY and ZAI_API_KEY, or from the client:"
 echo "  ${build#"$PWD"/}/ccrelay run policies/failover.lua"
+echo "and in another terminal:"
 echo "  ANTHROPIC_BASE_URL=http://127.0.0.1:8787 claude"

@@ -111,7 +111,7 @@ describe('the embedded default', function()
     assert.is_true(got.providers[1].enabled)
     assert.equal('http://localhost:11434', got.providers[2].base_url)
     assert.equal(0, got.providers[2].keys[1].priority)
-    assert.equal('embedded default', got.source)
+    assert.equal('built-in configuration', got.source)
   end)
 
   it('uses the keys whose variables are set', function()

@@ -46,7 +46,7 @@ describe('the lines at the start', function()
 
   it('say that a key is needed, without the key', function()
     local list = lines { server = { auth = { api_key = 'CANARY-own' } } }
-    assert.equal('to use it: ANTHROPIC_BASE_URL=http://127.0.0.1:8787 ANTHROPIC_AUTH_TOKEN=KEY claude, '
-      .. 'with a KEY of server.auth', list[#list])
+    assert.equal('to use it: ANTHROPIC_BASE_URL=http://127.0.0.1:8787 claude, '
+      .. 'with a key of server.auth in ANTHROPIC_AUTH_TOKEN', list[#list])
   end)
 end)

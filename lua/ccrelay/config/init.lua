@@ -73,7 +73,7 @@ end
 local function read(options, env)
   if options.data then return from_tables(options) end
   local text = options.text
-  if not text and not options.path then return document.from(embedded.data(env)), 'table', 'embedded default' end
+  if not text and not options.path then return document.from(embedded.data(env)), 'table', 'built-in configuration' end
   if not text then
     local bytes, reason = file.read(options.path, { insecure = options.check_permissions == false })
     if not bytes then return refusal(options.path, nil, reason) end

@@ -41,7 +41,7 @@ local function command(generation, where)
   local url = address.client_url(where, generation.configuration.server.tls ~= nil)
   if not url then return nil end
   if #generation.auth.entries == 0 then return ('to use it: ANTHROPIC_BASE_URL=%s claude'):format(url) end
-  return ('to use it: ANTHROPIC_BASE_URL=%s ANTHROPIC_AUTH_TOKEN=KEY claude, with a KEY of server.auth'):format(url)
+  return ('to use it: ANTHROPIC_BASE_URL=%s claude, with a key of server.auth in ANTHROPIC_AUTH_TOKEN'):format(url)
 end
 
 --- Returns the lines, without secrets.

@@ -68,7 +68,7 @@ function M.run(arguments)
   end
   config_loader.tell(rehearse(bundle, wanted), 'warning: ')
   tell_never_asked(built)
-  io.stdout:write(bundle.config and bundle.config.path or 'embedded default', ': valid\n')
+  io.stdout:write(bundle.config and bundle.config.path or 'built-in configuration', ': valid\n')
   if rest[1] then io.stdout:write(rest[1], ': valid\n') end
   tell_table(built)
   return options.codes.ok
