@@ -145,7 +145,7 @@ in_root() { cd "$root" && "$@"; }
 
 do_ctest() { timeout 300 ctest --test-dir "$build/$1" -V -j "$jobs" --timeout 120 "${@:2}"; }
 
-do_busted() { cd "$root" && timeout 300 busted --lua=luajit -o utfTerminal; }
+do_busted() { cd "$root" && timeout 900 busted --lua=luajit -o utfTerminal; }
 
 do_policies() { timeout 120 "$CCRELAY_BIN" test "$root"/policies/tests/*_test.lua; }
 

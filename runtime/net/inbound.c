@@ -173,11 +173,22 @@ static void drop(struct cc_inbound *in, size_t size) {
     cc_timer_set(&in->timer, LINGER_MS);
 }
 
+static void end_unnamed(struct cc_inbound *in, int error) {
+  if (error == CC_OK) return;
+  in->events->unnamed(in, error);
+  cc_inbound_close(in, true);
+}
+
+void cc_inbound_expect_proxy(struct cc_inbound *in) {
+  in->proxied = true;
+  end_unnamed(in, cc_trusts(in->settings->trust, in->peer) ? CC_OK : CC_EUNTRUSTED);
+}
+
 static void on_read(struct cc_stream *stream, const char *data, size_t size) {
   struct cc_inbound *in = of_stream(stream);
   if (in->phase == CC_INBOUND_CLOSED) return;
   if (in->proxied)
-    cc_inbound_proxy_bytes(in, data, size);
+    end_unnamed(in, cc_inbound_proxy_read(in, data, size));
   else if (in->phase == CC_INBOUND_LINGER || in->unread)
     drop(in, size);
   else if (in->phase > CC_INBOUND_BODY || in->again || in->held)

@@ -4,8 +4,9 @@
 #define CC_NET_INBOUND_INTERNAL_H
 #include "net/inbound.h"
 
-// Takes bytes of a connection that is proxied.
-void cc_inbound_proxy_bytes(struct cc_inbound *in, const char *data, size_t size);
+// Takes bytes of a connection whose PROXY protocol header is not complete. When it is, named is called and what follows
+// it goes to the stream. CC_OK, also when bytes are missing; else what is wrong with the header.
+int cc_inbound_proxy_read(struct cc_inbound *in, const char *data, size_t size);
 void cc_inbound_close(struct cc_inbound *in, bool reset);
 // Whether a client waits for another connection to close.
 bool cc_inbound_is_crowded(struct cc_inbound *in);
