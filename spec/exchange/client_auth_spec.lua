@@ -2,6 +2,7 @@
 -- The table of CONFIG: what the client sends, who it is then, and what goes upstream.
 local stage = require 'support.stage'
 local client_auth = require 'ccrelay.exchange.client_auth'
+local sha256 = require 'ccrelay.util.sha256'
 
 local PROVIDERS = {
   { name = 'a', type = 'anthropic', transparent = true, keys = { { key = 'sk-relay-a', priority = 2 } } },
@@ -124,6 +125,24 @@ describe('with a key', function()
     end
     stage.C.cc_equal = nil
     assert.same({ 8, 8, 8, 8 }, counts)
+  end)
+
+  it('a digest stands for its key; who has expired or is revoked gets the reason', function()
+    local function digest(key) return sha256.hex(key, 32) end
+    local made = client_auth.new { clients = {
+      { name = 'now', key_sha256 = digest 'a', expires = '2999-12-31' },
+      { name = 'old', key = 'b', expires = '2020-01-01' },
+      { name = 'gone', key_sha256 = digest 'c', revoked = '2026-01-01T00:00:00Z' },
+    } }
+    assert.equal('now', made:identify(nil, 'a').name)
+    assert.equal('now', made:identify('Bearer a', nil).name)
+    assert.is_nil(made:identify(nil, digest 'a'))
+    assert.same({ nil, 'the key of client "old" has expired' }, { made:identify(nil, 'b') })
+    assert.same({ nil, 'the key of client "gone" has been revoked' }, { made:identify('Bearer c', nil) })
+    assert.is_false(made.open)
+    local answer = ask({ clients = { { name = 'old', key = 'b', expires = '2020-01-01' } } }, { ['x-api-key'] = 'b' })
+    assert.equal(401, answer.status)
+    assert.match('the key of client \\"old\\" has expired', answer.body)
   end)
 
   it('no Host is asked for', function()

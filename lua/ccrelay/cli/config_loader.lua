@@ -2,6 +2,7 @@
 -- Loads the configuration for a command, and prints its faults to stderr.
 local bundle = require 'ccrelay.generation.bundle'
 local config = require 'ccrelay.config'
+local stored_clients = require 'ccrelay.config.stored_clients'
 local each = require 'ccrelay.util.each'
 
 local M = {}
@@ -37,6 +38,7 @@ function M.load(values, more)
   local options = {
     path = config.find(values.config), check_permissions = not values.insecure_permissions, adapters = adapters,
   }
+  function options.stored_clients(folder) return stored_clients.read(folder, values.insecure_permissions) end
   for name, value in each(more or {}) do options[name] = value end
   local configuration, list = config.load(options)
   M.tell(list, configuration and 'warning: ' or nil)

@@ -14,6 +14,7 @@ local schema = require 'ccrelay.config.schema'
 local secret_file = require 'ccrelay.config.secret_file'
 local slips = require 'ccrelay.config.slips'
 local show = require 'ccrelay.config.show'
+local stored_clients = require 'ccrelay.config.stored_clients'
 require 'ccrelay.config.providers'
 
 local M = {}
@@ -109,6 +110,7 @@ end
 ---@field adapters table<string, table>? adapters by type, for their schema and defaults
 ---@field only string[]? the sections to load; the others count as absent
 ---@field override table? values that replace those of the file, for options of the command line
+---@field stored_clients (fun(state_dir: string?): ccrelay.StoredClients?)? reads those of ccrelay client
 ---@field dir string? the folder of providers/ and policies/; M.root() by default
 
 local function keep(map, names)
@@ -140,6 +142,9 @@ local function load(options)
   end
   if options.override then override(root, document.from(options.override)) end
   local configuration = self:section(root, schema.fields, '')
+  if options.stored_clients then
+    stored_clients.join(self, configuration, options.stored_clients(configuration.server.state_dir))
+  end
   rules.apply(self, configuration)
   slips.apply(self, configuration)
   if options.path and file.is_open(options.path) then slips.check_literals(self, configuration) end

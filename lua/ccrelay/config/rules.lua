@@ -69,6 +69,28 @@ local function totals(self, configuration)
   end
 end
 
+-- Whether something is wrong with a value already.
+local function is_faulty(self, path)
+  for _, one in ipairs(self.faults) do
+    if one.path == path then return true end
+  end
+  return false
+end
+
+local function client_key(self, client, path, seen)
+  local key = client.key or client.key_sha256
+  local name = client.key and '.key' or '.key_sha256'
+  if client.key and client.key_sha256 then
+    self:fault { path = path, message = 'only one of key and key_sha256 may be given' }
+  elseif not key and not is_faulty(self, path .. '.key') and not is_faulty(self, path .. '.key_sha256') then
+    self:fault { path = path, message = 'either key or key_sha256 is required' }
+  elseif key and seen[key] then
+    self:fault { path = path .. name, message = 'this key is also used by ' .. seen[key] }
+  elseif key then
+    seen[key] = path
+  end
+end
+
 local function clients(self, auth)
   local names, keys = {}, {}
   for i, key in ipairs(auth.api_key or {}) do keys[key] = ('server.auth.api_key[%d]'):format(i - 1) end
@@ -77,11 +99,8 @@ local function clients(self, auth)
     if client.name and names[client.name] then
       self:fault { path = path .. '.name', found = quoted(client.name) .. ' again', expected = 'a unique name' }
     end
-    if client.key and keys[client.key] then
-      self:fault { path = path .. '.key', message = 'this key is also used by ' .. keys[client.key] }
-    end
+    client_key(self, client, path, keys)
     if client.name then names[client.name] = true end
-    if client.key then keys[client.key] = path end
   end
 end
 

@@ -109,8 +109,8 @@ local server = {
     doc = 'largest request body, also when decompressed; 413 above it' }, byte_range),
   { 'enable_http2', 'boolean', default = false, doc = 'accepted for compatibility; only HTTP/1.1 is served' },
   { 'state_dir', 'path', default = '${STATE_DIRECTORY:-off}', also = { 'off' },
-    doc = 'folder in which usage and spending are kept over restarts, in usage.db; off keeps nothing; '
-      .. 'default: the StateDirectory of systemd' },
+    doc = 'folder for what is kept over restarts: usage and spending, and the clients of ccrelay client; off keeps '
+      .. 'nothing; default: the StateDirectory of systemd' },
   { 'usage_days', 'integer', default = 400, min = 31, max = 36500, doc = 'days for which usage is kept' },
   { 'tls', 'section', optional = true, strict = true, reload = 'restart', doc = 'serve https', fields = {
     { 'cert', 'path', required = true, example = '/etc/ccrelay/cert.pem',
@@ -126,7 +126,9 @@ local server = {
       example = { { name = 'alice', key = '${ALICE_KEY}' } }, doc = 'named clients', item = {
       type = 'section', fields = with_budgets({
         { 'name', 'name', required = true, doc = 'shown in logs and metrics' },
-        { 'key', 'string', required = true, secret = true, filled = true, doc = 'the client\'s key' },
+        { 'key', 'string', secret = true, filled = true, doc = 'the client\'s key; it or key_sha256 is required' },
+        { 'key_sha256', 'digest', doc = 'the SHA-256 digest of the key, in place of the key' },
+        { 'expires', 'time', doc = 'last day of the key (UTC), or the time when it expires' },
         limit('rpm_limit', 'requests of this client'),
         limit('tpm_limit', 'tokens of this client'),
         { 'max_concurrent', 'integer', default = 0, doc = 'concurrent requests of this client, 0 = unlimited' },

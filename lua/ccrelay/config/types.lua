@@ -97,6 +97,18 @@ function M.readers.name(text, node, row)
 end
 
 ---@type ccrelay.Reader
+function M.readers.digest(text, node)
+  if is_text(node) and #text == 64 and text:find '^[0-9a-f]+$' then return text end
+  return nil, 'a SHA-256 digest: 64 hex digits in lower case'
+end
+
+---@type ccrelay.Reader
+function M.readers.time(text, node)
+  if is_text(node) and date.end_of(text) then return text end
+  return nil, 'a date, such as 2027-01-31, or a time, such as 2027-01-31T12:00:00Z'
+end
+
+---@type ccrelay.Reader
 function M.readers.path(text, node)
   return M.readers.string(text, node, { filled = true })
 end

@@ -10,6 +10,7 @@ local file = require 'ccrelay.config.file'
 local generation = require 'ccrelay.generation'
 local passed_sockets = require 'ccrelay.net.passed_sockets'
 local secret_file = require 'ccrelay.config.secret_file'
+local stored_clients = require 'ccrelay.config.stored_clients'
 
 local M = {}
 
@@ -24,6 +25,7 @@ local LARGE_HEAP_KB = 8192
 ---@field policy ccrelay.Script? nil: routing.strategy names it
 ---@field instead ccrelay.Script? the policy that serves while that one is quarantined
 ---@field scripts table<string, string> text of providers/NAME.lua and policies/NAME.lua by that name
+---@field clients ccrelay.StoredClients? those of ccrelay client, with their folder
 ---@field tls string? digest of the files of server.tls
 ---@field faults ccrelay.Fault[]? why the files cannot be read; then all other fields are empty
 
@@ -43,6 +45,7 @@ local LARGE_HEAP_KB = 8192
 ---@field insecure boolean
 ---@field watch boolean
 ---@field tls {cert: string, key: string}? the files that listeners use
+---@field state_dir string? of the configuration in force, set by the master
 ---@field replace ccrelay.Replacement? what a relay for tests runs with instead
 
 local function fault(path, message)
@@ -93,6 +96,13 @@ function M.tls_digest(tls)
   return ffi.string(out, 32)
 end
 
+-- Reads the clients of ccrelay client in server.state_dir.
+local function read_clients(folder, insecure)
+  local clients = stored_clients.read(folder, insecure)
+  if clients then clients.folder = folder end
+  return clients
+end
+
 local function read(options)
   local bundle, root = { scripts = {}, data = options.data }, config.root()
   local path = not options.data and config.find(options.config)
@@ -111,6 +121,7 @@ local function read(options)
     local unread, reason = read_folder(root, folder, bundle.scripts, options.insecure)
     if unread then return fault(unread, reason) end
   end
+  bundle.clients = read_clients(options.state_dir, options.insecure)
   if not options.tls then return bundle end
   bundle.tls = M.tls_digest(options.tls)
   if not bundle.tls then return nil, tls_faults() end
@@ -141,6 +152,16 @@ local function overrides(options)
   return next(changes) and changes or nil
 end
 
+-- The clients of the bundle, which all workers get. They are read here only when server.state_dir was not known before.
+local function stored(bundle, folder, insecure)
+  local clients = bundle.clients
+  if not clients or clients.folder ~= folder then
+    clients = read_clients(folder, insecure)
+    bundle.clients = clients
+  end
+  return clients
+end
+
 local function build(bundle, options)
   local adapters, faults = generation.adapters(bundle.scripts)
   if not adapters then return nil, faults end
@@ -152,6 +173,7 @@ local function build(bundle, options)
     adapters = adapters,
     override = overrides(options),
     check_permissions = not options.insecure,
+    stored_clients = not bundle.data and function(folder) return stored(bundle, folder, options.insecure) end or nil,
   }
   if not configuration then return nil, notes end
   local replace = options.replace
@@ -220,6 +242,14 @@ function M.text(faults)
   return table.concat(lines, '\n')
 end
 
+--- Whether the clients of ccrelay client have changed since a bundle was read.
+---@param bundle ccrelay.Bundle
+---@param options ccrelay.RunOptions
+---@return boolean
+function M.clients_changed(bundle, options)
+  return not stored_clients.same(bundle.clients, stored_clients.read(options.state_dir, options.insecure))
+end
+
 --- Whether two bundles are the same, byte for byte.
 ---@param a ccrelay.Bundle
 ---@param b ccrelay.Bundle
@@ -227,6 +257,7 @@ end
 function M.same(a, b)
   if not M.same_file(a.config, b.config) or not M.same_file(a.policy, b.policy) then return false end
   if a.tls ~= b.tls or not secret_file.same(a.secrets, b.secrets) then return false end
+  if not stored_clients.same(a.clients, b.clients) then return false end
   if M.text(a.faults or {}) ~= M.text(b.faults or {}) then return false end
   for path, text in each(a.scripts) do
     if b.scripts[path] ~= text then return false end

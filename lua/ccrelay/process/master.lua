@@ -13,6 +13,7 @@ local reload = require 'ccrelay.process.reload'
 local bounds = require 'ccrelay.config.bounds'
 local service = require 'ccrelay.process.service'
 local source = require 'ccrelay.generation.bundle'
+local stored_clients = require 'ccrelay.config.stored_clients'
 local start_lines = require 'ccrelay.process.start_lines'
 local stuck = require 'ccrelay.process.stuck'
 local task = require 'ccrelay.sched.task'
@@ -196,8 +197,15 @@ function Master:respawn()
   return false
 end
 
+-- The folder of the clients is not watched, for the database in it changes all the time.
+function Master:check_clients()
+  self.options.state_dir = self.generation.configuration.server.state_dir
+  if self.options.watch and source.clients_changed(self.tried, self.options) then self.watch:event() end
+end
+
 function Master:check()
   self.service:beat()
+  self:check_clients()
   stuck.kill(self)
   C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
 end
@@ -325,6 +333,8 @@ end
 function Master:prepare_process()
   local configuration = self.generation.configuration
   self.workers = count_of(configuration.server.workers)
+  self.options.state_dir = configuration.server.state_dir
+  stored_clients.make(self.options.state_dir)
   local result = C.cc_share(self.workers)
   if result == C.CC_OK then result = C.cc_records_make(configuration.server.recent_exchanges, self.workers) end
   if result ~= C.CC_OK then return nil, ffi.string(C.cc_system_error()) end

@@ -23,9 +23,9 @@ local function enter(exchange)
     respond.error(exchange, 403, 'without server.auth this relay answers loopback names only (Host and Origin)', DENIED)
     return false
   end
-  local client = rules:identify(header.authorization, header['x-api-key'])
+  local client, reason = rules:identify(header.authorization, header['x-api-key'])
   if not client then
-    respond.error(exchange, 401, 'the relay does not know this key', DENIED)
+    respond.error(exchange, 401, reason or 'the relay does not know this key', DENIED)
     return false
   end
   exchange:identify(client)

@@ -100,6 +100,11 @@ function M.run(bundle, options)
   local stage = stages.empty()
   local generation, faults = require('ccrelay.generation.bundle').build(bundle, options)
   if not generation then return false, faults end
+  local auth = generation.configuration.server.auth
+  if auth then
+    require('ccrelay.config.stored_clients').make_up_keys(auth)
+    generation.auth = require('ccrelay.exchange.client_auth').new(auth)
+  end
   faults = play(stage, generation)
   return #faults == 0, faults
 end

@@ -41,6 +41,15 @@ function M.rfc3339(text)
   return offset and at - offset
 end
 
+--- Parses an RFC 3339 time, or a date, which stands for the end of that day (UTC).
+---@param text string
+---@return number? ms milliseconds since 1970; nil if the text is neither
+function M.end_of(text)
+  local year, month, day = string.match(text, '^(%d%d%d%d)-(%d%d)-(%d%d)$')
+  local at = year and moment(year, month, day, 0, 0, 0)
+  return at and at + 86400000 or M.rfc3339(text)
+end
+
 -- RFC 9110 reads a year of two digits as one at most 50 years ahead. This module has no clock, and services write no
 -- dates before 1970, so 70 to 99 are of the last century.
 local function century(year)

@@ -7,6 +7,7 @@ local json = require 'ccrelay.util.json'
 local mock = require 'ccrelay.cli.doctor.mock'
 local model_table = require 'ccrelay.cli.model_table'
 local task = require 'ccrelay.sched.task'
+local stored_clients = require 'ccrelay.config.stored_clients'
 
 local M = {}
 
@@ -89,7 +90,8 @@ local function models_of(generation)
 end
 
 local function key_of(auth)
-  return client_key.of(auth) or (auth.clients or {})[1] and auth.clients[1].key
+  local first = (auth.clients or {})[1]
+  return client_key.of(auth) or first and (first.key or stored_clients.made_up_key(first.name))
 end
 
 local function credentials_of(auth)

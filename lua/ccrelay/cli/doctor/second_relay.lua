@@ -9,6 +9,7 @@ local master = require 'ccrelay.process.master'
 local mock = require 'ccrelay.cli.doctor.mock'
 local preflight = require 'ccrelay.process.preflight'
 local source = require 'ccrelay.generation.bundle'
+local stored_clients = require 'ccrelay.config.stored_clients'
 local task = require 'ccrelay.sched.task'
 local transparent = require 'ccrelay.config.transparent'
 
@@ -51,6 +52,7 @@ local function configuration_at(port)
     own.source, own.health, own.providers = configuration.source, configuration.health, configuration.providers
     own.routing = without_limits(configuration.routing)
     own.server.auth = without_limits(configuration.server.auth)
+    stored_clients.make_up_keys(own.server.auth)
     for _, name in ipairs(OF_SERVER) do own.server[name] = configuration.server[name] end
     own.server.listen, own.server.workers = { ('%s:%d'):format(HOST, port) }, 1
     own.server.recent_exchanges, own.admin.listen, own.logging.level = 0, 'off', 'error'
