@@ -6,7 +6,7 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from './support/test.mjs';
-import { Relay, ask, get, post, provider, run, secret, until } from './support/relay.mjs';
+import { Relay, ask, get, patience, post, provider, run, secret, until } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
 
 async function place(t, more = {}) {
@@ -68,8 +68,9 @@ test('a client is added and revoked without a restart', async (t) => {
 
 test('a client expires without a reload, and clients last over a restart', async (t) => {
   const { relay, config, add } = await place(t);
-  const at = new Date(Date.now() + 4000);
+  const at = new Date(Date.now() + 3000 * patience);
   const [short, long] = [await add('short', '--expires', at.toISOString()), await add('long', '--expires', '2999-12-31')];
+  await everywhere(relay, undefined, 401); // until then the relay is open to all
   await everywhere(relay, long, 200);
   const generation = (await relay.status()).generation.number;
   await everywhere(relay, short, 401);
@@ -95,6 +96,7 @@ test('the limits of an added client hold', async (t) => {
 test('a file that others may write to, or that is damaged, changes nothing, and no relay starts with it', async (t) => {
   const { relay, file, config, add } = await place(t);
   const key = await add('alice');
+  await everywhere(relay, undefined, 401);
   await everywhere(relay, key, 200);
   const text = readFileSync(file, 'utf8');
   for (const [damage, reason] of [
