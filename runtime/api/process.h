@@ -27,12 +27,13 @@ int cc_child(void);
 // Sends a signal (0: none) to such a child, and returns whether it has ended; if so, its pid is free.
 bool cc_child_signal(int pid, int number);
 
-// Forks a child for code that may hang or crash. Returns 0 in the child: it is killed when this process
-// ends or after timeout_ms, has no relay, and finishes with cc_preflight_end. Returns a job id in the
+// Forks a child for code that may hang or crash. Returns 0 in the child: it is killed when this process ends, when it
+// has used cpu_ms (rounded up to seconds) of processor time, and after six times as long in all, so that a busy machine
+// does not end it. It has no relay, and finishes with cc_preflight_end. Returns a job id in the
 // parent, or an error below 0; a FETCH event always follows. cc_fetched has then: CC_OK, its exit code
 // as status and what it wrote as body; CC_ETOTAL_TIMEOUT; CC_EBODY_SIZE when it wrote more than
 // answer_bytes; CC_ESYSTEM when a signal ended it, with minus the signal as status.
-cc_id cc_preflight(struct cc_relay *relay, uint32_t timeout_ms, uint32_t answer_bytes);
+cc_id cc_preflight(struct cc_relay *relay, uint32_t cpu_ms, uint32_t answer_bytes);
 
 // In that child only: writes to the parent; ends the child with exit code 0.
 void cc_preflight_write(const char *data, uint32_t size);

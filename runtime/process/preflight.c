@@ -11,8 +11,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum { TOTAL = 6 }; // how many times its processor time the child may live
 
 struct outlet { // where the parent reads; closed and freed apart from the preflight
   uv_pipe_t pipe;
@@ -67,8 +70,11 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer) {
   struct preflight *preflight = ((struct outlet *)stream)->preflight;
   if (size > 0) cc_job_add(&preflight->job, cc_slice(buffer->base, (size_t)size));
   if (size >= 0) return;
-  preflight->job.status = await_end(preflight);
-  cc_job_finish(&preflight->job, preflight->job.status < 0 ? CC_ESYSTEM : CC_OK);
+  int status = await_end(preflight);
+  preflight->job.status = status;
+  cc_job_finish(&preflight->job, status == -SIGXCPU ? CC_ETOTAL_TIMEOUT
+                                 : status < 0       ? CC_ESYSTEM
+                                                    : CC_OK);
 }
 
 static struct outlet *open_outlet(struct preflight *preflight, uv_loop_t *loop, int fd) {
@@ -81,6 +87,13 @@ static struct outlet *open_outlet(struct preflight *preflight, uv_loop_t *loop, 
 }
 
 // ---- The child ---------------------------------------------------------------------------------
+
+// SIGXCPU ends it when its time is used up, without a core file, which would hold secrets.
+static void bound(uint32_t cpu_ms) {
+  struct rlimit none = {0, 0}, seconds = {(cpu_ms + 999) / 1000, RLIM_INFINITY};
+  setrlimit(RLIMIT_CORE, &none);
+  setrlimit(RLIMIT_CPU, &seconds);
+}
 
 static void begin(struct cc_relay *relay, int fd, pid_t parent) {
   cc_child_begin(parent);
@@ -112,7 +125,7 @@ static int cannot(const char *what, const int *ends) {
   return error;
 }
 
-cc_id cc_preflight(struct cc_relay *relay, uint32_t timeout_ms, uint32_t answer_bytes) {
+cc_id cc_preflight(struct cc_relay *relay, uint32_t cpu_ms, uint32_t answer_bytes) {
   int ends[2];
   pid_t parent = getpid();
   if (pipe2(ends, O_CLOEXEC) != 0) return cannot("pipe", NULL);
@@ -121,6 +134,7 @@ cc_id cc_preflight(struct cc_relay *relay, uint32_t timeout_ms, uint32_t answer_
   if (pid == 0) {
     close(ends[0]);
     begin(relay, ends[1], parent);
+    bound(cpu_ms);
     return 0;
   }
   close(ends[1]);
@@ -128,7 +142,7 @@ cc_id cc_preflight(struct cc_relay *relay, uint32_t timeout_ms, uint32_t answer_
   preflight->pid = pid;
   preflight->job.stop = stop;
   preflight->job.wipe = wipe;
-  cc_id id = cc_job_start(&preflight->job, relay, timeout_ms, answer_bytes);
+  cc_id id = cc_job_start(&preflight->job, relay, TOTAL * cpu_ms, answer_bytes);
   preflight->outlet = open_outlet(preflight, &relay->loop, ends[0]);
   return id;
 }

@@ -8,7 +8,7 @@ local task = require 'ccrelay.sched.task'
 
 local M = {}
 
-local LOAD_MS = 5000
+local LOAD_MS = 5000 -- of processor time
 local MOST_BYTES = 4 * 1024 * 1024
 local END = '\0' -- ends the name of each file that is about to run; the faults follow the last one
 

@@ -114,13 +114,13 @@ end
 
 --- Runs work in a process of its own, and waits for its end. Within a task only.
 ---@param work function runs in that process alone
----@param timeout_ms number
+---@param cpu_ms number processor time it may use; six times as long in all
 ---@param answer_bytes number of its output, at most
 ---@param ... any for work
 ---@return { error: integer, status: integer, body: string }? result
 ---@return string? message
-function M.apart(work, timeout_ms, answer_bytes, ...)
-  local id = C.cc_preflight(relay, timeout_ms, answer_bytes)
+function M.apart(work, cpu_ms, answer_bytes, ...)
+  local id = C.cc_preflight(relay, cpu_ms, answer_bytes)
   if id == 0 then
     pcall(work, ...)
     C.cc_preflight_end()

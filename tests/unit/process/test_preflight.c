@@ -118,7 +118,7 @@ static void another_end_is_told(void **state) {
 // Meanwhile the loop goes on.
 static void one_that_never_ends_is_killed(void **state) {
   (void)state;
-  cc_id id = cc_preflight(relay, 300, BYTES);
+  cc_id id = cc_preflight(relay, 300, BYTES); // a second
   if (id == 0) {
     say("so far");
     for (;;)
@@ -131,6 +131,15 @@ static void one_that_never_ends_is_killed(void **state) {
   await(id);
   assert_int_equal(got.error, CC_ETOTAL_TIMEOUT);
   assert_memory_equal(got.body.data, "so far", 6);
+}
+
+static void one_that_uses_no_processor_time_is_killed_too(void **state) {
+  (void)state;
+  cc_id id = cc_preflight(relay, 50, BYTES);
+  while (id == 0)
+    pause();
+  await(id);
+  assert_int_equal(got.error, CC_ETOTAL_TIMEOUT);
 }
 
 static void it_ends_with_the_relay(void **state) {
@@ -149,6 +158,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_signal_is_told, begin, end),
       cmocka_unit_test_setup_teardown(another_end_is_told, begin, end),
       cmocka_unit_test_setup_teardown(one_that_never_ends_is_killed, begin, end),
+      cmocka_unit_test_setup_teardown(one_that_uses_no_processor_time_is_killed_too, begin, end),
       cmocka_unit_test_setup_teardown(it_ends_with_the_relay, begin, end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
