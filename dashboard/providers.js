@@ -19,8 +19,9 @@ function share(lately) {
 
 function createKey() {
   return make('li', { class: 'key' }, make('span', { class: 'key-id' }), make('span', { class: 'state' }),
-    make('span', { class: 'meter' }, make('meter', { min: 0, max: 1, low: 0.1, high: 0.3, optimum: 1 }), make('span')),
-    make('span', { class: 'quiet key-errors' }));
+    make('span', { class: 'key-figures' },
+      make('span', { class: 'meter' }, make('meter', { min: 0, max: 1, low: 0.1, high: 0.3, optimum: 1 }), make('span')),
+      make('span')));
 }
 
 // The least of the configured limits and of those that the provider tells of for a class of models.
@@ -32,7 +33,8 @@ function headroomOf(key) {
 }
 
 function updateKey(element, key, isOnly) {
-  const [id, state, meter, errors] = element.children;
+  const [id, state, figures] = element.children;
+  const [meter, errors] = figures.children;
   const wait = key.ready_in_ms > 0 ? `, ready in ${duration(Math.ceil(key.ready_in_ms / 1000))}` : '';
   text(id, key.id);
   text(state, `${STATES[key.state] ?? key.state}${key.reason ? ` (${key.reason})` : ''}${wait}`);

@@ -179,7 +179,18 @@ test('no other site reads the feed or frames the page', async (t) => {
   assert.equal(foreign.status, 403);
 });
 
-test('the page connects again after a restart of the relay, and not while it is hidden', async (t) => {
+test('the page says that the relay is gone, and connects again after its restart', async (t) => {
+  const relay = await relayWith(t, [await Upstream.start(t, 'first')]);
+  const page = await opened(t, relay);
+  relay.child.kill('SIGTERM');
+  await relay.exited;
+  await shows(page, '#link[data-state=lost]', /connection lost/);
+  relay.ended = undefined;
+  relay.spawn(['run', '--config', relay.configPath], {});
+  await page.locator('#link[data-state=live]').waitFor();
+});
+
+test('the page is connected only while it is visible', async (t) => {
   const relay = await relayWith(t, [await Upstream.start(t, 'first')]);
   const page = await opened(t, relay);
   await page.evaluate(() => {
