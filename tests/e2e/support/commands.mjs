@@ -32,6 +32,7 @@ export const elsewhere = [
   ['npm ci', { ...build, has: 'npm ci' }],
   ['pip install clang-format==19.1.7', { by: 'tests/format.sh', has: '19.1.7', because: 'it changes the Python installation' }],
   ['ccrelay demo', { by: 'tests/bare.sh', has: '(run|serve|demo)', because: 'its ports are fixed' }],
+  ['ccrelay client', { by: 'tests/e2e/client_command.test.mjs', has: "client('revoke', 'alice')", because: 'it needs server.state_dir, and closes the relay to everybody else' }],
   ['kill -HUP', { by: 'tests/e2e/service.test.mjs', has: 'SIGHUP', because: 'the process id is not known' }],
   ['curl http://localhost:11434/', foreign],
   ['ollama ', foreign],
