@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Databases, over SQLite. SQLite's own locks allow several writers, and an operator's sqlite3 beside them; the lock
-// file beside the database keeps a second relay from it. The kernel frees that lock when its process ends.
+// Databases, over SQLite. SQLite's own locks allow several writers, such as an operator's sqlite3. A lock file beside
+// the database keeps out a second relay; the kernel frees that lock when the process ends.
 #include "api/database.h"
 #include "api/util.h"
 #include "base/buffer.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads the header of the PROXY protocol, version 2, with which a load balancer tells whom a connection is from
+// Reads the header of the PROXY protocol, version 2, with which a load balancer names the client of a connection
 // (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt, section 2.2).
 #ifndef CC_CODEC_PROXY_HEADER_H
 #define CC_CODEC_PROXY_HEADER_H

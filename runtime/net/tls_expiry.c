@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tells when certificates expire: the first of a chain ends the use of all of it.
+// Tells when a chain of certificates expires: as soon as any of them does.
 #include "api/error.h"
 #include "api/listen.h"
 #include "base/error.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The proxies in front of the relay that are trusted to tell whom a connection or request is from
+// The proxies in front of the relay that are trusted to name the client of a connection or request
 // (server.trusted_proxies).
 #ifndef CC_NET_TRUST_H
 #define CC_NET_TRUST_H

@@ -31,7 +31,7 @@ function M.send(admin, path)
   end)
 end
 
---- Finds the admin listener. Of the configuration only the section admin is read.
+--- Finds the admin listener. Reads only the section admin of the configuration.
 ---@param command string its name, for messages
 ---@param values table<string, any> its options
 ---@return ccrelay.AdminAddress? admin nil: a message was printed

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Tells one exchange in sentences, from its record as GET /requests/ID gives it: what became of it, why this upstream
--- served it, what each other candidate would have needed, and what it would have cost there.
+-- Explains one exchange in sentences, from its record as GET /requests/ID returns it: its result, why this upstream
+-- served it, why each other candidate did not, and what it would have cost there.
 local texts = require 'ccrelay.util.text'
 
 local M = {}
@@ -264,7 +264,7 @@ local function add_section(out, title, lines)
   for _, line in ipairs(lines) do out[#out + 1] = line end
 end
 
---- Returns the lines that tell an exchange.
+--- Returns the lines that explain an exchange.
 ---@param record table as GET /requests/ID gives it
 ---@return string[]
 function M.lines(record)

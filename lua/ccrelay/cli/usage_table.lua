@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Writes an answer of /usage as a table, with the figures aligned.
+-- Formats an answer of /usage as a table with aligned figures.
 local json = require 'ccrelay.util.json'
 
 local M = {}

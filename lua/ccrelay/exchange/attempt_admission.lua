@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Admits attempts: circuit breakers and limits let one begin, and what was reserved for it is committed or refunded.
+-- Admits attempts: asks circuit breakers and limits before an attempt begins, and commits or refunds its reservation
+-- afterwards.
 local C = require 'ccrelay.c'
 local Outcome = require 'ccrelay.health.outcome'
 local learn = require 'ccrelay.health.learn'
@@ -21,7 +22,7 @@ local function refusal(exchange, attempt)
   return nil
 end
 
---- Takes what an attempt needs of breakers and limits. If they refuse, notes when the upstream may be tried again.
+--- Passes the breakers and reserves limits for an attempt. If they refuse, notes when the upstream may be tried again.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 ---@return ccrelay.Outcome? outcome of an attempt that is not started; nil when it is admitted
@@ -45,7 +46,7 @@ function M.give_back(attempt)
   attempt.reserved = nil
 end
 
---- Commits the usage that an outcome tells, in place of what was reserved.
+--- Commits the usage that an outcome reports, in place of what was reserved.
 ---@param attempt ccrelay.Attempt
 ---@param outcome ccrelay.Outcome
 function M.commit(attempt, outcome)
@@ -53,7 +54,7 @@ function M.commit(attempt, outcome)
   attempt.reserved = nil
 end
 
---- Commits the probable usage of an attempt that will never tell its real usage.
+--- Commits the estimated usage of an attempt whose real usage will never be known.
 ---@param exchange ccrelay.Exchange
 ---@param attempt ccrelay.Attempt
 function M.commit_probable(exchange, attempt)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Takes the client's trace from its request and passes it on to upstreams, as W3C Trace Context says
--- (https://www.w3.org/TR/trace-context/). Does nothing without traces.endpoint: the client's headers pass as they are
--- then.
+-- (https://www.w3.org/TR/trace-context/). Without traces.endpoint it does nothing, and the client's headers pass
+-- unchanged.
 local random = require 'ccrelay.util.random'
 local request_header = require 'ccrelay.exchange.request_header'
 
@@ -20,7 +20,7 @@ local MOST_SPANS = 65535
 
 local NO_TRACE, NO_SPAN = ('0'):rep(32), ('0'):rep(16)
 
---- Reads a traceparent header. Versions above 00 are read as far as 00 goes; ff is not valid.
+--- Reads a traceparent header. Of versions above 00 it reads the fields that 00 has; ff is invalid.
 ---@param value string?
 ---@return string? trace_id nil if the header is missing or not valid
 ---@return string? span_id
@@ -40,7 +40,7 @@ local function state_of(exchange, is_valid)
   return is_valid and request_header.of(exchange).tracestate or ''
 end
 
---- Begins the trace of an exchange, or goes on with the client's.
+--- Begins the trace of an exchange, or continues the client's.
 ---@param exchange ccrelay.Exchange
 function M.begin(exchange)
   if not exchange.generation.traces then return end

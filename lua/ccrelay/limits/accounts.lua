@@ -71,7 +71,7 @@ function M.millionths(account)
   return amount(C.cc_cell_get(cell.number(account.cell)), stamp)
 end
 
---- Adds what an earlier run of the relay has kept.
+--- Adds what an earlier run of the relay has saved.
 ---@param account ccrelay.Account
 ---@param millionths integer
 function M.restore(account, millionths)

@@ -257,7 +257,7 @@ local function put_rest(exchange, report, chosen, cost, switched, switch_tokens)
   C.cc_record_write(record)
 end
 
---- Writes the record of an exchange that has ended. Those of monitors and scanners have none.
+--- Writes the record of an exchange that has ended. Exchanges of monitors and scanners get none.
 ---@param exchange ccrelay.Exchange
 ---@param report ffi.cdata* struct cc_report
 ---@param chosen ccrelay.Attempt|false|nil the attempt whose answer the client got

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Counters with labels, over all workers. Each combination of values is a cell, whose text says which it is.
+-- Counters with labels, over all workers. Each combination of values has a cell, whose text names it.
 local C = require 'ccrelay.c'
 local cell = require 'ccrelay.shared.cell'
 local ffi = require 'ffi'

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Runs in the process of a helper: its loop, and its link to the master.
+-- Runs a helper in its own process: its loop, and its link to the master.
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local ipc = require 'ccrelay.process.ipc'
@@ -84,7 +84,7 @@ function Link:loop(interval_ms, tick, answer)
   tick()
 end
 
---- Handles events until is_over returns true, or the time is over. For what has to be finished at the end.
+--- Handles events until is_over returns true, or the time is over. Used to finish work at the end.
 ---@param most_ms number
 ---@param is_over fun(): boolean is called at once and after each event
 function Link:wait(most_ms, is_over)

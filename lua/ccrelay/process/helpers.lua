@@ -92,7 +92,7 @@ local function apply(master, entry)
   return false
 end
 
---- Starts, tells and ends helpers as the generation in force needs it. Does nothing if that is the same as before.
+--- Starts, updates and ends helpers to match the generation in force. Does nothing if that has not changed.
 --- Returns true in a new process.
 ---@param master ccrelay.Master
 ---@return boolean
@@ -137,7 +137,8 @@ local function entry_named(self, name)
   end
 end
 
---- Asks a helper. Calls done once, at once or later: with its reply, or with nil and the reason why there is none.
+--- Sends a question to a helper. Calls done exactly once, now or later: with its reply, or with nil and the reason why
+--- there is none.
 ---@param master ccrelay.Master
 ---@param name string of the helper
 ---@param question table plain data

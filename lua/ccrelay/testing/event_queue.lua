@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The events to come of the scripted C side: a binary heap by the time they are due, then by the order they were added.
+-- The pending events of the scripted C side: a binary heap by the time they are due, then by the order they were added.
 local M = {}
 
 local function is_before(a, b)
@@ -31,7 +31,7 @@ local function replace_first(heap, event)
   heap[at] = event
 end
 
---- Removes the event that is due first and returns it. Those that were dropped are skipped.
+--- Removes the event that is due first and returns it. Skips dropped events.
 ---@param heap table[]
 ---@return table? event nil when there is none
 function M.take(heap)

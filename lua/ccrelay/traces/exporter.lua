@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The helper that sends spans to traces.endpoint (process/helpers.lua runs it), in batches, as OTLP over HTTP
 -- (https://opentelemetry.io/docs/specs/otlp/#otlphttp). It reads the records of exchanges, so requests never wait for
--- it. Spans that cannot be sent wait, up to a bound, and are sent again with growing pauses; all others are counted.
+-- it. Spans that cannot be sent wait, up to a bound, and are sent again with growing pauses; dropped ones are counted.
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local cell = require 'ccrelay.shared.cell'
@@ -69,7 +69,7 @@ end
 
 local function position() return cell.number 'traces:next' end
 
---- Makes an exporter. It goes on behind the last record that the one before it has sent.
+--- Makes an exporter. It continues after the last record that the exporter before it has sent.
 ---@param settings ccrelay.TraceSettings
 ---@param say fun(level: string, text: string) writes to the log
 ---@return ccrelay.Exporter
@@ -92,7 +92,7 @@ function Exporter:add(record)
   self.count = self.count + #list
 end
 
---- Takes over the spans of the exchanges that have ended since.
+--- Queues the spans of the exchanges that have ended since the last call.
 function Exporter:read()
   repeat
     local list, next_number, lost = records.read(self.from, READ)

@@ -46,7 +46,7 @@ function Database:in_place()
   return C.cc_database_in_place(self.handle)
 end
 
---- Runs work whose statements may take so long; then they fail.
+--- Runs work with a time limit: when it is over, its statements fail.
 ---@param milliseconds number
 ---@param work function
 ---@param ... any

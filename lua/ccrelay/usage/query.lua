@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Answers questions about usage from the database: sums by day, client, model and so on, over a range of days. It
--- guarantees that nothing of a question becomes part of the SQL but names that it knows.
+-- guarantees that only known names, no text of a question, become part of the SQL.
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'
 local rows = require 'ccrelay.usage.rows'

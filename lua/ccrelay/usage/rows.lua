@@ -55,7 +55,7 @@ local function relay_number()
   return C.cc_cell_get(number)
 end
 
---- Finds out in a database where to go on.
+--- Reads from a database after which record to continue.
 ---@param database ccrelay.Database
 function Rows:begin(database)
   local found = database:rows('n', 'SELECT next FROM progress WHERE relay = ?1', relay_number())[1]

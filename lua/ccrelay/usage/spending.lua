@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Keeps what was spent for each budget (limits/accounts.lua) in the database, and brings it back when a relay starts.
--- The cells are the truth while a relay runs; the database is a copy of those that have changed.
+-- While a relay runs, the cells are authoritative; the database is a copy of those that have changed.
 local ffi = require 'ffi'
 local C = require 'ccrelay.c'
 local accounts = require 'ccrelay.limits.accounts'
@@ -74,7 +74,7 @@ function M.written(changes)
   for _, change in ipairs(changes) do change.entry.saved = change.value end
 end
 
---- Forgets what has been saved: another file is to get everything.
+--- Forgets what has been saved, so that a new file gets everything.
 function Spending:forget()
   for _, entry in ipairs(self.known) do entry.saved = nil end
 end

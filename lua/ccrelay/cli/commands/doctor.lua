@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- ccrelay doctor: looks for what keeps a relay from working, and says how to cure it.
+-- ccrelay doctor: finds what keeps a relay from working, and says how to fix it.
 local config_loader = require 'ccrelay.cli.config_loader'
 local options = require 'ccrelay.cli.options'
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- ccrelay explain: asks a running relay for the record of an exchange and tells it in sentences.
+-- ccrelay explain: asks a running relay for the record of an exchange and explains it in sentences.
 local admin_client = require 'ccrelay.cli.admin_client'
 local api_error = require 'ccrelay.util.api_error'
 local explanation = require 'ccrelay.cli.explanation'

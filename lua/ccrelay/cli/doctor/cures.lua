@@ -4,7 +4,7 @@ local fault = require 'ccrelay.util.fault'
 
 local M = {}
 
--- Messages that do not end with what to do, and what to do.
+-- What to do, for messages that do not say it.
 local CURES = {
   { '^skipped because the variable (%S+) is not set', 'set %s where the relay starts, or remove this entry' },
   { 'the variable (%S+) is not set', 'set %s where the relay starts' },
@@ -38,7 +38,7 @@ local function of_message(one)
   return message, (one.file or ''):find '%.lua$' and OF_SCRIPT or FALLBACK
 end
 
---- Returns what is wrong and the cure, of a fault of the configuration or of a script.
+--- Splits a fault of the configuration or of a script into what is wrong and the cure.
 ---@param one ccrelay.Fault
 ---@return string what
 ---@return string cure
@@ -53,7 +53,7 @@ function M.of_fault(one)
   return what ~= '' and what or 'it is missing', 'change it to ' .. one.expected
 end
 
---- Returns what is wrong and the cure, of a message.
+--- Splits a message into what is wrong and the cure.
 ---@param message string
 ---@param file string? that it is about
 ---@return string what

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- GET /events of the admin listener: the state of the relay once a second, as server-sent events
--- (https://html.spec.whatwg.org/multipage/server-sent-events.html). With the query "once" it is the next of them alone,
--- as JSON. It guarantees that a snapshot is composed once for all viewers and only if there are any, and that one who
--- reads slowly skips snapshots instead of piling them up.
+-- (https://html.spec.whatwg.org/multipage/server-sent-events.html). With the query "once" it returns only the next
+-- snapshot, as JSON. It guarantees that a snapshot is composed once for all viewers and only if there are any, and that
+-- a slow viewer skips snapshots, so that they do not queue up.
 local C = require 'ccrelay.c'
 local json = require 'ccrelay.util.json'
 local snapshot = require 'ccrelay.server.feed.snapshot'

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- GET /requests of the admin listener: the records of recent exchanges, newest first, or with open=true those under
 -- way. Filters: client, model, provider, status (429 or 4xx), limit. GET /requests/ID: one record, with what each
--- candidate would have cost and the providers that were no candidates.
+-- candidate would have cost and the providers that were not candidates.
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local json = require 'ccrelay.util.json'

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Sums up the records of exchanges by time: requests, tokens and cost by model, client, token class and outcome. Two
 -- series are kept: a fine one of the last 15 minutes and a coarse one of the last day, as far as the ring of records
--- reaches back. Nothing is read unless somebody looks.
+-- reaches back. Nothing is read while nobody watches.
 local each = require 'ccrelay.util.each'
 local recent = require 'ccrelay.server.feed.recent'
 local records = require 'ccrelay.log.records'

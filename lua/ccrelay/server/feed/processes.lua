@@ -100,7 +100,7 @@ function Processes:describe(master)
   return { workers = workers, helpers = helpers(master), master = { pid = pid, memory_bytes = memory_bytes(pid) } }
 end
 
---- Forgets the last readings: nobody has looked for a while.
+--- Forgets the last readings, when nobody has watched for a while.
 function Processes:forget()
   for name in each(self.lags) do self.lags[name] = nil end
   for slot in each(self.used) do self.used[slot] = nil end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What the records of the last minutes say of each provider and key: attempts, failures, time to the first event. It
--- also keeps the latest exchanges.
+-- Sums up the records of the last minutes by provider and key: attempts, failures, time to the first event. It also
+-- keeps the latest exchanges.
 local each = require 'ccrelay.util.each'
 
 local M = {}

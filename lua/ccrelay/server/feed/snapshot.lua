@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Composes what dashboard and ccrelay top show of the relay, as a table for JSON without secrets: once a second at
--- most, for all who look.
+-- Composes what the dashboard and ccrelay top show, as a table for JSON without secrets: at most once a second, for all
+-- viewers together.
 local C = require 'ccrelay.c'
 local each = require 'ccrelay.util.each'
 local history = require 'ccrelay.server.feed.history'
@@ -167,7 +167,7 @@ local function series(self, name)
   return { step_ms = step_ms, count = count, rows = json.array(self.history:rows(name)) }
 end
 
---- Returns the state of the relay with the latest exchanges and all rows of history, for somebody who begins to look.
+--- Returns the state of the relay with the latest exchanges and all rows of history, for a new viewer.
 ---@param master ccrelay.Master
 ---@return table
 function Snapshots:past(master)

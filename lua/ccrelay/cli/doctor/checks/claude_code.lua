@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Checks the settings of Claude Code of this user and its variables in this environment. Settings win over the
--- environment, as in Claude Code. Where nothing makes Claude Code use a relay, there is nothing to find.
+-- environment, as in Claude Code. There is no finding if Claude Code does not use a relay.
 local address = require 'ccrelay.net.address'
 local claude_settings = require 'ccrelay.cli.claude_settings'
 local each = require 'ccrelay.util.each'

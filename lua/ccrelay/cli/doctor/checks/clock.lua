@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Compares the clock of this machine with the Date of the providers' answers. Signatures and tokens need the time, and
--- budgets end by it.
+-- Compares the clock of this machine with the Date of the providers' answers. Signatures,
+-- tokens and the periods of budgets depend on it.
 local probe = require 'ccrelay.cli.doctor.probe'
 
 local MOST_MS = 60000

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Fetches the credentials of each provider that has a source of them, as the first request would; with --offline it
--- looks only at what can be seen without a request; credentials that only a request can show are no finding. Keys are
--- checked in keys.lua.
+-- Fetches the credentials of each provider that has a source of them, as the first request would. With --offline it
+-- checks only what needs no request, and reports no finding for the rest. Keys are checked in keys.lua.
 local cures = require 'ccrelay.cli.doctor.cures'
 local host = require 'ccrelay.credentials.host'
 

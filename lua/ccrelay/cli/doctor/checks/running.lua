@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Asks a running relay for /status on its admin listener. That none runs is no finding.
+-- Asks a running relay for /status on its admin listener. It is no finding if none runs.
 local C = require 'ccrelay.c'
 local address = require 'ccrelay.net.address'
 local fetch = require 'ccrelay.net.fetch'
