@@ -47,8 +47,8 @@ describe('the explanation of an exchange', function()
   it('says that a cost without a price is unknown', function()
     local others = { candidate 'b/1', candidate('c/1', { cost = 2 }) }
     local text = told { cost = false, candidates = { candidate 'a/1', unpack(others) } }
-    has(text, 'What it cost is unknown: routing.prices has no price for m at a.')
-    has(text, 'b/1 could have served it, but was not needed. What it would have cost is unknown: routing.prices has no')
+    has(text, 'Its cost is unknown: routing.prices has no price for m at a.')
+    has(text, 'b/1 could have served it, but was not needed. Its cost there is unknown: routing.prices has no')
     has(text, 'c/1 could have served it, but was not needed. It would have cost 2.00 for the same tokens.')
   end)
 
@@ -64,7 +64,7 @@ describe('the explanation of an exchange', function()
       'because it was the fastest in a race.')
     has(told { candidates = { candidate('a/1', { reason = 'aside', lack = 'billing' }) } },
       'because no other was left, although the key was suspended: its account must pay first.')
-    has(told { candidates = {} }, 'because it is where this kind of request goes.')
+    has(told { candidates = {} }, 'because requests of this kind go there.')
   end)
 
   it('tells what each other candidate would have needed', function()
@@ -80,7 +80,7 @@ describe('the explanation of an exchange', function()
     has(text, 'e/1 was left out because its circuit was open after failures. It would have needed the end of that '
       .. 'pause, 1500 ms after')
     has(text, 'f/1 was left out because of "of the future".')
-    has(text, 'g was no candidate: it does not have the model, or the policy excluded it.')
+    has(text, 'g was not a candidate: it does not have the model, or the policy excluded it.')
   end)
 
   it('tells each attempt in the order of time', function()
@@ -91,7 +91,7 @@ describe('the explanation of an exchange', function()
     has(text, '1. at 1 ms: b/1 as m: CC_EREFUSED (connection refused) after 5 ms\n')
     has(text, '2. at 20 ms: c/1 as m: cancelled because another was faster after 5 ms\n')
     has(text, '3. at 30 ms: a/1 as m: its answer went to the client after 70 ms\n')
-    has(text, 'and 1 attempt that had no room here')
+    has(text, 'and 1 attempt that did not fit into the record')
   end)
 
   it('tells of exchanges that failed, were refused, or are under way', function()
@@ -110,7 +110,7 @@ describe('the explanation of an exchange', function()
     has(told(none), 'No upstream was asked.')
     none.attempts = { attempt('a/1', failed) }
     has(told(none), 'No upstream served it: every attempt failed.')
-    has(told { open = true, status = false }, 'It is under way since 1234 ms, answered by a/1.')
+    has(told { open = true, status = false }, 'It has been under way for 1234 ms, answered by a/1.')
   end)
 
   it('tells of a conversation that another upstream served before', function()

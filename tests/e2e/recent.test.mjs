@@ -67,7 +67,7 @@ test('exchanges under way are listed with their attempts until they end', async 
   assert.deepEqual([record.open, record.key, record.stream], [true, 'second/1', true]);
   assert.deepEqual(record.attempts.map(({ key, error }) => [key, error]), [['first/1', 'overloaded_error'], ['second/1', undefined]]);
   const { output } = await explain(relay, record.id);
-  assert.match(output, /It is under way since .* answered by second\/1\./);
+  assert.match(output, /It has been under way for .* answered by second\/1\./);
   assert.equal((await answer).status, 200);
   assert.ok(await until(async () => (await requests(relay, '&open=true')).length === 0));
   assert.equal((await requests(relay))[0].id, record.id);
@@ -85,7 +85,7 @@ test('ccrelay explain tells an exchange by the id of the log and by the request-
     assert.match(output, /It cost 0\.\d+ by routing\.prices\./);
     assert.match(output, /It went to second\/1 because it was the next candidate when the ones before it had failed\./);
     assert.match(output, /1\. at \d+ ms: first\/1 as claude-test-1: 529 overloaded_error/);
-    assert.match(output, /first\/1 was asked, and failed: 529 overloaded_error\. What it would have cost is unknown/);
+    assert.match(output, /first\/1 was asked, and failed: 529 overloaded_error\. Its cost there is unknown/);
   }
   const unknown = await explain(relay, 'no/such id');
   assert.deepEqual(unknown, { code: 1, output: 'ccrelay explain: no exchange has this id; the relay keeps the latest 10000 and has 1 now\n' });

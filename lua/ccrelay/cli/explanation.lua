@@ -35,7 +35,7 @@ end
 
 local function what_came(record)
   if record.open then
-    return string.format('It is under way since %s%s.', time(record.total_ms),
+    return string.format('It has been under way for %s%s.', time(record.total_ms),
       record.key and ', answered by ' .. record.key or '')
   end
   local status = record.status and 'status ' .. record.status or 'no answer'
@@ -64,7 +64,7 @@ end
 local function cost_of(record)
   if not record.tokens then return nil end
   if record.cost then return 'It cost ' .. money(record.cost) .. ' by routing.prices.' end
-  return 'What it cost is unknown: routing.prices has no price for ' .. (record.sent_model or 'this model') .. ' at '
+  return 'Its cost is unknown: routing.prices has no price for ' .. (record.sent_model or 'this model') .. ' at '
     .. (record.provider or 'this provider') .. '.'
 end
 
@@ -75,7 +75,7 @@ local SWITCHED = {
 local function switch_of(record)
   if not record.switched then return nil end
   local lost = record.switch_tokens and record.switch_tokens > 0
-    and string.format('; %s tokens of its prompt cache were lost by that', grouped(record.switch_tokens)) or ''
+    and string.format('; %s tokens of its prompt cache were lost', grouped(record.switch_tokens)) or ''
   return upper(SWITCHED[record.switched] or 'another upstream') .. ' served the conversation before' .. lost .. '.'
 end
 
@@ -117,7 +117,9 @@ local function attempts_of(record)
       attempt.model and ' as ' .. attempt.model or '', result_of(attempt, attempt == answer), took)
   end
   local missing = record.attempts_made - #record.attempts
-  if missing > 0 then lines[#lines + 1] = '  and ' .. texts.count(missing, 'attempt') .. ' that had no room here' end
+  if missing > 0 then
+    lines[#lines + 1] = '  and ' .. texts.count(missing, 'attempt') .. ' that did not fit into the record'
+  end
   return lines
 end
 
@@ -190,7 +192,7 @@ end
 local function would_cost(record, one)
   if not record.tokens or not one.model then return '' end
   if one.cost then return ' It would have cost ' .. money(one.cost) .. ' for the same tokens.' end
-  return ' What it would have cost is unknown: routing.prices has no price for it.'
+  return ' Its cost there is unknown: routing.prices has no price for it.'
 end
 
 local function other_candidates(record)
@@ -201,7 +203,7 @@ local function other_candidates(record)
     end
   end
   for _, name in ipairs(record.others or {}) do
-    lines[#lines + 1] = '  ' .. name .. ' was no candidate: it does not have the model, or the policy excluded it.'
+    lines[#lines + 1] = '  ' .. name .. ' was not a candidate: it does not have the model, or the policy excluded it.'
   end
   return lines
 end
@@ -235,7 +237,7 @@ end
 
 local function why_it_served(record)
   local ahead, failed, one = before(record, record.key)
-  if not ahead then return 'it is where this kind of request goes' end
+  if not ahead then return 'requests of this kind go there' end
   if one.reason then return 'no other was left, although ' .. reason_of(one) end
   if is_race(record) then return 'it was the fastest in a race' end
   if count_free(record) == 1 then return 'it was the only candidate' end
@@ -276,7 +278,7 @@ function M.lines(record)
   add_section(out, 'Why', { '  ' .. why(record), policy_of(record) })
   add_section(out, 'Attempts', attempts_of(record))
   add_section(out, 'Other candidates', other_candidates(record))
-  if record.cut then add_section(out, 'The record is cut: not everything had room in it.', {}) end
+  if record.cut then add_section(out, 'The record is cut: not everything fitted into it.', {}) end
   return out
 end
 

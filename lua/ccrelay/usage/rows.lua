@@ -133,7 +133,7 @@ end
 function Rows:written(batch)
   self.next = batch.next
   if batch.lost > 0 then
-    self.say('warn', ('usage: %d exchanges are not counted, as their records were overwritten too soon; '
+    self.say('warn', ('usage: %d exchanges are not counted, as their records were overwritten before they were read; '
       .. 'a larger server.recent_exchanges helps'):format(batch.lost))
   end
 end

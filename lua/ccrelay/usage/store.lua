@@ -152,7 +152,7 @@ function Store:answer(question)
   if not self.database then return nil, ('%s cannot be used: %s'):format(self.settings.path, self.fault or '?') end
   local ok, answer = pcall(self.database.within, self.database, ANSWER_MS, query.answer, self.database, question)
   if ok then return json.encode(answer) end
-  if answer.code == C.CC_ETOTAL_TIMEOUT then return nil, 'there is too much to count: ask for fewer days' end
+  if answer.code == C.CC_ETOTAL_TIMEOUT then return nil, 'this takes too long: ask for fewer days' end
   trouble(self, answer)
   return nil, answer.message
 end

@@ -40,7 +40,7 @@ end
 function M.migrate(database)
   local version = version_of(database)
   if version > #STEPS then
-    return ('it has version %d, which a newer ccrelay wrote; this one knows %d'):format(version, #STEPS)
+    return ('a newer ccrelay has upgraded it to version %d; this one knows %d'):format(version, #STEPS)
   end
   if version == #STEPS then return nil end
   database:transaction(function()

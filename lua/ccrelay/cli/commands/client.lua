@@ -24,8 +24,8 @@ usage: ccrelay client add NAME [--group GROUP] [--expires DATE] [LIMITS]
        ccrelay client list [--json]
        ccrelay client revoke NAME
 
-Keeps clients in clients.json in server.state_dir, beside those of server.auth.clients. A running relay takes a change
-over within a second. The key of a new client is printed once; only its SHA-256 digest is stored.
+Manages the clients in clients.json in server.state_dir, in addition to server.auth.clients. A running relay uses a
+change within a second. The key of a new client is printed once; only its SHA-256 digest is stored.
 
   --group GROUP            one of server.auth.groups
   --expires DATE           last day of the key (UTC), such as 2027-01-31, or a time, such as 2027-01-31T12:00:00Z
@@ -34,7 +34,7 @@ over within a second. The key of a new client is printed once; only its SHA-256 
   --max-concurrent N       concurrent requests
   --budget-per-day N       what the client may spend per day, in whole units of the currency of routing.prices;
                            also --budget-per-week, --budget-per-month
-  --json                   list for programs
+  --json                   print the list as JSON
   --config F               the configuration; else the first file found, see ccrelay help config
   --state-dir DIR          the folder, instead of server.state_dir
   --insecure-permissions   accept files that others can write to

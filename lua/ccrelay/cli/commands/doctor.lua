@@ -5,21 +5,21 @@ local options = require 'ccrelay.cli.options'
 
 local M = {}
 
-M.summary = 'find what keeps the relay from working, and how to cure it'
+M.summary = 'find what keeps the relay from working, and how to fix it'
 M.usage = [[
 usage: ccrelay doctor [POLICY.lua] [--config F] [--offline] [--json]
 
 Checks the configuration, permissions of files, addresses to listen on, the running relay, the settings
 of Claude Code, the credentials of each provider, and whether each provider can be reached. Then starts
-a second relay with the same policy and a mock provider on loopback, and checks that Claude Code gets
-from it what it needs. Each finding says what is wrong, where, and its cure.
+a second relay with the same policy and a mock provider on loopback, and checks that everything Claude
+Code relies on comes through it. Each finding says what is wrong, where, and how to fix it.
 
-It costs nothing: providers are asked for lists of models or for a count of tokens, which are free of
-charge, and the running relay for its status. Secrets are never shown.
+It costs nothing: providers are asked only for lists of models or counts of tokens, which are free of
+charge. Secrets are never shown.
 
   --config F               the configuration; else the first file found, see ccrelay help config
-  --offline                ask no other machine
-  --json                   for programs
+  --offline                contact no other machine
+  --json                   print the findings as JSON
   --insecure-permissions   accept files that others can write to
 
 Exit codes: 0 no findings, 1 findings, 64 usage.

@@ -13,9 +13,9 @@ M.summary = 'explain one exchange of a running relay'
 M.usage = [[
 usage: ccrelay explain [--config F] [--admin ADDRESS] [--format text|json] REQUEST_ID
 
-Tells why an upstream served a request, what each other candidate would have needed, and what the request would
-have cost there. REQUEST_ID is the id in the access log, or the header request-id that the client got. A running
-relay keeps the latest exchanges, server.recent_exchanges of them; its admin listener is asked.
+Explains why an upstream served a request, why each other candidate did not, and what the request would have cost
+there. REQUEST_ID is the id in the access log, or the header request-id that the client got. Asks the admin listener
+of a running relay, which keeps the latest exchanges (server.recent_exchanges).
 
   --config F               the configuration; else the first file found, see ccrelay help config
   --admin ADDRESS          host:port of the admin listener, instead of admin.listen

@@ -13,8 +13,8 @@ M.usage = [[
 usage: ccrelay top [--config F] [--admin ADDRESS] [--once] [--json]
 
 Shows providers and keys, processes, exchanges under way and the latest exchanges of a running relay,
-drawn anew each second: what the dashboard at / of the admin listener shows. q quits. When the output is
-not a terminal it is printed once. Errors and times to the first event are of the last five minutes.
+updated each second, like the dashboard at / of the admin listener. q quits. If the output is not a
+terminal, it is printed once. Errors and times to the first event are of the last five minutes.
 
   --config F               the configuration; else the first file found, see ccrelay help config
   --admin ADDRESS          host:port of the admin listener, instead of admin.listen

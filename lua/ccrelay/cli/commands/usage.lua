@@ -14,8 +14,8 @@ M.usage = [[
 usage: ccrelay usage [--by NAMES] [--from DAY] [--to DAY] [--client NAME] [--group NAME] [--provider NAME]
                      [--key ID] [--model NAME] [--config F] [--admin ADDRESS] [--format text|json]
 
-Asks the admin listener of a running relay, which keeps usage with server.state_dir. A + behind a cost means that
-the cost of some requests is not known.
+Shows usage by day, client, model and so on. Asks the admin listener of a running relay, which keeps usage if
+server.state_dir is set. A + after a cost means that the cost of some requests is not known.
 
   --by NAMES               day, client, group, provider, key, model, sent_model, tier or speed, or several of them
                            with commas; default: day
