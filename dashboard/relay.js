@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Shows the relay itself: alerts, vital signs, the generation in force, reloads, processes.
+// Shows the relay itself: alerts, key figures, the generation in force, reloads, processes.
 import { heads } from './exchanges.js';
 import { attribute, bytes, clock, duration, facts, find, follow, make, milliseconds, percent, text } from './dom.js';
 

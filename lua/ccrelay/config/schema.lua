@@ -71,7 +71,7 @@ end
 local function tiers()
   local function tier(name, what)
     return { name, 'section', optional = true, fields = prices(what),
-      doc = 'prices' .. what .. '; default: the others' }
+      doc = 'prices' .. what .. '; default: the normal prices' }
   end
   return tier('priority', ' in the priority tier'), tier('batch', ' in the batch tier'), tier('fast', ' in fast mode')
 end
@@ -82,7 +82,7 @@ end
 
 local price = {
   type = 'section', fields = prices('', { { 'changes', 'list', filled = true, most = 100,
-    doc = 'prices from a later day on, all of which are given anew',
+    doc = 'prices from a later day on; each entry replaces all prices',
     item = { type = 'section', fields = prices(' from that day on', dated()) } }, tiers() }),
 }
 
