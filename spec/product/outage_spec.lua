@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Failover over a long outage, on a clock that only events move.
+-- Failover during a long outage, on a simulated clock.
 local stage = require 'support.stage'
 local fake = require 'support.fake_c'
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Limits of tokens a minute over long times, on a clock that only events move.
+-- Limits of tokens per minute over long times, on a simulated clock.
 local stage = require 'support.stage'
 local fake = require 'support.fake_c'
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- A master as far as the pages of the admin listener know it.
+-- A stand-in for the master, with what the pages of the admin listener use.
 local json = require 'ccrelay.util.json'
 local stage = require 'support.stage'
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- The exporter: what it reads and sends when, and what becomes of spans that cannot be sent.
+-- The exporter of spans: what it reads, when it sends, and how it handles spans that cannot be sent.
 local fake = require 'support.fake_c'
 local exporter = require 'ccrelay.traces.exporter'
 local fetch = require 'ccrelay.net.fetch'

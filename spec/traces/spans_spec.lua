@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Spans of a record: which there are, their times, and what they say.
+-- The spans made from a record: how many, their times and their attributes.
 local spans = require 'ccrelay.traces.spans'
 
 local TRACE, PREFIX = ('a'):rep(32), ('b'):rep(12)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Questions about usage. spec/usage/store_spec.lua has how the rows come into the database.
+-- Queries of usage. spec/usage/store_spec.lua tests how the rows get into the database.
 local C = require 'ccrelay.c'
 local database = require 'ccrelay.usage.database'
 local json = require 'ccrelay.util.json'

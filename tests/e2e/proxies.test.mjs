@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whom a request is from, behind proxies: x-forwarded-for and the PROXY protocol, version 2, are believed from trusted
-// addresses only.
+// The client's address behind proxies: x-forwarded-for and the PROXY protocol, version 2, are believed only from trusted
+// addresses.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads PROXY protocol headers: a prefix must never say something else than the whole. What follows a header, or all of
+// Reads PROXY protocol headers: a prefix must never be read differently from the whole. What follows a header, or all of
 // the bytes, is taken as an X-Forwarded-For.
 #include "api/error.h"
 #include "codec/proxy_header.h"

@@ -30,7 +30,7 @@ local MOST_NOTES = 20
 ---@field left table<integer, true> slots of workers that have not answered
 ---@field fault string? why the reload fails
 
--- Keeps what became of the last reloads, the newest first.
+-- Keeps the results of the last reloads, newest first.
 local function keep(master, entry)
   entry.at = math.floor(C.cc_time())
   table.insert(master.history, 1, entry)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- What the last minutes say of providers and keys.
+-- Figures of the last minutes by provider and key.
 local recent = require 'ccrelay.server.feed.recent'
 
 local NOW = 1764556800000

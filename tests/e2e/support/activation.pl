@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Starts a program with listening sockets as systemd does (sd_listen_fds(3)), so many times, one after the other:
+# Starts a program TIMES times, one run after the other, with listening sockets as systemd passes them
+# (sd_listen_fds(3)):
 #   perl activation.pl TIMES NAME,HOST,PORT|NAME,PATH ... -- PROGRAM ARGUMENTS
 # SIGTERM goes to the program. Ends with the exit code of the last one.
 use strict;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Children that are no workers: they are told to end, and nothing of them stays.
+// Child processes that are not workers: they are told to end, and leave nothing behind.
 #include "api/process.h"
 #include <errno.h>
 #include <setjmp.h>
