@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Lists the latest exchanges with their trail: which keys were tried, what each answered, what was left out and why.
+// Lists the latest exchanges: which keys were tried, what each answered, which candidates were left out and why.
 import { attribute, clock, cost, count, duration, find, follow, make, milliseconds, text } from './dom.js';
 
 const MOST = 50;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads /events. It guarantees to be connected only while the page is visible, and to connect again after a loss.
+// Reads /events. It guarantees that it is connected only while the page is visible, and reconnects when the connection is lost.
 
 const TOKEN = 'ccrelay-token';
 const SILENT_MS = 6000;

@@ -24,7 +24,7 @@ function createKey() {
       make('span')));
 }
 
-// The least of the configured limits and of those that the provider tells of for a class of models.
+// The smallest headroom among the configured limits and those that the provider reports for a model class.
 function headroomOf(key) {
   const classes = Object.entries(key.class_headroom ?? {}).sort();
   const least = Math.min(key.headroom, ...classes.map(([, value]) => value));

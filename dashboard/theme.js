@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sets the theme that was chosen before the page is painted.
+// Sets the chosen theme before the page is first painted.
 try {
   const chosen = localStorage.getItem('ccrelay-theme');
   if (chosen) document.documentElement.dataset.theme = chosen;
