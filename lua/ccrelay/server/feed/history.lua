@@ -31,7 +31,7 @@ local History = {}
 History.__index = History
 
 local STEPS = { fine = { 5000, 180 }, coarse = { 600000, 144 } } -- step in ms, number of steps
-local MOST_READ = 2000  -- records at a time: about 30 ms
+local MOST_READ = 10000 -- records at a time: about 20 ms
 local MOST_NAMES = 24   -- values of a dimension with a place of their own; the others are "other"
 local OTHER, NONE, UNNAMED = 'other', 'none', 'unnamed'
 local BY_CLIENT = { CC_ECLIENT_GONE = true, CC_ECANCELLED = true }
