@@ -1,8 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Asks the admin listener of a running relay, for commands that have --config and --admin.
 local address = require 'ccrelay.net.address'
+local api_error = require 'ccrelay.util.api_error'
 local config_loader = require 'ccrelay.cli.config_loader'
 local fetch = require 'ccrelay.net.fetch'
+local json = require 'ccrelay.util.json'
 local options = require 'ccrelay.cli.options'
 local task = require 'ccrelay.sched.task'
 
@@ -60,6 +62,14 @@ function M.ask(command, values, path)
   if status then return status, body, admin.host .. ':' .. admin.port end
   io.stderr:write('ccrelay ', command, ': ', body, '\n')
   return nil, options.codes.unavailable
+end
+
+--- Prints the message of an error that the relay answered.
+---@param command string its name
+---@param body string
+function M.complain(command, body)
+  local message = api_error.message_of(json.decode(body), body)
+  io.stderr:write('ccrelay ', command, ': ', json.visible(json.clean(message)), '\n')
 end
 
 return M

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- ccrelay explain: asks a running relay for the record of an exchange and explains it in sentences.
 local admin_client = require 'ccrelay.cli.admin_client'
-local api_error = require 'ccrelay.util.api_error'
 local explanation = require 'ccrelay.cli.explanation'
 local json = require 'ccrelay.util.json'
 local options = require 'ccrelay.cli.options'
@@ -30,11 +29,6 @@ M.options = {
   { name = 'insecure-permissions', type = 'flag' },
 }
 
-local function complain(body)
-  local message = api_error.message_of(json.decode(body), body)
-  io.stderr:write('ccrelay explain: ', json.visible(json.clean(message)), '\n')
-end
-
 function M.run(arguments)
   local values, rest = options.parse(arguments, M.options, 1)
   if not values then return options.misuse('explain', rest) end
@@ -42,7 +36,7 @@ function M.run(arguments)
   local status, body = admin_client.ask('explain', values, '/requests/' .. texts.escape(rest[1]))
   if not status then return body end
   if status ~= 200 then
-    complain(body)
+    admin_client.complain('explain', body)
     return status == 404 and options.codes.failure or options.codes.unavailable
   end
   local lines = values.format == 'json' and { body } or explanation.lines(json.decode(body))

@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- ccrelay usage: asks a running relay for /usage and prints it as a table.
 local admin_client = require 'ccrelay.cli.admin_client'
-local api_error = require 'ccrelay.util.api_error'
 local json = require 'ccrelay.util.json'
 local options = require 'ccrelay.cli.options'
 local texts = require 'ccrelay.util.text'
@@ -46,17 +45,13 @@ local function query_of(values)
   return #parts > 0 and '?' .. table.concat(parts, '&') or ''
 end
 
-local function complain(body)
-  io.stderr:write('ccrelay usage: ', json.visible(json.clean(api_error.message_of(json.decode(body), body))), '\n')
-end
-
 function M.run(arguments)
   local values, rest = options.parse(arguments, M.options, 0)
   if not values then return options.misuse('usage', rest) end
   local status, body = admin_client.ask('usage', values, '/usage' .. query_of(values))
   if not status then return body end
   if status ~= 200 then
-    complain(body)
+    admin_client.complain('usage', body)
     return status == 400 and options.codes.usage or options.codes.unavailable
   end
   local lines = values.format == 'json' and { body } or usage_table.lines(json.decode(body))
