@@ -166,9 +166,7 @@ local function is_given_up(number)
     missing[number] = C.cc_now()
     return false
   end
-  if C.cc_now() - since < PATIENCE_MS then return false end
-  missing[number] = nil
-  return true
+  return C.cc_now() - since >= PATIENCE_MS
 end
 
 --- Returns the records from a number on, oldest first. The first that is still being written ends the list.
@@ -184,6 +182,7 @@ function M.read(from, most)
   while number < after and #list < most do
     local code = C.cc_record_read(number, found)
     if code == C.CC_ESTATE and not is_given_up(number) then break end
+    if missing[number] then missing[number] = nil end
     if code == C.CC_OK then list[#list + 1] = decoded() else lost = lost + 1 end
     number = number + 1
   end

@@ -12,6 +12,7 @@ local M = {}
 local RELAY = 'usage:relay' -- a cell: a number that tells this relay from those before it
 local MOST = 5000           -- records at once
 local MOST_ROWS = 20000     -- a day: clients choose the names of models, so there may be any number
+local MOST_DAYS = 3         -- whose rows are known: an exchange counts for the day it began, and may end on the next
 local OTHER = 'other'
 
 local TEXTS = { 'day', 'client', 'client_group', 'provider', 'key', 'model', 'sent_model', 'tier', 'speed' }
@@ -34,9 +35,7 @@ local NOTE = [[INSERT INTO progress (relay, next) VALUES (?1, ?2)
 ---@class ccrelay.UsageRows
 ---@field say fun(level: string, text: string)
 ---@field next integer number of the record to go on from
----@field day string
----@field seen table<string, true> keys of the rows of this day
----@field count integer of those
+---@field days table<string, { rows: table<string, true>, count: integer }> keys of the rows of the latest days
 local Rows = {}
 Rows.__index = Rows
 
@@ -45,7 +44,7 @@ M.TEXTS, M.NUMBERS = TEXTS, NUMBERS
 ---@param say fun(level: string, text: string) writes a log line
 ---@return ccrelay.UsageRows
 function M.new(say)
-  return setmetatable({ say = say, next = 0, day = '', seen = {}, count = 0 }, Rows)
+  return setmetatable({ say = say, next = 0, days = {} }, Rows)
 end
 
 -- A number that this relay has until it ends.
@@ -55,12 +54,44 @@ local function relay_number()
   return C.cc_cell_get(number)
 end
 
---- Reads from a database after which record to continue.
+local function forget_oldest(days)
+  local oldest, count
+  for day in each(days) do
+    oldest, count = (not oldest or day < oldest) and day or oldest, (count or 0) + 1
+  end
+  if count > MOST_DAYS then days[oldest] = nil end
+end
+
+local function day_of(self, name)
+  local day = self.days[name]
+  if not day then
+    day = { rows = {}, count = 0 }
+    self.days[name] = day
+    forget_oldest(self.days)
+  end
+  return day
+end
+
+local function note(day, key)
+  day.rows[key], day.count = true, day.count + 1
+end
+
+local function read_rows(self, database)
+  local since = os.date('!%Y-%m-%d', math.floor(C.cc_time() / 1000) - 86400)
+  local sql = ("SELECT %s FROM usage WHERE day >= ?1 AND model <> '%s'"):format(table.concat(TEXTS, ', '), OTHER)
+  self.days = {}
+  for _, texts in ipairs(database:rows(('t'):rep(#TEXTS), sql, since)) do
+    note(day_of(self, texts[1]), table.concat(texts, '\0'))
+  end
+end
+
+--- Reads from a database after which record to continue, and the rows of the latest days.
 ---@param database ccrelay.Database
 function Rows:begin(database)
   local found = database:rows('n', 'SELECT next FROM progress WHERE relay = ?1', relay_number())[1]
   self.next = found and found[1] or 0
   database:execute('DELETE FROM progress WHERE relay <> ?1', relay_number())
+  read_rows(self, database)
 end
 
 local NO_TOKENS = { input = 0, output = 0, cache_read = 0, cache_write_5m = 0, cache_write_1h = 0 }
@@ -81,14 +112,13 @@ end
 
 -- The key of the row for these texts, which are changed if there is no room for another row of the day.
 local function key_of(self, texts)
-  if texts[1] ~= self.day then self.day, self.seen, self.count = texts[1], {}, 0 end
-  local key = table.concat(texts, '\0')
-  if self.seen[key] then return key end
-  if self.count >= MOST_ROWS then
+  local day, key = day_of(self, texts[1]), table.concat(texts, '\0')
+  if day.rows[key] then return key end
+  if day.count >= MOST_ROWS then
     texts[6], texts[7] = OTHER, OTHER
     return table.concat(texts, '\0')
   end
-  self.seen[key], self.count = true, self.count + 1
+  note(day, key)
   return key
 end
 

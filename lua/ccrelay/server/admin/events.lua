@@ -55,8 +55,8 @@ end
 function M.tick(master)
   local feed = feed_of(master)
   if #feed.viewers == 0 then return end
-  publish(master, feed, event('news', feed.snapshots:news(master)))
   C.cc_timer(master.relay, M.TIMER, EVERY_MS)
+  publish(master, feed, event('news', feed.snapshots:news(master)))
 end
 
 local function find(master, id)
