@@ -88,6 +88,14 @@ int cc_request_scan(struct cc_relay *relay, cc_id exchange, struct cc_scan *out)
 int cc_request_field(struct cc_relay *relay, cc_id exchange, const char *path, uint32_t size,
                      struct cc_slice *json);
 
+enum { CC_EXCHANGE_NAME = 16 };
+
+// The name of an exchange in the log, and after "req_ccr_" in the header request-id of the relay's own answers. It is
+// the given one, of CC_EXCHANGE_NAME hex digits, unless an answer of C has named the exchange before. out points into
+// the exchange. CC_EINVAL for another size.
+int cc_request_name(struct cc_relay *relay, cc_id exchange, const char *name, uint32_t size,
+                    struct cc_slice *out);
+
 // Starts the timer of an exchange: a TIMER event with its id comes after delay_ms. Starting it again
 // moves it; a negative delay stops it.
 int cc_exchange_timer(struct cc_relay *relay, cc_id exchange, double delay_ms);

@@ -6,6 +6,7 @@
 #include "codec/messages.h"
 #include "exchange/client.h"
 #include "exchange/pump.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,21 +107,18 @@ static void answer_whole(struct cc_exchange *exchange, int status, const char *b
   cc_exchange_finish(exchange, error);
 }
 
-enum { REQUEST_ID = 40 };
-
-static void make_request_id(char id[REQUEST_ID]) {
-  uint8_t bytes[12];
-  cc_random(bytes, sizeof bytes);
-  int size = snprintf(id, REQUEST_ID, "req_ccr_");
-  for (size_t i = 0; i < sizeof bytes; i++)
-    snprintf(id + size + 2 * i, 3, "%02x", bytes[i]);
+static const char *name_of(struct cc_exchange *exchange) {
+  uint64_t number;
+  if (!exchange->name[0] && cc_random(&number, sizeof number) == CC_OK)
+    snprintf(exchange->name, sizeof exchange->name, "%016" PRIx64, number);
+  return exchange->name;
 }
 
 void cc_exchange_refuse(struct cc_exchange *exchange, int status, const char *message, int error) {
   if (exchange->phase == CC_OVER) return;
   struct cc_buffer body = {0};
-  char id[REQUEST_ID];
-  make_request_id(id);
+  char id[sizeof "req_ccr_" + CC_EXCHANGE_NAME];
+  snprintf(id, sizeof id, "req_ccr_%s", name_of(exchange));
   cc_headers_set(&exchange->answer, cc_slice_text("request-id"), cc_slice_text(id));
   cc_api_error(&body, cc_api_error_type(status), cc_slice_text(message), id);
   if (exchange->inbound)

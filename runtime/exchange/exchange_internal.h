@@ -40,6 +40,7 @@ struct cc_exchange {
   size_t script_bytes;                                   // that its scripts have allocated
   int refusal;                                           // why C refused the request
   double complete_at;                                    // cc_now() when the request was whole
+  char name[CC_EXCHANGE_NAME + 1];                       // in the log; "" until somebody needs it
   struct cc_report report;
 };
 

@@ -5,6 +5,7 @@
 #include "attempt/hops.h"
 #include "codec/messages.h"
 #include "exchange/exchange_internal.h"
+#include <string.h>
 
 int cc_request(struct cc_relay *relay, cc_id id, struct cc_request *out) {
   struct cc_exchange *exchange = cc_exchange_find(relay, id);
@@ -96,4 +97,14 @@ int cc_request_field(struct cc_relay *relay, cc_id id, const char *path, uint32_
                             cc_slice(path, size), &member);
   if (result == CC_OK) *json = member.value;
   return result;
+}
+
+int cc_request_name(struct cc_relay *relay, cc_id id, const char *name, uint32_t size,
+                    struct cc_slice *out) {
+  struct cc_exchange *exchange = cc_exchange_find(relay, id);
+  if (!exchange) return CC_ESTALE;
+  if (size != CC_EXCHANGE_NAME) return CC_EINVAL;
+  if (!exchange->name[0]) memcpy(exchange->name, name, size);
+  *out = cc_slice(exchange->name, size);
+  return CC_OK;
 }

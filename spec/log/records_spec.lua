@@ -157,6 +157,7 @@ describe('the record of an exchange', function()
     assert.same({}, record.attempts)
     assert.same(record, records.find(answer.headers['request-id']))
     assert.same(record, records.find(record.id))
+    assert.same(record, records.find('ccr_' .. record.id))
     assert.is_nil(records.find 'req_ccr_0000000000000000')
   end)
 

@@ -65,7 +65,7 @@ const raw = (relay, bytes) => new Promise((done) => {
   socket.on('close', () => done(text));
 });
 
-test('ccrelay_malformed_total counts requests that could not be read, and no others', async (t) => {
+test('ccrelay_malformed_total counts requests that could not be read, and no others; the log has the request-id of each', async (t) => {
   const upstream = await Upstream.start(t, 'only');
   const relay = await Relay.start(t, { config: { server: { max_body_bytes: 4096 }, providers: [provider(upstream)] } });
   const counted = async (name) => {
@@ -80,7 +80,9 @@ test('ccrelay_malformed_total counts requests that could not be read, and no oth
   };
   let count = 0;
   for (const [what, send] of Object.entries(malformed)) {
-    await send();
+    const answer = await send();
+    const [, id] = /"request_id":"(?:req_)?ccr_([0-9a-f]{16})"/.exec(answer.text ?? answer);
+    await relay.printed(new RegExp(`"id":"${id}"`));
     count += 1;
     assert.ok(await until(async () => await counted('malformed') === count, 2000 * patience), `${what}: ${await counted('malformed')}`);
   }

@@ -14,11 +14,14 @@ async function set(t, handler, server, more = {}) {
   return Relay.start(t, { config: { server, providers: [provider(upstream)], ...more } });
 }
 
-function assertTimeout(answer, key) {
+/** A 504 whose message names the limit, and whose request-id is in the log. */
+async function assertTimeout(relay, answer, key) {
   assert.equal(answer.status, 504, answer.text);
   const { error } = JSON.parse(answer.text);
   assert.equal(error.type, 'timeout_error');
   assert.match(error.message, key);
+  const [, id] = /^req_ccr_([0-9a-f]{16})$/.exec(answer.headers['request-id']);
+  await relay.printed(new RegExp(`"id":"${id}"`));
 }
 
 /** The stream is cut: it never ends well, neither on the wire nor for an SDK. */
@@ -67,7 +70,7 @@ test('the first content has a time limit; pings and message_start are not conten
       await sleep(50);
     }
   }, { timeout_ms: 600 });
-  assertTimeout(await post(relay, ask({ stream: true })), /server\.timeout_ms/);
+  await assertTimeout(relay, await post(relay, ask({ stream: true })), /server\.timeout_ms/);
 });
 
 test('all attempts share one time limit for the first content', async (t) => {
@@ -75,7 +78,7 @@ test('all attempts share one time limit for the first content', async (t) => {
   const config = { server: { timeout_ms: 1200 }, routing: { failover_timeout: 700 }, providers: pair(a, b) };
   const relay = await Relay.start(t, { config });
   const before = performance.now();
-  assertTimeout(await post(relay, ask({ stream: true })), /server\.timeout_ms/);
+  await assertTimeout(relay, await post(relay, ask({ stream: true })), /server\.timeout_ms/);
   assert.ok(performance.now() - before < 1200 + 500 * patience);
   assert.deepEqual([a.requests.length, b.requests.length], [1, 1]);
 });
@@ -103,5 +106,5 @@ test('a total limit cuts a stream that flows, and refuses one that has not begun
   await assertCut(flowing);
   await flowing.printed(/"error":"CC_ETOTAL_TIMEOUT"/);
   const silent = await set(t, faults.stall(), { total_ms: 500 });
-  assertTimeout(await post(silent, ask({ stream: true })), /server\.total_ms/);
+  await assertTimeout(silent, await post(silent, ask({ stream: true })), /server\.total_ms/);
 });

@@ -198,7 +198,8 @@ function M.newest(visit)
   end
 end
 
-local OWN_ID = '^req_ccr_(%x+)$' -- request-id of an answer that the relay gave itself
+-- Ids in answers that the relay gave itself; the second of a refused encoding.
+local OWN_ID, OWN_CODING_ID = '^req_ccr_(%x+)$', '^ccr_(%x+)$'
 
 local NUMBERED = '^number%-(%d+)$'
 
@@ -206,7 +207,7 @@ local NUMBERED = '^number%-(%d+)$'
 ---@param id string
 ---@return ccrelay.Record?
 function M.find(id)
-  id = string.match(id, OWN_ID) or id
+  id = string.match(id, OWN_ID) or string.match(id, OWN_CODING_ID) or id
   local named = tonumber(string.match(id, NUMBERED))
   if named then return C.cc_record_read(named, found) == C.CC_OK and not text_at(found.id) and decoded() or nil end
   local after = C.cc_records_next()

@@ -21,6 +21,14 @@ function fake.cc_request(_, id, out)
   return 0
 end
 
+function fake.cc_request_name(_, id, name, size, out)
+  local exchange = find(id)
+  if not exchange then return real.CC_ESTALE end
+  exchange.name = exchange.name or bytes(name, size)
+  put(out, exchange.name)
+  return 0
+end
+
 function fake.cc_request_header(_, id, name, size, value)
   local exchange = find(id)
   if not exchange then return real.CC_ESTALE end
