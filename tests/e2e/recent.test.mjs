@@ -30,8 +30,9 @@ test('exchanges of all workers are listed once, newest first, with the ids of th
   const list = await requests(relay);
   assert.deepEqual(list.map(({ number }) => number), [...Array(40).keys()].reverse());
   assert.deepEqual([...new Set(list.map(({ worker }) => worker))].sort(), [0, 1]);
-  const logged = relay.output.split('\n').filter((line) => line.includes('"message":"exchange"') && line.includes('/v1/messages'));
-  assert.deepEqual(list.map(({ id }) => id).sort(), logged.map((line) => JSON.parse(line).id).sort());
+  const logged = () => relay.output.split('\n').filter((line) => line.includes('"message":"exchange"') && line.includes('/v1/messages') && line.endsWith('}'));
+  assert.ok(await until(() => logged().length === 40));
+  assert.deepEqual(list.map(({ id }) => id).sort(), logged().map((line) => JSON.parse(line).id).sort());
   for (const record of list) {
     assert.deepEqual([record.status, record.provider, record.model, record.endpoint], [200, 'second', 'claude-test-1', 'messages']);
     assert.ok(record.tokens.input > 0 && Math.abs(record.at - Date.now()) < 120_000);
