@@ -52,7 +52,7 @@ function talk(port, pieces, { secure, wait = 5 } = {}) {
 }
 
 /** The log lines of exchanges, as objects. */
-const lines = (relay) => relay.output.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line)).filter((line) => line.peer !== undefined && line.path !== '/health');
+const lines = (relay) => relay.output.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}')).map((line) => JSON.parse(line)).filter((line) => line.peer !== undefined && line.path !== '/health');
 async function last(relay, count) {
   assert.ok(await until(() => lines(relay).length >= count), relay.output);
   return lines(relay)[count - 1];
