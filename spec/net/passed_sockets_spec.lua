@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Which listeners the sockets of a service manager serve.
+-- Assigns the sockets of a service manager to listeners.
 local ffi = require 'ffi'
 local fake = require 'support.fake_c'
 local passed_sockets = require 'ccrelay.net.passed_sockets'

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: Apache-2.0
--- Which workers the master kills because they do not return from Lua.
+-- The master kills workers that do not return from Lua, and no others.
 local fake = require 'support.fake_c'
 local policy_quarantine = require 'ccrelay.process.policy_quarantine'
 local stuck = require 'ccrelay.process.stuck'

@@ -95,7 +95,7 @@ local function head(options, cells)
   return line(options, cells)
 end
 
--- What is wrong, with its colour.
+-- Lists the troubles of the relay, each with its colour.
 local function troubles(state)
   local relay, list = state.relay, {}
   local aside, fault = relay.policy_aside, relay.reloads.fault

@@ -69,7 +69,7 @@ local function totals(self, configuration)
   end
 end
 
--- Whether something is wrong with a value already.
+-- Tells whether a value has a fault already.
 local function is_faulty(self, path)
   for _, one in ipairs(self.faults) do
     if one.path == path then return true end

@@ -44,7 +44,7 @@ function M.read(folder, insecure)
   return { path = path, text = text, reason = reason }
 end
 
--- What M.write makes of an empty list.
+-- The file that M.write writes for an empty list.
 local EMPTY = '{"clients": [\n\n]}\n'
 
 --- Compares two files byte for byte. A file that is missing is the same as an empty list.

@@ -150,7 +150,7 @@ function M.readers.url(text, node)
   return (text:gsub('/+$', ''))
 end
 
---- Whether the text is one of those that the schema allows in addition to the type's own values.
+--- Tells whether the schema allows a text in addition to the type's own values.
 ---@param text string
 ---@param node ccrelay.Node
 ---@param row table

@@ -80,8 +80,8 @@ function M.check(exchange)
   return used_up and refuse(exchange, used_up) or nil
 end
 
--- Whether a budget applies and the attempt used the relay's credential.
-local function stands_between(exchange, credential)
+-- Tells whether the exchange counts for a budget: one applies, and the attempt used the relay's credential.
+local function counts_for_budget(exchange, credential)
   return credential ~= 'client' and budget.tightest(exchange) ~= nil
 end
 
@@ -94,7 +94,7 @@ local function is_quota(name) return string.sub(name, 1, #QUOTA) == QUOTA end
 ---@param name string in small letters
 ---@return boolean
 function M.hides(exchange, credential, name)
-  return is_quota(name) and stands_between(exchange, credential)
+  return is_quota(name) and counts_for_budget(exchange, credential)
 end
 
 -- Tells the client how much of its tightest budget is used.
@@ -114,7 +114,7 @@ end
 ---@param exchange ccrelay.Exchange
 ---@param outcome ccrelay.Outcome
 function M.apply(exchange, outcome)
-  if not stands_between(exchange, outcome.upstream.credential) then return end
+  if not counts_for_budget(exchange, outcome.upstream.credential) then return end
   for _, name in ipairs(Outcome.header_names(outcome)) do
     if is_quota(name) then respond.header(exchange, name, '') end
   end

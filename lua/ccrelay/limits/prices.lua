@@ -55,7 +55,7 @@ function M.new(rows)
     starts = starts }, Prices)
 end
 
--- What a price is now.
+-- Returns the price that is in force now.
 local function current(self, price)
   for _, start in ipairs(self.starts[price] or {}) do
     if C.cc_time() >= start.at then return start.price end

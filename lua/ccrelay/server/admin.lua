@@ -78,7 +78,7 @@ local function is_allowed(master, relay, id)
   return sha256.equal(sha256.of(given), sha256.of(token))
 end
 
--- Whether the client may read a page; if not, answers it.
+-- Tells whether the client may read a page; if not, answers it.
 local function enter(master, id, page)
   local relay = master.relay
   local local_only = master.generation.configuration.admin.token == ''
@@ -105,7 +105,7 @@ local function find(path, configuration)
   return page, rest
 end
 
--- What a page gets of a request, with ways to answer it.
+-- A request as a page gets it, with functions that answer it.
 local function asked(relay, id, page, request)
   local function reply(body, code, message, kind)
     if not body then return refuse(relay, id, code, message) end

@@ -45,7 +45,7 @@ local function is_full(exchange)
   return count > most
 end
 
--- Whether this relay has sent the request itself; if so, answers 508.
+-- Answers 508 if this relay has sent the request itself. Returns whether it did.
 local function has_come_back(exchange)
   if not C.cc_request_loops(exchange.relay, exchange.handle) then return false end
   respond.error(exchange, 508, 'this request has come back to the relay that sent it (CDN-Loop): '

@@ -28,7 +28,7 @@ local TIMEOUT_MS = 10000
 local FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1000, 30000
 local LAST_MS = 2000      -- for what waits at the end
 
--- What the specification allows to be sent again.
+-- The statuses after which the specification allows a repetition.
 local RETRYABLE = { [429] = true, [502] = true, [503] = true, [504] = true }
 
 local dropped = series.new('spans_dropped_total', { 'reason' })

@@ -11,7 +11,7 @@ local DAY = 86400000
 local USUAL_DAYS = 30
 local MOST_ROWS = 10000
 
--- What a question calls the columns.
+-- Columns by the names that queries use.
 local COLUMNS = {
   day = 'day', client = 'client', group = 'client_group', provider = 'provider', key = 'key', model = 'model',
   sent_model = 'sent_model', tier = 'tier', speed = 'speed',

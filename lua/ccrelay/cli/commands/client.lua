@@ -174,7 +174,7 @@ end
 
 -- ---- list --------------------------------------------------------------------------------------
 
--- What is shown of a client: never its key or digest.
+-- Returns the row of a client in the list, without its key and digest.
 local function shown(client, is_stored)
   local row = { name = client.name, group = client.group, expires = client.expires, added = client.added,
     revoked = client.revoked, state = stored_clients.state(client, C.cc_time()),

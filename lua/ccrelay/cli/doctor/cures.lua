@@ -4,7 +4,7 @@ local fault = require 'ccrelay.util.fault'
 
 local M = {}
 
--- What to do, for messages that do not say it.
+-- Pairs of a message and its cure, for messages that do not name one.
 local CURES = {
   { '^skipped because the variable (%S+) is not set', 'set %s where the relay starts, or remove this entry' },
   { 'the variable (%S+) is not set', 'set %s where the relay starts' },

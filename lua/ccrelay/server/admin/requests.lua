@@ -74,7 +74,7 @@ end
 
 -- ---- One record --------------------------------------------------------------------------------
 
--- What the exchange would have cost at a candidate, with the same tokens and the same use of its prompt cache.
+-- Returns the cost of the exchange at a candidate, for the same tokens and the same use of its prompt cache.
 local function cost_at(prices, candidate, record)
   local tokens = record.tokens
   return prices:cost {

@@ -14,7 +14,7 @@ local function where_of(place, one)
   return (one.path or '') ~= '' and place .. ': ' .. one.path or place
 end
 
--- What a fetch of credentials will show is left to the check of credentials.
+-- Tells whether the check of credentials reports a fault: it fetches them.
 local function is_of_credentials(doctor, one)
   for _, provider in ipairs(doctor.generation and doctor.generation.providers or {}) do
     if provider.source and one.path == 'providers.' .. provider.name then return true end
