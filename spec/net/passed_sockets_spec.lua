@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Assigns the sockets of a service manager to listeners.
+local each = require 'ccrelay.util.each'
 local ffi = require 'ffi'
 local fake = require 'support.fake_c'
 local passed_sockets = require 'ccrelay.net.passed_sockets'
@@ -43,6 +44,8 @@ describe('passed sockets', function()
     assert.same({ server = { listen = { 'unix:/a proxy_protocol' } } }, override('proxy_protocol', 'unix:/a'))
     assert.same({}, override(nil))
     assert.equal(5, take('a:admin:b', 'x:1', 'y:2', 'z:3').clients[2].fd)
+    assert.equal(4, take(':admin', 'x:1', 'y:2').admin.fd)
+    assert.equal(3, take('admin:', 'x:1', 'y:2').admin.fd)
   end)
 
   it('are refused if one cannot be used', function()
@@ -52,5 +55,11 @@ describe('passed sockets', function()
     sockets, message = take('admin:admin', '127.0.0.1:1', '127.0.0.1:2')
     assert.is_nil(sockets)
     assert.equal('socket activation: two sockets are named "admin"', message)
+    for names, count in each { ['a'] = 1, ['a:admin:b'] = 3 } do
+      sockets, message = take(names, '127.0.0.1:1', '127.0.0.1:2')
+      assert.is_nil(sockets)
+      assert.equal(('socket activation: LISTEN_FDNAMES has %d names, LISTEN_FDS is 2'):format(count), message)
+    end
+    assert.same({ clients = {} }, take 'names:of:another process')
   end)
 end)

@@ -27,15 +27,25 @@ local function address_of(fd)
   return ffi.string(out)
 end
 
+-- The names in the order of the sockets. An empty one has its place too.
+local function names_in(text)
+  local names = {}
+  if text == '' then return names end
+  for name in (text .. ':'):gmatch '([^:]*):' do names[#names + 1] = name end
+  return names
+end
+
 --- Takes the sockets, once in a process.
 ---@param env (fun(name: string): string?)? os.getenv by default
 ---@return ccrelay.PassedSockets? sockets nil if one of them cannot be used
 ---@return string? message
 function M.take(env)
-  local names = {}
-  for name in ((env or os.getenv)('LISTEN_FDNAMES') or ''):gmatch '[^:]+' do names[#names + 1] = name end
+  local names = names_in((env or os.getenv) 'LISTEN_FDNAMES' or '')
   local count = C.cc_passed_sockets()
   if count < 0 then return wrong() end
+  if count > 0 and #names > 0 and #names ~= count then
+    return nil, ('socket activation: LISTEN_FDNAMES has %d names, LISTEN_FDS is %d'):format(#names, count)
+  end
   local sockets = { clients = {} }
   for index = 1, count do
     local fd = C.CC_FIRST_PASSED + index - 1
