@@ -81,6 +81,10 @@ const char *cc_api_error_type(int status);
 // The HTTP status for an error type; 500 for an unknown one.
 int cc_api_error_status(const char *type, uint32_t size);
 
+// Whether a text of an upstream is fit to be an error type: 1 to 64 letters, digits, or "_", "-", ".", ":", "/".
+// Whatever else is there may quote the request, and is not to be logged.
+bool cc_api_error_is_type(const char *text, uint32_t size);
+
 // The data of the first error event of an event stream, whose last event may lack its blank line; allocated
 // for the caller. CC_ENOTFOUND, and no allocation, when there is none or the body is no event stream.
 int cc_api_error_data(const char *body, uint32_t size, char **out, uint32_t *out_size);

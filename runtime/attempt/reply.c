@@ -7,6 +7,8 @@
 
 enum { ERROR_TYPE = 48 };
 
+static const char UNTYPED[] = "api_error"; // the type of an error event that tells none
+
 static struct cc_slice held(const struct cc_attempt *attempt) {
   return cc_slice(attempt->held.data, attempt->held.size);
 }
@@ -115,9 +117,11 @@ int cc_reply_judge(struct cc_attempt *attempt) {
 // ---- Events of a stream ------------------------------------------------------------------------
 
 static void note_error(struct cc_attempt *attempt, struct cc_slice data) {
+  char *type = attempt->error_type ? attempt->error_type : cc_alloc(ERROR_TYPE);
   attempt->error_seen = true;
-  if (!attempt->error_type) attempt->error_type = cc_alloc(ERROR_TYPE);
-  cc_messages_error_type(data, attempt->error_type, ERROR_TYPE);
+  attempt->error_type = type;
+  cc_messages_error_type(data, type, ERROR_TYPE);
+  if (!cc_api_error_is_type(type, (uint32_t)strlen(type))) strcpy(type, UNTYPED);
 }
 
 static void note_event(struct cc_attempt *attempt, enum cc_messages_event kind,

@@ -4,6 +4,8 @@
 #include "codec/messages.h"
 #include <string.h>
 
+enum { LONGEST_TYPE = 64 };
+
 // Of several statuses with one type, that of the type comes first.
 static const struct {
   int status;
@@ -34,6 +36,13 @@ int cc_api_error_status(const char *type, uint32_t size) {
   for (size_t i = 0; i < sizeof types / sizeof *types; i++)
     if (cc_slice_is(cc_slice(type, size), types[i].type)) return types[i].status;
   return 500;
+}
+
+bool cc_api_error_is_type(const char *text, uint32_t size) {
+  static const char fit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.:/";
+  for (uint32_t i = 0; i < size; i++)
+    if (!memchr(fit, text[i], sizeof fit - 1)) return false;
+  return size > 0 && size <= LONGEST_TYPE;
 }
 
 // ---- The body of an error ----------------------------------------------------------------------

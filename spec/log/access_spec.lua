@@ -1,6 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
+local C = require 'ccrelay.c'
 local stage = require 'support.stage'
 local json = require 'ccrelay.util.json'
+local records = require 'ccrelay.log.records'
+local series = require 'ccrelay.log.series'
 
 describe('the line of an exchange', function()
   local function served(options, request)
@@ -80,6 +83,24 @@ describe('the line of an exchange', function()
     self:reply('one', { status = 200, ending = { stream_error = 'overloaded_error' } })
     self:request()
     assert.equal('overloaded_error', self:line().error)
+  end)
+
+  it('does not quote an upstream that has a sentence in the place of the error type', function()
+    local self, kind = stage.new(), 'cannot answer "my prompt"'
+    local body = json.encode { type = 'error', error = { type = kind, message = 'm' } }
+    for _, reply in ipairs { { status = 404 }, { error = 'CC_ESTREAM_ERROR', status = 200 } } do
+      self:reply('one', { status = reply.status, error = reply.error, body = body })
+      local answer = self:request()
+      assert.equal(body, answer.body)
+      local fields, line = self:line()
+      assert.is_nil(line:find('prompt', 1, true), line)
+      assert.equal(reply.error or 'not_found_error', fields.error)
+      local record = records.read(C.cc_records_next() - 1, 1)[1]
+      assert.equal(reply.error and 'api_error' or 'not_found_error', record.attempts[1].error)
+    end
+    for _, list in pairs(series.read()) do
+      for _, sample in ipairs(list) do assert.is_nil(sample.labels:find('prompt', 1, true), sample.labels) end
+    end
   end)
 
   it('is written once for every request, however that ends', function()

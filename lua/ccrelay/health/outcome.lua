@@ -210,7 +210,9 @@ local function keep_failure(exchange, attempt, outcome)
   outcome.headers = keep_headers(exchange, attempt.number, raw.headers)
   local decoded = body ~= '' and json.decode(body) or nil
   outcome.decoded, outcome.shaped = decoded, api_error.shaped(decoded)
-  if outcome.shaped then outcome.type, outcome.message = outcome.shaped.type, outcome.shaped.message end
+  if outcome.shaped then
+    outcome.type, outcome.message = api_error.kind(outcome.shaped.type), outcome.shaped.message
+  end
   outcome.retry_after = response_headers.retry_after(outcome.headers)
   outcome.told_retry_after = outcome.retry_after
 end
@@ -221,7 +223,7 @@ local function judge(exchange, attempt, outcome)
   local success = status >= 200 and status < 300
   if success and outcome.shaped and code ~= C.CC_OK then
     outcome.error, outcome.event = ffi.string(C.cc_error_name(code)), true
-    outcome.status = api_error.status_of(outcome.type)
+    outcome.status = api_error.status_of(outcome.type or '')
     judge_status(outcome, client_credential)
   elseif code ~= C.CC_OK and status >= 400 then
     outcome.cut = true -- the status suffices without the rest of the body

@@ -23,6 +23,13 @@ function M.status_of(kind)
   return C.cc_api_error_status(kind, #kind)
 end
 
+--- Returns what an upstream gave as the type of an error if it is fit to be one. Other texts may quote the request.
+---@param text string
+---@return string? kind nil if it is not fit
+function M.kind(text)
+  return C.cc_api_error_is_type(text, #text) and text or nil
+end
+
 --- Returns the data of the first error event of a body that is an event stream.
 ---@param body string
 ---@return string? data nil when there is none

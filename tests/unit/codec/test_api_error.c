@@ -83,6 +83,21 @@ static void finds_the_data_of_the_first_error_event(void **state) {
   }
 }
 
+static void takes_names_as_types(void **state) {
+  (void)state;
+  static const char *const fit[] = {"overloaded_error", "1302", "urn:a/b.c-D", "x"};
+  static const char *const unfit[] = {"", "two words", "a\n", "\"", "a\xc3\xa4", "sk-********"};
+  for (size_t i = 0; i < sizeof fit / sizeof *fit; i++)
+    assert_true(cc_api_error_is_type(fit[i], (uint32_t)strlen(fit[i])));
+  for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++)
+    assert_false(cc_api_error_is_type(unfit[i], (uint32_t)strlen(unfit[i])));
+  char longest[66];
+  memset(longest, 'a', sizeof longest);
+  assert_true(cc_api_error_is_type(longest, 64));
+  assert_false(cc_api_error_is_type(longest, 65));
+  assert_false(cc_api_error_is_type("a\0b", 3));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(escapes_the_message_and_adds_the_request_id),
@@ -90,6 +105,7 @@ int main(void) {
       cmocka_unit_test(tells_the_type_of_a_status),
       cmocka_unit_test(tells_the_status_of_a_type),
       cmocka_unit_test(finds_the_data_of_the_first_error_event),
+      cmocka_unit_test(takes_names_as_types),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

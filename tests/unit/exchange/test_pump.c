@@ -111,6 +111,22 @@ static void an_error_event_in_the_stream_passes(void **state) {
   stage_close(&stage);
 }
 
+static void an_error_event_without_a_type_is_an_error(void **state) {
+  (void)state;
+  static const struct peer_reply replies[] = {
+      {SSE_HEAD START CONTENT "event: error\ndata: {\"error\":{}}\n\n", 0, PEER_CLOSE},
+      {SSE_HEAD START CONTENT "event: error\ndata: {\"error\":{\"type\":\"what you asked\"}}\n\n", 0,
+       PEER_CLOSE},
+  };
+  for (size_t i = 0; i < sizeof replies / sizeof *replies; i++) {
+    struct stage stage;
+    ask(&stage, &replies[i], NULL);
+    assert_int_equal(stage.report.error, CC_OK);
+    assert_string_equal(stage.stream_error, "api_error");
+    stage_close(&stage);
+  }
+}
+
 static void a_stream_that_has_ended_gets_no_pings(void **state) {
   (void)state;
   struct stage stage;
@@ -380,6 +396,7 @@ int main(void) {
       cmocka_unit_test(a_cut_stream_never_ends_cleanly),
       cmocka_unit_test(a_policy_may_ask_for_an_error_event),
       cmocka_unit_test(an_error_event_in_the_stream_passes),
+      cmocka_unit_test(an_error_event_without_a_type_is_an_error),
       cmocka_unit_test(silence_gets_pings_and_then_an_end),
       cmocka_unit_test(a_stream_that_has_ended_gets_no_pings),
       cmocka_unit_test(nothing_is_repeated_after_a_part_of_an_answer),
