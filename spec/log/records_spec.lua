@@ -220,11 +220,13 @@ describe('the record of an exchange', function()
       providers = { provider('a', { keys = { { key = 'CANARY-upstream-5150' } } }) } }
     self:reply('a', { status = 400, body = '{"type":"error","error":{"type":"invalid_request_error","message":"'
       .. canary .. '"}}' })
-    self:request { headers = { ['x-api-key'] = 'CANARY-key-5150', ['user-agent'] = canary },
+    self:request { headers = { ['x-api-key'] = 'CANARY-key-5150', ['user-agent'] = canary,
+      ['x-claude-code-request-class'] = 'main CANARY-key-5150' },
       path = '/v1/messages?' .. canary,
       body = '{"model":"claude-sonnet-4-5","max_tokens":1,"system":"' .. canary .. '","metadata":{"user_id":"' .. canary
         .. '"},"messages":[{"role":"user","content":"' .. canary .. '"}]}' }
     assert.equal('bob', latest().client)
+    assert.equal('main [redacted]', latest().class)
     local raw = require('ffi').new 'struct cc_record'
     assert.equal(C.CC_OK, C.cc_record_read(C.cc_records_next() - 1, raw))
     local bytes = require('ffi').string(raw, require('ffi').sizeof(raw))

@@ -106,7 +106,7 @@ test('no record has a prompt, a body, a path, a file name or a secret', async (t
   const body = ask({ system: words, metadata: { user_id: words }, messages: [{ role: 'user', content: [document, { type: 'text', text: words }] }] });
   await post(relay, body, { headers: key });
   await post(relay, body, { headers: { 'x-api-key': secret('wrong'), 'user-agent': canary } });
-  await post(relay, ask({ model: secret('model') }), { headers: key });
+  await post(relay, ask({ model: secret('model') }), { headers: { ...key, 'x-claude-code-request-class': secret('class') } });
   await post(relay, body, { headers: key, target: `/v1/messages?${mark}` });
   await get(`${relay.url}/v1/files/file_${mark}`, key); // the log has paths, records have none
   await post(relay, `{"model":"${canary}`, { headers: key });

@@ -48,7 +48,7 @@ local function put_request(exchange, cache, clean)
   record.client = put(exchange.client.name)
   record.group = put(exchange.client.group)
   record.endpoint = put(exchange.endpoint)
-  record.class_name = put(cache.class)
+  record.class_name = put(cache.class and clean(cache.class))
   record.model = put(cache.original_model and clean(cache.original_model))
   record.stream = cache.stream or false
   record.queued_ms = exchange.queue and exchange.queue.waited_ms or 0
