@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The exporter of spans: what it reads, when it sends, and how it handles spans that cannot be sent.
 local fake = require 'support.fake_c'
+local cell = require 'ccrelay.shared.cell'
 local exporter = require 'ccrelay.traces.exporter'
 local fetch = require 'ccrelay.net.fetch'
 local json = require 'ccrelay.util.json'
@@ -162,6 +163,29 @@ describe('the exporter', function()
     replies = { { status = 200, body = '{"partialSuccess":{"rejectedSpans":"2","errorMessage":"old"}}' } }
     assert.equal(2, drops('refused', function() self:send() end))
     assert.equal('warn: spans cannot be sent: the collector refused some: old', said[#said])
+    -- No more than were sent, whatever the collector says.
+    for count, expected in pairs { inf = 3, nan = 0, ['-1'] = 0, ['1.5'] = 1, ['1e300'] = 3, ['0x2'] = 2, many = 0 } do
+      put(3)
+      self:read()
+      replies = { { status = 200, body = '{"partialSuccess":{"rejectedSpans":"' .. count .. '"}}' } }
+      local sent = C.cc_cell_get(cell.number 'count:spans_sent')
+      assert.equal(expected, drops('refused', function() self:send() end), count)
+      assert.equal(3 - expected, C.cc_cell_get(cell.number 'count:spans_sent') - sent, count)
+    end
+  end)
+
+  it('tells what the collector said, without the secrets of its headers, and not at length', function()
+    local self = new()
+    self:follow { endpoint = 'http://collector:4318', headers = { authorization = 'Bearer CANARY-5150' }, service = 's',
+      providers = {} }
+    put(1)
+    self:read()
+    local words = ('bad CANARY-5150 %s'):format(('y'):rep(1000))
+    replies = { { status = 200, body = '{"partialSuccess":{"rejectedSpans":1,"errorMessage":"' .. words .. '"}}' } }
+    self:send()
+    assert.match('^the collector refused some: bad %[redacted%] yyy', self.fault)
+    assert.equal(300, #self.fault)
+    assert.equal('warn: spans cannot be sent: ' .. self.fault, said[#said])
   end)
 
   it('keeps 8192 spans while the collector is away, and counts the others', function()

@@ -132,7 +132,7 @@ test('without traces.endpoint the client\'s headers pass as they are, and no hel
 });
 
 test('a batch that the collector could not take is sent again, with its headers; one that it refuses is dropped', async (t) => {
-  const plan = [{ status: 503, headers: { 'retry-after': '0' } }, {}, { status: 400 }, { body: '{"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}}' }, {}];
+  const plan = [{ status: 503, headers: { 'retry-after': '0' } }, {}, { status: 400 }, { body: `{"partialSuccess":{"rejectedSpans":"1e9","errorMessage":"no ${canary}-otlp"}}` }, {}];
   const collector = await Collector.start(t, plan);
   const relay = await start(t, collector, [provider(await Upstream.start(t, 'only'))], { traces: { headers: { Authorization: `Bearer ${canary}-otlp` } } });
   const kept = async (count, requests) => {
@@ -144,7 +144,9 @@ test('a batch that the collector could not take is sent again, with its headers;
   assert.equal(collector.requests[0].body, collector.requests[1].body);
   assert.ok(collector.requests.every(({ headers }) => headers.authorization === `Bearer ${canary}-otlp`));
   await kept(2, 3);
-  await kept(4, 4); // the mock keeps them; the answer says that two were refused
+  await kept(4, 4); // the mock keeps them; the answer says that all were refused, and quotes a header
+  const fault = async () => (await relay.status()).helpers.find((one) => one.name === 'traces').state.fault;
+  assert.ok(await until(async () => await fault() === 'the collector refused some: no [redacted]'), await fault());
   await kept(6, 5);
   assert.ok(await until(async () => await metric(relay, 'spans_dropped_total{reason="refused"}') === 4));
   assert.ok(await until(async () => await metric(relay, 'spans_sent_total') === 4));

@@ -13,6 +13,7 @@ local ffi = require 'ffi'
 local json = require 'ccrelay.util.json'
 local random = require 'ccrelay.util.random'
 local records = require 'ccrelay.log.records'
+local redact = require 'ccrelay.log.redact'
 local series = require 'ccrelay.log.series'
 local spans = require 'ccrelay.traces.spans'
 local task = require 'ccrelay.sched.task'
@@ -27,6 +28,7 @@ local MOST = 8192         -- spans that wait
 local TIMEOUT_MS = 10000
 local FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1000, 30000
 local LAST_MS = 2000      -- for what waits at the end
+local LONGEST_FAULT = 300 -- bytes of a fault, which may have words of the collector
 
 -- The statuses after which the specification allows a repetition.
 local RETRYABLE = { [429] = true, [502] = true, [503] = true, [504] = true }
@@ -41,6 +43,7 @@ local dropped = series.new('spans_dropped_total', { 'reason' })
 
 ---@class ccrelay.Exporter
 ---@field settings ccrelay.TraceSettings
+---@field clean fun(text: string): string removes what the headers hold
 ---@field say fun(level: string, text: string)
 ---@field from integer number of the next record to read
 ---@field waiting { spans: table[], number: integer }[] one for each exchange
@@ -75,10 +78,19 @@ local function position() return cell.number 'traces:next' end
 ---@return ccrelay.Exporter
 function M.new(settings, say)
   local sent = C.cc_cell_get(position())
-  return setmetatable({
-    settings = settings, say = say, from = sent > 0 and sent or C.cc_records_next(), waiting = {}, count = 0, since = 0,
+  local self = setmetatable({
+    say = say, from = sent > 0 and sent or C.cc_records_next(), waiting = {}, count = 0, since = 0,
     sending = false, pause_until = 0, pause_ms = FIRST_PAUSE_MS, fault = false,
   }, Exporter)
+  self:follow(settings)
+  return self
+end
+
+--- Takes the settings in force.
+---@param settings ccrelay.TraceSettings
+function Exporter:follow(settings)
+  if settings == self.settings then return end
+  self.settings, self.clean = settings, redact.new { traces = { headers = settings.headers } }
 end
 
 -- ---- Reading -----------------------------------------------------------------------------------
@@ -142,7 +154,9 @@ function Exporter:forget(taken, count)
   self.pause_ms, self.pause_until = FIRST_PAUSE_MS, 0
 end
 
+-- A collector may tell in its words which header it refuses.
 function Exporter:note(fault)
+  fault = fault and string.sub(self.clean(fault), 1, LONGEST_FAULT)
   if fault and fault ~= self.fault then self.say('warn', 'spans cannot be sent: ' .. fault) end
   if not fault and self.fault then self.say('info', 'spans can be sent again') end
   self.fault = fault
@@ -163,19 +177,19 @@ function Exporter:put_off(answer)
   self.pause_ms = math.min(self.pause_ms * 2, LONGEST_PAUSE_MS)
 end
 
--- Spans that the collector took the request with, but refused.
-local function refused_in(answer)
+-- How many of the spans the collector refused although it took the request, and why.
+local function refused_in(answer, count)
   local decoded = json.decode(answer.body)
   local partial = type(decoded) == 'table' and decoded.partialSuccess
-  if type(partial) ~= 'table' then return 0, nil end
-  local count = tonumber(partial.rejectedSpans) or 0
-  return math.max(count, 0), count > 0 and tostring(partial.errorMessage) or nil
+  local refused = type(partial) == 'table' and tonumber(partial.rejectedSpans) or 0
+  if not (refused >= 1) then return 0, nil end -- nor NaN
+  return math.min(math.floor(refused), count), tostring(partial.errorMessage)
 end
 
 function Exporter:accepted(answer, taken, count)
-  local refused, why = refused_in(answer)
+  local refused, why = refused_in(answer, count)
   if refused > 0 then dropped:add(refused, 'refused') end
-  cell.add('count:spans_sent', math.max(count - refused, 0))
+  cell.add('count:spans_sent', count - refused)
   self:note(why and 'the collector refused some: ' .. why or false)
   self:forget(taken, count)
 end
@@ -250,7 +264,7 @@ function M.run(link)
   link:ready()
   tell()
   link:loop(TICK_MS, function()
-    self.settings = link.settings
+    self:follow(link.settings)
     self:read()
     if self:is_due() then send_in_task(self) end
     tell()
