@@ -182,7 +182,7 @@ local function refused_in(answer, count)
   local decoded = json.decode(answer.body)
   local partial = type(decoded) == 'table' and decoded.partialSuccess
   local refused = type(partial) == 'table' and tonumber(partial.rejectedSpans) or 0
-  if not (refused >= 1) then return 0, nil end -- nor NaN
+  if refused < 1 or refused ~= refused then return 0, nil end -- NaN is not itself
   return math.min(math.floor(refused), count), tostring(partial.errorMessage)
 end
 

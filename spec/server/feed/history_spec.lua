@@ -77,6 +77,29 @@ it('the number of names is bounded', function()
   assert.equal(16, row.model.other[1])
 end)
 
+it('models that nobody serves leave room for those that are served', function()
+  local list = {}
+  for number = 1, 40 do list[number] = record { model = 'junk' .. number, status = 404 } end
+  list[41], list[42] = record { model = 'haiku' }, record { model = 'haiku', status = 529 }
+  local row = of(list):rows('fine')[1]
+  assert.equal(2, row.model.haiku[1])
+  assert.equal(1, row.model.junk1[1])
+  assert.equal(28, row.model.other[1])
+end)
+
+it('a name that is not seen for a day leaves its place to another', function()
+  local list = {}
+  for number = 1, 24 do list[number] = record { model = 'old' .. number } end
+  local self = of(list)
+  for hours = 23, 25, 2 do
+    list[#list + 1] = record { at = NOW + hours * 3600000, model = 'old1' }
+    list[#list + 1] = record { at = NOW + hours * 3600000, model = 'new' }
+    self:update(NOW + hours * 3600000 + 1000)
+    local rows, name = self:rows 'fine', hours == 23 and 'other' or 'new'
+    assert.same({ [name] = { 1, 15, 0.5 }, old1 = { 1, 15, 0.5 } }, rows[#rows].model)
+  end
+end)
+
 it('outcomes are those of the metrics', function()
   for expected, given in pairs {
     ok = {}, broken = { error = 'CC_ERESET' }, cancelled = { error = 'CC_ECLIENT_GONE' }, limited = { status = 429 },

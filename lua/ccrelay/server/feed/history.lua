@@ -25,7 +25,8 @@ local M = {}
 ---@field next integer number of the next record to read
 ---@field series table<string, ccrelay.HistorySeries>
 ---@field recent ccrelay.Recent
----@field names table<string, table<string, true>> values that have a place of their own, by dimension
+---@field names table<string, table<string, number>> values that have a place of their own, by dimension: when (ms since
+--- 1970) each was seen last
 ---@field sizes table<string, integer>
 local History = {}
 History.__index = History
@@ -33,6 +34,8 @@ History.__index = History
 local STEPS = { fine = { 5000, 180 }, coarse = { 600000, 144 } } -- step in ms, number of steps
 local MOST_READ = 10000 -- records at a time: about 20 ms
 local MOST_NAMES = 24   -- values of a dimension with a place of their own; the others are "other"
+local MOST_UNPROVEN = 12 -- above this, only what was answered gets one: clients can make up names of models
+local KEPT_MS = 86400000 -- a value that is not seen for so long loses its place
 local OTHER, NONE, UNNAMED = 'other', 'none', 'unnamed'
 local BY_CLIENT = { CC_ECLIENT_GONE = true, CC_ECANCELLED = true }
 
@@ -56,15 +59,18 @@ function M.outcome(record)
   return status == 429 and 'limited' or 'rejected'
 end
 
-function History:name(dimension, value)
+function History:name(dimension, value, is_proven, now)
   local known = self.names[dimension]
   if not known then
     known = {}
     self.names[dimension], self.sizes[dimension] = known, 0
   end
-  if known[value] then return value end
-  if self.sizes[dimension] >= MOST_NAMES then return OTHER end
-  known[value], self.sizes[dimension] = true, self.sizes[dimension] + 1
+  local most = is_proven and MOST_NAMES or MOST_UNPROVEN
+  if not known[value] then
+    if self.sizes[dimension] >= most then return OTHER end
+    self.sizes[dimension] = self.sizes[dimension] + 1
+  end
+  known[value] = now
   return value
 end
 
@@ -111,8 +117,8 @@ function History:add_to(series, record, now)
   local row = row_at(series, record.at + record.total_ms, now)
   if not row then return end
   local total, cost, outcome = tokens_of(record), record.cost or 0, M.outcome(record)
-  add_all(row.model, self:name('model', record.model or NONE), total, cost)
-  add_all(row.client, self:name('client', record.client or UNNAMED), total, cost)
+  add_all(row.model, self:name('model', record.model or NONE, outcome == 'ok', now), total, cost)
+  add_all(row.client, self:name('client', record.client or UNNAMED, true, now), total, cost)
   add(row.outcome, outcome, 1)
   if record.tokens then add_kinds(row, record.tokens) end
   if outcome == 'ok' and record.endpoint == 'messages' and not record.cost then row.unknown = row.unknown + 1 end
@@ -125,9 +131,20 @@ local function forget(series, now)
   end
 end
 
+function History:forget_names(now)
+  for dimension, known in each(self.names) do
+    for value, seen in each(known) do
+      if now - seen > KEPT_MS then
+        known[value], self.sizes[dimension] = nil, self.sizes[dimension] - 1
+      end
+    end
+  end
+end
+
 --- Reads the records that are new since the last call.
 ---@param now number ms since 1970
 function History:update(now)
+  self:forget_names(now)
   local list
   list, self.next = records.read(self.next, MOST_READ)
   for _, record in ipairs(list) do
