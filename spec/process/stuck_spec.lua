@@ -25,7 +25,7 @@ before_each(function()
   before, workers, killed, quarantined, now = {}, {}, {}, {}, 1000000
   master.busy = {}
   for name, stub in pairs(stubs) do before[name], C[name] = rawget(C, name) or false, stub end
-  stub(policy_quarantine, 'killed', function(_, pid, lasts) quarantined[#quarantined + 1] = pid .. ' ' .. lasts end)
+  stub(policy_quarantine, 'killed', function(_, lasts) quarantined[#quarantined + 1] = lasts end)
 end)
 
 after_each(function()
@@ -54,7 +54,14 @@ it('kills a worker whose stay in Lua has taken more than 5 s of processor time, 
   workers[0].busy = now
   pass(500, { [0] = 1, [1] = 1 })
   assert.same({ '1 9' }, killed)
-  assert.same({ '101 5500' }, quarantined)
+  assert.same({ 5500 }, quarantined)
+end)
+
+it('kills a worker once, however long it takes to die', function()
+  workers = { [0] = busy(100), [1] = busy(101) }
+  pass(8000, { [0] = 1, [1] = 1 })
+  assert.same({ '0 9', '1 9' }, killed)
+  assert.equal(2, #quarantined)
 end)
 
 it('does not count what a worker used before', function()

@@ -26,7 +26,6 @@ local LAST_RESORT = 'policies/failover.lua'
 ---@field faults { at: number, killed: boolean }[]
 ---@field before ccrelay.Script? the policy that was in force before this one, if it was good
 ---@field quarantined ccrelay.Quarantined?
----@field pid integer? of the worker that was killed last
 ---@field hopeless integer? the generation for which no substitute was found
 local Quarantine = {}
 Quarantine.__index = Quarantine
@@ -120,14 +119,10 @@ function M.fault(master, number, why, killed)
   master:apart(quarantine, why)
 end
 
---- Handles a worker that is killed because a script does not return. May be called repeatedly until it has ended.
+--- Handles a worker that is killed because a script does not return.
 ---@param master ccrelay.Master
----@param pid integer
 ---@param milliseconds number how long the script has run
-function M.killed(master, pid, milliseconds)
-  local self = master.quarantine
-  if self.pid == pid then return end
-  self.pid = pid
+function M.killed(master, milliseconds)
   local why = ('a worker was killed because a script had run for %d ms'):format(milliseconds)
   M.fault(master, master.number, why, true)
 end

@@ -13,7 +13,7 @@ local TOTAL_MS = 30000 -- and how long it may last
 
 local facts = ffi.new 'struct cc_worker'
 
--- How long the worker of a slot has been in Lua if that is too long.
+-- How long the worker of a slot has been in Lua if that is too long. Told once: it may take a while to die.
 local function overdue(known, slot)
   if C.cc_worker(slot, facts) ~= C.CC_OK or facts.pid <= 0 or facts.busy <= 0 then
     known[slot] = nil
@@ -25,7 +25,9 @@ local function overdue(known, slot)
     known[slot] = stay
   end
   local lasts = C.cc_now() - facts.busy
-  return (used - stay.used > CPU_MS or lasts > TOTAL_MS) and lasts or nil
+  if stay.told or used - stay.used <= CPU_MS and lasts <= TOTAL_MS then return nil end
+  stay.told = true
+  return lasts
 end
 
 --- Kills the workers that have been in Lua for too long. Called every half second.
@@ -36,7 +38,7 @@ function M.kill(master)
     if lasts then
       master:say('error', ('worker %d has been busy in a script for %d ms and is killed'):format(slot, lasts))
       C.cc_kill(slot, SIGKILL)
-      policy_quarantine.killed(master, facts.pid, lasts)
+      policy_quarantine.killed(master, lasts)
     end
   end
 end
