@@ -28,11 +28,17 @@ local usage_writer = require 'ccrelay.usage.writer'
 ---@field entries ccrelay.HelperEntry[]
 ---@field generation ccrelay.Generation? for which they were started and told
 ---@field waited boolean whether workers need not wait for them any more
----@field asked table<integer, { slot: integer, done: function }> questions without a reply, by number
+---@field late_at number moment (cc_now) from which workers do not wait
+---@field asked table<integer, ccrelay.HelperQuestion> questions without a reply, by number
 ---@field questions integer asked so far
 ---@field ending boolean whether the helpers have been told to end
 local Helpers = {}
 Helpers.__index = Helpers
+
+---@class ccrelay.HelperQuestion
+---@field slot integer
+---@field due number moment (cc_now) at which it fails
+---@field done fun(body: string?, why: string?)
 
 local M = {}
 
@@ -45,6 +51,7 @@ local SIGKILL = 9
 local MOST_QUESTIONS = 32
 local READY_MS = 3000   -- workers wait so long for helpers that begin
 local RESPAWN_MS = 1000 -- a helper that ends sooner than this is replaced after this delay
+local ANSWER_MS = 30000 -- a question is answered within this time
 local END_MS = 3000     -- a helper that is told to end may take so long
 
 local facts = ffi.new 'struct cc_worker'
@@ -60,7 +67,9 @@ end
 
 ---@return ccrelay.Helpers
 function M.new()
-  local self = setmetatable({ entries = {}, asked = {}, questions = 0, waited = false, ending = false }, Helpers)
+  local self = setmetatable({
+    entries = {}, asked = {}, questions = 0, waited = false, late_at = math.huge, ending = false,
+  }, Helpers)
   for index, kind in ipairs(M.kinds) do
     self.entries[index] = { kind = kind, slot = C.CC_HELPER_SLOT + index - 1, ready = false, restarts = 0 }
   end
@@ -102,7 +111,10 @@ function Helpers:follow(master)
   for _, entry in ipairs(self.entries) do
     if apply(master, entry) then return true end
   end
-  if not self:are_ready() then C.cc_timer(master.relay, M.TIMER, READY_MS) end
+  if not self:are_ready() then
+    self.late_at = C.cc_now() + READY_MS
+    C.cc_timer(master.relay, M.TIMER, READY_MS)
+  end
   return false
 end
 
@@ -123,12 +135,20 @@ local function finish_question(self, number, body, why)
   if question then question.done(body, why) end
 end
 
-local function fail_questions(self, slot, why)
+-- Fails the questions for which is_lost(question) is true.
+local function fail_questions(self, is_lost, why)
   local numbers = {}
   for number, question in each(self.asked) do
-    if question.slot == slot then numbers[#numbers + 1] = number end
+    if is_lost(question) then numbers[#numbers + 1] = number end
   end
   for _, number in ipairs(numbers) do finish_question(self, number, nil, why) end
+end
+
+--- Fails the questions that were not answered in time. Called every half second.
+function Helpers:expire()
+  local now = C.cc_now()
+  fail_questions(self, function(question) return now >= question.due end,
+    ('the helper has not answered for %d s'):format(ANSWER_MS / 1000))
 end
 
 local function entry_named(self, name)
@@ -138,7 +158,7 @@ local function entry_named(self, name)
 end
 
 --- Sends a question to a helper. Calls done exactly once, now or later: with its reply, or with nil and the reason why
---- there is none.
+--- there is none. A helper that hangs fails it after half a minute.
 ---@param master ccrelay.Master
 ---@param name string of the helper
 ---@param question table plain data
@@ -151,7 +171,7 @@ function Helpers:ask(master, name, question, done)
     return done(nil, ('the helper %s does not run'):format(name))
   end
   self.questions = self.questions + 1
-  self.asked[self.questions] = { slot = entry.slot, done = done }
+  self.asked[self.questions] = { slot = entry.slot, due = C.cc_now() + ANSWER_MS, done = done }
   ipc.send(master.relay, entry.slot, ipc.pack { type = 'ask', number = self.questions, question = question })
 end
 
@@ -174,8 +194,8 @@ end
 function Helpers:ended(master, slot)
   local entry = self:find(slot)
   C.cc_worker(slot, facts)
-  entry.state = nil
-  fail_questions(self, slot, ('the helper %s has ended'):format(entry.kind.name))
+  entry.state, entry.ready = nil, false
+  fail_questions(self, function(question) return question.slot == slot end, ('the helper %s has ended'):format(entry.kind.name))
   if self.ending or not entry.settings then return false end
   entry.restarts = entry.restarts + 1
   local how = facts.status < 0 and 'was killed by signal ' .. -facts.status or 'ended with code ' .. facts.status
@@ -185,9 +205,12 @@ function Helpers:ended(master, slot)
   return false
 end
 
--- Workers start now, whether the helpers have begun or not.
+-- Workers start when it is time, whether the helpers have begun or not.
 local function report_late(self, master)
-  for _, entry in ipairs(self.waited and {} or self.entries) do
+  local left = self.late_at - C.cc_now()
+  if self.waited then return end
+  if left > 0 and not self:are_ready() then return C.cc_timer(master.relay, M.TIMER, left) end
+  for _, entry in ipairs(self.entries) do
     if is_running(entry) and not entry.ready then
       master:say('warn', ('the helper %s has not begun after %d s: requests are served without it until then'):format(
         entry.kind.name, READY_MS / 1000))

@@ -207,6 +207,7 @@ function Master:check()
   self.service:beat()
   self:check_clients()
   stuck.kill(self)
+  self.helpers:expire()
   C.cc_timer(self.relay, TIMER_CHECK, CHECK_MS)
 end
 
