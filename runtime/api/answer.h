@@ -54,7 +54,7 @@ struct cc_report {
   bool usage_known;
   bool usage_final; // output is all there was; else it was counted before there was much
   struct cc_usage usage;
-  struct cc_slice stream_error; // type of an error event that was passed on ("api_error" if it has none), or ""
+  struct cc_slice stream_error; // type of an error event that was passed on, or ""
 };
 
 // What became of an exchange, after its DONE event, until the next cc_next.

@@ -195,7 +195,8 @@ function Helpers:ended(master, slot)
   local entry = self:find(slot)
   C.cc_worker(slot, facts)
   entry.state, entry.ready = nil, false
-  fail_questions(self, function(question) return question.slot == slot end, ('the helper %s has ended'):format(entry.kind.name))
+  fail_questions(self, function(question) return question.slot == slot end,
+    ('the helper %s has ended'):format(entry.kind.name))
   if self.ending or not entry.settings then return false end
   entry.restarts = entry.restarts + 1
   local how = facts.status < 0 and 'was killed by signal ' .. -facts.status or 'ended with code ' .. facts.status

@@ -115,8 +115,8 @@ static void an_error_event_without_a_type_is_an_error(void **state) {
   (void)state;
   static const struct peer_reply replies[] = {
       {SSE_HEAD START CONTENT "event: error\ndata: {\"error\":{}}\n\n", 0, PEER_CLOSE},
-      {SSE_HEAD START CONTENT "event: error\ndata: {\"error\":{\"type\":\"what you asked\"}}\n\n", 0,
-       PEER_CLOSE},
+      {SSE_HEAD START CONTENT "event: error\ndata: {\"error\":{\"type\":\"what you asked\"}}\n\n",
+       0, PEER_CLOSE},
   };
   for (size_t i = 0; i < sizeof replies / sizeof *replies; i++) {
     struct stage stage;
