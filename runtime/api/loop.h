@@ -29,10 +29,11 @@ struct cc_event {
 
 // What the configuration bounds (server.*). 0: no deadline.
 struct cc_settings {
-  uint32_t body_bytes; // request body
-  uint32_t content_ms; // from the request to the first content that goes to the client
-  uint32_t idle_ms;    // between two reads of a response body
-  uint32_t total_ms;   // whole exchange
+  uint32_t body_bytes;       // request body
+  uint32_t content_ms;       // from the request to the first content that goes to the client
+  uint32_t idle_ms;          // between two reads of a response body
+  uint32_t total_ms;         // whole exchange
+  uint32_t idle_connections; // that are kept for each upstream host; 0 keeps none
 };
 
 enum { CC_PING_MS = 15000 }; // an event stream that is silent for so long gets a ping

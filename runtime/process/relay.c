@@ -24,6 +24,7 @@ static const struct cc_settings defaults = {
     .body_bytes = 32 * 1024 * 1024,
     .content_ms = 600 * 1000,
     .idle_ms = 300 * 1000,
+    .idle_connections = 4096,
 };
 
 static const struct cc_bounds bounds = {
@@ -144,7 +145,7 @@ void cc_configure(struct cc_relay *relay, const struct cc_settings *settings) {
   struct cc_pool_settings pool = {
       .idle_ms = 55 * 1000,
       .age_ms = 600 * 1000,
-      .size = 64,
+      .size = settings->idle_connections,
       .connect_ms = 10 * 1000,
       .limits = http1_limits,
       .most = cc_descriptors_upstreams(),

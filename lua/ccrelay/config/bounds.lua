@@ -13,6 +13,7 @@ function M.apply(relay, configuration)
   local server = configuration.server
   settings.content_ms, settings.idle_ms, settings.total_ms = server.timeout_ms, server.idle_ms, server.total_ms
   settings.body_bytes = server.max_body_bytes
+  settings.idle_connections = server.max_idle_connections
   C.cc_configure(relay, settings)
   local proxies = table.concat(server.trusted_proxies or {}, ' ')
   C.cc_trust_proxies(relay, proxies, #proxies)

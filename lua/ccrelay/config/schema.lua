@@ -103,6 +103,8 @@ local server = {
   { 'total_ms', 'integer', default = 0, doc = 'ms for the whole request, even while its answer flows; 0 = no limit' },
   { 'max_concurrent', 'integer', default = 0,
     doc = 'concurrent requests, 0 = unlimited; above it 529 with retry-after' },
+  { 'max_idle_connections', 'integer', default = 4096, max = 65536,
+    doc = 'connections to one upstream host that a worker keeps while they are idle, for 55 s; 0 = none' },
   { 'recent_exchanges', 'integer', default = 10000, max = 1000000, reload = 'restart',
     doc = 'records of exchanges that are kept in memory, 2048 bytes each; 0 = none' },
   row({ 'max_body_bytes', 'integer', default = 33554432,

@@ -2,6 +2,7 @@
 // A simulated provider on a raw socket. It records every request byte for byte, and answers as its handlers say, well or
 // with a fault.
 import net from 'node:net';
+import tls from 'node:tls';
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as answers from './answers.mjs';
@@ -192,24 +193,28 @@ export const faults = {
 };
 
 export class Upstream {
-  /** `handler(request, reply)`, or a list of handlers: one for each request, the last for all further ones. */
-  static async start(t, name, handler = healthy(), port = 0) {
-    const upstream = new Upstream(name, handler);
+  /**
+   * `handler(request, reply)`, or a list of handlers: one for each request, the last for all further ones. With
+   * `security` (key and certificate as in tls.createServer) it speaks TLS.
+   */
+  static async start(t, name, handler = healthy(), port = 0, security = null) {
+    const upstream = new Upstream(name, handler, security);
     await new Promise((done) => upstream.server.listen(port, '127.0.0.1', done));
     upstream.port = upstream.server.address().port;
-    upstream.url = `http://127.0.0.1:${upstream.port}`;
+    upstream.url = `${security ? 'https' : 'http'}://127.0.0.1:${upstream.port}`;
     t?.after(() => upstream.stop());
     return upstream;
   }
 
-  constructor(name, handler) {
+  constructor(name, handler, security) {
     this.name = name;
     this.plan = [handler].flat();
     this.requests = [];
     this.sockets = new Set();
     this.connections = 0;
     this.cancelled = 0;
-    this.server = net.createServer({ noDelay: true }, (socket) => this.serve(socket));
+    const serve = (socket) => this.serve(socket);
+    this.server = security ? tls.createServer({ noDelay: true, ...security }, serve) : net.createServer({ noDelay: true }, serve);
   }
 
   async serve(socket) {

@@ -343,6 +343,41 @@ static void grow_old(void) {
   uv_update_time(&loop);
 }
 
+// After a wave of three, one user at a time: one connection stays in use, the time of the other two runs out.
+static void only_those_that_are_needed_stay(void **state) {
+  (void)state;
+  struct listener listener = listen_any();
+  struct user users[3] = {0}, user = {0};
+  int peers[3], origin = origin_of(listener);
+  settings.idle_ms = 60000;
+  settings.age_ms = 0;
+  configure();
+  for (int i = 0; i < 3; i++) {
+    peers[i] = answered(&users[i], listener, FIXED);
+    cc_buffer_free(&users[i].body);
+  }
+  for (int i = 0; i < 3; i++)
+    give_back(&users[i]);
+  struct cc_outbound *first = TAILQ_FIRST(&pool->origins[origin]->idle), *other = first;
+  uint64_t due = first->timer.due;
+  grow_old();
+  take(&user, origin, false);
+  run_until(told(&user, 'r'));
+  request(&user);
+  peer_send(peers[2], FIXED);
+  run_until(told(&user, 'e'));
+  give_back(&user);
+  assert_int_equal(cc_pool_idle(pool, origin), 3);
+  assert_ptr_equal(TAILQ_FIRST(&pool->origins[origin]->idle), first);
+  assert_true(first->timer.due > due);
+  while ((other = TAILQ_NEXT(other, entry)))
+    assert_true(other->timer.due <= due);
+  cc_buffer_free(&user.body);
+  for (int i = 0; i < 3; i++)
+    close(peers[i]);
+  close(listener.fd);
+}
+
 static void old_ones_are_not_kept(void **state) {
   (void)state;
   struct listener listener = listen_any();
@@ -601,6 +636,7 @@ int main(void) {
       CASE(with_none_idle_there_is_one_more),
       CASE(beyond_the_size_the_oldest_goes),
       CASE(idle_ones_go_in_time),
+      CASE(only_those_that_are_needed_stay),
       CASE(old_ones_are_not_kept),
       CASE(old_ones_are_not_taken),
       CASE(an_idle_one_whose_peer_speaks_or_ends_goes_at_once),
