@@ -43,5 +43,8 @@ int cc_sign(const struct cc_signer *signer, double time_ms, const char *method, 
             const char *target, const char *headers, const char *body, uint32_t body_size,
             char **out, uint32_t *out_size);
 
+// Wipes the signing keys that this thread keeps: they may be of credentials that are in use no more.
+void cc_sign_forget(void);
+
 #pragma GCC visibility pop
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Makes of a request the canonical request, the string to sign, the signing key of the day, the signature.
-// The key is derived anew for each request (four HMACs), so that nothing secret outlives a call.
 #include "sign/sigv4.h"
 #include "api/error.h"
 #include "sign/canonical.h"
+#include "sign/day_key.h"
 #include "sign/digest.h"
 #include <string.h>
 #include <time.h>
@@ -150,23 +150,10 @@ int cc_sigv4_to_sign(const struct cc_sigv4 *request, struct cc_buffer *out) {
 
 // ---- Signature ---------------------------------------------------------------------------------
 
-static void chain(uint8_t key[CC_DIGEST_SIZE], struct cc_slice text) {
-  cc_hmac_sha256(key, CC_DIGEST_SIZE, text.data, text.size, key);
-}
-
 static void sign(const struct work *work, char hex[2 * CC_DIGEST_SIZE + 1]) {
-  const struct cc_signer *signer = work->request.signer;
   uint8_t key[CC_DIGEST_SIZE];
-  struct cc_buffer first = {0};
-  cc_buffer_reserve(&first, 4 + (size_t)signer->secret_key.size);
-  cc_buffer_add(&first, "AWS4", 4);
-  add_slice(&first, signer->secret_key);
-  cc_hmac_sha256(first.data, first.size, work->date, 8, key);
-  cc_buffer_wipe(&first);
-  chain(key, signer->region);
-  chain(key, signer->service);
-  chain(key, cc_slice_text("aws4_request"));
-  chain(key, cc_slice(work->text.data, work->text.size));
+  cc_day_key(work->request.signer, work->date, key);
+  cc_hmac_sha256(key, sizeof key, work->text.data, work->text.size, key);
   cc_hex(key, sizeof key, hex);
   cc_wipe(key, sizeof key);
 }

@@ -27,7 +27,7 @@ local own = {
   cc_connections = function() return 0 end,
 }
 for _, name in ipairs { 'cc_process', 'cc_signal', 'cc_accept', 'cc_log_flush', 'cc_close', 'cc_drain', 'cc_timer',
-  'cc_abandon', 'cc_tls_commit', 'cc_configure', 'cc_trust_proxies',
+  'cc_abandon', 'cc_tls_commit', 'cc_sign_forget', 'cc_configure', 'cc_trust_proxies',
   'cc_measure_lag' } do
   own[name] = function() calls[name] = (calls[name] or 0) + 1 end
 end
@@ -76,6 +76,7 @@ it('builds a generation and swaps when told to', function()
     message { type = 'commit', turn = 7 }
     assert.equal(other, self:generation())
     assert.equal(2, other.number)
+    assert.equal(1, calls.cc_sign_forget)
   end)
 end)
 

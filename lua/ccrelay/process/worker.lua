@@ -44,6 +44,7 @@ function Worker:commit(message)
   self.prepared = nil
   self.current = prepared.generation
   C.cc_tls_commit(self.relay)
+  C.cc_sign_forget()
   bounds.apply(self.relay, self.current.configuration)
   bundle.collect()
 end
