@@ -62,6 +62,23 @@ describe('config.load', function()
     assert.is_nil(faults:find 'canary')
   end)
 
+  for _, text in ipairs {
+    provider '    keys: [canary-key]\n', provider '    keys: canary-key\n', 'providers: canary-key\n',
+    provider '    base_url: https://user:canary@example.com\n',
+    provider '    base_url: https://example.com/?key=canary\n',
+    'traces: {endpoint: "https://user:canary@example.com"}\n',
+    'traces: {endpoint: "http://127.0.0.1:1", headers: "authorization=Bearer canary"}\n',
+    'server: {auth: {clients: [{name: x, key_sha256: canary}]}}\n', 'server: {auth: {clients: [canary]}}\n',
+    'server: {auth: canary}\n', 'server: {listen: "http://user:canary@0.0.0.0:1"}\n', 'admin: canary\n',
+    'admin: {listen: "http://user:canary@0.0.0.0:1"}\n', 'admin: {token: *canary}\n', 'admin: {token: !canary x}\n',
+  } do
+    it('does not show a secret in the wrong place: ' .. text:gsub('%s+', ' '), function()
+      local faults = helper.faults(text)
+      assert.is_nil(faults:find 'canary', faults)
+      assert.matches(':%d', faults)
+    end)
+  end
+
   it('uses the providers of the embedded default for a file without any', function()
     local got = helper.good('server: {auth: {allow_subscription: true}}', nil, { ZAI_API_KEY = 'z' })
     assert.is_true(got.server.auth.allow_subscription)

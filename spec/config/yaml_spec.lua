@@ -76,7 +76,8 @@ providers:
 
   local refusals = {
     ['a: &a [*a]'] = 'refers to itself',
-    ['a: *b'] = '*b without an anchor before it',
+    ['a: *b'] = 'an alias without an anchor before it; text that begins with "*" needs quotes',
+    ['a: !b'] = 'found a tag; tags are not allowed, and text that begins with "!" needs quotes',
     ['routing: !!map {}'] = 'the tag tag:yaml.org,2002:map',
     ['routing: {strategy: ! x}'] = 'the tag !',
     ['routing: {}\n---\nserver: {}'] = ':2: a second document',

@@ -93,10 +93,26 @@ function Check:unset(variable, row, path)
   end
 end
 
+-- Whether a faulty value of this row may be or hold a secret: a key in the place of its mapping or digest, a URL with a
+-- user or a query.
+local function hides(row, text)
+  if row.secret or row.type == 'digest' then return true end
+  if row.type == 'url' or row.type == 'listen' then return text ~= nil and text:find '[@?]' ~= nil end
+  if row.item then return hides(row.item, text) end
+  for _, field in ipairs(row.fields or {}) do
+    if hides(field) then return true end
+  end
+  return false
+end
+
+local function describe(node, row)
+  return document.describe(node, hides(row, node.text))
+end
+
 local function found(node, text, row)
   if text == '' and node.text ~= '' then return 'an empty value from ' .. fault.printable(node.text) end
   if text ~= node.text and row.secret then return 'the value of a variable (not shown)' end
-  return document.describe(node, row.secret)
+  return describe(node, row)
 end
 
 function Check:scalar(node, row, path)
@@ -195,7 +211,7 @@ function Check:list(node, row, path)
   end
   if node.kind ~= 'list' and not (node.kind == 'map' and self.format == 'table' and #node.names == 0) then
     local expected = row.single and types.expected(row.item) .. ', or a list of them' or 'a list'
-    return self:fault { path = path, found = document.describe(node, row.secret), expected = expected }
+    return self:fault { path = path, found = describe(node, row), expected = expected }
   end
   local items = node.items or {}
   if row.filled and #items == 0 then
@@ -250,7 +266,7 @@ function Check:value(node, row, path)
     node = document.map(node.line)
   end
   if node.kind ~= (mapping and 'map' or 'scalar') then
-    return self:fault { path = path, found = document.describe(node, row.secret), expected = types.expected(row) }
+    return self:fault { path = path, found = describe(node, row), expected = types.expected(row) }
   end
   if row.type == 'section' then return self:section(node, row.fields, path) end
   if row.type == 'map' then return self:map(node, row, path) end

@@ -34,11 +34,19 @@ local function parser_fault(words_of_libyaml)
   fail(tonumber(line), 'invalid YAML: ' .. text)
 end
 
+-- A secret that begins with "!" or "*" and is not in quotes is read as a tag or an alias: neither is shown unless it is
+-- known to be one.
+local function refuse_tag(line, tag)
+  local is_known = tag == '!' or string.find(tag, '^tag:yaml%.org,2002:')
+  fail(line, is_known and 'found the tag ' .. tag .. '; tags are not allowed'
+    or 'found a tag; tags are not allowed, and text that begins with "!" needs quotes')
+end
+
 function Builder:event()
   local ok, event = pcall(self.next)
   if not ok then parser_fault(tostring(event)) end
   self.line = event.start_mark.line + 1
-  if event.tag then fail(self.line, 'found the tag ' .. event.tag .. '; tags are not allowed') end
+  if event.tag then refuse_tag(self.line, event.tag) end
   return event
 end
 
@@ -56,7 +64,9 @@ end
 
 function Builder:alias(event)
   local target = self.anchors[event.anchor]
-  if not target then fail(self.line, ('found the alias *%s without an anchor before it'):format(event.anchor)) end
+  if not target then
+    fail(self.line, 'found an alias without an anchor before it; text that begins with "*" needs quotes')
+  end
   if not target.size then fail(self.line, '*' .. event.anchor .. ' refers to itself') end
   self:count(target.size)
   return target.node
