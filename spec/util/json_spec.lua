@@ -12,6 +12,7 @@ describe('the JSON encoder', function()
 
   it('escapes characters that must be escaped', function()
     assert.equal([["\"\\\n\r\t\u0001\u007f/"]], json.quote '"\\\n\r\t\1\127/')
+    assert.equal([["\u009b31m\u202ex\u200b é"]], json.quote '\194\15531m\226\128\174x\226\128\139 é')
   end)
 
   it('writes numbers exactly', function()

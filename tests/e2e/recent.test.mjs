@@ -2,6 +2,9 @@
 // Records of recent exchanges: /requests over several workers, exchanges under way, workers that die, ccrelay explain,
 // and what must never be in a record.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { test } from './support/test.mjs';
 import { Relay, ask, canary, get, pair, post, provider, run, secret, status, until } from './support/relay.mjs';
 import { Upstream, faults, healthy } from './support/upstream.mjs';
@@ -93,6 +96,27 @@ test('ccrelay explain tells an exchange by the id of the log and by the request-
   const refused = await post(relay, { no: 'model' });
   assert.ok(await kept(relay, 2));
   assert.match((await explain(relay, refused.headers['request-id'])).output, /It got status 400 from the relay itself, error CC_EMODEL/);
+});
+
+test('what a client names controls no terminal and forges no line: explain, usage, status, top, pages', async (t) => {
+  const state = mkdtempSync(path.join(tmpdir(), 'ccrelay-state-'));
+  t.after(() => rmSync(state, { recursive: true }));
+  const { relay } = await scene(t, { server: { state_dir: state } });
+  const model = 'claude-\u001b]0;x\u0007\u001b[31m\u009b31m\u202e\u200b\u0000\r\nA forged line';
+  assert.equal((await post(relay, ask({ model }))).status, 200);
+  assert.ok(await kept(relay, 1));
+  const [{ id, model: told }] = await requests(relay);
+  assert.equal(told, model);
+  const usage = ['usage', '--by', 'model', '--config', relay.configPath];
+  assert.ok(await until(async () => (await run(usage)).output.includes('forged')));
+  const shown = { page: (await page(relay, '/requests')).text, events: (await page(relay, '/events?once')).text };
+  for (const verb of [['explain', id], ['explain', '--format', 'json', id], usage, [...usage, '--format', 'json'], ['status'], ['top', '--once'], ['top', '--once', '--json']]) {
+    shown[verb.join(' ')] = (await run([...verb, '--config', relay.configPath])).output;
+  }
+  for (const [name, text] of Object.entries(shown)) {
+    assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e]/, name);
+    assert.doesNotMatch(text, /^A forged line/m, name);
+  }
 });
 
 test('no record has a prompt, a body, a path, a file name or a secret', async (t) => {

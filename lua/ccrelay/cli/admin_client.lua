@@ -64,12 +64,18 @@ function M.ask(command, values, path)
   return nil, options.codes.unavailable
 end
 
+--- Prints lines for a person. Names that clients and providers chose cannot control the terminal.
+---@param lines string[]
+function M.print(lines)
+  for _, line in ipairs(lines) do io.stdout:write(json.plain(line), '\n') end
+end
+
 --- Prints the message of an error that the relay answered.
 ---@param command string its name
 ---@param body string
 function M.complain(command, body)
   local message = api_error.message_of(json.decode(body), body)
-  io.stderr:write('ccrelay ', command, ': ', json.visible(json.clean(message)), '\n')
+  io.stderr:write('ccrelay ', command, ': ', json.plain(message), '\n')
 end
 
 return M

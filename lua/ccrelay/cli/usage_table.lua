@@ -35,7 +35,7 @@ local FIGURES = {
 
 local function name_text(value)
   if value == nil or value == '' then return NONE end
-  return json.visible(json.clean((string.gsub(value, '[%c\127]', ' '))))
+  return json.plain(value)
 end
 
 local function cells_of(row, by)

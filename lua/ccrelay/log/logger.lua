@@ -61,7 +61,7 @@ end
 
 local function quoted(text)
   if text ~= '' and not string.find(text, '[%c%s"=\\\127-\255]') then return text end
-  return json.visible(json.quote(text))
+  return json.quote(text)
 end
 
 local known_quoted = memoize.results(quoted)
@@ -74,9 +74,7 @@ local function plain(name, value)
   return known_quoted(value)
 end
 
-local title = memoize.results(function(message)
-  return json.visible((string.gsub(json.clean(message), '[%c\127]', ' ')))
-end)
+local title = memoize.results(json.plain)
 
 local label = memoize.results(function(name) return ' ' .. name .. '=' end)
 
@@ -153,7 +151,7 @@ local function json_line(level, message, fields, count)
     local value = fields[index + 1]
     if value ~= nil then parts[#parts + 1] = json.quote(fields[index]) .. ':' .. json.encode(value) end
   end
-  return json.visible('{' .. table.concat(parts, ',') .. '}')
+  return '{' .. table.concat(parts, ',') .. '}'
 end
 
 -- A function of its own, so that it is compiled.

@@ -47,14 +47,6 @@ function M.clean(text)
   return table.concat(out)
 end
 
---- Encodes text as a JSON string, with its quotes.
----@package
----@param text string
----@return string
-function M.quote(text)
-  return '"' .. string.gsub(M.clean(text), '[%c"\\\127]', escape) .. '"'
-end
-
 -- Characters that control a terminal (U+0080 to U+009F), set the direction of text or are invisible: U+061C,
 -- U+200B to U+200F, U+2028 to U+202E, U+2060 to U+206F, U+FEFF (Unicode Standard Annex 9, section 2).
 local LEADS = '[\194\216\226\239]'
@@ -66,7 +58,7 @@ local function escape_rune(bytes)
   return string.format('\\u%04x', code)
 end
 
---- Writes characters that control a terminal or the direction of text as \uXXXX (RFC 8259, section 7), for logs.
+--- Writes characters that control a terminal or the direction of text as \uXXXX (RFC 8259, section 7).
 ---@package
 ---@param text string UTF-8; JSON text stays valid JSON
 ---@return string
@@ -74,6 +66,22 @@ function M.visible(text)
   if not string.find(text, LEADS) then return text end
   for _, pattern in ipairs(UNSEEN) do text = string.gsub(text, pattern, escape_rune) end
   return text
+end
+
+--- Makes text fit for one line of a log or a terminal: control characters become blanks.
+---@package
+---@param text string
+---@return string
+function M.plain(text)
+  return M.visible((string.gsub(M.clean(text), '[%c\127]', ' ')))
+end
+
+--- Encodes text as a JSON string, with its quotes. It has no character that controls a terminal.
+---@package
+---@param text string
+---@return string
+function M.quote(text)
+  return '"' .. M.visible((string.gsub(M.clean(text), '[%c"\\\127]', escape))) .. '"'
 end
 
 --- Marks a table as an array, so that it is encoded as [] when it is empty.

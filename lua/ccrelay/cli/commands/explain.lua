@@ -39,8 +39,7 @@ function M.run(arguments)
     admin_client.complain('explain', body)
     return status == 404 and options.codes.failure or options.codes.unavailable
   end
-  local lines = values.format == 'json' and { body } or explanation.lines(json.decode(body))
-  io.stdout:write(table.concat(lines, '\n'), '\n')
+  admin_client.print(values.format == 'json' and { body } or explanation.lines(json.decode(body)))
   return options.codes.ok
 end
 

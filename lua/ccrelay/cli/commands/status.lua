@@ -49,6 +49,13 @@ local function helper_line(helper)
     fault and ', FAULT: ' .. fault or '')
 end
 
+local function add_fault(out, fault)
+  local title = 'last fault     '
+  for line in string.gmatch(fault, '[^\n]+') do
+    out[#out + 1], title = title .. line, string.rep(' ', #title)
+  end
+end
+
 local function lines_of(status)
   local out = {
     ('ccrelay %s, pid %d, up %s'):format(status.version, status.pid, seconds(status.uptime_ms)),
@@ -62,7 +69,7 @@ local function lines_of(status)
   if aside then
     table.insert(out, 5, ('  PUT ASIDE    %s serves instead, until it is changed: %s'):format(aside.instead, aside.why))
   end
-  if status.reloads.fault then out[#out + 1] = 'last fault     ' .. status.reloads.fault end
+  add_fault(out, status.reloads.fault or '')
   for _, worker in ipairs(status.workers) do
     out[#out + 1] = ('worker %d       pid %d, %d open, up %s'):format(worker.slot, worker.pid, worker.exchanges,
       seconds(worker.uptime_ms))
@@ -86,14 +93,10 @@ function M.run(arguments)
   local status, body, where = admin_client.ask('status', values, '/status')
   if not status then return body end
   if status ~= 200 then
-    io.stderr:write(('ccrelay status: %s answered %d: %s\n'):format(where, status, body))
+    io.stderr:write(('ccrelay status: %s answered %d: %s\n'):format(where, status, json.plain(body)))
     return options.codes.unavailable
   end
-  if values.format == 'json' then
-    io.stdout:write(body, '\n')
-  else
-    io.stdout:write(table.concat(lines_of(json.decode(body)), '\n'), '\n')
-  end
+  admin_client.print(values.format == 'json' and { body } or lines_of(json.decode(body)))
   return options.codes.ok
 end
 

@@ -54,8 +54,7 @@ function M.run(arguments)
     admin_client.complain('usage', body)
     return status == 400 and options.codes.usage or options.codes.unavailable
   end
-  local lines = values.format == 'json' and { body } or usage_table.lines(json.decode(body))
-  io.stdout:write(table.concat(lines, '\n'), '\n')
+  admin_client.print(values.format == 'json' and { body } or usage_table.lines(json.decode(body)))
   return options.codes.ok
 end
 

@@ -28,7 +28,7 @@ function M.text(results)
   for _, result in ipairs(results) do
     lines[#lines + 1] = ('%-18s %s'):format(result.title, state_of(result))
     for _, finding in ipairs(result.findings) do
-      lines[#lines + 1] = ('  %s: %s'):format(finding.where, finding.what)
+      lines[#lines + 1] = ('  %s: %s'):format(finding.where, json.plain(finding.what))
       lines[#lines + 1] = '    cure: ' .. finding.cure
     end
   end
