@@ -46,7 +46,8 @@ local dropped = series.new('spans_dropped_total', { 'reason' })
 ---@field clean fun(text: string): string removes what the headers hold
 ---@field say fun(level: string, text: string)
 ---@field from integer number of the next record to read
----@field waiting { spans: table[], number: integer }[] one for each exchange
+---@field waiting { spans: string, count: integer, number: integer }[] one for each exchange: its spans as JSON, which
+--- takes less memory than tables
 ---@field count integer spans that wait
 ---@field since number moment (cc_now) since when the first waits
 ---@field sending boolean
@@ -100,7 +101,8 @@ function Exporter:add(record)
   if #list == 0 then return end
   if self.count + #list > MOST then return dropped:add(#list, 'queue_full') end
   if self.count == 0 then self.since = C.cc_now() end
-  self.waiting[#self.waiting + 1] = { spans = list, number = record.number }
+  for index, span in ipairs(list) do list[index] = cjson.encode(span) end
+  self.waiting[#self.waiting + 1] = { spans = table.concat(list, ','), count = #list, number = record.number }
   self.count = self.count + #list
 end
 
@@ -116,34 +118,26 @@ end
 
 -- ---- Sending -----------------------------------------------------------------------------------
 
-local function attributes(settings)
+local BODY = '{"resourceSpans":[{"resource":%s,"scopeSpans":[{"scope":%s,"spans":[%s]}]}]}'
+
+local function body_of(settings, list)
   local version = ffi.string(C.cc_version())
-  return {
+  local resource = { attributes = {
     { key = 'service.name', value = { stringValue = settings.service } },
     { key = 'service.version', value = { stringValue = version } },
-  }, { name = 'ccrelay', version = version }
+  } }
+  return BODY:format(cjson.encode(resource), cjson.encode { name = 'ccrelay', version = version },
+    table.concat(list, ','))
 end
 
---- Returns the body of a request.
----@param settings ccrelay.TraceSettings
----@param list table[] spans
----@return string
-function M.body(settings, list)
-  local resource, scope = attributes(settings)
-  return cjson.encode { resourceSpans = { {
-    resource = { attributes = resource }, scopeSpans = { { scope = scope, spans = list } },
-  } } }
-end
-
--- The exchanges of the next request, and their spans.
+-- The spans of the next request as a list of texts, one for each exchange, and how many spans these are.
 function Exporter:batch()
-  local list, taken = {}, 0
-  for _, entry in ipairs(self.waiting) do
-    if #list >= BATCH then break end
-    for _, span in ipairs(entry.spans) do list[#list + 1] = span end
-    taken = taken + 1
+  local list, count = {}, 0
+  for index, entry in ipairs(self.waiting) do
+    if count >= BATCH then break end
+    list[index], count = entry.spans, count + entry.count
   end
-  return list, taken
+  return list, count
 end
 
 function Exporter:forget(taken, count)
@@ -214,14 +208,14 @@ end
 
 --- Sends a batch and waits for the answer. Within a task only.
 function Exporter:send()
-  local list, taken = self:batch()
+  local list, count = self:batch()
   self.sending = true
   local answer, message = fetch.send {
     url = self.settings.endpoint, method = 'POST', headers = headers_of(self.settings),
-    body = M.body(self.settings, list), timeout_ms = TIMEOUT_MS,
+    body = body_of(self.settings, list), timeout_ms = TIMEOUT_MS,
   }
   self.sending = false
-  self:answered(answer, message, taken, #list)
+  self:answered(answer, message, #list, count)
 end
 
 --- Whether a batch is to be sent now.
