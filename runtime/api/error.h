@@ -81,7 +81,8 @@ const char *cc_api_error_type(int status);
 // The HTTP status for an error type; 500 for an unknown one.
 int cc_api_error_status(const char *type, uint32_t size);
 
-// Whether a text of an upstream is fit to be an error type: 1 to 64 letters, digits, or "_", "-", ".", ":", "/".
+// Whether a text of an upstream is fit to be an error type: 1 to 64 letters, digits, or "_", "-", ".", ":", "/",
+// and no name of enum cc_error.
 // Whatever else is there may quote the request, and is not to be logged.
 bool cc_api_error_is_type(const char *text, uint32_t size);
 

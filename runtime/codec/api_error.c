@@ -42,7 +42,8 @@ bool cc_api_error_is_type(const char *text, uint32_t size) {
   static const char fit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.:/";
   for (uint32_t i = 0; i < size; i++)
     if (!memchr(fit, text[i], sizeof fit - 1)) return false;
-  return size > 0 && size <= LONGEST_TYPE;
+  bool ours = size >= 3 && memcmp(text, "CC_", 3) == 0; // a name of enum cc_error
+  return size > 0 && size <= LONGEST_TYPE && !ours;
 }
 
 // ---- The body of an error ----------------------------------------------------------------------

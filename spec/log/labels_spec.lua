@@ -32,6 +32,15 @@ describe('the values of a label', function()
     assert.equal('a', labels.of(name, 'a', false))
   end)
 
+  it('leave half of the places to those that mean something', function()
+    local name = fresh()
+    for number = 1, 40 do labels.of_any(name, 'made up ' .. number) end
+    assert.equal('made up 32', labels.of_any(name, 'made up 32'))
+    assert.equal('other', labels.of_any(name, 'made up 33'))
+    assert.equal('known', labels.of(name, 'known', true))
+    assert.equal('known', labels.of_any(name, 'known'))
+  end)
+
   it('are the same in all workers', function()
     local name, others = fresh(), another()
     labels.of(name, 'a', true)

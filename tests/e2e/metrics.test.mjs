@@ -105,6 +105,19 @@ test('a label has 64 values at most, and only models that were answered take one
   assert.equal(value(found, 'model_requests_total', { model: 'other', outcome: 'rejected' }), 5);
 });
 
+test('error types that a provider makes up leave room for causes that mean something', async (t) => {
+  let n = 0;
+  const refuse = (request, reply) => { n += 1; return faults.status(400, n > 70 ? 'invalid_request_error' : n === 70 ? 'CC_E70' : `E${n}`)(request, reply); };
+  const relay = await Relay.start(t, { config: { providers: [provider(await Upstream.start(t, 'only', refuse))] } });
+  for (let k = 0; k < 71; k += 1) assert.equal((await post(relay, ask())).status, 400);
+  assert.equal((await post(relay, '{"model":')).status, 400);
+  const found = await counted(relay, 72);
+  const causes = found.requests_total.metrics.filter((sample) => sample.labels.outcome === 'rejected').map((sample) => sample.labels.cause);
+  assert.ok(causes.includes('CC_EJSON') && !causes.includes('CC_E70'), causes.join());
+  assert.ok(causes.includes('E32') && !causes.includes('E33') && causes.includes('other'), causes.join());
+  assert.equal(value(found, 'requests_total', { endpoint: 'messages', cause: 'invalid_request_error' }), 2);
+});
+
 // ---- Tokens and cost -------------------------------------------------------------------------------
 
 test('tokens are counted by class, cost by routing.prices; without a price the cost is unknown', async (t) => {

@@ -2,11 +2,13 @@
 -- Counts an exchange that has ended, in the counters and histograms of /metrics and /status, over all workers.
 local C = require 'ccrelay.c'
 local access = require 'ccrelay.log.access'
+local api_error = require 'ccrelay.util.api_error'
 local cell = require 'ccrelay.shared.cell'
 local error_codes = require 'ccrelay.util.error_codes'
 local histograms = require 'ccrelay.log.histograms'
 local labels = require 'ccrelay.log.labels'
 local series = require 'ccrelay.log.series'
+local slice = require 'ccrelay.util.slice'
 
 local M = {}
 
@@ -58,16 +60,24 @@ function M.outcome(report)
   return status >= 400 and status < 500 and 'rejected' or 'failed'
 end
 
+-- Names of the relay and of the Messages API always take a place, those that an upstream made up only some.
+local function name_in(label, name, is_told)
+  if is_told and not api_error.is_defined(name) then return labels.of_any(label, name) end
+  return labels.of(label, name, true)
+end
+
 local function cause_of(exchange, report, outcome)
   if outcome == 'ok' then return NONE end
-  return labels.of('cause', access.error_of(exchange, report) or tostring(report.status), true)
+  local name, last = access.error_of(exchange, report), exchange.outcomes[#exchange.outcomes]
+  if not name then return labels.of('cause', tostring(report.status), true) end
+  return name_in('cause', name, last and name == last.type or name == slice.text(report.stream_error))
 end
 
 -- ---- Attempts ----------------------------------------------------------------------------------
 
 local function add_failure(upstream, outcome)
   local cause = outcome.event and outcome.type or outcome.error or outcome.status
-  key_failures:add(1, upstream.provider, upstream.key_id, labels.of('failure', tostring(cause), true))
+  key_failures:add(1, upstream.provider, upstream.key_id, name_in('failure', tostring(cause), outcome.event))
 end
 
 local function add_attempt(upstream)

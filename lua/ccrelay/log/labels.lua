@@ -70,4 +70,13 @@ function M.of(label, value, may_add, clean)
   return add(set, label, value)
 end
 
+--- The same for a value that may be any text, such as an error type that an upstream made up: it takes a place only
+--- while half of them are free, so that there is room for those that mean something.
+---@param label string
+---@param value string
+---@return string
+function M.of_any(label, value)
+  return M.of(label, value, C.cc_cell_get(set_of(label).count) < M.MOST / 2)
+end
+
 return M

@@ -30,6 +30,13 @@ function M.kind(text)
   return C.cc_api_error_is_type(text, #text) and text or nil
 end
 
+--- Tells whether the Messages API defines an error type.
+---@param kind string
+---@return boolean
+function M.is_defined(kind)
+  return M.type_of(M.status_of(kind)) == kind
+end
+
 --- Returns the data of the first error event of a body that is an event stream.
 ---@param body string
 ---@return string? data nil when there is none

@@ -86,7 +86,8 @@ static void finds_the_data_of_the_first_error_event(void **state) {
 static void takes_names_as_types(void **state) {
   (void)state;
   static const char *const fit[] = {"overloaded_error", "1302", "urn:a/b.c-D", "x"};
-  static const char *const unfit[] = {"", "two words", "a\n", "\"", "a\xc3\xa4", "sk-********"};
+  static const char *const unfit[] = {"",          "two words",   "a\n",      "\"",
+                                      "a\xc3\xa4", "sk-********", "CC_ERESET"};
   for (size_t i = 0; i < sizeof fit / sizeof *fit; i++)
     assert_true(cc_api_error_is_type(fit[i], (uint32_t)strlen(fit[i])));
   for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++)
