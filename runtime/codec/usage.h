@@ -7,7 +7,7 @@
 #include "codec/json.h"
 
 // Reads the usage in the JSON of an event's data or of a whole answer ("usage" at the top or inside "message").
-// Figures that are absent, or no whole numbers from 0 to 2^53, keep their value. What
+// Figures that are absent, or no whole numbers from 0 to 10^9, keep their value. What
 // cache_creation_input_tokens has beyond the known split by time counts as 5 minutes. True when there was any
 // figure. A text that is not one JSON object changes nothing.
 bool cc_usage_read(struct cc_slice json, struct cc_usage *usage);

@@ -60,7 +60,7 @@ describe('GET /requests', function()
     assert.same({ nil, 400 }, { told, status })
     assert.equal('/requests has no parameter "colour"; there are client, model, provider, status, limit and open',
       message)
-    for _, limit in ipairs { '0', 'x', '1001' } do
+    for _, limit in ipairs { '0', 'x', '1001', 'nan', '-1', '1e2' } do
       assert.equal(400, select(2, list('limit=' .. limit)))
     end
   end)

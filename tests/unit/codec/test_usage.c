@@ -147,7 +147,9 @@ static void ignores_nonsense(void **state) {
                                        "-0",
                                        "\"\"",
                                        "18446744073709551616",
-                                       "9007199254740993000"};
+                                       "9007199254740993000",
+                                       "9007199254740991",
+                                       "1000000001"};
   static const char *const names[] = {"input_tokens", "output_tokens", "cache_read_input_tokens",
                                       "cache_creation_input_tokens"};
   for (size_t i = 0; i < COUNT(values); i++)
@@ -158,6 +160,9 @@ static void ignores_nonsense(void **state) {
       assert_false(read(text, &usage));
       expect(&usage, (struct cc_usage){1, 2, 3, 4, 5});
     }
+  struct cc_usage most = {0};
+  assert_true(read("{\"usage\":{\"output_tokens\":1000000000}}", &most));
+  expect(&most, (struct cc_usage){.output = 1e9});
 }
 
 static void leaves_other_text_alone(void **state) {

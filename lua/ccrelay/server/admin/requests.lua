@@ -35,7 +35,7 @@ local function parameters(query)
     end
     if value ~= '' then given[name] = value end
   end
-  given.limit = tonumber(given.limit)
+  given.limit = tonumber(string.match(given.limit, '^%d+$'))
   if not given.limit or given.limit < 1 or given.limit > MOST then
     return nil, 'limit is a number from 1 to ' .. MOST
   end
