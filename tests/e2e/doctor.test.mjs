@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before } from 'node:test';
 import { test } from './support/test.mjs';
-import { ask, binary, canary, freePort, post, prepared, provider, root, run, secret } from './support/relay.mjs';
+import { ask, binary, canary, freePort, post, prepared, provider, root, run, secret, until } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
 import { bedrock, clouds, environment, vertex } from './support/clouds.mjs';
 import * as answers from './support/answers.mjs';
@@ -149,8 +149,8 @@ test('doctor leaves no process', async (t) => {
   const child = spawn(binary, ['doctor', '--offline', '--config', place.relay.configPath], { detached: true, stdio: 'ignore',
     env: { PATH: process.env.PATH, CCRELAY_ROOT: root, ...place.env } });
   const [code] = await once(child, 'exit');
-  const groups = execFileSync('ps', ['-eo', 'pgid='], { encoding: 'utf8' }).split('\n').map(Number);
-  assert.deepEqual([code, groups.includes(child.pid)], [0, false]);
+  const groups = () => execFileSync('ps', ['-eo', 'pgid='], { encoding: 'utf8' }).split('\n').map(Number);
+  assert.deepEqual([code, await until(() => !groups().includes(child.pid))], [0, true]);
 });
 
 test('doctor tells of wrong use', async () => {

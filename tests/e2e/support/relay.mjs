@@ -3,6 +3,7 @@
 // SIGTERM, without a report of a sanitizer and without a secret in its output.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import dgram from 'node:dgram';
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
@@ -18,7 +19,14 @@ export const canary = process.env.CCRELAY_CANARY ?? 'CANARY7f3a9d';
 export const patience = Number(process.env.CCRELAY_PATIENCE ?? 1);
 export const secret = (name) => `sk-ant-api03-${canary}-${name}`;
 
-const taken = new Set();
+/** Takes the UDP port until this process ends: TCP ports are shared by tests that run at the same time, this lock is not. */
+function lock(port) {
+  const socket = dgram.createSocket('udp4').unref();
+  return new Promise((done) => {
+    socket.once('error', () => done(false));
+    socket.bind({ port, address: '127.0.0.1', exclusive: true }, () => done(true));
+  });
+}
 
 /** Tells whether a port is free. */
 function isFree(port) {
@@ -29,13 +37,11 @@ function isFree(port) {
   });
 }
 
-/** A free port, never the same twice, and outside the range that the system uses for outgoing connections. */
+/** A free port, never the same twice, for no other test at the same time, and outside the range that the system uses for outgoing connections. */
 export async function freePort() {
   for (;;) {
     const port = 12_000 + Math.floor(Math.random() * 20_000);
-    if (taken.has(port)) continue;
-    taken.add(port);
-    if (await isFree(port)) return port;
+    if (await lock(port) && await isFree(port)) return port;
   }
 }
 
