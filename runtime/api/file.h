@@ -32,5 +32,12 @@ int cc_file_write(const char *path, const char *data, uint32_t size, uint32_t mo
 // CC_ENOTFOUND, CC_ESYSTEM.
 int cc_folder(const char *path, const char *suffix, char **out, uint32_t *out_size);
 
+// Locks the folder at path against other processes that use this function, and returns the lock, which ends
+// with cc_folder_unlock or with the process. Nothing is written into the folder. make: make the folder (mode
+// 0700) if only the last part of its path is missing. CC_EINUSE when another process keeps it locked for
+// patience_ms, CC_ENOTFOUND, CC_ESYSTEM.
+int cc_folder_lock(const char *path, bool make, uint32_t patience_ms);
+void cc_folder_unlock(int lock);
+
 #pragma GCC visibility pop
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads and writes files, reads folders (api/file.h), and frees what was allocated for Lua (cc_free).
+// Reads and writes files, reads and locks folders (api/file.h), and frees what was allocated for Lua (cc_free).
 //
 // - A NUL follows the bytes of a file. Files of unknown size (as in /proc) can be read too. When reading
 //   fails, what was read is wiped.

@@ -9,12 +9,12 @@ import { test } from './support/test.mjs';
 import { Relay, ask, get, patience, post, provider, run, secret, until } from './support/relay.mjs';
 import { Upstream } from './support/upstream.mjs';
 
-async function place(t, more = {}) {
+async function place(t, more = {}, options = {}) {
   const folder = mkdtempSync(path.join(tmpdir(), 'ccrelay-state-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const upstream = await Upstream.start(t, 'only');
   const config = { server: { state_dir: folder, ...more }, providers: [provider(upstream)] };
-  const relay = await Relay.start(t, { config });
+  const relay = await Relay.start(t, { config, ...options });
   const file = path.join(folder, 'clients.json');
   const client = (...args) => run(['client', ...args, '--config', relay.configPath]);
   const add = async (...args) => {
@@ -64,6 +64,19 @@ test('a client is added and revoked without a restart', async (t) => {
   assert.ok(readFileSync(file, 'utf8').includes(createHash('sha256').update(again).digest('hex')));
   assert.equal(statSync(file).mode & 0o777, 0o600);
   assert.deepEqual(JSON.parse(listed.output).map((row) => [row.name, row.state]), [['alice', 'active'], ['bob', 'revoked']]);
+});
+
+test('clients that are added and revoked at the same moment all stay, also while a relay makes the file', async (t) => {
+  const { relay, file, client, add } = await place(t, {}, { ready: false });
+  const names = Array.from({ length: 20 }, (_, number) => `client-${number}`);
+  const keys = await Promise.all(names.map((name) => add(name)));
+  await relay.ready();
+  const list = () => JSON.parse(readFileSync(file, 'utf8')).clients;
+  assert.deepEqual(list().map((one) => one.name).sort(), [...names].sort());
+  for (const key of keys) assert.ok(await until(async () => (await answer(relay, key)).status === 200), relay.output);
+  const revoked = await Promise.all(names.map((name) => client('revoke', name)));
+  assert.deepEqual(revoked.filter(({ code }) => code !== 0), []);
+  assert.deepEqual(list().filter((one) => !one.revoked), []);
 });
 
 test('a client expires without a reload, and clients last over a restart', async (t) => {

@@ -17,6 +17,7 @@ local M = {}
 M.MOST = 4096
 local NAME = 'clients.json'
 local MODE = 384 -- 0600
+local PATIENCE_MS = 10000 -- for another process that changes the file
 
 ---@class ccrelay.StoredClients the file
 ---@field path string
@@ -69,7 +70,12 @@ function M.decode(stored)
   return list
 end
 
+local function system_fault(code)
+  return code == C.CC_ESYSTEM and ffi.string(C.cc_system_error()) or ffi.string(C.cc_error_text(code))
+end
+
 --- Writes the list to the file, in one step. A new file has mode 0600; one that is there keeps its owner and mode.
+--- Whoever has read the file before calls this within M.exclusively.
 ---@param path string
 ---@param list table[]
 ---@return boolean? ok
@@ -80,14 +86,34 @@ function M.write(path, list)
   local text = '{"clients": [\n' .. table.concat(lines, ',\n') .. '\n]}\n'
   local code = C.cc_file_write(path, text, #text, MODE)
   if code == C.CC_OK then return true end
-  return nil, code == C.CC_ESYSTEM and ffi.string(C.cc_system_error()) or ffi.string(C.cc_error_text(code))
+  return nil, system_fault(code)
+end
+
+--- Calls change while no other process is within this function for the same folder, so what it reads is still there when
+--- it writes.
+---@generic T
+---@param folder string server.state_dir
+---@param make boolean whether to make the folder if it is missing
+---@param change fun(): T
+---@return T? result of change; nil if the folder cannot be locked
+---@return string? message
+function M.exclusively(folder, make, change)
+  local lock = C.cc_folder_lock(folder, make, PATIENCE_MS)
+  if lock < 0 then return nil, system_fault(lock) end
+  local ok, result = pcall(change)
+  C.cc_folder_unlock(lock)
+  if not ok then error(result, 0) end
+  return result
 end
 
 --- Makes an empty file if there is none. So it belongs to the user of the relay, even if root adds the first client.
 ---@param folder string? server.state_dir
 function M.make(folder)
   local stored = M.read(folder)
-  if stored and not stored.text and not stored.reason then M.write(stored.path, {}) end
+  if not stored or stored.text or stored.reason then return end
+  M.exclusively(folder, true, function()
+    if not file.exists(stored.path) then M.write(stored.path, {}) end
+  end)
 end
 
 --- Checks the clients of the file and adds them to server.auth.clients.

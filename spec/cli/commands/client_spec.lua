@@ -59,6 +59,12 @@ describe('ccrelay client', function()
     assert.equal(2, #stored())
   end)
 
+  it('revoke makes no folder', function()
+    assert.not_equal(0, run('revoke', 'alice', '--config', config))
+    assert.match(folder:gsub('%p', '%%%0') .. ': ', err)
+    assert.is_nil(io.open(folder))
+  end)
+
   it('add refuses what the relay would refuse, and changes nothing', function()
     assert.equal(0, run('add', 'alice', '--config', config))
     local _, before = stored()

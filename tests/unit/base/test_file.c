@@ -259,6 +259,50 @@ static void what_cannot_be_written_is_refused_and_leaves_nothing(void **state) {
   assert_int_equal(count_entries(), 3);
 }
 
+static void a_folder_is_locked_by_one_process(void **state) {
+  (void)state;
+  int lock = cc_folder_lock(in_folder("new"), true, 0);
+  assert_true(lock >= 0);
+  assert_int_equal(cc_folder_lock(path, true, 0), CC_EINUSE);
+  assert_non_null(strstr(cc_system_error(), "another process changes it"));
+  cc_folder_unlock(lock);
+  lock = cc_folder_lock(path, false, 0);
+  assert_true(lock >= 0);
+  cc_folder_unlock(lock);
+  struct stat facts;
+  assert_int_equal(stat(path, &facts), 0);
+  assert_int_equal(facts.st_mode & 07777, 0700);
+}
+
+static void a_lock_ends_with_its_process_and_is_waited_for(void **state) {
+  (void)state;
+  int status, ready[2];
+  assert_int_equal(pipe(ready), 0);
+  pid_t child = fork();
+  if (child == 0) {
+    if (cc_folder_lock(folder, false, 0) < 0 || write(ready[1], "r", 1) != 1) _exit(1);
+    usleep(50000);
+    _exit(0);
+  }
+  assert_int_equal(read(ready[0], &status, 1), 1);
+  int lock = cc_folder_lock(folder, false, 60000);
+  assert_true(lock >= 0);
+  cc_folder_unlock(lock);
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(status, 0);
+  close(ready[0]);
+  close(ready[1]);
+}
+
+static void only_a_folder_that_is_there_is_locked(void **state) {
+  (void)state;
+  assert_int_equal(cc_folder_lock(in_folder("missing"), false, 0), CC_ENOTFOUND);
+  assert_int_equal(cc_folder_lock(in_folder("no/such"), true, 0), CC_ENOTFOUND);
+  assert_int_equal(count_entries(), 0);
+  put("plain", "x", 1, 0600);
+  assert_int_equal(cc_folder_lock(in_folder("plain"), true, 0), CC_ESYSTEM);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
 
 int main(void) {
@@ -273,6 +317,9 @@ int main(void) {
       TEST(what_a_link_says_is_told),
       TEST(what_is_no_file_is_refused),
       TEST(a_file_of_others_is_refused),
+      TEST(a_folder_is_locked_by_one_process),
+      TEST(a_lock_ends_with_its_process_and_is_waited_for),
+      TEST(only_a_folder_that_is_there_is_locked),
       TEST(a_folder_lists_names_by_suffix),
       TEST(a_missing_folder_is_not_found),
       TEST(too_many_names_are_refused),

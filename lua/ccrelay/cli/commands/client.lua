@@ -82,16 +82,39 @@ end
 ---@field list table[] the clients in the file
 
 -- Returns nil and an exit code if the file cannot be used.
-local function open(values)
-  local configuration = load(values)
-  if not configuration then return nil, codes.configuration end
+local function open(values, configuration)
   local stored = stored_clients.read(configuration.server.state_dir, values.insecure_permissions)
-  if not stored then
-    return nil, fail 'server.state_dir is off; set it, or give --state-dir, such as /var/lib/ccrelay'
-  end
   local list, message = stored_clients.decode(stored)
   if not list then return nil, fail(stored.path .. ': ' .. message) end
   return { configuration = configuration, path = stored.path, list = list }
+end
+
+-- Returns the configuration, or nil and an exit code if it has no state_dir.
+local function load_with_folder(values)
+  local configuration = load(values)
+  if not configuration then return nil, codes.configuration end
+  if configuration.server.state_dir ~= 'off' then return configuration end
+  return nil, fail 'server.state_dir is off; set it, or give --state-dir, such as /var/lib/ccrelay'
+end
+
+-- Lets edit change the list of the file, and writes it. No other ccrelay changes the file meanwhile.
+---@param values table
+---@param make boolean whether to make the folder if it is missing
+---@param edit fun(file: ccrelay.ClientFile): integer? returns an exit code if nothing is to be written
+---@return integer code
+local function change(values, make, edit)
+  local configuration, fault_code = load_with_folder(values)
+  if not configuration then return fault_code end
+  local folder = configuration.server.state_dir
+  local code, message = stored_clients.exclusively(folder, make, function()
+    local file, unusable = open(values, configuration)
+    if not file then return unusable end
+    local refused = edit(file)
+    if refused then return refused end
+    local ok, why = stored_clients.write(file.path, file.list)
+    return ok and codes.ok or fail(file.path .. ': ' .. why)
+  end)
+  return code or fail(folder .. ': ' .. message)
 end
 
 local function find(list, name)
@@ -140,14 +163,13 @@ local verbs = {}
 function verbs.add(values, name)
   local ends = values.expires and date.end_of(values.expires)
   if ends and ends <= C.cc_time() then return fail('--expires: ' .. values.expires .. ' is over') end
-  local file, code = open(values)
-  if not file then return code end
   local key = new_key()
-  local taken = put(file, client_of(values, name, key))
-  if taken then return fail(taken) end
-  if not is_valid(values, file) then return codes.usage end
-  local ok, message = stored_clients.write(file.path, file.list)
-  if not ok then return fail(file.path .. ': ' .. message) end
+  local code = change(values, true, function(file)
+    local taken = put(file, client_of(values, name, key))
+    if taken then return fail(taken) end
+    if not is_valid(values, file) then return codes.usage end
+  end)
+  if code ~= codes.ok then return code end
   io.stderr:write(('client "%s" added; its key is shown only now:\n'):format(name))
   io.stdout:write(key, '\n')
   return codes.ok
@@ -155,21 +177,25 @@ end
 
 -- ---- revoke ------------------------------------------------------------------------------------
 
-function verbs.revoke(values, name)
-  local file, code = open(values)
-  if not file then return code end
+-- Marks the client of this name as revoked. Returns a message if that cannot be done.
+local function revoke(file, name)
   local client = find(file.list, name)
   if not client then
     local configured = find((file.configuration.server.auth or {}).clients or {}, name)
-    return fail(configured and ('"%s" is a client of the configuration: remove it there'):format(name)
-      or ('there is no client "%s"'):format(fault.printable(name)))
+    return configured and ('"%s" is a client of the configuration: remove it there'):format(name)
+      or ('there is no client "%s"'):format(fault.printable(name))
   end
-  if client.revoked then return fail(('client "%s" has been revoked already'):format(name)) end
+  if client.revoked then return ('client "%s" has been revoked already'):format(name) end
   client.revoked = today()
-  local ok, message = stored_clients.write(file.path, file.list)
-  if not ok then return fail(file.path .. ': ' .. message) end
-  io.stderr:write(('client "%s" revoked\n'):format(name))
-  return codes.ok
+end
+
+function verbs.revoke(values, name)
+  local code = change(values, false, function(file)
+    local message = revoke(file, name)
+    return message and fail(message)
+  end)
+  if code == codes.ok then io.stderr:write(('client "%s" revoked\n'):format(name)) end
+  return code
 end
 
 -- ---- list --------------------------------------------------------------------------------------
@@ -200,8 +226,10 @@ local function line(name, state, group, expires, source, limits)
 end
 
 function verbs.list(values)
-  local file, code = open(values)
-  if not file then return code end
+  local configuration, code = load_with_folder(values)
+  if not configuration then return code end
+  local file, unusable = open(values, configuration)
+  if not file then return unusable end
   local rows = json.array {}
   for _, client in ipairs((file.configuration.server.auth or {}).clients or {}) do
     rows[#rows + 1] = shown(client, find(file.list, client.name) ~= nil)
