@@ -50,3 +50,32 @@ it('what an earlier run has kept is added to what this one has counted', functio
   accounts.restore(account, 2500000)
   assert.equal(3.5, accounts.spent(account))
 end)
+
+it('what an earlier run has kept is added once', function()
+  for _, first in ipairs { 0, 1 } do
+    local account = accounts.of('client', stage.fresh 'c', 'day')
+    accounts.add(account, first)
+    accounts.restore(account, 2500000)
+    accounts.add(account, 0.25)
+    accounts.restore(account, 2500000)
+    assert.equal(first + 2.75, accounts.spent(account))
+  end
+end)
+
+it('an account that holds what an earlier run has kept begins anew with the next period', function()
+  local account = accounts.of('client', stage.fresh 'c', 'day')
+  accounts.restore(account, 2500000)
+  pass 'day'
+  assert.equal(0, accounts.spent(account))
+  accounts.add(account, 0.5)
+  assert.equal(0.5, accounts.spent(account))
+end)
+
+it('an account holds large amounts to the last millionth, and no more than its bound', function()
+  local account = accounts.of('client', stage.fresh 'c', 'month')
+  accounts.restore(account, 2 ^ 42 - 3)
+  accounts.add(account, 0.000001)
+  assert.equal(2 ^ 42 - 2, accounts.millionths(account))
+  accounts.add(account, 5)
+  assert.equal(2 ^ 42 - 1, accounts.millionths(account))
+end)

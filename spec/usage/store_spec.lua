@@ -92,6 +92,39 @@ it('brings back amounts once in the life of a relay', function()
   assert.equal(1, accounts.spent(account))
 end)
 
+it('brings back amounts once, wherever a helper is killed while it does so', function()
+  local one, list = started(), {}
+  for index = 1, 4 do
+    list[index] = account_of(periods.names[index % 3 + 1])
+    accounts.add(list[index], index)
+  end
+  one:tick()
+  one:close()
+  local restore = accounts.restore
+  finally(function() accounts.restore = restore end)
+  for killed_after = 0, #list do
+    for _, account in ipairs(list) do forget(account) end
+    C.cc_cell_set(cell.number 'usage:restored', 0)
+    local calls = 0
+    accounts.restore = function(...) -- luacheck: ignore
+      if calls == killed_after then error 'killed' end
+      calls = calls + 1
+      restore(...)
+    end
+    local victim = new()
+    pcall(victim.open, victim)
+    victim:close() -- as the end of its process does
+    accounts.restore = restore
+    accounts.add(list[1], 0.5)
+    one = new()
+    one:open()
+    one:close()
+    for index, account in ipairs(list) do
+      assert.equal(index + (index == 1 and 0.5 or 0), accounts.spent(account), killed_after)
+    end
+  end
+end)
+
 it('writes only what has changed', function()
   local one, account = started(), account_of()
   accounts.add(account, 1)

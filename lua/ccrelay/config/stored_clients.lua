@@ -89,8 +89,8 @@ function M.write(path, list)
   return nil, system_fault(code)
 end
 
---- Calls change while no other process is within this function for the same folder, so what it reads is still there when
---- it writes.
+--- Calls change while no other process is within this function for the same folder, so what it reads is still there
+--- when it writes.
 ---@generic T
 ---@param folder string server.state_dir
 ---@param make boolean whether to make the folder if it is missing

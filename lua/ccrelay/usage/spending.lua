@@ -79,7 +79,9 @@ function Spending:forget()
   for _, entry in ipairs(self.known) do entry.saved = nil end
 end
 
---- Adds what earlier relays have spent in the current periods to the accounts, once in the life of a relay.
+--- Adds what earlier relays have spent in the current periods to the accounts, once in the life of a relay. A process
+--- that is killed within it leaves the database as it was, and the next one goes through the same rows: those that are
+--- in their accounts already are not added again.
 ---@param database ccrelay.Database
 ---@return boolean restored false if that was done before
 function M.restore(database)
