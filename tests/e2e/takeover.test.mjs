@@ -88,7 +88,7 @@ test('a save while another file hangs is taken over after it, and a worker that 
   assert.deepEqual(await answers(relay), ['one']);
   assert.equal(trials(relay).length, 1);
   relay.savePolicy(says('two'));
-  await relay.printed(/generation 2 is in force/, 12_000 * patience);
+  await relay.printed(/generation 2 is in force/, 45_000 * patience);
   assert.deepEqual(await answers(relay), ['two']);
 });
 

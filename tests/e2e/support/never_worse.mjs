@@ -99,9 +99,11 @@ function brief({ ok, status, type, message, text, retryAfter, shouldRetry, tries
 
 const failures = (records) => records.filter((record) => !record.ok).length;
 
+class TooSlow extends Error {}
+
 function compareTime(row, name, direct, relay) {
   const limit = Math.max(direct.ms * 1.5, direct.ms + grace(row, name));
-  assert.ok(relay.ms <= limit, `it took ${Math.round(relay.ms)} ms, directly ${Math.round(direct.ms)} ms\n${summary(direct, relay)}`);
+  if (relay.ms > limit) throw new TooSlow(`it took ${Math.round(relay.ms)} ms, directly ${Math.round(direct.ms)} ms\n${summary(direct, relay)}`);
 }
 
 const summary = (direct, relay) => `directly ${direct.records.slice(0, 8).map(brief).join('\n')}\nrelayed ${relay.records.slice(0, 8).map(brief).join('\n')}`;
@@ -139,12 +141,22 @@ function meets(row, { records }) {
   }
 }
 
-/** Runs one row with one client: its name, and `start(url, options)`, which makes it. */
-export async function neverWorse(t, row, name, start) {
+async function runOnce(t, row, name, start) {
   const options = { key: secret('first'), ...(typeof row.client === 'function' ? row.client(t) : row.client) };
   const [direct, relay] = await Promise.all([directly(t, row, start, options), relayed(t, row, start, options)]);
   t.diagnostic(direct ? `${Math.round(direct.ms)} ms directly, ${Math.round(relay.ms)} ms relayed` : `${Math.round(relay.ms)} ms`);
   if (direct) compare(row, name, direct, relay);
   meets(row, relay);
   await row.check?.({ name, direct, ...relay });
+}
+
+/** Runs one row with one client: its name, and `start(url, options)`, which makes it. What else runs on the machine can slow one of the two runs, so a row is too slow only if it is three times in a row. */
+export async function neverWorse(t, row, name, start) {
+  for (let left = 2; ; left--) {
+    try {
+      return await runOnce(t, row, name, start);
+    } catch (error) {
+      if (!(error instanceof TooSlow) || left === 0) throw error;
+    }
+  }
 }
