@@ -81,9 +81,10 @@ const char *cc_api_error_type(int status);
 // The HTTP status for an error type; 500 for an unknown one.
 int cc_api_error_status(const char *type, uint32_t size);
 
-// Whether a text of an upstream is fit to be an error type: 1 to 64 letters, digits, or "_", "-", ".", ":", "/",
-// and no name of enum cc_error.
-// Whatever else is there may quote the request, and is not to be logged.
+enum { CC_API_ERROR_TYPE = 64 }; // bytes of an upstream's error type
+
+// Tells whether a text of an upstream may be shown as an error type: 1 to CC_API_ERROR_TYPE letters, digits, "_", "-",
+// ".", ":" or "/", and no name of enum cc_error. Other texts may quote the request and are not logged.
 bool cc_api_error_is_type(const char *text, uint32_t size);
 
 // The data of the first error event of an event stream, whose last event may lack its blank line; allocated

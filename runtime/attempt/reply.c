@@ -5,9 +5,8 @@
 #include "codec/usage.h"
 #include <string.h>
 
-enum { ERROR_TYPE = 48 };
-
-static const char UNTYPED[] = "api_error"; // the type of an error event that tells none
+// With NUL; one byte more shows that a type is too long.
+enum { ERROR_TYPE = CC_API_ERROR_TYPE + 2 };
 
 static struct cc_slice held(const struct cc_attempt *attempt) {
   return cc_slice(attempt->held.data, attempt->held.size);
@@ -121,7 +120,7 @@ static void note_error(struct cc_attempt *attempt, struct cc_slice data) {
   attempt->error_seen = true;
   attempt->error_type = type;
   cc_messages_error_type(data, type, ERROR_TYPE);
-  if (!cc_api_error_is_type(type, (uint32_t)strlen(type))) strcpy(type, UNTYPED);
+  if (!cc_api_error_is_type(type, (uint32_t)strlen(type))) strcpy(type, cc_api_error_type(500));
 }
 
 static void note_event(struct cc_attempt *attempt, enum cc_messages_event kind,

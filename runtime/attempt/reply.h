@@ -38,7 +38,7 @@ void cc_reply_again(struct cc_attempt *attempt);
 // is, if its data is one whole JSON object.
 void cc_reply_end(struct cc_attempt *attempt);
 
-// The type in the last error event of a stream, "api_error" if it tells none; "" when there was no such event.
+// The type in the last error event of a stream, "api_error" if it has none that may be shown; "" when there was no such event.
 struct cc_slice cc_reply_error_type(const struct cc_attempt *attempt);
 
 // Judges whether the JSON body in attempt->held is what was asked for; an incomplete one by its beginning.

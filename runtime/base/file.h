@@ -11,4 +11,7 @@
 #ifndef CC_BASE_FILE_H
 #define CC_BASE_FILE_H
 #include "api/file.h"
+
+// Makes a folder with mode 0700 if it is missing. CC_ENOTFOUND when its parent is missing, CC_ESYSTEM.
+int cc_folder_make(const char *path);
 #endif

@@ -10,13 +10,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+int cc_folder_make(const char *path) {
+  if (mkdir(path, 0700) == 0 || errno == EEXIST) return CC_OK;
+  return cc_fail_errno(errno == ENOENT ? CC_ENOTFOUND : CC_ESYSTEM, path);
+}
+
 static int make_folder_of(char *path) {
   char *slash = strrchr(path, '/');
   if (!slash || slash == path) return CC_OK;
   *slash = '\0';
-  int error = CC_OK;
-  if (mkdir(path, 0700) != 0 && errno != EEXIST)
-    error = cc_fail_errno(errno == ENOENT ? CC_ENOTFOUND : CC_ESYSTEM, path);
+  int error = cc_folder_make(path);
   *slash = '/';
   return error;
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,8 +23,8 @@ static int lock(int fd, const char *path, uint32_t patience_ms) {
 }
 
 int cc_folder_lock(const char *path, bool make, uint32_t patience_ms) {
-  if (make && mkdir(path, 0700) != 0 && errno != EEXIST)
-    return cc_fail_errno(errno == ENOENT ? CC_ENOTFOUND : CC_ESYSTEM, path);
+  int error = make ? cc_folder_make(path) : CC_OK;
+  if (error != CC_OK) return error;
   int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return cc_fail_errno(errno == ENOENT ? CC_ENOTFOUND : CC_ESYSTEM, path);
   int locked = lock(fd, path, patience_ms);

@@ -4,8 +4,6 @@
 #include "codec/messages.h"
 #include <string.h>
 
-enum { LONGEST_TYPE = 64 };
-
 // Of several statuses with one type, that of the type comes first.
 static const struct {
   int status;
@@ -43,7 +41,7 @@ bool cc_api_error_is_type(const char *text, uint32_t size) {
   for (uint32_t i = 0; i < size; i++)
     if (!memchr(fit, text[i], sizeof fit - 1)) return false;
   bool ours = size >= 3 && memcmp(text, "CC_", 3) == 0; // a name of enum cc_error
-  return size > 0 && size <= LONGEST_TYPE && !ours;
+  return size > 0 && size <= CC_API_ERROR_TYPE && !ours;
 }
 
 // ---- The body of an error ----------------------------------------------------------------------

@@ -13,7 +13,7 @@ enum { CC_DAY_KEYS = 16, CC_DAY = 8 }; // a day is 8 digits, "20150830"
 void cc_day_key(const struct cc_signer *signer, const char day[CC_DAY],
                 uint8_t out[CC_DIGEST_SIZE]);
 
-// How often this thread has derived a key, and how many it keeps. For tests.
+// For tests: the number of keys that this thread has derived, and of those that it keeps.
 unsigned cc_day_keys_derived(void);
 unsigned cc_day_keys_kept(void);
 #endif

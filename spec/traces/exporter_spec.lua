@@ -170,6 +170,7 @@ describe('the exporter', function()
       replies = { { status = 200, body = '{"partialSuccess":{"rejectedSpans":"' .. count .. '"}}' } }
       local sent = C.cc_cell_get(cell.number 'count:spans_sent')
       assert.equal(expected, drops('refused', function() self:send() end), count)
+      assert.equal(expected > 0 and 'the collector refused some: no reason given', self.fault)
       assert.equal(3 - expected, C.cc_cell_get(cell.number 'count:spans_sent') - sent, count)
     end
   end)

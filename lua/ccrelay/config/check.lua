@@ -93,8 +93,8 @@ function Check:unset(variable, row, path)
   end
 end
 
--- Whether a faulty value of this row may be or hold a secret: a key in the place of its mapping or digest, a URL with a
--- user or a query.
+-- Tells whether a faulty value may contain a secret: a key where its mapping or digest belongs, a URL with a user or a
+-- query.
 local function hides(row, text)
   if row.secret or row.type == 'digest' then return true end
   if row.type == 'url' or row.type == 'listen' then return text ~= nil and text:find '[@?]' ~= nil end

@@ -86,9 +86,9 @@ end
 -- The status of an error to which an adapter or a policy gave another message: that of its type if it has another type,
 -- too. Nil when the message is the upstream's.
 local function retells(outcome)
-  local told = outcome.shaped or { type = '' }
-  if not outcome.message or outcome.message == told.message then return nil end
-  local kind = api_error.kind(told.type) or api_error.type_of(outcome.status)
+  local told = outcome.shaped
+  if not outcome.message or told and outcome.message == told.message then return nil end
+  local kind = told and api_error.kind(told.type) or api_error.type_of(outcome.status)
   return outcome.type == kind and outcome.status or api_error.status_of(outcome.type)
 end
 

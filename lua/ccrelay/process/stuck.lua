@@ -13,7 +13,8 @@ local TOTAL_MS = 30000 -- and how long it may last
 
 local facts = ffi.new 'struct cc_worker'
 
--- How long the worker of a slot has been in Lua if that is too long. Told once: it may take a while to die.
+-- Returns how long the worker of a slot has been in Lua, if that is too long. It does so once for each stay, since a
+-- killed worker may take a while to die.
 local function overdue(known, slot)
   if C.cc_worker(slot, facts) ~= C.CC_OK or facts.pid <= 0 or facts.busy <= 0 then
     known[slot] = nil

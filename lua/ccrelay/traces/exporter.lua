@@ -171,13 +171,14 @@ function Exporter:put_off(answer)
   self.pause_ms = math.min(self.pause_ms * 2, LONGEST_PAUSE_MS)
 end
 
--- How many of the spans the collector refused although it took the request, and why.
+-- Returns the number of spans that the collector refused although it took the request, and its reason.
 local function refused_in(answer, count)
   local decoded = json.decode(answer.body)
   local partial = type(decoded) == 'table' and decoded.partialSuccess
   local refused = type(partial) == 'table' and tonumber(partial.rejectedSpans) or 0
   if refused < 1 or refused ~= refused then return 0, nil end -- NaN is not itself
-  return math.min(math.floor(refused), count), tostring(partial.errorMessage)
+  local why = partial.errorMessage
+  return math.min(math.floor(refused), count), type(why) == 'string' and why ~= '' and why or 'no reason given'
 end
 
 function Exporter:accepted(answer, taken, count)

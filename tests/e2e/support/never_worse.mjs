@@ -150,7 +150,10 @@ async function runOnce(t, row, name, start) {
   await row.check?.({ name, direct, ...relay });
 }
 
-/** Runs one row with one client: its name, and `start(url, options)`, which makes it. What else runs on the machine can slow one of the two runs, so a row is too slow only if it is three times in a row. */
+/**
+ * Runs one row with one client: its name, and `start(url, options)`, which makes it. What else runs on the machine can
+ * slow one of the two runs, so a row fails for its time only if it was too slow three times in a row.
+ */
 export async function neverWorse(t, row, name, start) {
   for (let left = 2; ; left--) {
     try {

@@ -127,6 +127,25 @@ static void an_error_event_without_a_type_is_an_error(void **state) {
   }
 }
 
+#define TYPE_64 "a23456789_b23456789_c23456789_d23456789_e23456789_f23456789_g234"
+
+static void the_type_of_an_error_event_is_never_cut(void **state) {
+  (void)state;
+  static const struct peer_reply replies[] = {
+      {SSE_HEAD START CONTENT "event: error\ndata: {\"error\":{\"type\":\"" TYPE_64 "\"}}\n\n", 0,
+       PEER_CLOSE},
+      {SSE_HEAD START CONTENT "event: error\ndata: {\"error\":{\"type\":\"" TYPE_64 "x\"}}\n\n", 0,
+       PEER_CLOSE},
+  };
+  static const char *const types[] = {TYPE_64, "api_error"};
+  for (size_t i = 0; i < sizeof replies / sizeof *replies; i++) {
+    struct stage stage;
+    ask(&stage, &replies[i], NULL);
+    assert_string_equal(stage.stream_error, types[i]);
+    stage_close(&stage);
+  }
+}
+
 static void a_stream_that_has_ended_gets_no_pings(void **state) {
   (void)state;
   struct stage stage;
@@ -397,6 +416,7 @@ int main(void) {
       cmocka_unit_test(a_policy_may_ask_for_an_error_event),
       cmocka_unit_test(an_error_event_in_the_stream_passes),
       cmocka_unit_test(an_error_event_without_a_type_is_an_error),
+      cmocka_unit_test(the_type_of_an_error_event_is_never_cut),
       cmocka_unit_test(silence_gets_pings_and_then_an_end),
       cmocka_unit_test(a_stream_that_has_ended_gets_no_pings),
       cmocka_unit_test(nothing_is_repeated_after_a_part_of_an_answer),

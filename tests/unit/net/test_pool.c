@@ -292,19 +292,24 @@ static void with_none_idle_there_is_one_more(void **state) {
   close(listener.fd);
 }
 
-static void beyond_the_size_the_oldest_goes(void **state) {
-  (void)state;
-  struct listener listener = listen_any();
+// Three users at the same time, each answered. Then they give their connections back, in order.
+static void wave_of_three(struct listener listener, int peers[3]) {
   struct user users[3] = {0};
-  int peers[3];
-  settings.size = 2;
-  configure();
   for (int i = 0; i < 3; i++) {
     peers[i] = answered(&users[i], listener, FIXED);
     cc_buffer_free(&users[i].body);
   }
   for (int i = 0; i < 3; i++)
     give_back(&users[i]);
+}
+
+static void beyond_the_size_the_oldest_goes(void **state) {
+  (void)state;
+  struct listener listener = listen_any();
+  int peers[3];
+  settings.size = 2;
+  configure();
+  wave_of_three(listener, peers);
   assert_int_equal(cc_pool_idle(pool, origin_of(listener)), 2);
   assert_int_equal(peer_await_end(peers[0]), 0);
   assert_true(peer_open(peers[1]) && peer_open(peers[2]));
@@ -347,17 +352,12 @@ static void grow_old(void) {
 static void only_those_that_are_needed_stay(void **state) {
   (void)state;
   struct listener listener = listen_any();
-  struct user users[3] = {0}, user = {0};
+  struct user user = {0};
   int peers[3], origin = origin_of(listener);
   settings.idle_ms = 60000;
   settings.age_ms = 0;
   configure();
-  for (int i = 0; i < 3; i++) {
-    peers[i] = answered(&users[i], listener, FIXED);
-    cc_buffer_free(&users[i].body);
-  }
-  for (int i = 0; i < 3; i++)
-    give_back(&users[i]);
+  wave_of_three(listener, peers);
   struct cc_outbound *first = TAILQ_FIRST(&pool->origins[origin]->idle), *other = first;
   uint64_t due = first->timer.due;
   grow_old();

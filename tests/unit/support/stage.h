@@ -24,7 +24,7 @@ struct stage {
   int outcomes;
   struct cc_outcome outcome[4]; // its slices are not valid later
   struct cc_report report;
-  char stream_error[48];
+  char stream_error[128];
   struct cc_scan scan;
   int scan_result;
   int exchanges; // DONE seen

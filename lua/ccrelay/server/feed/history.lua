@@ -34,7 +34,7 @@ History.__index = History
 local STEPS = { fine = { 5000, 180 }, coarse = { 600000, 144 } } -- step in ms, number of steps
 local MOST_READ = 10000 -- records at a time: about 20 ms
 local MOST_NAMES = 24   -- values of a dimension with a place of their own; the others are "other"
-local MOST_UNPROVEN = 12 -- above this, only what was answered gets one: clients can make up names of models
+local MOST_UNANSWERED = 12 -- of them before an answer came: clients can make up names of models
 local KEPT_MS = 86400000 -- a value that is not seen for so long loses its place
 local OTHER, NONE, UNNAMED = 'other', 'none', 'unnamed'
 local BY_CLIENT = { CC_ECLIENT_GONE = true, CC_ECANCELLED = true }
@@ -59,13 +59,13 @@ function M.outcome(record)
   return status == 429 and 'limited' or 'rejected'
 end
 
-function History:name(dimension, value, is_proven, now)
+function History:name(dimension, value, is_answered, now)
   local known = self.names[dimension]
   if not known then
     known = {}
     self.names[dimension], self.sizes[dimension] = known, 0
   end
-  local most = is_proven and MOST_NAMES or MOST_UNPROVEN
+  local most = is_answered and MOST_NAMES or MOST_UNANSWERED
   if not known[value] then
     if self.sizes[dimension] >= most then return OTHER end
     self.sizes[dimension] = self.sizes[dimension] + 1
